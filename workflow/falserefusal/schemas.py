@@ -1,0 +1,166 @@
+"""The shape of every file that passes from one stage to another, declared once."""
+
+import pandera.pandas as pa
+
+PERSONA_FREE = "persona-free"  # the persona of a prompt without one: a word, because group-bys drop missing values
+ALL = "*"  # a factor that was summed over
+TASKS = ("nli", "politeness", "offensiveness")  # the paper's; a study may have others
+FORMATS = ("unforced", "semi-forced", "forced")
+FINISH_REASONS = ("stop", "length", "decided", "content_filter", "error")
+
+
+def _text(**options) -> pa.Column:
+    return pa.Column(str, coerce=True, **options)
+
+
+def _count(**options) -> pa.Column:
+    return pa.Column("int64", pa.Check.ge(0), coerce=True, **options)
+
+
+def _words() -> pa.Column:
+    return _text(checks=pa.Check.str_length(min_value=1))
+
+
+PERSONAS = pa.DataFrameSchema(
+    {
+        "persona": _text(checks=pa.Check.ne(PERSONA_FREE), unique=True),
+        "group": _words(),
+        "printed": _words(),
+        "surface": _words(),
+        "article": _text(checks=pa.Check.isin(["a", "an"])),
+    },
+    strict=True,
+    name="personas",
+)
+
+TEMPLATES = pa.DataFrameSchema(
+    {
+        "task": _words(),
+        "template": _words(),
+        "phrasing": _count(),
+        "format": _text(checks=pa.Check.isin(FORMATS)),
+        "text": _text(checks=pa.Check.str_contains(r"\{persona\}")),
+        "persona_free_text": _text(checks=pa.Check.str_matches(r"^(?!.*\{persona\})")),
+    },
+    unique=["task", "template"],
+    strict=True,
+    name="templates",
+)
+
+
+def _positive(nullable: bool = True) -> pa.Column:
+    return pa.Column(float, pa.Check.gt(0), coerce=True, nullable=nullable)
+
+
+MODELS = pa.DataFrameSchema(
+    {
+        "model": _text(unique=True, checks=pa.Check.str_matches(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+        "family": _words(),
+        "generation": _words(),
+        "size_b": _positive(nullable=False),
+        "hub_id": _words(),
+        "revision": _text(nullable=True),
+        "gated": pa.Column(bool, coerce=True),
+        "params_b": _positive(),
+        "layers": _positive(),
+        "kv_heads": _positive(),
+        "head_dim": _positive(),
+        "hidden": _positive(),
+        "vocab": _positive(),
+        "context": _positive(),
+        "capability": _positive(),
+    },
+    strict=True,
+    name="models",
+)
+
+TEXTS = pa.DataFrameSchema(
+    {
+        "row_id": _text(unique=True),
+        "task": _text(),
+        "label": _text(),
+        "text_id": _text(),
+        "text": _text(nullable=True),
+        "premise": _text(nullable=True),
+        "hypothesis": _text(nullable=True),
+        "source": _text(),
+    },
+    strict=True,
+    name="texts",
+)
+
+DESIGN = pa.DataFrameSchema(
+    {
+        "prompt_id": _text(unique=True),
+        "task": _text(),
+        "row_id": _text(),
+        "text_id": _text(),
+        "persona": _text(),
+        "template": _text(),
+        "format": _text(checks=pa.Check.isin(FORMATS)),
+        "draw": pa.Column("int64", pa.Check.ge(-1), coerce=True),
+        "round": _count(),
+        "block": _text(),
+        "model": _text(),
+    },
+    strict=True,
+    name="design",
+)
+
+PROMPTS = pa.DataFrameSchema(
+    {"prompt_id": _text(unique=True), "messages": pa.Column(object)},
+    strict=True,
+    name="prompts",
+)
+
+RESPONSES = pa.DataFrameSchema(
+    {
+        "prompt_id": _text(unique=True),
+        "response": _text(),
+        "finish_reason": _text(checks=pa.Check.isin(FINISH_REASONS)),
+        "prompt_tokens": _count(),
+        "new_tokens": _count(),
+    },
+    strict=True,
+    name="responses",
+)
+
+LABELS = pa.DataFrameSchema(
+    {
+        "prompt_id": _text(),
+        "labeller": _text(),
+        "refusal": pa.Column(bool),
+        "category": _text(),
+        "answer": _text(nullable=True),
+        "evidence": _text(nullable=True),
+    },
+    unique=["prompt_id", "labeller"],
+    strict=True,
+    name="labels",
+)
+
+OUTCOME_LEVELS = ["model", "task", "row_id", "text_id", "block", "persona", "template", "format"]
+OUTCOMES = pa.DataFrameSchema(
+    {
+        **{level: pa.Column("category") for level in OUTCOME_LEVELS},
+        "draw": pa.Column("int16"),
+        "round": pa.Column("int16"),
+        "labeller": pa.Column("category"),
+        "refusal": pa.Column(bool),
+    },
+    strict=True,
+    name="outcomes",
+)
+
+CELL_LEVELS = ["model", "task", "persona", "template", "format", "labeller"]
+CELLS = pa.DataFrameSchema(
+    {
+        **{level: _text() for level in CELL_LEVELS},
+        "n": pa.Column("int64", pa.Check.gt(0), coerce=True),
+        "refusals": _count(),
+    },
+    checks=pa.Check(lambda cells: cells["refusals"] <= cells["n"], name="refusals_at_most_n"),
+    unique=CELL_LEVELS,
+    strict=True,
+    name="cells",
+)
