@@ -1,0 +1,46 @@
+"""Run labellers over answers and stack their judgements into one frame."""
+
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+
+from falserefusal.schemas import LABELS
+from falserefusal.tables import validate
+
+Labeller = Callable[[pd.DataFrame], pd.DataFrame]
+
+# Categories that are no judgement at all: the model or the judge failed. Such rows carry refusal = False because the
+# column is boolean, and are left out of every rate (and counted) downstream, never read as "not refused".
+ERROR, JUDGE_FAILED = "error", "judge_failed"
+NOT_JUDGED = (ERROR, JUDGE_FAILED)
+
+
+def label(answers: pd.DataFrame, labellers: Mapping[str, Labeller]) -> pd.DataFrame:
+    """One row for each answer and labeller: prompt_id, labeller, refusal, category, answer, evidence.
+
+    answers: what `answers.answers` returns. An answer that was never given (finish_reason "error") has the category
+    "error" under every labeller.
+    """
+    answers = answers.reset_index(drop=True)
+    failed = answers["finish_reason"].eq("error")
+    frames = []
+    for name, labeller in labellers.items():
+        judged = labeller(answers).reset_index(drop=True)
+        judged.loc[failed, "refusal"] = False
+        judged.loc[failed, "category"] = ERROR
+        judged.loc[failed, ["answer", "evidence"]] = None
+        judged.insert(0, "prompt_id", answers["prompt_id"])
+        judged.insert(1, "labeller", name)
+        frames.append(judged)
+    return validate(pd.concat(frames, ignore_index=True), LABELS, "labels")
+
+
+def judged(labels: pd.DataFrame) -> pd.DataFrame:
+    """The rows that hold a judgement: those of failed answers and failed judges are left out."""
+    return labels[~labels["category"].isin(NOT_JUDGED)]
+
+
+def failures(labels: pd.DataFrame) -> pd.DataFrame:
+    """How many rows of each labeller hold no judgement, and why: labeller, category, n."""
+    rows = labels[labels["category"].isin(NOT_JUDGED)]
+    return rows.groupby(["labeller", "category"]).size().rename("n").reset_index()
