@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from falserefusal.tables import InputError
+from falserefusal.errors import InputError
 
 
 class _Tee:

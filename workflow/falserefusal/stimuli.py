@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from falserefusal.errors import InputError
 from falserefusal.schemas import MODELS, PERSONAS, TEMPLATES
-from falserefusal.tables import InputError, read_csv
+from falserefusal.tables import read_csv
 
 
 def load_personas(path: str | Path, keep: list[str] | None = None) -> pd.DataFrame:

@@ -13,11 +13,12 @@ import pandera.pandas as pa
 import pyarrow
 import pyarrow.parquet
 
+from falserefusal.errors import InputError
+
+__all__ = ["InputError", "atomic", "read_csv", "read_json", "read_parquet", "validate"]
+__all__ += ["write_csv", "write_json", "write_parquet", "write_text"]
+
 FLOAT_FORMAT = "%.6g"
-
-
-class InputError(ValueError):
-    """Something the user supplied is wrong; the message says what, where, and what to do about it."""
 
 
 @contextlib.contextmanager

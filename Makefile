@@ -1,0 +1,57 @@
+# make        set up (once) and run the default study: the paper's printed cells, and the rehearsal
+# make test   set up (once) and run the tests
+# Nothing but Python >= 3.11 is needed. Once set up, both work offline.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := study
+.DELETE_ON_ERROR:
+
+# The first Python that is new enough; `make PYTHON=/path/to/python3.12` overrides.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
+CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+RUN := .venv/bin/python -m
+SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
+READY := .venv/.ready
+
+.PHONY: study published null test test-slow lint clean help
+
+study: $(READY)
+	$(SNAKEMAKE)
+	@echo
+	@echo "Done. Open these pages in a browser:"
+	@echo "  results/published/report/index.html   the paper, re-derived from its own printed cells"
+	@echo "  results/rehearsal/report/index.html   the whole chain on stand-in checkpoints with a known truth"
+
+published: $(READY)
+	$(SNAKEMAKE) published
+
+null: $(READY)
+	$(SNAKEMAKE) --configfile config/null.yaml
+
+test: $(READY)
+	$(RUN) pytest -m "not slow and not cluster"
+
+test-slow: $(READY)
+	$(RUN) pytest -m "slow"
+
+lint: $(READY)
+	$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) snakefmt --check Snakefile workflow/rules
+	$(SNAKEMAKE) --lint
+
+$(READY): requirements.lock
+	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "Error: Python 3.11 or newer is needed, and $(or $(PYTHON),python3) is $$($(or $(PYTHON),python3) -V 2>&1 | head -1)." >&2; \
+		echo "Install one (https://www.python.org/downloads/) or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; fi
+	@test -x .venv/bin/python || "$(PYTHON)" -m venv .venv || { \
+		echo "Error: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; \
+		rm -rf .venv; exit 1; }
+	@echo "Installing what requirements.lock names into .venv (once; a few minutes)"
+	$(RUN) pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@touch $@
+
+clean:
+	rm -rf results/published results/rehearsal results/null results/logs results/benchmarks .snakemake
+
+help:
+	@sed -n '1,3p' Makefile

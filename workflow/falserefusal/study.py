@@ -1,0 +1,97 @@
+"""Read a study's config: fill in defaults, and say what is wrong with it before any work starts."""
+
+import csv
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from falserefusal.errors import InputError
+
+NAMED_IN_STIMULI = {"models": "model", "personas": "persona", "templates": "template"}
+
+
+def load_study(config: dict, schema_path: str | Path, root: str | Path = ".") -> dict:
+    """Return `config` with defaults filled in and `all` replaced by names; InputError says what is wrong with it."""
+    schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
+    study = _with_defaults(config, schema, schema)
+    errors = list(_messages(study, schema))
+    if errors:
+        raise InputError("the study's config is wrong:\n" + "\n".join(f"  - {error}" for error in errors))
+    for key, column in NAMED_IN_STIMULI.items():
+        study[key] = _names(study, key, column, Path(root))
+    _check_labels(study)
+    return study
+
+
+def _with_defaults(value: object, schema: dict, whole: dict) -> object:
+    """A copy of `value` in which every key the schema gives a default for is there."""
+    schema = _resolved(schema, whole)
+    if not isinstance(value, dict):
+        return value
+    value = dict(value)
+    for key, part in schema.get("properties", {}).items():
+        part = _resolved(part, whole)
+        if key not in value and "default" in part:
+            value[key] = part["default"]
+        if key in value:
+            value[key] = _with_defaults(value[key], part, whole)
+    others = schema.get("additionalProperties")
+    if isinstance(others, dict):
+        value |= {
+            k: _with_defaults(v, others, whole) for k, v in value.items() if k not in schema.get("properties", {})
+        }
+    return value
+
+
+def _resolved(schema: dict, whole: dict) -> dict:
+    if "$ref" not in schema:
+        return schema
+    return whole["$defs"][schema["$ref"].rsplit("/", 1)[-1]] | schema
+
+
+def _messages(study: dict, schema: dict) -> Iterator[str]:
+    """What the schema objects to, each with the key's path; for an unknown key, the nearest known one."""
+    validator = jsonschema.Draft202012Validator(schema)
+    for error in sorted(validator.iter_errors(study), key=lambda error: list(map(str, error.absolute_path))):
+        path = ".".join(map(str, error.absolute_path)) or "top level"
+        if error.validator == "additionalProperties":
+            known = list(error.schema.get("properties", {}))
+            for key in sorted(set(error.instance) - set(known)):
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+                yield f"{path}: unknown key '{key}'; {hint}"
+        else:
+            yield f"{path}: {error.message}"
+
+
+def _names(study: dict, key: str, column: str, root: Path) -> list[str]:
+    """The names a study uses of one stimuli file, in file order."""
+    path = root / study["stimuli"][key]
+    if not path.exists():
+        raise InputError(f"stimuli.{key}: no such file {path}")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or column not in rows[0]:
+        raise InputError(f"{path}: column '{column}' is missing")
+    if key == "templates":
+        missing = [task for task in study["tasks"] if task not in {row["task"] for row in rows}]
+        if missing:
+            raise InputError(f"{path}: no templates for task {', '.join(missing)}; add them or remove the task")
+        rows = [row for row in rows if row["task"] in study["tasks"]]
+    known = list(dict.fromkeys(row[column] for row in rows))
+    if study[key] == "all":
+        return known
+    unknown = [name for name in study[key] if name not in known]
+    if unknown:
+        raise InputError(f"{key}: {', '.join(unknown)} not in {path}, which has {', '.join(known)}")
+    return [name for name in known if name in study[key]]
+
+
+def _check_labels(study: dict) -> None:
+    for task, settings in study["tasks"].items():
+        wanted = 3 if task == "nli" else 2
+        if task in ("nli", "politeness", "offensiveness") and len(settings["labels"]) != wanted:
+            raise InputError(f"tasks.{task}.labels: the templates name {wanted} labels, not {len(settings['labels'])}")
