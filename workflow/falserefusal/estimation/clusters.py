@@ -36,7 +36,7 @@ class ClusterTable:
 
     def merge(self, levels: list[str]) -> "ClusterTable":
         """The same counts with every factor but `levels` summed over."""
-        cells, code = _combinations(self.cells, levels)
+        cells, code = combinations(self.cells, levels)
         sums = np.zeros((len(self.cells), len(cells)), np.float32)
         sums[np.arange(len(code)), code] = 1
         return ClusterTable(self.texts, self.strata, cells, self.n @ sums, self.refusals @ sums)
@@ -62,7 +62,7 @@ def cluster_table(outcomes: pd.DataFrame, levels: list[str]) -> ClusterTable:
     Raises InputError on missing values, several labellers, or a column that is not there.
     """
     check_outcomes(outcomes, levels)
-    cells, cell = _combinations(outcomes, levels)
+    cells, cell = combinations(outcomes, levels)
     text, texts = _codes(outcomes["text_id"])
     present = np.flatnonzero(np.bincount(text, minlength=len(texts)))
     strata = _strata(outcomes["task"], text, len(texts))[present]
@@ -177,7 +177,7 @@ def check_outcomes(outcomes: pd.DataFrame, levels: list[str]) -> None:
             raise InputError(f"outcomes: row {row} repeats a draw ({where}): a prompt was judged twice")
 
 
-def _combinations(frame: pd.DataFrame, levels: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
+def combinations(frame: pd.DataFrame, levels: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
     """Occurring combinations of `levels`, one row each in level order, and for each row of `frame` which it is."""
     if not levels:
         return pd.DataFrame(index=range(1)), np.zeros(len(frame), int)
