@@ -1,0 +1,171 @@
+"""The logit: the paper's cells, independent references, separation, clustered errors."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+
+from falserefusal.errors import InputError
+from falserefusal.estimation.regression import (
+    REFERENCES,
+    choose_references,
+    collapse,
+    dummies,
+    firth_profile,
+    fit_firth,
+    fit_logit,
+    regression_table,
+)
+from falserefusal.tables import read_csv
+
+PAPER = {factor: REFERENCES[factor] for factor in ("persona", "task", "model")}
+
+
+@pytest.fixture(scope="module")
+def counts(root):
+    cells = read_csv(root / "config" / "published" / "counts_task_model_persona.csv")
+    return collapse(cells, list(PAPER))
+
+
+@pytest.fixture(scope="module")
+def table(root, counts):
+    return regression_table(counts, PAPER, read_csv(root / "config" / "published" / "table7_logit.csv"))
+
+
+@pytest.fixture(scope="module")
+def ml(table):
+    return table[table["method"].str.startswith("ML")].set_index("level")
+
+
+def test_the_papers_cells(ml):
+    known = {"black": 2.45, "white": 2.04, "politeness": 1.90, "offensiveness": 3.85, "Llama2-7B": -0.44}
+    known |= {"Llama3-8B": -3.11, "Llama3.1-8B": -4.73, "Gemma2-9B": -3.32, "Qwen1.5-32B": -2.87}
+    for level, value in known.items():
+        assert ml.loc[level, "coef"] == pytest.approx(value, abs=0.006), level
+    assert ml.loc["McFadden R2", "coef"] == pytest.approx(0.541, abs=0.0005)
+
+
+def test_table_7_stands_beside(table, ml):
+    assert ml.loc["black", "printed"] == 2.62
+    assert ml.loc["transgender woman", "printed"] == 1.37
+    assert ml.loc["McFadden R2", "printed"] == 0.5733
+    templates = table[table["term"] == "template"]
+    assert len(templates) == 8 and templates["coef"].isna().all()
+    assert templates["printed_term_note"].str.contains("can't be recomputed").all()
+
+
+def test_rows_that_look_mislabelled_are_found_and_no_others(ml):
+    odd = ml[ml["printed_term_note"].str.startswith("out of line")]
+    assert set(odd.index) == {"Llama3-8B", "Llama3.1-8B"}
+    assert "Gemma2-9B" in odd.loc["Llama3-8B", "printed_term_note"]
+    assert "Llama3-8B" in odd.loc["Llama3.1-8B", "printed_term_note"]
+
+
+def test_models_that_never_refuse_are_separated_and_finite_under_firth(table, ml):
+    for model in ("Qwen2.5-7B", "Qwen2.5-32B"):
+        assert ml.loc[model, "coef"] == -np.inf
+        assert "separated" in ml.loc[model, "method"]
+        firth = table[table["method"].str.startswith("Firth") & (table["level"] == model)].iloc[0]
+        assert -25 < firth["lo"] < firth["coef"] < firth["hi"] < -9
+
+
+def test_the_separated_limit_is_the_limit(counts):
+    """An unguarded fit drifts towards what the limit gives at once; all other coefficients agree."""
+    design = dummies(counts, PAPER)
+    n, y = counts["n"], counts["refusals"]
+    fit = fit_logit(design, n, y)
+    unguarded = sm.GLM(np.column_stack([y, n - y]), design.x, family=sm.families.Binomial()).fit(maxiter=60)
+    np.testing.assert_allclose(fit.coef[fit.finite], unguarded.params[fit.finite], atol=1e-5)
+    assert (unguarded.params[~fit.finite] < -15).all()
+    np.testing.assert_allclose(fit.mean, unguarded.mu, atol=1e-6)
+
+
+def test_main_effects_equal_a_logit_on_single_answers():
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame({"a": rng.choice(list("xyz"), 900), "b": rng.choice(list("uv"), 900)})
+    rows["refusal"] = rng.random(900) < 0.2 + 0.3 * (rows["a"] == "z") + 0.1 * (rows["b"] == "v")
+    rows["persona"] = "man"
+    references = {"a": "x", "b": "u"}
+    counts = collapse(rows, list(references))
+    fit = fit_logit(dummies(counts, references), counts["n"], counts["refusals"])
+    x = np.column_stack([np.ones(900)] + [rows[f] == level for f, level in fit.names[1:]]).astype(float)
+    logit = sm.Logit(rows["refusal"].astype(int), x).fit(disp=0)
+    np.testing.assert_allclose(fit.coef, logit.params, atol=1e-6)
+    np.testing.assert_allclose(fit.se, logit.bse, rtol=1e-4)
+    assert fit.loglik == pytest.approx(logit.llf)
+    assert fit.mcfadden == pytest.approx(logit.prsquared)
+
+
+def test_firth_equals_brglm2():
+    """16 levels x 3 tasks, 9 refusals in 3,840 answers: reference values from R's brglm2, type AS_mean."""
+    refused = {(3, 1): 1, (14, 1): 1, (15, 1): 1, (2, 2): 1, (3, 2): 2, (4, 2): 1, (14, 2): 1, (15, 2): 1}
+    cells = [(str(p), str(t), 320 if p == 0 else 64, refused.get((p, t), 0)) for p in range(16) for t in range(3)]
+    counts = pd.DataFrame(cells, columns=["level", "task", "n", "refusals"])
+    fit = fit_firth(dummies(counts, {"level": "0", "task": "0"}), counts["n"], counts["refusals"])
+    np.testing.assert_allclose(fit.coef[:5], [-9.452312, 1.605964, 2.712305, 3.575201, 2.712305], atol=2e-6)
+
+
+def test_firth_profile_of_one_proportion_is_the_penalised_likelihood_interval():
+    """Intercept only: Jeffreys' prior adds half a success and half a failure, so limits solve a one-line equation."""
+    n, y = np.array([20.0]), np.array([0.0])
+    counts = pd.DataFrame({"n": n, "refusals": y})
+    design = dummies(counts, {})
+    fit = fit_firth(design, n, y)
+    assert fit.coef[0] == pytest.approx(np.log(0.5 / 20.5))
+
+    def penalised(b):
+        rate = 1 / (1 + np.exp(-b))
+        return (y[0] + 0.5) * np.log(rate) + (n[0] - y[0] + 0.5) * np.log(1 - rate)
+
+    for limit in firth_profile(design, n, y, fit, 0):
+        assert 2 * (penalised(fit.coef[0]) - penalised(limit)) == pytest.approx(3.841459, abs=1e-3)
+
+
+def small(refusals):
+    cells = [(p, m, 40) for p in ("atheist", "man", "woman") for m in "AB"]
+    return pd.DataFrame(cells, columns=["persona", "model", "n"]).assign(refusals=refusals)
+
+
+@pytest.mark.parametrize("refusals", [0, 40])
+def test_a_constant_outcome_is_an_error(refusals):
+    counts = small(refusals)
+    with pytest.raises(InputError, match="constant"):
+        fit_logit(dummies(counts, {"persona": "atheist", "model": "A"}), counts["n"], counts["refusals"])
+
+
+def test_a_reference_without_refusals_is_an_error_and_another_is_chosen():
+    counts = small([0, 0, 3, 4, 5, 6])
+    with pytest.raises(InputError, match="choose other references"):
+        regression_table(counts, {"persona": "atheist", "model": "A"})
+    references = choose_references(counts, ["persona", "model"])
+    assert references == {"persona": "woman", "model": "B"}
+    assert regression_table(counts, references).set_index(["term", "level"])["coef"].iloc[1] == -np.inf
+
+
+def test_the_papers_references_are_kept_where_they_can_serve(counts):
+    assert choose_references(counts, list(PAPER)) == PAPER
+    with pytest.raises(InputError, match="every persona was refused always or never"):
+        choose_references(small(0), ["persona"])
+
+
+def test_a_level_of_refusals_only_is_plus_infinite():
+    counts = small([3, 4, 40, 40, 5, 6])
+    fit = fit_logit(dummies(counts, {"persona": "atheist", "model": "A"}), counts["n"], counts["refusals"])
+    assert fit.coef[fit.names.index(("persona", "man"))] == np.inf
+
+
+def test_confounded_factors_are_an_error():
+    counts = small([1, 2, 3, 4, 5, 6])
+    counts["task"] = counts["model"].map({"A": "nli", "B": "offensiveness"})
+    with pytest.raises(InputError, match="confounded"):
+        regression_table(counts, {"persona": "atheist", "model": "A", "task": "nli"})
+
+
+def test_an_unknown_reference_is_an_error():
+    with pytest.raises(InputError, match="'agnostic' is not among"):
+        dummies(small(3), {"persona": "agnostic"})
+
+
+def test_nothing_left_to_fit_is_an_error():
+    with pytest.raises(InputError, match="nothing to fit"):
+        collapse(small(3).assign(persona="*"), ["persona"])

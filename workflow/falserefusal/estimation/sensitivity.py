@@ -1,0 +1,137 @@
+"""How much of a binary outcome a categorical factor explains: the index of the paper and its peers, with their noise.
+
+A factor with levels l is described by the rates p_l and the weights w_l = n_l / N of its levels; p = sum w_l p_l and
+V = p (1 - p) are the rate and the variance of the outcome. Every index is 0 if and only if all p_l are equal, grows
+when the factor is refined, and does not depend on the names or the order of the levels.
+
+A plug-in index is never 0 in a sample: noise in the p_l looks like an effect, the more so the more levels a factor has.
+Three things make an index readable: its floor (the index of a factor that can't matter, see `importance`), a corrected
+value, and an interval that knows about the floor. Sources: Borgonovo, Figalli, Plischke, Savare (2024), Management
+Science, doi:10.1287/mnsc.2023.01796 (the optimal-transport index); Saltelli et al. (2008) (first-order Sobol' index);
+Miller (1955) (bias of entropies).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import xlogy
+
+Index = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def rates(n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rates and weights (..., L) of levels with counts `n` and refusals `y`; an empty level weighs 0 and sits at p.
+
+    Where there is no observation at all both are NaN.
+    """
+    n, y = np.asarray(n, float), np.asarray(y, float)
+    if np.any(n < 0) or np.any(y < 0) or np.any(y > n) or not np.all(np.isfinite(n + y)):
+        raise ValueError("counts must be finite, and 0 <= refusals <= n in every level")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        total = n.sum(-1, keepdims=True)
+        return np.where(n > 0, y / n, y.sum(-1, keepdims=True) / total), n / total
+
+
+def _mean_variance(p: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The overall rate (..., 1) and the variance (...) of the outcome, NaN where the outcome is constant."""
+    mean = (w * p).sum(-1, keepdims=True)
+    variance = (mean * (1 - mean))[..., 0]
+    return mean, np.where(variance > 1e-15, variance, np.nan)
+
+
+def wasserstein(p: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """The paper's index, sum w_l |p_l - p| / (2 p (1 - p)): mean squared 2-Wasserstein distance over its upper bound.
+
+    In [0, 1]; 1 if and only if the outcome is a function of the factor; NaN where the outcome is constant. Between two
+    Bernoulli distributions W1 and W2 squared coincide, so this is also Borgonovo's delta over 2V.
+    """
+    mean, variance = _mean_variance(p, w)
+    return (w * np.abs(p - mean)).sum(-1) / (2 * variance)
+
+
+def sobol(p: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """First-order Sobol' index, sum w_l (p_l - p)^2 / V: the share of variance between levels (eta squared)."""
+    mean, variance = _mean_variance(p, w)
+    return (w * (p - mean) ** 2).sum(-1) / variance
+
+
+def mutual_information(p: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Mutual information between outcome and factor, H(p) - sum w_l H(p_l), in nats."""
+    mean, variance = _mean_variance(p, w)
+    return np.where(np.isnan(variance), np.nan, _entropy(mean)[..., 0] - (w * _entropy(p)).sum(-1))
+
+
+def wasserstein_bures(p: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """The Gaussian lower bound of the optimal-transport index: sum w_l [(p_l - p)^2 + (sd_l - sd)^2] / (2 V)."""
+    mean, variance = _mean_variance(p, w)
+    spread = (np.sqrt(p * (1 - p)) - np.sqrt(mean * (1 - mean))) ** 2
+    return (w * ((p - mean) ** 2 + spread)).sum(-1) / (2 * variance)
+
+
+def _entropy(p: np.ndarray) -> np.ndarray:
+    return -(xlogy(p, p) + xlogy(1 - p, 1 - p))
+
+
+INDICES: dict[str, Index] = {
+    "wasserstein": wasserstein,
+    "sobol": sobol,
+    "mutual_information": mutual_information,
+    "wasserstein_bures": wasserstein_bures,
+}
+
+
+def independence_floor(levels: int, n: float, p: float) -> float:
+    """Expected plug-in Wasserstein index of a factor that doesn't matter, for `n` independent answers at rate `p`.
+
+    sqrt((L - 1) / (2 pi n V)), from E|N(0, s)| = s sqrt(2 / pi) with s^2 = V (L - 1) / n. Answers that share texts are
+    not independent: their floor is higher, and is found by permutation (see `importance`).
+    """
+    return float(np.sqrt((levels - 1) / (2 * np.pi * n * p * (1 - p))))
+
+
+def scaled(p: np.ndarray, w: np.ndarray, c: float | np.ndarray) -> np.ndarray:
+    """The rates after every deviation from the overall rate was multiplied by `c`, kept within [0, 1]."""
+    mean = (w * p).sum(-1, keepdims=True)
+    return np.clip(mean + c * (p - mean), 0, 1)
+
+
+def shrinkage(p: np.ndarray, w: np.ndarray, errors: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+    """How much of the levels' spread is real: the factors c (low, middle, high) to put into `scaled`.
+
+    `errors` (R, L) are draws of the estimation error of p, from a bootstrap. For each c the plug-in index is simulated
+    as scaled(p, w, c) + error; low and high are the c at which the index observed would be in the upper and lower tail
+    of (1 - level) / 2, middle the c at which it would be the median. So the interval starts at c = 0, no effect at all,
+    whenever a factor that doesn't matter could have given the index observed; middle gives a median-unbiased value.
+    All indices grow with c, hence one c serves them all. NaN where the outcome is constant.
+    """
+    observed = wasserstein(p, w)
+    if np.isnan(observed):
+        return (np.nan,) * 3
+    deviation = np.abs(p - (w * p).sum(-1)) @ w
+    if deviation < 1e-15 or not np.any(errors):
+        return (1.0,) * 3
+    noise = (np.abs(errors - (w * errors).sum(-1, keepdims=True)) @ w).mean()
+    highest = 1 + 6 * noise / deviation
+
+    def below(c: float) -> float:
+        """Share of simulated indices below the one observed; ties count half."""
+        simulated = wasserstein(np.clip(scaled(p, w, c) + errors, 0, 1), w)
+        simulated = simulated[~np.isnan(simulated)]
+        if not len(simulated):
+            return 0.5
+        return float(((simulated < observed).mean() + (simulated <= observed).mean()) / 2)
+
+    tail = (1 - level) / 2
+    low, middle, high = (_decreasing_root(below, target, highest) for target in (1 - tail, 0.5, tail))
+    return low, middle, high
+
+
+def _decreasing_root(f: Callable[[float], float], target: float, highest: float) -> float:
+    """The c in [0, highest] where the decreasing f crosses `target`, by bisection to about 1e-5 of the range."""
+    if f(0.0) <= target:
+        return 0.0
+    low, high = 0.0, highest
+    for _ in range(17):
+        middle = (low + high) / 2
+        low, high = (middle, high) if f(middle) > target else (low, middle)
+    return (low + high) / 2
