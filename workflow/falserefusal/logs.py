@@ -54,5 +54,5 @@ def log_to(path: str | Path, level: int = logging.INFO) -> Iterator[None]:
                 sys.stderr.flush()
                 os._exit(1)  # Snakemake wraps SystemExit in a traceback that hides the one line that helps
             except BaseException:
-                traceback.print_exc()
+                traceback.print_exc(file=file)  # the terminal gets it from Python itself
                 raise

@@ -71,13 +71,11 @@ def read_printed(folder: str | Path, models: list[str], personas: list[str]) -> 
     folder = Path(folder)
     printed = {}
     for name, schema in schemas(models, personas).items():
-        dtype = {"value": str} if name == "quoted_statements" else None  # as printed: its decimals are its precision
-        printed[name] = read_csv(folder / f"{name}.csv", dtype=dtype)
-        if dtype:
-            decimals = printed[name].get("value", pd.Series(dtype=str)).astype(str).str.partition(".")[2].str.len()
-        printed[name] = validate(printed[name], schema, str(folder / f"{name}.csv"))
-        if dtype:
-            printed[name]["decimals"] = decimals
+        path = folder / f"{name}.csv"
+        as_printed = read_csv(path, dtype=str)
+        printed[name] = validate(as_printed.copy(), schema, str(path))
+        if name == "quoted_statements":  # the digits printed are the precision claimed
+            printed[name]["decimals"] = as_printed["value"].map(lambda value: len(value.partition(".")[2]))
     counts = printed["counts_task_model_persona"]
     source = folder / "counts_task_model_persona.csv"
     _check_counts(counts, source)
@@ -104,22 +102,14 @@ def _fail(frame: pd.DataFrame, bad: np.ndarray, source: Path, column: str, why) 
 
 def _check_counts(counts: pd.DataFrame, source: Path) -> None:
     low, high = candidate_counts(counts["refusal_pct"], counts["n"])
-    _fail(
-        counts,
-        high < low,
-        source,
-        "refusal_pct",
-        lambda row: f"no integer count out of n = {row.n} gives {row.refusal_pct} percent",
-    )
-    _fail(
-        counts,
-        high > low,
-        source,
-        "refusal_pct",
-        lambda row: f"more than one count out of n = {row.n} gives {row.refusal_pct} percent",
-    )
-    _fail(counts, counts["refusals"].to_numpy() != low, source, "refusals",
-          lambda row: f"{row.refusals} is not the count that {row.refusal_pct} percent of n = {row.n} stands for")  # fmt: skip
+
+    def says(row) -> str:
+        return f"{row.refusal_pct} percent of n = {row.n}"
+
+    _fail(counts, high < low, source, "refusal_pct", lambda row: f"no integer count is {says(row)}")
+    _fail(counts, high > low, source, "refusal_pct", lambda row: f"more than one integer count is {says(row)}")
+    wrong = counts["refusals"].to_numpy() != low
+    _fail(counts, wrong, source, "refusals", lambda row: f"{row.refusals} is not {says(row)}")
 
 
 def _check_complete(frame: pd.DataFrame, key: list[str], source: Path) -> None:
@@ -132,8 +122,13 @@ def _check_complete(frame: pd.DataFrame, key: list[str], source: Path) -> None:
 def _prompts_per_persona(counts: pd.DataFrame, source: Path) -> pd.DataFrame:
     """Table 5: n by persona and task. All models saw the same prompts, so n must not depend on the model."""
     spread = counts.groupby(["task", "persona"])["n"].transform("nunique")
-    _fail(counts, spread.to_numpy() > 1, source, "n",
-          lambda row: f"models disagree on how many prompts {row.task} has for {row.persona}")  # fmt: skip
+    _fail(
+        counts,
+        spread.to_numpy() > 1,
+        source,
+        "n",
+        lambda row: f"models disagree on how many prompts {row.task} has for {row.persona}",
+    )
     table = counts.pivot_table(index="persona", columns="task", values="n", aggfunc="first", sort=False)
     return table.reset_index()[["persona", *TASKS]]
 
@@ -145,8 +140,13 @@ def _check_format_n(formats: pd.DataFrame, prompts: pd.DataFrame, source: Path) 
         raise InputError(f"{source.with_name('table6_prompt_n.csv')}: column 'prompt' must hold p1 to p9")
     sums = prompts.groupby(np.array(FORMATS)[((number - 1) // 3).astype(int)])[list(TASKS)].sum()
     expected = [sums.loc[row.format, row.task] for row in formats.itertuples()]
-    _fail(formats, formats["n"].to_numpy() != np.array(expected), source, "n",
-          lambda row: f"{row.n} is not the sum of Table 6 over the {row.format} prompts of {row.task}")  # fmt: skip
+    _fail(
+        formats,
+        formats["n"].to_numpy() != np.array(expected),
+        source,
+        "n",
+        lambda row: f"{row.n} is not the sum of Table 6 over the {row.format} prompts of {row.task}",
+    )
 
 
 def published_cells(printed: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -160,3 +160,8 @@ def published_cells(printed: dict[str, pd.DataFrame]) -> pd.DataFrame:
     form["refusals"] = np.rint(form["refusal_pct"] * form["n"] / 100).astype(int)
     cells = pd.concat([persona, form], ignore_index=True).assign(labeller="paper")
     return validate(cells[list(CELLS.columns)], CELLS, "published cells")
+
+
+def table6(printed: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Table 6: prompts per template and task, under the names of this project."""
+    return printed["table6_prompt_n"].rename(columns={"prompt": "template"})

@@ -35,7 +35,10 @@ class Cells:
         self.table7 = dict(
             zip(zip(table7["type"], table7["variable"].str.lower(), strict=True), table7["coef"], strict=True)
         )
-        self.refit = regression.set_index(["term", "level"])["coef"]
+        likelihood = regression[regression["method"].str.startswith("ML")]  # not the penalised fit beside it
+        self.refit = likelihood.set_index(["term", "level"])["coef"]
+        self.refit_note = likelihood.set_index(["term", "level"])["printed_term_note"].fillna("")
+        self.table1 = printed["table1_refusal_pct"].set_index("model")
 
     def model_task(self, model: str, task: str) -> float:
         """Percent of refusals of one model in one task, over all persona prompts."""
@@ -70,7 +73,9 @@ def _design_size(cells: Cells, task: str) -> dict:
 
 
 def _mean_over_models(cells: Cells, task: str) -> dict:
-    return {"recomputed": cells.by_model(TASK_WORDS[task]).mean()}
+    from_table1 = cells.table1[TASK_WORDS[task]].mean()
+    reason = f"the mean of the printed Table 1 is {from_table1:.3f}; some of its entries differ from the cells"
+    return {"recomputed": cells.by_model(TASK_WORDS[task]).mean(), "reason": reason}
 
 
 def _extreme(cells: Cells, which: str, task: str) -> dict:
@@ -122,7 +127,7 @@ def _importance(cells: Cells, factor: str) -> dict:
             "reason": "no printed cell carries the nine prompts; the index of their three formats is a lower bound, "
             "because the index cannot fall when a factor is split further",
         }
-    return {"recomputed": cells.index[factor], "reason": "the index of all printed cells; only the ranking reproduces"}
+    return {"recomputed": cells.index[factor], "reason": "the paper's own formula applied to all its printed cells"}
 
 
 def _coefficient(cells: Cells, term: str, level: str) -> dict:
@@ -130,9 +135,10 @@ def _coefficient(cells: Cells, term: str, level: str) -> dict:
     table7 = cells.table7.get((term, level.lower()))
     if table7 is None:
         raise InputError(f"Table 7 has no {term} {level}")
+    note = cells.refit_note.get((term, level), "")
     return {
         "recomputed": refit,
-        "incomparable": "a refit on the printed cells lacks the prompt term, which shrinks every coefficient",
+        "incomparable": f"a refit on the printed cells has no prompt term, so it is not the same quantity; {note}",
         "elsewhere": table7,
     }
 
@@ -178,6 +184,7 @@ def _verdict(printed: float, decimals: int, found: dict) -> tuple[str, str]:
     """agrees, differs or not recomputable, with the reason; agreement is within the printed rounding."""
     rounding = 0.5 * 10.0**-decimals + 1e-9
     reason, value = found.get("reason", ""), found["recomputed"]
+    cut = np.isfinite(value) and np.trunc(value * 10**decimals) / 10**decimals == printed
     if "incomparable" in found:
         elsewhere = found.get("elsewhere")
         if elsewhere is not None and abs(printed - elsewhere) > rounding:
@@ -185,8 +192,9 @@ def _verdict(printed: float, decimals: int, found: dict) -> tuple[str, str]:
         return "not recomputable", found["incomparable"]
     if found.get("at_least"):
         return ("differs" if printed + rounding < value else "not recomputable"), reason
-    agrees = abs(printed - value) <= rounding + found.get("slack", 0)
-    return ("agrees" if agrees else "differs"), reason
+    if abs(printed - value) <= rounding + found.get("slack", 0):
+        return "agrees", ""
+    return "differs", reason or (f"{value:.4f} cut, not rounded, to {decimals} decimals" if cut else "")
 
 
 def check_statements(quoted: pd.DataFrame, cells: Cells) -> pd.DataFrame:
@@ -199,12 +207,13 @@ def check_statements(quoted: pd.DataFrame, cells: Cells) -> pd.DataFrame:
     for statement in quoted.itertuples():
         function, arguments = find_recipe(statement.quantity)
         found = function(cells, *arguments)
-        verdict, reason = _verdict(statement.value, statement.decimals, found)
+        # the paper writes a rate of exactly zero as "0", all others with two decimals
+        decimals = max(statement.decimals, 2) if statement.unit in ("%", "pp") else statement.decimals
+        verdict, reason = _verdict(statement.value, decimals, found)
         value = float(found["recomputed"])
-        rows.append(
-            (statement.id, statement.section, statement.quantity, statement.unit, statement.value, value)
-            + (value - statement.value, verdict, reason)
-        )
+        quoted_as = [statement.id, statement.section, statement.quantity, statement.unit, statement.value]
+        difference = value - statement.value if np.isfinite(value) else np.nan
+        rows.append([*quoted_as, value, difference, verdict, reason])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

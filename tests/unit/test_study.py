@@ -1,0 +1,72 @@
+"""A study's config is completed from the schema, and what is wrong with it is said by key."""
+
+import copy
+
+import pytest
+import yaml
+
+from falserefusal.dependencies import library_of
+from falserefusal.errors import InputError
+from falserefusal.study import load_study
+
+SCHEMA = "config/schemas/study.schema.yaml"
+
+
+@pytest.fixture
+def config():
+    task = {"source": {"kind": "embedded"}, "labels": ["entailment", "contradiction", "neutral"]}
+    return {"study": "small", "checkpoints": {"kind": "standins"}, "tasks": {"nli": task}}
+
+
+def load(config, root):
+    return load_study(copy.deepcopy(config), root / SCHEMA, root)
+
+
+def test_defaults_come_from_the_schema(config, root):
+    study = load(config, root)
+    assert study["seed"] == 2025
+    assert study["stimuli"]["personas"] == "config/personas.csv"
+    assert len(study["models"]) == 16 and len(study["personas"]) == 15 and len(study["templates"]) == 9
+    assert study["tasks"]["nli"]["rows_per_label"] == 1000
+    assert config.keys() == {"study", "checkpoints", "tasks"}, "the caller's config is not changed"
+
+
+def test_every_shipped_config_is_valid(root):
+    for path in sorted((root / "config").glob("*.yaml")):
+        load(yaml.safe_load(path.read_text()), root)
+
+
+def test_names_keep_the_order_of_their_file(config, root):
+    assert load(config | {"models": ["Gemma-2B", "Llama2-7B"]}, root)["models"] == ["Llama2-7B", "Gemma-2B"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"modles": ["Llama2-7B"]}, "unknown key 'modles'; did you mean 'models'?"),
+        ({"prompts": {"articel": "printed"}}, "prompts: unknown key 'articel'; did you mean 'article'?"),
+        ({"seed": -1}, "seed: -1 is less than the minimum of 0"),
+        ({"study": "published"}, "study"),
+        ({"study": "../x"}, "study"),
+        ({"models": ["GPT-2"]}, "models: GPT-2 not in"),
+        ({"personas": ["elf"]}, "personas: elf not in"),
+        ({"stimuli": {"personas": "nowhere.csv"}}, "stimuli.personas: no such file"),
+        ({"tasks": {}}, "tasks"),
+        ({"tasks": {"irony": {"source": {"kind": "embedded"}, "labels": ["a", "b"]}}}, "no templates for task irony"),
+        ({"tasks": {"nli": {"source": {"kind": "embedded"}, "labels": ["a", "b"]}}}, "tasks.nli.labels"),
+        ({"tasks": {"nli": {"source": {}, "labels": ["a", "b", "c"]}}}, "tasks.nli.source: 'kind' is a required"),
+    ],
+)
+def test_what_is_wrong_is_said_by_key(config, root, change, message):
+    with pytest.raises(InputError) as error:
+        load(config | change, root)
+    assert message in str(error.value)
+
+
+def test_library_of_a_script_follows_imports_through_modules(root, monkeypatch):
+    monkeypatch.chdir(root)
+    files = library_of("workflow/scripts/published_cells.py")
+    assert "workflow/falserefusal/published.py" in files
+    assert "workflow/falserefusal/tables.py" in files, "imported by published.py, not only by the script"
+    assert "workflow/falserefusal/study.py" not in files
+    assert all((root / file).is_file() for file in files)

@@ -1,0 +1,29 @@
+"""Turn the paper's printed numbers into cells of counts, once they agree with each other."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    import pandas as pd
+
+    from falserefusal.design.balance import uniformity
+    from falserefusal.published import published_cells, read_printed, table6
+    from falserefusal.schemas import CELLS
+    from falserefusal.stimuli import load_models, load_personas
+    from falserefusal.tables import write_csv, write_parquet
+
+    printed = read_printed(
+        snakemake.params.printed,
+        models=load_models(snakemake.input.models)["model"].tolist(),
+        personas=load_personas(snakemake.input.personas)["persona"].tolist(),
+    )
+    personas, templates = printed["table5"], table6(printed)
+    balance = pd.concat([uniformity(personas, "persona"), uniformity(templates, "template")])
+    write_parquet(published_cells(printed), snakemake.output.cells, CELLS)
+    write_csv(personas, snakemake.output.table5)
+    write_csv(templates, snakemake.output.table6)
+    write_csv(balance, snakemake.output.balance)

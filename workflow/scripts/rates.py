@@ -1,0 +1,37 @@
+"""Refusal rates with intervals: Table 1 and the tables behind the paper's heat maps."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from falserefusal.estimation import rates
+    from falserefusal.estimation.judged import read_cells, read_outcomes
+    from falserefusal.stimuli import load_models, load_personas
+    from falserefusal.tables import read_csv, write_csv
+
+    cells = read_cells(snakemake.input.cells, snakemake.params.labeller)
+    outcomes = read_outcomes(snakemake.input.get("outcomes"), snakemake.params.labeller)
+    models = load_models(snakemake.input.models, keep=snakemake.params.models)
+    personas = load_personas(snakemake.input.personas, keep=snakemake.params.personas)
+    printed_free = snakemake.input.get("persona_free")
+    if printed_free:  # the paper prints these rates without the counts behind them, so they are in no cell
+        printed_free = read_csv(printed_free).assign(task="offensiveness")
+        printed_free["persona_free_rate"] = printed_free.pop("persona_free_refusal_pct_read_from_vector") / 100
+    model_task = rates.rates_model_task(cells, outcomes, printed=read_csv(snakemake.input.table1))
+    tables = {
+        "table1": rates.table1(model_task),
+        "rates_model_task": model_task,
+        "rates_persona": rates.rates_persona(
+            cells, rates.model_scopes(models), personas.set_index("persona")["group"].to_dict(), outcomes
+        ),
+        "rates_model_persona": rates.rates_model_persona(cells, outcomes),
+        "rates_task_model_persona": rates.rates_task_model_persona(cells, outcomes),
+        "rates_format": rates.rates_format(cells, outcomes),
+        "rates_persona_free": rates.rates_persona_free(cells, outcomes, printed=printed_free),
+    }
+    for name, table in tables.items():
+        write_csv(table, snakemake.output[name])

@@ -1,0 +1,29 @@
+"""Hold every number the paper quotes against what its own printed cells give."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from falserefusal.published import read_printed
+    from falserefusal.schemas import CELLS
+    from falserefusal.statements import Cells, check_statements, check_tables
+    from falserefusal.stimuli import load_models, load_personas
+    from falserefusal.tables import read_csv, read_parquet, write_csv
+
+    printed = read_printed(
+        snakemake.params.printed,
+        models=load_models(snakemake.input.models)["model"].tolist(),
+        personas=load_personas(snakemake.input.personas)["persona"].tolist(),
+    )
+    cells = Cells(
+        read_parquet(snakemake.input.cells, CELLS),
+        printed,
+        importance=read_csv(snakemake.input.importance),
+        regression=read_csv(snakemake.input.regression),
+    )
+    write_csv(check_statements(printed["quoted_statements"], cells), snakemake.output.statements)
+    write_csv(check_tables(cells, printed), snakemake.output.printed_check)
