@@ -1,0 +1,114 @@
+"""Load the patterns of the structured labeller from their YAML file and compile them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from falserefusal.tables import InputError
+
+_BLANK = re.compile(r"(\[(?:\\.|[^\]\\])*\])| +([*?+]?)")
+_NAME = re.compile(r"<([a-z_]+)>")
+
+
+@dataclass(frozen=True)
+class Group:
+    """One way of refusing; the file of patterns says what the fields mean."""
+
+    name: str
+    pattern: re.Pattern
+    reason: str
+    alone: bool
+    undecided: bool
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """All that the structured labeller knows, compiled."""
+
+    groups: tuple[Group, ...]
+    reasons: tuple[tuple[str, re.Pattern], ...]
+    forms: dict[str, list[str]]
+    undecided_labels: tuple[str, ...]
+    negation: str
+    not_said: dict[str, re.Pattern]
+    replies: re.Pattern
+    at_work: re.Pattern
+    english: re.Pattern
+
+
+def load_patterns(path: str | Path) -> Patterns:
+    """Compile the file; raises InputError naming the pattern that is not a regular expression, or the missing key."""
+    try:
+        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        words: dict[str, str] = {}
+        for name, text in data["words"].items():
+            words[name] = _expand(_unfold(text), words, f"{path}: words: {name}")
+
+        def compiled(lines: str, where: str) -> re.Pattern:
+            parts = [_expand(line, words, f"{path}: {where}") for line in lines.splitlines() if line.strip()]
+            for part in parts:
+                _compile(part, f"{path}: {where}: {part}")
+            return re.compile("|".join(f"(?:{part})" for part in parts))
+
+        return Patterns(
+            groups=tuple(
+                Group(
+                    name=name,
+                    pattern=compiled(group["patterns"], f"groups: {name}"),
+                    reason=group["reason"],
+                    alone=group.get("alone", False),
+                    undecided=group.get("undecided", False),
+                )
+                for name, group in data["groups"].items()
+            ),
+            reasons=tuple(
+                (reason["category"], compiled(reason["patterns"], f"reasons: {reason['category']}"))
+                for reason in data["reasons"]
+            ),
+            forms=data["forms"],
+            undecided_labels=tuple(data["undecided_labels"]),
+            negation=_unfold(data["negations"]).replace(" ", r"\s+"),
+            not_said={
+                name: _compile(_unfold(text), f"{path}: not_said: {name}", re.DOTALL | re.MULTILINE)
+                for name, text in data["not_said"].items()
+            },
+            replies=compiled(data["replies"], "replies"),
+            at_work=_compile(_unfold(data["at_work"]), f"{path}: at_work"),
+            english=_compile(data["english"], f"{path}: english"),
+        )
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not a YAML file ({error})") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: a part of the file is missing or misplaced ({error})") from None
+
+
+def _unfold(text: str) -> str:
+    """A long list of alternatives may be broken into lines after a bar."""
+    return re.sub(r"\|\s+", "|", text)
+
+
+def _expand(text: str, words: dict[str, str], where: str) -> str:
+    """Put the named expressions in and let a blank stand for any white space."""
+
+    def word(match: re.Match) -> str:
+        if match[1] not in words:
+            raise InputError(f"{where}: <{match[1]}> is not defined under words")
+        return words[match[1]]
+
+    def blank(match: re.Match) -> str:
+        if match[1]:
+            return match[1].replace(" ", r"\s")
+        return r"\s*" if match[2] in ("*", "?") else r"\s+"
+
+    return _NAME.sub(word, _BLANK.sub(blank, text))
+
+
+def _compile(text: str, where: str, flags: int = 0) -> re.Pattern:
+    try:
+        return re.compile(text, flags)
+    except re.error as error:
+        raise InputError(f"{where}: not a regular expression ({error})") from None

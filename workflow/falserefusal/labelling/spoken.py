@@ -1,0 +1,94 @@
+"""What a model says in an answer: lower case, without markup, thinking, control tokens, quotations and echoes.
+
+Every step replaces characters one for one, so that a place in the cleaned text is the same place in the answer.
+"""
+
+import re
+import unicodedata
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+
+_SINGLE = "'‘’‚‛`´′ʼ＇"
+_DOUBLE = '"“”„‟«»″＂'
+_DASHES = "‐‑‒–—―−"
+_MARKUP = "*_#>|[](){}<=~\\$^\u200b\u200c\u200d\u2060\ufeff\u00ad"
+_TABLE = str.maketrans({**dict.fromkeys(_SINGLE, "'"), **dict.fromkeys(_DOUBLE, '"'), **dict.fromkeys(_DASHES, "-")})
+_UNMARK = str.maketrans({**dict.fromkeys(_MARKUP, " "), '"': " "})
+
+_QUOTED = re.compile(r"\"[^\"\n]{1,600}\"|(?<!\w)'[^\n]{1,600}?'(?!\w)")
+_BREAK = re.compile(r"[.!?;]+(?=\W|$)|\n")
+_LONG_QUOTE = 4  # words: a label in quotes is shorter, a quotation of the text is not
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """An answer (`answer`) and, of the same length, what its model says in it (`text`)."""
+
+    answer: str
+    text: str
+    thinking: bool
+
+    @property
+    def anything(self) -> bool:
+        return any(character.isalnum() for character in self.text)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *(match.end() for match in _BREAK.finditer(self.text))]
+
+    def sentence(self, start: int, end: int | None = None) -> tuple[int, int]:
+        """The span of the sentences that hold the places `start` to `end`."""
+        first = bisect_right(self._starts, start) - 1
+        last = bisect_right(self._starts, max(start, (end or start + 1) - 1))
+        return self._starts[first], self._starts[last] if last < len(self._starts) else len(self.text)
+
+    def original(self, start: int, end: int) -> str:
+        """The answer's own characters at a place, without the blanks around them."""
+        return self.answer[start:end].strip()
+
+
+def spoken(answer: str, not_said: dict[str, re.Pattern]) -> Spoken:
+    """Clean one answer; `not_said` are the patterns of that name in the file of patterns."""
+    text = _one_for_one(answer)
+    thinking = "<think" in text or "</think" in text or "<|channel|>" in text
+    if thinking:
+        for name in ("thinking", "thinking_close", "thinking_open"):
+            text = _blank(not_said[name], text)
+    if "<" in text or "[" in text or "\\" in text:
+        text = _blank(not_said["control"], _first_turn(text, not_said["turn_end"]))
+    unquoted = text
+    if '"' in text or "'" in text:
+        unquoted = _QUOTED.sub(_blank_if_long, text)
+    unechoed = _blank(not_said["echo"], unquoted) if ":" in text else unquoted
+    for candidate in (unechoed, unquoted, text):  # an answer all in quotes is no quotation
+        if any(character.isalnum() for character in candidate):
+            text = candidate
+            break
+    return Spoken(answer, text.translate(_UNMARK), thinking)
+
+
+def _one_for_one(answer: str) -> str:
+    """Lower case, straight quotes, plain hyphens and compatibility forms, each character replaced by just one."""
+    text = answer.translate(_TABLE)
+    if not text.isascii():
+        text = "".join(c if len(n := unicodedata.normalize("NFKC", c)) != 1 else n for c in text)
+        return "".join(c if len(low := c.lower()) != 1 else low for c in text)
+    return text.lower()
+
+
+def _first_turn(text: str, turn_end: re.Pattern) -> str:
+    """Blank what follows the end of the first turn in which something is said."""
+    for match in turn_end.finditer(text):
+        said = re.sub(r"<[^<>\n]*>|\[/?inst\]", "", text[: match.start()])
+        if any(character.isalnum() for character in said):
+            return text[: match.start()] + " " * (len(text) - match.start())
+    return text
+
+
+def _blank(pattern: re.Pattern, text: str) -> str:
+    return pattern.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+
+
+def _blank_if_long(match: re.Match) -> str:
+    return " " * len(match[0]) if len(match[0].split()) >= _LONG_QUOTE else match[0]
