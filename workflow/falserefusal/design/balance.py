@@ -1,0 +1,33 @@
+"""How often each persona and template was drawn (the paper's Tables 5 and 6), and whether that is uniform."""
+
+import pandas as pd
+from scipy.stats import chisquare
+
+from falserefusal.schemas import PERSONA_FREE
+
+
+def draw_counts(design: pd.DataFrame, factor: str, levels: list[str], tasks: list[str]) -> pd.DataFrame:
+    """Draws with a persona per level of `factor` (rows, in the order of `levels`) and task (columns).
+
+    factor "persona" gives Table 5, "template" Table 6. Persona-free twins are not counted. A task or level without a
+    draw has 0.
+    """
+    drawn = design[design["persona"] != PERSONA_FREE]
+    counts = drawn.groupby([factor, "task"]).size().unstack(fill_value=0)
+    counts = counts.reindex(index=levels, columns=tasks, fill_value=0).astype("int64")
+    return counts.rename_axis(index=factor, columns=None).reset_index()
+
+
+def uniformity(counts: pd.DataFrame, factor: str) -> pd.DataFrame:
+    """Pearson's chi-square test of equal frequencies in each task column of a `draw_counts` table.
+
+    Returns task, factor, levels, n, chi2, df, p. Draws of one text are without replacement by default, which makes
+    counts a little more even than independent draws: a small p is a warning, a p near 1 is what balance looks like.
+    """
+    rows = []
+    for task in counts.columns.drop(factor):
+        n = counts[task]
+        test = chisquare(n) if len(n) > 1 and n.sum() else None
+        chi2, p = (test.statistic, test.pvalue) if test else (0.0, 1.0)
+        rows.append((task, factor, len(n), int(n.sum()), float(chi2), len(n) - 1, float(p)))
+    return pd.DataFrame(rows, columns=["task", "factor", "levels", "n", "chi2", "df", "p"])

@@ -1,0 +1,115 @@
+"""Resolvable incomplete blocks: a prompt (text and template) is asked without a persona and under three personas.
+
+Persona effects are then differences within a prompt. Days of blocks that hold every persona once, and cycles of days
+in which every two personas meet in one block (a Kirkman triple system, for 15 personas), keep the comparison of any
+two personas equally precise (resolvable designs: Bose 1942, Sankhya 6:105; control in every block: Bechhofer and
+Tamhane 1981, Technometrics 23:45).
+"""
+
+import numpy as np
+import pandas as pd
+
+from falserefusal.design.randomness import generator, key, keys, mix
+from falserefusal.design.rounds import round_sizes
+from falserefusal.errors import InputError
+
+PERSONAS_PER_BLOCK = 3
+
+# Seven days of five groups for 15 personas; every pair of personas is together in exactly one group. From the lines
+# of the projective space PG(3, 2).
+_KIRKMAN = """
+1-2-3 4-8-12 5-10-15 6-11-13 7-9-14
+1-4-5 2-9-11 3-13-14 6-10-12 7-8-15
+1-6-7 2-13-15 3-8-11 4-10-14 5-9-12
+1-8-9 2-4-6 3-12-15 5-11-14 7-10-13
+1-10-11 2-12-14 3-4-7 5-8-13 6-9-15
+1-12-13 2-5-7 3-9-10 4-11-15 6-8-14
+1-14-15 2-8-10 3-5-6 4-9-13 7-11-12
+"""
+KIRKMAN = np.array([[g.split("-") for g in day.split()] for day in _KIRKMAN.split("\n") if day], dtype=int) - 1
+
+
+def group_size(personas: int) -> int:
+    """Personas in one block."""
+    return min(PERSONAS_PER_BLOCK, personas)
+
+
+def cycle_length(personas: int) -> int:
+    """Blocks in one cycle: enough days for a persona to meet every other once (35 blocks for 15 personas)."""
+    size = group_size(personas)
+    days = 1 if size < 2 else -(-(personas - 1) // (size - 1))
+    return days * -(-personas // size)
+
+
+def number_of_blocks(config: dict, personas: int) -> int:
+    """Blocks per task (and per model, where models do not share prompts) from `blocks_per_task` or `calls_per_task`."""
+    blocks, calls = config["blocks_per_task"], config["calls_per_task"]
+    if (blocks is None) == (calls is None):
+        raise InputError("design: kind 'blocked' needs either blocks_per_task or calls_per_task")
+    if blocks is None:
+        blocks = calls // (1 + group_size(personas))
+    if blocks < 1:
+        raise InputError(f"design: calls_per_task is {calls}, less than one block of {1 + group_size(personas)} calls")
+    return blocks
+
+
+def blocked_picks(task: str, row_ids: pd.Series, personas: int, templates: int, config: dict, seed: int, model: str):
+    """Draws of one task (and model), as positions: row, template, persona (-1: persona-free), draw, round, block.
+
+    A text comes once until every text was used (texts in a seeded order, from permanent random numbers), then again
+    with its template moved on by one, so that a text never meets a template twice. Templates come in random
+    permutations: their counts are equal up to one in each pass through the texts. More blocks keep the first ones.
+    """
+    blocks, rows = number_of_blocks(config, personas), len(row_ids)
+    if blocks > rows * templates:
+        raise InputError(
+            f"design: {blocks} blocks for task '{task}', but its {rows} texts and {templates} templates make only "
+            f"{rows * templates} different prompts; ask for fewer blocks or sample more texts"
+        )
+    order = np.argsort(mix(keys(row_ids, seed, task, model) ^ np.uint64(key("order"))), kind="stable")
+    rng = generator(seed, "templates", task, model)
+    permutations = np.concatenate([rng.permutation(templates) for _ in range(-(-rows // templates))])
+    passes, place = np.divmod(np.arange(blocks), rows)
+    template = (permutations[place] + passes) % templates
+
+    groups = persona_groups(personas, blocks, seed, task, model)
+    members = np.concatenate([np.full((blocks, 1), -1), groups], axis=1)
+    width = members.shape[1]
+    sizes = round_sizes(blocks, config["rounds"], cycle_length(personas))
+    return pd.DataFrame(
+        {
+            "row": np.repeat(order[place], width),
+            "template": np.repeat(template, width),
+            "persona": members.ravel(),
+            "draw": np.tile(np.arange(-1, width - 1), blocks),
+            "round": np.repeat(np.repeat(np.arange(len(sizes)), sizes), width),
+            "block": np.repeat(np.arange(blocks), width),
+        }
+    )
+
+
+def persona_groups(personas: int, blocks: int, seed: int, task: str, model: str) -> np.ndarray:
+    """The personas of each block, shape (blocks, group size): a Kirkman system for 15, else random partitions.
+
+    Personas are relabelled and days reordered in each cycle. Where the group size does not divide the number of
+    personas, the last group of a day is filled up with those used least so far.
+    """
+    size = group_size(personas)
+    per_day = -(-personas // size)
+    days_per_cycle = cycle_length(personas) // per_day
+    extra = np.zeros(personas, dtype=int)  # how often each persona has filled up a group
+    days: list[np.ndarray] = []
+    while len(days) * per_day < blocks:
+        rng = generator(seed, "groups", task, model, len(days) // days_per_cycle)
+        if personas == KIRKMAN.size // len(KIRKMAN):
+            days.extend(rng.permutation(personas)[KIRKMAN[rng.permutation(len(KIRKMAN))]])
+            continue
+        for _ in range(days_per_cycle):
+            day = rng.permutation(personas)
+            if missing := per_day * size - personas:
+                eligible = rng.permutation(day[: (per_day - 1) * size])
+                filling = eligible[np.argsort(extra[eligible], kind="stable")[:missing]]
+                extra[filling] += 1
+                day = np.concatenate([day, filling])
+            days.append(day.reshape(per_day, size))
+    return np.concatenate(days)[:blocks]

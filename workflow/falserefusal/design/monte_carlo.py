@@ -1,0 +1,161 @@
+"""One interface to all designs: texts, personas and templates in, one row per prompt to be asked out."""
+
+from math import comb
+
+import numpy as np
+import pandas as pd
+
+from falserefusal.design.blocked import blocked_picks, cycle_length, group_size, number_of_blocks
+from falserefusal.design.nested import nested_picks
+from falserefusal.design.rounds import round_sizes
+from falserefusal.errors import InputError
+from falserefusal.schemas import ALL, PERSONA_FREE
+
+# Every key a design knows, with its default. nested reads the first four, blocked the next three.
+DEFAULTS = {
+    "kind": "nested",
+    "draws_per_row": 10,
+    "replacement": False,
+    "balance": "independent",
+    "persona_free": True,
+    "blocks_per_task": None,
+    "calls_per_task": None,
+    "share_prompts": True,
+    "rounds": None,
+}
+COLUMNS = ["prompt_id", "task", "row_id", "text_id", "persona", "template", "format", "draw", "round", "block", "model"]
+
+
+def make_design(
+    texts: dict[str, pd.DataFrame],
+    personas: list[str],
+    templates: pd.DataFrame,
+    config: dict,
+    models: list[str],
+    seed: int,
+) -> pd.DataFrame:
+    """Draw the study's prompts: one row each, with the columns of `schemas.DESIGN`.
+
+    texts: for each task a frame with row_id and text_id; personas: ids; templates: task, template, format; config:
+    see DEFAULTS. Rows are sorted by task, then by text (nested) or block (blocked). A persona-free twin has persona
+    "persona-free" and draw -1; in the nested design there is one for each (row_id, template) drawn, in the blocked
+    design one in each block. `block` is the cluster: the text (nested) or the prompt block (blocked). `model` is "*"
+    unless models draw prompts of their own. Everything follows from `seed` and the names, not from input order.
+    Raises InputError where the texts, templates or personas cannot carry the design asked for.
+    """
+    config = design_config(config)
+    _check(texts, personas, templates)
+    frames = []
+    for task, rows in texts.items():
+        own = templates[templates["task"] == task]
+        args = (task, rows, personas, own)
+        if config["kind"] == "nested":
+            picks = nested_picks(task, rows["row_id"], personas, own["template"].tolist(), config, seed)
+            frames.append(_name(*args, picks))
+            continue
+        for model in [ALL] if config["share_prompts"] else models:
+            picks = blocked_picks(task, rows["row_id"], len(personas), len(own), config, seed, model)
+            frames.append(_name(*args, picks, model))
+    return pd.concat(frames, ignore_index=True)
+
+
+def design_size(config: dict, rows: dict[str, int], personas: int, templates: int) -> pd.DataFrame:
+    """Prompts that a model will be asked, before any text is there: task, rows, persona_prompts, persona_free_prompts.
+
+    rows: texts of each task; templates: per task. Persona-free prompts of the nested design are an expectation (how
+    many different templates a text draws), all else is exact.
+    """
+    config = design_config(config)
+    sizes = []
+    for task, n in rows.items():
+        if config["kind"] == "nested":
+            free = n * _distinct_templates(config, personas, templates) if config["persona_free"] else 0.0
+            sizes.append((task, n, n * config["draws_per_row"], free))
+        else:
+            blocks = number_of_blocks(config, personas)
+            sizes.append((task, n, blocks * group_size(personas), float(blocks)))
+    return pd.DataFrame(sizes, columns=["task", "rows", "persona_prompts", "persona_free_prompts"])
+
+
+def design_rounds(config: dict, rows: dict[str, int], personas: int) -> dict[str, list[int]]:
+    """For each task the clusters (texts, or blocks) that each round adds; a task with fewer of them ends earlier."""
+    config = design_config(config)
+    if config["kind"] == "nested":
+        return {task: round_sizes(n, config["rounds"]) for task, n in rows.items()}
+    sizes = round_sizes(number_of_blocks(config, personas), config["rounds"], cycle_length(personas))
+    return {task: sizes for task in rows}
+
+
+def design_config(config: dict) -> dict:
+    """The design's settings with defaults filled in; raises InputError on an unknown key or an impossible value."""
+    unknown = sorted(set(config) - set(DEFAULTS))
+    if unknown:
+        raise InputError(f"design: unknown key {', '.join(map(repr, unknown))}; known are {', '.join(DEFAULTS)}")
+    config = DEFAULTS | config
+    for name, allowed in {"kind": ("nested", "blocked"), "balance": ("independent", "balanced")}.items():
+        if config[name] not in allowed:
+            raise InputError(f"design: {name} is {config[name]!r}, but must be {' or '.join(allowed)}")
+    for name in ("draws_per_row", "blocks_per_task", "calls_per_task"):
+        if config[name] is not None and not (isinstance(config[name], int) and config[name] > 0):
+            raise InputError(f"design: {name} is {config[name]!r}, but must be a whole number above 0")
+    rounds = config["rounds"]
+    if rounds and (set(rounds) != {"first", "growth"} or rounds["first"] < 1 or rounds["growth"] < 0):
+        raise InputError(f"design: rounds is {rounds!r}, but must be null or like {{first: 35, growth: 0.25}}")
+    return config
+
+
+def _distinct_templates(config: dict, personas: int, templates: int) -> float:
+    """Expected number of different templates among a text's draws."""
+    draws, pairs = config["draws_per_row"], personas * templates
+    if config["balance"] == "balanced":
+        return min(draws, templates)
+    if config["replacement"]:
+        missed = (1 - 1 / templates) ** draws
+    else:
+        missed = comb(pairs - personas, draws) / comb(pairs, draws)
+    return templates * (1 - missed)
+
+
+def _check(texts: dict[str, pd.DataFrame], personas: list[str], templates: pd.DataFrame) -> None:
+    if not personas or len(set(personas)) < len(personas) or PERSONA_FREE in personas:
+        raise InputError(f"design: personas must be different, at least one, and none called '{PERSONA_FREE}'")
+    row_ids = pd.concat([rows["row_id"] for rows in texts.values()])
+    if row_ids.duplicated().any():  # they are the clusters of the analysis, across tasks too
+        raise InputError(f"design: row_id '{row_ids[row_ids.duplicated()].iloc[0]}' comes twice among the texts")
+    for task, rows in texts.items():
+        if rows.empty:
+            raise InputError(f"design: no texts for task '{task}'")
+        if not (templates["task"] == task).any():
+            raise InputError(f"design: no templates for task '{task}'")
+
+
+def _name(task: str, rows: pd.DataFrame, personas: list[str], templates: pd.DataFrame, picks: pd.DataFrame, model=ALL):
+    """Turn positions into names. A prompt_id is made of names, so it survives changes elsewhere in the design."""
+    row_id = rows["row_id"].to_numpy(object)[picks["row"]]
+    template = templates["template"].to_numpy(object)[picks["template"]]
+    persona = np.array([*personas, PERSONA_FREE], dtype=object)[picks["persona"]]  # -1 is the last
+    prompt_id = row_id + ":" + template + ":" + persona
+    if model != ALL:
+        prompt_id = prompt_id + ":" + model
+    again = picks.groupby(["row", "template", "persona"]).cumcount().to_numpy()  # draws with replacement
+    prompt_id = np.where(again > 0, prompt_id + "#" + (again + 1).astype(str).astype(object), prompt_id)
+    if "block" in picks:
+        prefix = task if model == ALL else f"{task}:{model}"
+        block = [f"{prefix}:{number:05d}" for number in picks["block"]]
+    else:
+        block = row_id
+    named = {
+        "prompt_id": prompt_id,
+        "task": task,
+        "row_id": row_id,
+        "text_id": rows["text_id"].to_numpy(object)[picks["row"]],
+        "persona": persona,
+        "template": template,
+        "format": templates["format"].to_numpy(object)[picks["template"]],
+        "draw": picks["draw"].to_numpy("int64"),
+        "round": picks["round"].to_numpy("int64"),
+        "block": block,
+        "model": model,
+    }
+    words = {name: "str" for name in COLUMNS if name not in ("draw", "round")}
+    return pd.DataFrame(named)[COLUMNS].astype(words)

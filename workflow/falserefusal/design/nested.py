@@ -1,0 +1,96 @@
+"""The paper's nested Monte Carlo: every text gets some random (template, persona) pairs, the same for all models."""
+
+import numpy as np
+import pandas as pd
+
+from falserefusal.design.randomness import generator, key, keys, mix
+from falserefusal.design.rounds import round_sizes
+from falserefusal.errors import InputError
+
+
+def nested_picks(task: str, row_ids: pd.Series, personas: list[str], templates: list[str], config: dict, seed: int):
+    """Draws of one task, as positions: a frame with row, template, persona, draw (-1: persona-free twin) and round.
+
+    balance "independent": uniform over the (template, persona) pairs, texts independent of each other. A pair's rank
+    in a text comes from permanent random numbers, so adding a text changes no other text, more draws keep the first
+    ones, and adding a persona replaces only the draws that the new pairs win (15/16 stay when the 16th comes).
+    balance "balanced": cycles through all pairs in an order that keeps the counts of personas, of templates, and of
+    both within a text, equal up to one; it ties the texts together, so any change redraws what comes after it.
+    replacement: may a text get the same pair twice?
+    """
+    draws, pairs = config["draws_per_row"], len(templates) * len(personas)
+    if draws > pairs and not config["replacement"]:
+        raise InputError(
+            f"design: draws_per_row is {draws}, but task '{task}' has only {pairs} (template, persona) pairs; "
+            "draw fewer, or set replacement: true"
+        )
+    row_keys = keys(row_ids, seed, task)
+    order = np.argsort(mix(row_keys ^ np.uint64(key("order"))), kind="stable")
+    if config["balance"] == "independent":
+        pair_keys = np.array([key(template, persona) for template in templates for persona in personas], np.uint64)
+        chosen = _independent(row_keys, pair_keys, draws, config["replacement"])
+        template, persona = np.divmod(chosen, len(personas))
+    else:
+        template, persona = np.empty((2, len(row_ids), draws), dtype=int)
+        template[order], persona[order] = _balanced(task, len(row_ids), len(templates), len(personas), config, seed)
+
+    sizes = round_sizes(len(row_ids), config["rounds"])
+    round_of_row = np.empty(len(row_ids), dtype=int)
+    round_of_row[order] = np.repeat(np.arange(len(sizes)), sizes)
+
+    rows = np.repeat(np.arange(len(row_ids)), draws)
+    picks = pd.DataFrame({"row": rows, "template": template.ravel(), "persona": persona.ravel()})
+    picks["draw"] = np.tile(np.arange(draws), len(row_ids))
+    if config["persona_free"]:
+        twins = picks[["row", "template"]].drop_duplicates().assign(persona=-1, draw=-1)
+        picks = pd.concat([picks, twins], ignore_index=True)
+        picks = picks.sort_values(["row", "template"], kind="stable", ignore_index=True)
+    return picks.assign(round=round_of_row[picks["row"]])
+
+
+def _independent(row_keys: np.ndarray, pair_keys: np.ndarray, draws: int, replacement: bool) -> np.ndarray:
+    """Indices of the pairs drawn for each text, shape (texts, draws)."""
+    if not replacement:
+        numbers = mix(mix(row_keys)[:, None] ^ pair_keys)
+        return np.argsort(numbers, axis=1, kind="stable")[:, :draws]
+    columns = [mix(row_keys ^ np.uint64(key("draw", draw))) for draw in range(draws)]
+    return np.stack([mix(column[:, None] ^ pair_keys).argmin(axis=1) for column in columns], axis=1)
+
+
+def _balanced(task: str, rows: int, templates: int, personas: int, config: dict, seed: int):
+    """Templates and personas of `rows` texts, two arrays of shape (rows, draws), taken from one balanced sequence."""
+    draws = config["draws_per_row"]
+    pairs = templates * personas
+    if config["replacement"] or 3 * draws > pairs:
+        raise InputError(
+            f"design: balance 'balanced' needs replacement: false and at most a third of the {pairs} (template, "
+            f"persona) pairs per text, not {draws}; use balance: independent"
+        )
+    cycles, length = [], 0
+    while length < rows * draws:
+        rng = generator(seed, "balanced", task, len(cycles))
+        over = length % draws  # draws that the last cycle has already given to the text at the seam
+        while True:
+            cycle = _cycle(rng, templates, personas)
+            seam = cycle[: draws - over]
+            if not over or not np.isin(_code(seam, personas), _code(cycles[-1][-over:], personas)).any():
+                break
+        cycles.append(cycle)
+        length += pairs
+    sequence = np.concatenate(cycles)[: rows * draws].reshape(rows, draws, 2)
+    return sequence[..., 0], sequence[..., 1]
+
+
+def _cycle(rng: np.random.Generator, templates: int, personas: int) -> np.ndarray:
+    """All (template, persona) pairs once, in an order of which every prefix is balanced in both; shape (pairs, 2).
+
+    Both factors are cycled; after each least common multiple the templates move on by one, which brings the pairs
+    that two cycles of unequal length alone would never form.
+    """
+    position = np.arange(templates * personas)
+    template = rng.permutation(templates)[(position + position // np.lcm(templates, personas)) % templates]
+    return np.stack([template, rng.permutation(personas)[position % personas]], axis=1)
+
+
+def _code(pairs: np.ndarray, personas: int) -> np.ndarray:
+    return pairs[:, 0] * personas + pairs[:, 1]

@@ -1,0 +1,119 @@
+"""Arithmetic of what it takes to ask a model N prompts: tokens, memory, time. Plain numbers, nothing slow to import.
+
+A roofline estimate: reading the prompts is bound by arithmetic, writing the answers by memory traffic or by the time
+it takes to launch a layer's kernels. Every assumption is a key of ASSUMPTIONS, can be overridden in the config, and is
+printed with the result. Savings that depend on the answers (deciding early, shared prefixes, identical prompts) are
+not counted, so the estimate leans to the high side.
+"""
+
+from math import ceil
+
+GB = 1e9
+ASSUMPTIONS = {
+    "dtype": "auto",  # of the weights and the KV cache while running; auto: as stored
+    "quantization": None,  # of the weights: 8bit, 4bit or None
+    "stored_bytes_per_parameter": 2.0,  # what the hub's safetensors files hold
+    "characters_per_token": 4.0,  # English under vocabularies of 32,000 (fewer) to 256,000 entries (more)
+    "chat_template_tokens": 25,  # role markers, and a default system turn where a template has one
+    "max_new_tokens": 128,
+    "answers_at_cap": 0.3,  # share of answers that run to max_new_tokens ...
+    "short_answer_tokens": 8,  # ... and tokens of the others
+    "token_budget": 16384,  # prompt and new tokens of one batch
+    "arithmetic_efficiency": 0.35,  # of the card's peak, on prompts
+    "bandwidth_efficiency": 0.6,  # of the card's memory bandwidth, on new tokens
+    "launch_ms_per_layer": 0.8,  # host time for one layer of one decoding step without CUDA graphs
+    "startup_minutes": 5.0,  # imports and weights, per job
+    "usable_memory": 0.9,  # of a card's memory
+    "hours_per_shard": None,  # split a model over jobs of at most so many hours; None: one job per model
+}
+BYTES = {"auto": None, "float32": 4, "bfloat16": 2, "float16": 2}
+QUANTIZED_BYTES = {"8bit": 1.05, "4bit": 0.55}  # with their scales
+
+
+TIMES = ["cards", "token_budget", "shards", "prefill_hours", "decode_hours", "startup_hours", "hours", "gpu_hours"]
+
+
+def tokens(prompts: float, characters: float, assume: dict) -> dict:
+    """Prompt and new tokens (in all) of `prompts` prompts with `characters` characters each on average."""
+    cap = assume["max_new_tokens"]
+    short = min(assume["short_answer_tokens"], cap)
+    new = assume["answers_at_cap"] * cap + (1 - assume["answers_at_cap"]) * short
+    each = characters / assume["characters_per_token"] + assume["chat_template_tokens"]
+    return {"prompts": prompts, "prompt_tokens": prompts * each, "new_tokens": prompts * new}
+
+
+def batch_size(load: dict, assume: dict) -> int:
+    """Prompts that are decoded together under the token budget."""
+    each = load["prompt_tokens"] / max(load["prompts"], 1) + assume["max_new_tokens"]
+    return max(1, int(assume["token_budget"] / max(each, 1)))
+
+
+def memory(model: dict, load: dict, assume: dict) -> dict:
+    """Gigabytes (10^9 bytes): disk, weights, kv (2 x layers x kv_heads x head_dim for each token of the budget), total.
+
+    total adds activations (16 hidden-sized tensors per token of the budget), the logits of one decoding step in
+    float32 twice, and 1 GB for the runtime. A shape that is not known (None) counts as 0.
+    """
+    size = BYTES[assume["dtype"]] or assume["stored_bytes_per_parameter"]
+    shape = {name: model.get(name) or 0 for name in ("layers", "kv_heads", "head_dim", "hidden", "vocab")}
+    weights = model["params_b"] * QUANTIZED_BYTES.get(assume["quantization"], size)
+    kv = 2 * shape["layers"] * shape["kv_heads"] * shape["head_dim"] * size * assume["token_budget"] / GB
+    activations = 16 * shape["hidden"] * size * assume["token_budget"] / GB
+    logits = 2 * 4 * shape["vocab"] * batch_size(load, assume) / GB
+    disk = model["params_b"] * assume["stored_bytes_per_parameter"]
+    return {"disk_gb": disk, "weights_gb": weights, "kv_gb": kv, "memory_gb": weights + kv + activations + logits + 1}
+
+
+def fit(model: dict, load: dict, card: dict, assume: dict) -> tuple[int | None, int]:
+    """Cards that hold the model, and the token budget then left for a batch.
+
+    The fewest cards that hold weights and an eighth of the token budget; then the largest of the budget's halves that
+    they hold (a job halves its batches when memory runs out). A cpu is never ganged: None if the model does not fit.
+    """
+    budgets = [max(1, assume["token_budget"] // part) for part in (1, 2, 4, 8)]
+    needs = [memory(model, load, assume | {"token_budget": budget})["memory_gb"] for budget in budgets]
+    usable = card["memory_gb"] * assume["usable_memory"]
+    cards = max(1, ceil(needs[-1] / usable))
+    if card["kind"] == "cpu" and cards > 1:
+        return None, 0
+    return cards, next(budget for budget, need in zip(budgets, needs, strict=True) if need <= cards * usable)
+
+
+def hours(model: dict, load: dict, card: dict, assume: dict) -> dict:
+    """Time on a card: cards, token_budget (both from `fit`), shards, prefill, decode and start-up hours, and sums.
+
+    prefill: 2 x parameters x prompt tokens operations. decode: each step reads the weights and the batch's KV cache;
+    it takes the longest of that traffic, its arithmetic, and the launches. Several cards hold a model's layers one
+    after the other (device_map), so they add memory, not speed: gpu_hours are hours x cards. `hours` is what all
+    shards of the model take one after the other. Where the model does not fit, all values are None.
+    """
+    cards, budget = fit(model, load, card, assume)
+    if cards is None:
+        return dict.fromkeys(TIMES)
+    assume = assume | {"token_budget": budget}
+    need = memory(model, load, assume)
+    flops = card["bf16_tflops"] * 1e12 * assume["arithmetic_efficiency"]
+    full = batch_size(load, assume)
+    batch = max(1, min(full, load["prompts"]))
+    operations = 2 * model["params_b"] * 1e9
+    bandwidth = card["bandwidth_gb_s"] * assume["bandwidth_efficiency"]
+    traffic = (need["weights_gb"] + need["kv_gb"] * batch / full) / bandwidth
+    launch = (model.get("layers") or 0) * assume["launch_ms_per_layer"] / 1000 if card["kind"] == "gpu" else 0.0
+    prefill = operations * load["prompt_tokens"] / flops / 3600
+    decode = load["new_tokens"] / batch * max(traffic, operations * batch / flops, launch) / 3600
+    most = assume["hours_per_shard"]
+    shards = 1 if most is None else max(1, ceil((prefill + decode) / most))
+    startup = assume["startup_minutes"] / 60 * shards
+    total = prefill + decode + startup
+    return dict(zip(TIMES, (cards, budget, shards, prefill, decode, startup, total, total * cards), strict=True))
+
+
+def wall_hours(jobs: list[tuple[float | None, int | None]], cards: int) -> float | None:
+    """Wall clock of jobs (hours, cards each) on `cards` cards, longest job first; None if one of them does not fit."""
+    if any(need is None or need > cards for _, need in jobs):
+        return None
+    free = [0.0] * cards
+    for length, need in sorted(jobs, reverse=True):
+        free.sort()
+        free[:need] = [free[need - 1] + length] * need
+    return max(free, default=0.0)

@@ -1,0 +1,245 @@
+"""What a study will cost: prompts, tokens, disk, memory, GPU hours. Needs no text, no weights and no network."""
+
+import pandas as pd
+
+from falserefusal.errors import InputError
+from falserefusal.planning.estimate import ASSUMPTIONS, BYTES, QUANTIZED_BYTES, hours, memory, tokens, wall_hours
+from falserefusal.tables import read_csv
+
+CARD_COUNTS = (1, 2, 4, 8, 16)
+SHAPE = ["params_b", "layers", "kv_heads", "head_dim", "hidden", "vocab"]
+
+# Mean characters of a text before any is there, over all rows of the sources: XNLI English test (premise 106.5 and
+# hypothesis 52.1), POPQUORN's 3,718 e-mails and its 13,036 offensiveness rows. A task not listed counts 200.
+TEXT_CHARACTERS = {"nli": 159.0, "politeness": 198.0, "offensiveness": 169.0}
+OTHER_TEXT_CHARACTERS = 200.0
+
+# Annotation rows per label of the sources that must be downloaded: counted in XNLI's and POPQUORN's own files, but for
+# politeness, where the published total of 25,042 is taken to be spread evenly.
+LABEL_ROWS = {
+    ("xnli/test", "nli"): [1670] * 3,
+    ("xnli/validation", "nli"): [830] * 3,
+    ("xnli/train", "nli"): [130_900] * 3,
+    ("popquorn", "politeness"): [5008] * 5,
+    ("popquorn", "offensiveness"): [7516, 2190, 1590, 1039, 701],
+}
+
+
+def load_cards(path: str) -> pd.DataFrame:
+    """Cards as data: card, kind (gpu, cpu), memory_gb, bandwidth_gb_s, bf16_tflops (dense), source."""
+    cards = read_csv(path)
+    wanted = ["card", "kind", "memory_gb", "bandwidth_gb_s", "bf16_tflops", "source"]
+    if missing := [name for name in wanted if name not in cards]:
+        raise InputError(f"{path}: column {', '.join(map(repr, missing))} is missing")
+    if cards["card"].duplicated().any():
+        raise InputError(f"{path}: card '{cards['card'][cards['card'].duplicated()].iloc[0]}' comes twice")
+    for name in wanted[2:5]:
+        bad = ~(pd.to_numeric(cards[name], errors="coerce") > 0)
+        if bad.any():
+            line = int(bad.to_numpy().argmax()) + 2
+            raise InputError(f"{path}: line {line}, column '{name}': {cards[name][bad].iloc[0]!r} is not above 0")
+    return cards
+
+
+def expected_rows(source: str, task: str, rows_per_label: int) -> int:
+    """Texts of a task whose source (by name, as in the texts' `source` column) is not on this machine yet."""
+    if (source, task) not in LABEL_ROWS:
+        raise InputError(f"plan: how many rows {source!r} has for task '{task}' is not known before it is fetched")
+    return sum(min(rows, rows_per_label) for rows in LABEL_ROWS[source, task])
+
+
+def expected_workload(
+    sizes: pd.DataFrame,
+    question_characters: dict[str, tuple[float, float]],
+    text_characters: dict[str, float] | None = None,
+) -> pd.DataFrame:
+    """Prompts and their mean length per task, before any text is there.
+
+    sizes: task, persona_prompts, persona_free_prompts; question_characters: for each task the characters around the
+    text with a persona and persona-free; text_characters: mean characters of a text where TEXT_CHARACTERS is not
+    right. Returns task, prompts, unique_prompts (missing: unknown), characters (per prompt), counted (False).
+    """
+    known = TEXT_CHARACTERS | (text_characters or {})
+    rows = []
+    for size in sizes.itertuples():
+        asked, free = question_characters[size.task]
+        prompts = size.persona_prompts + size.persona_free_prompts
+        around = (asked * size.persona_prompts + free * size.persona_free_prompts) / prompts
+        characters = known.get(size.task, OTHER_TEXT_CHARACTERS) + around
+        rows.append((size.task, float(prompts), float("nan"), characters, False))
+    return _workload(rows)
+
+
+def counted_workload(design: pd.DataFrame, prompts: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The same, counted in the prompts themselves (a frame for each task); per model where models have their own."""
+    models = max(1, design["model"].nunique())
+    rows = []
+    for task, frame in prompts.items():
+        turns = pd.Series(["\n".join(turn["content"] for turn in turns) for turns in frame["messages"]])
+        rows.append((task, len(frame) / models, turns.nunique() / models, turns.str.len().mean(), True))
+    return _workload(rows)
+
+
+def _workload(rows: list[tuple]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["task", "prompts", "unique_prompts", "characters", "counted"])
+
+
+def plan(
+    models: pd.DataFrame,
+    workload: pd.DataFrame,
+    cards: pd.DataFrame,
+    card: str,
+    assumptions: dict | None = None,
+    shape: dict | None = None,
+) -> dict:
+    """What each model and the whole study need on `card`, and what the whole study needs on every other card.
+
+    models: as in `schemas.MODELS` (params_b may be missing: size_b stands in; a missing shape counts as 0 and is
+    noted); workload: from `expected_workload` or `counted_workload`; assumptions: overrides of
+    `estimate.ASSUMPTIONS`; shape: values of SHAPE that hold for all models instead of theirs (stand-ins).
+    Returns {"models": frame with a last row "total", "cards": frame, "workload": frame, "assumptions": dict,
+    "card": name, "kind": gpu or cpu}. Raises InputError for an unknown card, dtype or assumption.
+    """
+    assume = _assumptions(assumptions)
+    names = cards["card"].tolist()
+    if card not in names:
+        raise InputError(f"plan: no card {card!r}; known are {', '.join(names)} (config/cards.csv)")
+    parts = [tokens(w.prompts, w.characters, assume) for w in workload.itertuples()]
+    load = {name: sum(part[name] for part in parts) for name in ("prompts", "prompt_tokens", "new_tokens")}
+
+    shapes = [_shape(model, shape) for model in models.to_dict("records")]
+    on = {name: [hours(s, load, row, assume) for s in shapes] for name, row in _by_card(cards).items()}
+    unique = workload["unique_prompts"].sum(skipna=False)
+    rows = []
+    for model, s, time in zip(models.to_dict("records"), shapes, on[card], strict=True):
+        need = memory(s, load, assume | {"token_budget": time["token_budget"] or assume["token_budget"]})
+        known = {"model": model["model"], "hub_id": model["hub_id"], "params_b": s["params_b"]}
+        rows.append({**known, **_round(load), "unique_prompts": unique, **need, **time, "note": _note(s)})
+    table = pd.DataFrame(rows)
+    table = pd.concat([table, pd.DataFrame([_total(table)])], ignore_index=True)
+    return {
+        "card": card,
+        "kind": _by_card(cards)[card]["kind"],
+        "models": table,
+        "cards": pd.DataFrame([_on_card(name, times) for name, times in on.items()]),
+        "workload": workload,
+        "assumptions": assume,
+    }
+
+
+def _total(table: pd.DataFrame) -> dict:
+    """Sums over models, and the largest model's memory; an unknown part makes a sum unknown."""
+    sums = ["params_b", "prompts", "prompt_tokens", "new_tokens", "unique_prompts", "disk_gb", "shards"]
+    sums += [name for name in table if name.endswith("hours")]
+    total = {name: table[name].astype(float).sum(skipna=False) for name in sums}
+    most = {name: table[name].astype(float).max(skipna=False) for name in ("weights_gb", "kv_gb", "memory_gb", "cards")}
+    return {"model": "total", "hub_id": "", "note": ""} | total | most
+
+
+def plan_text(result: dict, study: str) -> str:
+    """The plan as a person reads it."""
+    models, cards, workload = result["models"], result["cards"], result["workload"]
+    card, total = result["card"], models.iloc[-1]
+    spent = total["gpu_hours"]
+    unit = "GPU hours" if result["kind"] == "gpu" else "machine hours"
+    source = "counted in the rendered prompts" if workload["counted"].all() else "expected, before any text is there"
+    shown = pd.DataFrame({"model": models["model"], "prompts": models["prompts"].map(_number)})
+    for name in ("prompt_tokens", "new_tokens"):
+        shown[f"{name.replace('_', ' ')}, M"] = (models[name] / 1e6).map(lambda n: _number(n, 2))
+    for name in ("disk", "weights", "kv", "memory"):
+        shown[f"{name} GB"] = models[f"{name}_gb"].map(lambda n: _number(n, 1))
+    for name, title in {"cards": "cards", "token_budget": "token budget", "shards": "jobs"}.items():
+        shown[title] = models[name].map(_number)
+    for name, title in {"hours": "hours", "gpu_hours": unit}.items():
+        shown[title] = models[name].map(lambda n: _number(n, 2))
+    shown.loc[len(shown) - 1, "token budget"] = ""
+    counts = workload.drop(columns="counted")
+    counts = counts.assign(**{name: counts[name].map(_number) for name in counts.columns[1:]})
+    by_card = pd.DataFrame({"card": cards["card"], "cards, largest model": cards["cards"].map(_number)})
+    by_card["card hours"] = cards["gpu_hours"].map(lambda n: _number(n, 1))
+    for n in CARD_COUNTS:
+        by_card[f"wall h on {n}"] = cards[f"wall_hours_{n}"].map(lambda n: _number(n, 1))
+    lines = [
+        f"Plan of the study '{study}' on {card}. Nothing has been downloaded.",
+        "",
+        f"Prompts per model ({source}; characters are the mean of one prompt):",
+        _columns(counts),
+        "",
+        f"Per model on {card} (the last row has the largest model's weights, memory and cards; -: does not fit):",
+        _columns(shown),
+        *(f"  {row.model}: {row.note}" for row in models.itertuples() if row.note),
+        "",
+        f"In all: {_number(total['prompts'])} answers, {_number(total['prompt_tokens'] / 1e6, 2)} M prompt tokens, "
+        f"{_number(total['new_tokens'] / 1e6, 2)} M new tokens, {_number(total['disk_gb'], 1)} GB of weights on disk; "
+        + (f"a model does not fit on {card}." if pd.isna(spent) else f"{_number(spent, 1)} {unit} on {card}."),
+        "",
+        "By card (wall hours by number of cards: models side by side, longest first; -: a model does not fit):",
+        _columns(by_card),
+        "",
+        "These hours are an estimate from the cards' printed figures, not a measurement. It assumes (each can be set):",
+        *(f"  {name}: {value}" for name, value in result["assumptions"].items()),
+        "Deciding early, shared prefixes and repeated prompts save time and are not counted.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def plan_json(result: dict) -> dict:
+    """The plan as plain data, unknown values as null."""
+
+    def records(frame: pd.DataFrame) -> list[dict]:
+        return frame.astype(object).where(frame.notna(), None).to_dict("records")
+
+    frames = {name: records(result[name]) for name in ("workload", "models", "cards")}
+    return {"card": result["card"], "kind": result["kind"], "assumptions": result["assumptions"], **frames}
+
+
+def _assumptions(given: dict | None) -> dict:
+    given = given or {}
+    if unknown := sorted(set(given) - set(ASSUMPTIONS)):
+        known = ", ".join(ASSUMPTIONS)
+        raise InputError(f"plan: unknown assumption {', '.join(map(repr, unknown))}; known are {known}")
+    assume = ASSUMPTIONS | given
+    if assume["dtype"] not in BYTES:
+        raise InputError(f"plan: dtype is {assume['dtype']!r}, but must be one of {', '.join(BYTES)}")
+    if assume["quantization"] not in (None, *QUANTIZED_BYTES):
+        known = ", ".join(QUANTIZED_BYTES)
+        raise InputError(f"plan: quantization is {assume['quantization']!r}, but must be null or one of {known}")
+    return assume
+
+
+def _by_card(cards: pd.DataFrame) -> dict[str, dict]:
+    return {row["card"]: row for row in cards.to_dict("records")}
+
+
+def _shape(model: dict, shape: dict | None) -> dict:
+    """A model's SHAPE as numbers, missing ones as None; params_b falls back on the rounded size in its name."""
+    own = {name: None if pd.isna(model[name]) else model[name] for name in SHAPE} | (shape or {})
+    return own | {"params_b": own["params_b"] or model["size_b"]}
+
+
+def _note(shape: dict) -> str:
+    unknown = [name for name, value in shape.items() if not value]
+    return f"{', '.join(unknown)} unknown, counted as 0" if unknown else ""
+
+
+def _on_card(card: str, times: list[dict]) -> dict:
+    """The whole study on one card; None where a model does not fit."""
+    walls = dict.fromkeys([f"wall_hours_{n}" for n in CARD_COUNTS])
+    if any(time["cards"] is None for time in times):
+        return {"card": card, "cards": None, "gpu_hours": None, **walls}
+    jobs = [(time["hours"] / time["shards"], time["cards"]) for time in times for _ in range(time["shards"])]
+    walls = {f"wall_hours_{n}": wall_hours(jobs, n) for n in CARD_COUNTS}
+    total = sum(time["gpu_hours"] for time in times)
+    return {"card": card, "cards": max(time["cards"] for time in times), "gpu_hours": total, **walls}
+
+
+def _round(load: dict) -> dict:
+    return {name: round(value) for name, value in load.items()}
+
+
+def _number(number: float | None, digits: int = 0) -> str:
+    return "-" if pd.isna(number) else f"{number:,.{digits}f}"
+
+
+def _columns(frame: pd.DataFrame) -> str:
+    return frame.to_string(index=False)

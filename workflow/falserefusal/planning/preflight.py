@@ -1,0 +1,283 @@
+"""Can the study start? Licences, hub ids, weights, disk, memory and data sources, checked before any job runs.
+
+What is found is a frame (one row per thing checked) so that everything missing is reported at once, each with what to
+do about it. Only metadata is asked of the hub; nothing is downloaded. No message ever holds a token.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pandas as pd
+from huggingface_hub import HfApi, constants, get_token, try_to_load_from_cache
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from falserefusal.errors import InputError
+
+COLUMNS = ["subject", "item", "status", "message", "what_to_do"]
+TIMEOUT = 20  # seconds for one question to the hub or to a data source
+
+
+def preflight(
+    models: pd.DataFrame,
+    memory_gb: dict[str, float],
+    disk_gb: dict[str, float],
+    sources: list[dict] = (),
+    *,
+    compute_here: bool = True,
+    token: str | None = None,
+    endpoint: str | None = None,
+    cache_dir: str | None = None,
+    hardware: dict | None = None,
+    free_gb: float | None = None,
+) -> pd.DataFrame:
+    """Check every model and data source; returns subject, item, status (ok, warn, missing), message, what_to_do.
+
+    models: model, hub_id (or a folder with weights), revision; memory_gb, disk_gb: what `plan` says each model needs;
+    sources: {"subject", "kind" (file, url or dataset), "ref"} of each text source; compute_here: models will run on
+    this machine (False, on a cluster's login node: its memory does not matter). token, endpoint, cache_dir, hardware
+    (see `hardware_here`) and free_gb default to what the environment says (HF_TOKEN or a stored login, HF_ENDPOINT,
+    HF_HOME or HF_HUB_CACHE, this machine).
+    """
+    hub = _Hub(token or get_token(), endpoint, cache_dir)
+    hardware = hardware if hardware is not None else hardware_here()
+    free_gb = free_gb if free_gb is not None else _free_gb(hub.cache_dir)
+    rows = []
+    for model in models.to_dict("records"):
+        found, download_gb = _weights(model, hub, disk_gb[model["model"]])
+        rows += found
+        if download_gb:
+            rows.append(_disk(model["model"], download_gb, free_gb, hub.cache_dir))
+            free_gb -= download_gb
+        rows.append(_memory(model["model"], memory_gb[model["model"]], hardware, compute_here))
+    for source in sources:
+        rows.append(_source(source, hub))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def require(found: pd.DataFrame) -> None:
+    """Raise one InputError that lists everything missing, each with what to do; nothing if all is there."""
+    missing = found[found["status"] == "missing"]
+    if len(missing):
+        lines = [f"  {row.subject}: {row.message} -> {row.what_to_do}" for row in missing.itertuples()]
+        things = "1 thing is" if len(lines) == 1 else f"{len(lines)} things are"
+        raise InputError(f"preflight: {things} missing, no job was started\n" + "\n".join(lines))
+
+
+def preflight_text(found: pd.DataFrame) -> str:
+    """The checks as a person reads them."""
+    lines = []
+    for subject, rows in found.groupby("subject", sort=False):
+        worst = next(word for word in ("missing", "warn", "ok") if (rows["status"] == word).any())
+        lines.append(f"{subject}: {'ready' if worst != 'missing' else 'NOT ready'}")
+        for row in rows.itertuples():
+            hint = f" -> {row.what_to_do}" if row.what_to_do else ""
+            lines.append(f"  [{row.status}] {row.item}: {row.message}{hint}")
+    return "\n".join(lines) + "\n"
+
+
+def hardware_here() -> dict:
+    """This machine: {"gpus": memory of each in GB (10^9 bytes), "ram": GB}; GPUs as nvidia-smi sees them."""
+    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+        gpus = [float(line) * 2**20 / 1e9 for line in answer.splitlines() if line.strip()]
+    except (OSError, subprocess.SubprocessError, ValueError):
+        gpus = []
+    try:
+        ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    except (AttributeError, ValueError, OSError):  # not a Unix system
+        ram = float("inf")
+    return {"gpus": gpus, "ram": ram}
+
+
+class _Hub:
+    """How to reach the hub, and whether it was found to be out of reach (then it is not asked again)."""
+
+    def __init__(self, token: str | None, endpoint: str | None, cache_dir: str | None):
+        # token=False keeps the library from sending a stored token where the caller has none
+        self.api = HfApi(endpoint=endpoint, token=token or False)
+        self.token, self.cache_dir = token, cache_dir or constants.HF_HUB_CACHE
+        self.unreachable: str | None = None
+
+    def ask(self, question, *args, **options):
+        if self.unreachable:
+            raise ConnectionError(self.unreachable)
+        try:
+            return question(*args, **options)
+        except HfHubHTTPError:
+            raise
+        except OfflineModeIsEnabled:
+            self.unreachable = "HF_HUB_OFFLINE is set"
+        except (HTTPError, OSError) as error:
+            self.unreachable = f"no network: {self.api.endpoint} cannot be reached ({type(error).__name__})"
+        raise ConnectionError(self.unreachable) from None
+
+
+def _row(subject: str, item: str, status: str, message: str, what_to_do: str = "") -> tuple:
+    return subject, item, status, message, what_to_do
+
+
+def _weights(model: dict, hub: _Hub, expected_gb: float) -> tuple[list[tuple], float]:
+    """Rows on a model's weights, and the gigabytes still to be downloaded."""
+    name, repo = model["model"], model["hub_id"]
+    revision = None if pd.isna(model["revision"]) else model["revision"]
+    if Path(repo).is_dir():
+        lacking = _lacking(lambda file: Path(repo, file))
+        if lacking:
+            return [_row(name, "weights", "missing", f"folder {repo} has no {lacking}", "complete the folder")], 0.0
+        return [_row(name, "weights", "ok", f"in the folder {repo}")], 0.0
+    try:
+        lacking = _lacking(lambda file: _cached(repo, file, revision, hub.cache_dir))
+        if lacking is None:
+            return [_row(name, "weights", "ok", f"{repo} is in the cache {hub.cache_dir}")], 0.0
+        info = hub.ask(hub.api.model_info, repo, revision=revision, files_metadata=True, timeout=TIMEOUT)
+        if info.gated and hub.token:
+            hub.ask(hub.api.auth_check, repo)
+        elif info.gated:
+            return [_licence(name, hub, repo)], expected_gb
+    except GatedRepoError:
+        return [_licence(name, hub, repo)], expected_gb
+    except RevisionNotFoundError:
+        what = "correct the revision in the models file, or leave it empty for the newest"
+        return [_row(name, "revision", "missing", f"{repo} has no revision {revision!r}", what)], 0.0
+    except (RepositoryNotFoundError, HFValidationError):
+        what = "correct hub_id in the models file; if the model is private, set HF_TOKEN to a token that may read it"
+        return [_row(name, "hub id", "missing", f"the hub has no model {repo!r} that you may see", what)], 0.0
+    except HfHubHTTPError as error:
+        return [_refused(name, repo, error)], expected_gb
+    except ConnectionError as error:
+        what = f"run `hf download {repo}` where there is a network, into the same HF_HOME, then start again"
+        return [_row(name, "weights", "missing", f"{repo} is not in the cache {hub.cache_dir}; {error}", what)], 0.0
+
+    files = [file for file in info.siblings if file.rfilename.endswith(".safetensors") and "/" not in file.rfilename]
+    if not files:
+        what = "choose a revision or a model with safetensors: pickled weights can run code and are not loaded"
+        return [_row(name, "weights", "missing", f"{repo} has no safetensors weights", what)], 0.0
+    sizes = [file.size for file in files]
+    size = expected_gb if None in sizes else sum(sizes) / 1e9
+    pin = "" if revision else " (newest; put it into the models file to pin it)"
+    message = f"{repo} can be downloaded: {size:.1f} GB, revision {info.sha}{pin}"
+    return [_row(name, "weights", "ok", message)], size
+
+
+def _licence(name: str, hub: _Hub, repo: str) -> tuple:
+    page = f"{hub.api.endpoint}/{repo}"
+    if hub.token:
+        what = f"accept the licence at {page} with the account of your token, and wait for approval where it is needed"
+        return _row(name, "licence", "missing", f"{repo} is gated and your token has no access to it", what)
+    what = f"accept the licence at {page}, then set HF_TOKEN (or run `hf auth login`)"
+    return _row(name, "licence", "missing", f"{repo} is gated and there is no token", what)
+
+
+def _refused(name: str, repo: str, error: HfHubHTTPError) -> tuple:
+    status = getattr(error.response, "status_code", None)
+    if status in (401, 403):
+        what = "set HF_TOKEN to a valid token, or unset it if the model needs none"
+        return _row(name, "token", "missing", f"the hub refused the token for {repo} (HTTP {status})", what)
+    return _row(name, "hub", "missing", f"the hub answered HTTP {status} about {repo}", "try again later")
+
+
+def _cached(repo: str, file: str, revision: str | None, cache_dir: str) -> Path | None:
+    path = try_to_load_from_cache(repo, file, cache_dir=cache_dir, revision=revision)
+    return Path(path) if isinstance(path, str) else None
+
+
+def _lacking(find) -> str | None:
+    """The first file that a model folder needs and `find` does not have; None if it is complete."""
+
+    def has(file: str) -> bool:
+        path = find(file)
+        return path is not None and path.exists()
+
+    if not has("config.json"):
+        return "config.json"
+    if not (has("tokenizer.json") or has("tokenizer.model") or has("vocab.json")):
+        return "tokenizer"
+    if has("model.safetensors"):
+        return None
+    if not has("model.safetensors.index.json"):
+        return "model.safetensors"
+    shards = json.loads(find("model.safetensors.index.json").read_text(encoding="utf-8"))["weight_map"].values()
+    return next((shard for shard in sorted(set(shards)) if not has(shard)), None)
+
+
+def _free_gb(folder: str) -> float:
+    """Free space where `folder` is, or will be."""
+    path = Path(folder).absolute()
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free / 1e9
+
+
+def _disk(name: str, need: float, free: float, cache_dir: str) -> tuple:
+    if need <= free:
+        return _row(name, "disk", "ok", f"{need:.1f} GB to download, {free:.1f} GB free for it in {cache_dir}")
+    message = f"its weights need {need:.1f} GB, but {max(free, 0):.1f} GB are left for it in {cache_dir}"
+    return _row(name, "disk", "missing", message, "free space, set HF_HOME to a larger disk, or study fewer models")
+
+
+def _memory(name: str, need: float, hardware: dict, here: bool) -> tuple:
+    gpus, ram = hardware["gpus"], hardware["ram"]
+    if not here:
+        message = f"needs {need:.1f} GB; not checked, it will not run on this machine"
+        return _row(name, "memory", "ok", message)
+    what = "use a larger machine, a smaller inference token budget, or leave the model out"
+    if gpus:
+        has = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''} with {sum(gpus):.1f} GB"
+        status = "ok" if need <= sum(gpus) else "missing"
+        return _row(name, "memory", status, f"needs {need:.1f} GB, here: {has}", "" if status == "ok" else what)
+    message = f"needs {need:.1f} GB, here: no GPU, {ram:.1f} GB of memory"
+    if need > ram:
+        return _row(name, "memory", "missing", message, what)
+    return _row(name, "memory", "warn", message, "it will run on the processor, slowly: see the plan")
+
+
+def _source(source: dict, hub: _Hub) -> tuple:
+    subject, kind, ref = source["subject"], source["kind"], source["ref"]
+    if kind == "file":
+        if Path(ref).is_file():
+            return _row(subject, "data", "ok", f"file {ref}")
+        return _row(subject, "data", "missing", f"there is no file {ref}", "correct the path in the config")
+    local = "check the network, or name a local copy of the data in the config"
+    if kind == "dataset":
+        try:
+            hub.ask(hub.api.dataset_info, ref, timeout=TIMEOUT)
+        except (RepositoryNotFoundError, HFValidationError):
+            return _row(subject, "data", "missing", f"the hub has no data set {ref!r} that you may see", local)
+        except HfHubHTTPError as error:
+            status = getattr(error.response, "status_code", None)
+            return _row(subject, "data", "missing", f"the hub answered HTTP {status} about data set {ref}", local)
+        except ConnectionError as error:
+            return _row(subject, "data", "missing", f"data set {ref}: {error}", local)
+        return _row(subject, "data", "ok", f"data set {ref} on the hub")
+    if kind != "url":
+        raise InputError(f"preflight: source of {subject} is of kind {kind!r}, but must be file, url or dataset")
+    problem = _reach(ref)
+    if problem:
+        return _row(subject, "data", "missing", f"{ref}: {problem}", local)
+    return _row(subject, "data", "ok", f"{ref} answers")
+
+
+def _reach(url: str) -> str | None:
+    """What keeps `url` from answering (None: it does); some servers refuse HEAD, so the first byte is asked for."""
+    request = urllib.request.Request(url, headers={"Range": "bytes=0-0", "User-Agent": "falserefusal preflight"})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT):
+            return None
+    except urllib.error.HTTPError as error:
+        return f"HTTP {error.code}"
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "reason", error))

@@ -1,0 +1,1 @@
+"""Turn a design into the chat turns that are sent to a model."""

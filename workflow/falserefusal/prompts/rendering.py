@@ -1,0 +1,129 @@
+"""Render prompts exactly as the templates print them, with the text to be classified after the question.
+
+Two rules make this safe: a template or layout is filled in one pass over its own text, so braces inside a persona or a
+text to be classified stay what they are; and the result is a list of chat turns, never a string with special tokens,
+which are the chat template's business.
+"""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from falserefusal.errors import InputError
+from falserefusal.schemas import PERSONA_FREE
+
+# The paper does not say how the text follows the question; these are this project's choice.
+PAIR_LAYOUT = "\n\nPremise: {premise}\nHypothesis: {hypothesis}"
+TEXT_LAYOUT = "\n\nText: {text}"
+ARTICLES = ("printed", "grammatical")
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_ARTICLE = re.compile(r"\b([Aa]) (?=\{persona\})")
+
+
+def render(
+    design: pd.DataFrame,
+    texts: pd.DataFrame,
+    personas: pd.DataFrame,
+    templates: pd.DataFrame,
+    labels: list[str],
+    layout: str | None = None,
+    article: str = "printed",
+    system: str | None = None,
+) -> pd.DataFrame:
+    """Prompts of the one task in `texts`: prompt_id, messages (a list of {role, content}), in the design's order.
+
+    personas: persona, surface, article; templates: task, template, text, persona_free_text; labels: the words for
+    {label1}, {label2}, ...; layout: what follows the question, with {text}, or {premise} and {hypothesis} (None:
+    PAIR_LAYOUT or TEXT_LAYOUT); article: "printed" keeps the templates' "a"/"A", "grammatical" makes it "an"/"An"
+    where the persona wants it; system: a system turn before the question, word for word (None: no such turn).
+    Raises InputError for a placeholder without a value, labels that a template does not use, a text that the design
+    asks for and `texts` lacks, or a prompt without its persona or its text.
+    """
+    task = _only_task(texts)
+    design = design[design["task"] == task]
+    questions = _questions(personas, templates[templates["task"] == task], labels, article)
+    bodies, contents = _bodies(texts, layout)
+
+    place = pd.Index(texts["row_id"]).get_indexer(design["row_id"])
+    if (place < 0).any():
+        missing = design["row_id"].iloc[int(np.argmax(place < 0))]
+        raise InputError(f"prompts: the design asks for '{missing}', which is not among the texts of task '{task}'")
+    try:
+        asked = [questions[pair] for pair in zip(design["template"], design["persona"], strict=True)]
+    except KeyError as error:
+        raise InputError(f"prompts: no template and persona {error} for task '{task}', which the design uses") from None
+    turns = [question + bodies[i] for question, i in zip(asked, place, strict=True)]
+
+    surface = dict(zip(personas["persona"], personas["surface"], strict=True)) | {PERSONA_FREE: ""}
+    for turn, i, persona, prompt_id in zip(turns, place, design["persona"], design["prompt_id"], strict=True):
+        if surface[persona] not in turn or any(content not in turn for content in contents[i]):
+            raise InputError(f"prompts: '{prompt_id}' lacks its persona or its text: {turn!r}")
+
+    before = [] if system is None else [{"role": "system", "content": system}]
+    messages = [[*before, {"role": "user", "content": turn}] for turn in turns]
+    prompts = pd.DataFrame({"prompt_id": design["prompt_id"].to_numpy()})
+    prompts["messages"] = pd.Series(messages, dtype=object)
+    return prompts
+
+
+def question_characters(
+    personas: pd.DataFrame, templates: pd.DataFrame, labels: list[str], layout: str, article: str = "printed"
+) -> tuple[float, float]:
+    """Mean characters of a prompt of one task apart from its text, with a persona and persona-free, before any text."""
+    questions = _questions(personas, templates, labels, article)
+    fixed = len(_PLACEHOLDER.sub("", layout))
+    free = [len(text) for (_, persona), text in questions.items() if persona == PERSONA_FREE]
+    asked = [len(text) for (_, persona), text in questions.items() if persona != PERSONA_FREE]
+    return float(np.mean(asked)) + fixed, float(np.mean(free)) + fixed
+
+
+def _only_task(texts: pd.DataFrame) -> str:
+    tasks = texts["task"].unique()
+    if len(tasks) != 1:
+        raise InputError(f"prompts: expected the texts of one task, got {', '.join(tasks) or 'none'}")
+    return tasks[0]
+
+
+def _questions(personas: pd.DataFrame, templates: pd.DataFrame, labels: list[str], article: str) -> dict:
+    """The question of each (template, persona), persona-free included: everything but the text."""
+    if article not in ARTICLES:
+        raise InputError(f"prompts: article is {article!r}, but must be {' or '.join(ARTICLES)}")
+    words = {f"label{i}": label for i, label in enumerate(labels, start=1)}
+    questions = {}
+    for row in templates.itertuples():
+        where = f"template '{row.template}' of task '{row.task}'"
+        for persona in personas.itertuples():
+            n = "n" if article == "grammatical" and persona.article == "an" else ""
+            text = _ARTICLE.sub(lambda match, n=n: f"{match[1]}{n} ", row.text)
+            questions[row.template, persona.persona] = _fill(text, words | {"persona": persona.surface}, where)
+        questions[row.template, PERSONA_FREE] = _fill(row.persona_free_text, words, f"persona-free {where}")
+    return questions
+
+
+def _fill(text: str, words: dict[str, str], where: str) -> str:
+    """Put the words into their placeholders, in one pass; every word must be used and every placeholder known."""
+    used = set(_PLACEHOLDER.findall(text))
+    if used != set(words):
+        ask, have = ", ".join(sorted(used)) or "nothing", ", ".join(sorted(words)) or "nothing"
+        raise InputError(f"prompts: {where} has places for {ask}, but there are words for {have}")
+    return _PLACEHOLDER.sub(_lookup(words), text)
+
+
+def _lookup(words: dict[str, str]) -> Callable[[re.Match], str]:
+    return lambda match: words[match[1]]
+
+
+def _bodies(texts: pd.DataFrame, layout: str | None) -> tuple[list[str], list[tuple[str, ...]]]:
+    """What follows the question for each text, and the pieces of text in it."""
+    pair = texts["text"].isna().all()
+    layout = layout if layout is not None else PAIR_LAYOUT if pair else TEXT_LAYOUT
+    fields = ["premise", "hypothesis"] if pair else ["text"]
+    for field in fields:
+        empty = texts[field].isna() | (texts[field].str.strip() == "")
+        if empty.any():
+            raise InputError(f"prompts: text '{texts['row_id'][empty].iloc[0]}' has an empty {field}")
+    contents = list(zip(*(texts[field] for field in fields), strict=True))
+    return [_fill(layout, dict(zip(fields, content, strict=True)), "the layout") for content in contents], contents
