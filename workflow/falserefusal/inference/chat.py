@@ -1,0 +1,178 @@
+"""The chat template, examined before the first batch: what happens to a system turn, the persona, the text, BOS, EOS.
+
+A harness that drops a system message, doubles BOS or cuts a prompt still returns answers, only to other prompts. So
+each template is rendered once with sentinel turns, and every prompt is checked to hold its turns verbatim.
+"""
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Iterable
+
+from falserefusal.errors import InputError
+
+SYSTEM, USER, REPLY = "Sentinel persona Qzvk.", "Sentinel text Wxjq.", "Sentinel reply Jqpx."
+FIXED_DATE = "26 Jul 2024"  # the default date of Llama 3.1's template; Llama 3.2's would print today's date instead
+SYSTEM_ROLES = ("native", "merge", "error")
+
+
+@dataclasses.dataclass
+class Chat:
+    """A tokenizer with its examined template.
+
+    `system` is what the template does with a system turn: native (a turn of its own), merged (into the user's turn),
+    rejecting (raises) or dropping (loses it). `policy`, from the config, is what we do: native (leave it to the
+    template; an error where it rejects or drops), merge (into the first user turn, alike in every model) or error.
+    """
+
+    tokenizer: object
+    system: str
+    policy: str
+    bos: str  # "once" or "none"
+    eos_ids: list[int]
+    template_sha256: str
+    control: re.Pattern | None  # the tokenizer's control tokens, to find texts that contain one
+
+    def render(self, conversations: list[list[dict]], names: list[str]) -> list[str]:
+        """Rendered prompts, each checked to hold every turn verbatim. Raises InputError naming the first bad prompt."""
+        turns = [_place_system(turns, self, name) for turns, name in zip(conversations, names, strict=True)]
+        try:
+            rendered = _apply(self.tokenizer, turns)
+        except Exception:  # find the prompt that the template refuses, to name it
+            for conversation, name in zip(turns, names, strict=True):
+                try:
+                    _apply(self.tokenizer, [conversation])
+                except Exception as error:
+                    raise InputError(f"prompt {name}: the chat template refuses it ({_short(error)})") from error
+            raise
+        for text, conversation, name in zip(rendered, turns, names, strict=True):
+            for turn in conversation:
+                if turn["content"].strip() not in text:
+                    raise InputError(f"prompt {name}: the chat template lost or changed its {turn['role']} turn")
+        return rendered
+
+    def encode(self, rendered: list[str], names: list[str], context: int, new_tokens: int) -> list[list[int]]:
+        """Token ids, BOS as the template writes it. Raises InputError for a doubled BOS or too short a context."""
+        if not rendered:
+            return []
+        ids = self.tokenizer(rendered, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+        bos = self.tokenizer.bos_token_id
+        long = [i for i, row in enumerate(ids) if len(row) + new_tokens > context]
+        if long:
+            worst = max(long, key=lambda i: len(ids[i]))
+            raise InputError(
+                f"{len(long)} prompt(s) do not fit the model's context of {context} tokens with {new_tokens} new ones: "
+                f"the longest is {names[worst]} with {len(ids[worst])} tokens; shorten the texts or max_new_tokens"
+            )
+        for row, name in zip(ids, names, strict=True):
+            if not row:
+                raise InputError(f"prompt {name}: no tokens after rendering")
+            if bos is not None and row[:2] == [bos, bos]:
+                raise InputError(f"prompt {name}: starts with two BOS tokens; the text must not bring its own")
+        return ids
+
+    def holding_control_tokens(self, conversations: list[list[dict]]) -> list[int]:
+        """Which conversations hold a control token of this tokenizer in their own text; the model would obey it."""
+        if self.control is None:
+            return []
+        return [i for i, c in enumerate(conversations) if any(self.control.search(turn["content"]) for turn in c)]
+
+
+def examine(tokenizer, generation_eos: Iterable[int], policy: str = "native") -> Chat:
+    """Examine a tokenizer's chat template with sentinel turns; raises InputError where no prompt could be right."""
+    if policy not in SYSTEM_ROLES:
+        raise InputError(f"system_role: '{policy}' is none of {', '.join(SYSTEM_ROLES)}")
+    source = tokenizer.chat_template
+    if isinstance(source, dict):
+        source = tokenizer.chat_template = source.get("default")
+    if not source:
+        raise InputError("the tokenizer has no chat template: an instruction-tuned checkpoint is needed")
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    if "strftime_now" in source:  # a prompt that changes at midnight could neither be stored nor reproduced
+        tokenizer.chat_template = f"{{%- macro strftime_now(format) -%}}{FIXED_DATE}{{%- endmacro -%}}{source}"
+    user = [{"role": "user", "content": USER}]
+    try:
+        plain = _apply(tokenizer, [user])[0]
+    except Exception as error:
+        raise InputError(f"the chat template cannot render a single user turn ({_short(error)})") from error
+    if plain.count(USER) != 1:
+        raise InputError(f"the chat template writes the user's text {plain.count(USER)} times instead of once")
+    if not plain.partition(USER)[2].strip():
+        raise InputError("the chat template writes nothing after the user's text: the model could not see the turn end")
+    ids = tokenizer(plain, add_special_tokens=False)["input_ids"]
+    bos = tokenizer.bos_token_id
+    if bos is not None and ids.count(bos) > 1 and bos != tokenizer.eos_token_id:
+        raise InputError("the chat template writes BOS twice")
+    control = _control_tokens(tokenizer)
+    return Chat(
+        tokenizer=tokenizer,
+        system=_system_handling(tokenizer, control),
+        policy=policy,
+        bos="once" if bos is not None and bos in ids[:1] else "none",
+        eos_ids=_end_of_turn(tokenizer, generation_eos, control),
+        template_sha256=digest,
+        control=re.compile("|".join(map(re.escape, control))) if control else None,
+    )
+
+
+def _apply(tokenizer, conversations: list[list[dict]], reply: bool = True) -> list[str]:
+    return tokenizer.apply_chat_template(conversations, tokenize=False, add_generation_prompt=reply)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _control_tokens(tokenizer) -> list[str]:
+    """Strings that the tokenizer turns into control tokens, longest first; not all of them are declared as special."""
+    added = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    return sorted({t for t in {*added, *tokenizer.all_special_tokens} if t.strip()}, key=lambda t: (-len(t), t))
+
+
+def _system_handling(tokenizer, control: list[str]) -> str:
+    try:
+        text = _apply(tokenizer, [[{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}]])[0]
+    except Exception:
+        return "rejecting"
+    if SYSTEM not in text or USER not in text:
+        return "dropping"
+    between = text[text.index(SYSTEM) + len(SYSTEM) : text.index(USER)]
+    return "native" if any(token in between for token in control) else "merged"
+
+
+def _end_of_turn(tokenizer, generation_eos: Iterable[int], control: list[str]) -> list[int]:
+    """Every token that ends an answer: the declared EOS, and what the template itself writes after a reply."""
+    ends = {int(i) for i in generation_eos} | {tokenizer.eos_token_id}
+    turns = [{"role": "user", "content": USER}, {"role": "assistant", "content": REPLY}]
+    try:
+        rendered = _apply(tokenizer, [turns], reply=False)[0]
+    except Exception:
+        rendered = ""
+    after = rendered.partition(REPLY)[2].lstrip()
+    following = tokenizer(after, add_special_tokens=False)["input_ids"][:1] if after else []
+    if following and tokenizer.convert_ids_to_tokens(following[0]) in control:
+        ends.add(following[0])
+    ends.discard(None)
+    if not ends:
+        raise InputError("neither the tokenizer, the generation config nor the chat template names an EOS token")
+    return sorted(ends)
+
+
+def _place_system(conversation: list[dict], chat: Chat, name: str) -> list[dict]:
+    turns = [{"role": str(turn["role"]), "content": str(turn["content"])} for turn in conversation]
+    if not turns or turns[-1]["role"] != "user":
+        raise InputError(f"prompt {name}: a prompt must end with a user turn")
+    if turns[0]["role"] != "system":
+        return turns
+    if chat.policy == "error":
+        raise InputError(f"prompt {name}: has a system turn, which system_role: error forbids")
+    if chat.policy == "merge":
+        if len(turns) < 2 or turns[1]["role"] != "user":
+            raise InputError(f"prompt {name}: its system turn is not followed by a user turn to merge it into")
+        return [{"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}, *turns[2:]]
+    if chat.system in ("rejecting", "dropping"):
+        raise InputError(
+            f"prompt {name}: has a system turn, but this model's chat template is {chat.system} it; "
+            "set system_role: merge to send it at the head of the user turn"
+        )
+    return turns

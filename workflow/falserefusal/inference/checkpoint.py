@@ -1,0 +1,158 @@
+"""Find a checkpoint, resolve what exactly it is, and load it: local folder or hub id, safetensors only."""
+
+import dataclasses
+import fnmatch
+import hashlib
+import json
+import logging
+import os
+from pathlib import Path
+
+from falserefusal.errors import InputError
+
+log = logging.getLogger(__name__)
+
+# what decides an answer: weights, configuration, tokenizer; not a README or an image beside them
+PARTS = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*")
+PARTS += ("merges.txt", "special_tokens_map.json", "added_tokens.json", "chat_template*", "*.model", "*.jinja", "*.py")
+QUANTIZATION = {"8bit": {"load_in_8bit": True}, "4bit": {"load_in_4bit": True}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on this disk. `revision`: the hub commit, or a hash of the files of a local folder."""
+
+    name: str  # hub id, or the model's id for a local folder
+    folder: Path
+    revision: str
+    dtype: str
+    quantization: str | None
+    trust_remote_code: bool
+
+    @property
+    def identity(self) -> dict:
+        """What can change an answer, for the store's key; not where the files lie."""
+        return {"name": self.name, "revision": self.revision, "dtype": self.dtype, "quantization": self.quantization}
+
+
+def locate(model: dict) -> Checkpoint:
+    """Resolve `model` to a checkpoint on this disk, fetching a hub model into the hub's cache.
+
+    `model` holds `model` (its id in the study) and either `path` (a local folder) or `hub_id` (a hub name, with an
+    optional `revision`, or a folder); and `dtype` (auto: as the checkpoint was saved), `quantization` (8bit, 4bit or
+    nothing) and `trust_remote_code` (true only where the config says so). Raises InputError.
+    """
+    quantization = model.get("quantization") or None
+    if quantization not in (None, *QUANTIZATION):
+        raise InputError(f"quantization: '{quantization}' is none of {', '.join(QUANTIZATION)}")
+    path = model.get("path") or model["hub_id"]
+    if model.get("path") or path.startswith((".", "/", "~")) or Path(path).is_dir():
+        folder = Path(path).expanduser().resolve()
+        if not (folder / "config.json").exists():
+            raise InputError(f"model {model['model']}: no checkpoint at {folder} (no config.json there)")
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # else a missing optional file costs seconds of retries
+        name, revision = model["model"], _hash_files(folder)
+    else:
+        folder, name = _fetch(model), model["hub_id"]
+        revision = folder.name
+    if not any(folder.glob("*.safetensors")):
+        raise InputError(f"model {model['model']}: no .safetensors weights in {folder}; pickled weights are not loaded")
+    return Checkpoint(
+        name=name,
+        folder=folder,
+        revision=revision,
+        dtype=_dtype(model, folder),
+        quantization=quantization,
+        trust_remote_code=bool(model.get("trust_remote_code", False)),
+    )
+
+
+def _fetch(model: dict) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    hub_id, revision = model["hub_id"], model.get("revision") or None
+    who = f"model {model['model']} ({hub_id})"
+    try:
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=[*PARTS], ignore_patterns="*/*"))
+    except GatedRepoError as error:
+        raise InputError(f"{who}: accept its licence on the hub and set HF_TOKEN to a token of that account") from error
+    except RepositoryNotFoundError as error:
+        raise InputError(f"{who}: the hub knows no such model, or HF_TOKEN may not see it") from error
+    except LocalEntryNotFoundError as error:
+        raise InputError(f"{who}: not in the local cache and the hub can't be reached; fetch it once online") from error
+    except (HfHubHTTPError, OSError) as error:
+        raise InputError(f"{who}: could not be fetched ({' '.join(str(error).split())[:200]})") from error
+
+
+def _hash_files(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and any(fnmatch.fnmatch(path.name, part) for part in PARTS):
+            with path.open("rb") as file:
+                digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _dtype(model: dict, folder: Path) -> str:
+    asked = model.get("dtype") or "auto"
+    if asked in ("float32", "float16", "bfloat16"):
+        return asked
+    if asked != "auto":
+        raise InputError(f"model {model['model']}: dtype '{asked}' is none of auto, float32, float16, bfloat16")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return config.get("dtype") or config.get("torch_dtype") or "float32"
+
+
+def load_tokenizer(checkpoint: Checkpoint):
+    """The checkpoint's tokenizer."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(
+            checkpoint.folder, local_files_only=True, trust_remote_code=checkpoint.trust_remote_code
+        )
+    except (OSError, ValueError, ImportError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{checkpoint.name}: its tokenizer does not load ({reason})") from error
+
+
+def load_configs(checkpoint: Checkpoint) -> tuple[object, dict]:
+    """The model's configuration, and its generation_config.json as it stands (reported; only its EOS ids are used)."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(
+        checkpoint.folder, local_files_only=True, trust_remote_code=checkpoint.trust_remote_code
+    )
+    path = checkpoint.folder / "generation_config.json"
+    return config, json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def load_model(checkpoint: Checkpoint, device_map: str | None = "auto"):
+    """The model, in inference mode, on the accelerators `device_map` spreads it over (the CPU if there is none)."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging as hub_logging
+
+    hub_logging.disable_progress_bar()
+    options = {}
+    if checkpoint.quantization:
+        try:
+            import bitsandbytes  # noqa: F401
+        except ImportError as error:
+            raise InputError(f"quantization: {checkpoint.quantization} needs the package bitsandbytes") from error
+        from transformers import BitsAndBytesConfig
+
+        options["quantization_config"] = BitsAndBytesConfig(**QUANTIZATION[checkpoint.quantization])
+    if torch.cuda.is_available() and device_map:
+        options["device_map"] = device_map
+    model = AutoModelForCausalLM.from_pretrained(
+        checkpoint.folder,
+        dtype=getattr(torch, checkpoint.dtype),
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=checkpoint.trust_remote_code,
+        **options,
+    )
+    return model.eval()

@@ -1,0 +1,267 @@
+"""Decode many prompts at once: no token is computed that an answer does not need.
+
+Three savings over a plain batched `generate`, in the order they pay: a row that has ended, or whose verdict is settled,
+leaves the batch at once; the rows still running are pooled over batches, so that one long answer does not keep a batch
+alive; and a beginning shared by many prompts is computed once. Greedy answers in float32 equal those of one prompt at
+a time; in bfloat16 they depend on the batch, so batches are a pure function of the prompts (see `plan`).
+"""
+
+import dataclasses
+import gc
+import logging
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from falserefusal.errors import InputError
+from falserefusal.inference import plan
+from falserefusal.inference.decoding import Decoding
+from falserefusal.inference.rowcache import Block, empty_cache, regroup
+
+log = logging.getLogger(__name__)
+
+DRAIN_STEPS = 16  # steps between two reports of finished rows while no new batch starts
+
+
+@dataclasses.dataclass
+class Finished:
+    """An ended row: the tokens of its answer without the EOS, and why it ended (stop, length or decided)."""
+
+    row: int
+    tokens: list[int]
+    reason: str
+    new_tokens: int
+
+
+class Decoder:
+    """Answers tokenised prompts with a causal language model.
+
+    `settled(row, tokens)` is asked after each token; True ends the row. `seeds[row]` seeds a row's own random numbers,
+    so that a sampled answer does not depend on its neighbours. `batch_tokens` bounds the tokens of a batch, and the
+    tokens of the pool of rows still running: key-value memory is at most about three times that. Out of memory, it is
+    halved and the rows in flight start again.
+    """
+
+    def __init__(self, model, eos_ids: list[int], decoding: Decoding, batch_tokens: int = 16384, window: int = 16):
+        self.model, self.decoding, self.batch_tokens, self.window = model, decoding, batch_tokens, window
+        self.eos = frozenset(eos_ids)
+        self.device = model.get_input_embeddings().weight.device
+        config = model.config.get_text_config()
+        self.layers = config.num_hidden_layers
+        self.sliding = getattr(config, "sliding_window", None) or float("inf")
+        self.budget = batch_tokens  # falls when memory runs out
+        self.forwards = self.prefill_tokens = self.decode_tokens = 0
+
+    def run(
+        self,
+        prompts: list[list[int]],
+        settled: Callable[[int, list[int]], bool] | None = None,
+        seeds: list[int] | None = None,
+    ) -> Iterator[tuple[list[int], list[Finished]]]:
+        """Yield (window, finished rows) as rows end. All rows of a window end before the next window starts."""
+        self.prompts, self.settled = prompts, settled
+        self.random = {} if seeds is None else {i: np.random.default_rng(seed) for i, seed in enumerate(seeds)}
+        self.seeds = seeds
+        for window in plan.windows(prompts, self.window * self.batch_tokens):
+            for finished in self._window(window):
+                yield window, finished
+
+    def _window(self, window: list[int]) -> Iterator[list[Finished]]:
+        left = dict.fromkeys(window)
+        while left:
+            try:
+                for finished in self._attempt(list(left)):
+                    for one in finished:
+                        del left[one.row]
+                    yield finished
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+                self._back_off(max(len(self.prompts[i]) for i in left))
+                for i in left:  # rows in flight start again, with the same random numbers
+                    if self.seeds is not None:
+                        self.random[i] = np.random.default_rng(self.seeds[i])
+
+    def _back_off(self, longest: int) -> None:
+        if self.budget <= longest:
+            raise InputError(
+                f"a single prompt of {longest} tokens does not fit the memory beside the model; "
+                "use a smaller dtype, quantization, or a device with more memory"
+            )
+        self.budget //= 2
+        log.warning("out of memory: going on with batches of at most %d tokens", self.budget)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    @torch.inference_mode()
+    def _attempt(self, rows: list[int]) -> Iterator[list[Finished]]:
+        """All of `rows`, which are in lexicographic order of their tokens."""
+        self.answers: dict[int, list[int]] = {i: [] for i in rows}
+        groups = plan.shared_prefixes([self.prompts[i] for i in rows], self.budget)
+        longest = max(len(self.prompts[i]) for i in rows)
+        if 2 * longest + self.decoding.max_new_tokens > self.sliding:
+            groups = [(0, len(rows))]  # padding between prefix and rest would count against the sliding window
+        prefix = [length for length, count in groups for _ in range(count)]
+        group = [number for number, (_, count) in enumerate(groups) for _ in range(count)]
+        heads, slot = self._prefixes(rows, groups)
+        suffix = [len(self.prompts[i]) - p for i, p in zip(rows, prefix, strict=True)]
+        pool: Block | None = None
+        for batch in plan.batches(prefix, suffix, self.budget):
+            of = [(rows[i], prefix[i], slot[group[i]]) for i in batch]
+            block = self._prefill(*map(list, zip(*of, strict=True)), heads)
+            finished, alive = self._settle(block)
+            if alive:
+                pool = regroup([(block, alive)] if pool is None else [(pool, self._running(pool)), (block, alive)])
+            del block
+            while pool is not None and pool.tokens > self.budget // 2:
+                ended, pool = self._step(pool)
+                finished += ended
+            if finished:
+                yield finished
+        while pool is not None:
+            finished = []
+            for _ in range(DRAIN_STEPS):
+                if pool is not None:
+                    ended, pool = self._step(pool)
+                    finished += ended
+            if finished:
+                yield finished
+
+    def _forward(self, **inputs) -> torch.Tensor:
+        self.forwards += 1
+        return self.model(**inputs, use_cache=True, logits_to_keep=1).logits[:, -1]
+
+    def _prefixes(self, rows: list[int], groups: list[tuple[int, int]]):
+        """Keys and values of each shared prefix, right-aligned in one block; and the block's row of each group."""
+        heads, slot, start = [], [], 0
+        for length, count in groups:
+            slot.append(len(heads) if length else -1)
+            if length:
+                heads.append(self.prompts[rows[start]][:length])
+            start += count
+        if not heads:
+            return None, slot
+        width = max(map(len, heads))
+        blocks = []
+        for lo in range(0, len(heads), max(1, self.budget // width)):
+            part = heads[lo : lo + max(1, self.budget // width)]
+            ids, mask, position = _right_aligned(part, [0] * len(part), width, self.device)
+            cache = empty_cache(self.layers, width)
+            self._forward(input_ids=ids, attention_mask=mask, position_ids=position, past_key_values=cache)
+            self.prefill_tokens += sum(map(len, part))
+            blocks.append((cache, mask))
+        if len(blocks) > 1:
+            for number, layer in enumerate(blocks[0][0].layers):
+                layer.keys = torch.cat([cache.layers[number].keys for cache, _ in blocks])
+                layer.values = torch.cat([cache.layers[number].values for cache, _ in blocks])
+        return (blocks[0][0], torch.cat([mask for _, mask in blocks])), slot
+
+    def _prefill(self, rows: list[int], prefix: list[int], slot: list[int], heads) -> Block:
+        tails = [self.prompts[i][p:] for i, p in zip(rows, prefix, strict=True)]
+        wide, width = max(prefix), max(map(len, tails))
+        ids, mask, position = _right_aligned(tails, prefix, width, self.device)
+        cache = empty_cache(self.layers, wide + width)
+        if wide:
+            shared, shared_mask = heads
+            index = torch.tensor([max(s, 0) for s in slot], device=self.device)
+            has = torch.tensor([s >= 0 for s in slot], device=self.device)
+            for layer, source in zip(cache.layers, shared.layers, strict=True):
+                at = index.to(source.keys.device)
+                keys, values = source.keys[:, :, -wide:], source.values[:, :, -wide:]
+                layer.allocate(len(rows), keys, values)
+                layer.keys[:, :, :wide] = keys.index_select(0, at)
+                layer.values[:, :, :wide] = values.index_select(0, at)
+                layer.length = wide
+            mask = torch.cat([shared_mask.index_select(0, index)[:, -wide:] & has[:, None], mask], dim=1)
+        logits = self._forward(input_ids=ids, attention_mask=mask, position_ids=position, past_key_values=cache)
+        self.prefill_tokens += sum(map(len, tails))
+        position = torch.tensor([len(self.prompts[i]) for i in rows], device=self.device)
+        return Block(list(rows), cache, mask, position, self._choose(logits, rows))
+
+    def _step(self, pool: Block) -> tuple[list[Finished], Block | None]:
+        """One token for every row of the pool; ended rows leave once they are a quarter of it."""
+        if pool.full:
+            pool = regroup([(pool, self._running(pool))])
+        logits = self._forward(
+            input_ids=pool.token[:, None],
+            attention_mask=pool.mask[:, : pool.width + 1],
+            position_ids=pool.position[:, None],
+            past_key_values=pool.cache,
+        )
+        self.decode_tokens += len(pool.rows)
+        pool.token = self._choose(logits, pool.rows)
+        pool.position = pool.position + 1
+        finished, alive = self._settle(pool)
+        if not alive:
+            return finished, None
+        if len(alive) <= 0.75 * len(pool.rows):
+            pool = regroup([(pool, alive)])
+        return finished, pool
+
+    def _running(self, block: Block) -> list[int]:
+        return [place for place, row in enumerate(block.rows) if row in self.answers]
+
+    def _settle(self, block: Block) -> tuple[list[Finished], list[int]]:
+        """Take each row's newest token: (rows that ended, places of rows that go on)."""
+        finished, alive = [], []
+        for place, (row, token) in enumerate(zip(block.rows, block.token.tolist(), strict=True)):
+            answer = self.answers.get(row)
+            if answer is None:  # ended earlier, still in the block
+                continue
+            if token in self.eos:
+                finished.append(Finished(row, answer, "stop", len(answer) + 1))
+            else:
+                answer.append(token)
+                if len(answer) == self.decoding.max_new_tokens:
+                    finished.append(Finished(row, answer, "length", len(answer)))
+                elif self.settled is not None and self.settled(row, answer):
+                    finished.append(Finished(row, answer, "decided", len(answer)))
+                else:
+                    alive.append(place)
+                    continue
+            del self.answers[row]
+        return finished, alive
+
+    def _choose(self, logits: torch.Tensor, rows: list[int]) -> torch.Tensor:
+        """The next token of each row: the likeliest, or drawn from the nucleus by the row's own random numbers."""
+        if self.decoding.temperature == 0:
+            return logits.argmax(-1).to(self.device)
+        logits = logits.float() / self.decoding.temperature
+        p, order = logits.softmax(-1).sort(-1, descending=True, stable=True)
+        cumulative = p.cumsum(-1)
+        p = p.masked_fill(cumulative - p >= self.decoding.top_p, 0.0)
+        cumulative = p.cumsum(-1)
+        draw = torch.tensor([self.random[i].random() for i in rows], device=logits.device)
+        place = (cumulative <= (draw * cumulative[:, -1])[:, None]).sum(-1, keepdim=True)
+        return order.gather(-1, place.clamp(max=logits.shape[-1] - 1))[:, 0].to(self.device)
+
+
+def _right_aligned(rows: list[list[int]], first: list[int], width: int, device):
+    """Ids, attention mask and positions of `rows` padded on the left; row i's first token has position first[i]."""
+    ids = np.zeros((len(rows), width), np.int64)
+    mask = np.zeros((len(rows), width), bool)
+    position = np.zeros((len(rows), width), np.int64)
+    for i, row in enumerate(rows):
+        ids[i, width - len(row) :] = row
+        mask[i, width - len(row) :] = True
+        position[i, width - len(row) :] = np.arange(first[i], first[i] + len(row))
+    return tuple(torch.from_numpy(array).to(device) for array in (ids, mask, position))
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an exception says that the accelerator or the machine has no memory left."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "allocate memory" in text)
+
+
+@torch.inference_mode()
+def first_logits(model, prompts: list[list[int]]) -> torch.Tensor:
+    """Logits [prompts, vocabulary] of each prompt's first new token, from one left-padded batch, in float32 on CPU."""
+    device = model.get_input_embeddings().weight.device
+    ids, mask, position = _right_aligned(prompts, [0] * len(prompts), max(map(len, prompts)), device)
+    logits = model(input_ids=ids, attention_mask=mask, position_ids=position, use_cache=False, logits_to_keep=1).logits
+    return logits[:, -1].float().cpu()

@@ -1,0 +1,41 @@
+"""Ask one model every prompt: stored answers are read, missing ones generated."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    import pandas as pd
+
+    from falserefusal.inference import model_settings, respond
+    from falserefusal.labelling.phrases import decided, matched_phrase
+    from falserefusal.schemas import ALL, DESIGN, PROMPTS, RESPONSES
+    from falserefusal.stimuli import load_phrases
+    from falserefusal.tables import read_parquet, write_json, write_parquet
+
+    model, inference = snakemake.params.model, snakemake.params.inference
+    prompts = pd.concat([read_parquet(path, PROMPTS) for path in snakemake.input.prompts], ignore_index=True)
+    if snakemake.input.get("design"):  # a design may draw prompts of its own for a model
+        design = read_parquet(snakemake.input.design, DESIGN, columns=list(DESIGN.columns))
+        mine = design.loc[design["model"].isin([ALL, model["model"]]), "prompt_id"]
+        prompts = prompts[prompts["prompt_id"].isin(mine)]
+    stop = None
+    if inference.get("early_decision", True) and set(snakemake.params.labellers) <= {"paper"}:
+        phrases, refusals_in_full = load_phrases(snakemake.input.phrases), inference.get("refusals_in_full", True)
+
+        def stop(text):
+            return decided(text, phrases) and not (refusals_in_full and matched_phrase(text, phrases))
+
+    responses, provenance = respond(
+        *model_settings(model, inference, snakemake.input.get("checkpoint"), snakemake.threads),
+        prompts=prompts,
+        store=snakemake.params.store,
+        decided=stop,
+        audit=inference.get("audit_share", 0.03),
+        shard=tuple(snakemake.params.get("shard", (0, 1))),
+    )
+    write_parquet(responses, snakemake.output.responses, RESPONSES)
+    write_json(provenance, snakemake.output.provenance)
