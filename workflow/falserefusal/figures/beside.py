@@ -1,0 +1,126 @@
+"""An estimate beside a value known from elsewhere: the planted truth of a rehearsal, or what the paper prints."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from falserefusal.figures.context import Context
+from falserefusal.figures.dots import rows_for, same_rows
+from falserefusal.figures.models import family_colours, label_models, label_width, model_rows
+from falserefusal.figures.style import (
+    FAINT,
+    GREY,
+    INK,
+    WARNING,
+    Page,
+    linear_axis,
+    plural,
+    source_line,
+    square_rate_axes,
+    task_title,
+)
+
+
+def draw_truth(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """Planted against estimated rate of every cell, and the z-score of each by model; from `truth`."""
+    frame = rows_for(tables, "truth", ("lo", "hi", "z", "method"))
+    known = frame["lo"].notna() & frame["hi"].notna()
+    inside = known & (frame["planted"] >= frame["lo"]) & (frame["planted"] <= frame["hi"])
+    message = f"{inside.sum():,} of {known.sum():,} intervals contain the planted rate"
+    if known.any():
+        message += f" ({100 * inside.sum() / known.sum():.1f}%; nominal 95%)"
+    tasks = list(dict.fromkeys(frame["task"]))
+    rows = model_rows(frame["model"], context)
+    left, gap = label_width(context), 0.35
+    page = Page(
+        context,
+        message,
+        "Top: one dot a cell, on the diagonal where the estimate equals the planted rate; red: the 95% interval misses "
+        "it. Bottom: z-score of every cell, (estimate − planted) / standard error; grey band: ±1.96; none where the "
+        "planted rate is 0.",
+        source_line(["truth"], frame["method"]),
+        body=(side := (8.0 - left - 0.2 - gap * (len(tasks) - 1)) / len(tasks)) + rows.height * 0.165 + 1.3,
+    )
+    shade = family_colours(context)
+    reach = max(4.0, frame["z"].abs().max())
+    for i, task in enumerate(tasks):
+        part, hit = frame[frame["task"] == task], inside[frame["task"] == task]
+        x0 = left + i * (side + gap)
+        ax = page.axes(x0, 0.2, side, side)
+        square_rate_axes(ax, "planted rate (%)", "estimated rate (%)" if i == 0 else "")
+        ax.set_title(task_title(task), pad=4)
+        for ok, colour in ((True, GREY), (False, WARNING)):
+            own = part[(hit == ok) & part["lo"].notna()]
+            ax.vlines(100 * own["planted"], 100 * own["lo"], 100 * own["hi"], color=colour, linewidth=0.5, alpha=0.5)
+            ax.plot(
+                100 * own["planted"],
+                100 * own["estimate"],
+                linestyle="none",
+                marker="o",
+                markersize=2.0,
+                color=INK if ok else WARNING,
+                zorder=4,
+                clip_on=False,
+            )
+        low = page.axes(x0, side + 0.72, side, rows.height * 0.165)
+        linear_axis(low, "z-score", -reach, reach, zero_line=True)
+        low.axvspan(-1.96, 1.96, color="#efefef", zorder=0)
+        label_models(low, rows, context) if i == 0 else same_rows(low, rows)
+        for model, own in part.groupby("model", sort=False):
+            colour = shade.get(context.models.get(model), INK)
+            low.plot(
+                own["z"],
+                np.full(len(own), rows.at[model]),
+                linestyle="none",
+                marker="|",
+                markersize=6,
+                color=colour,
+                alpha=0.75,
+            )
+    return page.figure, frame
+
+
+def draw_comparison(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """This study against the paper, a panel a quantity; from `comparison`."""
+    frame = rows_for(tables, "comparison", ("lo", "hi", "method"))
+    frame = frame.dropna(subset=["printed", "estimate"])
+    known = frame["lo"].notna() & frame["hi"].notna()
+    inside = known & (frame["printed"] >= frame["lo"]) & (frame["printed"] <= frame["hi"])
+    message = "The paper's printed value lies inside this study's 95% interval for "
+    message += f"{inside.sum()} of {plural(known.sum(), 'value')}"
+    quantities = list(dict.fromkeys(frame["quantity"]))
+    columns = min(3, len(quantities))
+    gap = 0.65
+    side = (8.0 - 0.55 - 0.2 - gap * (columns - 1)) / columns
+    depth = -(-len(quantities) // columns)
+    page = Page(
+        context,
+        message,
+        "On the diagonal both agree. Line: 95% interval of this study; red: without the printed value.",
+        source_line(["comparison"], frame["method"]),
+        body=depth * (side + 0.75) + 0.05,
+    )
+    for i, quantity in enumerate(quantities):
+        part = frame[frame["quantity"] == quantity]
+        hit = inside[part.index] | ~known[part.index]
+        ax = page.axes(0.55 + (i % columns) * (side + gap), 0.2 + (i // columns) * (side + 0.75), side, side)
+        rate = part["unit"].eq("rate").all()
+        scale = 100 if rate else 1
+        values = scale * part[["estimate", "lo", "hi", "printed"]].to_numpy(dtype=float)
+        if rate:
+            square_rate_axes(ax, "printed (%)", "this study (%)")
+        else:
+            values = values[np.isfinite(values)]
+            linear_axis(ax, "printed", values.min(), values.max())
+            ax.set_ylim(ax.get_xlim())
+            ax.grid(axis="y", color=FAINT, linewidth=0.5)
+            ax.axline((0, 0), (1, 1), color=GREY, linewidth=0.7, zorder=1)
+            ax.set_ylabel("this study", labelpad=2)
+        ax.set_title(f"{quantity} ({len(part)})", pad=4)
+        for ok, colour in ((True, INK), (False, WARNING)):
+            own = part[hit == ok]
+            ax.vlines(
+                scale * own["printed"], scale * own["lo"], scale * own["hi"], color=colour, linewidth=0.6, alpha=0.6
+            )
+            ax.plot(scale * own["printed"], scale * own["estimate"], "o", markersize=2.6, color=colour, zorder=4)
+    return page.figure, frame

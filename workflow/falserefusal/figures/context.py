@@ -1,0 +1,22 @@
+"""What a figure must know about its study beyond the numbers: names, groups and the warning a rehearsal carries."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Context:
+    """The study's vocabulary, in the order in which it is to be drawn.
+
+    `models` and `personas` map an id to its family and its attribute; `banner` is put into every title (empty for a
+    study of real models) and `model_suffix` behind every model name, so that no figure can be taken for what it is not.
+    """
+
+    study: str
+    models: dict[str, str]
+    personas: dict[str, str]
+    banner: str = ""
+    model_suffix: str = ""
+
+    def model_label(self, model: str) -> str:
+        """The name a reader sees; rows such as `mean` that are no model keep theirs."""
+        return model + self.model_suffix if model in self.models else model

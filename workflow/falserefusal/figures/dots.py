@@ -1,0 +1,180 @@
+"""Rows of dots with whiskers: the mark most figures are made of."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from falserefusal.figures.style import GREY, INK, WARNING, ink
+
+
+class NothingToDraw(Exception):
+    """A figure's tables have no rows for it; the message says which and for what."""
+
+
+class Rows(NamedTuple):
+    """Where each name stands, top down; headings are the groups' names with their places."""
+
+    at: dict[str, float]
+    headings: dict[str, float]
+    height: float
+
+
+def grouped_rows(groups: dict[str, str], heading: float = 1.0, gap: float = 0.35, names: bool = True) -> Rows:
+    """One row per name, under a heading per group, names kept in order within a group.
+
+    `groups` maps a name to its group; `heading` and `gap` are the rows a heading and the space before it take.
+    """
+    at, headings, y = {}, {}, 0.0
+    for group in dict.fromkeys(groups.values()):
+        y += gap if at else 0.0
+        if names and group:
+            headings[group] = y
+            y += heading
+        for name in (name for name, member in groups.items() if member == group):
+            at[name] = y
+            y += 1.0
+    return Rows(at, headings, y)
+
+
+def label_rows(ax: Axes, rows: Rows, labels: dict[str, str], colours: dict[str, str], size: float = 7.0) -> None:
+    """Names at the left of `ax` and headings in the group's colour; y runs downwards."""
+    ax.set_ylim(rows.height - 0.4, -0.6)
+    ax.set_yticks(list(rows.at.values()), [labels.get(name, name) for name in rows.at], fontsize=size)
+    ax.tick_params(axis="y", length=0, pad=3)
+    ax.spines["left"].set_visible(False)
+    for group, y in rows.headings.items():
+        ax.annotate(
+            group,
+            (0, y),
+            xycoords=("axes fraction", "data"),
+            xytext=(-3, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=size + 0.5,
+            weight="bold",
+            color=ink(colours.get(group, INK)),
+            annotation_clip=False,
+        )
+
+
+def same_rows(ax: Axes, rows: Rows) -> None:
+    """A companion panel on the same rows, without names."""
+    ax.set_ylim(rows.height - 0.4, -0.6)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+
+
+def whiskers(ax: Axes, y, estimate, lo, hi, colour: str, marker: str = "o", hollow: bool = False, size: float = 4.0):
+    """Dots at `estimate` with lines from `lo` to `hi`; a missing interval is no line, a missing estimate nothing."""
+    y, estimate, lo, hi = (np.atleast_1d(np.asarray(values, dtype=float)) for values in (y, estimate, lo, hi))
+    known = np.isfinite(lo) & np.isfinite(hi) & np.isfinite(estimate)
+    if known.any():
+        ax.hlines(y[known], lo[known], hi[known], color=colour, linewidth=1.1, zorder=3, capstyle="butt")
+    ax.plot(
+        estimate,
+        y,
+        linestyle="none",
+        marker=marker,
+        markersize=size,
+        markerfacecolor="white" if hollow else colour,
+        markeredgecolor=colour,
+        markeredgewidth=0.9,
+        zorder=4,
+        clip_on=False,
+    )
+
+
+def printed_marks(ax: Axes, y, values, size: float = 5.5) -> None:
+    """What the paper prints: a hollow diamond, under the dot so that the dot stays visible inside it."""
+    ax.plot(
+        np.asarray(values, dtype=float),
+        np.asarray(y, dtype=float),
+        linestyle="none",
+        marker="D",
+        markersize=size,
+        markerfacecolor="none",
+        markeredgecolor=WARNING,
+        markeredgewidth=0.8,
+        zorder=5,
+        clip_on=False,
+    )
+
+
+def values_beside(ax: Axes, y, texts: list[str], size: float = 6.5) -> None:
+    """The numbers of the rows at `y`, right of `ax`."""
+    for row, text in zip(y, texts, strict=True):
+        ax.annotate(
+            text,
+            (1, row),
+            xycoords=("axes fraction", "data"),
+            xytext=(3, 0),
+            textcoords="offset points",
+            ha="left",
+            va="center_baseline",
+            fontsize=size,
+            color=GREY,
+            annotation_clip=False,
+        )
+
+
+def value_column(ax: Axes, y, texts: list[str], head: str, inches: float, size: float = 6.5) -> None:
+    """Numbers under a head, right-aligned `inches` to the right of `ax`."""
+    for row, text in [(-0.85, head), *zip(y, texts, strict=True)]:
+        ax.annotate(
+            text,
+            (1, row),
+            xycoords=("axes fraction", "data"),
+            xytext=(72 * inches, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center_baseline",
+            fontsize=size,
+            color=GREY,
+            annotation_clip=False,
+        )
+
+
+def key(colour: str = INK, marker: str = "o", label: str = "", hollow: bool = False, line: bool = True) -> Line2D:
+    """A legend entry that looks like `whiskers`."""
+    return Line2D(
+        [],
+        [],
+        color=colour,
+        marker=marker,
+        markersize=4.5,
+        markerfacecolor="white" if hollow else colour,
+        markeredgecolor=colour,
+        linewidth=1.1 if line else 0,
+        label=label,
+    )
+
+
+def printed_key(label: str = "printed in the paper") -> Line2D:
+    """The legend entry of `printed_marks`."""
+    return Line2D(
+        [], [], linewidth=0, marker="D", markersize=5.5, markerfacecolor="none", markeredgecolor=WARNING, label=label
+    )
+
+
+def in_order(frame: pd.DataFrame, column: str, order: list[str]) -> list[str]:
+    """The levels of `column` that are present, in the study's order, with unknown ones last as they come."""
+    present = list(dict.fromkeys(frame[column]))
+    return [level for level in order if level in present] + [level for level in present if level not in order]
+
+
+def rows_for(tables: dict[str, pd.DataFrame], table: str, optional: tuple[str, ...] = (), **levels) -> pd.DataFrame:
+    """The rows of a table at the given levels (`task="nli"`), with `optional` columns empty where a study has none.
+
+    Raises NothingToDraw where no row is left.
+    """
+    frame = tables[table]
+    for column, level in levels.items():
+        frame = frame[frame[column].isin([level] if isinstance(level, str) else level)]
+    if frame.empty:
+        asked = ", ".join(f"{column} {level}" for column, level in levels.items() if isinstance(level, str))
+        raise NothingToDraw(f"tables/{table}.csv has no rows" + (f" for {asked}" if asked else ""))
+    return frame.assign(**{column: np.nan for column in optional if column not in frame}).reset_index(drop=True)

@@ -1,0 +1,58 @@
+"""Draw all figures of a study and write each as PNG, PDF and the CSV of what was drawn."""
+
+import importlib
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+
+from falserefusal.figures.context import Context
+from falserefusal.figures.dots import NothingToDraw
+from falserefusal.figures.registry import Figure
+from falserefusal.figures.style import Page, listing, styled
+from falserefusal.tables import atomic, write_csv
+
+
+def draw_figures(
+    figures: list[Figure], tables: dict[str, pd.DataFrame], context: Context, directory: str | Path
+) -> pd.DataFrame:
+    """Write <name>.png, .pdf and .csv for each figure and return their index, one row a figure.
+
+    The index (name, counterpart, caption, message, tables, rows) lets a page show the figures without drawing them:
+    `message` is the figure's title without the banner, `rows` the number of rows drawn (0: nothing to draw).
+    A table that is absent or has no rows for a figure gives a page that says so, because a workflow has promised the
+    file; it never gives a figure with invented content.
+    """
+    directory = Path(directory)
+    index = []
+    with styled():
+        for figure in figures:
+            canvas, drawn = _draw(figure, tables, context)
+            message = canvas.get_label()
+            save(canvas, directory / figure.name)
+            write_csv(drawn, directory / f"{figure.name}.csv")
+            index.append(
+                [figure.name, figure.counterpart, figure.caption, message, " ".join(figure.tables), len(drawn)]
+            )
+    return pd.DataFrame(index, columns=["name", "counterpart", "caption", "message", "tables", "rows"])
+
+
+def save(canvas: Canvas, stem: Path) -> None:
+    """Write PNG (200 dpi) and PDF without dates or program versions, so that the same numbers give the same bytes."""
+    with atomic(stem.with_name(stem.name + ".png")) as part:
+        canvas.savefig(part, format="png", metadata={"Software": None})
+    with atomic(stem.with_name(stem.name + ".pdf")) as part:
+        canvas.savefig(part, format="pdf", metadata={"CreationDate": None, "Title": stem.name})
+
+
+def _draw(figure: Figure, tables: dict[str, pd.DataFrame], context: Context) -> tuple[Canvas, pd.DataFrame]:
+    module, function = figure.function.split(".")
+    draw = getattr(importlib.import_module(f"falserefusal.figures.{module}"), function)
+    try:
+        absent = [name for name in figure.tables if name not in tables]
+        if absent:
+            raise NothingToDraw("this study has no " + listing([f"tables/{name}.csv" for name in absent]))
+        return draw(tables, context, **dict(figure.options))
+    except NothingToDraw as reason:
+        page = Page(context, f"Nothing to draw: {reason}", figure.caption, f"Study: {context.study}.", body=0.1)
+        return page.figure, pd.DataFrame({"nothing_to_draw": []})

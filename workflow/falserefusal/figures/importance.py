@@ -1,0 +1,127 @@
+"""How much each factor moves the refusal rate: the Wasserstein index (Figure 5)."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from falserefusal.figures.context import Context
+from falserefusal.figures.dots import (
+    Rows,
+    grouped_rows,
+    in_order,
+    key,
+    label_rows,
+    printed_key,
+    printed_marks,
+    rows_for,
+    values_beside,
+    whiskers,
+)
+from falserefusal.figures.models import below, label_models, label_width, model_rows
+from falserefusal.figures.style import (
+    GREY,
+    INK,
+    LEVEL_COLOURS,
+    MARKERS,
+    Page,
+    linear_axis,
+    listing,
+    number,
+    source_line,
+)
+
+OPTIONAL = ("lo", "hi", "floor_q95", "printed", "method")
+ROW = 0.21
+
+
+def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """Index of every factor over the whole study and within each task; from `importance`."""
+    frame = rows_for(tables, "importance", OPTIONAL)
+    frame = frame[~frame["scope"].isin(context.models)]
+    whole = frame[frame["scope"] == "all"]
+    ranked = whole.dropna(subset=["index"]).sort_values("index", ascending=False, kind="stable")
+    message = "Importance: " + " > ".join(f"{row.factor} {number(row.index)}" for row in ranked.itertuples(index=False))
+    beneath = ranked.loc[ranked["index"] <= ranked["floor_q95"], "factor"].tolist()
+    if beneath:
+        message += f"; {listing(beneath)} not above the noise floor"
+
+    factors = [*ranked["factor"], *(f for f in dict.fromkeys(frame["factor"]) if f not in set(ranked["factor"]))]
+    scopes = in_order(frame[frame["scope"] != "all"], "scope", [])
+    rows = grouped_rows(dict.fromkeys(factors, ""), names=False)
+    tall = max(len(factors) * max(ROW, 0.085 * max(len(scopes), 1)), 0.8)
+    page = Page(
+        context,
+        message,
+        "Wasserstein index as the paper defines it: 0 = the factor does not move the refusal rate, 1 = it decides "
+        "every answer. Line: 95% interval; grey bar: what a factor without any effect reaches in 95% of permutations.",
+        source_line(["importance"], frame["method"]),
+        body=tall + 0.95,
+    )
+    left, gap = 0.95, 0.75
+    width = (page.width - left - gap - 0.35) / (2 if scopes else 1)
+    ax = page.axes(left, 0.2, width, tall)
+    _index_panel(ax, rows, "whole study")
+    y = whole["factor"].map(rows.at)
+    _floor(ax, y, whole)
+    whiskers(ax, y, whole["index"], whole["lo"], whole["hi"], INK)
+    printed_marks(ax, y, whole["printed"])
+    values_beside(ax, y, [number(value) for value in whole["index"]])
+    marks = [key(INK, label="this study")]
+    if whole["printed"].notna().any():
+        marks += [printed_key("printed in Figure 5")]
+    if scopes:
+        ax = page.axes(left + width + gap, 0.2, width, tall)
+        _index_panel(ax, rows, "within one task")
+        ax.set_yticklabels([])
+        spread = 0.27 if len(scopes) > 1 else 0.0
+        for k, scope in enumerate(scopes):
+            part = frame[frame["scope"] == scope]
+            y = part["factor"].map(rows.at) + spread * (2 * k - len(scopes) + 1) / max(len(scopes) - 1, 1)
+            colour, marker = LEVEL_COLOURS[1:][k % 5], MARKERS[k % 7]
+            whiskers(ax, y, part["index"], part["lo"], part["hi"], colour, marker)
+            marks.append(key(colour, marker, scope))
+    page.figure.legend(handles=marks, **below(page, len(marks)))
+    return page.figure, frame
+
+
+def draw_importance_by_model(
+    tables: dict[str, pd.DataFrame], context: Context, factor: str = "persona"
+) -> tuple[Figure, pd.DataFrame]:
+    """Index of one factor within each model; from `importance`."""
+    frame = rows_for(tables, "importance", OPTIONAL, factor=factor, scope=list(context.models))
+    above = (frame["index"] > frame["floor_q95"]).sum()
+    message = (
+        f"Within a model, {factor} importance is above its noise floor in {above} of {frame['index'].notna().sum()} "
+    )
+    message += "models that refuse at all"
+    rows = model_rows(frame["scope"], context)
+    page = Page(
+        context,
+        message,
+        f"Wasserstein index of {factor} in each model's own answers. Line: 95% interval; grey bar: 95% of permutations "
+        "of a factor without effect. A model without refusals has no index (–).",
+        source_line(["importance"], frame["method"]),
+        body=rows.height * 0.165 + 0.55,
+    )
+    left = label_width(context)
+    width = page.width - left - 0.5
+    ax = page.axes(left, 0.05, width, rows.height * 0.165)
+    y = frame["scope"].map(rows.at)
+    reach = frame[["index", "hi", "floor_q95"]].max(axis=None)
+    linear_axis(ax, "index", 0, reach)
+    label_models(ax, rows, context)
+    _floor(ax, y, frame)
+    whiskers(ax, y, frame["index"], frame["lo"], frame["hi"], INK)
+    values_beside(ax, y, [number(value) for value in frame["index"]])
+    return page.figure, frame
+
+
+def _index_panel(ax, rows: Rows, title: str) -> None:
+    linear_axis(ax, "importance index", 0, 1)
+    label_rows(ax, rows, {}, {}, size=7.5)
+    ax.set_title(title, pad=4)
+
+
+def _floor(ax, y, frame: pd.DataFrame) -> None:
+    """The range a factor without effect reaches in 95% of permutations, as a bar behind the dot."""
+    ax.barh(y, frame["floor_q95"].fillna(0), height=0.6, color="#cfcfcf", zorder=1, linewidth=0)
+    ax.plot(frame["floor_q95"], y, linestyle="none", marker="|", markersize=9, color=GREY, zorder=2)

@@ -1,0 +1,100 @@
+"""Several levels of one factor per model: response formats (Figures 4, 10, 11) and labellers."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from falserefusal.figures.context import Context
+from falserefusal.figures.dots import in_order, key, rows_for, same_rows, value_column, whiskers
+from falserefusal.figures.models import below, label_models, label_width, model_rows
+from falserefusal.figures.style import (
+    LEVEL_COLOURS,
+    MARKERS,
+    Page,
+    listing,
+    percent,
+    plural,
+    rate_axis,
+    source_line,
+    task_title,
+)
+
+ROW = 0.26
+FORMATS = ["unforced", "semi-forced", "forced"]  # from the freest answer to the most constrained
+
+
+def draw_format(tables: dict[str, pd.DataFrame], context: Context, task: str) -> tuple[Figure, pd.DataFrame]:
+    """Rate by response format and model for one task; from `rates_format`."""
+    frame = rows_for(tables, "rates_format", ("lo", "hi", "method"), task=task)
+    levels = in_order(frame, "format", FORMATS)
+    rates = frame.pivot(index="model", columns="format", values="rate")
+    refusing = rates[rates.max(axis=1) > 0]
+    free = (refusing.idxmax(axis=1) == levels[0]).sum()
+    others = [context.model_label(model) for model in refusing.index[refusing.idxmax(axis=1) != levels[0]]]
+    name = task_title(task)
+    message = f"{name}: {levels[0]} prompts are refused most by {free} of the "
+    message += f"{plural(len(refusing), 'model')} that refuse at all"
+    if others:
+        message += f"; not by {listing(others, 5)}"
+    page = _levels(
+        context,
+        [(name, frame)],
+        "format",
+        levels,
+        message,
+        "Rate under personas by response format: free answer, asked to answer with the label only, told to pick one. "
+        "Symbol: rate; line: 95% interval; numbers: rates in %.",
+        source_line(["rates_format"], frame["method"]),
+    )
+    return page.figure, frame
+
+
+def draw_labellers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """What the labeller changes: rate by labeller, model and task; from `labeller_rates`."""
+    frame = rows_for(tables, "labeller_rates", ("lo", "hi", "method"))
+    labellers = list(dict.fromkeys(frame["labeller"]))
+    rates = frame.pivot(index=["model", "task"], columns="labeller", values="rate")
+    gap = (rates.max(axis=1) - rates.min(axis=1)).sort_values(ascending=False, kind="stable")
+    message = "All labellers give the same rates"
+    if len(gap) and gap.iloc[0] > 0:
+        model, task = gap.index[0]
+        message = f"The labeller moves a rate by up to {100 * gap.iloc[0]:.1f} points "
+        message += f"({context.model_label(model)}, {task})"
+    page = _levels(
+        context,
+        list(frame.groupby("task", sort=False)),
+        "labeller",
+        labellers,
+        message,
+        "The same answers, judged by each labeller. Symbol: refusal rate; line: 95% interval.",
+        source_line(["labeller_rates"], frame["method"]),
+    )
+    return page.figure, frame
+
+
+def _levels(context: Context, panels, factor: str, levels: list[str], message: str, reading: str, source: str) -> Page:
+    """Panels of model rows in which each level has its own line, colour and symbol."""
+    rows = model_rows(pd.concat([frame["model"] for _, frame in panels]), context)
+    row = max(ROW, 0.085 * len(levels))
+    page = Page(context, message, reading, source, body=rows.height * row + 0.8)
+    single = len(panels) == 1
+    column = 0.56
+    numbers = column * len(levels) + 0.12 if single else 0.1
+    left, gap = label_width(context), 0.3
+    width = (page.width - left - numbers - gap * (len(panels) - 1)) / len(panels)
+    offsets = {level: 0.27 * (2 * i - len(levels) + 1) / max(len(levels) - 1, 1) for i, level in enumerate(levels)}
+    for i, (title, frame) in enumerate(panels):
+        ax = page.axes(left + i * (width + gap), 0.2, width, rows.height * row)
+        rate_axis(ax)
+        label_models(ax, rows, context) if i == 0 else same_rows(ax, rows)
+        if not single:
+            ax.set_title(task_title(title), pad=4)
+        for k, level in enumerate(levels):
+            part = frame[frame[factor] == level]
+            y = part["model"].map(rows.at)
+            spans = (100 * part[name] for name in ("rate", "lo", "hi"))
+            whiskers(ax, y + offsets[level], *spans, LEVEL_COLOURS[k % 6], marker=MARKERS[k % 7], size=3.6)
+            if single:
+                value_column(ax, y, [percent(rate) for rate in part["rate"]], level, inches=column * (k + 1))
+    marks = [key(LEVEL_COLOURS[k % 6], MARKERS[k % 7], level) for k, level in enumerate(levels)]
+    page.figure.legend(handles=marks, **below(page, len(levels)))
+    return page

@@ -1,0 +1,175 @@
+"""Rates by model: the paper's Table 1 with intervals, and persona prompts beside persona-free ones (Figure 1)."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from falserefusal.figures.context import Context
+from falserefusal.figures.dots import (
+    grouped_rows,
+    in_order,
+    key,
+    label_rows,
+    printed_key,
+    printed_marks,
+    rows_for,
+    same_rows,
+    values_beside,
+    whiskers,
+)
+from falserefusal.figures.style import (
+    FAMILY_COLOURS,
+    GREY,
+    INK,
+    Page,
+    colours,
+    linear_axis,
+    percent,
+    plural,
+    rate_axis,
+    source_line,
+    task_title,
+)
+
+ROW = 0.165  # inches a row of dots takes
+
+
+def draw_model_task(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """Model x task rates, one panel a task, with what the paper prints; from `rates_model_task`."""
+    frame = rows_for(tables, "rates_model_task", ("printed_pct", "lo", "hi", "method"))
+    tasks = list(dict.fromkeys(frame["task"]))
+    rates = frame.pivot(index="model", columns="task", values="rate")
+    models = [model for model in rates.index if model in context.models]
+    highest = rates.loc[models].idxmax(axis=1)[rates.loc[models].max(axis=1) > 0].value_counts()
+    message = "No model refuses any prompt"
+    if len(highest):
+        message = (
+            f"{task_title(highest.index[0])} is the most refused task in {highest.iloc[0]} of {len(models)} models"
+        )
+
+    rows = model_rows(frame["model"], context)
+    printed = frame["printed_pct"].notna().any()
+    page = Page(
+        context,
+        message,
+        "Refusal rate under personas. Dot: rate; line: 95% interval; number: rate in %. Scale linear below 0.1%.",
+        source_line(["rates_model_task"], frame["method"]),
+        body=rows.height * ROW + (0.8 if printed else 0.6),
+    )
+    left, gap = label_width(context), 0.5
+    width = (page.width - left - 0.45 - gap * (len(tasks) - 1)) / len(tasks)
+    shade = family_colours(context)
+    for i, task in enumerate(tasks):
+        ax = page.axes(left + i * (width + gap), 0.2, width, rows.height * ROW)
+        rate_axis(ax)
+        label_models(ax, rows, context) if i == 0 else same_rows(ax, rows)
+        ax.set_title(task_title(task), pad=4)
+        part = frame[frame["task"] == task]
+        y = part["model"].map(rows.at)
+        for model, cell in part.groupby("model", sort=False):
+            colour = shade.get(context.models.get(model), INK)
+            whiskers(ax, rows.at[model], 100 * cell["rate"], 100 * cell["lo"], 100 * cell["hi"], colour)
+        printed_marks(ax, y, part["printed_pct"])
+        values_beside(ax, y, [percent(rate) for rate in part["rate"]])
+    if printed:
+        page.figure.legend(handles=[printed_key("printed in the paper's Table 1")], **below(page))
+    return page.figure, frame
+
+
+def draw_persona_free(
+    tables: dict[str, pd.DataFrame], context: Context, task: str = "offensiveness"
+) -> tuple[Figure, pd.DataFrame]:
+    """Persona against persona-free rate for one task, and their difference; from `rates_persona_free`."""
+    frame = rows_for(
+        tables, "rates_persona_free", ("pf_lo", "pf_hi", "d_lo", "d_hi", "difference", "method"), task=task
+    )
+    sure = frame["d_lo"].notna() & frame["d_hi"].notna()
+    up = ((frame["difference"] > 0) & (~sure | (frame["d_lo"] > 0))).sum()
+    down = ((frame["difference"] < 0) & (~sure | (frame["d_hi"] < 0))).sum()
+    how = "95% interval off zero" if sure.all() else "by the sign of the difference"
+    message = f"{task_title(task)}: naming a persona raises the refusal rate in {up} and lowers it in {down} "
+    message += f"of {plural(len(frame), 'model')} ({how})"
+
+    rows = model_rows(frame["model"], context)
+    page = Page(
+        context,
+        message,
+        "Left: hollow = prompts without a persona, filled = prompts with one. Right: persona minus persona-free in "
+        "percentage points."
+        + ("" if sure.all() else " A dot without a line has no known sample size, hence no interval."),
+        source_line(["rates_persona_free"], frame["method"]),
+        body=rows.height * ROW + 0.75,
+    )
+    left, gap = label_width(context), 0.85
+    width = page.width - left - gap - 0.5
+    first = page.axes(left, 0.12, 0.58 * width, rows.height * ROW)
+    second = page.axes(left + 0.58 * width + gap, 0.12, 0.42 * width, rows.height * ROW)
+    rate_axis(first)
+    shade = family_colours(context)
+    reach = 100 * frame[["difference", "d_lo", "d_hi"]].to_numpy(dtype=float)
+    reach = np.abs(reach[np.isfinite(reach)]).max(initial=1.0)
+    linear_axis(second, "difference, percentage points", -reach, reach, zero_line=True)
+    label_models(first, rows, context)
+    same_rows(second, rows)
+    for cell in frame.itertuples():
+        y, colour = rows.at[cell.model], shade.get(context.models.get(cell.model), INK)
+        pair = [100 * cell.persona_free_rate, 100 * cell.persona_rate]
+        first.plot(pair, [y, y], color=colour, linewidth=0.8, alpha=0.35, zorder=2)
+        whiskers(first, y - 0.17, pair[0], 100 * cell.pf_lo, 100 * cell.pf_hi, colour, hollow=True)
+        whiskers(first, y + 0.17, pair[1], 100 * cell.lo, 100 * cell.hi, colour)
+        whiskers(second, y, 100 * cell.difference, 100 * cell.d_lo, 100 * cell.d_hi, colour)
+    y = frame["model"].map(rows.at)
+    texts = [
+        f"{percent(a)} → {percent(b)}" for a, b in zip(frame["persona_free_rate"], frame["persona_rate"], strict=True)
+    ]
+    values_beside(first, y, texts)
+    values_beside(second, y, [signed_points(value) for value in frame["difference"]])
+    page.figure.legend(
+        handles=[key(GREY, hollow=True, label="persona-free"), key(GREY, label="persona")], **below(page, 2)
+    )
+    return page.figure, frame
+
+
+def model_rows(models: pd.Series, context: Context):
+    """Rows by family in the study's order; what is no model (the mean) comes last under no heading."""
+    order = in_order(pd.DataFrame({"model": models}), "model", list(context.models))
+    return grouped_rows({model: context.models.get(model, "") for model in order})
+
+
+def label_models(ax, rows, context: Context) -> None:
+    """Model names, suffixed as the study asks, with coloured family headings."""
+    label_rows(ax, rows, {model: context.model_label(model) for model in rows.at}, family_colours(context))
+
+
+def family_colours(context: Context) -> dict[str, str]:
+    """A colour for each family of the study."""
+    return colours(list(context.models.values()), FAMILY_COLOURS)
+
+
+def label_width(context: Context) -> float:
+    """Inches the longest model name needs at 7 pt."""
+    longest = max((len(context.model_label(model)) for model in context.models), default=8)
+    return 0.3 + 0.058 * longest
+
+
+def signed_points(value: float) -> str:
+    """A difference of proportions in percentage points with its sign: +14.1, −11.3, 0."""
+    if not np.isfinite(value):
+        return "–"
+    points = 100 * value
+    if points == 0:
+        return "0"
+    return (f"{points:+.2f}" if abs(points) < 1 else f"{points:+.1f}").replace("-", "−")
+
+
+def below(page: Page, columns: int = 1) -> dict:
+    """Where a legend stands that belongs to the whole page: at the foot of the body, right."""
+    foot = page.height - page.head - page.body
+    return {
+        "loc": "lower right",
+        "bbox_to_anchor": (1 - 0.1 / page.width, (foot - 0.02) / page.height),
+        "ncols": columns,
+        "borderaxespad": 0,
+        "handletextpad": 0.5,
+        "columnspacing": 1.2,
+    }

@@ -1,0 +1,201 @@
+"""One look for all figures: page, colours, scales and number formats."""
+
+import textwrap
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+from falserefusal.figures.context import Context
+
+WIDTH = 8.0  # inches: the text width of an A4 or letter page at 80 to 85 %
+MARGIN = 0.12
+INK, GREY, FAINT, WARNING = "#1a1a1a", "#5f5f5f", "#dedede", "#9c1c00"
+
+# Okabe and Ito's colours, which stay distinct under the common colour-vision deficiencies. Families and attributes
+# share none, so that a colour means one thing throughout.
+FAMILY_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#8C6BB1", "#7F7F7F"]
+ATTRIBUTE_COLOURS = ["#CC79A7", "#E69F00", "#3A9BDC", "#333333", "#A6761D", "#66A61E"]
+LEVEL_COLOURS = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+
+RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "text.color": INK,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "xtick.color": GREY,
+    "ytick.color": INK,
+    "xtick.labelcolor": INK,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 200,
+    "svg.hashsalt": "falserefusal",
+}
+
+
+def styled():
+    """The context in which every figure is drawn and saved, whatever the user's matplotlibrc says."""
+    return rc_context(RC)
+
+
+class Page:
+    """A figure with banner, message, a line that says how to read it, and a line that says where it came from.
+
+    Axes are placed in inches from the left edge and from the top of the body, so that rows keep their height whatever
+    the number of models and nothing depends on an automatic layout.
+    """
+
+    def __init__(self, context: Context, message: str, reading: str, source: str, body: float, width: float = WIDTH):
+        self.width = width
+        lines = [
+            (_wrap(context.banner, width, 8.5, bold=True), 8.5, WARNING, "bold"),
+            (_wrap(message, width, 10.5, bold=True), 10.5, INK, "bold"),
+            (_wrap(reading, width, 7.5), 7.5, GREY, "normal"),
+        ]
+        source = _wrap(source, width, 6.5)
+        head = sum(_height(text, size) for text, size, *_ in lines) + 0.14
+        foot = _height(source, 6.5) + 0.06
+        self.height = head + body + foot
+        self.figure = Figure(figsize=(width, self.height))
+        self.head, self.body = head, body
+        top = 0.07
+        for text, size, colour, weight in filter(lambda line: line[0], lines):
+            self._text(MARGIN, top, text, size, colour, weight)
+            top += _height(text, size)
+        self._text(MARGIN, head + body, source, 6.5, GREY, "normal")
+        self.figure.set_label(message)  # the index of the figures reads it
+
+    def _text(self, x: float, y: float, text: str, size: float, colour: str, weight: str) -> None:
+        self.figure.text(
+            x / self.width,
+            1 - y / self.height,
+            text,
+            fontsize=size,
+            color=colour,
+            weight=weight,
+            va="top",
+            ha="left",
+            linespacing=1.2,
+        )
+
+    def axes(self, left: float, top: float, width: float, height: float, **options) -> Axes:
+        """Axes whose upper left corner is `left` and `top` inches into the body."""
+        bottom = self.height - self.head - top - height
+        box = (left / self.width, bottom / self.height, width / self.width, height / self.height)
+        return self.figure.add_axes(box, **options)
+
+
+def _wrap(text: str, width: float, size: float, bold: bool = False) -> str:
+    """Break lines where the page ends, by the typical width of a character of DejaVu Sans."""
+    em = 0.60 if bold else 0.53
+    characters = int((width - 2 * MARGIN) * 72 / (size * em))
+    return "\n".join(textwrap.fill(line, characters) for line in text.split("\n"))
+
+
+def _height(text: str, size: float) -> float:
+    return (text.count("\n") + 1) * size * 1.22 / 72 + 0.05 if text else 0.0
+
+
+def ink(colour: str) -> tuple[float, float, float]:
+    """A darker shade of a group's colour for words, which need more contrast on white than dots do."""
+    return tuple(0.68 * part for part in to_rgb(colour))
+
+
+def colours(groups: list[str], palette: list[str]) -> dict[str, str]:
+    """A colour for each group in order of appearance."""
+    return {group: palette[i % len(palette)] for i, group in enumerate(dict.fromkeys(groups))}
+
+
+def rate_axis(ax: Axes, label: str = "refusal rate (%)") -> None:
+    """A 0 to 100% axis that is linear up to 0.1% and logarithmic above, so that 0, 0.05 and 90% are all legible."""
+    ax.set_xscale("symlog", linthresh=0.1, linscale=0.55)
+    ax.set_xlim(-0.035, 140)
+    ax.xaxis.set_major_locator(FixedLocator([0, 0.1, 1, 10, 100]))
+    ax.xaxis.set_major_formatter(FixedFormatter(["0", "0.1", "1", "10", "100"]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.grid(axis="x", color=FAINT, linewidth=0.5, zorder=0)
+    ax.set_axisbelow(True)
+    ax.set_xlabel(label, labelpad=2)
+
+
+def square_rate_axes(ax: Axes, x_label: str, y_label: str) -> None:
+    """`rate_axis` in both directions, with the diagonal on which both values agree."""
+    rate_axis(ax, x_label)
+    ax.set_yscale("symlog", linthresh=0.1, linscale=0.55)
+    ax.set_ylim(ax.get_xlim())
+    ax.set_yticks([0, 0.1, 1, 10, 100], ["0", "0.1", "1", "10", "100"])
+    ax.minorticks_off()
+    ax.grid(axis="y", color=FAINT, linewidth=0.5, zorder=0)
+    ax.plot([0, 140], [0, 140], color=GREY, linewidth=0.7, zorder=1)
+    ax.set_ylabel(y_label, labelpad=2)
+
+
+def linear_axis(ax: Axes, label: str, low: float, high: float, zero_line: bool = False) -> None:
+    """A linear axis with a little room at both ends."""
+    if not np.isfinite([low, high]).all() or high <= low:
+        low, high = 0.0, 1.0
+    room = 0.04 * (high - low)
+    ax.set_xlim(low - room, high + room)
+    ax.locator_params(axis="x", nbins=6)
+    ax.grid(axis="x", color=FAINT, linewidth=0.5, zorder=0)
+    ax.set_axisbelow(True)
+    if zero_line:
+        ax.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    ax.set_xlabel(label, labelpad=2)
+
+
+def percent(rate: float) -> str:
+    """A proportion in words of percent with the digits a reader can use: 0, <0.01, 0.06, 4.2, 76.5."""
+    if not np.isfinite(rate):
+        return "–"
+    value = 100 * rate
+    if value == 0:
+        return "0"
+    if abs(value) < 0.005:
+        return "<0.01"
+    return f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}"
+
+
+def number(value: float) -> str:
+    """An index or coefficient with two decimals, and a true minus sign."""
+    return "–" if not np.isfinite(value) else f"{value:.2f}".replace("-", "−")
+
+
+def listing(words: list[str], most: int = 4) -> str:
+    """`a, b and c`; a long list is cut with the number left out."""
+    if len(words) > most:
+        return ", ".join(words[: most - 1]) + f" and {len(words) - most + 1} more"
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def task_title(task: str) -> str:
+    """A task at the start of a sentence."""
+    return "NLI" if task == "nli" else task.capitalize()
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 model`, `3 models`."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def source_line(names: list[str], methods: list[str]) -> str:
+    """Where the numbers came from and how their intervals were made, as the tables say it."""
+    methods = list(dict.fromkeys(str(method) for method in methods if str(method) not in ("", "nan", "None")))
+    text = "Drawn from " + listing([f"tables/{name}.csv" for name in names]) + "."
+    return text + (f" Intervals: {'; '.join(methods)}." if methods else "")
