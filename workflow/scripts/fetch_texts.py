@@ -1,0 +1,16 @@
+"""Download the file of one task's source and write down what it is."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from falserefusal.tables import write_json
+    from falserefusal.texts import fetch, record
+
+    params = snakemake.params
+    path, _ = fetch(params.source, params.task, params.folder)
+    write_json(record(params.source, params.task, path), snakemake.output.record)

@@ -1,0 +1,23 @@
+"""Read one task's file, draw the study's annotation rows, and write them beside what was wrong with the data."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    import pandas as pd
+
+    from falserefusal.schemas import TEXTS
+    from falserefusal.tables import write_csv, write_parquet
+    from falserefusal.texts import read, sample, shortfalls, summary
+
+    params = snakemake.params
+    rows, problems = read(params.source, snakemake.input.raw, params.task)
+    texts = sample(rows, params.rows_per_label, params.seed)
+    problems = pd.concat([problems, shortfalls(rows, params.rows_per_label, params.task)], ignore_index=True)
+    print(f"{params.task}: {len(texts)} of {len(rows)} usable rows\n{summary(problems)}")
+    write_parquet(texts, snakemake.output.texts, TEXTS)
+    write_csv(problems, snakemake.output.problems)
