@@ -63,7 +63,7 @@ def cluster_table(outcomes: pd.DataFrame, levels: list[str]) -> ClusterTable:
     """
     check_outcomes(outcomes, levels)
     cells, cell = combinations(outcomes, levels)
-    text, texts = _codes(outcomes["text_id"])
+    text, texts = level_codes(outcomes["text_id"])
     present = np.flatnonzero(np.bincount(text, minlength=len(texts)))
     strata = _strata(outcomes["task"], text, len(texts))[present]
     order = np.lexsort((texts[present], strata))
@@ -168,7 +168,7 @@ def check_outcomes(outcomes: pd.DataFrame, levels: list[str]) -> None:
     if "draw" in key and "row_id" in key:
         code = np.zeros(len(outcomes), np.int64)
         for column in key:
-            part, names = _codes(outcomes[column])
+            part, names = level_codes(outcomes[column])
             code = code * (len(names) + 1) + part
         ordered = np.sort(code)
         if (ordered[1:] == ordered[:-1]).any():
@@ -183,7 +183,7 @@ def combinations(frame: pd.DataFrame, levels: list[str]) -> tuple[pd.DataFrame, 
         return pd.DataFrame(index=range(1)), np.zeros(len(frame), int)
     code, names = np.zeros(len(frame), np.int64), []
     for level in levels:
-        part, values = _codes(frame[level])
+        part, values = level_codes(frame[level])
         code = code * len(values) + part
         names.append(values)
     size = int(np.prod([len(values) for values in names], dtype=float))
@@ -197,7 +197,7 @@ def combinations(frame: pd.DataFrame, levels: list[str]) -> tuple[pd.DataFrame, 
     return pd.DataFrame(cells), index[code]
 
 
-def _codes(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+def level_codes(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Integer codes of a column and what they mean; category order for categoricals, else order of occurrence."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.codes.to_numpy(np.int64), np.asarray(column.cat.categories, object)
@@ -207,7 +207,7 @@ def _codes(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 def _strata(task: pd.Series, text: np.ndarray, n_texts: int) -> np.ndarray:
     """(n_texts,) the task of each text, several joined by "+"."""
-    codes, names = _codes(task)
+    codes, names = level_codes(task)
     seen = np.bincount(text * len(names) + codes, minlength=n_texts * len(names)).reshape(n_texts, len(names)) > 0
     patterns, which = np.unique(seen, axis=0, return_inverse=True)
     labels = np.array(["+".join(str(names[k]) for k in np.flatnonzero(pattern)) for pattern in patterns], object)

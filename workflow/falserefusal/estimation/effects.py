@@ -1,0 +1,255 @@
+"""What a persona changes: differences, ratios and odds ratios against the same prompts without one, or another persona.
+
+Point estimates are those of least squares on prompts (`gls`), tasks with the same weight. Limits of differences and
+ratios are recovered from the Wilson limits of the two rates at their effective numbers of answers and the correlation
+of the two (MOVER); they keep their level where refusals are few, which normal limits do not. The direct pairs of an
+answer with a persona and the answer to the same prompt without one give a second interval (Tango's score, pairs scaled
+by how much those of a text hang together), an exact test, and the odds ratio within prompts.
+"""
+
+from collections.abc import Iterable
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from falserefusal.errors import InputError
+from falserefusal.estimation.clusters import check_outcomes, level_codes
+from falserefusal.estimation.gls import PROMPT, PersonaFit, fit_personas
+from falserefusal.estimation.intervals import (
+    conditional_odds_ratio,
+    effective_n,
+    mover_difference,
+    mover_ratio,
+    tango,
+)
+from falserefusal.schemas import ALL, PERSONA_FREE
+
+MEAN = "mean"  # the model of a row that averages the models
+
+
+def persona_effects(outcomes: pd.DataFrame, fit: PersonaFit | None = None) -> pd.DataFrame:
+    """Every model's change of the refusal rate under every persona, against the prompts without one.
+
+    Columns: model, persona, n, refusals, rate, pf_rate, difference, lo, hi, z, p (two-sided, normal), ratio, ratio_lo,
+    ratio_hi; from the direct pairs: pairs, only_persona, only_free (discordant ones), tango_difference, tango_lo,
+    tango_hi, mcnemar_p (exact, one-sided: more refusals with the persona), odds_ratio, or_lo, or_hi; method.
+    A ratio is NaN where neither arm has a refusal, an odds ratio where no pair is discordant; their limits say so.
+    """
+    fit = fit_personas(outcomes) if fit is None else fit
+    by_model = fit.average(["model", "persona"])
+    table = _compare(by_model, *_against_free(by_model))
+    table = table.rename(columns={"persona_0": PERSONA_FREE, "rate_0": "pf_rate"}).drop(columns=PERSONA_FREE)
+    table["method"] = _method(table, by_model, len(fit.cells["task"].unique()))
+    merged = table.merge(pair_table(outcomes), how="left", on=["model", "persona"])
+    return merged[[*(c for c in merged if c != "method"), "method"]]
+
+
+def mean_effects(fit: PersonaFit) -> pd.DataFrame:
+    """Change of the refusal rate under each persona averaged over models, and under any persona (persona "*").
+
+    Rows with model "mean" average models and tasks with the same weight; below them, a row per model for any persona.
+    Limits of means over models are normal with the text-robust covariance, which knows that models share texts; those
+    of one model are MOVER's. Columns model, persona, n, refusals, rate, pf_rate, difference, lo, hi, z, p, method.
+    """
+    tasks = len(fit.cells["task"].unique())
+    free = (fit.cells["persona"] == PERSONA_FREE).to_numpy()
+    if not free.any():
+        _against_free(fit)  # raises
+    by_model = fit.average(["model", "persona"])
+    _against_free(by_model)
+    any_persona = _join(fit.keep(~free, persona=ALL), fit.keep(free)).average(["model", "persona"])
+    parts = []
+    for model in (by_model, any_persona):
+        overall = model.average(["persona"])
+        at = int(np.flatnonzero(overall.cells["persona"] == PERSONA_FREE)[0])
+        left = np.flatnonzero(overall.cells["persona"] != PERSONA_FREE)
+        table = _compare(overall, left, np.full(len(left), at), normal=True).assign(model=MEAN)
+        table["method"] = f"{fit.method}; mean over {len(model.within)} models and {tasks} tasks, normal limits"
+        parts.append(table)
+    table = _compare(any_persona, *_against_free(any_persona))
+    table["method"] = _method(table, any_persona, tasks)
+    parts.append(table)
+    table = pd.concat(parts, ignore_index=True).rename(columns={"rate_0": "pf_rate"})
+    return table[
+        ["model", "persona", *["n", "refusals", "rate", "pf_rate", "difference", "lo", "hi", "z", "p", "method"]]
+    ]
+
+
+def persona_differences(
+    fit: PersonaFit, pairs: Iterable[tuple[str, str]] | None = None, personas: list[str] | None = None
+) -> pd.DataFrame:
+    """Difference of two personas' refusal rates within each model, and averaged over models (model "mean").
+
+    `pairs` of (persona, other), by default all pairs of `personas` (by default all). Columns model, persona, other, n,
+    rate, rate_0, difference, lo, hi, z, p, ratio, ratio_lo, ratio_hi, method. Pairs that a model lacks have no row.
+    """
+    by_model = fit.average(["model", "persona"])
+    known = [name for name in dict.fromkeys(by_model.cells["persona"]) if name != PERSONA_FREE]
+    pairs = list(combinations(personas or known, 2)) if pairs is None else list(pairs)
+    unknown = sorted({name for pair in pairs for name in pair} - set(known))
+    if unknown or not pairs:
+        raise InputError(f"no pairs of personas to compare: {', '.join(unknown) or 'fewer than two'} have no answers")
+    overall = by_model.average(["persona"])
+    overall.cells.insert(0, "model", MEAN)
+    tasks = len(fit.cells["task"].unique())
+    parts = []
+    for model in (by_model, overall):
+        at = {key: k for k, key in enumerate(zip(model.cells["model"], model.cells["persona"], strict=True))}
+        names = dict.fromkeys(model.cells["model"])
+        places = [(at[m, a], at[m, b]) for m in names for a, b in pairs if (m, a) in at and (m, b) in at]
+        left, right = np.array(places).T
+        table = _compare(model, left, right, normal=model is overall)
+        table["method"] = _method(table, model, tasks)
+        if model is overall:
+            table["method"] = f"{fit.method}; mean over {len(names_of_models(fit))} models, normal limits"
+        parts.append(table)
+    columns = ["n", "rate", "rate_0", "difference", "lo", "hi", "z", "p", "ratio", "ratio_lo", "ratio_hi", "method"]
+    table = pd.concat(parts, ignore_index=True).rename(columns={"persona_0": "other"})
+    return table[["model", "persona", "other", *columns]]
+
+
+def names_of_models(fit: PersonaFit) -> list[str]:
+    """Models in the order of the fit."""
+    return list(dict.fromkeys(fit.cells["model"]))
+
+
+def pair_table(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Answers with a persona beside the answer to the same prompt without one, by model and persona, tasks pooled.
+
+    Columns model, persona, pairs, both, only_persona, only_free, tango_difference, tango_lo, tango_hi, mcnemar_p,
+    odds_ratio, or_lo, or_hi. Limits use the effective number of pairs where pairs share texts. The exact test needs
+    no such care: under its hypothesis the two answers to a prompt may be swapped, whatever prompts have in common.
+    """
+    check_outcomes(outcomes, ["model", "task", "persona", *PROMPT])
+    codes, names = {}, {}
+    for column in ("model", "task", "persona", "text_id", *PROMPT):
+        codes[column], names[column] = level_codes(outcomes[column])
+    free = np.asarray(names["persona"], object)[codes["persona"]] == PERSONA_FREE
+    prompt = codes["model"]
+    for column in ("task", *PROMPT):
+        prompt = prompt * len(names[column]) + codes[column]
+    y = outcomes["refusal"].to_numpy(bool)
+    twin = pd.Series(y[free], index=prompt[free])
+    if twin.index.has_duplicates:
+        twin = twin[~twin.index.duplicated()]  # a prompt asked twice without a persona pairs with its first answer
+    found = twin.index.get_indexer(prompt[~free])
+    paired = found >= 0
+    if not paired.any():
+        raise InputError("no prompt has an answer both with and without a persona: nothing can be paired")
+    y1, y0 = y[~free][paired], twin.to_numpy()[found[paired]]
+    cell = (codes["model"] * len(names["persona"]) + codes["persona"])[~free][paired]
+    cells, cell = np.unique(cell, return_inverse=True)
+    text = codes["text_id"][~free][paired]
+    n, both, b, c = (np.bincount(cell, part, len(cells)) for part in (np.ones(len(y1)), y1 & y0, y1 & ~y0, ~y1 & y0))
+    share = _effective_share(cell, text, y1.astype(int) - y0, len(cells), n, b, c)
+    lo, hi = tango(b * share, c * share, n * share)
+    ratio, (or_lo, or_hi) = conditional_odds_ratio(b * share, c * share)
+    model, persona = divmod(cells, len(names["persona"]))
+    return pd.DataFrame(
+        {
+            "model": names["model"][model],
+            "persona": names["persona"][persona],
+            "pairs": n.astype(int),
+            "both": both.astype(int),
+            "only_persona": b.astype(int),
+            "only_free": c.astype(int),
+            "tango_difference": (b - c) / n,
+            "tango_lo": lo,
+            "tango_hi": hi,
+            "mcnemar_p": np.where(b + c > 0, stats.binom.sf(b - 1, b + c, 0.5), 1.0),
+            "odds_ratio": ratio,
+            "or_lo": or_lo,
+            "or_hi": or_hi,
+        }
+    )
+
+
+def _effective_share(cell, text, change, n_cells, n, b, c) -> np.ndarray:
+    """Effective over actual pairs of each cell: 1 over the design effect of the mean change, texts as clusters."""
+    keys, code = np.unique(cell * (text.max() + 1) + text, return_inverse=True)
+    owner = keys // (text.max() + 1)
+    size, total = np.bincount(code).astype(float), np.bincount(code, change)
+    mean, texts = (b - c) / n, np.bincount(owner, minlength=n_cells)
+    spread = np.bincount(owner, (total - mean[owner] * size) ** 2, n_cells) * texts / np.maximum(texts - 1, 1)
+    # a change is no 0/1 variable; put its variance where effective_n expects that of a rate
+    plain = np.maximum((b + c) / n - mean**2, 0)
+    rate = (1 - np.sqrt(np.maximum(1 - 4 * np.minimum(plain, 0.25), 0))) / 2
+    inflate = np.where(plain > 0.25, 0.25 / np.where(plain > 0, plain, 1), 1.0)
+    sizes = np.bincount(owner, size**2, n_cells) / n
+    return effective_n(rate, spread / n**2 * inflate, n, sizes, texts) / n
+
+
+def _against_free(fit: PersonaFit) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of `fit.cells` with a persona, and for each the row of the same model (and task) without one."""
+    keys = [key for key in ("model", "task") if key in fit.cells]
+    free = fit.cells["persona"] == PERSONA_FREE
+    at = {
+        key: k for k, key in zip(np.flatnonzero(free), fit.cells.loc[free, keys].itertuples(index=False), strict=True)
+    }
+    wanted = list(fit.cells.loc[~free, keys].itertuples(index=False))
+    lacking = [key for key in wanted if key not in at]
+    if lacking:
+        raise InputError(
+            f"{' / '.join(map(str, lacking[0]))} has no persona-free answers to compare with: set persona_free: true "
+            "in the study's design, or judge those answers too"
+        )
+    return np.flatnonzero(~free), np.array([at[key] for key in wanted], int)
+
+
+def _join(one: PersonaFit, two: PersonaFit) -> PersonaFit:
+    """The cells of both."""
+    return PersonaFit(
+        pd.concat([one.cells, two.cells], ignore_index=True),
+        np.concatenate([one.rate, two.rate]),
+        np.hstack([one.moves, two.moves]),
+        np.hstack([one.answers, two.answers]),
+        one.within,
+        one.method,
+    )
+
+
+def _compare(fit: PersonaFit, left: np.ndarray, right: np.ndarray, normal: bool = False) -> pd.DataFrame:
+    """The cells at `left` minus those at `right`, row by row, with limits of difference and ratio."""
+    difference = fit.rate[left] - fit.rate[right]
+    sd = np.sqrt(((fit.moves[:, left] - fit.moves[:, right]) ** 2).sum(0))
+    z = np.divide(difference, sd, out=np.zeros_like(sd), where=sd > 0)
+    spread = np.sqrt((fit.moves**2).sum(0))
+    together = spread[left] * spread[right]
+    shared = np.divide(
+        (fit.moves[:, left] * fit.moves[:, right]).sum(0), together, out=together * 0, where=together > 0
+    )
+    low, high = fit.limits()
+    rate = np.clip(fit.rate, 0, 1)
+    one, other = (low[left], high[left]), (low[right], high[right])
+    lo, hi = mover_difference(rate[left], one, rate[right], other, shared)
+    if normal:
+        t = stats.t.ppf(0.975, max((fit.answers > 0).any(axis=1).sum() - 1, 1))
+        lo, hi = difference - t * sd, difference + t * sd
+    ratio_lo, ratio_hi = mover_ratio(rate[left], one, rate[right], other, shared)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = rate[left] / rate[right]
+    table = fit.cells.iloc[left].reset_index(drop=True)
+    return table.assign(
+        persona_0=fit.cells["persona"].to_numpy()[right],
+        rate=fit.rate[left],
+        rate_0=fit.rate[right],
+        difference=difference,
+        lo=lo,
+        hi=hi,
+        z=z,
+        p=np.where(sd > 0, 2 * stats.norm.sf(np.abs(z)), 1.0),
+        ratio=ratio,
+        ratio_lo=ratio_lo,
+        ratio_hi=ratio_hi,
+    )
+
+
+def _method(table: pd.DataFrame, fit: PersonaFit, tasks: int) -> list[str]:
+    """The method of each row; it names the tasks that are missing from a mean."""
+    texts = f"{fit.method}; MOVER on Wilson limits at the effective n"
+    short = table["averaged"] % tasks != 0
+    return [
+        texts + (f"; mean of {k} of {tasks} tasks" if s else "") for k, s in zip(table["averaged"], short, strict=True)
+    ]
