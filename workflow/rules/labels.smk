@@ -1,0 +1,50 @@
+# Judgements of every answer, joined with the design and counted by cell.
+
+
+rule labels:
+    input:
+        responses="<results>/{study}/responses/{model}.parquet",
+        design=rules.design.output.design,
+        personas=STIMULI["personas"],
+        templates=STIMULI["templates"],
+        phrases=STIMULI["refusal_phrases"],
+        code=library("labels.py"),
+    output:
+        labels="<results>/{study}/labels/{model}.parquet",
+    log:
+        "<logs>/{study}/labels/{model}.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labellers=config["labellers"],
+        tasks=list(config["tasks"]),
+        labels={task: settings["labels"] for task, settings in config["tasks"].items()},
+    message:
+        "Labelling the answers of {wildcards.model}"
+    script:
+        "../scripts/labels.py"
+
+
+rule cells:
+    input:
+        labels=expand("<results>/{{study}}/labels/{model}.parquet", model=config["models"]),
+        design=rules.design.output.design,
+        code=library("cells.py"),
+    output:
+        outcomes="<results>/{study}/outcomes.parquet",
+        cells="<results>/{study}/cells.parquet",
+        missing="<results>/{study}/tables/missing.csv",
+    log:
+        "<logs>/{study}/cells.log",
+    wildcard_constraints:
+        study=STUDY,
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        models=config["models"],
+        personas=config["personas"],
+        templates=config["templates"],
+    message:
+        "Counting refusals of {wildcards.study}"
+    script:
+        "../scripts/cells.py"

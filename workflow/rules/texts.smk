@@ -1,0 +1,45 @@
+# Texts: each task's source is fetched once into resources/, read, checked and sampled.
+
+
+rule fetch_texts:
+    input:
+        code=library("fetch_texts.py"),
+    output:
+        record="resources/texts/{task}/source.json",
+    log:
+        "<logs>/fetch_texts/{task}.log",
+    retries: 2
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        source=lambda wildcards: config["tasks"][wildcards.task]["source"],
+        task="{task}",
+        folder="resources/texts",
+    message:
+        "Fetching the texts of {wildcards.task}"
+    script:
+        "../scripts/fetch_texts.py"
+
+
+rule texts:
+    input:
+        source=text_source,
+        code=library("texts.py"),
+    output:
+        texts="<results>/{study}/texts/{task}.parquet",
+        problems="<results>/{study}/texts/{task}_problems.csv",
+    log:
+        "<logs>/{study}/texts/{task}.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        source=lambda wildcards: config["tasks"][wildcards.task]["source"],
+        task="{task}",
+        folder="resources/texts",
+        rows_per_label=lambda wildcards: config["tasks"][wildcards.task]["rows_per_label"],
+        seed=config["seed"],
+    message:
+        "Sampling the texts of {wildcards.task}"
+    script:
+        "../scripts/texts.py"

@@ -1,0 +1,25 @@
+"""Join judgements and design, and count refusals by cell."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from falserefusal.cells import count_cells, judged_draws
+    from falserefusal.schemas import CELLS, DESIGN, LABELS, OUTCOMES
+    from falserefusal.tables import read_parquet, write_csv, write_parquet
+
+    params = snakemake.params
+    labels = {
+        model: read_parquet(path, LABELS) for model, path in zip(params.models, snakemake.input.labels, strict=True)
+    }
+    design = read_parquet(snakemake.input.design, DESIGN)
+    outcomes, missing = judged_draws(design, labels, params.personas, params.templates)
+    cells = count_cells(outcomes)
+    write_parquet(outcomes, snakemake.output.outcomes, OUTCOMES)
+    write_parquet(cells, snakemake.output.cells, CELLS)
+    write_csv(missing, snakemake.output.missing)
+    print(f"{len(outcomes)} verdicts in {len(cells)} cells; {int(missing['n'].sum())} draws without one")
