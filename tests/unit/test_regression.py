@@ -8,12 +8,16 @@ import statsmodels.api as sm
 from falserefusal.errors import InputError
 from falserefusal.estimation.regression import (
     REFERENCES,
+    NotFitted,
     choose_references,
     collapse,
+    deviance_table,
     dummies,
     firth_profile,
+    firth_table,
     fit_firth,
     fit_logit,
+    interaction_table,
     regression_table,
 )
 from falserefusal.tables import read_csv
@@ -22,19 +26,40 @@ PAPER = {factor: REFERENCES[factor] for factor in ("persona", "task", "model")}
 
 
 @pytest.fixture(scope="module")
-def counts(root):
-    cells = read_csv(root / "config" / "published" / "counts_task_model_persona.csv")
+def cells(root):
+    frame = read_csv(root / "config" / "published" / "counts_task_model_persona.csv")
+    return frame.assign(template="*", format="*", labeller="paper")
+
+
+@pytest.fixture(scope="module")
+def counts(cells):
     return collapse(cells, list(PAPER))
 
 
 @pytest.fixture(scope="module")
-def table(root, counts):
-    return regression_table(counts, PAPER, read_csv(root / "config" / "published" / "table7_logit.csv"))
+def table(root, cells):
+    return regression_table(cells, printed=read_csv(root / "config" / "published" / "table7_logit.csv"))
 
 
 @pytest.fixture(scope="module")
 def ml(table):
-    return table[table["method"].str.startswith("ML")].set_index("level")
+    return table.set_index("level")
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    """Three models of different rates, four personas, texts that matter: 2,400 answers about 100 texts."""
+    rng = np.random.default_rng(3)
+    draws = [(f"x{i}", p, t) for i in range(100) for p, t in rng.integers(0, [4, 2], (8, 2))]
+    frame = pd.DataFrame(draws, columns=["text_id", "persona", "template"])
+    frame["draw"] = frame.groupby("text_id").cumcount()
+    frame["persona"] = np.array(["atheist", "man", "woman", "black"])[frame["persona"]]
+    frame["template"] = np.array(["p1", "p2"])[frame["template"]]
+    frame["task"] = np.where(frame["text_id"].str[1:].astype(int) < 50, "nli", "offensiveness")
+    frame = frame.merge(pd.DataFrame({"model": ["A", "B", "C"]}), how="cross")
+    text = frame["text_id"].str[1:].astype(int).map(dict(enumerate(rng.normal(0, 1.2, 100))))
+    eta = text + frame["model"].map({"A": -1.5, "B": -0.5, "C": 0.2}) + 0.8 * (frame["persona"] == "black")
+    return frame.assign(refusal=rng.random(len(frame)) < 1 / (1 + np.exp(-eta)), labeller="x")
 
 
 def test_the_papers_cells(ml):
@@ -61,11 +86,11 @@ def test_rows_that_look_mislabelled_are_found_and_no_others(ml):
     assert "Llama3-8B" in odd.loc["Llama3.1-8B", "printed_term_note"]
 
 
-def test_models_that_never_refuse_are_separated_and_finite_under_firth(table, ml):
+def test_models_that_never_refuse_are_separated_and_finite_under_firth(cells, ml):
     for model in ("Qwen2.5-7B", "Qwen2.5-32B"):
         assert ml.loc[model, "coef"] == -np.inf
         assert "separated" in ml.loc[model, "method"]
-        firth = table[table["method"].str.startswith("Firth") & (table["level"] == model)].iloc[0]
+        firth = firth_table(cells).set_index("level").loc[model]
         assert -25 < firth["lo"] < firth["coef"] < firth["hi"] < -9
 
 
@@ -133,13 +158,12 @@ def test_a_constant_outcome_is_an_error(refusals):
         fit_logit(dummies(counts, {"persona": "atheist", "model": "A"}), counts["n"], counts["refusals"])
 
 
-def test_a_reference_without_refusals_is_an_error_and_another_is_chosen():
+def test_a_reference_without_refusals_cannot_serve():
     counts = small([0, 0, 3, 4, 5, 6])
-    with pytest.raises(InputError, match="choose other references"):
-        regression_table(counts, {"persona": "atheist", "model": "A"})
-    references = choose_references(counts, ["persona", "model"])
-    assert references == {"persona": "woman", "model": "B"}
-    assert regression_table(counts, references).set_index(["term", "level"])["coef"].iloc[1] == -np.inf
+    with pytest.raises(NotFitted, match="choose other references"):
+        fit_logit(dummies(counts, {"persona": "atheist", "model": "A"}), counts["n"], counts["refusals"])
+    assert choose_references(counts, ["persona", "model"]) == {"persona": "woman", "model": "B"}
+    assert regression_table(counts).set_index("level").loc["atheist", "coef"] == -np.inf
 
 
 def test_the_papers_references_are_kept_where_they_can_serve(counts):
@@ -154,11 +178,25 @@ def test_a_level_of_refusals_only_is_plus_infinite():
     assert fit.coef[fit.names.index(("persona", "man"))] == np.inf
 
 
-def test_confounded_factors_are_an_error():
+def test_confounded_factors_are_not_fitted_and_say_so():
     counts = small([1, 2, 3, 4, 5, 6])
     counts["task"] = counts["model"].map({"A": "nli", "B": "offensiveness"})
-    with pytest.raises(InputError, match="confounded"):
-        regression_table(counts, {"persona": "atheist", "model": "A", "task": "nli"})
+    for make in (regression_table, firth_table, deviance_table, interaction_table):
+        table = make(counts)
+        assert len(table) == 1 and "confounded" in table["method"].iloc[0]
+
+
+@pytest.mark.parametrize("refusals", [0, 40])
+def test_a_study_of_one_outcome_is_not_fitted_and_says_so(refusals):
+    for make in (regression_table, firth_table, deviance_table, interaction_table):
+        table = make(small(refusals))
+        assert len(table) == 1 and table["method"].iloc[0].startswith("not fitted: regression: every persona")
+
+
+def test_two_labellers_are_an_error():
+    both = pd.concat([small(3).assign(labeller="paper"), small(3).assign(labeller="structured")])
+    with pytest.raises(InputError, match="one labeller"):
+        regression_table(both)
 
 
 def test_an_unknown_reference_is_an_error():
@@ -169,3 +207,49 @@ def test_an_unknown_reference_is_an_error():
 def test_nothing_left_to_fit_is_an_error():
     with pytest.raises(InputError, match="nothing to fit"):
         collapse(small(3).assign(persona="*"), ["persona"])
+
+
+def test_clustered_errors_equal_statsmodels(outcomes):
+    table = regression_table(outcomes).set_index("level")
+    names = [("persona", "man"), ("persona", "woman"), ("persona", "black"), ("template", "p2")]
+    names += [("task", "offensiveness"), ("model", "A"), ("model", "B")]  # model C has most refusals
+    x = np.column_stack([np.ones(len(outcomes))] + [outcomes[f] == level for f, level in names]).astype(float)
+    groups = pd.factorize(outcomes["text_id"])[0]
+    fit = sm.GLM(outcomes["refusal"].astype(float), x, family=sm.families.Binomial())
+    fit = fit.fit(cov_type="cluster", cov_kwds={"groups": groups, "use_correction": False})
+    assert table.loc["black", "method"] == "ML logit, errors clustered by text"
+    for k, (_, level) in enumerate(names, start=1):
+        assert table.loc[level, "coef"] == pytest.approx(np.asarray(fit.params)[k])
+        assert table.loc[level, "se"] == pytest.approx(np.asarray(fit.bse)[k] * np.sqrt(100 / 99), rel=1e-4)
+
+
+def test_persona_free_answers_are_left_out(outcomes):
+    free = outcomes.assign(persona="persona-free", refusal=True)
+    pd.testing.assert_frame_equal(regression_table(pd.concat([outcomes, free])), regression_table(outcomes))
+
+
+def test_deviance_is_shared_out_completely(outcomes):
+    table = deviance_table(outcomes).set_index("factor")
+    assert table["share"].sum() == pytest.approx(1)
+    assert list(table["df"]) == [3, 1, 1, 2]
+    assert table.loc["model", "share"] > table.loc["persona", "share"] > table.loc["template", "share"]
+    assert table.loc["persona", "p"] < 1e-3 < table.loc["template", "p"]
+    # type II by hand: full model against the one without the factor
+    counts = collapse(outcomes, ["persona", "template", "task", "model"])
+    references = choose_references(counts, ["persona", "template", "task", "model"])
+    full = fit_logit(dummies(counts, references), counts["n"], counts["refusals"])
+    references.pop("persona")
+    less = fit_logit(dummies(counts, references), counts["n"], counts["refusals"])
+    assert table.loc["persona", "last"] == pytest.approx(2 * (full.loglik - less.loglik), abs=1e-6)
+
+
+def test_interactions_depart_from_main_effects_and_sum_to_zero():
+    rates = {("a", "A"): 0.2, ("a", "B"): 0.4, ("b", "A"): 0.3, ("b", "B"): 0.9}
+    cells = [(p, m, 100_000, round(100_000 * rate)) for (p, m), rate in rates.items()]
+    counts = pd.DataFrame(cells, columns=["persona", "model", "n", "refusals"])
+    table = interaction_table(counts, [("persona", "model")]).set_index("level")["coef"]
+    logit = {key: np.log(rate / (1 - rate)) for key, rate in rates.items()}
+    expected = (logit["a", "A"] - logit["a", "B"] - logit["b", "A"] + logit["b", "B"]) / 4
+    assert table["a:A"] == pytest.approx(expected, abs=1e-3)
+    assert table["a:B"] == pytest.approx(-expected, abs=1e-3)
+    assert table["b:B"] == pytest.approx(expected, abs=1e-3)

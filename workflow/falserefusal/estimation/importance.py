@@ -8,19 +8,20 @@ Everything is computed from counts by task, model and level of a factor, arrays 
 bootstrap replicates or permutations. Printed cells and run outcomes differ only in where those replicates come from.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from falserefusal.errors import InputError
-from falserefusal.estimation import sensitivity
+from falserefusal.estimation import permutation, sensitivity
+from falserefusal.estimation.clusters import bootstrap_counts, bootstrap_weights, check_outcomes, cluster_table
 from falserefusal.schemas import ALL, PERSONA_FREE
 
 WITHIN = ("persona", "template", "phrasing", "format")  # factors drawn at random within task and model
 CELLS_METHOD = "binomial, texts unknown"
-RUN_METHOD = "text-cluster bootstrap"
+RUN_METHOD = "bootstrap by text"
 IMPORTANCE_COLUMNS = ["factor", "scope", "levels", "index", "lo", "hi", "sobol", "mutual_information"]
 IMPORTANCE_COLUMNS += ["floor_mean", "floor_q95", "corrected", "n", "method", "printed"]
 COARSE_NOTE = "printed for nine prompts, which the format coarsens"
@@ -74,6 +75,58 @@ def sensitivity_from_cells(
             null_y = _shuffle_counts(n, y, axis, permutations, rng)
             factors.append(Factor(factor, axis, counts, np.broadcast_to(n, null_y.shape), null_y))
     return _table(factors, tasks, models, CELLS_METHOD)
+
+
+def sensitivity_from_outcomes(
+    outcomes: pd.DataFrame,
+    phrasings: Mapping[str, int] | None = None,
+    *,
+    replicates: int = 1000,
+    permutations: int = 500,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The long table of a run, columns as `sensitivity_from_cells`, with the clustering of answers by text.
+
+    `outcomes` are the judged draws of one labeller; persona-free prompts are left out. `phrasings` maps each template
+    to its phrasing (1 to 3). Replicates draw texts; floors permute labels as the design could have assigned them, see
+    `permutation`. Further rows, with a normal interval: sobol_interaction of model and task with each other and with
+    every factor (the share of variance that two factors explain together beyond their own), and sobol_total (see
+    `total_order`). Raises InputError on faulty outcomes or fewer than two texts.
+    """
+    outcomes = outcomes[outcomes["persona"] != PERSONA_FREE]
+    check_outcomes(outcomes, ["model", "task", "persona", "template", "format", "block", "draw"])
+    if outcomes["text_id"].nunique() < 2:
+        raise InputError("outcomes: sensitivity needs at least two texts")
+    tasks, models = _levels(outcomes, "task"), _levels(outcomes, "model")
+    factors = []
+    for number, name in enumerate(("persona", "template")):
+        levels = _levels(outcomes, name)
+        table = cluster_table(outcomes, ["task", "model", name])
+        place = _places(table.cells, tasks, models, levels)
+        shape = (len(tasks), len(models), len(levels))
+
+        def spread(counts, place=place, shape=shape):
+            out = np.zeros((len(counts), np.prod(shape)))
+            out[:, place] = counts
+            return out.reshape(len(counts), *shape)
+
+        boot = [(spread(n), spread(y)) for n, y in bootstrap_counts(table, replicates, [seed, 0])]
+        n, y = (spread(counts.sum(0, dtype=float)[None])[0] for counts in (table.n, table.refusals))
+        counts = Counts(n, y, *(np.concatenate(parts) for parts in zip(*boot, strict=True)))
+        if number == 0:
+            per_text = table.merge(["task", "model"])
+            for crossed in (permutation.models, permutation.tasks):
+                null = crossed(per_text, tasks, models, permutations, [seed, 2])
+                name_, axis = ("model", 1) if crossed is permutation.models else ("task", 0)
+                factors.append(Factor(name_, axis, counts, *(part[..., None] for part in null)))
+        null_y = permutation.labels(outcomes, name, (tasks, models, levels), permutations, [seed, 3, number])
+        factors.append(Factor(name, 2, counts, np.broadcast_to(n, null_y.shape), null_y))
+    template = factors[-1]
+    forms = outcomes[["template", "format"]].drop_duplicates().set_index("template")["format"]
+    for name, groups in (("phrasing", phrasings), ("format", forms)):
+        if groups is not None:
+            factors.append(_coarser(template, name, levels, groups))
+    return _table(factors, tasks, models, RUN_METHOD, [*_interactions(factors), *_totals(outcomes, replicates, seed)])
 
 
 def importance_table(table: pd.DataFrame, printed: Mapping[str, float] | None = None) -> pd.DataFrame:
@@ -147,6 +200,24 @@ def _shuffle_counts(n: np.ndarray, y: np.ndarray, axis: int, permutations: int, 
     return np.moveaxis(out, -1, axis + 1)
 
 
+def _places(cells: pd.DataFrame, tasks: list[str], models: list[str], levels: list[str]) -> np.ndarray:
+    """Where each cell stands in a flattened (T, M, L) array."""
+    codes = [pd.Index(names).get_indexer(cells.iloc[:, k]) for k, names in enumerate((tasks, models, levels))]
+    return np.ravel_multi_index(codes, (len(tasks), len(models), len(levels)))
+
+
+def _coarser(factor: Factor, name: str, levels: list[str], groups: Mapping) -> Factor:
+    """The factor whose levels are groups of the levels of `factor`; InputError where a level has no group."""
+    missing = [level for level in levels if level not in groups]
+    if missing:
+        raise InputError(f"{factor.name} {', '.join(missing)}: no {name} is known")
+    code, _ = pd.factorize(np.array([groups[level] for level in levels], dtype=object))
+    sums = np.zeros((len(levels), code.max() + 1))
+    sums[np.arange(len(levels)), code] = 1
+    counts = Counts(*(part @ sums for part in vars(factor.counts).values()))
+    return Factor(name, factor.axis, counts, factor.null_n @ sums, factor.null_y @ sums)
+
+
 # --- from counts to rows
 
 
@@ -168,13 +239,15 @@ def _project(counts: np.ndarray, axis: int, scope: tuple[slice, slice]) -> np.nd
     return part.sum(axis=tuple(a - 3 for a in range(3) if a != axis))
 
 
-def _table(factors: list[Factor], tasks: list[str], models: list[str], method: str) -> pd.DataFrame:
+def _table(
+    factors: list[Factor], tasks: list[str], models: list[str], method: str, more: Iterable[dict] = ()
+) -> pd.DataFrame:
     rows = []
     for factor in factors:
         for scope, where in _scopes(factor, tasks, models):
             rows += _rows(factor, scope, where, method)
     order = {name: i for i, name in enumerate(["model", "task", *WITHIN])}
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame([*rows, *more])
     return table.sort_values("factor", key=lambda column: column.map(order), kind="stable").reset_index(drop=True)
 
 
@@ -214,6 +287,91 @@ def _rows(factor: Factor, scope: str, where: tuple[slice, slice], method: str) -
         }
         rows.append(common | values)
     return rows
+
+
+def _interactions(factors: list[Factor]) -> Iterator[dict]:
+    """Rows of sobol_interaction: what two factors explain together beyond their own first-order indices."""
+    within = [factor for factor in factors if factor.axis == 2]
+    pairs = [(within[0], "model:task", (0, 1))]
+    pairs += [(f, f"{other}:{f.name}", (axis, 2)) for f in within for axis, other in ((1, "model"), (0, "task"))]
+    for factor, name, axes in pairs:
+        counts = factor.counts
+        if min(counts.n.shape[axis] for axis in axes) > 1:
+            estimate = _interaction(counts.n, counts.y, axes)
+            draws = _interaction(counts.boot_n, counts.boot_y, axes)
+            levels = int((counts.n.sum(axis=3 - sum(axes)) > 0).sum())
+            yield _normal_row(name, "sobol_interaction", estimate, draws, levels, counts.n.sum(), bias=True)
+
+
+def _interaction(n: np.ndarray, y: np.ndarray, axes: tuple[int, int]) -> np.ndarray:
+    """First-order index of the pair of `axes` minus those of each, for counts (..., T, M, L)."""
+    rest = (3 - sum(axes)) - 3
+    joint = [part.sum(axis=rest) for part in (n, y)]
+    pair = sensitivity.sobol(*sensitivity.rates(*(part.reshape(*part.shape[:-2], -1) for part in joint)))
+    single = [sensitivity.sobol(*sensitivity.rates(*(part.sum(axis=axis) for part in joint))) for axis in (-1, -2)]
+    return pair - sum(single)
+
+
+def _totals(outcomes: pd.DataFrame, replicates: int, seed: int) -> Iterator[dict]:
+    """Rows of sobol_total for the factors of which a text was asked several levels."""
+    for factor in ("model", "persona", "template"):
+        estimate, draws = total_order(outcomes, factor, replicates, seed)
+        if np.isfinite(estimate):
+            levels = len(_levels(outcomes, factor))
+            yield _normal_row(factor, "sobol_total", estimate, draws, levels, len(outcomes), bias=False)
+
+
+def _normal_row(factor: str, index: str, estimate, draws: np.ndarray, levels: int, n: float, bias: bool) -> dict:
+    """A row whose interval is normal around the estimate, after taking off the bootstrap's bias where `bias`."""
+    draws = draws[~np.isnan(draws)]
+    if not np.isfinite(estimate) or len(draws) < 2:
+        values = dict.fromkeys(("estimate", "corrected", "lo", "hi"), np.nan) | {
+            "method": "undefined: constant outcome"
+        }
+    else:
+        corrected = 2 * estimate - draws.mean() if bias else estimate
+        half = 1.959964 * draws.std(ddof=1)
+        values = {"estimate": estimate, "corrected": corrected, "lo": corrected - half, "hi": corrected + half}
+        values["method"] = RUN_METHOD
+    return {"factor": factor, "scope": "all", "index": index, "levels": levels, "n": int(n)} | values
+
+
+def total_order(outcomes: pd.DataFrame, factor: str, replicates: int, seed: int) -> tuple[float, np.ndarray]:
+    """Total-order Sobol' index of `factor` given everything else, the text included, and bootstrap draws of it.
+
+    E[Var(y | all but the factor)] / V: the variance that remains when only this factor is redrawn. By Jansen's formula
+    (1999, Comput. Phys. Commun. 117:35) it is half the mean squared difference between two levels put to the same
+    prompt otherwise, so it needs prompts that were asked at several levels; repeats of one prompt count once. An
+    outcome that varies by itself (sampled decoding) counts as an effect of every factor here. NaN where no prompt was
+    asked at two levels, or where the outcome is constant.
+    """
+    rest = [name for name in ("model", "text_id", "persona", "template", "task") if name != factor]
+    group = np.zeros(len(outcomes), np.int64)
+    for name in rest:
+        code, names = pd.factorize(outcomes[name])
+        group = group * len(names) + code
+    level, names = pd.factorize(outcomes[factor])
+    _, first = np.unique(group * len(names) + level, return_index=True)
+    _, group = np.unique(group[first], return_inverse=True)
+    refusal = outcomes["refusal"].to_numpy(bool)
+    text, texts = pd.factorize(outcomes["text_id"])
+    asked = np.bincount(group).astype(float)
+    refused = np.bincount(group[refusal[first]], minlength=len(asked)).astype(float)
+    of_text = np.zeros(len(asked), np.int64)
+    of_text[group] = text[first]
+    pairs = np.bincount(of_text, asked * (asked - 1), len(texts))
+    differing = np.bincount(of_text, 2 * refused * (asked - refused), len(texts))
+    n, y = np.bincount(text, minlength=len(texts)), np.bincount(text, refusal, len(texts))
+    sums = np.stack([n, y, pairs, differing], axis=1).astype(np.float64)
+
+    def index(n, y, pairs, differing):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            p = y / n
+            return differing / pairs / 2 * (1 - 1 / len(names)) / (p * (1 - p))
+
+    weights = bootstrap_weights(len(texts), replicates, [seed, 1])
+    draws = index(*(weights @ sums).T)
+    return float(index(*sums.sum(0))), np.where(np.isfinite(draws), draws, np.nan)
 
 
 def undefined(n: np.ndarray, y: np.ndarray) -> str:

@@ -7,23 +7,32 @@ and the rest of the fit is the exact maximum given that limit. Beside it stands 
 (Firth 1993, Biometrika 80:27; Heinze and Schemper 2002, Statistics in Medicine 21:2409).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 from scipy import stats
+from scipy.optimize import brentq
 from scipy.special import expit, xlogy
 
 from falserefusal.errors import InputError
+from falserefusal.estimation.clusters import combinations
 from falserefusal.schemas import ALL, PERSONA_FREE
 
 REFERENCES = {"model": "Llama2-13B", "task": "nli", "persona": "atheist", "template": "p1"}  # the paper's
+INTERACTIONS = (("persona", "model"), ("persona", "task"))
 PRINTED_R2 = 0.5733  # the paper, appendix E.2
 SEPARATED = "separated: no refusals (or nothing else) at this level, so no finite coefficient"
 Z95 = float(stats.norm.ppf(0.975))
 COLUMNS = ["term", "level", "coef", "se", "lo", "hi", "p", "printed", "printed_term_note", "method"]
+FIRTH_COLUMNS = [*COLUMNS[:7], "method"]
+
+
+class NotFitted(InputError):
+    """The data are sound but carry no such fit: too few levels, no refusals, separation, confounded factors."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ def collapse(frame: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
     for factor in factors:
         frame = frame[frame[factor] != ALL]
     if frame.empty:
-        raise InputError(f"no answer is known by {', '.join(factors)}: there is nothing to fit")
+        raise NotFitted(f"no answer is known by {', '.join(factors)}: there is nothing to fit")
     groups = frame.groupby(factors, observed=True, sort=False)
     one_row_an_answer = "refusal" in frame
     counts = groups["refusal"].agg(n="size", refusals="sum") if one_row_an_answer else groups[["n", "refusals"]].sum()
@@ -82,7 +91,7 @@ def dummies(counts: pd.DataFrame, references: Mapping[str, str]) -> Design:
     """
     columns, names = [np.ones(len(counts))], [("intercept", "")]
     for factor, reference in references.items():
-        levels = list(dict.fromkeys(counts[factor]))
+        levels = _levels(counts[factor])
         if reference not in levels:
             raise InputError(f"regression: the reference {factor} {reference!r} is not among {', '.join(levels)}")
         for level in levels:
@@ -92,18 +101,23 @@ def dummies(counts: pd.DataFrame, references: Mapping[str, str]) -> Design:
     return Design(np.column_stack(columns), names)
 
 
+def _levels(column: pd.Series) -> list[str]:
+    """Levels in the order of the categories, or of their appearance."""
+    return list((column.sort_values() if isinstance(column.dtype, pd.CategoricalDtype) else column).unique())
+
+
 def choose_references(counts: pd.DataFrame, factors: list[str]) -> dict[str, str]:
     """The paper's reference of each factor where it can serve, else the level with most refusals that can.
 
     A reference must be refused sometimes and answered sometimes, or nothing can be compared with it. Raises InputError
-    where a factor has no such level.
+    (NotFitted) where a factor has no such level.
     """
     references = {}
     for factor in factors:
         sums = counts.groupby(factor, observed=True, sort=False)[["n", "refusals"]].sum()
         able = sums[(sums["refusals"] > 0) & (sums["refusals"] < sums["n"])]["refusals"]
         if able.empty:
-            raise InputError(f"regression: every {factor} was refused always or never, so none can be the reference")
+            raise NotFitted(f"regression: every {factor} was refused always or never, so none can be the reference")
         papers = REFERENCES.get(factor)
         references[factor] = papers if papers in able.index else able.idxmax()
     return references
@@ -138,14 +152,14 @@ def fit_logit(design: Design, n: np.ndarray, y: np.ndarray) -> Fit:
                 rows &= ~of_level
     null = loglik(y.sum(), n.sum(), y.sum() / n.sum())
     if not 0 < y[rows].sum() < n[rows].sum():
-        raise InputError("regression: without its separated levels the outcome is constant; no logit can be fitted")
+        raise NotFitted("regression: without its separated levels the outcome is constant; no logit can be fitted")
     kept = x[np.ix_(rows, finite)]
     if np.linalg.matrix_rank(kept) < kept.shape[1]:
-        raise InputError("regression: the factors are confounded, their coefficients have no unique solution")
+        raise NotFitted("regression: the factors are confounded, their coefficients have no unique solution")
     result = sm.GLM(np.column_stack([y, n - y])[rows], kept, family=sm.families.Binomial()).fit(maxiter=200, tol=1e-10)
     if np.abs(result.params).max() > 15 or not result.converged:
         worst = design.names[np.flatnonzero(finite)[np.abs(result.params).argmax()]]
-        raise InputError(
+        raise NotFitted(
             f"regression: the coefficient of {' '.join(worst).strip()} diverges: its reference or a combination of "
             "levels has no refusals (or nothing else); choose other references (see choose_references)"
         )
@@ -159,18 +173,23 @@ def fit_logit(design: Design, n: np.ndarray, y: np.ndarray) -> Fit:
     return Fit(design.names, coef, cov, loglik(y, n, mean), null, mean, finite)
 
 
-def fit_firth(design: Design, n: np.ndarray, y: np.ndarray, fixed: Mapping[int, float] | None = None) -> Fit:
+def fit_firth(
+    design: Design,
+    n: np.ndarray,
+    y: np.ndarray,
+    fixed: tuple[int, float] | None = None,
+    start: np.ndarray | None = None,
+) -> Fit:
     """Logit with Jeffreys' prior (Firth's penalty) on aggregated counts: finite under any separation.
 
     Newton steps on the modified score x'(y - n mu + h (1/2 - mu)), h the hat values; steps are capped at 3 and halved
-    until the penalised likelihood rises. `fixed` pins parameters to values, for profiles; `loglik` is penalised.
+    until the penalised likelihood rises. `fixed` pins one parameter to a value, for profiles; `loglik` is penalised.
     """
     n, y, x = np.asarray(n, float), np.asarray(y, float), design.x
-    fixed = dict(fixed or {})
-    coef = np.zeros(x.shape[1])
-    for j, value in fixed.items():
-        coef[j] = value
-    free = [j for j in range(x.shape[1]) if j not in fixed]
+    coef = np.zeros(x.shape[1]) if start is None else start.copy()
+    if fixed is not None:
+        coef[fixed[0]] = fixed[1]
+    free = [j for j in range(x.shape[1]) if fixed is None or j != fixed[0]]
 
     def state(coef):
         mean = expit(x @ coef)
@@ -181,7 +200,7 @@ def fit_firth(design: Design, n: np.ndarray, y: np.ndarray, fixed: Mapping[int, 
 
     mean, weighted, information, value = state(coef)
     if value == -np.inf:
-        raise InputError("regression: the factors are confounded, their coefficients have no unique solution")
+        raise NotFitted("regression: the factors are confounded, their coefficients have no unique solution")
     for _ in range(200):
         hat = np.einsum("ij,ij->i", weighted, np.linalg.solve(information, x.T).T)
         score = x.T @ (y - n * mean + hat * (0.5 - mean))
@@ -200,7 +219,7 @@ def fit_firth(design: Design, n: np.ndarray, y: np.ndarray, fixed: Mapping[int, 
         coef = coef + step
         mean, weighted, information, value = new
     else:
-        raise InputError("regression: Firth's estimate did not converge in 200 steps")
+        raise NotFitted("regression: Firth's estimate did not converge in 200 steps")
     cov = np.linalg.inv(information)
     null = loglik(y.sum(), n.sum(), y.sum() / n.sum())
     return Fit(design.names, coef, cov, value, null, mean, np.ones(len(coef), dtype=bool))
@@ -209,15 +228,20 @@ def fit_firth(design: Design, n: np.ndarray, y: np.ndarray, fixed: Mapping[int, 
 def firth_profile(design: Design, n: np.ndarray, y: np.ndarray, fit: Fit, j: int, level: float = 0.95):
     """Profile penalised-likelihood limits of parameter `j`: where twice the drop reaches the chi-squared quantile."""
     target = fit.loglik - stats.chi2.ppf(level, 1) / 2
+    start = fit.coef
+
+    def above(value: float) -> float:
+        nonlocal start
+        profiled = fit_firth(design, n, y, (j, value), start)
+        start = profiled.coef
+        return profiled.loglik - target
+
     limits = []
     for side in (-1, 1):
-        inner, outer = fit.coef[j], fit.coef[j] + side * 2 * fit.se[j]
-        while fit_firth(design, n, y, {j: outer}).loglik > target:
-            inner, outer = outer, outer + side * 2 * fit.se[j]
-        for _ in range(25):
-            middle = (inner + outer) / 2
-            inner, outer = (middle, outer) if fit_firth(design, n, y, {j: middle}).loglik > target else (inner, middle)
-        limits.append((inner + outer) / 2)
+        inner = fit.coef[j]
+        while above(outer := inner + side * 2 * fit.se[j]) > 0:
+            inner = outer
+        limits.append(brentq(above, inner, outer, xtol=1e-4))
     return tuple(limits)
 
 
@@ -225,37 +249,202 @@ def firth_profile(design: Design, n: np.ndarray, y: np.ndarray, fit: Fit, j: int
 
 
 def regression_table(
-    counts: pd.DataFrame,
-    references: Mapping[str, str],
-    printed: pd.DataFrame | None = None,
-    cov: np.ndarray | None = None,
-    method: str = "ML logit, binomial errors, texts unknown",
+    frame: pd.DataFrame, factors: list[str] | None = None, printed: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """The regression.csv of main effects: columns term, level, coef, se, lo, hi, p, printed, printed_term_note, method.
 
-    `counts` from `collapse`; `references` maps each factor to its reference level and orders the factors; `printed` is
-    Table 7 (type, variable, coef); `cov` replaces the model-based covariance (see `cluster_covariance`). Each
-    coefficient comes twice, by maximum likelihood and by Firth; the last rows give McFadden's pseudo R squared.
+    `frame` holds cells, or outcomes: then errors are clustered by text. `factors` default to all of persona, template,
+    task and model that the frame names and that vary. Rows: the intercept, each level but its factor's reference, then
+    McFadden's pseudo R squared over single answers as term "fit". `printed` is Table 7 (type, variable, coef), which
+    is put beside. Where nothing can be fitted there is one row, whose method says why.
     """
-    design = dummies(counts, references)
-    n, y = counts["n"].to_numpy(), counts["refusals"].to_numpy()
-    ml, firth = fit_logit(design, n, y), fit_firth(design, n, y)
-    if cov is not None:
-        ml = Fit(ml.names, ml.coef, cov, ml.loglik, ml.null_loglik, ml.mean, ml.finite)
-    rows = _coefficient_rows(ml, method)
-    for j in np.flatnonzero(~ml.finite):
+    try:
+        counts, references = _prepare(frame, factors)
+        design = dummies(counts, references)
+        fit = fit_logit(design, counts["n"], counts["refusals"])
+    except NotFitted as error:
+        return _no_fit(error)
+    if "refusal" in frame:
+        fit = replace(fit, cov=cluster_covariance(frame, counts, design, fit))
+        method = "ML logit, errors clustered by text"
+    else:
+        method = "ML logit, binomial errors, texts unknown"
+    rows = _coefficient_rows(fit, method)
+    for j in np.flatnonzero(~fit.finite):
         rows[j]["method"] = f"{method}; {SEPARATED}"
-    firth_rows = _coefficient_rows(firth, "Firth logit, binomial errors")
-    for j in np.flatnonzero(~ml.finite):  # Wald limits are poor exactly there
-        firth_rows[j]["lo"], firth_rows[j]["hi"] = firth_profile(design, n, y, firth, j)
-        firth_rows[j]["method"] = "Firth logit, profile limits"
-    r2 = {"term": "fit", "level": "McFadden R2", "coef": ml.mcfadden, "method": method}
-    table = pd.DataFrame([*rows, *firth_rows, r2])
-    table = table.reindex(columns=COLUMNS)
+    rows.append({"term": "fit", "level": "McFadden R2", "coef": fit.mcfadden, "method": method})
+    table = pd.DataFrame(rows).reindex(columns=COLUMNS)
     table["printed_term_note"] = ""
-    if printed is not None:
-        table = _beside_printed(table, printed, method, set(references))
-    return table
+    return table if printed is None else _beside_printed(table, printed, "template" in references)
+
+
+def firth_table(frame: pd.DataFrame, factors: list[str] | None = None) -> pd.DataFrame:
+    """The same main effects by Firth's penalised likelihood, finite everywhere: columns as regression_table's first.
+
+    Limits are Wald's from the penalised information, and profile limits where maximum likelihood has no estimate. They
+    take answers as independent.
+    """
+    try:
+        counts, references = _prepare(frame, factors)
+        design = dummies(counts, references)
+        n, y = counts["n"].to_numpy(), counts["refusals"].to_numpy()
+        fit, finite = fit_firth(design, n, y), fit_logit(design, n, y).finite
+    except NotFitted as error:
+        return _no_fit(error)[FIRTH_COLUMNS]
+    rows = _coefficient_rows(fit, "Firth logit, binomial errors")
+    for j in np.flatnonzero(~finite):
+        rows[j]["lo"], rows[j]["hi"] = firth_profile(design, n, y, fit, j)
+        rows[j]["method"] = "Firth logit, profile limits"
+    return pd.DataFrame(rows).reindex(columns=FIRTH_COLUMNS)
+
+
+def interaction_table(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]] = INTERACTIONS) -> pd.DataFrame:
+    """Interactions by Firth's logit: how far each cell of a pair departs, in log-odds, from the sum of main effects.
+
+    Sum-to-zero coding of every factor, so no level is a reference and departures sum to zero over either factor.
+    Columns term ("persona:model"), level ("black:Llama2-7B"), coef, se, lo, hi, p, method. Limits are Wald's and take
+    answers as independent; cells without refusals pull towards their main effects.
+    """
+    method = "Firth logit, sum-to-zero, binomial errors"
+    try:
+        counts, references = _prepare(frame, None)
+        pairs = [pair for pair in pairs if set(pair) <= set(references)]
+        if not pairs:
+            raise NotFitted("regression: no two factors vary together")
+        x, blocks = _sum_to_zero(counts, list(references), pairs)
+        names = [("", str(j)) for j in range(x.shape[1])]
+        fit = fit_firth(Design(x, names), counts["n"], counts["refusals"])
+    except NotFitted as error:
+        return _no_fit(error)[FIRTH_COLUMNS]
+    parts = []
+    for pair in pairs:
+        first, second = (_levels(counts[factor]) for factor in pair)
+        where = blocks[pair]
+        # every cell's departure, also those left out by the coding, is a contrast of the coefficients
+        contrast = np.kron(_deviations(len(first)), _deviations(len(second)))
+        coef = contrast @ fit.coef[where]
+        se = np.sqrt(np.einsum("ij,jk,ik->i", contrast, fit.cov[where, where], contrast))
+        part = pd.DataFrame({"term": ":".join(pair), "level": [f"{a}:{b}" for a in first for b in second]})
+        part = part.assign(coef=coef, se=se, lo=coef - Z95 * se, hi=coef + Z95 * se)
+        parts.append(part.assign(p=2 * stats.norm.sf(np.abs(coef) / se), method=method))
+    return pd.concat(parts, ignore_index=True)
+
+
+def deviance_table(frame: pd.DataFrame, factors: list[str] | None = None) -> pd.DataFrame:
+    """Deviance explained by each factor of the main-effects logit.
+
+    Columns factor, df, alone (deviance drop as the only factor), last (drop when added to all others: type II),
+    dominance (average drop over all orders of entry: general dominance, Budescu 1993, Psychol. Bull. 114:542), share
+    (of the explained deviance; the dominances add up to it), noise (what a factor without effect would show, its df),
+    wald (chi-squared of the factor's finite coefficients), p, method. With outcomes the test is clustered by text.
+    """
+    columns = ["factor", "df", "alone", "last", "dominance", "share", "noise", "wald", "p", "method"]
+    try:
+        counts, references = _prepare(frame, factors)
+        design = dummies(counts, references)
+        fit = fit_logit(design, counts["n"], counts["refusals"])
+        explained = {subset: _explained(counts, references, subset) for subset in _subsets(list(references))}
+    except NotFitted as error:
+        return pd.DataFrame([{"factor": "", "method": f"not fitted: {error}"}]).reindex(columns=columns)
+    clustered = "refusal" in frame
+    cov = cluster_covariance(frame, counts, design, fit) if clustered else fit.cov
+    everything = frozenset(references)
+    rows = []
+    for factor in references:
+        drops = {s: explained[s | {factor}] - explained[s] for s in explained if factor not in s}
+        by_size = [np.mean([drop for s, drop in drops.items() if len(s) == k]) for k in range(len(references))]
+        own = [j for j, (term, _) in enumerate(design.names) if term == factor and fit.finite[j]]
+        wald = float(fit.coef[own] @ np.linalg.solve(cov[np.ix_(own, own)], fit.coef[own]))
+        df = sum(term == factor for term, _ in design.names)
+        row = {"factor": factor, "df": df, "alone": by_size[0], "last": by_size[-1], "dominance": np.mean(by_size)}
+        row |= {"share": np.mean(by_size) / explained[everything], "noise": df, "wald": wald}
+        row |= {"p": stats.chi2.sf(wald, len(own)), "method": "clustered by text" if clustered else "texts unknown"}
+        rows.append(row)
+    return pd.DataFrame(rows)[columns]
+
+
+def cluster_covariance(outcomes: pd.DataFrame, counts: pd.DataFrame, design: Design, fit: Fit) -> np.ndarray:
+    """Sandwich covariance of the finite coefficients, with scores summed over all answers about a text.
+
+    C / (C - 1) times B (sum over C texts of u u') B, B the model-based covariance and u a text's score (Liang and Zeger
+    1986, Biometrika 73:13). Zero for separated coefficients. Raises InputError where there is a single text.
+    """
+    outcomes = outcomes[outcomes["persona"] != PERSONA_FREE]
+    factors = list(dict.fromkeys(term for term, _ in design.names[1:]))
+    cells, cell = combinations(outcomes, factors)
+    mean = cells.merge(counts.assign(mean=fit.mean)[[*factors, "mean"]], how="left", on=factors)["mean"].to_numpy()
+    residual = outcomes["refusal"].to_numpy(float) - mean[cell]
+    text = pd.factorize(outcomes["text_id"])[0]
+    texts = text.max() + 1
+    if texts < 2:
+        raise NotFitted("regression: errors clustered by text need at least two texts")
+    scores = np.empty((texts, len(design.names)))
+    scores[:, 0] = np.bincount(text, residual, texts)
+    for factor in factors:
+        levels = pd.Index(cells[factor].unique())
+        code = levels.get_indexer(cells[factor])[cell]
+        sums = np.bincount(text * len(levels) + code, residual, texts * len(levels)).reshape(texts, len(levels))
+        for j, (term, level) in enumerate(design.names):
+            if term == factor:
+                scores[:, j] = sums[:, levels.get_loc(level)]
+    half = scores @ fit.cov  # rows and columns of separated coefficients are zero in fit.cov
+    return half.T @ half * texts / (texts - 1)
+
+
+def _prepare(frame: pd.DataFrame, factors: list[str] | None) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Counts by the factors that vary, and their references."""
+    if factors is None:
+        factors = [f for f in ("persona", "template", "task", "model") if f in frame and not (frame[f] == ALL).all()]
+        if "refusal" not in frame and "persona" in factors:  # cells of the persona; those of the format have none
+            known = frame[frame["persona"] != ALL]
+            factors = [f for f in factors if not (known[f] == ALL).any()]
+    counts = collapse(frame, factors)
+    factors = [factor for factor in factors if counts[factor].nunique() > 1]
+    if not factors:
+        raise NotFitted("regression: no factor has more than one level")
+    return counts, choose_references(counts, factors)
+
+
+def _no_fit(error: NotFitted) -> pd.DataFrame:
+    row = {"term": "fit", "level": "McFadden R2", "printed_term_note": "", "method": f"not fitted: {error}"}
+    return pd.DataFrame([row]).reindex(columns=COLUMNS)
+
+
+def _deviations(levels: int) -> np.ndarray:
+    """Sum-to-zero coding (levels, levels - 1): the last level is minus the sum of the others."""
+    return np.vstack([np.eye(levels - 1), -np.ones(levels - 1)])
+
+
+def _sum_to_zero(counts: pd.DataFrame, factors: list[str], pairs: Sequence[tuple[str, str]]):
+    """Design matrix with intercept, main effects and the pairs' interactions; and the slice of columns of each pair."""
+    coded = {}
+    for factor in factors:
+        levels = _levels(counts[factor])
+        coded[factor] = _deviations(len(levels))[pd.Index(levels).get_indexer(counts[factor])]
+    columns = [np.ones((len(counts), 1)), *coded.values()]
+    blocks = {}
+    for a, b in pairs:
+        start = sum(part.shape[1] for part in columns)
+        columns.append((coded[a][:, :, None] * coded[b][:, None, :]).reshape(len(counts), -1))
+        blocks[a, b] = slice(start, start + columns[-1].shape[1])
+    return np.concatenate(columns, axis=1), blocks
+
+
+def _subsets(factors: list[str]) -> list[frozenset]:
+    return [frozenset(s) for k in range(len(factors) + 1) for s in itertools.combinations(factors, k)]
+
+
+def _explained(counts: pd.DataFrame, references: Mapping[str, str], subset: frozenset) -> float:
+    """Deviance explained by a logit on `subset`: twice its gain in log-likelihood over the mean alone."""
+    if not subset:
+        return 0.0
+    chosen = {factor: reference for factor, reference in references.items() if factor in subset}
+    coarse = counts.groupby(list(chosen), observed=True, sort=False)[["n", "refusals"]].sum().reset_index()
+    n, y = coarse["n"].to_numpy(), coarse["refusals"].to_numpy()
+    if len(subset) == 1:  # a logit with one factor fits every level's rate exactly
+        return 2 * (loglik(y, n, y / n) - loglik(y.sum(), n.sum(), y.sum() / n.sum()))
+    fit = fit_logit(dummies(coarse, chosen), n, y)
+    return 2 * (fit.loglik - fit.null_loglik)
 
 
 def _coefficient_rows(fit: Fit, method: str) -> list[dict]:
@@ -268,18 +457,18 @@ def _coefficient_rows(fit: Fit, method: str) -> list[dict]:
     return rows
 
 
-def _beside_printed(table: pd.DataFrame, printed: pd.DataFrame, method: str, factors: set[str]) -> pd.DataFrame:
-    """Put Table 7 beside the maximum-likelihood rows, with notes; append printed terms that the data can't give."""
+def _beside_printed(table: pd.DataFrame, printed: pd.DataFrame, has_template: bool) -> pd.DataFrame:
+    """Put Table 7 beside its coefficients, with notes; append the printed terms that the data can't give."""
     terms = printed.assign(
         term=printed["type"].replace("prompt", "template"),
-        level=printed["variable"].where(printed["type"] == "model", printed["variable"].str.lower()),
+        level=printed["variable"].where(printed["type"] != "persona", printed["variable"].str.lower()),
     ).rename(columns={"coef": "printed"})[["term", "level", "printed"]]
+    terms.loc[terms["term"] == "task", "level"] = terms["level"].str.lower()
     terms = pd.concat([terms, pd.DataFrame([{"term": "fit", "level": "McFadden R2", "printed": PRINTED_R2}])])
     values = terms.set_index(["term", "level"])["printed"]
-    own = table["method"].str.startswith(method)
     keys = pd.MultiIndex.from_frame(table[["term", "level"]])
-    table["printed"] = np.where(own, values.reindex(keys).to_numpy(), np.nan)
-    table.loc[own, "printed_term_note"] = _notes(table[own], "template" in factors)
+    table["printed"] = values.reindex(keys).to_numpy()
+    table["printed_term_note"] = _notes(table, has_template)
     unmatched = terms[~pd.MultiIndex.from_frame(terms[["term", "level"]]).isin(keys)]
     extra = unmatched.assign(method="not fitted").reindex(columns=table.columns)
     extra["printed_term_note"] = [
