@@ -398,6 +398,7 @@ def _prepare(frame: pd.DataFrame, factors: list[str] | None) -> tuple[pd.DataFra
         if "refusal" not in frame and "persona" in factors:  # cells of the persona; those of the format have none
             known = frame[frame["persona"] != ALL]
             factors = [f for f in factors if not (known[f] == ALL).any()]
+    factors = list(factors)
     counts = collapse(frame, factors)
     factors = [factor for factor in factors if counts[factor].nunique() > 1]
     if not factors:
