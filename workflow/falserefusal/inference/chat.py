@@ -35,7 +35,10 @@ class Chat:
 
     def render(self, conversations: list[list[dict]], names: list[str]) -> list[str]:
         """Rendered prompts, each checked to hold every turn verbatim. Raises InputError naming the first bad prompt."""
-        turns = [_place_system(turns, self, name) for turns, name in zip(conversations, names, strict=True)]
+        turns = [
+            place_system(turns, self.policy, name, self.system)
+            for turns, name in zip(conversations, names, strict=True)
+        ]
         try:
             rendered = _apply(self.tokenizer, turns)
         except Exception:  # find the prompt that the template refuses, to name it
@@ -158,21 +161,22 @@ def _end_of_turn(tokenizer, generation_eos: Iterable[int], control: list[str]) -
     return sorted(ends)
 
 
-def _place_system(conversation: list[dict], chat: Chat, name: str) -> list[dict]:
+def place_system(conversation: list[dict], policy: str, name: str, template: str = "native") -> list[dict]:
+    """The turns of a prompt with its system turn where `policy` puts it; `template`: how the template handles one."""
     turns = [{"role": str(turn["role"]), "content": str(turn["content"])} for turn in conversation]
     if not turns or turns[-1]["role"] != "user":
         raise InputError(f"prompt {name}: a prompt must end with a user turn")
     if turns[0]["role"] != "system":
         return turns
-    if chat.policy == "error":
+    if policy == "error":
         raise InputError(f"prompt {name}: has a system turn, which system_role: error forbids")
-    if chat.policy == "merge":
+    if policy == "merge":
         if len(turns) < 2 or turns[1]["role"] != "user":
             raise InputError(f"prompt {name}: its system turn is not followed by a user turn to merge it into")
         return [{"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}, *turns[2:]]
-    if chat.system in ("rejecting", "dropping"):
+    if template in ("rejecting", "dropping"):
         raise InputError(
-            f"prompt {name}: has a system turn, but this model's chat template is {chat.system} it; "
+            f"prompt {name}: has a system turn, but this model's chat template is {template} it; "
             "set system_role: merge to send it at the head of the user turn"
         )
     return turns

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from transformers.cache_utils import Cache
 
 from falserefusal.errors import InputError
 from falserefusal.inference import plan
@@ -102,14 +103,16 @@ class Decoder:
         groups = plan.shared_prefixes([self.prompts[i] for i in rows], self.budget)
         longest = max(len(self.prompts[i]) for i in rows)
         if 2 * longest + self.decoding.max_new_tokens > self.sliding:
-            groups = [(0, len(rows))]  # padding between prefix and rest would count against the sliding window
-        prefix = [length for length, count in groups for _ in range(count)]
-        group = [number for number, (_, count) in enumerate(groups) for _ in range(count)]
-        heads, slot = self._prefixes(rows, groups)
+            groups = []  # padding between prefix and rest would count against the sliding window
+        prefix, slot = [0] * len(rows), [-1] * len(rows)
+        for number, (length, members) in enumerate(groups):
+            for place in members:
+                prefix[place], slot[place] = length, number if length else -1
+        heads = self._prefixes([self.prompts[rows[members[0]]][:length] for length, members in groups if length])
         suffix = [len(self.prompts[i]) - p for i, p in zip(rows, prefix, strict=True)]
         pool: Block | None = None
         for batch in plan.batches(prefix, suffix, self.budget):
-            of = [(rows[i], prefix[i], slot[group[i]]) for i in batch]
+            of = [(rows[i], prefix[i], slot[i]) for i in batch]
             block = self._prefill(*map(list, zip(*of, strict=True)), heads)
             finished, alive = self._settle(block)
             if alive:
@@ -133,16 +136,10 @@ class Decoder:
         self.forwards += 1
         return self.model(**inputs, use_cache=True, logits_to_keep=1).logits[:, -1]
 
-    def _prefixes(self, rows: list[int], groups: list[tuple[int, int]]):
-        """Keys and values of each shared prefix, right-aligned in one block; and the block's row of each group."""
-        heads, slot, start = [], [], 0
-        for length, count in groups:
-            slot.append(len(heads) if length else -1)
-            if length:
-                heads.append(self.prompts[rows[start]][:length])
-            start += count
+    def _prefixes(self, heads: list[list[int]]) -> tuple[Cache, torch.Tensor] | None:
+        """Keys and values of each shared prefix, right-aligned, one row each; and which of their columns are real."""
         if not heads:
-            return None, slot
+            return None
         width = max(map(len, heads))
         blocks = []
         for lo in range(0, len(heads), max(1, self.budget // width)):
@@ -156,7 +153,7 @@ class Decoder:
             for number, layer in enumerate(blocks[0][0].layers):
                 layer.keys = torch.cat([cache.layers[number].keys for cache, _ in blocks])
                 layer.values = torch.cat([cache.layers[number].values for cache, _ in blocks])
-        return (blocks[0][0], torch.cat([mask for _, mask in blocks])), slot
+        return blocks[0][0], torch.cat([mask for _, mask in blocks])
 
     def _prefill(self, rows: list[int], prefix: list[int], slot: list[int], heads) -> Block:
         tails = [self.prompts[i][p:] for i, p in zip(rows, prefix, strict=True)]

@@ -26,41 +26,48 @@ def windows(prompts: list[Tokens], tokens: int) -> list[list[int]]:
     return out
 
 
-def shared_prefixes(prompts: list[Tokens], budget: int) -> list[tuple[int, int]]:
-    """The prefixes worth computing once: (length, number of rows) for consecutive groups covering sorted `prompts`.
+def shared_prefixes(prompts: list[Tokens], budget: int) -> list[tuple[int, list[int]]]:
+    """The prefixes worth computing once: groups of sorted `prompts`, each (length of the common prefix, its rows).
 
-    A group of length 0 shares nothing. Of all ways to group, the one that saves most tokens, (rows - 1) x length summed
-    over groups, found on the tree of longest common prefixes; the kept prefixes, padded to the longest, fit `budget`.
+    A prefix of length 0 shares nothing. The groups are found on the tree of common prefixes so as to save tokens,
+    (rows - 1) x length summed over groups: at least as many as grouping the prompts by their first n tokens saves, for
+    any n. The prefixes kept, all padded to the longest, fit `budget`.
     """
-    _, groups = _best(prompts, 0, len(prompts))
-    saving = [length * (rows - 1) for length, rows in groups]
-    kept, longest = set(), 0
-    for i in sorted(range(len(groups)), key=lambda i: (-saving[i], i)):
-        if saving[i] and (len(kept) + 1) * max(longest, groups[i][0]) <= budget:
-            kept.add(i)
-            longest = max(longest, groups[i][0])
-    if sum(saving[i] for i in kept) < MIN_SAVING * sum(map(len, prompts)):
-        return [(0, len(prompts))]
-    return [(length if i in kept else 0, rows) for i, (length, rows) in enumerate(groups)]
+    _, groups = _best(prompts, range(len(prompts)))
+    groups.sort(key=lambda group: (-group[0] * (len(group[1]) - 1), group[1][0]))
+    kept: list[tuple[int, list[int]]] = []
+    for length, rows in groups:
+        if length and (len(kept) + 1) * max(length, *(g[0] for g in kept), 0) <= budget:
+            kept.append((length, rows))
+    if sum(length * (len(rows) - 1) for length, rows in kept) < MIN_SAVING * sum(map(len, prompts)):
+        kept = []
+    sharing = {row for _, rows in kept for row in rows}
+    alone = [row for row in range(len(prompts)) if row not in sharing]
+    return [*kept, (0, alone)] if alone else kept
 
 
-def _best(prompts: list[Tokens], lo: int, hi: int) -> tuple[int, list[tuple[int, int]]]:
-    rows = hi - lo
-    if rows < MIN_GROUP:
-        return 0, [(0, rows)]
-    depth = _common(prompts[lo], prompts[hi - 1])  # sorted: the ends differ soonest
-    depth = min(depth, min(len(p) for p in prompts[lo:hi]) - 1)  # a row needs a token of its own to be asked about
-    own = (rows - 1) * depth
-    saved, groups, start = 0, [], lo
-    for i in range(lo + 1, hi + 1):
-        if i == hi or _at(prompts[i], depth) != _at(prompts[start], depth):
-            if start == lo and i == hi:  # an end of one prompt inside another: nothing left to split
-                return own, [(depth, rows)]
-            child, parts = _best(prompts, start, i)
-            saved += child
-            groups += parts
-            start = i
-    return (own, [(depth, rows)]) if own >= saved else (saved, groups)
+def _best(prompts: list[Tokens], rows: Sequence[int]) -> tuple[int, list[tuple[int, list[int]]]]:
+    """(tokens saved, groups) of `rows`, which are neighbours in lexicographic order."""
+    if len(rows) < MIN_GROUP:
+        return 0, []
+    depth = _common(prompts[rows[0]], prompts[rows[-1]])  # sorted: the ends differ soonest
+    children: list[list[int]] = [[]]
+    for row in rows:
+        if children[-1] and _at(prompts[row], depth) != _at(prompts[children[-1][0]], depth):
+            children.append([])
+        children[-1].append(row)
+    length = min(depth, min(len(prompts[row]) for row in rows) - 1)  # a row needs a token of its own to be asked about
+    if len(children) == 1:  # all the same prompt
+        return length * (len(rows) - 1), [(length, list(rows))]
+    solved = [(child, *_best(prompts, child)) for child in children]
+    joined = [row for child, saved, _ in solved if saved <= length * len(child) for row in child]
+    if len(joined) < MIN_GROUP or not length:
+        return sum(saved for _, saved, _ in solved), [group for _, _, groups in solved for group in groups]
+    apart = [(saved, groups) for child, saved, groups in solved if saved > length * len(child)]
+    return (
+        length * (len(joined) - 1) + sum(saved for saved, _ in apart),
+        [(length, joined), *(group for _, groups in apart for group in groups)],
+    )
 
 
 def _at(prompt: Tokens, depth: int) -> int:

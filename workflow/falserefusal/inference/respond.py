@@ -15,6 +15,7 @@ import pandas as pd
 from falserefusal.errors import InputError
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.local import LocalEngine, peak_memory
+from falserefusal.inference.openai_backend import ServerEngine
 from falserefusal.inference.progress import Progress
 from falserefusal.inference.store import Answer, Store, request_key
 
@@ -137,6 +138,8 @@ def _engine(model: dict, decoding: Decoding):
     backend = model.get("backend") or "transformers"
     if backend == "transformers":
         return LocalEngine(model, decoding)
+    if backend == "openai":
+        return ServerEngine(model, decoding)
     raise InputError(f"backend: '{backend}' is none of transformers, openai")
 
 
