@@ -92,7 +92,8 @@ def persona_groups(personas: int, blocks: int, seed: int, task: str, model: str)
     """The personas of each block, shape (blocks, group size): a Kirkman system for 15, else random partitions.
 
     Personas are relabelled and days reordered in each cycle. Where the group size does not divide the number of
-    personas, the last group of a day is filled up with those used least so far.
+    personas, the last group of a day is filled up with those that were so used least, so that after every day the
+    personas' counts are equal up to one.
     """
     size = group_size(personas)
     per_day = -(-personas // size)
@@ -107,9 +108,10 @@ def persona_groups(personas: int, blocks: int, seed: int, task: str, model: str)
         for _ in range(days_per_cycle):
             day = rng.permutation(personas)
             if missing := per_day * size - personas:
-                eligible = rng.permutation(day[: (per_day - 1) * size])
-                filling = eligible[np.argsort(extra[eligible], kind="stable")[:missing]]
+                by_use = day[np.argsort(extra[day], kind="stable")]
+                filling, others = by_use[:missing], rng.permutation(by_use[missing:])
                 extra[filling] += 1
-                day = np.concatenate([day, filling])
+                last, rest = others[: size - missing], others[size - missing :]
+                day = np.concatenate([rng.permutation(np.concatenate([filling, rest])), last, filling])
             days.append(day.reshape(per_day, size))
     return np.concatenate(days)[:blocks]

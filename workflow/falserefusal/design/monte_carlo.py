@@ -59,17 +59,17 @@ def make_design(
     return pd.concat(frames, ignore_index=True)
 
 
-def design_size(config: dict, rows: dict[str, int], personas: int, templates: int) -> pd.DataFrame:
+def design_size(config: dict, rows: dict[str, int], personas: int, templates: dict[str, int]) -> pd.DataFrame:
     """Prompts that a model will be asked, before any text is there: task, rows, persona_prompts, persona_free_prompts.
 
-    rows: texts of each task; templates: per task. Persona-free prompts of the nested design are an expectation (how
+    rows, templates: texts and templates of each task. Persona-free prompts of the nested design are an expectation (how
     many different templates a text draws), all else is exact.
     """
     config = design_config(config)
     sizes = []
     for task, n in rows.items():
         if config["kind"] == "nested":
-            free = n * _distinct_templates(config, personas, templates) if config["persona_free"] else 0.0
+            free = n * _distinct_templates(config, personas, templates[task]) if config["persona_free"] else 0.0
             sizes.append((task, n, n * config["draws_per_row"], free))
         else:
             blocks = number_of_blocks(config, personas)

@@ -44,7 +44,7 @@ def nested_picks(task: str, row_ids: pd.Series, personas: list[str], templates: 
     if config["persona_free"]:
         twins = picks[["row", "template"]].drop_duplicates().assign(persona=-1, draw=-1)
         picks = pd.concat([picks, twins], ignore_index=True)
-        picks = picks.sort_values(["row", "template"], kind="stable", ignore_index=True)
+    picks = picks.sort_values(["row", "template"], kind="stable", ignore_index=True)
     return picks.assign(round=round_of_row[picks["row"]])
 
 

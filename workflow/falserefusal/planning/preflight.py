@@ -4,6 +4,7 @@ What is found is a frame (one row per thing checked) so that everything missing 
 do about it. Only metadata is asked of the hub; nothing is downloaded. No message ever holds a token.
 """
 
+import http.client
 import json
 import os
 import shutil
@@ -46,10 +47,10 @@ def preflight(
     """Check every model and data source; returns subject, item, status (ok, warn, missing), message, what_to_do.
 
     models: model, hub_id (or a folder with weights), revision; memory_gb, disk_gb: what `plan` says each model needs;
-    sources: {"subject", "kind" (file, url or dataset), "ref"} of each text source; compute_here: models will run on
-    this machine (False, on a cluster's login node: its memory does not matter). token, endpoint, cache_dir, hardware
-    (see `hardware_here`) and free_gb default to what the environment says (HF_TOKEN or a stored login, HF_ENDPOINT,
-    HF_HOME or HF_HUB_CACHE, this machine).
+    sources: {"subject", "kind" (file, url or dataset), "ref", "revision" (of a data set)} of each text source;
+    compute_here: models will run on this machine (False on a cluster's login node, whose memory does not matter).
+    token, endpoint, cache_dir, hardware (see `hardware_here`) and free_gb default to what the environment says
+    (HF_TOKEN or a stored login, HF_ENDPOINT, HF_HOME or HF_HUB_CACHE, this machine).
     """
     hub = _Hub(token or get_token(), endpoint, cache_dir)
     hardware = hardware if hardware is not None else hardware_here()
@@ -254,7 +255,10 @@ def _source(source: dict, hub: _Hub) -> tuple:
     local = "check the network, or name a local copy of the data in the config"
     if kind == "dataset":
         try:
-            hub.ask(hub.api.dataset_info, ref, timeout=TIMEOUT)
+            hub.ask(hub.api.dataset_info, ref, revision=source.get("revision"), timeout=TIMEOUT)
+        except RevisionNotFoundError:
+            what = "correct the revision in the config"
+            return _row(subject, "data", "missing", f"data set {ref} has no revision {source['revision']!r}", what)
         except (RepositoryNotFoundError, HFValidationError):
             return _row(subject, "data", "missing", f"the hub has no data set {ref!r} that you may see", local)
         except HfHubHTTPError as error:
@@ -273,11 +277,11 @@ def _source(source: dict, hub: _Hub) -> tuple:
 
 def _reach(url: str) -> str | None:
     """What keeps `url` from answering (None: it does); some servers refuse HEAD, so the first byte is asked for."""
-    request = urllib.request.Request(url, headers={"Range": "bytes=0-0", "User-Agent": "falserefusal preflight"})
     try:
+        request = urllib.request.Request(url, headers={"Range": "bytes=0-0", "User-Agent": "falserefusal preflight"})
         with urllib.request.urlopen(request, timeout=TIMEOUT):
             return None
     except urllib.error.HTTPError as error:
         return f"HTTP {error.code}"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return str(getattr(error, "reason", error))

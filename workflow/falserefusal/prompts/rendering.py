@@ -70,11 +70,16 @@ def render(
 
 
 def question_characters(
-    personas: pd.DataFrame, templates: pd.DataFrame, labels: list[str], layout: str, article: str = "printed"
+    personas: pd.DataFrame,
+    templates: pd.DataFrame,
+    labels: list[str],
+    layout: str,
+    article: str = "printed",
+    system: str | None = None,
 ) -> tuple[float, float]:
     """Mean characters of a prompt of one task apart from its text, with a persona and persona-free, before any text."""
     questions = _questions(personas, templates, labels, article)
-    fixed = len(_PLACEHOLDER.sub("", layout))
+    fixed = len(_PLACEHOLDER.sub("", layout)) + len(system or "")
     free = [len(text) for (_, persona), text in questions.items() if persona == PERSONA_FREE]
     asked = [len(text) for (_, persona), text in questions.items() if persona != PERSONA_FREE]
     return float(np.mean(asked)) + fixed, float(np.mean(free)) + fixed

@@ -1,0 +1,146 @@
+"""The rules' scripts for design, prompts, plan and preflight, run as Snakemake runs them."""
+
+import json
+import runpy
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import yaml
+
+from falserefusal.schemas import DESIGN, PERSONA_FREE, PROMPTS, TEXTS
+from falserefusal.study import load_study
+from falserefusal.tables import read_csv, read_parquet, write_parquet
+from falserefusal.texts import raw_path, read, sample
+
+LIBRARY = "config/{}.csv"
+
+
+class Named(dict):
+    """Named files or params, as in a script's `snakemake` object."""
+
+    __getattr__ = dict.__getitem__
+
+
+@pytest.fixture
+def study(root, monkeypatch):
+    monkeypatch.chdir(root)
+    return lambda name: load_study(
+        yaml.safe_load((root / f"config/{name}.yaml").read_text()), root / "config/schemas/study.schema.yaml", root
+    )
+
+
+def run(script, tmp_path, inputs, outputs, params):
+    paths = {name: str(tmp_path / file) for name, file in outputs.items()}
+    job = SimpleNamespace(
+        input=Named(inputs), output=Named(paths), params=Named(params), log=[str(tmp_path / f"{script}.log")]
+    )
+    runpy.run_path(f"workflow/scripts/{script}.py", init_globals={"snakemake": job})
+    return paths
+
+
+def stimuli(*names):
+    return {name: LIBRARY.format(name) for name in names}
+
+
+def names_of(study):
+    return {key: study[key] for key in ("models", "personas", "templates")}
+
+
+def plan_of(study, tmp_path, **params):
+    default = {"study": study["study"], "tasks": study["tasks"], "design": study["design"], "seed": study["seed"]}
+    default |= {
+        "prompts": study["prompts"],
+        "raw": str(tmp_path),
+        "card": "A100-80GB",
+        "assumptions": {},
+        "shape": None,
+    }
+    return run(
+        "plan",
+        tmp_path,
+        {**stimuli("personas", "templates", "cards"), "models": study["stimuli"]["models"]},
+        {"models": "plan.csv", "cards": "plan_cards.csv", "json": "plan.json", "text": "plan.txt"},
+        default | names_of(study) | params,
+    )
+
+
+def test_from_texts_to_prompts(study, tmp_path):
+    config = study("config")
+    tasks = list(config["tasks"])
+    files = []
+    for task, settings in config["tasks"].items():
+        path = raw_path(settings["source"], task, tmp_path)
+        files.append(str(tmp_path / f"{task}.parquet"))
+        write_parquet(sample(read(settings["source"], path, task)[0], 10, 1), files[-1], TEXTS)
+    outputs = {"design": "d.parquet", "table5": "t5.csv", "table6": "t6.csv", "balance": "b.csv"}
+    params = {"tasks": tasks, "design": config["design"], "seed": 3, **names_of(config)}
+    made = run("design", tmp_path, stimuli("personas", "templates") | {"texts": files}, outputs, params)
+    design = read_parquet(made["design"], DESIGN)
+    persona = design["persona"] != PERSONA_FREE
+    assert persona.sum() == 10 * (30 + 50 + 50)
+    for name, levels in {"table5": 15, "table6": 9}.items():
+        table = read_csv(made[name])
+        assert len(table) == levels and table[tasks].sum().tolist() == [300, 500, 500]
+    assert read_csv(made["balance"]).shape == (6, 7)
+
+    params = {"task": "nli", **config["prompts"], **names_of(config)}
+    params |= {key: config["tasks"]["nli"][key] for key in ("labels", "layout")}
+    inputs = stimuli("personas", "templates") | {"design": made["design"], "texts": files[0]}
+    prompts = read_parquet(run("prompts", tmp_path, inputs, {"prompts": "p.parquet"}, params)["prompts"], PROMPTS)
+    assert prompts["prompt_id"].tolist() == design["prompt_id"][design["task"] == "nli"].tolist()
+
+
+def test_the_plan_counts_texts_that_are_here(study, tmp_path):
+    made = plan_of(study("config"), tmp_path)
+    data = json.loads((tmp_path / "plan.json").read_text())
+    assert all(row["counted"] and row["unique_prompts"] <= row["prompts"] for row in data["workload"])
+    assert "counted in the rendered prompts" in (tmp_path / "plan.txt").read_text()
+    table = pd.read_csv(made["models"])
+    assert len(table) == 17 and table["model"].iloc[-1] == "total"
+
+
+def test_the_plan_of_the_paper_needs_nothing_downloaded(study, tmp_path):
+    plan_of(study("paper"), tmp_path, assumptions={"max_new_tokens": 32})
+    data = json.loads((tmp_path / "plan.json").read_text())
+    prompts = {row["task"]: row["prompts"] for row in data["workload"]}
+    assert not any(row["counted"] for row in data["workload"])
+    assert sum(prompts.values()) == pytest.approx(127_010 + 127_010 * 0.635, rel=0.001)
+    assert "expected, before any text is there" in (tmp_path / "plan.txt").read_text()
+    assert not (tmp_path / "nli").exists()
+
+
+def test_preflight_of_models_in_folders(study, tmp_path):
+    config = study("config")
+    plan_of(config, tmp_path)
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    models = read_csv("config/models.csv").assign(hub_id=str(folder))
+    models.to_csv(tmp_path / "models.csv", index=False)
+    inputs = {"models": str(tmp_path / "models.csv"), "plan": str(tmp_path / "plan.csv")}
+    params = {"tasks": config["tasks"], "models": ["Gemma-2B"], "raw": str(tmp_path), "compute_here": False}
+    job = {"input": inputs, "output": {"preflight": str(tmp_path / "preflight.csv")}, "params": params}
+    code = f"""
+import runpy, types
+class Named(dict):
+    __getattr__ = dict.__getitem__
+job = types.SimpleNamespace(log=[{str(tmp_path / "log")!r}], **{{k: Named(v) for k, v in {job!r}.items()}})
+runpy.run_path("workflow/scripts/preflight.py", init_globals={{"snakemake": job}})
+"""
+
+    def preflight():
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env={"PYTHONPATH": "workflow"}, capture_output=True, text=True)
+
+    failed = preflight()
+    assert failed.returncode == 1 and not (tmp_path / "preflight.csv").exists()
+    error = failed.stderr.strip().splitlines()
+    assert error[0] == "Error: preflight: 1 thing is missing, no job was started"
+    assert error[1].startswith("  Gemma-2B: folder") and "Traceback" not in failed.stderr
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (folder / name).write_text("{}")
+    assert preflight().returncode == 0
+    found = read_csv(tmp_path / "preflight.csv")
+    assert set(found["subject"]) == {"Gemma-2B", *config["tasks"]} and (found["status"] == "ok").all()

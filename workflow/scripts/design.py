@@ -1,0 +1,31 @@
+"""Draw the study's Monte Carlo design, and table how even its draws are (Tables 5 and 6 of the paper)."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    import pandas as pd
+
+    from falserefusal.design.balance import draw_counts, uniformity
+    from falserefusal.design.monte_carlo import make_design
+    from falserefusal.schemas import DESIGN, TEXTS
+    from falserefusal.stimuli import load_personas, load_templates
+    from falserefusal.tables import read_parquet, write_csv, write_parquet
+
+    params, tasks = snakemake.params, list(snakemake.params.tasks)
+    personas = load_personas(snakemake.input.personas, keep=params.personas)["persona"].tolist()
+    templates = load_templates(snakemake.input.templates, tasks, keep=params.templates)
+    texts = {task: read_parquet(path, TEXTS) for task, path in zip(tasks, snakemake.input.texts, strict=True)}
+    design = make_design(texts, personas, templates, params.design, params.models, params.seed)
+    write_parquet(design, snakemake.output.design, DESIGN)
+    table5 = draw_counts(design, "persona", personas, tasks)
+    table6 = draw_counts(design, "template", templates["template"].drop_duplicates().tolist(), tasks)
+    write_csv(table5, snakemake.output.table5)
+    write_csv(table6, snakemake.output.table6)
+    balance = pd.concat([uniformity(table5, "persona"), uniformity(table6, "template")])
+    write_csv(balance, snakemake.output.balance)
+    print(f"{len(design)} prompts, {design['round'].max() + 1} round(s)\n{balance.to_string(index=False)}")

@@ -1,0 +1,52 @@
+"""Say what the study will cost before anything is downloaded; exact where the texts are already on this machine."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from falserefusal.design.monte_carlo import design_size, make_design
+    from falserefusal.planning import plan
+    from falserefusal.prompts.rendering import question_characters, render
+    from falserefusal.stimuli import load_models, load_personas, load_templates
+    from falserefusal.tables import write_csv, write_json, write_text
+    from falserefusal.texts import raw_path, read, resolve, sample
+
+    params, tasks = snakemake.params, dict(snakemake.params.tasks)
+    models = load_models(snakemake.input.models, keep=params.models)
+    personas = load_personas(snakemake.input.personas, keep=params.personas)
+    templates = load_templates(snakemake.input.templates, list(tasks), keep=params.templates)
+    prompts = {task: {"labels": t["labels"], "layout": t["layout"], **params.prompts} for task, t in tasks.items()}
+
+    texts, rows, characters = {}, {}, {}
+    for task, settings in tasks.items():
+        source, most = settings["source"], settings["rows_per_label"]
+        path = raw_path(source, task, params.raw)
+        if path.is_file():
+            texts[task] = sample(read(source, path, task)[0], most, params.seed)
+            rows[task] = len(texts[task])
+            parts = [texts[task][part].dropna().str.len().sum() for part in ("text", "premise", "hypothesis")]
+            characters[task] = sum(parts) / rows[task]
+        else:
+            rows[task] = plan.expected_rows(resolve(source, task).name, task, most)
+
+    if len(texts) == len(tasks):
+        design = make_design(texts, personas["persona"].tolist(), templates, params.design, params.models, params.seed)
+        rendered = {task: render(design, texts[task], personas, templates, **prompts[task]) for task in tasks}
+        workload = plan.counted_workload(design, rendered)
+    else:
+        own = {task: templates[templates["task"] == task] for task in tasks}
+        sizes = design_size(params.design, rows, len(personas), {task: len(own[task]) for task in tasks})
+        around = {task: question_characters(personas, own[task], **prompts[task]) for task in tasks}
+        workload = plan.expected_workload(sizes, around, characters)
+    cards = plan.load_cards(snakemake.input.cards)
+    result = plan.plan(models, workload, cards, params.card, params.assumptions, params.shape)
+    text = plan.plan_text(result, params.study)
+    write_csv(result["models"], snakemake.output.models)
+    write_csv(result["cards"], snakemake.output.cards)
+    write_json(plan.plan_json(result), snakemake.output.json)
+    write_text(text, snakemake.output.text)
+    print(text, end="")

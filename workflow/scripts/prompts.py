@@ -1,0 +1,30 @@
+"""Render one task's prompts from the design."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from falserefusal.prompts.rendering import render
+    from falserefusal.schemas import DESIGN, PROMPTS, TEXTS
+    from falserefusal.stimuli import load_personas, load_templates
+    from falserefusal.tables import read_parquet, write_parquet
+
+    params = snakemake.params
+    prompts = render(
+        read_parquet(snakemake.input.design, DESIGN),
+        read_parquet(snakemake.input.texts, TEXTS),
+        load_personas(snakemake.input.personas, keep=params.personas),
+        load_templates(snakemake.input.templates, [params.task], keep=params.templates),
+        labels=params.labels,
+        layout=params.layout,
+        article=params.article,
+        system=params.system,
+    )
+    write_parquet(prompts, snakemake.output.prompts, PROMPTS)
+    example = prompts["messages"].iloc[0]
+    print(f"{len(prompts)} prompts of task {params.task}; the first:")
+    print("\n".join(f"[{turn['role']}] {turn['content']}" for turn in example))
