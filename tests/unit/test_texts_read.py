@@ -66,7 +66,7 @@ def test_text_id_depends_on_the_content_alone(csv_path, tmp_path):
 
 def test_text_id_of_a_pair_keeps_premise_and_hypothesis_apart(tmp_path):
     path = tmp_path / "pairs.tsv"
-    path.write_text("p\th\tl\na b\tc\tneutral\na\tb c\tneutral\n")
+    path.write_text("p\th\tl\nab\tc\tneutral\na\tbc\tneutral\n")
     columns = {"premise": "p", "hypothesis": "h", "label": "l"}
     frame, _ = read({"kind": "file", "path": str(path), "columns": columns}, path, "nli")
     assert frame["text_id"].nunique() == 2
