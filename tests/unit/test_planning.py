@@ -128,6 +128,29 @@ def test_shards_are_at_most_as_long_as_asked_for_and_start_each():
     assert split["hours"] == pytest.approx(work + 4 * ASSUME["startup_minutes"] / 60)
 
 
+def test_what_a_job_asks_the_scheduler_for():
+    assumed = ASSUME | {"startup_minutes": 60, "hours_per_shard": 0.001}
+    time = estimate.hours(MODEL, LOAD, CARD, assumed)
+    asked = estimate.job_resources(MODEL, LOAD, CARD | {"memory_gb": 12}, assumed)
+    assert time["shards"] > 1 and asked["runtime"] == pytest.approx(120, abs=2)  # twice an hour's start
+    assert (asked["gpu"], asked["mem_mb"]) == (2, 8000 + 1100 * 14)
+    assert estimate.job_resources(MODEL, LOAD, CARD | {"kind": "cpu"}, ASSUME)["gpu"] == 0
+    assert estimate.job_resources(MODEL, LOAD, CARD | {"kind": "cpu", "memory_gb": 1}, ASSUME)["gpu"] is None
+
+
+@pytest.mark.parametrize("missing", [None, "", float("nan")])
+def test_a_networks_shape_is_read_from_text_or_numbers(missing):
+    row = {"model": "m", "size_b": "7", "params_b": missing, "layers": "32", "kv_heads": 8, "hidden": missing}
+    found = estimate.network(row)
+    assert (found["params_b"], found["layers"], found["kv_heads"], found["hidden"], found["vocab"]) == (
+        7,
+        32,
+        8,
+        None,
+        None,
+    )
+
+
 @pytest.mark.parametrize(
     ("jobs", "cards", "wall"),
     [
@@ -188,7 +211,7 @@ def test_counted_prompts():
     messages = [[{"role": "user", "content": "abcd"}]] * 3 + [[{"role": "system", "content": "a"}] * 2]
     prompts = {"nli": pd.DataFrame({"prompt_id": list("abcd"), "messages": messages})}
     row = counted_workload(pd.DataFrame({"model": ["*"] * 4}), prompts).iloc[0]
-    assert row.tolist() == ["nli", 4, 2, (3 * 4 + 3) / 4, True]
+    assert row.tolist() == ["nli", 4, 2, (4 + 3) / 2, True]
     own = counted_workload(pd.DataFrame({"model": ["m1", "m2"] * 2}), prompts).iloc[0]
     assert own["prompts"] == 2
 
@@ -214,6 +237,14 @@ def test_rows_of_the_real_file(shared_dir):
     assert expected_rows("popquorn", "offensiveness", 1500) == counts.clip(upper=1500).sum()
 
 
+def test_equal_prompts_cost_once(models, cards):
+    whole = plan(models, workload(900.0), cards, "A100-80GB")["models"].iloc[0]
+    twice = workload(1000.0).assign(unique_prompts=900.0, counted=True)
+    row = plan(models, twice, cards, "A100-80GB")["models"].iloc[0]
+    assert (row["prompts"], row["asked"]) == (1000, 900)
+    assert row["prompt_tokens"] == whole["prompt_tokens"] and row["hours"] == whole["hours"]
+
+
 def test_unknown_shapes_are_said_and_size_stands_in(models, cards):
     blank = models.assign(params_b=None, kv_heads=None).head(1)
     result = plan(blank, workload(), cards, "H100-80GB")
@@ -231,7 +262,7 @@ def test_stand_ins_have_a_shape_of_their_own(models, cards):
 def test_the_text_says_where_its_numbers_come_from(models, cards):
     text = plan_text(plan(models, workload(), cards, "A100-80GB", {"max_new_tokens": 17}), "paper")
     for line in (
-        "Nothing has been downloaded",
+        "Nothing was downloaded",
         "expected, before any text is there",
         "max_new_tokens: 17",
         "GPU hours on",

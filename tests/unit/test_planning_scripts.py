@@ -144,3 +144,23 @@ runpy.run_path("workflow/scripts/preflight.py", init_globals={{"snakemake": job}
     assert preflight().returncode == 0
     found = read_csv(tmp_path / "preflight.csv")
     assert set(found["subject"]) == {"Gemma-2B", *config["tasks"]} and (found["status"] == "ok").all()
+
+
+def test_the_papers_scale_on_real_files(study, tmp_path, shared_dir):
+    """Every prompt of two of the paper's designs, and of politeness on stand-in labels, from texts to chat turns."""
+    config = study("paper")
+    data = shared_dir / "data"
+    nli = {"label": "label", "premise": "sentence1_en", "hypothesis": "sentence2_en"}
+    mail = {"id": "id", "label": "inferred_politeness", "text": "text"}
+    config["tasks"]["nli"]["source"] = {"kind": "file", "path": str(data / "xnli_en_test.tsv"), "columns": nli}
+    mails = {"kind": "file", "path": str(data / "popquorn_politeness_texts.csv"), "columns": mail, "round_labels": True}
+    config["tasks"]["politeness"]["source"] = mails
+    popquorn = {"kind": "popquorn", "path": str(data / "popquorn_offensiveness.csv")}
+    config["tasks"]["offensiveness"]["source"] = popquorn
+    plan_of(config, tmp_path)
+    workload = pd.DataFrame(json.loads((tmp_path / "plan.json").read_text())["workload"]).set_index("task")
+    assert workload["counted"].all()
+    assert 3000 * 16.3 < workload.loc["nli", "prompts"] < 3000 * 16.4  # ten draws and 6.35 templates a text
+    assert 4701 * 16.3 < workload.loc["offensiveness", "prompts"] < 4701 * 16.4
+    # 1,500 texts under 4,701 rows: the same prompt is asked more than once
+    assert workload.loc["offensiveness", "unique_prompts"] < 0.95 * workload.loc["offensiveness", "prompts"]

@@ -2,8 +2,8 @@
 
 A roofline estimate: reading the prompts is bound by arithmetic, writing the answers by memory traffic or by the time
 it takes to launch a layer's kernels. Every assumption is a key of ASSUMPTIONS, can be overridden in the config, and is
-printed with the result. Savings that depend on the answers (deciding early, shared prefixes, identical prompts) are
-not counted, so the estimate leans to the high side.
+printed with the result. What deciding early and shared prefixes save is not counted, so the estimate leans to the high
+side.
 """
 
 from math import ceil
@@ -30,7 +30,18 @@ BYTES = {"auto": None, "float32": 4, "bfloat16": 2, "float16": 2}
 QUANTIZED_BYTES = {"8bit": 1.05, "4bit": 0.55}  # with their scales
 
 
+SHAPE = ["params_b", "layers", "kv_heads", "head_dim", "hidden", "vocab"]
 TIMES = ["cards", "token_budget", "shards", "prefill_hours", "decode_hours", "startup_hours", "hours", "gpu_hours"]
+
+
+def network(model: dict) -> dict:
+    """SHAPE as numbers, from a row of the models file (as text or parsed); None where the row is silent.
+
+    params_b falls back on size_b, the rounded size in the model's name.
+    """
+    row = {name: model.get(name) for name in [*SHAPE, "size_b"]}
+    known = {name: float(value) for name, value in row.items() if value not in (None, "") and value == value}  # NaN
+    return {name: known.get(name) for name in SHAPE} | {"params_b": known.get("params_b", known["size_b"])}
 
 
 def tokens(prompts: float, characters: float, assume: dict) -> dict:
@@ -106,6 +117,20 @@ def hours(model: dict, load: dict, card: dict, assume: dict) -> dict:
     startup = assume["startup_minutes"] / 60 * shards
     total = prefill + decode + startup
     return dict(zip(TIMES, (cards, budget, shards, prefill, decode, startup, total, total * cards), strict=True))
+
+
+def job_resources(model: dict, load: dict, card: dict, assume: dict) -> dict:
+    """What one inference job (a shard of a model) asks a scheduler for: gpu, mem_mb of the host, runtime in minutes.
+
+    Host memory holds the weights once while they are loaded; runtime is twice the estimate. Where the model does not
+    fit on the card, gpu is None.
+    """
+    time = hours(model, load, card, assume)
+    weights = memory(model, load, assume)["weights_gb"]
+    if time["cards"] is None:
+        return {"gpu": None, "mem_mb": None, "runtime": None}
+    gpu = time["cards"] if card["kind"] == "gpu" else 0
+    return {"gpu": gpu, "mem_mb": ceil(8000 + 1100 * weights), "runtime": ceil(120 * time["hours"] / time["shards"])}
 
 
 def wall_hours(jobs: list[tuple[float | None, int | None]], cards: int) -> float | None:

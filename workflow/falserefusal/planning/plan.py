@@ -3,11 +3,19 @@
 import pandas as pd
 
 from falserefusal.errors import InputError
-from falserefusal.planning.estimate import ASSUMPTIONS, BYTES, QUANTIZED_BYTES, hours, memory, tokens, wall_hours
+from falserefusal.planning.estimate import (
+    ASSUMPTIONS,
+    BYTES,
+    QUANTIZED_BYTES,
+    hours,
+    memory,
+    network,
+    tokens,
+    wall_hours,
+)
 from falserefusal.tables import read_csv
 
 CARD_COUNTS = (1, 2, 4, 8, 16)
-SHAPE = ["params_b", "layers", "kv_heads", "head_dim", "hidden", "vocab"]
 
 # Mean characters of a text before any is there, over all rows of the sources: XNLI English test (premise 106.5 and
 # hypothesis 52.1), POPQUORN's 3,718 e-mails and its 13,036 offensiveness rows. A task not listed counts 200.
@@ -71,12 +79,16 @@ def expected_workload(
 
 
 def counted_workload(design: pd.DataFrame, prompts: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The same, counted in the prompts themselves (a frame for each task); per model where models have their own."""
+    """The same, counted in the prompts themselves (a frame for each task): `characters` is the mean of the unique ones.
+
+    Where models have prompts of their own, counts are the average model's.
+    """
     models = max(1, design["model"].nunique())
     rows = []
     for task, frame in prompts.items():
         turns = pd.Series(["\n".join(turn["content"] for turn in turns) for turns in frame["messages"]])
-        rows.append((task, len(frame) / models, turns.nunique() / models, turns.str.len().mean(), True))
+        unique = turns.drop_duplicates()
+        rows.append((task, len(frame) / models, len(unique) / models, unique.str.len().mean(), True))
     return _workload(rows)
 
 
@@ -96,7 +108,7 @@ def plan(
 
     models: as in `schemas.MODELS` (params_b may be missing: size_b stands in; a missing shape counts as 0 and is
     noted); workload: from `expected_workload` or `counted_workload`; assumptions: overrides of
-    `estimate.ASSUMPTIONS`; shape: values of SHAPE that hold for all models instead of theirs (stand-ins).
+    `estimate.ASSUMPTIONS`; shape: values of `estimate.SHAPE` that hold for all models instead of theirs (stand-ins).
     Returns {"models": frame with a last row "total", "cards": frame, "workload": frame, "assumptions": dict,
     "card": name, "kind": gpu or cpu}. Raises InputError for an unknown card, dtype or assumption.
     """
@@ -104,17 +116,19 @@ def plan(
     names = cards["card"].tolist()
     if card not in names:
         raise InputError(f"plan: no card {card!r}; known are {', '.join(names)} (config/cards.csv)")
-    parts = [tokens(w.prompts, w.characters, assume) for w in workload.itertuples()]
+    asked = workload["unique_prompts"].fillna(workload["prompts"])  # a prompt that comes again is asked once
+    parts = [tokens(n, characters, assume) for n, characters in zip(asked, workload["characters"], strict=True)]
     load = {name: sum(part[name] for part in parts) for name in ("prompts", "prompt_tokens", "new_tokens")}
 
-    shapes = [_shape(model, shape) for model in models.to_dict("records")]
+    shapes = [network(model) | (shape or {}) for model in models.to_dict("records")]
     on = {name: [hours(s, load, row, assume) for s in shapes] for name, row in _by_card(cards).items()}
-    unique = workload["unique_prompts"].sum(skipna=False)
+    counts = {"prompts": round(workload["prompts"].sum()), "asked": round(load["prompts"])}
+    counts |= {name: round(load[name]) for name in ("prompt_tokens", "new_tokens")}
     rows = []
     for model, s, time in zip(models.to_dict("records"), shapes, on[card], strict=True):
         need = memory(s, load, assume | {"token_budget": time["token_budget"] or assume["token_budget"]})
         known = {"model": model["model"], "hub_id": model["hub_id"], "params_b": s["params_b"]}
-        rows.append({**known, **_round(load), "unique_prompts": unique, **need, **time, "note": _note(s)})
+        rows.append({**known, **counts, **need, **time, "note": _note(s)})
     table = pd.DataFrame(rows)
     table = pd.concat([table, pd.DataFrame([_total(table)])], ignore_index=True)
     return {
@@ -129,7 +143,7 @@ def plan(
 
 def _total(table: pd.DataFrame) -> dict:
     """Sums over models, and the largest model's memory; an unknown part makes a sum unknown."""
-    sums = ["params_b", "prompts", "prompt_tokens", "new_tokens", "unique_prompts", "disk_gb", "shards"]
+    sums = ["params_b", "prompts", "asked", "prompt_tokens", "new_tokens", "disk_gb", "shards"]
     sums += [name for name in table if name.endswith("hours")]
     total = {name: table[name].astype(float).sum(skipna=False) for name in sums}
     most = {name: table[name].astype(float).max(skipna=False) for name in ("weights_gb", "kv_gb", "memory_gb", "cards")}
@@ -138,49 +152,59 @@ def _total(table: pd.DataFrame) -> dict:
 
 def plan_text(result: dict, study: str) -> str:
     """The plan as a person reads it."""
-    models, cards, workload = result["models"], result["cards"], result["workload"]
-    card, total = result["card"], models.iloc[-1]
-    spent = total["gpu_hours"]
-    unit = "GPU hours" if result["kind"] == "gpu" else "machine hours"
-    source = "counted in the rendered prompts" if workload["counted"].all() else "expected, before any text is there"
-    shown = pd.DataFrame({"model": models["model"], "prompts": models["prompts"].map(_number)})
-    for name in ("prompt_tokens", "new_tokens"):
-        shown[f"{name.replace('_', ' ')}, M"] = (models[name] / 1e6).map(lambda n: _number(n, 2))
-    for name in ("disk", "weights", "kv", "memory"):
-        shown[f"{name} GB"] = models[f"{name}_gb"].map(lambda n: _number(n, 1))
-    for name, title in {"cards": "cards", "token_budget": "token budget", "shards": "jobs"}.items():
-        shown[title] = models[name].map(_number)
-    for name, title in {"hours": "hours", "gpu_hours": unit}.items():
-        shown[title] = models[name].map(lambda n: _number(n, 2))
-    shown.loc[len(shown) - 1, "token budget"] = ""
+    models, workload, card = result["models"], result["workload"], result["card"]
+    total = models.iloc[-1]
     counts = workload.drop(columns="counted")
     counts = counts.assign(**{name: counts[name].map(_number) for name in counts.columns[1:]})
-    by_card = pd.DataFrame({"card": cards["card"], "cards, largest model": cards["cards"].map(_number)})
-    by_card["card hours"] = cards["gpu_hours"].map(lambda n: _number(n, 1))
-    for n in CARD_COUNTS:
-        by_card[f"wall h on {n}"] = cards[f"wall_hours_{n}"].map(lambda n: _number(n, 1))
+    source = "counted in the rendered prompts" if workload["counted"].all() else "expected, before any text is there"
+    unit = "GPU hours" if result["kind"] == "gpu" else "machine hours"
+    fits = pd.notna(total["gpu_hours"])
+    spent = f"{_number(total['gpu_hours'], 1)} {unit} on {card}" if fits else f"a model does not fit on {card}"
     lines = [
-        f"Plan of the study '{study}' on {card}. Nothing has been downloaded.",
+        f"Plan of the study '{study}' on {card}. Nothing was downloaded for it.",
         "",
         f"Prompts per model ({source}; characters are the mean of one prompt):",
-        _columns(counts),
+        counts.to_string(index=False),
         "",
         f"Per model on {card} (the last row has the largest model's weights, memory and cards; -: does not fit):",
-        _columns(shown),
+        _model_table(models, unit).to_string(index=False),
         *(f"  {row.model}: {row.note}" for row in models.itertuples() if row.note),
         "",
-        f"In all: {_number(total['prompts'])} answers, {_number(total['prompt_tokens'] / 1e6, 2)} M prompt tokens, "
-        f"{_number(total['new_tokens'] / 1e6, 2)} M new tokens, {_number(total['disk_gb'], 1)} GB of weights on disk; "
-        + (f"a model does not fit on {card}." if pd.isna(spent) else f"{_number(spent, 1)} {unit} on {card}."),
+        f"In all: {_number(total['prompts'])} prompts (at most {_number(total['asked'])} asked), "
+        f"{_number(total['prompt_tokens'] / 1e6, 2)} M prompt tokens, {_number(total['new_tokens'] / 1e6, 2)} M new "
+        f"tokens, {_number(total['disk_gb'], 1)} GB of weights on disk; {spent}.",
         "",
         "By card (wall hours by number of cards: models side by side, longest first; -: a model does not fit):",
-        _columns(by_card),
+        _card_table(result["cards"]).to_string(index=False),
         "",
         "These hours are an estimate from the cards' printed figures, not a measurement. It assumes (each can be set):",
         *(f"  {name}: {value}" for name, value in result["assumptions"].items()),
-        "Deciding early, shared prefixes and repeated prompts save time and are not counted.",
+        "Equal prompts are asked once; how many are equal is known once the texts are here. Deciding early and shared "
+        "prefixes save time and are not counted.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _model_table(models: pd.DataFrame, unit: str) -> pd.DataFrame:
+    table = pd.DataFrame({"model": models["model"], "asked": models["asked"].map(_number)})
+    for name in ("prompt_tokens", "new_tokens"):
+        table[f"{name.replace('_', ' ')}, M"] = (models[name] / 1e6).map(lambda n: _number(n, 2))
+    for name in ("disk", "weights", "kv", "memory"):
+        table[f"{name} GB"] = models[f"{name}_gb"].map(lambda n: _number(n, 1))
+    for name, title in {"cards": "cards", "token_budget": "token budget", "shards": "jobs"}.items():
+        table[title] = models[name].map(_number)
+    for name, title in {"hours": "hours", "gpu_hours": unit}.items():
+        table[title] = models[name].map(lambda n: _number(n, 2))
+    table.loc[len(table) - 1, "token budget"] = ""  # has no total
+    return table
+
+
+def _card_table(cards: pd.DataFrame) -> pd.DataFrame:
+    table = pd.DataFrame({"card": cards["card"], "cards, largest model": cards["cards"].map(_number)})
+    table["card hours"] = cards["gpu_hours"].map(lambda n: _number(n, 1))
+    for n in CARD_COUNTS:
+        table[f"wall h on {n}"] = cards[f"wall_hours_{n}"].map(lambda n: _number(n, 1))
+    return table
 
 
 def plan_json(result: dict) -> dict:
@@ -211,12 +235,6 @@ def _by_card(cards: pd.DataFrame) -> dict[str, dict]:
     return {row["card"]: row for row in cards.to_dict("records")}
 
 
-def _shape(model: dict, shape: dict | None) -> dict:
-    """A model's SHAPE as numbers, missing ones as None; params_b falls back on the rounded size in its name."""
-    own = {name: None if pd.isna(model[name]) else model[name] for name in SHAPE} | (shape or {})
-    return own | {"params_b": own["params_b"] or model["size_b"]}
-
-
 def _note(shape: dict) -> str:
     unknown = [name for name, value in shape.items() if not value]
     return f"{', '.join(unknown)} unknown, counted as 0" if unknown else ""
@@ -233,13 +251,5 @@ def _on_card(card: str, times: list[dict]) -> dict:
     return {"card": card, "cards": max(time["cards"] for time in times), "gpu_hours": total, **walls}
 
 
-def _round(load: dict) -> dict:
-    return {name: round(value) for name, value in load.items()}
-
-
 def _number(number: float | None, digits: int = 0) -> str:
     return "-" if pd.isna(number) else f"{number:,.{digits}f}"
-
-
-def _columns(frame: pd.DataFrame) -> str:
-    return frame.to_string(index=False)
