@@ -30,8 +30,9 @@ _LABELLING = re.compile(
 _SAYING = re.compile(
     r"(?:\b(?:is|are|was|be|been|being|seems?|appears?|sounds?|looks?|feels?|find|finds|found|consider\w*|deem\w*|"
     r"regard\w*|view\w*|see|sees|seen|perceiv\w*|describ\w*|interpret\w*|rate\w*|judg\w*|think|thinks|say|says|come|"
-    r"comes|as|an?|remains?|isn't|aren't|doesn't)|'s|'re)\b(?:\W+[\w'-]+){0,4}\W*$"
+    r"comes|as|an?|remains?|isn't|aren't|doesn't|makes?|made)|'s|'re)\b(?:\W+[\w'-]+){0,6}\W*$"
 )
+_DENIED = re.compile(r"[\s\"']*(?:is|are|was|seems?|does|do|would|can)(?:\s+not|n't)\b|\s+cannot be")
 _QUALIFIES = re.compile(
     r"[\s\W]*(?:and \w+ )?(?:language|content|words?|terms?|remarks?|comments?|stereotypes?|jokes?|manner|way|part|"
     r"phras\w+|material|speech|tone|slurs?|statements?|texts?|towards the|nature)\b"
@@ -47,7 +48,7 @@ _FILLER = frozenset(
     "me most more extremely highly generally overall in general also certainly".split()
 )
 _WORD = re.compile(r"[\w'-]+")
-_GAP = r"(?:[ \t\"']+(?!and\b|because\b|but\b|which\b|who\b|only\b|just\b|merely\b)[\w'-]+){0,9}?[\s\"'_-]+"
+_GAP = r"(?:[ \t\"']+(?!(?:and|because|but|which|who|only|just|merely|doubt|question|wrong|incorrect|unfair|unreasonable)\b)[\w'-]+){0,9}?[\s\"'_-]+"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ class LabelReader:
         self.mention = re.compile(rf"\b(?:{one})\b")
         gap = r"[\s\"']*(?:,|/|;|&|\+|\bor\b|\band\b|\bnor\b|\bvs\.?|\bversus\b|\band/or\b)+[\s\"']*"
         extra = r"(?:(?:or|and|nor)\s+)?(?:an?\s+)?"
-        self.menu = re.compile(rf"\b(?:{one})\b(?:{gap}{extra}(?:{one})\b)+")
+        item = rf"(?:not[\s_-]+)?(?:{one})\b"
+        self.menu = re.compile(rf"\b{item}(?:{gap}{extra}{item})+")
+        self.item = re.compile(rf"\b(not[\s_-]+)?({one})\b")
         self.negated = re.compile(rf"(?:\b|(?<=n't)|(?=n't))(?:{patterns.negation})(?:{_GAP})$")
 
     def choose(self, said: Spoken, refusals: list[re.Match]) -> Mention | None:
@@ -105,7 +108,7 @@ class LabelReader:
         """Blank lists of different labels ("offensive or not offensive"): they offer, they don't choose."""
 
         def blank(menu: re.Match) -> str:
-            named = {self._label(form[0]) for form in self.mention.finditer(menu[0])}
+            named = {(bool(item[1]), self._label(item[2])) for item in self.item.finditer(menu[0])}
             return menu[0] if len(named) < 2 else " " * len(menu[0])
 
         return self.menu.sub(blank, text)
@@ -119,8 +122,10 @@ class LabelReader:
         clause = _clause(text, start, end, first, last)
         before = text[clause[0] : start]
         label = self._label(match[0])
+        if re.search(r"\bwhether\b", before):
+            return None
         negation = self.negated.search(before)
-        if negation:
+        if negation or _DENIED.match(text, end):
             if label not in self.opposite:
                 return None
             label = self.opposite[label]
@@ -143,9 +148,10 @@ class LabelReader:
         qualifies = _QUALIFIES.match(text, match.end())
         if _LABELLING.search(before) and not qualifies:
             return GIVEN
-        if not text[clause[0] : match.start()].strip() and not qualifies:
+        opens = not text[clause[0] : match.start()].strip() and not qualifies
+        if opens and (clause[0] == first or text[clause[0] - 1] == ":"):
             return GIVEN
-        if match[0].endswith(("s", "ed")) and not qualifies:  # "entails", "contradicted": a verb says it
+        if opens or (match[0].endswith(("s", "ed")) and not qualifies):  # "entails", "contradicted": a verb says it
             return SAID_OF_TEXT
         if _SAYING.search(before) and (not qualifies or re.search(r"\ban?\W+(?:\w+\W+)?$", before)):
             return SAID_OF_TEXT
@@ -161,7 +167,9 @@ class LabelReader:
         nearest = earlier[-1]
         between = text[nearest.end() : match.start()]
         if nearest.start() >= first:  # the same sentence: "I cannot call it offensive", "I can't ..., but it is"
-            subordinate = re.search(r"\b(?:although|though|while|even (?:if|though))\b[^,]*$", text[first : nearest.end()])
+            subordinate = re.search(
+                r"\b(?:although|though|while|even (?:if|though))\b[^,]*$", text[first : nearest.end()]
+            )
             return bool(_CONTRAST.search(between)) or ":" in between or bool(subordinate and "," in between)
         if firmness == PASSING:
             return False
@@ -187,13 +195,13 @@ def _clause(text: str, start: int, end: int, first: int, last: int) -> tuple[int
 def _stems(labels: tuple[str, ...], forms: dict[str, list[str]]) -> dict[str, list[str]]:
     """Words that name each label. "not X" beside "X" is read as the negation of X, as are its one-word opposites."""
     stems = {}
+    lower = [label.lower() for label in labels]
     for label in labels:
-        negative = re.fullmatch(r"(?:not|non|un|in|im)[ -]?(.+)", label)
-        positive = negative[1] if negative and negative[1] in labels else None
-        word = positive or label
-        opposites = [f"{prefix}{word}" for prefix in ("non-", "un", "in", "im")]
+        negative = re.fullmatch(r"(?:not|non|un|in|im)[ -]?(.+)", label.lower())
+        positive = negative[1] if negative and negative[1] in lower else None
+        opposites = [f"{prefix}{positive}" for prefix in ("non-", "un", "in", "im")]
         if positive:
             stems[label] = opposites
         else:
-            stems[label] = list(dict.fromkeys([label, *forms.get(label, [])]))
+            stems[label] = list(dict.fromkeys([label.lower(), *forms.get(label.lower(), [])]))
     return stems

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from itertools import filterfalse
 from pathlib import Path
 
 import yaml
@@ -14,19 +15,27 @@ _NAME = re.compile(r"<([a-z_]+)>")
 
 @dataclass(frozen=True)
 class Group:
-    """One way of refusing; the file of patterns says what the fields mean."""
+    """One way of refusing; the file of patterns says what the fields mean.
+
+    Most patterns begin with the speaker (<i>). Looking for the speaker once and trying those only there makes
+    labelling several times as fast.
+    """
 
     name: str
-    pattern: re.Pattern
+    spoken_by: re.Pattern | None  # its patterns that begin with <i>: to match where `Patterns.speaker` is found
+    anywhere: re.Pattern | None
     reason: str
     alone: bool
     undecided: bool
+    chat_only: bool
+    chat: str
 
 
 @dataclass(frozen=True)
 class Patterns:
     """All that the structured labeller knows, compiled."""
 
+    speaker: re.Pattern
     groups: tuple[Group, ...]
     reasons: tuple[tuple[str, re.Pattern], ...]
     forms: dict[str, list[str]]
@@ -46,25 +55,32 @@ def load_patterns(path: str | Path) -> Patterns:
         for name, text in data["words"].items():
             words[name] = _expand(_unfold(text), words, f"{path}: words: {name}")
 
-        def compiled(lines: str, where: str) -> re.Pattern:
-            parts = [_expand(line, words, f"{path}: {where}") for line in lines.splitlines() if line.strip()]
+        def compiled(lines: list[str], where: str) -> re.Pattern | None:
+            parts = [_expand(line, words, f"{path}: {where}") for line in lines]
             for part in parts:
                 _compile(part, f"{path}: {where}: {part}")
-            return re.compile("|".join(f"(?:{part})" for part in parts))
+            return re.compile("|".join(f"(?:{part})" for part in parts)) if parts else None
+
+        def is_spoken(line: str) -> bool:
+            return line.startswith("<i>")
 
         return Patterns(
+            speaker=_compile(words["i"], f"{path}: words: i"),
             groups=tuple(
                 Group(
                     name=name,
-                    pattern=compiled(group["patterns"], f"groups: {name}"),
+                    spoken_by=compiled(list(filter(is_spoken, _lines(group["patterns"]))), f"groups: {name}"),
+                    anywhere=compiled(list(filterfalse(is_spoken, _lines(group["patterns"]))), f"groups: {name}"),
                     reason=group["reason"],
                     alone=group.get("alone", False),
                     undecided=group.get("undecided", False),
+                    chat_only=group.get("chat_only", False),
+                    chat=group.get("chat", "start"),
                 )
                 for name, group in data["groups"].items()
             ),
             reasons=tuple(
-                (reason["category"], compiled(reason["patterns"], f"reasons: {reason['category']}"))
+                (reason["category"], compiled(_lines(reason["patterns"]), f"reasons: {reason['category']}"))
                 for reason in data["reasons"]
             ),
             forms=data["forms"],
@@ -74,7 +90,7 @@ def load_patterns(path: str | Path) -> Patterns:
                 name: _compile(_unfold(text), f"{path}: not_said: {name}", re.DOTALL | re.MULTILINE)
                 for name, text in data["not_said"].items()
             },
-            replies=compiled(data["replies"], "replies"),
+            replies=compiled(_lines(data["replies"]), "replies"),
             at_work=_compile(_unfold(data["at_work"]), f"{path}: at_work"),
             english=_compile(data["english"], f"{path}: english"),
         )
@@ -84,6 +100,10 @@ def load_patterns(path: str | Path) -> Patterns:
         raise InputError(f"{path}: not a YAML file ({error})") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: a part of the file is missing or misplaced ({error})") from None
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _unfold(text: str) -> str:

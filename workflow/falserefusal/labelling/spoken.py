@@ -35,7 +35,15 @@ class Spoken:
 
     @cached_property
     def _starts(self) -> list[int]:
-        return [0, *(match.end() for match in _BREAK.finditer(self.text))]
+        starts = [0]
+        for match in _BREAK.finditer(self.text):
+            if any(character.isalnum() for character in self.text[starts[-1] : match.start()]):
+                starts.append(match.end())
+        return starts
+
+    def number_of_sentence(self, place: int) -> int:
+        """In which sentence a place lies, counted from 0."""
+        return bisect_right(self._starts, place) - 1
 
     def sentence(self, start: int, end: int | None = None) -> tuple[int, int]:
         """The span of the sentences that hold the places `start` to `end`."""
