@@ -40,7 +40,8 @@ class Patterns:
     reasons: tuple[tuple[str, re.Pattern], ...]
     forms: dict[str, list[str]]
     undecided_labels: tuple[str, ...]
-    negation: str
+    giving: dict[str, re.Pattern]
+    filler: frozenset[str]
     not_said: dict[str, re.Pattern]
     replies: re.Pattern
     at_work: re.Pattern
@@ -85,7 +86,12 @@ def load_patterns(path: str | Path) -> Patterns:
             ),
             forms=data["forms"],
             undecided_labels=tuple(data["undecided_labels"]),
-            negation=_unfold(data["negations"]).replace(" ", r"\s+"),
+            giving={
+                name: _compile(_expand(_unfold(text), words, f"{path}: giving"), f"{path}: giving: {name}")
+                for name, text in data["giving"].items()
+                if name != "filler"
+            },
+            filler=frozenset(data["giving"]["filler"].split()),
             not_said={
                 name: _compile(_unfold(text), f"{path}: not_said: {name}", re.DOTALL | re.MULTILINE)
                 for name, text in data["not_said"].items()
