@@ -19,7 +19,7 @@ def wilson(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
 
     Raises InputError where a count is missing, n is not above 0, or there are more refusals than answers.
     """
-    refusals, n = _counts(refusals, n)
+    refusals, n = counts(refusals, n)
     z = _z(level)
     rate = refusals / n
     centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
@@ -29,7 +29,7 @@ def wilson(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
 
 def clopper_pearson(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
     """Exact limits of Clopper and Pearson (1934): they cover at least `level` whatever the rate."""
-    refusals, n = _counts(refusals, n)
+    refusals, n = counts(refusals, n)
     tail = (1 - level) / 2
     with np.errstate(invalid="ignore"):
         lo = special.betaincinv(np.maximum(refusals, 1e-300), n - refusals + 1, tail)
@@ -39,7 +39,7 @@ def clopper_pearson(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> L
 
 def jeffreys(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
     """Equal-tailed limits under Jeffreys' prior, with the end points of Brown, Cai and DasGupta (2001)."""
-    refusals, n = _counts(refusals, n)
+    refusals, n = counts(refusals, n)
     tail = (1 - level) / 2
     lo = special.betaincinv(refusals + 0.5, n - refusals + 0.5, tail)
     hi = special.betaincinv(refusals + 0.5, n - refusals + 0.5, 1 - tail)
@@ -60,9 +60,9 @@ def effective_n(
     That is rate (1 - rate) / variance (Korn and Graubard 1998) with three guards. Half a text that always refuses is
     added to the estimate of the design effect: with no refusal (or no compliance) at all it then is `cluster_size`, the
     design effect of texts that refuse always or never, and a handful of refusals cannot make it too small (without
-    the guard, coverage falls to .78 where a few texts refuse every time; with it the upper limit holds). It lies between
-    1 / `gain` and `cluster_size` (over 0.7 for a `gain` above 1: least squares weights can also lose). And the number
-    is multiplied by (z / t)^2 with clusters - 1 degrees of freedom, because the variance was estimated.
+    the guard, coverage falls to .78 where a few texts refuse every time; with it the upper limit holds). It lies
+    between 1 / `gain` and `cluster_size` (over 0.7 for a `gain` above 1: least squares weights can also lose). And the
+    number is multiplied by (z / t)^2 with clusters - 1 degrees of freedom, because the variance was estimated.
 
     rate, variance: the estimate and its cluster-robust variance. n: answers. cluster_size: sum of squared cluster sizes
     over n (Kish). clusters: texts that have an answer. gain: how far above n an estimator that pairs answers may go.
@@ -209,7 +209,7 @@ def mixture_sequence(
 
     The set of rates p with p^s (1-p)^(n-s) >= (1 - level) B(a + s, b + n - s) / B(a, b), found by bisection.
     """
-    refusals, n = _counts(refusals, n)
+    refusals, n = counts(refusals, n)
     a, b = prior
     bound = special.betaln(a + refusals, b + n - refusals) - special.betaln(a, b) + np.log1p(-level)
 
@@ -263,7 +263,8 @@ def _z(level: float) -> float:
     return stats.norm.ppf((1 + level) / 2)
 
 
-def _counts(refusals: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def counts(refusals: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays of floats of one shape; InputError unless 0 <= refusals <= n, n > 0 and none is missing."""
     refusals, n = np.broadcast_arrays(np.asarray(refusals, float), np.asarray(n, float))
     if not (np.isfinite(refusals) & np.isfinite(n)).all():
         raise InputError("a count of refusals or answers is missing or not finite")
@@ -277,7 +278,7 @@ def _counts(refusals: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 def _pairs(both, first, second, n) -> list[np.ndarray]:
     arrays = np.broadcast_arrays(*(np.asarray(x, float) for x in (both, first, second, n)))
-    _counts(arrays[0] + arrays[1] + arrays[2], arrays[3])
+    counts(arrays[0] + arrays[1] + arrays[2], arrays[3])
     if min(x.min(initial=0) for x in arrays) < 0:
         raise InputError("a number of pairs is negative")
     return [x.copy() for x in arrays]

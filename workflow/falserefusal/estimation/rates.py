@@ -36,7 +36,7 @@ Outcomes = pd.DataFrame | ClusterTable
 
 def rates(cells: pd.DataFrame, by: Sequence[str], outcomes: Outcomes | None = None) -> pd.DataFrame:
     """Pooled refusal rate of every combination of `by`; without "persona" in it, of the prompts with a persona."""
-    frame, _ = _cell_rates(cells, list(by), outcomes)
+    frame, _ = cell_rates(cells, list(by), outcomes)
     return frame[[*by, *COLUMNS]]
 
 
@@ -47,7 +47,7 @@ def mean_rates(
 
     Cells without any answer cannot be averaged; `method` says how many there are.
     """
-    frame, moves = _cell_rates(cells, [*by, *over], outcomes)
+    frame, moves = cell_rates(cells, [*by, *over], outcomes)
     return _means(frame, moves, list(by), list(over))
 
 
@@ -58,7 +58,7 @@ def rates_model_task(
 
     `printed` is the paper's Table 1 (wide, percent); column printed_pct is empty where it prints nothing.
     """
-    frame, moves = _cell_rates(cells, ["model", "task"], outcomes)
+    frame, moves = cell_rates(cells, ["model", "task"], outcomes)
     table = pd.concat([frame, _means(frame, moves, ["task"], ["model"]).assign(model=MEAN)], ignore_index=True)
     table = table[["model", "task", *COLUMNS]]
     if printed is None:
@@ -82,7 +82,7 @@ def rates_persona(
     outcomes: Outcomes | None = None,
 ) -> pd.DataFrame:
     """Mean rate of each persona over the models of each scope and all tasks. `groups`: persona to attribute."""
-    frame, moves = _cell_rates(cells, ["persona", "model", "task"], outcomes)
+    frame, moves = cell_rates(cells, ["persona", "model", "task"], outcomes)
     frame = frame[frame["persona"] != PERSONA_FREE]
     unknown = sorted(set(frame["persona"]) - set(groups))
     if unknown:
@@ -137,7 +137,7 @@ def rates_persona_free(
     difference have no limits, because it was printed without the number of answers behind it.
     Columns task, model, persona_free_rate, pf_n, pf_lo, pf_hi, persona_rate, n, lo, hi, difference, d_lo, d_hi, method.
     """
-    frame, moves = _cell_rates(cells, ["task", "model", "persona"], outcomes, arms=True)
+    frame, moves = cell_rates(cells, ["task", "model", "persona"], outcomes, arms=True)
     free = frame["persona"] == PERSONA_FREE
     table = frame[~free].merge(frame[free], how="left", on=["task", "model"], suffixes=("", "_pf"), sort=False)
     known = table["n_pf"].notna().to_numpy()
@@ -177,12 +177,13 @@ def rates_persona_free(
     return result
 
 
-def _cell_rates(
+def cell_rates(
     cells: pd.DataFrame, by: list[str], outcomes: Outcomes | None, arms: bool = False
 ) -> tuple[pd.DataFrame, np.ndarray | None]:
     """Rates by `by` with limits, and the influence of texts on them (None without outcomes).
 
-    Column `column` says which column of the influence a row belongs to. `arms`: all personas are one level, "*".
+    Beside the columns of `rates`: effective, how many independent answers the rate is worth; column, which column of
+    the influence belongs to the row. `arms`: all personas are one level, "*".
     """
     if outcomes is None:
         counts = _pool(cells, by, arms)
@@ -193,7 +194,8 @@ def _cell_rates(
         frame, moves = table.totals(), influence(table)
         effective, method = effective_answers(table, moves), "clustered by text: Wilson at the effective n"
     lo, hi = wilson(frame["rate"] * effective, effective)
-    return frame.assign(lo=lo, hi=hi, method=method, column=np.arange(len(frame))), moves
+    frame = frame.assign(lo=lo, hi=hi, method=method, effective=effective, column=np.arange(len(frame)))
+    return frame, moves
 
 
 def _as_table(outcomes: Outcomes, by: list[str]) -> ClusterTable:
