@@ -255,8 +255,9 @@ def regression_table(
 
     `frame` holds cells, or outcomes: then errors are clustered by text. `factors` default to all of persona, template,
     task and model that the frame names and that vary. Rows: the intercept, each level but its factor's reference, then
-    McFadden's pseudo R squared over single answers as term "fit". `printed` is Table 7 (type, variable, coef), which
-    is put beside. Where nothing can be fitted there is one row, whose method says why.
+    McFadden's pseudo R squared over single answers as term "fit"; a separated level (coef -inf or inf) has a second row
+    with Firth's estimate and profile limits. `printed` is Table 7 (type, variable, coef), which is put beside. Where
+    nothing can be fitted there is one row, whose method says why.
     """
     try:
         counts, references = _prepare(frame, factors)
@@ -275,7 +276,9 @@ def regression_table(
     rows.append({"term": "fit", "level": "McFadden R2", "coef": fit.mcfadden, "method": method})
     table = pd.DataFrame(rows).reindex(columns=COLUMNS)
     table["printed_term_note"] = ""
-    return table if printed is None else _beside_printed(table, printed, "template" in references)
+    if printed is not None:
+        table = _beside_printed(table, printed, "template" in references)
+    return pd.concat([table, *_separated_rows(counts, design, fit)], ignore_index=True)
 
 
 def firth_table(frame: pd.DataFrame, factors: list[str] | None = None) -> pd.DataFrame:
@@ -287,15 +290,26 @@ def firth_table(frame: pd.DataFrame, factors: list[str] | None = None) -> pd.Dat
     try:
         counts, references = _prepare(frame, factors)
         design = dummies(counts, references)
-        n, y = counts["n"].to_numpy(), counts["refusals"].to_numpy()
-        fit, finite = fit_firth(design, n, y), fit_logit(design, n, y).finite
+        fit = fit_logit(design, counts["n"], counts["refusals"])
+        firth = fit_firth(design, counts["n"], counts["refusals"])
     except NotFitted as error:
         return _no_fit(error)[FIRTH_COLUMNS]
-    rows = _coefficient_rows(fit, "Firth logit, binomial errors")
-    for j in np.flatnonzero(~finite):
-        rows[j]["lo"], rows[j]["hi"] = firth_profile(design, n, y, fit, j)
-        rows[j]["method"] = "Firth logit, profile limits"
-    return pd.DataFrame(rows).reindex(columns=FIRTH_COLUMNS)
+    table = pd.DataFrame(_coefficient_rows(firth, "Firth logit, binomial errors")).set_index(["term", "level"])
+    for rows in _separated_rows(counts, design, fit):
+        table.update(rows.set_index(["term", "level"]))
+    return table.reset_index()[FIRTH_COLUMNS]
+
+
+def _separated_rows(counts: pd.DataFrame, design: Design, fit: Fit) -> list[pd.DataFrame]:
+    """Firth's estimates with profile limits of the levels that have no finite maximum-likelihood estimate, if any."""
+    if fit.finite.all():
+        return []
+    n, y = counts["n"], counts["refusals"]
+    firth = fit_firth(design, n, y)
+    rows = _coefficient_rows(firth, "Firth logit, profile limits")
+    for j in np.flatnonzero(~fit.finite):
+        rows[j]["lo"], rows[j]["hi"] = firth_profile(design, n, y, firth, j)
+    return [pd.DataFrame([rows[j] for j in np.flatnonzero(~fit.finite)])]
 
 
 def interaction_table(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]] = INTERACTIONS) -> pd.DataFrame:

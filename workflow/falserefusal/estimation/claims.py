@@ -1,0 +1,571 @@
+"""The paper's claims as tests that were stated before the data are seen: effect, interval, verdict.
+
+Each claim is a row of CLAIMS: what the paper says, the rule that decides, and the function that applies it. A verdict
+is supported, contradicted, inconclusive, or not testable (the note says what is missing). The claims run on judged
+draws, and on printed cells as far as those carry: then errors are binomial, and personas are compared with each
+other, because the paper prints no persona-free rate with its number of answers. How often each rule is right and
+wrong in worlds where the truth is known is tabled in docs/calibration.md, with the history of the rules.
+
+Rates of models, tasks and personas weigh alike, whatever their numbers of answers. Where a rule compares variances,
+the variance that noise alone contributes has been subtracted.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from falserefusal.errors import InputError
+from falserefusal.estimation.clusters import check_outcomes, cluster_table, influence
+from falserefusal.estimation.effects import persona_effects
+from falserefusal.estimation.gls import fit_personas
+from falserefusal.estimation.multiplicity import holm, max_t
+from falserefusal.schemas import ALL, FORMATS, PERSONA_FREE, TASKS
+
+COLUMNS = ["claim", "statement", "rule", "effect", "effect_unit", "lo", "hi", "p", "verdict", "n", "note"]
+SUPPORTED, CONTRADICTED, INCONCLUSIVE, NOT_TESTABLE = "supported", "contradicted", "inconclusive", "not testable"
+ALPHA = 0.05
+Z95 = float(stats.norm.ppf(0.975))
+DRAWS = 4000  # of the estimates' joint normal distribution
+PERMUTATIONS = 9999  # of capability over models
+MIN_MODELS, MIN_REFUSALS = 5, 10  # for a trend over models; refusals a model needs to enter the relative trend
+SMALLEST_EFFECT = 0.01  # a persona effect below one percentage point doesn't matter
+NAIVE_ANSWERS = 100  # answers per persona of the small study that controls nothing
+OVERESTIMATE = 1.5  # how much larger than the controlled effect a naive one must be
+AGREEMENT = 0.75  # of the models (families) that differ clearly, the share that must agree with the mean
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Rates (K,) of `cells` (K rows of levels, with n and refusals); `moves.T @ moves` is their covariance."""
+
+    cells: pd.DataFrame
+    rate: np.ndarray
+    moves: np.ndarray
+
+    def cube(self, factors: list[str]) -> tuple[np.ndarray, np.ndarray, list[list[str]]]:
+        """Rates (levels of each factor...), moves (C, levels...) and the levels; models with gaps are left out."""
+        cells = self.cells
+        names = [list(dict.fromkeys(cells[factor])) for factor in factors]
+        wanted = int(np.prod([len(levels) for levels in names[1:]]))
+        names[0] = [level for level in names[0] if (cells[factors[0]] == level).sum() == wanted]
+        if not names[0]:
+            raise NotTestable(f"no {factors[0]} has answers in every combination of {', '.join(factors[1:])}")
+        place = pd.MultiIndex.from_frame(cells[factors]).get_indexer(pd.MultiIndex.from_product(names))
+        shape = [len(levels) for levels in names]
+        return self.rate[place].reshape(shape), self.moves[:, place].reshape(-1, *shape), names
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the claims are decided on: rates by model, task and persona, and by model, task and format.
+
+    `free`: rates without a persona (None where a study has none); `outcomes`: the judged draws (None for cells);
+    `models`: the models table (model, family, generation, capability); `seed` of permutations and draws.
+    """
+
+    personas: Rates
+    formats: Rates | None
+    free: Rates | None
+    outcomes: pd.DataFrame | None
+    models: pd.DataFrame
+    seed: int
+
+
+class NotTestable(InputError):
+    """The data are sound, but a claim needs something that they do not carry."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule came to."""
+
+    verdict: str
+    effect: float = np.nan
+    unit: str = ""
+    lo: float = np.nan
+    hi: float = np.nan
+    p: float = np.nan
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim: the paper's statement, the rule in words, and the function that applies it."""
+
+    name: str
+    statement: str
+    rule: str
+    test: Callable[[Evidence], Finding]
+
+
+def claims_table(
+    models: pd.DataFrame, cells: pd.DataFrame | None = None, outcomes: pd.DataFrame | None = None, seed: int = 0
+) -> pd.DataFrame:
+    """Decide every claim: columns claim, statement, rule, effect, effect_unit, lo, hi, p, verdict, n, note.
+
+    Give judged draws (`outcomes`), or counts (`cells`) where there are no draws, of one labeller. `models` is the
+    models table. `n` counts the answers with a persona. p is one-sided in the claim's direction; notes of the first
+    four claims give it adjusted for the four (Holm). Raises InputError on faulty input; a claim that the data don't
+    carry is "not testable".
+    """
+    evidence = gather(models, cells, outcomes, seed)
+    n = int(evidence.personas.cells["n"].sum())
+    rows = []
+    for claim in CLAIMS:
+        finding = decide(claim, evidence)
+        row = {"claim": claim.name, "statement": claim.statement, "rule": claim.rule, "effect": finding.effect}
+        row |= {"effect_unit": finding.unit, "lo": finding.lo, "hi": finding.hi, "p": finding.p}
+        rows.append(row | {"verdict": finding.verdict, "n": n, "note": finding.note})
+    table = pd.DataFrame(rows)[COLUMNS]
+    primary = table.index[:4][table["p"].iloc[:4].notna()]
+    for k, adjusted in zip(primary, holm(table.loc[primary, "p"].to_numpy()) if len(primary) else (), strict=True):
+        table.loc[k, "note"] = f"{table.loc[k, 'note']}; p over the four main claims (Holm) {adjusted:.2g}".lstrip("; ")
+    return table
+
+
+def decide(claim: Claim, evidence: Evidence) -> Finding:
+    """Apply a claim's rule; "not testable" where the evidence lacks what it needs."""
+    try:
+        return claim.test(evidence)
+    except NotTestable as error:
+        return Finding(NOT_TESTABLE, note=str(error))
+
+
+def gather(
+    models: pd.DataFrame, cells: pd.DataFrame | None = None, outcomes: pd.DataFrame | None = None, seed: int = 0
+) -> Evidence:
+    """The rates that the claims need, with text-robust covariances from draws, or binomial variances from cells."""
+    if outcomes is not None:
+        check_outcomes(outcomes, ["model", "task", "persona", "template", "format"])
+        fit = fit_personas(outcomes)
+        free = (fit.cells["persona"] == PERSONA_FREE).to_numpy()
+        everything = Rates(fit.cells, fit.rate, _compressed(fit.moves))
+        personas, without = (_part(everything, mask) for mask in (~free, free))
+        table = cluster_table(outcomes[(outcomes["persona"] != PERSONA_FREE).to_numpy()], ["model", "task", "format"])
+        totals = table.totals()
+        formats = Rates(totals, totals["rate"].to_numpy(), _compressed(influence(table).astype(float)))
+    elif cells is not None:
+        if cells["labeller"].nunique() > 1:
+            raise InputError(f"cells: one labeller at a time, not {', '.join(sorted(cells['labeller'].unique()))}")
+        with_persona = cells[(cells["persona"] != ALL) & (cells["persona"] != PERSONA_FREE)]
+        personas = _from_cells(with_persona, "persona")
+        formats = _from_cells(cells[(cells["format"] != ALL) & (cells["persona"] != PERSONA_FREE)], "format")
+        without = _from_cells(cells[cells["persona"] == PERSONA_FREE], "persona")
+    else:
+        raise InputError("claims need cells or outcomes")
+    if personas is None:
+        raise InputError("claims: there is no answer to a prompt with a persona")
+    return Evidence(personas, formats, without, outcomes, models, seed)
+
+
+def _part(rates: Rates, mask: np.ndarray) -> Rates | None:
+    if not mask.any():
+        return None
+    return Rates(rates.cells[mask].reset_index(drop=True), rates.rate[mask], rates.moves[:, mask])
+
+
+def _from_cells(cells: pd.DataFrame, factor: str) -> Rates | None:
+    """Rates by model, task and `factor`, with binomial variances that half a refusal and one answer are added to."""
+    if cells.empty:
+        return None
+    sums = cells.groupby(["model", "task", factor], sort=False, observed=True)[["n", "refusals"]].sum().reset_index()
+    n, y = sums["n"].to_numpy(float), sums["refusals"].to_numpy(float)
+    chance = (y + 0.5) / (n + 1)
+    return Rates(sums, y / n, np.diag(np.sqrt(chance * (1 - chance) / n)))
+
+
+def _compressed(moves: np.ndarray) -> np.ndarray:
+    """Fewer rows with the same products: `moves.T @ moves` is all that matters."""
+    return np.linalg.qr(moves, mode="r") if len(moves) > moves.shape[1] else moves
+
+
+# --- pieces of the rules
+
+
+def _centred(moves: np.ndarray) -> np.ndarray:
+    return moves - moves.mean(-1, keepdims=True)
+
+
+def _dispersion(rate: np.ndarray, moves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Unbiased variance over the last axis of rate (..., L), and its variance if there were none; moves (C, ..., L)."""
+    levels = rate.shape[-1]
+    centred = _centred(moves)
+    observed = ((rate - rate.mean(-1, keepdims=True)) ** 2).sum(-1)
+    covariance = np.einsum("c...i,c...j->...ij", centred, centred)
+    noise = np.trace(covariance, axis1=-2, axis2=-1)
+    null = 2 * (covariance**2).sum((-2, -1)) / (levels - 1) ** 2
+    return (observed - noise) / (levels - 1), null
+
+
+def _sobol(rate: np.ndarray, moves: np.ndarray, overall: np.ndarray) -> np.ndarray:
+    """First-order index (...) of a factor with rates (..., L), noise subtracted, of an outcome with rate `overall`."""
+    levels = rate.shape[-1]
+    spread = ((rate - rate.mean(-1, keepdims=True)) ** 2).sum(-1) - (_centred(moves) ** 2).sum()
+    return spread / levels / (overall * (1 - overall))
+
+
+def _draws(moves: np.ndarray, seed: list[int]) -> np.ndarray:
+    """DRAWS errors of estimates (..., levels) from their joint normal distribution; moves (C, levels)."""
+    normal = np.random.default_rng(seed).standard_normal((DRAWS, len(moves)))
+    return np.tensordot(normal, moves, axes=1)
+
+
+def _contrast(rate: np.ndarray, moves: np.ndarray) -> tuple[float, float, float, float]:
+    """Estimate, normal limits and one-sided p (above 0) of a mean of contrasts: rate and moves already contrasted."""
+    se = float(np.sqrt((moves**2).sum()))
+    z = rate / se if se > 0 else np.sign(rate) * np.inf
+    return float(rate), float(rate - Z95 * se), float(rate + Z95 * se), float(stats.norm.sf(z))
+
+
+def _mean_and_units(rate: np.ndarray, moves: np.ndarray, names: list[str], what: str) -> Finding:
+    """The rule of claims about an average over units (models or families): mean contrast, and whether units agree.
+
+    rate (U,) contrasts, moves (C, U). Supported if the mean is above 0 and at least AGREEMENT of the units whose own
+    limits exclude 0 (Holm over units) are above 0 as well; contradicted if the mean is below 0 and as many agree.
+    """
+    effect, lo, hi, p = _contrast(rate.mean(), moves.mean(-1))
+    se = np.sqrt((moves**2).sum(0))
+    z = np.divide(rate, se, out=np.zeros_like(rate), where=se > 0)
+    clear = holm(2 * stats.norm.sf(np.abs(z))) <= ALPHA
+    up = [name for name, c, r in zip(names, clear, rate, strict=True) if c and r > 0]
+    down = [name for name, c, r in zip(names, clear, rate, strict=True) if c and r < 0]
+    share = len(up) / max(len(up) + len(down), 1)
+    verdict = INCONCLUSIVE
+    if lo > 0 and share >= AGREEMENT:
+        verdict = SUPPORTED
+    elif hi < 0 and share <= 1 - AGREEMENT:
+        verdict = CONTRADICTED
+    note = f"clearly above 0 in {len(up)} of {len(names)} {what}"
+    note += f", clearly below 0 in {', '.join(down)}" if down else ", clearly below 0 in none"
+    return Finding(verdict, 100 * effect, "pp", 100 * lo, 100 * hi, p, note)
+
+
+def _persona_cube(evidence: Evidence, personas: int = 2):
+    """Rates (M, T, P), moves (C, M, T, P) and levels; NotTestable below `personas` personas or without refusals."""
+    rate, moves, names = evidence.personas.cube(["model", "task", "persona"])
+    if len(names[2]) < personas:
+        raise NotTestable("there is only one persona")
+    if not evidence.personas.cells["refusals"].sum():
+        raise NotTestable("there are no refusals")
+    return rate, moves, names
+
+
+# --- the rules
+
+
+def capable_models_are_less_affected(evidence: Evidence) -> Finding:
+    """Trend over models of the variance between personas' rates, absolute and relative to the outcome's variance."""
+    rate, moves, (names, _, personas) = _persona_cube(evidence)
+    known = evidence.models.set_index("model")["capability"].reindex(names)
+    keep = known.notna().to_numpy()
+    if keep.sum() < MIN_MODELS:
+        raise NotTestable(f"{int(keep.sum())} models have a capability score; a trend needs {MIN_MODELS}")
+    rate, moves, capability = rate[keep].mean(1), moves[:, keep].mean(2), known[keep].to_numpy(float)
+    if np.ptp(capability) == 0:
+        raise NotTestable("all models have the same capability score")
+    impact, null = _dispersion(rate, moves)
+    overall = np.clip(rate.mean(1), 1e-6, 1 - 1e-6)
+    variance = overall * (1 - overall)
+    gate = impact.sum() / np.sqrt(null.sum()) > stats.norm.ppf(1 - ALPHA) if null.sum() > 0 else False
+    refusals = evidence.personas.cells.groupby("model", observed=True)["refusals"].sum().reindex(np.array(names)[keep])
+    enough = (refusals >= MIN_REFUSALS).to_numpy()
+    if enough.sum() < MIN_MODELS:
+        raise NotTestable(
+            f"{int(enough.sum())} models have {MIN_REFUSALS} refusals or more; a trend needs {MIN_MODELS}"
+        )
+    rng = np.random.default_rng([evidence.seed, 1])
+    falls, _ = _rank_trend(capability, impact, rng)
+    noise = (null / variance**2)[enough]
+    weights = 1 / (noise + np.median(noise))
+    relative_falls, relative_rises = _slope_trend(capability[enough], (impact / variance)[enough], weights, rng)
+
+    order = np.argsort(capability, kind="stable")
+    less, more = order[: len(order) // 2], order[(len(order) + 1) // 2 :]
+    errors = _draws(moves.reshape(len(moves), -1), [evidence.seed, 2]).reshape(DRAWS, *rate.shape)
+    drawn = ((rate + errors - (rate + errors).mean(-1, keepdims=True)) ** 2).sum(-1) / (len(personas) - 1)
+    # draws carry the noise once more than the estimates: subtract it twice
+    twice = 2 * (_centred(moves) ** 2).sum((0, -1)) / (len(personas) - 1)
+    halves = [np.sqrt(np.maximum((drawn - twice)[:, half].mean(1), 0)) for half in (more, less)]
+    lo, hi = np.quantile(halves[0] - halves[1], [0.025, 0.975])
+
+    spread = {half: 100 * np.sqrt(max(impact[who].mean(), 0)) for half, who in (("less", less), ("more", more))}
+    note = f"standard deviation between personas {spread['less']:.2f} pp in the less capable half, "
+    note += f"{spread['more']:.2f} pp in the more capable; p of a fall with capability {falls:.3g}, of a fall relative "
+    note += f"to the rate's variance {relative_falls:.3g}, of a rise relative to it {relative_rises:.3g}"
+    verdict = INCONCLUSIVE
+    if not gate:
+        note += "; personas make no detectable difference at all"
+    elif falls <= ALPHA and relative_falls <= ALPHA:
+        verdict = SUPPORTED
+    elif relative_rises <= ALPHA:
+        verdict = CONTRADICTED
+    elif falls <= ALPHA:
+        note += "; falls in percentage points only, which lower refusal rates alone explain"
+    effect = spread["more"] - spread["less"]
+    return Finding(verdict, effect, "pp", 100 * lo, 100 * hi, max(falls, relative_falls), note)
+
+
+def _rank_trend(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
+    """One-sided permutation p-values that y falls, and that it rises, with x: Spearman's correlation."""
+    x, y = stats.rankdata(x), stats.rankdata(y)
+    observed = x @ (y - y.mean())
+    permuted = rng.permuted(np.broadcast_to(x, (PERMUTATIONS, len(x))), axis=1) @ (y - y.mean())
+    return tuple((1 + (sign * permuted <= sign * observed + 1e-9).sum()) / (PERMUTATIONS + 1) for sign in (1, -1))
+
+
+def _slope_trend(x: np.ndarray, y: np.ndarray, w: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
+    """One-sided permutation p-values that y falls, and rises, with x: weighted slope over its robust error.
+
+    Studentising keeps the test valid where the noise of y changes with x (DiCiccio and Romano 2017, JASA 112:1211).
+    """
+
+    def studentised(x):
+        deviation = x - (x @ w / w.sum())[..., None]
+        centred = y - y @ w / w.sum()
+        square = (w * deviation**2).sum(-1)
+        slope = (w * deviation * centred).sum(-1) / square
+        residual = centred - slope[..., None] * deviation
+        return slope * square / np.sqrt(((w * deviation * residual) ** 2).sum(-1))
+
+    observed = studentised(x[None])[0]
+    permuted = studentised(rng.permuted(np.broadcast_to(x, (PERMUTATIONS, len(x))), axis=1))
+    return tuple((1 + (sign * permuted <= sign * observed + 1e-9).sum()) / (PERMUTATIONS + 1) for sign in (1, -1))
+
+
+def some_personas_raise_refusal(evidence: Evidence) -> Finding:
+    """The persona screen: largest effects over all models and personas, family-wise."""
+    _persona_cube(evidence)
+    if evidence.outcomes is not None and evidence.free is not None:
+        effects = persona_effects(evidence.outcomes)
+        tested = max_t(evidence.outcomes, seed=[evidence.seed, 3])
+        table = effects.merge(tested[["model", "persona", "p_max_t", "tested"]], on=["model", "persona"])
+        against = "the same prompts without a persona"
+    else:
+        table = _screen_against_mean(evidence)
+        against = "the mean of all personas (no persona-free answers with their number are known)"
+    widen = stats.norm.ppf(1 - ALPHA / len(table)) / Z95  # limits that hold for all cells at once
+    found = table[(table["p_max_t"] <= ALPHA) & (table["lo"] > 0)]
+    upper = table["difference"] + (table["hi"] - table["difference"]) * widen
+    top = (found if len(found) else table).sort_values("difference").iloc[-1]
+    verdict = INCONCLUSIVE
+    if len(found):
+        verdict = SUPPORTED
+    elif (upper < SMALLEST_EFFECT).all():
+        verdict = CONTRADICTED
+    note = f"{len(found)} of {len(table)} model x persona cells, {found['model'].nunique()} models, against {against}"
+    note += f"; {(found['lo'] > SMALLEST_EFFECT).sum()} clearly above 1 pp; largest {top['model']}, {top['persona']}"
+    values = (100 * float(top[column]) for column in ("difference", "lo", "hi"))
+    effect, lo, hi = values
+    return Finding(verdict, effect, "pp", lo, hi, float(table["p_max_t"].min()), note)
+
+
+def _screen_against_mean(evidence: Evidence) -> pd.DataFrame:
+    """Every model's personas against the mean of its personas: normal statistics, adjusted by their largest of all."""
+    rate, moves, (models, _, personas) = _persona_cube(evidence)
+    rate, moves = rate.mean(1), moves.mean(2)
+    difference, spread = rate - rate.mean(1, keepdims=True), _centred(moves)
+    se = np.sqrt((spread**2).sum(0))
+    errors = _draws(spread.reshape(len(spread), -1), [evidence.seed, 3]) / np.maximum(se.ravel(), 1e-12)
+    z = difference / np.maximum(se, 1e-12)
+    adjusted = (1 + (errors.max(1)[:, None] >= z.ravel()).sum(0)) / (DRAWS + 1)
+    index = pd.MultiIndex.from_product([models, personas], names=["model", "persona"])
+    table = pd.DataFrame({"difference": difference.ravel(), "p_max_t": adjusted}, index=index).reset_index()
+    return table.assign(lo=table["difference"] - Z95 * se.ravel(), hi=table["difference"] + Z95 * se.ravel())
+
+
+def model_and_task_matter_more(evidence: Evidence) -> Finding:
+    """First-order indices of model and task, each minus that of persona."""
+    rate, moves, names = _persona_cube(evidence)
+    if min(len(levels) for levels in names) < 2:
+        raise NotTestable("model, task and persona need at least two levels each")
+    overall, errors = rate.mean(), _draws(moves.reshape(len(moves), -1), [evidence.seed, 4]).reshape(DRAWS, *rate.shape)
+    drawn = rate + errors
+    index, spread = {}, {}
+    for axis, factor in enumerate(("model", "task", "persona")):
+        others = tuple(k for k in range(3) if k != axis)
+        of_moves = moves.mean(tuple(k + 1 for k in others))
+        index[factor] = float(_sobol(rate.mean(others), of_moves, overall))
+        mean = np.clip(drawn.mean((1, 2, 3)), 1e-6, 1 - 1e-6)
+        spread[factor] = _sobol(drawn.mean(tuple(k + 1 for k in others)), of_moves, mean)
+    differences = {}
+    for factor in ("model", "task"):
+        estimate, se = index[factor] - index["persona"], (spread[factor] - spread["persona"]).std()
+        differences[factor] = estimate, estimate - Z95 * se, estimate + Z95 * se, float(stats.norm.sf(estimate / se))
+    weakest = min(differences, key=lambda factor: differences[factor][0])
+    effect, lo, hi, p = differences[weakest]
+    verdict = INCONCLUSIVE
+    if all(d[1] > 0 for d in differences.values()):
+        verdict = SUPPORTED
+    elif any(d[2] < 0 for d in differences.values()):
+        verdict = CONTRADICTED
+    note = "share of variance, noise subtracted: " + ", ".join(f"{k} {100 * v:.2f}%" for k, v in index.items())
+    note += f"; the effect is {weakest} minus persona"
+    p = max(d[3] for d in differences.values())
+    return Finding(verdict, 100 * effect, "% of variance", 100 * lo, 100 * hi, p, note)
+
+
+def uncontrolled_effects_are_overestimated(evidence: Evidence) -> Finding:
+    """Root mean square persona effect in one model and task, against the effect averaged over models and tasks."""
+    rate, moves, names = _persona_cube(evidence)
+    if len(names[0]) * len(names[1]) < 2:
+        raise NotTestable("there is only one model and task, so nothing is averaged over")
+    if evidence.free is not None:
+        free = evidence.free.cube(["model", "task", "persona"])
+        if free[2][:2] != names[:2]:
+            raise NotTestable("not every model and task has persona-free answers")
+        effect, of_moves, against = rate - free[0], moves - free[1], "the same prompts without a persona"
+        noise = (rate * (1 - rate) + free[0] * (1 - free[0])).mean() / NAIVE_ANSWERS
+    else:
+        effect, of_moves = rate - rate.mean(-1, keepdims=True), _centred(moves)
+        against, noise = (
+            "the mean of all personas",
+            (rate * (1 - rate)).mean() * (1 - 1 / rate.shape[-1]) / NAIVE_ANSWERS,
+        )
+
+    def squares(effect, subtract):
+        """Mean squared effect in slices (model x task) and of the average over slices, noise subtracted."""
+        sliced = (effect**2).mean((-3, -2, -1)) - subtract * (of_moves**2).sum(0).mean()
+        averaged = (effect.mean((-3, -2)) ** 2).mean(-1) - subtract * (of_moves.mean((1, 2)) ** 2).sum(0).mean()
+        return sliced, averaged
+
+    errors = _draws(of_moves.reshape(len(of_moves), -1), [evidence.seed, 5]).reshape(DRAWS, *rate.shape)
+    sliced, averaged = squares(effect, 1)
+    drawn = squares(effect + errors, 2)
+    excess, spread = sliced - OVERESTIMATE**2 * averaged, (drawn[0] - OVERESTIMATE**2 * drawn[1]).std()
+    structural, total = excess / spread, (excess + noise) / spread
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.sqrt(np.maximum(drawn[0], 0) / np.maximum(drawn[1], 1e-12))
+    ratio = np.sqrt(max(sliced, 0) / averaged) if averaged > 0 else np.inf
+    lo, hi = np.quantile(ratios, [0.025, 0.975])
+    verdict = INCONCLUSIVE
+    if structural > Z95:
+        verdict = SUPPORTED
+    elif total < -Z95:
+        verdict = CONTRADICTED
+    naive = np.sqrt(max(sliced + noise, 0) / averaged) if averaged > 0 else np.inf
+    note = f"root mean square effect against {against}: {100 * np.sqrt(max(sliced, 0)):.2f} pp in one model and task, "
+    note += (
+        f"{100 * np.sqrt(max(averaged, 0)):.2f} pp on average; a study of {NAIVE_ANSWERS} answers per persona would "
+    )
+    note += f"report {naive:.2f} times the controlled effect"
+    return Finding(verdict, ratio, "ratio", lo, hi, float(stats.norm.sf(structural)), note)
+
+
+def newer_generations_refuse_less(evidence: Evidence) -> Finding:
+    """Within each family: mean rate of the oldest generation minus that of all later ones."""
+    rate, moves, (names, *_) = _persona_cube(evidence, personas=1)
+    rate, moves = rate.mean((1, 2)), moves.mean((2, 3))
+    table = evidence.models[evidence.models["model"].isin(names)]
+    contrasts, of_moves, families = [], [], []
+    for family, members in table.groupby("family", sort=False):
+        oldest = (members["generation"] == members["generation"].iloc[0]).to_numpy()
+        if oldest.all():
+            continue
+        place = np.array([names.index(model) for model in members["model"]])
+        weight = np.where(oldest, 1 / oldest.sum(), -1 / (~oldest).sum())
+        contrasts.append(rate[place] @ weight)
+        of_moves.append(moves[:, place] @ weight)
+        families.append(family)
+    if not families:
+        raise NotTestable("no family has models of two generations")
+    return _mean_and_units(np.array(contrasts), np.array(of_moves).T, families, "families")
+
+
+def unforced_formats_refuse_more(evidence: Evidence) -> Finding:
+    """Within each model: rate under unforced formats minus the mean of semi-forced and forced ones."""
+    if evidence.formats is None:
+        raise NotTestable("no answers are known by response format")
+    rate, moves, (names, _, formats) = evidence.formats.cube(["model", "task", "format"])
+    if set(formats) != set(FORMATS):
+        raise NotTestable(f"this needs the formats {', '.join(FORMATS)}, not {', '.join(formats)}")
+    weight = np.array([1.0 if f == "unforced" else -0.5 for f in formats])
+    rate, moves = (rate @ weight).mean(1), (moves @ weight).mean(2)
+    if not evidence.formats.cells["refusals"].sum():
+        raise NotTestable("there are no refusals")
+    return _mean_and_units(rate, moves, names, "models")
+
+
+def sensitive_tasks_refuse_more(evidence: Evidence) -> Finding:
+    """Politeness minus NLI, and offensiveness minus politeness, averaged over models."""
+    rate, moves, (_, tasks, _) = _persona_cube(evidence, personas=1)
+    if set(tasks) != set(TASKS):
+        raise NotTestable(f"the order of sensitivity is stated for {', '.join(TASKS)}, not for {', '.join(tasks)}")
+    order = [tasks.index(task) for task in TASKS]
+    rate, moves = rate.mean((0, 2))[order], moves.mean((1, 3))[:, order]
+    steps = [_contrast(rate[k + 1] - rate[k], moves[:, k + 1] - moves[:, k]) for k in range(2)]
+    effect, lo, hi, _ = _contrast(rate[2] - rate[0], moves[:, 2] - moves[:, 0])
+    verdict = INCONCLUSIVE
+    if all(step[1] > 0 for step in steps):
+        verdict = SUPPORTED
+    elif any(step[2] < 0 for step in steps):
+        verdict = CONTRADICTED
+    note = "; ".join(
+        f"{TASKS[k + 1]} minus {TASKS[k]} {100 * step[0]:.2f} [{100 * step[1]:.2f}, {100 * step[2]:.2f}] pp"
+        for k, step in enumerate(steps)
+    )
+    note += "; the effect is offensiveness minus nli"
+    return Finding(verdict, 100 * effect, "pp", 100 * lo, 100 * hi, max(step[3] for step in steps), note)
+
+
+CLAIMS = (
+    Claim(
+        "capability",
+        "As models become more capable, personas affect the refusal rate less.",
+        "Variance of the rate between personas in each model, noise subtracted. Supported: it is there at all (z > "
+        "1.645), falls with capability (Spearman, permutation p <= .05) and so does its share of the outcome's "
+        "variance (weighted studentised slope, permutation p <= .05). Contradicted: it is there and its share rises "
+        "(p <= .05). A fall in percentage points alone is inconclusive: lower refusal rates explain it. Effect: "
+        "standard deviation between personas, more capable half minus less capable half.",
+        capable_models_are_less_affected,
+    ),
+    Claim(
+        "personas raise refusal",
+        "Certain sociodemographic personas increase false refusal in some models.",
+        "Supported: at least one model x persona with family-wise p <= .05 (max-T) and an interval above 0. "
+        "Contradicted: simultaneous upper limits of all below 1 percentage point. Effect: the largest one found.",
+        some_personas_raise_refusal,
+    ),
+    Claim(
+        "model and task over persona",
+        "Model choice and task influence false refusals more than personas do.",
+        "First-order Sobol' indices, noise subtracted. Supported: model minus persona and task minus persona both "
+        "have 95% intervals above 0. Contradicted: one of them lies below 0. Effect: the smaller of the two "
+        "differences.",
+        model_and_task_matter_more,
+    ),
+    Claim(
+        "overestimation",
+        "Persona effects are overestimated when other factors are not controlled.",
+        "Mean squared persona effect within one model and task against that of the effect averaged over models and "
+        "tasks, noise subtracted. Supported: more than 1.5 squared times as large (z > 1.96). Contradicted: even "
+        "with the sampling noise of a study with 100 answers per persona added it is less than that (z < -1.96). "
+        "Effect: ratio of the root mean squares.",
+        uncontrolled_effects_are_overestimated,
+    ),
+    Claim(
+        "newer generations",
+        "Newer generations of models refuse less.",
+        "In each family, the oldest generation's mean rate minus that of all later ones. Supported: the mean over "
+        "families has a 95% interval above 0, and three quarters of the families with a clear difference (Holm) "
+        "agree. Contradicted: the same below 0.",
+        newer_generations_refuse_less,
+    ),
+    Claim(
+        "unforced formats",
+        "Prompts that leave the format of the answer open are refused more.",
+        "In each model, rate of unforced formats minus the mean of semi-forced and forced ones. Supported: the mean "
+        "over models has a 95% interval above 0, and three quarters of the models with a clear difference (Holm) "
+        "agree. Contradicted: the same below 0.",
+        unforced_formats_refuse_more,
+    ),
+    Claim(
+        "sensitive tasks",
+        "Socially sensitive tasks are refused more: offensiveness more than politeness, politeness more than NLI.",
+        "Mean over models. Supported: both steps have 95% intervals above 0. Contradicted: one lies below 0. Effect: "
+        "offensiveness minus NLI.",
+        sensitive_tasks_refuse_more,
+    ),
+)
