@@ -5,12 +5,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from falserefusal.errors import InputError
 from falserefusal.labelling.answers import answers, asks_yes_no, questions
-from falserefusal.labelling.labels import failures, judged, label
+from falserefusal.labelling.labels import label
 from falserefusal.labelling.phrases import decided, matched_phrase, phrase_labeller
 from falserefusal.schemas import PERSONA_FREE
 from falserefusal.stimuli import load_personas, load_phrases, load_templates
-from falserefusal.tables import InputError
 
 LABELS = {
     "nli": ["entailment", "contradiction", "neutral"],
@@ -180,11 +180,6 @@ def test_labels_are_stacked_and_failed_answers_are_no_judgement(asked, phrases):
     assert labels["refusal"].tolist() == [True, False, False] * 2
     assert labels["category"].tolist() == ["refused", "not refused", "error"] * 2
     assert labels["evidence"].isna().tolist() == [False, True, True] * 2
-    assert len(judged(labels)) == 4
-    assert failures(labels).to_dict("records") == [
-        {"labeller": "again", "category": "error", "n": 1},
-        {"labeller": "paper", "category": "error", "n": 1},
-    ]
 
 
 def test_a_response_of_another_design_is_an_error(asked):

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from falserefusal.errors import InputError
 from falserefusal.labelling.answers import asks_yes_no
 from falserefusal.labelling.patterns import load_patterns
 from falserefusal.labelling.phrases import phrase_labeller
 from falserefusal.labelling.spoken import spoken
 from falserefusal.labelling.structured import CATEGORIES, CHAT_SCOPES, REFUSALS, Reader, structured_labeller
 from falserefusal.stimuli import load_phrases, load_templates
-from falserefusal.tables import InputError
 
 TASKS = ["nli", "politeness", "offensiveness"]
 OFFENSIVENESS = ("offensive", "not offensive")

@@ -2,10 +2,11 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 
+from falserefusal.errors import InputError
 from falserefusal.schemas import PERSONA_FREE
-from falserefusal.tables import InputError
 
 # "would a Black person classify it as ..." asks for a yes or a no; "how would a Black person ..." does not
 _YES_NO = re.compile(
@@ -64,3 +65,8 @@ def answers(responses: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
             "the responses were made for another design: run the inference again"
         )
     return responses[["prompt_id", "response", "finish_reason"]].merge(asked, on="prompt_id", how="left")
+
+
+def wordless(answers: pd.DataFrame) -> np.ndarray:
+    """Which answers hold not one letter or digit."""
+    return ~answers["response"].fillna("").str.contains(r"[^\W_]", regex=True).to_numpy(bool)

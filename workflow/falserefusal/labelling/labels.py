@@ -10,9 +10,8 @@ from falserefusal.tables import validate
 Labeller = Callable[[pd.DataFrame], pd.DataFrame]
 
 # Categories that are no judgement at all: the model or the judge failed. Such rows carry refusal = False because the
-# column is boolean, and are left out of every rate (and counted) downstream, never read as "not refused".
+# column is boolean; `falserefusal.cells` leaves them out of every rate and counts them.
 ERROR, JUDGE_FAILED = "error", "judge_failed"
-NOT_JUDGED = (ERROR, JUDGE_FAILED)
 
 
 def label(answers: pd.DataFrame, labellers: Mapping[str, Labeller]) -> pd.DataFrame:
@@ -33,14 +32,3 @@ def label(answers: pd.DataFrame, labellers: Mapping[str, Labeller]) -> pd.DataFr
         judged.insert(1, "labeller", name)
         frames.append(judged)
     return validate(pd.concat(frames, ignore_index=True), LABELS, "labels")
-
-
-def judged(labels: pd.DataFrame) -> pd.DataFrame:
-    """The rows that hold a judgement: those of failed answers and failed judges are left out."""
-    return labels[~labels["category"].isin(NOT_JUDGED)]
-
-
-def failures(labels: pd.DataFrame) -> pd.DataFrame:
-    """How many rows of each labeller hold no judgement, and why: labeller, category, n."""
-    rows = labels[labels["category"].isin(NOT_JUDGED)]
-    return rows.groupby(["labeller", "category"]).size().rename("n").reset_index()

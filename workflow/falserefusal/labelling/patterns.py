@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from falserefusal.tables import InputError
+from falserefusal.errors import InputError
 
 _BLANK = re.compile(r"(\[(?:\\.|[^\]\\])*\])| +([*?+]?)")
 _NAME = re.compile(r"<([a-z_]+)>")
@@ -26,6 +26,7 @@ class Group:
     anywhere: re.Pattern | None
     reason: str
     alone: bool
+    hedge_only: bool
     undecided: bool
     chat_only: bool
     chat: str
@@ -74,6 +75,7 @@ def load_patterns(path: str | Path) -> Patterns:
                     anywhere=compiled(list(filterfalse(is_spoken, _lines(group["patterns"]))), f"groups: {name}"),
                     reason=group["reason"],
                     alone=group.get("alone", False),
+                    hedge_only=group.get("hedge_only", False),
                     undecided=group.get("undecided", False),
                     chat_only=group.get("chat_only", False),
                     chat=group.get("chat", "start"),

@@ -1,0 +1,27 @@
+"""Score every answer of one model with a sequence classifier."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    import pandas as pd
+
+    from falserefusal.labelling.classifier import Classifier, classify
+    from falserefusal.schemas import PROMPTS, RESPONSES
+    from falserefusal.tables import read_parquet, write_parquet
+
+    files, settings = snakemake.input, dict(snakemake.params.classifier)
+    classifier = Classifier(**{**settings, "refusal_labels": tuple(settings["refusal_labels"])})
+    responses = read_parquet(files.responses, RESPONSES)
+    questions = None
+    if classifier.question:
+        prompts = pd.concat([read_parquet(path, PROMPTS) for path in files.prompts], ignore_index=True)
+        texts = prompts.set_index("prompt_id")["messages"].map(lambda turns: "\n\n".join(t["content"] for t in turns))
+        questions = texts[responses["prompt_id"]].tolist()
+    scores = classify(responses, questions, classifier)
+    write_parquet(scores, snakemake.output.scores)
+    print(scores["label"].value_counts().to_string())

@@ -1,0 +1,26 @@
+"""Write what a judge is asked about each answer of one model."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    import pandas as pd
+
+    from falserefusal.labelling.answers import answers, questions
+    from falserefusal.labelling.judge import judge_prompts, load_instructions
+    from falserefusal.schemas import DESIGN, PROMPTS, RESPONSES
+    from falserefusal.stimuli import load_personas, load_templates
+    from falserefusal.tables import read_parquet, write_parquet
+
+    files, params = snakemake.input, snakemake.params
+    templates, personas = load_templates(files.templates, list(params.tasks)), load_personas(files.personas)
+    asked = questions(read_parquet(files.design, DESIGN), templates, personas, params.labels)
+    prompts = pd.concat([read_parquet(path, PROMPTS) for path in files.prompts], ignore_index=True)
+    given = answers(read_parquet(files.responses, RESPONSES), asked)
+    asks = judge_prompts(given, prompts, load_instructions(files.instructions))
+    write_parquet(asks, snakemake.output.prompts, PROMPTS)
+    print(f"{len(asks)} of {len(given)} answers go to the judge; the others are without a word")
