@@ -226,7 +226,7 @@ class Decoder:
         if self.decoding.temperature == 0:
             return logits.argmax(-1).to(self.device)
         logits = logits.float() / self.decoding.temperature
-        p, order = logits.softmax(-1).sort(-1, descending=True, stable=True)
+        p, order = logits.softmax(-1).sort(dim=-1, descending=True, stable=True)
         cumulative = p.cumsum(-1)
         p = p.masked_fill(cumulative - p >= self.decoding.top_p, 0.0)
         cumulative = p.cumsum(-1)

@@ -1,7 +1,8 @@
 """The OpenAI-compatible backend: vLLM, TGI, llama.cpp, Ollama, transformers serve, or a hosted API, through one client.
 
 The server applies the chat template, so the gate of `chat` does not apply: what it does with a system turn, BOS or an
-overlong prompt is the server's business, and the provenance says that nothing of it was checked.
+overlong prompt is the server's business, and the provenance says that nothing of it was checked. Many servers also obey
+the checkpoint's generation config where a request is silent (a repetition penalty, say): `extra_body` can speak up.
 """
 
 import functools
@@ -29,6 +30,7 @@ SERVER = {
     "timeout": 300.0,  # seconds for one request
     "attempts": 8,  # of one request, with exponential waits between them
     "longest_wait": 60.0,  # seconds between two attempts at most
+    "extra_body": None,  # further parameters of a request, as vLLM's {repetition_penalty: 1.0, top_k: -1}
 }
 RETRIED = (408, 409, 425, 429)  # and every 5xx: the server may answer later
 WRITE_SECONDS = 1.0  # answers lie in memory this long at most
@@ -62,6 +64,7 @@ class ServerEngine:
             "dtype": model.get("dtype") or "auto",
             "quantization": model.get("quantization"),
             "served_as": self.served,
+            "extra_body": self.server["extra_body"],
         }
         self.seconds = 0.0
 
@@ -154,6 +157,7 @@ class ServerEngine:
             "temperature": self.decoding.temperature,
             "top_p": self.decoding.top_p if self.decoding.temperature else 1.0,
             "seed": seed if self.decoding.temperature else 0,
+            "extra_body": self.server["extra_body"],
         }
         try:
             return attempt(_stream if decided else _whole)(client, request, decided)

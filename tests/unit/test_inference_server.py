@@ -1,0 +1,291 @@
+"""The OpenAI-compatible backend against servers on this machine: one that misbehaves on purpose, and a real one."""
+
+import contextlib
+import http.server
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import pandas as pd
+import pytest
+import tiny_checkpoints
+
+from falserefusal.errors import InputError
+from falserefusal.inference import Decoding, openai_backend, respond
+from falserefusal.inference.store import Store
+
+DECODING = Decoding(max_new_tokens=16)
+SECRET = "sk-not-to-be-seen"
+
+
+class Misbehaving(http.server.BaseHTTPRequestHandler):
+    """Answers a prompt 'n' with 'answer to n', unless its server's `fault(request number, text)` says otherwise."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        with self.server.lock:
+            self.server.requests.append((request, self.headers.get("authorization")))
+            number = len(self.server.requests)
+        text = request["messages"][-1]["content"]
+        fault = self.server.fault(number, text) or {}
+        if fault.get("drop"):
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        if "status" in fault:
+            self.send(json.dumps(fault.get("body", {"error": {"message": "told to"}})), fault["status"])
+            return
+        answer = fault.get("answer", f"answer to {text}")
+        if request.get("stream"):
+            self.stream(answer, fault)
+            return
+        choice = {"index": 0, "message": {"role": "assistant", "content": answer}}
+        choice["finish_reason"] = fault.get("finish_reason", "stop")
+        usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
+        self.send(json.dumps({"id": "1", "object": "chat.completion", "choices": [choice], "usage": usage}), 200)
+
+    def send(self, body: str, status: int):
+        data = body.encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def stream(self, answer: str, fault: dict):
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        self.close_connection = True
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for n, word in enumerate(answer.split(" ")):
+                if n == fault.get("cut_after"):
+                    return
+                self.event({"delta": {"content": word if n == 0 else f" {word}"}, "finish_reason": None})
+                self.server.words += 1
+                time.sleep(fault.get("pause", 0))
+            self.event({"delta": {}, "finish_reason": fault.get("finish_reason", "stop")})
+            self.wfile.write(b"data: [DONE]\n\n")
+
+    def event(self, choice: dict):
+        chunk = {"id": "1", "object": "chat.completion.chunk", "choices": [{"index": 0, **choice}]}
+        self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        self.wfile.flush()
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def serving(fault=lambda number, text: None):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Misbehaving)
+    server.fault, server.requests, server.words, server.lock = fault, [], 0, threading.Lock()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield (
+            server,
+            {
+                "model": "m",
+                "hub_id": "org/m",
+                "backend": "openai",
+                "server": {
+                    "base_url": f"http://127.0.0.1:{server.server_port}/v1",
+                    "concurrency": 4,
+                    "longest_wait": 0.02,
+                    "attempts": 12,
+                },
+            },
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def prompts(count: int) -> pd.DataFrame:
+    rows = [(f"p{i}", [{"role": "user", "content": str(i)}]) for i in range(count)]
+    return pd.DataFrame(rows, columns=["prompt_id", "messages"])
+
+
+def expected(count: int) -> list[str]:
+    return [f"answer to {i}" for i in range(count)]
+
+
+def test_answers_come_back_in_order_with_every_parameter_sent(tmp_path):
+    with serving() as (server, model):
+        model["server"]["extra_body"] = {"repetition_penalty": 1}
+        frame, about = respond(model, DECODING, prompts(30), tmp_path, progress=False)
+        assert frame["response"].tolist() == expected(30)
+        assert set(frame["finish_reason"]) == {"stop"} and set(frame["prompt_tokens"]) == {11}
+        assert len(server.requests) == 30
+        sent = server.requests[0][0]
+        assert {k: v for k, v in sent.items() if k != "messages"} == {
+            "model": "org/m",
+            "max_tokens": 16,
+            "temperature": 0.0,
+            "top_p": 1.0,
+            "seed": 0,
+            "repetition_penalty": 1,
+        }
+        again, about = respond(model, DECODING, prompts(40), tmp_path, progress=False)
+        assert len(server.requests) == 40 and about["answers"]["reused"] == 30
+        assert again["response"].tolist() == expected(40)
+        assert "not checked" in about["gate"]
+
+
+def test_every_third_connection_dropped_loses_and_doubles_nothing(tmp_path):
+    with serving(lambda number, _: {"drop": True} if number % 3 == 0 else None) as (server, model):
+        frame, _ = respond(model, DECODING, prompts(60), tmp_path, progress=False)
+        assert frame["response"].tolist() == expected(60)
+        assert set(frame["finish_reason"]) == {"stop"}
+        assert len(server.requests) > 80
+    assert len(Store(tmp_path / "org--m").read()) == 60
+
+
+def test_a_429_storm_is_waited_out(tmp_path):
+    storm = {"status": 429, "body": {"error": {"message": "slow down"}}}
+    with serving(lambda number, _: storm if number <= 20 or number % 4 == 0 else None) as (_, model):
+        frame, about = respond(model, DECODING, prompts(30), tmp_path, progress=False)
+    assert frame["response"].tolist() == expected(30)
+    assert about["answers"]["finish_reasons"] == {"stop": 30}
+
+
+def test_a_request_that_never_succeeds_is_an_error_and_asked_again_by_the_next_run(tmp_path, caplog):
+    def fault(number, text):
+        return {"status": 503} if text == "7" else None
+
+    with serving(fault) as (_, model):
+        frame, about = respond(model, DECODING, prompts(20), tmp_path, progress=False)
+    failed = frame["prompt_id"] == "p7"
+    assert frame.loc[failed, ["response", "finish_reason"]].values.tolist() == [["", "error"]]
+    assert about["answers"]["finish_reasons"] == {"error": 1, "stop": 19}
+    assert any("asked again by the next run" in record.message for record in caplog.records)
+    with serving() as (server, model):
+        frame, about = respond(model, DECODING, prompts(20), tmp_path, progress=False)
+        assert len(server.requests) == 1
+    assert frame["response"].tolist() == expected(20)
+
+
+def test_a_dead_server_stops_the_run_and_keeps_what_was_answered(tmp_path):
+    dying = serving(lambda number, _: None if number <= 10 else {"drop": True})
+    with dying as (_, model), pytest.raises(InputError, match=r"does not answer \(.*\): every answer so far is kept"):
+        respond(model, DECODING, prompts(60), tmp_path, progress=False)
+    with serving() as (server, model):
+        frame, _ = respond(model, DECODING, prompts(60), tmp_path, progress=False)
+        assert len(server.requests) == 50
+    assert frame["response"].tolist() == expected(60)
+
+
+def test_nobody_there_is_one_clear_error(tmp_path):
+    model = {"model": "m", "backend": "openai", "server": {"base_url": "http://127.0.0.1:9/v1", "longest_wait": 0.01}}
+    with pytest.raises(InputError, match=r"127\.0\.0\.1:9/v1 does not answer"):
+        respond(model, DECODING, prompts(3), tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+def test_a_refused_request_stops_the_run_at_once(tmp_path, status):
+    with serving(lambda *_: {"status": status, "body": {"error": {"message": "no such model"}}}) as (server, model):
+        with pytest.raises(InputError, match=r"refuses the request.*no such model"):
+            respond(model, DECODING, prompts(50), tmp_path, progress=False)
+        assert len(server.requests) < 20
+
+
+def test_filtered_empty_and_huge_answers_are_recorded_as_what_they_are(tmp_path):
+    blocked = {"status": 400, "body": {"error": {"message": "blocked", "code": "content_filter"}}}
+    faults = {
+        "0": {"answer": ""},
+        "1": {"answer": None},
+        "2": {"answer": "x" * 2**20},
+        "3": {"answer": "cut", "finish_reason": "length"},
+        "4": {"answer": "", "finish_reason": "content_filter"},
+        "5": blocked,
+    }
+    with serving(lambda _, text: faults.get(text)) as (_, model):
+        frame, about = respond(model, DECODING, prompts(7), tmp_path, progress=False)
+        respond(model, DECODING, prompts(7), tmp_path, progress=False)
+    reasons = ["stop", "stop", "stop", "length", "content_filter", "content_filter", "stop"]
+    assert frame["finish_reason"].tolist() == reasons
+    assert frame["response"].str.len().tolist() == [0, 0, 2**20, 3, 0, 0, 11]
+    assert about["answers"]["empty"] == 4
+
+
+def test_the_key_comes_from_the_environment_and_is_seen_nowhere(tmp_path, monkeypatch, caplog, capsys):
+    caplog.set_level(logging.DEBUG)
+    with serving(lambda number, _: {"status": 500} if number % 2 else None) as (server, model):
+        model["server"]["api_key_env"] = "SOME_PROVIDER_KEY"
+        monkeypatch.delenv("SOME_PROVIDER_KEY", raising=False)
+        with pytest.raises(InputError, match="environment variable SOME_PROVIDER_KEY is not set"):
+            respond(model, DECODING, prompts(3), tmp_path)
+        monkeypatch.setenv("SOME_PROVIDER_KEY", SECRET)
+        _, about = respond(model, DECODING, prompts(3), tmp_path)
+        assert {auth for _, auth in server.requests} == {f"Bearer {SECRET}"}
+    told = json.dumps(about) + caplog.text + "".join(capsys.readouterr())
+    told += "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
+    assert SECRET not in told
+
+
+def test_a_stream_is_left_once_the_verdict_is_settled(tmp_path):
+    long = "I'm sorry, but " + "this goes on and on " * 200
+
+    def decided(text):
+        return text.startswith("I'm sorry,") or len(text) > 9
+
+    with serving(lambda *_: {"answer": long, "pause": 0.002}) as (server, model):
+        frame, _ = respond(model, DECODING, prompts(8), tmp_path, decided=decided, audit=0.0, progress=False)
+        assert set(frame["finish_reason"]) == {"decided"} and set(frame["response"]) == {"I'm sorry,"}
+        assert server.words < 8 * 200, "the server stopped early too"
+        full, _ = respond(model, DECODING, prompts(1), tmp_path, decided=decided, audit=1.0, progress=False)
+    assert full["response"].tolist() == [long] and full["finish_reason"].tolist() == ["stop"]
+
+
+def test_a_stream_cut_by_the_server_is_no_answer(tmp_path):
+    with serving(lambda number, _: {"cut_after": 1} if number % 2 else None) as (_, model):
+        frame, _ = respond(model, DECODING, prompts(6), tmp_path, decided=lambda _: False, audit=0.0, progress=False)
+    assert frame["response"].tolist() == expected(6)
+
+
+def test_settings_of_the_server_are_checked():
+    for server, message in (({}, "base_url"), ({"base_url": "http://x/v1", "retries": 3}, "unknown key retries")):
+        with pytest.raises(InputError, match=message):
+            openai_backend.ServerEngine({"model": "m", "server": server}, DECODING)
+
+
+@pytest.mark.slow
+def test_transformers_serve_says_what_the_local_backend_says(tmp_path):
+    folder = tiny_checkpoints.save(tmp_path / "checkpoint", seed=4)
+    (folder / "generation_config.json").unlink()  # a server obeys its penalties, and has no standard way not to
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder), "--device", "cpu"]
+    process = subprocess.Popen(
+        [*command, "--port", str(port), "--host", "127.0.0.1"], env={**os.environ, "HF_HUB_OFFLINE": "1"}
+    )
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
+                break
+            assert process.poll() is None
+            time.sleep(0.2)
+        asked = prompts(12)
+        server = {"base_url": f"http://127.0.0.1:{port}/v1", "model": str(folder), "concurrency": 2}
+        remote = {"model": "tiny", "backend": "openai", "server": server}
+        told, _ = respond(remote, DECODING, asked, tmp_path / "store", progress=False)
+        streamed, _ = respond(
+            remote, DECODING, asked, tmp_path / "s2", decided=lambda _: False, audit=0.0, progress=False
+        )
+        local, _ = respond({"model": "t", "path": str(folder)}, DECODING, asked, tmp_path / "store", progress=False)
+    finally:
+        process.terminate()
+        process.wait()
+    assert told["response"].tolist() == local["response"].tolist()
+    whole = [frame["response"].str.rstrip("\ufffd").tolist() for frame in (streamed, local)]
+    assert whole[0] == whole[1], "up to the half character at an answer's cut end, which a stream leaves out"
