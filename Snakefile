@@ -19,18 +19,44 @@ if "study" not in config:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/published.smk"
+include: "workflow/rules/texts.smk"
+include: "workflow/rules/prompts.smk"
+include: "workflow/rules/responses.smk"
+include: "workflow/rules/labels.smk"
 include: "workflow/rules/estimates.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/plan.smk"
 
 
 rule all:
     default_target: True
     input:
-        report_of("published"),
-        report_of(STUDY),
+        rules.published_report.output.page,
+        rules.report.output.page,
 
 
 rule published:
     input:
-        report_of("published"),
+        rules.published_report.output.page,
+
+
+# The figures of every study whose tables are here; where there are none yet, of both.
+rule figures:
+    input:
+        [figure_files(study) for study in studies_with_tables()],
+
+
+rule tables:
+    input:
+        reported(STUDY),
+
+
+rule plan:
+    input:
+        f"<results>/{STUDY}/plan/plan.txt",
+
+
+rule preflight:
+    input:
+        f"<results>/{STUDY}/plan/preflight.csv",

@@ -33,7 +33,7 @@ class _Tee:
 
 
 @contextlib.contextmanager
-def log_to(path: str | Path, level: int = logging.INFO) -> Iterator[None]:
+def log_to(path: str | Path) -> Iterator[None]:
     """Tee stdout, stderr and logging into `path` for the block.
 
     A user's mistake (InputError) ends the process with its message alone, anything else with its traceback;
@@ -44,7 +44,10 @@ def log_to(path: str | Path, level: int = logging.INFO) -> Iterator[None]:
     with path.open("w", buffering=1, encoding="utf-8", errors="backslashreplace") as file:
         out, err = _Tee(sys.stdout, file), _Tee(sys.stderr, file)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            logging.basicConfig(level=level, stream=err, format="%(levelname)s %(name)s: %(message)s", force=True)
+            logging.basicConfig(
+                level=logging.WARNING, stream=err, format="%(levelname)s %(name)s: %(message)s", force=True
+            )
+            logging.getLogger("falserefusal").setLevel(logging.INFO)  # libraries speak only when something is wrong
             logging.captureWarnings(True)
             warnings.simplefilter("default", UserWarning)
             try:

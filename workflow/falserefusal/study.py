@@ -10,6 +10,7 @@ import yaml
 
 from falserefusal.errors import InputError
 
+TASKS = {"nli": 3, "politeness": 2, "offensiveness": 2}  # the paper's, and how many labels its templates name
 NAMED_IN_STIMULI = {"models": "model", "personas": "persona", "templates": "template"}
 
 
@@ -91,7 +92,7 @@ def _names(study: dict, key: str, column: str, root: Path) -> list[str]:
 
 
 def _check_labels(study: dict) -> None:
-    for task, settings in study["tasks"].items():
-        wanted = 3 if task == "nli" else 2
-        if task in ("nli", "politeness", "offensiveness") and len(settings["labels"]) != wanted:
-            raise InputError(f"tasks.{task}.labels: the templates name {wanted} labels, not {len(settings['labels'])}")
+    for task, wanted in TASKS.items():
+        given = study["tasks"].get(task, {}).get("labels")
+        if given is not None and len(given) != wanted:
+            raise InputError(f"tasks.{task}.labels: the templates name {wanted} labels, not {len(given)}")

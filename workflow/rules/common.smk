@@ -1,3 +1,4 @@
+import csv
 import os
 import re
 import sys
@@ -12,7 +13,8 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(WORKFLOW), os.env
 
 from falserefusal.dependencies import library_of
 from falserefusal.errors import InputError
-from falserefusal.study import load_study
+from falserefusal.figures.registry import figure_names, table_names
+from falserefusal.study import TASKS, load_study
 
 try:
     config = load_study(config, Path(workflow.basedir) / "config/schemas/study.schema.yaml")
@@ -22,6 +24,19 @@ except InputError as error:
 STUDY = config["study"]
 PUBLISHED = "published"
 STIMULI = config["stimuli"]
+STANDIN_SHAPE = None
+STANDINS = config["checkpoints"]["kind"] == "standins"
+# An answer may stop early only where nobody reads its end.
+EARLY_DECISION = config["inference"]["early_decision"] and set(config["labellers"]) == {"paper"}
+PLANNING_ASSUMPTIONS = {
+    "max_new_tokens": config["inference"]["max_new_tokens"],
+    "dtype": config["inference"]["dtype"],
+    "quantization": config["inference"]["quantization"],
+    "token_budget": config["inference"]["batch_tokens"],
+    "hours_per_shard": config["planning"]["hours_per_shard"],
+}
+BANNER = "REHEARSAL on stand-in checkpoints: says nothing about the real models"
+PUBLISHED_TITLE = "No for Some, Yes for Others: the paper, re-derived from its own printed cells"
 PRINTED_NAMES = [
     "counts_task_model_persona",
     "format_heatmaps",
@@ -32,6 +47,11 @@ PRINTED_NAMES = [
     "table7_logit",
     "quoted_statements",
 ]
+with open(Path(workflow.basedir) / STIMULI["models"], newline="", encoding="utf-8") as file:
+    MODEL_ROWS = {
+        row["model"]: {key: row[key] for key in ("model", "hub_id", "revision") if row[key]}
+        for row in csv.DictReader(file)
+    }
 RATES = [
     "rates_model_task",
     "rates_persona",
@@ -82,3 +102,104 @@ def names_of(wildcards, kind):
 def main_labeller(wildcards):
     """Whose verdicts are the study's headline."""
     return "paper" if wildcards.study == PUBLISHED else config["labellers"][0]
+
+
+def text_source(wildcards):
+    """The file a task's texts are read from where it is on this machine, else the record of its download."""
+    source = config["tasks"][wildcards.task]["source"]
+    if source["kind"] == "embedded":
+        return f"config/corpus/{wildcards.task}.csv"
+    return source.get("path") or f"resources/texts/{wildcards.task}/source.json"
+
+
+def model_row(wildcards):
+    """What a job must know to load a model; no more, so that an edit elsewhere in its row re-runs nothing."""
+    return MODEL_ROWS[wildcards.model]
+
+
+def kind_of(study):
+    """What a study is to its readers."""
+    if study == PUBLISHED:
+        return "published"
+    return "rehearsal" if STANDINS else "run"
+
+
+def figure_params(study):
+    """The words a figure needs beside its tables. A rehearsal says in every title that it is one."""
+    rehearsal = kind_of(study) == "rehearsal"
+    return {
+        "study": study,
+        "kind": kind_of(study),
+        "models": None if study == PUBLISHED else config["models"],
+        "personas": None if study == PUBLISHED else config["personas"],
+        "tasks": list(TASKS) if study == PUBLISHED else list(config["tasks"]),
+        "stopping": False,
+        "banner": BANNER if rehearsal else "",
+        "model_suffix": " (stand-in)" if rehearsal else "",
+    }
+
+
+def report_params(study):
+    """The same for a page, with its title."""
+    params = {key: value for key, value in figure_params(study).items() if key not in ("personas", "tasks", "stopping")}
+    return {**params, "title": PUBLISHED_TITLE if study == PUBLISHED else config["title"] or study}
+
+
+def _figure_set(study):
+    params = figure_params(study)
+    return params["kind"], tuple(params["tasks"]), params["stopping"]
+
+
+def figure_files(study):
+    """Every file of every figure of a study."""
+    return [
+        f"<results>/{study}/figures/{name}.{ending}"
+        for name in figure_names(*_figure_set(study))
+        for ending in ("png", "pdf", "csv")
+    ]
+
+
+def table_files(study, names):
+    """The paths of a study's tables, for a rule that draws or prints them.
+
+    Tables that came from elsewhere, without the cells they were made of, are taken as they are: as absolute paths,
+    which no rule makes. So figures and page can be made anew from tables alone, and nothing before them runs.
+    """
+    files = [Path("results") / study / "tables" / f"{name}.csv" for name in names]
+    if tables_alone(study) and all(file.exists() for file in files):
+        return [str(file.absolute()) for file in files]
+    return [str(file) for file in files]
+
+
+def tables_alone(study):
+    """Whether a study's tables are here and the cells they were made of are not."""
+    folder = Path("results") / study
+    return (folder / "tables/table1.csv").exists() and not (folder / "cells.parquet").exists()
+
+
+def drawn_from(study):
+    """The tables that figures are drawn from."""
+    return table_files(study, table_names(*_figure_set(study)))
+
+
+def reported(study):
+    """The tables that a page shows."""
+    names = ["table1", "table5", "table6", "design_balance", *RATES, "sensitivity", "importance", "claims"]
+    names += ["regression", "regression_firth", "interactions", "deviance"]
+    if study == PUBLISHED:
+        return [*table_files(study, [*names, "printed_check"]), "results/published/statements.csv"]
+    names += ["comparison", "missing"]
+    if STANDINS:
+        names.append("truth")
+    return table_files(study, names)
+
+
+def studies_with_tables():
+    """The studies to redraw."""
+    here = [study for study in (PUBLISHED, STUDY) if (Path("results") / study / "tables/table1.csv").exists()]
+    return here or [PUBLISHED, STUDY]
+
+
+def checkpoint_of(wildcards):
+    """A stand-in's folder; a model of the hub has no file here that a rule could name."""
+    return {}

@@ -27,6 +27,7 @@ rule importance:
     input:
         unpack(judged),
         figure5=f"{PRINTED}/figure5_importance.csv",
+        templates=STIMULI["templates"],
         code=library("importance.py"),
     output:
         **tables("importance", "sensitivity"),
@@ -51,7 +52,7 @@ rule regression:
         table7=f"{PRINTED}/table7_logit.csv",
         code=library("regression.py"),
     output:
-        **tables("regression"),
+        **tables("regression", "regression_firth", "interactions", "deviance"),
     log:
         "<logs>/{study}/regression.log",
     conda:
@@ -62,3 +63,46 @@ rule regression:
         "Logistic regression of {wildcards.study}"
     script:
         "../scripts/regression.py"
+
+
+rule claims:
+    input:
+        unpack(judged),
+        unpack(stimuli_of),
+        code=library("claims.py"),
+    output:
+        **tables("claims"),
+    log:
+        "<logs>/{study}/claims.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labeller=main_labeller,
+        models=lambda wildcards: names_of(wildcards, "models"),
+        seed=config["seed"],
+    message:
+        "Deciding the paper's claims on {wildcards.study}"
+    script:
+        "../scripts/claims.py"
+
+
+rule comparison:
+    input:
+        tables=expand(
+            "<results>/{{study}}/tables/{table}.csv",
+            table=["rates_model_task", "rates_task_model_persona", "rates_format", "importance"],
+        ),
+        printed=PRINTED_FILES,
+        code=library("comparison.py"),
+    output:
+        **tables("comparison"),
+    log:
+        "<logs>/{study}/comparison.log",
+    wildcard_constraints:
+        study=STUDY,
+    conda:
+        "../../envs/analysis.yaml"
+    message:
+        "Putting {wildcards.study} beside the paper"
+    script:
+        "../scripts/comparison.py"

@@ -19,7 +19,7 @@ rule published_cells:
     conda:
         "../../envs/analysis.yaml"
     params:
-        printed=PRINTED,
+        printed=lambda wildcards, input: str(Path(input.printed[0]).parent),
     message:
         "Checking the paper's printed numbers"
     script:
@@ -43,7 +43,7 @@ rule statements:
     conda:
         "../../envs/analysis.yaml"
     params:
-        printed=PRINTED,
+        printed=lambda wildcards, input: str(Path(input.printed[0]).parent),
     message:
         "Holding the paper's quoted numbers against its printed cells"
     script:

@@ -15,7 +15,7 @@ rule fetch_texts:
     params:
         source=lambda wildcards: config["tasks"][wildcards.task]["source"],
         task="{task}",
-        folder="resources/texts",
+        folder=lambda wildcards, output: str(Path(output.record).parents[1]),
     message:
         "Fetching the texts of {wildcards.task}"
     script:

@@ -8,17 +8,23 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
-    from falserefusal.estimation.importance import importance_table, sensitivity_from_cells
-    from falserefusal.estimation.judged import read_cells
+    from falserefusal.estimation.importance import (
+        importance_table,
+        sensitivity_from_cells,
+        sensitivity_from_outcomes,
+    )
+    from falserefusal.estimation.judged import read_cells, read_outcomes
     from falserefusal.tables import read_csv, write_csv
 
-    cells = read_cells(snakemake.input.cells, snakemake.params.labeller)
-    sensitivity = sensitivity_from_cells(
-        cells,
-        replicates=snakemake.params.bootstrap,
-        permutations=snakemake.params.permutations,
-        seed=snakemake.params.seed,
-    )
+    params = snakemake.params
+    options = {"replicates": params.bootstrap, "permutations": params.permutations, "seed": params.seed}
+    outcomes = read_outcomes(snakemake.input.get("outcomes"), params.labeller)
+    if outcomes is None:
+        sensitivity = sensitivity_from_cells(read_cells(snakemake.input.cells, params.labeller), **options)
+    else:
+        templates = read_csv(snakemake.input.templates)
+        phrasings = dict(zip(templates["template"], templates["phrasing"], strict=True))
+        sensitivity = sensitivity_from_outcomes(outcomes, phrasings, **options)
     printed = read_csv(snakemake.input.figure5).set_index("factor")["importance"].to_dict()
     write_csv(sensitivity, snakemake.output.sensitivity)
     write_csv(importance_table(sensitivity, printed), snakemake.output.importance)

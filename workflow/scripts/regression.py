@@ -8,11 +8,15 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
-    from falserefusal.estimation.judged import read_cells
-    from falserefusal.estimation.regression import REFERENCES, collapse, regression_table
+    from falserefusal.estimation.judged import read_cells, read_outcomes
+    from falserefusal.estimation.regression import deviance_table, firth_table, interaction_table, regression_table
     from falserefusal.tables import read_csv, write_csv
 
-    cells = read_cells(snakemake.input.cells, snakemake.params.labeller)
-    factors = {factor: level for factor, level in REFERENCES.items() if factor != "template"}
-    table = regression_table(collapse(cells, list(factors)), factors, printed=read_csv(snakemake.input.table7))
-    write_csv(table, snakemake.output.regression)
+    files, labeller = snakemake.input, snakemake.params.labeller
+    judged = read_outcomes(files.get("outcomes"), labeller)
+    if judged is None:
+        judged = read_cells(files.cells, labeller)
+    write_csv(regression_table(judged, printed=read_csv(files.table7)), snakemake.output.regression)
+    write_csv(firth_table(judged), snakemake.output.regression_firth)
+    write_csv(interaction_table(judged), snakemake.output.interactions)
+    write_csv(deviance_table(judged), snakemake.output.deviance)

@@ -23,8 +23,8 @@ with log_to(snakemake.log[0]):
         mine = design.loc[design["model"].isin([ALL, model["model"]]), "prompt_id"]
         prompts = prompts[prompts["prompt_id"].isin(mine)]
     stop = None
-    if inference.get("early_decision", True) and set(snakemake.params.labellers) <= {"paper"}:
-        phrases, refusals_in_full = load_phrases(snakemake.input.phrases), inference.get("refusals_in_full", True)
+    if snakemake.params.early:
+        phrases, refusals_in_full = load_phrases(snakemake.input.phrases), inference["refusals_in_full"]
 
         def stop(text):
             return decided(text, phrases) and not (refusals_in_full and matched_phrase(text, phrases))
@@ -34,7 +34,7 @@ with log_to(snakemake.log[0]):
         prompts=prompts,
         store=snakemake.params.store,
         decided=stop,
-        audit=inference.get("audit_share", 0.03),
+        audit=inference["audit_share"],
         shard=tuple(snakemake.params.get("shard", (0, 1))),
     )
     write_parquet(responses, snakemake.output.responses, RESPONSES)

@@ -12,10 +12,10 @@ with log_to(snakemake.log[0]):
 
     from falserefusal.schemas import TEXTS
     from falserefusal.tables import write_csv, write_parquet
-    from falserefusal.texts import read, sample, shortfalls, summary
+    from falserefusal.texts import raw_path, read, sample, shortfalls, summary
 
     params = snakemake.params
-    rows, problems = read(params.source, snakemake.input.raw, params.task)
+    rows, problems = read(params.source, raw_path(params.source, params.task, params.folder), params.task)
     texts = sample(rows, params.rows_per_label, params.seed)
     problems = pd.concat([problems, shortfalls(rows, params.rows_per_label, params.task)], ignore_index=True)
     print(f"{params.task}: {len(texts)} of {len(rows)} usable rows\n{summary(problems)}")

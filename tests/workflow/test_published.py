@@ -1,0 +1,111 @@
+"""The published study end to end, in fresh copies of the repository."""
+
+import shutil
+
+import pytest
+
+TARGET = "published"
+
+
+@pytest.fixture(scope="module")
+def done(checkout):
+    """A copy in which the published study has run once."""
+    workflow = checkout()
+    workflow.log = workflow.run(TARGET)
+    return workflow
+
+
+def files(folder, *suffixes):
+    return {f.relative_to(folder): f.read_bytes() for f in sorted(folder.rglob("*")) if f.suffix in suffixes}
+
+
+def test_it_ends_in_a_report_with_every_table_and_figure(done):
+    results = done.path("results/published")
+    assert (results / "report/index.html").stat().st_size > 10_000
+    tables = {file.stem for file in (results / "tables").glob("*.csv")}
+    assert {"table1", "table5", "table6", "rates_persona", "rates_format", "importance", "regression"} <= tables
+    figures = {file.stem for file in (results / "figures").glob("*.png")}
+    assert {f"figure{number:02d}" for number in range(1, 12)} <= {name[:8] for name in figures}
+    for name in figures:
+        for suffix in (".pdf", ".csv"):
+            assert (results / "figures" / name).with_suffix(suffix).stat().st_size > 0
+    assert (results / "statements.csv").is_file()
+
+
+def test_a_second_run_does_nothing(done):
+    assert "Nothing to be done" in done.run(TARGET)
+
+
+def test_no_job_imports_torch_or_transformers(done):
+    """A job that imported them would fail: in this run they cannot be imported."""
+    trap = done.path("trap")
+    for name in ("torch", "transformers"):
+        (trap / name).mkdir(parents=True)
+        (trap / name / "__init__.py").write_text("raise AssertionError('imported')")
+    done.run(TARGET, "--forceall", PYTHONPATH=str(trap))
+
+
+def test_the_same_bytes_in_another_copy(done, checkout):
+    other = checkout()
+    other.run(TARGET)
+    suffixes = (".csv", ".parquet", ".png", ".pdf", ".html", ".json")
+    first, second = (files(copy.path("results/published"), *suffixes) for copy in (done, other))
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_editing_a_library_module_reruns_exactly_its_rules(done):
+    module = done.path("workflow/falserefusal/estimation/regression.py")
+    kept = module.read_text()
+    module.write_text(kept + "\n# changed\n")
+    jobs = done.dry_run(TARGET)
+    module.write_text(kept)
+    assert {"regression", "statements"} <= set(jobs)
+    assert not {"rates", "importance", "published_cells"} & set(jobs)
+
+
+def test_figures_are_redrawn_from_tables_alone(done, checkout):
+    """Somebody was sent the tables, and nothing else, and redraws the figures."""
+    copy = checkout()
+    shutil.copytree(done.path("results/published/tables"), copy.path("results/published/tables"))
+    before = files(copy.path("results/published/tables"), ".csv")
+    assert copy.dry_run("figures") == {"draw_published_figures": 1, "figures": 1}
+    copy.run("figures")
+    assert files(copy.path("results/published/tables"), ".csv") == before
+    drawn, original = (files(c.path("results/published/figures"), ".png") for c in (copy, done))
+    assert drawn == original
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("counts_task_model_persona.csv", "3.09,2069,64", "3.11,2069,64", "line 2, column 'refusal_pct'"),
+        ("counts_task_model_persona.csv", "3.09,2069,64", "3.09,0,64", "line 2, column 'n': 0"),
+        ("table1_refusal_pct.csv", "Llama2-7B,8.87", "Llama2-7B,108.87", "line 2, column 'nli': 108.87"),
+        (
+            "counts_task_model_persona.csv",
+            "refusal_pct,n,refusals",
+            "rate,n,refusals",
+            "column 'refusal_pct' is missing",
+        ),
+    ],
+)
+def test_bad_input_ends_in_one_message_before_any_output(checkout, file, old, new, message):
+    workflow = checkout()
+    path = workflow.path(f"config/published/{file}")
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    said = workflow.run(TARGET, check=False)
+    assert f"Error: config/published/{file}: " in said and message in said
+    assert "Traceback" not in said
+    assert not list(workflow.path("results").rglob("*.parquet")) + list(workflow.path("results").rglob("*.html"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [("modles=1", "unknown key 'modles'; did you mean 'models'?"), ("seed=-4", "seed: -4 is less than the minimum")],
+)
+def test_a_bad_config_is_refused_before_anything_runs(done, setting, message):
+    said = done.run("--dry-run", "--config", setting, check=False)
+    assert message in said

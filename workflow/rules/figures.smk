@@ -1,0 +1,39 @@
+# Figures, from tables only.
+
+
+rule draw_published_figures:
+    input:
+        tables=drawn_from(PUBLISHED),
+        models="config/models.csv",
+        personas="config/personas.csv",
+        code=library("figures.py"),
+    output:
+        figures=figure_files(PUBLISHED),
+        index="<results>/published/figures/index.csv",
+    log:
+        "<logs>/published/figures.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        **figure_params(PUBLISHED),
+    message:
+        "Drawing the figures of published"
+    script:
+        "../scripts/figures.py"
+
+
+use rule draw_published_figures as draw_figures with:
+    input:
+        tables=drawn_from(STUDY),
+        models=STIMULI["models"],
+        personas=STIMULI["personas"],
+        code=library("figures.py"),
+    output:
+        figures=figure_files(STUDY),
+        index=f"<results>/{STUDY}/figures/index.csv",
+    log:
+        f"<logs>/{STUDY}/figures.log",
+    params:
+        **figure_params(STUDY),
+    message:
+        f"Drawing the figures of {STUDY}"

@@ -1,0 +1,72 @@
+# What a study was made of, and its page.
+
+
+rule published_provenance:
+    input:
+        data=[*PRINTED_FILES, "config/models.csv", "config/personas.csv"],
+        code=library("provenance.py"),
+    output:
+        provenance="<results>/published/provenance.json",
+    log:
+        "<logs>/published/provenance.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        config={"study": PUBLISHED, "seed": config["seed"], "estimation": config["estimation"]},
+    message:
+        "Writing down what published was made of"
+    script:
+        "../scripts/provenance.py"
+
+
+use rule published_provenance as provenance with:
+    input:
+        data=[*STIMULI.values(), *expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"])],
+        responses=expand("<results>/{study}/responses/{model}.provenance.json", study=STUDY, model=config["models"]),
+        code=library("provenance.py"),
+    output:
+        provenance=f"<results>/{STUDY}/provenance.json",
+    log:
+        f"<logs>/{STUDY}/provenance.log",
+    params:
+        config=config,
+    message:
+        f"Writing down what {STUDY} was made of"
+
+
+rule published_report:
+    input:
+        tables=reported(PUBLISHED),
+        figures=rules.draw_published_figures.output.index,
+        provenance=rules.published_provenance.output.provenance,
+        models="config/models.csv",
+        code=library("report.py"),
+    output:
+        page="<results>/published/report/index.html",
+    log:
+        "<logs>/published/report.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        **report_params(PUBLISHED),
+    message:
+        "Writing the page of published"
+    script:
+        "../scripts/report.py"
+
+
+use rule published_report as report with:
+    input:
+        tables=reported(STUDY),
+        figures=rules.draw_figures.output.index,
+        provenance=rules.provenance.output.provenance,
+        models=STIMULI["models"],
+        code=library("report.py"),
+    output:
+        page=f"<results>/{STUDY}/report/index.html",
+    log:
+        f"<logs>/{STUDY}/report.log",
+    params:
+        **report_params(STUDY),
+    message:
+        f"Writing the page of {STUDY}"

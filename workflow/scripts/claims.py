@@ -1,0 +1,21 @@
+"""Decide the paper's claims by rules stated before the data were seen."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from falserefusal.estimation.claims import claims_table
+    from falserefusal.estimation.judged import read_cells, read_outcomes
+    from falserefusal.stimuli import load_models
+    from falserefusal.tables import write_csv
+
+    files, params = snakemake.input, snakemake.params
+    outcomes = read_outcomes(files.get("outcomes"), params.labeller)
+    cells = None if outcomes is not None else read_cells(files.cells, params.labeller)
+    claims = claims_table(load_models(files.models, keep=params.models), cells, outcomes, seed=params.seed)
+    write_csv(claims, snakemake.output.claims)
+    print(claims[["claim", "verdict"]].to_string(index=False))

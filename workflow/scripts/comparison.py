@@ -1,0 +1,20 @@
+"""Put a run's rates and importances beside the values the paper prints."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from pathlib import Path
+
+    from falserefusal.estimation.beside import comparison
+    from falserefusal.tables import read_csv, write_csv
+
+    tables, printed = (
+        {Path(path).stem: read_csv(path) for path in paths}
+        for paths in (snakemake.input.tables, snakemake.input.printed)
+    )
+    write_csv(comparison(tables, printed), snakemake.output.comparison)

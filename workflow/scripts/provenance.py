@@ -1,0 +1,17 @@
+"""Write down what a study was made of: config, seeds, versions, models, data checksums, state of the code."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from falserefusal.provenance import provenance
+    from falserefusal.tables import write_json
+
+    write_json(
+        provenance(snakemake.params.config, snakemake.input.data, snakemake.input.get("responses", [])),
+        snakemake.output.provenance,
+    )
