@@ -21,7 +21,7 @@ from falserefusal.errors import InputError
 from falserefusal.estimation.clusters import check_outcomes, cluster_table, influence
 from falserefusal.estimation.effects import persona_effects
 from falserefusal.estimation.gls import fit_personas
-from falserefusal.estimation.multiplicity import holm, max_t
+from falserefusal.estimation.multiplicity import holm, max_t, screen
 from falserefusal.schemas import ALL, FORMATS, PERSONA_FREE, TASKS
 
 COLUMNS = ["claim", "statement", "rule", "effect", "effect_unit", "lo", "hi", "p", "verdict", "n", "note"]
@@ -63,6 +63,7 @@ class Evidence:
     """What the claims are decided on: rates by model, task and persona, and by model, task and format.
 
     `free`: rates without a persona (None where a study has none); `outcomes`: the judged draws (None for cells);
+    `screened`: what `multiplicity.screen` made of them, if it is known already;
     `models`: the models table (model, family, generation, capability); `seed` of permutations and draws.
     """
 
@@ -70,6 +71,7 @@ class Evidence:
     formats: Rates | None
     free: Rates | None
     outcomes: pd.DataFrame | None
+    screened: pd.DataFrame | None
     models: pd.DataFrame
     seed: int
 
@@ -102,7 +104,11 @@ class Claim:
 
 
 def claims_table(
-    models: pd.DataFrame, cells: pd.DataFrame | None = None, outcomes: pd.DataFrame | None = None, seed: int = 0
+    models: pd.DataFrame,
+    cells: pd.DataFrame | None = None,
+    outcomes: pd.DataFrame | None = None,
+    screened: pd.DataFrame | None = None,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Decide every claim: columns claim, statement, rule, effect, effect_unit, lo, hi, p, verdict, n, note.
 
@@ -111,7 +117,7 @@ def claims_table(
     four claims give it adjusted for the four (Holm). Raises InputError on faulty input; a claim that the data don't
     carry is "not testable".
     """
-    evidence = gather(models, cells, outcomes, seed)
+    evidence = gather(models, cells, outcomes, screened, seed)
     n = int(evidence.personas.cells["n"].sum())
     rows = []
     for claim in CLAIMS:
@@ -135,7 +141,11 @@ def decide(claim: Claim, evidence: Evidence) -> Finding:
 
 
 def gather(
-    models: pd.DataFrame, cells: pd.DataFrame | None = None, outcomes: pd.DataFrame | None = None, seed: int = 0
+    models: pd.DataFrame,
+    cells: pd.DataFrame | None = None,
+    outcomes: pd.DataFrame | None = None,
+    screened: pd.DataFrame | None = None,
+    seed: int = 0,
 ) -> Evidence:
     """The rates that the claims need, with text-robust covariances from draws, or binomial variances from cells."""
     if outcomes is not None:
@@ -158,7 +168,7 @@ def gather(
         raise InputError("claims need cells or outcomes")
     if personas is None:
         raise InputError("claims: there is no answer to a prompt with a persona")
-    return Evidence(personas, formats, without, outcomes, models, seed)
+    return Evidence(personas, formats, without, outcomes, screened, models, seed)
 
 
 def _part(rates: Rates, mask: np.ndarray) -> Rates | None:
@@ -339,9 +349,9 @@ def some_personas_raise_refusal(evidence: Evidence) -> Finding:
     """The persona screen: largest effects over all models and personas, family-wise."""
     _persona_cube(evidence)
     if evidence.outcomes is not None and evidence.free is not None:
-        effects = persona_effects(evidence.outcomes)
-        tested = max_t(evidence.outcomes, seed=[evidence.seed, 3])
-        table = effects.merge(tested[["model", "persona", "p_max_t", "tested"]], on=["model", "persona"])
+        table = evidence.screened
+        if table is None:
+            table = screen(persona_effects(evidence.outcomes), max_t(evidence.outcomes, seed=[evidence.seed, 3]))
         against = "the same prompts without a persona"
     else:
         table = _screen_against_mean(evidence)
