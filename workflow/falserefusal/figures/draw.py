@@ -1,22 +1,27 @@
 """Draw all figures of a study and write each as PNG, PDF and the CSV of what was drawn."""
 
-import importlib
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
+from falserefusal.figures import beside, claims, importance, levels, models, personas, regression, stopping
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import NothingToDraw
 from falserefusal.figures.registry import Figure
 from falserefusal.figures.style import Page, listing, styled
 from falserefusal.tables import atomic, write_csv
 
+MODULES = {
+    module.__name__.rsplit(".", 1)[-1]: module
+    for module in (beside, claims, importance, levels, models, personas, regression, stopping)
+}
+
 
 def draw_figures(
     figures: list[Figure], tables: dict[str, pd.DataFrame], context: Context, directory: str | Path
 ) -> pd.DataFrame:
-    """Write <name>.png, .pdf and .csv for each figure and return their index, one row a figure.
+    """Write <name>.png, .pdf and .csv for each figure and index.csv, which is returned, one row a figure.
 
     The index (name, counterpart, caption, message, tables, rows) lets a page show the figures without drawing them:
     `message` is the figure's title without the banner, `rows` the number of rows drawn (0: nothing to draw).
@@ -34,7 +39,10 @@ def draw_figures(
             index.append(
                 [figure.name, figure.counterpart, figure.caption, message, " ".join(figure.tables), len(drawn)]
             )
-    return pd.DataFrame(index, columns=["name", "counterpart", "caption", "message", "tables", "rows"])
+    columns = ["name", "counterpart", "caption", "message", "tables", "rows"]
+    index = pd.DataFrame(index, columns=columns)
+    write_csv(index, directory / "index.csv")
+    return index
 
 
 def save(canvas: Canvas, stem: Path) -> None:
@@ -47,7 +55,7 @@ def save(canvas: Canvas, stem: Path) -> None:
 
 def _draw(figure: Figure, tables: dict[str, pd.DataFrame], context: Context) -> tuple[Canvas, pd.DataFrame]:
     module, function = figure.function.split(".")
-    draw = getattr(importlib.import_module(f"falserefusal.figures.{module}"), function)
+    draw = getattr(MODULES[module], function)
     try:
         absent = [name for name in figure.tables if name not in tables]
         if absent:

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
+    NothingToDraw,
     grouped_rows,
     in_order,
     key,
@@ -83,6 +84,9 @@ def draw_persona_free(
     frame = rows_for(
         tables, "rates_persona_free", ("pf_lo", "pf_hi", "d_lo", "d_hi", "difference", "method"), task=task
     )
+    frame = frame[frame["persona_free_rate"].notna()]
+    if frame.empty:
+        raise NothingToDraw(f"tables/rates_persona_free.csv has no persona-free rate for {task}")
     sure = frame["d_lo"].notna() & frame["d_hi"].notna()
     up = ((frame["difference"] > 0) & (~sure | (frame["d_lo"] > 0))).sum()
     down = ((frame["difference"] < 0) & (~sure | (frame["d_hi"] < 0))).sum()

@@ -30,7 +30,8 @@ ROW = 0.165
 def draw_persona_mean(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
     """Mean rate of each persona, one panel a group of models on its own scale; from `rates_persona`."""
     frame = rows_for(tables, "rates_persona", ("lo", "hi", "method"))
-    scopes = list(dict.fromkeys(frame["scope"]))[:4]
+    families = [family for family in dict.fromkeys(context.models.values()) if family in set(frame["scope"])]
+    scopes = [frame["scope"].iloc[0], *families][:5]  # the first scope is the whole study
     frame = frame[frame["scope"].isin(scopes)]
     ranked = frame[frame["scope"] == scopes[0]].sort_values("rate", ascending=False, kind="stable")
     (first, top), (second, next_), (last, low) = (

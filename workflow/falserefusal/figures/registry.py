@@ -44,12 +44,12 @@ def figures(kind: str, tasks: tuple[str, ...] = PAPER_TASKS, stopping: bool = Fa
     found += [_persona_free(task) for task in ["offensiveness"] if task in tasks]
     found += [PERSONA_MEAN, PERSONA_BY_MODEL]
     found += [_format(task) for task in ["offensiveness"] if task in tasks]
-    found += [IMPORTANCE, REGRESSION]
+    found += [IMPORTANCE, IMPORTANCE_BY_MODEL, REGRESSION]
     found += [_cells(task) for task in [*numbered, *unknown]]
     found += [_format(task) for task in [*numbered, *unknown] if task != "offensiveness"]
     if run:
         found += [_persona_free(task) for task in [*numbered, *unknown] if task != "offensiveness"]
-        found += [IMPORTANCE_BY_MODEL, LABELLERS, COMPARISON]
+        found += [LABELLERS, COMPARISON]
     if stopping:
         found.append(STOPPING)
     return [*found, CLAIMS]
@@ -58,6 +58,12 @@ def figures(kind: str, tasks: tuple[str, ...] = PAPER_TASKS, stopping: bool = Fa
 def figure_names(kind: str, tasks: tuple[str, ...] = PAPER_TASKS, stopping: bool = False) -> list[str]:
     """The file names (without ending) of `figures`."""
     return [figure.name for figure in figures(kind, tasks, stopping)]
+
+
+def figure_files(kind: str, tasks: tuple[str, ...] = PAPER_TASKS, stopping: bool = False) -> list[str]:
+    """Every file that drawing a study writes into its folder of figures, its index first."""
+    names = figure_names(kind, tasks, stopping)
+    return ["index.csv", *(f"{name}.{ending}" for name in names for ending in ("png", "pdf", "csv"))]
 
 
 def table_names(kind: str, tasks: tuple[str, ...] = PAPER_TASKS, stopping: bool = False) -> list[str]:

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
+    NothingToDraw,
     grouped_rows,
     key,
     label_rows,
@@ -18,7 +19,7 @@ from falserefusal.figures.dots import (
 )
 from falserefusal.figures.models import below, family_colours, label_width
 from falserefusal.figures.personas import attribute_colours
-from falserefusal.figures.style import INK, Page, ink, linear_axis, number, source_line
+from falserefusal.figures.style import INK, Page, ink, linear_axis, listing, number, source_line
 
 ROW = 0.165
 TERMS = ["persona", "task", "model", "template", "phrasing", "format"]  # the first two on the left
@@ -26,21 +27,22 @@ TERMS = ["persona", "task", "model", "template", "phrasing", "format"]  # the fi
 
 def draw_regression(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
     """Log-odds of every level against its reference, with what Table 7 prints; from `regression`."""
-    frame = rows_for(tables, "regression", ("lo", "hi", "printed", "method"))
-    frame = frame[frame["coef"].notna() | frame["printed"].notna()]
-    places = {"level": [*context.personas, *context.models], "term": TERMS}
-    for column, order in places.items():
-        place = {name: i for i, name in enumerate(order)}
-        frame = frame.sort_values(column, key=lambda names, place=place: names.map(place).fillna(99), kind="stable")
-    frame = frame.reset_index(drop=True)
-    personas = frame[(frame["term"] == "persona") & frame["coef"].notna()]
+    frame = rows_for(tables, "regression", ("lo", "hi", "printed", "printed_term_note", "method"))
+    frame = _one_fit(frame, context)
+    personas = frame[(frame["term"] == "persona") & np.isfinite(frame["coef"])]
     top = personas.sort_values("coef", ascending=False, kind="stable").head(2)
-    message = "The largest persona coefficients are " if len(top) > 1 else "The persona coefficient is "
-    message += " and ".join(f"“{row.level}” {number(row.coef)}" for row in top.itertuples())
-    both = frame.dropna(subset=["printed", "lo", "hi"])
-    if len(both):
-        inside = ((both["printed"] >= both["lo"]) & (both["printed"] <= both["hi"])).sum()
-        message += f"; {inside} of {len(both)} printed coefficients lie inside our intervals"
+    message = "Largest persona coefficients: " if len(top) else "Coefficients of the factors that vary"
+    message += ", ".join(f"“{row.level}” {number(row.coef)}" for row in top.itertuples())
+    odd = frame.loc[frame["printed_term_note"].astype(str).str.startswith("out of line"), "level"]
+    if len(odd):
+        message += f"; printed values of {listing(odd.map(context.model_label).tolist())} out of line with the rest"
+    reading = (
+        "Log-odds of a refusal against the reference level of its factor, main effects only. Dot: estimate; line: "
+    )
+    reading += "95% interval; hollow: penalised (Firth) estimate of a level without refusals, or with nothing else."
+    template = frame[frame["term"] == "template"]
+    if template["printed"].notna().any() and template["coef"].isna().all():
+        reading += " Table 7's fit also has the template, which this one lacks, so its values are larger."
 
     right = ~frame["term"].isin(["persona", "task"])
     sides = [side for side in (frame[~right], frame[right]) if len(side)]
@@ -49,8 +51,7 @@ def draw_regression(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     page = Page(
         context,
         message,
-        "Log-odds of a refusal against the reference level of its factor, main effects only. Dot: estimate; line: 95% "
-        "interval; a number at the edge is a coefficient beyond the axis (a level without refusals).",
+        reading,
         source_line(["regression"], frame["method"]),
         body=tall + 0.8,
     )
@@ -66,6 +67,26 @@ def draw_regression(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
         marks.append(printed_key("printed in Table 7"))
     page.figure.legend(handles=marks, **below(page, 2))
     return page.figure, frame
+
+
+def _one_fit(frame: pd.DataFrame, context: Context) -> pd.DataFrame:
+    """One row a level, in the order they are drawn: the first fit's, or the next one's where that is not finite."""
+    reason = "; ".join(dict.fromkeys(frame["method"].astype(str)))
+    frame = frame[~frame["term"].isin(["intercept", "fit"])]
+    if frame.empty:
+        raise NothingToDraw(f"tables/regression.csv has no coefficients ({reason})")
+    finite = frame[np.isfinite(frame["coef"])].drop_duplicates(["term", "level"]).set_index(["term", "level"])
+    first = frame.drop_duplicates(["term", "level"]).set_index(["term", "level"])
+    separated = first.index.difference(first.index[np.isfinite(first["coef"])]).intersection(finite.index)
+    first["penalised"] = first.index.isin(separated)
+    for column in ("coef", "lo", "hi", "method"):
+        first.loc[separated, column] = finite.loc[separated, column]
+    first = first.reset_index()
+    templates = sorted(first.loc[first["term"] == "template", "level"])
+    for column, order in {"level": [*context.personas, *context.models, *templates], "term": TERMS}.items():
+        place = {name: i for i, name in enumerate(order)}
+        first = first.sort_values(column, key=lambda names, place=place: names.map(place).fillna(99), kind="stable")
+    return first.reset_index(drop=True)
 
 
 def _names(part: pd.DataFrame) -> list[str]:
@@ -89,7 +110,7 @@ def _panel(ax: Axes, part: pd.DataFrame, rows, context: Context) -> None:
         for name, row in zip(_names(part), part.itertuples(), strict=True)
     }
     values = part[["coef", "lo", "hi", "printed"]].to_numpy(dtype=float)
-    shown = values[np.isfinite(values) & (np.abs(values) <= 12)]  # e^12: a level beyond has no refusals to speak of
+    shown = values[np.isfinite(values) & (np.abs(values) <= 14)]  # e^14: a level beyond has no refusals to speak of
     low, high = min(shown.min(initial=0.0), 0.0), max(shown.max(initial=1.0), 0.0)
     linear_axis(ax, "coefficient, log-odds", low, high, zero_line=True)
     label_rows(ax, rows, labels, shade)
@@ -98,10 +119,10 @@ def _panel(ax: Axes, part: pd.DataFrame, rows, context: Context) -> None:
         colour = shade.get(group, INK)
         lo, hi = np.clip([row.lo, row.hi], *ax.get_xlim())
         if low <= row.coef <= high:
-            whiskers(ax, y, row.coef, lo, hi, colour)
+            whiskers(ax, y, row.coef, lo, hi, colour, hollow=row.penalised)
         if low <= row.printed <= high:
             printed_marks(ax, [y], [row.printed])
-        _beyond(ax, y, row.coef, row.printed, low, high, colour)
+        _beyond(ax, y, row, low, high, colour)
 
 
 def _in_group(row, group: str, context: Context) -> bool:
@@ -109,13 +130,19 @@ def _in_group(row, group: str, context: Context) -> bool:
     return row.term == term and {"persona": context.personas, "model": context.models}[term].get(row.level) == name
 
 
-def _beyond(ax: Axes, y: float, coef: float, printed: float, low: float, high: float, colour: str) -> None:
-    """At the edge, the numbers of coefficients that would squeeze all others together if they were drawn."""
-    outside = {"": coef, "printed ": printed}
+def _beyond(ax: Axes, y: float, row, low: float, high: float, colour: str) -> None:
+    """Write the numbers of coefficients that would squeeze all others together if they were drawn, beside the dot."""
+    outside = {"": row.coef, "printed ": row.printed}
     outside = {word: value for word, value in outside.items() if np.isfinite(value) and not low <= value <= high}
     if not outside:
         return
     words = ", ".join(word + number(value) for word, value in outside.items())
     negative = max(outside.values(), key=abs) < 0
-    text, x, side = (f"◂ {words}", 0.01, "left") if negative else (f"{words} ▸", 0.99, "right")
-    ax.text(x, y, text, transform=ax.get_yaxis_transform(), ha=side, va="center", fontsize=6.2, color=ink(colour))
+    drawn = [value for value in (row.coef, row.lo, row.hi) if low <= value <= high]
+    if negative:
+        x, text, side = max(drawn, default=low), f"◂ {words}", "left"
+    else:
+        x, text, side = min(drawn, default=high), f"{words} ▸", "right"
+    shift = (3 if drawn else 0) * (1 if negative else -1)
+    place = {"xytext": (shift, 0), "textcoords": "offset points", "ha": side, "va": "center_baseline"}
+    ax.annotate(text, (x, y), fontsize=6.2, color=ink(colour), **place)

@@ -169,7 +169,7 @@ def percent(rate: float) -> str:
         return "0"
     if abs(value) < 0.005:
         return "<0.01"
-    return f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}"
+    return f"{value:.2f}" if abs(value) < 0.995 else f"{value:.1f}"
 
 
 def number(value: float) -> str:
@@ -196,6 +196,7 @@ def plural(count: int, noun: str) -> str:
 
 def source_line(names: list[str], methods: list[str]) -> str:
     """Where the numbers came from and how their intervals were made, as the tables say it."""
-    methods = list(dict.fromkeys(str(method) for method in methods if str(method) not in ("", "nan", "None")))
+    parts = [part for method in dict.fromkeys(methods) if isinstance(method, str) for part in method.split("; ")]
+    methods = [part for part in dict.fromkeys(parts) if part and not part.startswith("not fitted")]
     text = "Drawn from " + listing([f"tables/{name}.csv" for name in names]) + "."
     return text + (f" Intervals: {'; '.join(methods)}." if methods else "")

@@ -1,0 +1,148 @@
+"""Build the page of a study from its tables, its figures and its provenance."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from falserefusal.report.headline import headline
+from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
+from falserefusal.report.present import marked, show
+from falserefusal.tables import InputError, write_text
+
+HERE = Path(__file__).parent
+OPEN_ROWS = 60  # a longer table starts folded
+MAX_DISAGREEMENTS = 300
+# tables with a section of their own
+PLACED = ("claims", "truth", "trajectory", "labeller_rates")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the page says about a study besides its numbers.
+
+    `kind` is published, run or rehearsal; `models` are all that were asked for, whether they gave a result or not;
+    `banner` and `model_suffix` keep a rehearsal from being taken for evidence.
+    """
+
+    name: str
+    kind: str
+    title: str = ""
+    banner: str = ""
+    model_suffix: str = ""
+    models: list[str] = field(default_factory=list)
+
+
+def build_report(
+    out: str | Path,
+    study: Study,
+    tables: dict[str, pd.DataFrame],
+    figures: pd.DataFrame,
+    figure_dir: str | Path,
+    provenance: Mapping | None = None,
+    disagreements: pd.DataFrame | None = None,
+) -> None:
+    """Write the page to `out`: one HTML file with style and figures inside, so that it can be mailed as it is.
+
+    `tables` maps a table's name to its frame (`statements` for the published study); `figures` is the index written
+    with the figures (name, counterpart, caption, message, tables, rows). Links to CSV and PDF files are relative to
+    results/<study>/report/ and work where the page was built. `disagreements` has one row per judgement: prompt_id,
+    model, task, prompt, response, labeller, refusal, category, evidence. All text of models and files is escaped.
+    Raises InputError where a figure of the index has no PNG file.
+    """
+    if study.kind not in KINDS:
+        raise InputError(f"report: kind is {study.kind!r}; it must be one of {', '.join(KINDS)}")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    names = [name for name in tables if name != "statements"]
+    page = environment.get_template("page.html.jinja").render(
+        study=study,
+        kind_line=KINDS[study.kind],
+        missing=_missing(study, tables),
+        limits=LIMITS[study.kind],
+        style=(HERE / "page.css").read_text(encoding="utf-8"),
+        cards=headline(tables, "stand-ins" if study.kind == "rehearsal" else "models"),
+        figures=[_figure(row, Path(figure_dir)) for row in figures.itertuples() if row.rows > 0],
+        undrawn=[row._asdict() for row in figures.itertuples() if row.rows == 0],
+        tables={name: _table(name, tables[name], study) for name in sorted(names, key=_place)},
+        placed=PLACED,
+        statements=_statements(tables.get("statements")),
+        disagreements=_disagreements(disagreements, study),
+        provenance=provenance or {},
+    )
+    write_text(page, out)
+
+
+def _missing(study: Study, tables: dict[str, pd.DataFrame]) -> list[str]:
+    """Models that were asked for and have no row of results."""
+    if "rates_model_task" not in tables:
+        return []
+    present = set(tables["rates_model_task"]["model"])
+    return [model + study.model_suffix for model in study.models if model not in present]
+
+
+def _place(name: str) -> int:
+    """Tables in the order of their notes, unknown ones last."""
+    return list(NOTES).index(name) if name in NOTES else len(NOTES)
+
+
+def _figure(row, directory: Path) -> dict:
+    file = directory / f"{row.name}.png"
+    if not file.exists():
+        raise InputError(f"{file}: the index of the figures names it, but it is not there; draw the figures again")
+    png = base64.b64encode(file.read_bytes()).decode("ascii")
+    return {**row._asdict(), "png": png, "tables": str(row.tables).split(), "counterpart": _word(row.counterpart)}
+
+
+def _word(value: object) -> str:
+    return "" if pd.isna(value) else str(value)
+
+
+def _table(name: str, frame: pd.DataFrame, study: Study) -> dict:
+    note = note_for(name)
+    shown = show(frame, note, study.models, study.model_suffix)
+    return {"name": name, "note": note, "shown": shown, "folded": len(frame) > OPEN_ROWS, "rows": len(frame)}
+
+
+def _statements(statements: pd.DataFrame | None) -> dict | None:
+    """What differs and what cannot be recomputed, and the whole list."""
+    if statements is None:
+        return None
+    note = Note("Quoted numbers", "")
+    verdicts = statements["verdict"]
+    parts = {
+        "differs": statements[verdicts == "differs"],
+        "not recomputable": statements[verdicts == "not recomputable"],
+    }
+    shown = {verdict: show(part.drop(columns="verdict"), note, [], "") for verdict, part in parts.items()}
+    return {"counts": verdicts.value_counts().to_dict(), "parts": shown, "all": show(statements, note, [], "")}
+
+
+def _disagreements(judgements: pd.DataFrame | None, study: Study) -> dict | None:
+    """Answers that labellers judge differently, each with its judgements; the first few hundred of them."""
+    if judgements is None or judgements.empty:
+        return None
+    grouped = list(judgements.groupby(["model", "prompt_id"], sort=False))
+    items = []
+    for (model, _), rows in grouped[:MAX_DISAGREEMENTS]:
+        first = rows.iloc[0]
+        label = str(model) + (study.model_suffix if model in study.models else "")
+        verdicts = [
+            {
+                "labeller": row.labeller,
+                "refusal": bool(row.refusal),
+                "category": _word(row.category),
+                "answer": marked(first["response"], _word(row.evidence)),
+            }
+            for row in rows.itertuples()
+        ]
+        items.append({"model": label, "task": first["task"], "prompt": _word(first["prompt"]), "verdicts": verdicts})
+    return {"items": items, "total": len(grouped)}

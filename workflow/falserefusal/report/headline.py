@@ -1,0 +1,117 @@
+"""The few numbers a reader should take away, each computed from a table that is named beside it."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from falserefusal.report.present import percent, task_word
+
+Tables = dict[str, pd.DataFrame]
+
+
+class Card(NamedTuple):
+    """A big number, what it says, and where it came from."""
+
+    value: str
+    label: str
+    source: str
+
+
+def headline(tables: Tables, models: str = "models") -> list[Card]:
+    """The cards that the tables at hand allow, the planted truth first; `models` is what the page calls them."""
+    cards: list[Card] = []
+    for table, make in MAKERS:
+        if table in tables and not tables[table].empty:
+            cards += make(tables[table])
+    return [card._replace(label=card.label.replace("models", models)) for card in cards]
+
+
+def _truth(truth: pd.DataFrame) -> list[Card]:
+    known = truth.dropna(subset=["lo", "hi"])
+    inside = ((known["planted"] >= known["lo"]) & (known["planted"] <= known["hi"])).sum()
+    if known.empty:
+        return []
+    label = f"of {len(known):,} cells have their planted refusal rate inside the 95% interval ({inside:,} cells)"
+    return [Card(percent(inside / len(known), 1), label, "count of rows of tables/truth.csv with lo ≤ planted ≤ hi")]
+
+
+def _volume(rates: pd.DataFrame) -> list[Card]:
+    own = rates[rates["model"] != "mean"]
+    n, refusals = int(own["n"].sum()), int(own["refusals"].sum())
+    if n == 0:
+        return []
+    label = f"refusals in {n:,} answers to harmless classification prompts with a persona ({percent(refusals / n)}); "
+    label += f"models: {own['model'].nunique()}"
+    cards = [Card(f"{refusals:,}", label, "sums of refusals and n in tables/rates_model_task.csv")]
+    for row in rates[rates["model"] == "mean"].itertuples():
+        label = f"mean refusal rate over models, {task_word(row.task)}"
+        if np.isfinite([row.lo, row.hi]).all():
+            label += f" (95% interval {percent(row.lo)} to {percent(row.hi)})"
+        cards.append(Card(percent(row.rate), label, f"tables/rates_model_task.csv, model mean, task {row.task}"))
+    return cards
+
+
+def _personas(rates: pd.DataFrame) -> list[Card]:
+    whole = rates[rates["scope"] == rates["scope"].iloc[0]].dropna(subset="rate")
+    if len(whole) < 2:
+        return []
+    top, low = whole.loc[whole["rate"].idxmax()], whole.loc[whole["rate"].idxmin()]
+    label = f"refusal rate for the persona “{top['persona']}” against “{low['persona']}”, "
+    label += "the most and the least refused, as means over models and tasks"
+    value = f"{percent(top['rate'], 1)} vs {percent(low['rate'], 1)}"
+    return [Card(value, label, f"tables/rates_persona.csv, scope {top['scope']}")]
+
+
+def _persona_free(rates: pd.DataFrame) -> list[Card]:
+    cards = []
+    for task, part in rates.dropna(subset="difference").groupby("task", sort=False):
+        # without an interval all that can be said is the sign
+        sure = part["d_lo"].notna() & part["d_hi"].notna()
+        up = ((part["difference"] > 0) & (~sure | (part["d_lo"] > 0))).sum()
+        down = ((part["difference"] < 0) & (~sure | (part["d_hi"] < 0))).sum()
+        how = "by 95% intervals" if sure.all() else "by the sign of the difference"
+        label = (
+            f"models refuse more often with a persona than without ({task_word(task)}, {how}); {down} refuse less often"
+        )
+        cards.append(Card(f"{up} of {len(part)}", label, f"column difference of tables/rates_persona_free.csv, {task}"))
+    return cards
+
+
+def _importance(importance: pd.DataFrame) -> list[Card]:
+    whole = importance[(importance["scope"] == "all") & importance["index"].notna()]
+    whole = whole.sort_values("index", ascending=False, kind="stable")
+    if whole.empty:
+        return []
+    value = " > ".join(whole["factor"].head(3))
+    label = "factors by importance for refusal: "
+    label += ", ".join(f"{row.factor} {row.index:.3f}" for row in whole.itertuples(index=False))
+    return [Card(value, label, "column index of tables/importance.csv, scope all")]
+
+
+def _statements(statements: pd.DataFrame) -> list[Card]:
+    counts = statements["verdict"].value_counts()
+    agrees, differs = counts.get("agrees", 0), counts.get("differs", 0)
+    label = f"numbers quoted in the paper's text agree with its own printed cells; {differs} differ and "
+    label += f"{len(statements) - agrees - differs} cannot be recomputed from print"
+    return [Card(f"{agrees} of {len(statements)}", label, "column verdict of statements.csv")]
+
+
+def _claims(claims: pd.DataFrame) -> list[Card]:
+    counts = claims["verdict"].value_counts()
+    value = f"{counts.get('supported', 0)} of {len(claims)}"
+    rest = ", ".join(f"{counts[verdict]} {verdict}" for verdict in counts.index if verdict != "supported")
+    label = "claims of the paper are supported by their tests" + (f"; {rest}" if rest else "")
+    return [Card(value, label, "column verdict of tables/claims.csv")]
+
+
+MAKERS: list[tuple[str, Callable[[pd.DataFrame], list[Card]]]] = [
+    ("truth", _truth),
+    ("rates_model_task", _volume),
+    ("rates_persona", _personas),
+    ("rates_persona_free", _persona_free),
+    ("importance", _importance),
+    ("statements", _statements),
+    ("claims", _claims),
+]

@@ -1,0 +1,147 @@
+"""What each table holds and how its numbers were made, in the words the page prints beside it."""
+
+from typing import NamedTuple
+
+
+class Note(NamedTuple):
+    """A table's title, how it was made, and which of its columns are proportions (shown in percent)."""
+
+    title: str
+    how: str
+    percent: tuple[str, ...] = ()
+
+
+RATE = ("rate", "lo", "hi")
+INTERVALS = "The column method names how the interval of each row was made; every interval is at the 95% level."
+
+NOTES = {
+    "table1": Note(
+        "Refusal rate by model and task, as the paper's Table 1",
+        "Percent of answers judged a refusal, over all persona prompts of a task; the last row is the unweighted mean "
+        "over models.",
+    ),
+    "rates_model_task": Note(
+        "Refusal rate by model and task, with intervals",
+        "Refusals over answers to persona prompts. The row mean is the unweighted mean over models; its n and refusals "
+        f"are sums. {INTERVALS} printed_pct is what the paper's Table 1 prints, in percent.",
+        RATE,
+    ),
+    "rates_persona_free": Note(
+        "With and without a persona",
+        "Rate of prompts without a persona beside that of prompts with one, and their difference (persona minus "
+        f"persona-free, in percentage points). Empty where the number of persona-free answers is unknown. {INTERVALS}",
+        ("persona_free_rate", "pf_lo", "pf_hi", "persona_rate", "lo", "hi", "difference", "d_lo", "d_hi"),
+    ),
+    "rates_persona": Note(
+        "Mean refusal rate by persona",
+        f"Unweighted mean of the rates of the models of a scope and of the tasks; n and refusals are sums. {INTERVALS}",
+        RATE,
+    ),
+    "rates_model_persona": Note(
+        "Refusal rate by model and persona",
+        f"Unweighted mean over tasks; n and refusals are sums. {INTERVALS}",
+        RATE,
+    ),
+    "rates_task_model_persona": Note(
+        "Refusal rate in every cell of task, model and persona", f"Refusals over answers. {INTERVALS}", RATE
+    ),
+    "rates_format": Note(
+        "Refusal rate by response format",
+        f"Refusals over answers to the three templates of each format, over all personas. {INTERVALS}",
+        RATE,
+    ),
+    "table5": Note(
+        "Persona prompts per persona, as the paper's Table 5", "Number of draws of the design with each persona."
+    ),
+    "table6": Note(
+        "Persona prompts per template, as the paper's Table 6", "Number of draws of the design with each template."
+    ),
+    "design_balance": Note(
+        "Balance of the design", "Chi-squared test of the draws against a uniform distribution over levels."
+    ),
+    "importance": Note(
+        "Importance of each factor",
+        "index: the Wasserstein index as the paper defines it, the mean over levels of the distance between the rate "
+        "of the level and the overall rate, over twice the variance; 0 if the factor does not matter, 1 if it "
+        "decides every answer. floor_mean and floor_q95: mean and 95% quantile of the index of the same factor with "
+        "its levels permuted; corrected: the index without that noise. sobol: first-order variance share. scope: the "
+        "whole study, one task or one model. printed: Figure 5 of the paper.",
+    ),
+    "sensitivity": Note(
+        "Every sensitivity index",
+        "One row per factor, scope and index (Wasserstein, first-order variance share, mutual information in nats), "
+        "with plug-in estimate, corrected estimate, interval and noise floor.",
+    ),
+    "regression": Note(
+        "Logistic regression beside the paper's Table 7",
+        "Main effects of model, task, persona (and template, where the data carry it) with the paper's reference "
+        "levels: Llama2-13B, NLI, atheist, p1. A level without refusals has no finite coefficient by maximum "
+        "likelihood; Firth's penalised fit gives one. The last rows hold McFadden's R² and printed terms that cannot "
+        "be refitted.",
+    ),
+    "printed_check": Note(
+        "The paper's tables and figures against each other",
+        "Every entry of Table 1, and the rates pooled over formats, recomputed from the persona cells; in percent.",
+    ),
+    "truth": Note(
+        "Planted truth beside the estimate",
+        "planted: the refusal probability written into the stand-in, by enumeration over its prompts; estimate: what "
+        "the workflow found; z: their difference over the standard error. " + INTERVALS,
+        ("planted", "estimate", "lo", "hi"),
+    ),
+    "comparison": Note(
+        "This study beside the paper",
+        "Each quantity that the paper prints and this study estimates, with this study's interval, in the unit given "
+        "(a rate is a proportion here).",
+    ),
+    "trajectory": Note(
+        "Rounds of the study",
+        "After each round: the estimate and interval of every quantity with a target, and the calls spent so far.",
+    ),
+    "labeller_rates": Note(
+        "Refusal rate under each labeller", f"The same answers judged by each labeller. {INTERVALS}", RATE
+    ),
+    "claims": Note(
+        "The paper's claims as tests",
+        "Each claim as a test with a fixed rule: its effect, the effect's interval, and the verdict of the rule.",
+    ),
+}
+
+LIMITS = {
+    "published": [
+        "Every number was re-derived from refusal counts that the paper's printed percentages and sample sizes pin "
+        "down (each of the 720 percentages fits exactly one count). No model was run.",
+        "The printed cells carry no text identifiers. Intervals here treat the answers of a cell as independent "
+        "(binomial). The paper asked about each text ten times and asked all models about the same texts, so answers "
+        "are clustered by text; that cannot be undone from print, and true intervals are wider where answers to the "
+        "same text agree.",
+        "The sample size behind the persona-free rates of Figure 1 is not printed, and the rates themselves were "
+        "read off the figure's vector drawing (± 0.01 points): they carry no interval, and neither do differences "
+        "from them.",
+        "The nine templates cannot be recovered from print, only their three response formats.",
+    ],
+    "run": [
+        "A refusal is what the first labeller of the config calls one; the section on labellers shows what another "
+        "would have called it.",
+        "Intervals are clustered by text wherever texts are known: the answers to one text are not independent.",
+    ],
+    "rehearsal": [
+        "The models of this study are small stand-in checkpoints written by the workflow, whose refusal probability "
+        "was planted. They borrow the names of real models and nothing else: no number on this page is about a real "
+        "model.",
+        "What a rehearsal can show is whether the workflow finds what was planted, and how far off it is.",
+        "Intervals are clustered by text wherever texts are known.",
+    ],
+}
+
+# one line under the title
+KINDS = {
+    "published": "The paper re-derived from its own printed cells, with the intervals it does not print.",
+    "run": "A study of real models: texts, prompts, answers, labels, estimates.",
+    "rehearsal": "The whole workflow on stand-in checkpoints with a planted truth: a test of the workflow.",
+}
+
+
+def note_for(name: str) -> Note:
+    """The note of a table; a table nobody described is shown as it is, under its file name."""
+    return NOTES.get(name, Note(name.replace("_", " ").capitalize(), "See the file for its columns."))

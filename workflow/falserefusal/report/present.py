@@ -1,0 +1,80 @@
+"""Turn frames into rows of text for the page: percent for proportions, few digits, honest blanks."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from falserefusal.report.notes import Note
+
+MAX_ROWS = 1000  # a longer table is cut on the page; the file has all of it
+MODEL_COLUMNS = ("model", "level", "scope")  # where a model's name may stand
+
+
+class Shown(NamedTuple):
+    """A table as the page shows it: head, rows of text, which columns are numbers, and how many rows were left out."""
+
+    head: list[str]
+    rows: list[list[str]]
+    numeric: list[bool]
+    left_out: int
+
+
+def show(frame: pd.DataFrame, note: Note, models: list[str], suffix: str) -> Shown:
+    """`frame` as text; proportions in percent, and `suffix` behind every name of `models`."""
+    cut = frame.head(MAX_ROWS)
+    head, columns, numeric = [], [], []
+    for column in cut.columns:
+        values = cut[column]
+        is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+        percent = column in note.percent and is_number
+        head.append(f"{column} (%)" if percent else column)
+        numeric.append(is_number)
+        if is_number:
+            columns.append([in_percent(value) if percent else number(value) for value in values])
+        else:
+            words = ["" if pd.isna(value) else str(value) for value in values]
+            if suffix and column in MODEL_COLUMNS:
+                words = [word + suffix if word in models else word for word in words]
+            columns.append(words)
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    return Shown(head, rows, numeric, len(frame) - len(cut))
+
+
+def in_percent(rate: float) -> str:
+    """A proportion in percent with two decimals; more where two would show a rate that is not zero as zero."""
+    value = 100 * rate
+    if pd.isna(value):
+        return ""
+    return (f"{value:.1g}" if 0 < abs(value) < 0.005 else f"{value:.2f}").replace("-", "−")
+
+
+def number(value: float) -> str:
+    """A number a person can read: whole numbers with thousands marked, others with four significant digits."""
+    if pd.isna(value):
+        return ""
+    if not np.isfinite(value):
+        return "∞" if value > 0 else "−∞"
+    if float(value).is_integer():
+        return f"{int(value):,}".replace("-", "−")
+    return f"{value:.4g}".replace("-", "−")
+
+
+def task_word(task: str) -> str:
+    """A task inside a sentence."""
+    return "NLI" if task == "nli" else task
+
+
+def percent(rate: float, digits: int = 2) -> str:
+    """A proportion as a percentage with `digits` decimals."""
+    return f"{100 * rate:.{digits}f}%"
+
+
+def marked(text: str, span: str) -> list[tuple[str, bool]]:
+    """`text` in pieces, each with whether it is the first occurrence of `span`; the page escapes every piece."""
+    text, span = str(text), str(span)
+    start = text.find(span) if span else -1
+    if start < 0:
+        return [(text, False)]
+    pieces = [(text[:start], False), (span, True), (text[start + len(span) :], False)]
+    return [piece for piece in pieces if piece[0]]

@@ -1,0 +1,34 @@
+"""Draw every figure of a study from its tables."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from pathlib import Path
+
+    from falserefusal.figures.context import Context
+    from falserefusal.figures.draw import draw_figures
+    from falserefusal.figures.registry import figures
+    from falserefusal.stimuli import load_models, load_personas
+    from falserefusal.tables import read_csv
+
+    params = snakemake.params
+    models = load_models(snakemake.input.models, keep=params.models)
+    personas = load_personas(snakemake.input.personas, keep=params.personas)
+    context = Context(
+        study=params.study,
+        models=dict(zip(models["model"], models["family"], strict=True)),
+        personas=dict(zip(personas["persona"], personas["group"], strict=True)),
+        banner=params.banner,
+        model_suffix=params.model_suffix,
+    )
+    draw_figures(
+        figures(params.kind, tuple(params.tasks), params.stopping),
+        {Path(path).stem: read_csv(path) for path in snakemake.input.tables},
+        context,
+        Path(snakemake.output.index).parent,
+    )

@@ -1,0 +1,34 @@
+"""Put a study's tables, figures and provenance on one page."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from pathlib import Path
+
+    from falserefusal.report.build import Study, build_report
+    from falserefusal.stimuli import load_models
+    from falserefusal.tables import read_csv, read_json
+
+    given, params = snakemake.input, snakemake.params
+    build_report(
+        snakemake.output.page,
+        Study(
+            name=params.study,
+            kind=params.kind,
+            title=params.title,
+            banner=params.banner,
+            model_suffix=params.model_suffix,
+            models=load_models(given.models, keep=params.models)["model"].tolist(),
+        ),
+        # statements.csv lies beside the folder of tables, and is a table like the others
+        tables={Path(path).stem: read_csv(path) for path in given.tables},
+        figures=read_csv(given.figures),
+        figure_dir=Path(given.figures).parent,
+        provenance=read_json(given.provenance) if given.get("provenance") else None,
+        disagreements=read_csv(given.disagreements) if given.get("disagreements") else None,
+    )
