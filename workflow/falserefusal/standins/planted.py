@@ -1,0 +1,111 @@
+"""The planted truth of one stand-in as data, and the decision its weights make, in integer arithmetic."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from falserefusal.standins import answers as speech
+from falserefusal.standins.planting import STEP
+from falserefusal.standins.texthash import STYLE, TextHash
+from falserefusal.tables import write_text
+
+FILE = "planted.json"
+GAIN = 4.0  # logits per unit of score
+FORCED_LENGTH = {"unforced": "unforced", "semi-forced": "short", "forced": "short"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Planted:
+    """All that decides what a stand-in answers; its weights and tokenizer are made from this and from nothing else.
+
+    model: the borrowed name, and where the rates come from; style: its chat style. markers: marker, cell (position in
+    `cells`). cells: task, persona, template, format, yes_no, wanted (rate asked for), variant (which of the two style
+    heads picks its wording). weights: cells x bits; caught, missed: thresholds in half steps (see `planting`).
+    slots: 2 x levels, the wording of each level of a style head; picks: by number of labels, the label of each level.
+    labels: by task; personas: how answers speak of each persona; answers: what can be said.
+    """
+
+    model: dict
+    style: str
+    markers: pd.DataFrame
+    cells: pd.DataFrame
+    weights: np.ndarray
+    caught: np.ndarray
+    missed: np.ndarray
+    hash: TextHash
+    slots: np.ndarray
+    picks: dict[int, np.ndarray]
+    labels: dict[str, list[str]]
+    personas: dict[str, str]
+    answers: pd.DataFrame
+
+    def answer_of(self) -> np.ndarray:
+        """Position of the answer by kind, cell and slot: 3 x cells x SLOTS."""
+        table = speech.table(self.answers)
+        length = self.cells["format"].map(FORCED_LENGTH)
+        question = np.where(self.cells["yes_no"], "yes_no", "plain")
+        by_context = {
+            context: [[table[kind, *context, slot] for slot in range(speech.SLOTS)] for kind in speech.KINDS]
+            for context in speech.CONTEXTS
+        }
+        return np.array([by_context[context] for context in zip(length, question, strict=True)]).transpose(1, 0, 2)
+
+    def margins(self, cell: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Half steps by which prompts lie above the thresholds (caught, missed) of their cells; never 0."""
+        bits = self.hash.refusal_bits(levels) > 0
+        scores = 2 * np.einsum("nb,nb->n", bits, self.weights[cell])
+        return scores - self.caught[cell], scores - self.missed[cell]
+
+    def decide(self, cell: np.ndarray, levels: np.ndarray) -> pd.DataFrame:
+        """What greedy decoding answers to prompts of these cells (n) and levels (n x heads).
+
+        Columns: kind (position in KINDS), answer (position in `answers`), pick (position in the task's labels),
+        p_caught (probability of a caught answer when answers are sampled at temperature 1 from all tokens).
+        """
+        caught, missed = self.margins(cell, levels)
+        kind = np.where(caught > 0, 0, np.where(missed > 0, 1, 2))
+        variant = self.cells["variant"].to_numpy()[cell]
+        style = np.where(variant == 0, levels[:, STYLE.start], levels[:, STYLE.start + 1])
+        n_labels = self.cells["task"].map({task: len(words) for task, words in self.labels.items()}).to_numpy()[cell]
+        pick = np.zeros(len(cell), dtype=int)
+        for n, table in self.picks.items():
+            pick[n_labels == n] = table[variant, style][n_labels == n]
+        answer = self.answer_of()[kind, cell, self.slots[variant, style]]
+        logits = np.stack([caught, np.zeros_like(caught), -missed]) * GAIN / (2 * STEP)
+        p_caught = np.exp(logits[0] - np.logaddexp.reduce(logits, axis=0))
+        return pd.DataFrame({"kind": kind, "answer": answer, "pick": pick, "p_caught": p_caught})
+
+    def save(self, folder: str | Path) -> None:
+        """Write planted.json beside the weights."""
+        data = {
+            field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self) if field.name != "hash"
+        }
+        data["hash"] = {"levels": self.hash.levels.tolist(), "bits": self.hash.bits.tolist()}
+        write_text(
+            json.dumps(data, ensure_ascii=False, separators=(",", ":"), sort_keys=True) + "\n", Path(folder, FILE)
+        )
+
+
+def load(folder: str | Path) -> Planted:
+    """Read what a stand-in was planted with."""
+    data = json.loads(Path(folder, FILE).read_text(encoding="utf-8"))
+    for name in ("markers", "cells", "answers"):
+        data[name] = pd.DataFrame(data[name])
+    for name in ("weights", "caught", "missed", "slots"):
+        data[name] = np.array(data[name])
+    data["picks"] = {int(n): np.array(table) for n, table in data["picks"].items()}
+    data["hash"] = TextHash(np.array(data["hash"]["levels"]), np.array(data["hash"]["bits"]))
+    return Planted(**data)
+
+
+def _plain(value):
+    if isinstance(value, pd.DataFrame):
+        return value.to_dict("list")
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    return value

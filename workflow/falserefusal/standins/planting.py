@@ -1,0 +1,64 @@
+"""Thresholds: which texts each cell of a stand-in refuses, so that their share is the rate to be planted.
+
+A cell refuses a text where `weights . (bits > 0) > threshold`, with weights on a grid of 1 / STEP and thresholds half a
+step off it, so that no text of any study can come to lie on a threshold and every precision decides alike. The weights
+of two cells share a part: texts that one persona or template makes a model refuse, others tend to make it refuse too.
+"""
+
+import numpy as np
+import pandas as pd
+
+STEP = 256  # weights are multiples of 1 / STEP below 1: eight significant bits, exact in bfloat16
+WEIGHT_SD = 0.35
+SHARES = {"text": 0.45, "template": 0.2, "cell": 0.35}  # of the variance of a cell's score over texts
+ACROSS_MODELS = 0.5  # share of the text part that all models have in common
+NEVER = 16 * STEP  # beyond every score
+
+
+def draw_weights(cells: pd.DataFrame, bits: int, seed: int, model_seed: int) -> np.ndarray:
+    """Weights (cells x bits, integers in units of 1 / STEP).
+
+    Over texts, the scores of two cells correlate by SHARES["text"] if they differ in template, by that plus
+    SHARES["template"] if they differ in persona alone. The refusals that come of it correlate less: about .3 and .45
+    where rates are near one half, less where refusals are rare.
+    """
+    common, own = np.random.default_rng([seed, 2]), np.random.default_rng([model_seed, 2])
+    text = np.sqrt(ACROSS_MODELS) * common.standard_normal(bits) + np.sqrt(1 - ACROSS_MODELS) * own.standard_normal(
+        bits
+    )
+    template = cells.groupby(["task", "template"], sort=False).ngroup().to_numpy()
+    by_template = own.standard_normal((template.max() + 1, bits))[template]
+    by_cell = own.standard_normal((len(cells), bits))
+    parts = zip(SHARES.values(), (text, by_template, by_cell), strict=True)
+    weights = WEIGHT_SD * sum(np.sqrt(share) * part for share, part in parts)
+    return np.clip(np.rint(weights * STEP), 1 - STEP, STEP - 1).astype(int)
+
+
+def thresholds(scores: np.ndarray, rows: np.ndarray, wanted: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Thresholds (C, in half steps, odd numbers) above which the share `wanted` (C) of the rows lies.
+
+    scores: N x C, integers; rows: annotation rows of each of the N texts. A share can only be met to the nearest text,
+    so what one cell gets too much the next cell of its group (`groups`, C) gets too little: the mean over a group is
+    met as well as the whole group can.
+    """
+    total = rows.sum()
+    found = np.empty(len(wanted), dtype=int)
+    carry: dict[object, float] = {}
+    for c, (share, group) in enumerate(zip(wanted, groups, strict=True)):
+        target = share * total + carry.get(group, 0.0)
+        values, place = np.unique(-scores[:, c], return_inverse=True)
+        above = np.concatenate([[0], np.cumsum(np.bincount(place, weights=rows))])  # rows in the top 0, 1, ... values
+        # a rate of exactly 0 or 1 is kept as it is: no rounding error of another cell makes a text refuse there
+        k = 0 if share <= 0 else len(values) if share >= 1 else int(np.argmin(np.abs(above - target)))
+        carry[group] = target - above[k]
+        found[c] = _between(-values, k)
+    return found
+
+
+def _between(descending: np.ndarray, k: int) -> int:
+    """A threshold, in half steps, between the k-th and the next of the descending values."""
+    if k == 0:
+        return 2 * NEVER + 1 if len(descending) == 0 else 2 * NEVER - 1
+    if k == len(descending):
+        return 1 - 2 * NEVER
+    return 2 * int((descending[k - 1] + descending[k]) // 2) + 1

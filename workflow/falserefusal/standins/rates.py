@@ -1,0 +1,146 @@
+"""Which refusal rate to plant in each cell: from the paper's printed margins, or the same without any persona effect.
+
+The paper prints refusals by model, task and persona, and by model, task and response format, but not jointly, and the
+contrast between templates only pooled over everything else (Table 7). The joint table planted here is the one that
+repeats both printed margins and is otherwise as plain as can be: within a model and task the log-odds of a cell are a
+persona term plus a template term, and templates of one format differ by their printed coefficients. It is found by
+iterative proportional fitting. What the joint rates really were, nobody outside the study knows.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+
+from falserefusal.errors import InputError
+from falserefusal.schemas import FORMATS, PERSONA_FREE
+
+UNLISTED = "unlisted persona"  # any persona in words that the paper has no rates for
+COLUMNS = ["model", "task", "persona", "template", "rate"]
+PROMPTS = [f"p{i}" for i in range(1, 10)]  # the paper's, numbered format by format
+SWEEPS, TOLERANCE = 5000, 1e-9
+
+
+def rates_from_published(
+    counts: pd.DataFrame,
+    formats: pd.DataFrame,
+    persona_free: pd.DataFrame,
+    coefficients: pd.DataFrame,
+    templates: pd.DataFrame,
+    models: list[str],
+) -> pd.DataFrame:
+    """Rates to plant: model, task, persona, template, rate in [0, 1], for every template of `templates`.
+
+    counts: task, model, persona, n, refusals (Figures 7 to 9 and Table 5); formats: task, model, format, refusal_pct
+    (Figures 4, 10, 11), scaled to the rates in `counts`, from which they differ by up to .2 points; coefficients: type,
+    variable, coef (Table 7). Personas and templates weigh alike, as in a design that draws them uniformly, so a
+    model's mean over the cells of a task is Table 1's rate up to the paper's uneven numbers of draws. `persona` runs
+    over the printed personas, PERSONA_FREE and UNLISTED. Our choices, because nothing is printed: an unlisted persona
+    gets the mean over the printed ones; so does the persona-free prompt, except in offensiveness, where Figure 1
+    (`persona_free`: model and a percentage) gives its rate; a template the paper does not have gets the mean of its
+    format's templates. Raises InputError for a model, task or format without printed rates.
+    """
+    tables = []
+    for task in templates["task"].drop_duplicates():
+        own = templates[templates["task"] == task]
+        for model in models:
+            cells = counts[(counts["model"] == model) & (counts["task"] == task)]
+            margin = formats[(formats["model"] == model) & (formats["task"] == task)].set_index("format")
+            if cells.empty or not set(own["format"]) <= set(margin.index):
+                raise InputError(
+                    f"stand-ins: the paper prints no rates for {model} in {task}, so there is nothing to plant; "
+                    "use models and tasks of config/published/, or checkpoints of kind: hub"
+                )
+            free = None
+            if task == "offensiveness":
+                free = persona_free.set_index("model").iloc[:, 0].get(model)
+            fitted = _paper_table(cells, margin["refusal_pct"] / 100, coefficients, free)
+            table = _for_templates(fitted, own)
+            tables.append(table.assign(model=model, task=task))
+    return pd.concat(tables, ignore_index=True)[COLUMNS]
+
+
+def rates_null(published: pd.DataFrame) -> pd.DataFrame:
+    """The rates of `rates_from_published` without a persona effect: all of a template get the mean over its personas.
+
+    Rates by model, task and template stay what they are; the persona-free prompt and an unlisted persona join in.
+    """
+    persona = ~published["persona"].isin([PERSONA_FREE, UNLISTED])
+    key = ["model", "task", "template"]
+    mean = published[persona].groupby(key, as_index=False)["rate"].mean()
+    return published.drop(columns="rate").merge(mean, on=key)[COLUMNS]
+
+
+def _paper_table(cells, by_format, coefficients, free_percent) -> pd.DataFrame:
+    """Rates of one model and task: personas (rows) by the paper's prompts (columns format, template)."""
+    group_of = np.arange(len(PROMPTS)) // (len(PROMPTS) // len(FORMATS))
+    table7 = coefficients[coefficients["type"] == "prompt"].set_index("variable")["coef"]
+    odds = np.exp(table7.reindex(PROMPTS).fillna(0.0).to_numpy())  # the reference prompt has no coefficient
+    by_persona = (cells["refusals"] / cells["n"]).to_numpy()
+    by_format = by_format.reindex(FORMATS).to_numpy()
+    if by_persona.any() and by_format.any():
+        rates = rake(by_persona, by_format * by_persona.mean() / by_format.mean(), group_of, odds)
+    else:
+        rates = np.zeros((len(by_persona), len(PROMPTS)))
+    mean = rates.mean(axis=0)
+    free = mean if free_percent is None else shifted(mean, free_percent / 100)
+    return pd.DataFrame(
+        np.vstack([rates, mean, free]),
+        index=[*cells["persona"], UNLISTED, PERSONA_FREE],
+        columns=pd.MultiIndex.from_arrays([np.array(FORMATS)[group_of], PROMPTS]),
+    )
+
+
+def rake(by_row: np.ndarray, by_group: np.ndarray, group_of: np.ndarray, odds: np.ndarray) -> np.ndarray:
+    """Rates (R x C) whose mean is `by_row` in each row and `by_group` in each group of columns.
+
+    Iterative proportional fitting (Deming and Stephan 1940) of the table row x column x (refused, not refused) to the
+    margins row x refused, group x refused and row x column; `odds` (C) are the odds that the columns of a group keep
+    between each other. Both margins must have the same mean. Raises ValueError if they can't both be met, which
+    happens only where the zeros of one leave too few cells for the other.
+    """
+    columns = len(group_of)
+    member = np.equal.outer(np.arange(len(by_group)), group_of).astype(float)  # G x C
+    per_row, per_group = by_row * columns, by_group * member.sum(1) * len(by_row)  # refusals, one prompt in each cell
+    refused = np.ones((len(by_row), columns)) * odds
+    kept = np.ones_like(refused)
+    for _ in range(SWEEPS):
+        for table, rows, groups in (
+            (refused, per_row, per_group),
+            (kept, columns - per_row, member.sum(1) * len(by_row) - per_group),
+        ):
+            table *= _ratio(rows, table.sum(1))[:, None]
+            table *= _ratio(groups, member @ table.sum(0))[group_of]
+        both = refused + kept
+        refused, kept = refused / both, kept / both
+        error = max(np.abs(refused.sum(1) - per_row).max(), np.abs(member @ refused.sum(0) - per_group).max())
+        if error < TOLERANCE:
+            return refused
+    raise ValueError(f"raking left the margins {error:.3g} refusals apart after {SWEEPS} sweeps")
+
+
+def _ratio(wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
+    return np.divide(wanted, found, out=np.zeros_like(found, dtype=float), where=found > 0)
+
+
+def shifted(rates: np.ndarray, mean: float) -> np.ndarray:
+    """Rates with the given mean whose log-odds differ from `rates` by one constant; zeros stay zero unless all are."""
+    live = rates > 0
+    share = mean * len(rates) / max(live.sum(), 1)  # of the templates that refuse at all
+    if not 0 < share < 1:
+        return np.full_like(rates, mean)
+    odds = logit(rates[live])
+    out = np.zeros_like(rates)
+    out[live] = expit(odds + brentq(lambda by: expit(odds + by).mean() - share, -60, 60))
+    return out
+
+
+def _for_templates(fitted: pd.DataFrame, templates: pd.DataFrame) -> pd.DataFrame:
+    """Long rates for a study's templates: the paper's own by name and format, others by their format's mean."""
+    by_format = fitted.T.groupby(level=0).mean().T
+    parts = []
+    for row in templates.itertuples():
+        column = (row.format, row.template)
+        rate = fitted[column] if column in fitted.columns else by_format[row.format]
+        parts.append(pd.DataFrame({"persona": fitted.index, "template": row.template, "rate": rate.to_numpy()}))
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,149 @@
+"""The planted truth, by enumeration: what a stand-in answers to each prompt, and its rates in each cell of a study."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from falserefusal.errors import InputError
+from falserefusal.schemas import PERSONA_FREE
+from falserefusal.standins import answers as speech
+from falserefusal.standins.chat import STYLES, render
+from falserefusal.standins.planted import Planted, load
+from falserefusal.standins.questions import fill, label_words, question
+from falserefusal.standins.rates import UNLISTED
+from falserefusal.standins.reading import Reader
+from falserefusal.standins.write import bodies_of, messages
+
+
+def open_standin(folder: str | Path) -> tuple[Planted, Reader]:
+    """What is planted in the stand-in at `folder`, and a reader of its prompts."""
+    from tokenizers import Tokenizer
+
+    planted = load(folder)
+    return planted, Reader(planted, Tokenizer.from_file(str(Path(folder, "tokenizer.json"))))
+
+
+def truth_of_prompts(
+    folder: str | Path,
+    prompts: pd.DataFrame,
+    design: pd.DataFrame,
+    phrases: list[str],
+    system_role: str = "native",
+) -> pd.DataFrame:
+    """What the stand-in at `folder` answers to each prompt under greedy decoding, in full.
+
+    prompts: prompt_id, messages; design: prompt_id, task, persona, template; phrases: the paper's list. Columns:
+    prompt_id, task, persona, template, format, paper_refusal (the list's verdict on the answer), refusal (a person's),
+    category, answer (its name in the answers file), text (the answer word for word), new_tokens (its end included),
+    p_caught (see `Planted.decide`). A prompt whose question it cannot read gets its complaint as text and the category
+    "complaint". Raises InputError where a prompt asks another question than the design says.
+    """
+    planted, reader = open_standin(folder)
+    design = prompts[["prompt_id"]].merge(design, on="prompt_id", how="left", validate="one_to_one")
+    style = STYLES[planted.style]
+    cell, levels, complaint = reader.read([render(style, turns, system_role) for turns in prompts["messages"]])
+    asked = planted.cells.iloc[cell.clip(0)].reset_index(drop=True)
+    other = (asked["task"] != design["task"]) | (asked["template"] != design["template"])
+    other |= (asked["persona"] != design["persona"]) & (asked["persona"] != UNLISTED)
+    other &= cell >= 0
+    if other.any():
+        row = int(np.argmax(other))
+        read = " / ".join(asked.loc[row, ["task", "persona", "template"]])
+        said = " / ".join(design.loc[row, ["task", "persona", "template"]].astype(str))
+        raise InputError(f"prompt {design['prompt_id'][row]}: asks {read}, but the design says {said}")
+    decided = planted.decide(cell.clip(0), levels)
+    given = planted.answers.iloc[decided["answer"]].reset_index(drop=True)
+    text = [
+        speech.say(form, planted.personas[persona], planted.labels[task][pick])
+        for form, persona, task, pick in zip(
+            given["text"], asked["persona"], asked["task"], decided["pick"], strict=True
+        )
+    ]
+    lengths = np.array(speech.grammar(list(planted.answers["text"])).lengths)
+    truth = design[["prompt_id", "task", "persona", "template"]].assign(
+        format=asked["format"],
+        paper_refusal=listed(text, phrases),
+        refusal=speech.is_refusal(given["category"]),
+        category=given["category"],
+        answer=given["answer"],
+        text=text,
+        new_tokens=lengths[decided["answer"]],
+        p_caught=decided["p_caught"],
+    )
+    lost = complaint != ""
+    truth.loc[lost, ["category", "answer", "text"]] = "complaint"
+    truth.loc[lost, "text"] = complaint[lost]
+    truth.loc[lost, ["paper_refusal", "refusal"]] = False
+    truth.loc[lost, "new_tokens"] = 2
+    return truth
+
+
+def truth_of_cells(
+    folder: str | Path,
+    texts: pd.DataFrame,
+    personas: pd.DataFrame,
+    templates: pd.DataFrame,
+    tasks: dict[str, dict],
+    phrases: list[str],
+    article: str = "printed",
+    system: str | None = None,
+    system_role: str = "native",
+) -> pd.DataFrame:
+    """Rates over all rows of a study in each of its cells, whether its design draws them or not.
+
+    Arguments as for `write.prepare`, but personas are the study's own. Columns: model, task, persona, template, format,
+    known (whether the persona is asked in words it has rates for), wanted (the rate asked for), rows, rate (share of
+    rows whose answer the paper's list calls a refusal), refusal_rate (share whose answer a person would call one),
+    both_rate (share of which both hold). Sensitivity of the list is both_rate / refusal_rate.
+    """
+    planted, reader = open_standin(folder)
+    bodies = bodies_of(texts, tasks)
+    cell_of = dict(zip(planted.markers["marker"], planted.markers["cell"], strict=True))
+    rows = []
+    for task, settings in tasks.items():
+        own, here = templates[templates["task"] == task], bodies[bodies["task"] == task]
+        weight = here["rows"].to_numpy() / here["rows"].sum()
+        levels = None
+        for persona in [*personas.itertuples(), None]:
+            asked = [_ask(template, persona, settings["labels"], article) for template in own.itertuples()]
+            cells = np.array([cell_of.get(text, -1) for text in asked])
+            known = cells[0] >= 0
+            if not known:  # the rest of the question names the cell, the persona's own words join in the levels
+                rest = own["text"].str.partition("{persona}")[2]
+                cells = np.array([cell_of[fill(text, label_words(settings["labels"]))] for text in rest])
+            if levels is None or not known:
+                turns = [messages(asked[0], content, system) for content in here["content"]]
+                found = reader.read([render(STYLES[planted.style], turn, system_role) for turn in turns])[1]
+                levels = found if known else levels
+            name = persona.persona if persona else PERSONA_FREE
+            shares = _shares(planted, cells, levels if known else found, weight, phrases)
+            shares = shares.assign(persona=name, known=known, rows=here["rows"].sum())
+            rows.append(shares)
+    table = pd.concat(rows, ignore_index=True).assign(model=planted.model["model"])
+    columns = ["model", "task", "persona", "template", "format", "known", "wanted", "rows"]
+    return table[[*columns, "rate", "refusal_rate", "both_rate"]]
+
+
+def listed(texts: list[str], phrases: list[str]) -> np.ndarray:
+    """Whether each answer starts with one of the phrases, in lower case and without leading blanks (section 3.3)."""
+    return np.array([text.lower().lstrip().startswith(tuple(phrases)) for text in texts], dtype=bool)
+
+
+def _ask(template, persona, labels: list[str], article: str) -> str:
+    if persona is None:
+        return fill(template.persona_free_text, label_words(labels))
+    return question(template.text, persona, labels, article)
+
+
+def _shares(planted: Planted, cells, levels, weight, phrases) -> pd.DataFrame:
+    """One row per cell: weighted shares of the texts by what is answered."""
+    decided = planted.decide(np.repeat(cells, len(levels)), np.tile(levels, (len(cells), 1)))
+    first = planted.cells.iloc[cells[0]]
+    words, spoken = planted.labels[first["task"]], planted.personas[first["persona"]]
+    forms = planted.answers["text"]
+    flags = np.array([listed([speech.say(form, spoken, word) for word in words], phrases) for form in forms])
+    paper = flags[decided["answer"], decided["pick"]].reshape(len(cells), -1)
+    person = speech.is_refusal(planted.answers["category"]).to_numpy()[decided["answer"]].reshape(len(cells), -1)
+    shares = planted.cells.iloc[cells][["task", "template", "format", "wanted"]].reset_index(drop=True)
+    return shares.assign(rate=paper @ weight, refusal_rate=person @ weight, both_rate=(paper & person) @ weight)
