@@ -1,0 +1,37 @@
+"""Draw the answers that people label, and write them as a table, a page to label in, and a key to keep closed."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    import pandas as pd
+
+    from falserefusal.labelling.annotation import annotation_page, makers_of, sample_id, shown_items
+    from falserefusal.labelling.sampling import draw_sample, population
+    from falserefusal.schemas import DESIGN, LABELS, PROMPTS, RESPONSES
+    from falserefusal.stimuli import load_models, load_personas
+    from falserefusal.tables import read_parquet, write_csv, write_text
+
+    files, params = snakemake.input, snakemake.params
+    personas = load_personas(files.personas)
+    labels = {m: read_parquet(path, LABELS) for m, path in zip(params.models, files.labels, strict=True)}
+    units = population(labels, read_parquet(files.design, DESIGN), personas)
+    key = draw_sample(units, params.size, params.seed, params.shares)
+    prompts = pd.concat([read_parquet(path, PROMPTS) for path in files.prompts], ignore_index=True)
+    responses = []
+    for model, path in zip(params.models, files.responses, strict=True):
+        drawn = key.loc[key["model"] == model, "prompt_id"]
+        answers = read_parquet(path, RESPONSES)[["prompt_id", "response", "finish_reason"]]
+        responses.append(answers[answers["prompt_id"].isin(drawn)].assign(model=model))
+    surfaces = dict(zip(personas["persona"], personas["surface"], strict=True))
+    makers = makers_of(load_models(files.models, keep=params.models))
+    items = shown_items(key, prompts, pd.concat(responses, ignore_index=True), surfaces, params.labels, makers)
+    sample = sample_id(items)
+    write_csv(items.assign(sample=sample), snakemake.output.items)
+    write_csv(key.assign(sample=sample), snakemake.output.key)
+    write_text(annotation_page(items, params.study, sample), snakemake.output.page)
+    print(key.groupby(["task", "group", "stratum"])[["in_cell", "drawn"]].first().to_string())
