@@ -145,6 +145,13 @@ def test_a_rehearsal_says_so_in_every_title_and_beside_every_model(root, gallery
                 assert all(rest.startswith(" (stand-in)") for rest in lines[1:]), f"{figure.name}: {word}"
 
 
+def test_data_drawn_in_a_rehearsal_name_stand_ins(root, rehearsed, tmp_path):
+    context = fixture.context(root, rehearsal=True)
+    draw_figures(named("figure01_persona_free") + named("importance_by_model"), rehearsed, context, tmp_path)
+    assert set(pd.read_csv(tmp_path / "figure01_persona_free.csv")["model"].str[-11:]) == {" (stand-in)"}
+    assert pd.read_csv(tmp_path / "importance_by_model.csv")["scope"].str.endswith(" (stand-in)").all()
+
+
 def test_messages_follow_the_data(root, gallery, published):
     before = next(c.get_label() for f, c in gallery["published"] if f.name == "figure02_persona_mean")
     changed = published["rates_persona"].copy()

@@ -17,6 +17,6 @@ class Context:
     banner: str = ""
     model_suffix: str = ""
 
-    def model_label(self, model: str) -> str:
-        """The name a reader sees; rows such as `mean` that are no model keep theirs."""
-        return model + self.model_suffix if model in self.models else model
+    def model_label(self, name: object) -> object:
+        """The name a reader sees of a model; whatever is no model of the study (`mean`, a persona) keeps its own."""
+        return f"{name}{self.model_suffix}" if name in self.models else name

@@ -35,7 +35,11 @@ def draw_figures(
             canvas, drawn = _draw(figure, tables, context)
             message = canvas.get_label()
             save(canvas, directory / figure.name)
-            write_csv(drawn, directory / f"{figure.name}.csv")
+            labels = [column for column in ("model", "scope", "level") if column in drawn]
+            write_csv(
+                drawn.assign(**{column: drawn[column].map(context.model_label) for column in labels}),
+                directory / f"{figure.name}.csv",
+            )
             index.append(
                 [figure.name, figure.counterpart, figure.caption, message, " ".join(figure.tables), len(drawn)]
             )

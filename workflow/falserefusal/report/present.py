@@ -1,5 +1,6 @@
 """Turn frames into rows of text for the page: percent for proportions, few digits, honest blanks."""
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,6 @@ import pandas as pd
 from falserefusal.report.notes import Note
 
 MAX_ROWS = 1000  # a longer table is cut on the page; the file has all of it
-MODEL_COLUMNS = ("model", "level", "scope")  # where a model's name may stand
 
 
 class Shown(NamedTuple):
@@ -21,7 +21,9 @@ class Shown(NamedTuple):
 
 
 def show(frame: pd.DataFrame, note: Note, models: list[str], suffix: str) -> Shown:
-    """`frame` as text; proportions in percent, and `suffix` behind every name of `models`."""
+    """`frame` as text; proportions in percent, and `suffix` behind every name of `models` wherever it stands."""
+    names = "|".join(map(re.escape, sorted(models, key=len, reverse=True)))
+    name = re.compile(rf"(?<![\w.-])({names})(?![\w.-])") if suffix and models else None
     cut = frame.head(MAX_ROWS)
     head, columns, numeric = [], [], []
     for column in cut.columns:
@@ -34,8 +36,8 @@ def show(frame: pd.DataFrame, note: Note, models: list[str], suffix: str) -> Sho
             columns.append([in_percent(value) if percent else number(value) for value in values])
         else:
             words = ["" if pd.isna(value) else str(value) for value in values]
-            if suffix and column in MODEL_COLUMNS:
-                words = [word + suffix if word in models else word for word in words]
+            if name:
+                words = [name.sub(lambda match: match[0] + suffix, word) for word in words]
             columns.append(words)
     rows = [list(row) for row in zip(*columns, strict=True)]
     return Shown(head, rows, numeric, len(frame) - len(cut))
