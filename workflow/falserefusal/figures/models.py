@@ -41,12 +41,12 @@ def draw_model_task(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     tasks = list(dict.fromkeys(frame["task"]))
     rates = frame.pivot(index="model", columns="task", values="rate")
     models = [model for model in rates.index if model in context.models]
-    highest = rates.loc[models].idxmax(axis=1)[rates.loc[models].max(axis=1) > 0].value_counts()
+    refusing = rates.loc[models][rates.loc[models].max(axis=1) > 0]
     message = "No model refuses any prompt"
-    if len(highest):
-        message = (
-            f"{task_title(highest.index[0])} is the most refused task in {highest.iloc[0]} of {len(models)} models"
-        )
+    if len(refusing):
+        highest = refusing.idxmax(axis=1).value_counts()
+        message = f"{task_title(highest.index[0])} is the most refused task of {highest.iloc[0]} of the "
+        message += f"{plural(len(refusing), 'model')} that refuse at all"
 
     rows = model_rows(frame["model"], context)
     printed = frame["printed_pct"].notna().any()
