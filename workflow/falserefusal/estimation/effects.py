@@ -39,7 +39,7 @@ def persona_effects(outcomes: pd.DataFrame, fit: PersonaFit | None = None) -> pd
     """
     fit = fit_personas(outcomes) if fit is None else fit
     by_model = fit.average(["model", "persona"])
-    table = _compare(by_model, *_against_free(by_model))
+    table = _compare(by_model, *against_free(by_model))
     table = table.rename(columns={"persona_0": PERSONA_FREE, "rate_0": "pf_rate"}).drop(columns=PERSONA_FREE)
     table["method"] = _method(table, by_model, len(fit.cells["task"].unique()))
     merged = table.merge(pair_table(outcomes), how="left", on=["model", "persona"])
@@ -54,12 +54,8 @@ def mean_effects(fit: PersonaFit) -> pd.DataFrame:
     of one model are MOVER's. Columns model, persona, n, refusals, rate, pf_rate, difference, lo, hi, z, p, method.
     """
     tasks = len(fit.cells["task"].unique())
-    free = (fit.cells["persona"] == PERSONA_FREE).to_numpy()
-    if not free.any():
-        _against_free(fit)  # raises
-    by_model = fit.average(["model", "persona"])
-    _against_free(by_model)
-    any_persona = _join(fit.keep(~free, persona=ALL), fit.keep(free)).average(["model", "persona"])
+    by_model, any_persona = fit.average(["model", "persona"]), with_any_persona(fit)
+    against_free(by_model)
     parts = []
     for model in (by_model, any_persona):
         overall = model.average(["persona"])
@@ -68,7 +64,7 @@ def mean_effects(fit: PersonaFit) -> pd.DataFrame:
         table = _compare(overall, left, np.full(len(left), at), normal=True).assign(model=MEAN)
         table["method"] = f"{fit.method}; mean over {len(model.within)} models and {tasks} tasks, normal limits"
         parts.append(table)
-    table = _compare(any_persona, *_against_free(any_persona))
+    table = _compare(any_persona, *against_free(any_persona))
     table["method"] = _method(table, any_persona, tasks)
     parts.append(table)
     table = pd.concat(parts, ignore_index=True).rename(columns={"rate_0": "pf_rate"})
@@ -181,7 +177,7 @@ def _effective_share(cell, text, change, n_cells, n, b, c) -> np.ndarray:
     return effective_n(rate, spread / n**2 * inflate, n, sizes, texts) / n
 
 
-def _against_free(fit: PersonaFit) -> tuple[np.ndarray, np.ndarray]:
+def against_free(fit: PersonaFit) -> tuple[np.ndarray, np.ndarray]:
     """Rows of `fit.cells` with a persona, and for each the row of the same model (and task) without one."""
     keys = [key for key in ("model", "task") if key in fit.cells]
     free = fit.cells["persona"] == PERSONA_FREE
@@ -198,16 +194,19 @@ def _against_free(fit: PersonaFit) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(~free), np.array([at[key] for key in wanted], int)
 
 
-def _join(one: PersonaFit, two: PersonaFit) -> PersonaFit:
-    """The cells of both."""
-    return PersonaFit(
-        pd.concat([one.cells, two.cells], ignore_index=True),
-        np.concatenate([one.rate, two.rate]),
-        np.hstack([one.moves, two.moves]),
-        np.hstack([one.answers, two.answers]),
-        one.within,
-        one.method,
+def with_any_persona(fit: PersonaFit) -> PersonaFit:
+    """Rates by model with any persona (persona "*", the mean over personas and tasks) and without one."""
+    return fit.relabel(persona=np.where(fit.cells["persona"] == PERSONA_FREE, PERSONA_FREE, ALL)).average(
+        ["model", "persona"]
     )
+
+
+def correlated(fit: PersonaFit, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Correlation of the rates at `left` with those at `right`, row by row; 0 where one has no spread."""
+    spread = np.sqrt((fit.moves**2).sum(0))
+    together = spread[left] * spread[right]
+    product = (fit.moves[:, left] * fit.moves[:, right]).sum(0)
+    return np.divide(product, together, out=np.zeros_like(together), where=together > 0)
 
 
 def _compare(fit: PersonaFit, left: np.ndarray, right: np.ndarray, normal: bool = False) -> pd.DataFrame:
@@ -215,11 +214,7 @@ def _compare(fit: PersonaFit, left: np.ndarray, right: np.ndarray, normal: bool 
     difference = fit.rate[left] - fit.rate[right]
     sd = np.sqrt(((fit.moves[:, left] - fit.moves[:, right]) ** 2).sum(0))
     z = np.divide(difference, sd, out=np.zeros_like(sd), where=sd > 0)
-    spread = np.sqrt((fit.moves**2).sum(0))
-    together = spread[left] * spread[right]
-    shared = np.divide(
-        (fit.moves[:, left] * fit.moves[:, right]).sum(0), together, out=together * 0, where=together > 0
-    )
+    shared = correlated(fit, left, right)
     low, high = fit.limits()
     rate = np.clip(fit.rate, 0, 1)
     one, other = (low[left], high[left]), (low[right], high[right])

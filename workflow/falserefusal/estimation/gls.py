@@ -8,7 +8,7 @@ unbiased whatever it is, and variances come from sums over texts, so answers may
 any way.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -157,11 +157,21 @@ class PersonaFit:
         answers = self.answers @ sums.astype(np.float32)
         return PersonaFit(cells, means.T @ self.rate, self.moves @ means, answers, self.within, self.method)
 
-    def keep(self, mask: np.ndarray, **columns) -> "PersonaFit":
-        """Only the cells where `mask` is true, with columns of `cells` replaced."""
+    def keep(self, mask: np.ndarray) -> "PersonaFit":
+        """Only the cells where `mask` is true."""
         mask = np.asarray(mask, bool)
-        cells = self.cells[mask].reset_index(drop=True).assign(**columns)
-        return PersonaFit(cells, self.rate[mask], self.moves[:, mask], self.answers[:, mask], self.within, self.method)
+        return PersonaFit(
+            self.cells[mask].reset_index(drop=True),
+            self.rate[mask],
+            self.moves[:, mask],
+            self.answers[:, mask],
+            self.within,
+            self.method,
+        )
+
+    def relabel(self, **columns) -> "PersonaFit":
+        """The same cells with columns of `cells` replaced."""
+        return replace(self, cells=self.cells.assign(**columns))
 
 
 def fit_personas(outcomes: pd.DataFrame | Strata) -> PersonaFit:

@@ -1,0 +1,256 @@
+"""Stopping when the answer is known well enough, with limits that hold although one has looked before.
+
+A study may ask in rounds. After each, every model's targets (a half-width for named quantities) are compared with its
+limits so far; a model that meets all of them is frozen and asked no more. Looking repeatedly spends confidence: limits
+of nominal 95 % cover less when data stop the moment they look narrow. Two kinds of limits answer that:
+
+- *calibrated* limits, of a nominal level chosen so that coverage after stopping by the rule is at least 95 %. For one
+  rate the level is exact (every outcome of the rule is enumerated here, see `least_coverage`); for persona effects it
+  comes from simulation. They are right if, and only if, the model stopped by the rule or reached the last planned look.
+- *confidence sequences*, which hold at all looks at once and hence whatever made the study stop. They are wider.
+
+Both are in the table of every round, so that peeking does no harm.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from falserefusal.errors import InputError
+from falserefusal.estimation.clusters import check_outcomes
+from falserefusal.estimation.effects import against_free, correlated, with_any_persona
+from falserefusal.estimation.gls import PersonaFit, fit_personas
+from falserefusal.estimation.intervals import Limits, clopper_pearson, mixture_sequence, mover_difference
+from falserefusal.schemas import ALL, PERSONA_FREE
+
+ALPHA_RATE = 0.036  # Clopper-Pearson at 1 - .036 covers at least .95 after stopping, for the usual schedules of looks
+ALPHA_EFFECT = 0.04  # the same for MOVER limits of persona effects, by simulation
+FEWEST_TEXTS = 30  # of a model and task: with fewer, no target counts as met
+
+# quantity: (levels that have one each within a model, compares with persona-free answers)
+QUANTITIES = {
+    "model rate": ((), False),
+    "task rates": (("task",), False),
+    "persona rates": (("persona",), False),
+    "any-persona effect": ((), True),
+    "persona effects": (("persona",), True),
+}
+
+
+def round_table(outcomes: pd.DataFrame, targets: Mapping[str, float], round_number: int) -> pd.DataFrame:
+    """Every target quantity of every model after a round, from all answers so far.
+
+    targets: half-width wanted, by quantity (see QUANTITIES), as proportions. Columns: round, model, quantity, level (a
+    task or persona, "*" if there is one per model), answers (of the model so far, all kinds), n (behind this quantity),
+    estimate, lo, hi (calibrated), half_width, always_lo, always_hi (confidence sequence), target, met.
+    Raises InputError on an unknown quantity, a half-width outside (0, 1), or outcomes that cannot give it.
+    """
+    check_targets(targets)
+    check_outcomes(outcomes, ["model", "task", "persona", "round"])
+    fit = fit_personas(outcomes)
+    asked = outcomes.groupby("model", observed=True).size()
+    texts = (
+        outcomes.groupby(["model", "task"], observed=True)["text_id"].nunique().groupby("model", observed=True).min()
+    )
+    parts = []
+    for quantity, target in targets.items():
+        levels, effect = QUANTITIES[quantity]
+        part = (_effects if effect else _rates)(fit, levels).assign(quantity=quantity, target=target)
+        part["met"] = (part["half_width"] <= target) & (part["model"].map(texts) >= FEWEST_TEXTS)
+        parts.append(part)
+    table = pd.concat(parts, ignore_index=True).assign(round=round_number)
+    table["answers"] = table["model"].map(asked).astype(int)
+    columns = ["round", "model", "quantity", "level", "answers", "n", "estimate", "lo", "hi", "half_width"]
+    return table[[*columns, "always_lo", "always_hi", "target", "met"]]
+
+
+def decide(rounds: pd.DataFrame | Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Which models are done: one row per model from the tables of all rounds so far (in one frame or several).
+
+    A model that has once met all its targets is frozen, whatever later tables say. Columns: model, met, round (the one
+    that met them, else the last), answers, quantity, level (the one furthest from its target in that round),
+    half_width, target.
+    """
+    table = pd.concat(rounds, ignore_index=True) if not isinstance(rounds, pd.DataFrame) else rounds
+    if table.empty:
+        raise InputError("no round has been looked at yet")
+    if table[["half_width", "target"]].isna().any(axis=None):
+        raise InputError("a round's table lacks a half-width or a target")
+    rows = []
+    for model, part in table.groupby("model", sort=False, observed=True):
+        met = part.groupby("round")["met"].all()
+        at = met.index[met.to_numpy()].min() if met.any() else met.index.max()
+        look = part[part["round"] == at]
+        worst = look.loc[(look["half_width"] / look["target"]).idxmax()]
+        rows.append({"model": model, "met": bool(met.any()), "round": int(at)} | worst[_WORST].to_dict())
+    return pd.DataFrame(rows)
+
+
+_WORST = ["answers", "quantity", "level", "half_width", "target"]
+
+
+def final_limits(rounds: pd.DataFrame | Sequence[pd.DataFrame], last_round: int) -> pd.DataFrame:
+    """What to report of each quantity: calibrated limits if its model stopped by the rule, else the sequence's.
+
+    `last_round` is the last one planned; stopping there is by the rule. Columns as in a round's table, with lo and hi
+    the limits to report and method saying which they are.
+    """
+    table = pd.concat(rounds, ignore_index=True) if not isinstance(rounds, pd.DataFrame) else rounds
+    decision = decide(table).set_index("model")
+    final = table[table["round"] == table["model"].map(decision["round"])].copy()
+    done = final["model"].map(decision["met"]).to_numpy()
+    ruled = done | (final["round"] >= last_round).to_numpy()
+    final["lo"], final["hi"] = np.where(ruled, [final["lo"], final["hi"]], [final["always_lo"], final["always_hi"]])
+    final["half_width"] = (final["hi"] - final["lo"]) / 2
+    ends = np.where(done, "stopped by the rule", "asked in full")
+    final["method"] = np.where(
+        ruled, "calibrated for repeated looks; " + ends, "confidence sequence; stopped, but not by the rule"
+    )
+    return final.drop(columns=["always_lo", "always_hi"]).reset_index(drop=True)
+
+
+def check_targets(targets: Mapping[str, float]) -> None:
+    """Raise InputError unless `targets` maps known quantities to half-widths between 0 and 1."""
+    if not targets:
+        raise InputError("a study in rounds needs a target, such as {persona effects: 0.02}")
+    for quantity, half_width in targets.items():
+        if quantity not in QUANTITIES:
+            raise InputError(f"targets: unknown quantity {quantity!r}; known are {', '.join(QUANTITIES)}")
+        if not (isinstance(half_width, int | float) and 0 < half_width < 1):
+            raise InputError(f"targets: the half-width of '{quantity}' is {half_width!r}, but must lie between 0 and 1")
+
+
+def _rates(fit: PersonaFit, levels: tuple[str, ...]) -> pd.DataFrame:
+    part = fit.keep(fit.cells["persona"] != PERSONA_FREE).average(["model", *levels])
+    lo, hi = part.limits(1 - ALPHA_RATE, exact=True)
+    low, high = _always(part)
+    return _rows(part.cells, levels, np.clip(part.rate, 0, 1), (lo, hi), (low, high))
+
+
+def _effects(fit: PersonaFit, levels: tuple[str, ...]) -> pd.DataFrame:
+    part = fit.average(["model", "persona"]) if levels else with_any_persona(fit)
+    left, right = against_free(part)
+    shared, rate = correlated(part, left, right), np.clip(part.rate, 0, 1)
+    limits = []
+    for lo, hi in (part.limits(1 - ALPHA_EFFECT), _always(part)):
+        limits.append(mover_difference(rate[left], (lo[left], hi[left]), rate[right], (lo[right], hi[right]), shared))
+    cells = part.cells.iloc[left].reset_index(drop=True)
+    return _rows(cells, levels, part.rate[left] - part.rate[right], *limits)
+
+
+def _always(fit: PersonaFit) -> Limits:
+    """Confidence sequence at the effective counts: exact for independent answers, close for clustered ones."""
+    effective = fit.effective()
+    return mixture_sequence(np.clip(fit.rate, 0, 1) * effective, effective)
+
+
+def _rows(cells: pd.DataFrame, levels, estimate: np.ndarray, limits: Limits, always: Limits) -> pd.DataFrame:
+    (lo, hi), (low, high) = limits, always
+    return pd.DataFrame(
+        {
+            "model": cells["model"],
+            "level": cells[levels[0]] if levels else ALL,
+            "n": cells["n"],
+            "estimate": estimate,
+            "lo": lo,
+            "hi": hi,
+            "half_width": (hi - lo) / 2,
+            "always_lo": low,
+            "always_hi": high,
+        }
+    )
+
+
+# --- exact operating characteristics of the rule for one rate -------------------------------------------------------
+
+
+def operating_characteristics(
+    rate: float, looks: Sequence[int], half_width: float, alpha: float = ALPHA_RATE
+) -> dict[str, float]:
+    """What the rule does at a true `rate`, by enumeration: coverage, expected n, chance of reaching the last look.
+
+    The rule looks after looks[0] < looks[1] < ... independent answers and stops once the Clopper-Pearson interval of
+    level 1 - alpha is no wider than 2 half_width, at the latest at the last look.
+    """
+    return _characteristics(rate, _stopping_table(looks, half_width, alpha))
+
+
+def least_coverage(
+    looks: Sequence[int], half_width: float, alpha: float = ALPHA_RATE, points: int | None = None
+) -> tuple[float, float]:
+    """Smallest coverage of the rule over all rates, and the rate where it happens.
+
+    Coverage as a function of the rate jumps at the end points of the intervals that stopping can report and is smooth
+    between; it is evaluated on both sides of each of them and on a grid. By symmetry rates up to 1/2 are enough.
+    `points`: only so many end points, for a quick look that may miss the minimum by a few thousandths.
+    """
+    table = _stopping_table(looks, half_width, alpha)
+    ends = []
+    reachable = np.ones(1, bool)
+    for _, lo, hi, stop, new in table:
+        reachable = np.convolve(reachable, np.ones(new + 1)) > 0.5
+        ends += [lo[reachable & stop], hi[reachable & stop]]
+        reachable &= ~stop
+        if not reachable.any():
+            break
+    ends = np.unique(np.round(np.concatenate(ends), 9))
+    ends = ends[(ends > 1e-4) & (ends < 0.5)]
+    if points is not None and len(ends) > points:
+        ends = ends[np.linspace(0, len(ends) - 1, points).astype(int)]
+    rates = np.concatenate([ends - 1e-9, ends + 1e-9, np.geomspace(1e-4, 0.5, 80)])
+    coverage = [_characteristics(rate, table)["coverage"] for rate in rates]
+    worst = int(np.argmin(coverage))
+    return coverage[worst], float(rates[worst])
+
+
+def calibrate(looks: Sequence[int], half_width: float, level: float = 0.95, points: int | None = None) -> float:
+    """Largest alpha (to .001) whose intervals cover at least `level` after stopping, whatever the rate.
+
+    For a schedule or half-width far from those behind ALPHA_RATE. Raises InputError if even alpha = .001 fails.
+    """
+    low, high = 1, round(1000 * (1 - level))
+    if least_coverage(looks, half_width, high / 1000, points)[0] >= level:
+        return high / 1000
+    if least_coverage(looks, half_width, low / 1000, points)[0] < level:
+        raise InputError("no alpha makes this rule cover: the first look is too early for so wide a target")
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = least_coverage(looks, half_width, middle / 1000, points)[0] >= level
+        low, high = (middle, high) if enough else (low, middle)
+    return low / 1000
+
+
+def _stopping_table(looks: Sequence[int], half_width: float, alpha: float):
+    """(n, lo, hi, stop, new answers) of each look; lo, hi and stop by number of refusals."""
+    looks = list(looks)
+    if not looks or looks[0] < 1 or any(b <= a for a, b in itertools.pairwise(looks)):
+        raise InputError("looks are increasing numbers of answers, the first at least 1")
+    table = []
+    for n, before in zip(looks, [0, *looks[:-1]], strict=True):
+        lo, hi = clopper_pearson(np.arange(n + 1), n, 1 - alpha)
+        stop = (hi - lo) / 2 <= half_width + 1e-12
+        table.append((n, lo, hi, stop if n < looks[-1] else np.ones(n + 1, bool), n - before))
+    return table
+
+
+def _characteristics(rate: float, table) -> dict[str, float]:
+    going, first = np.ones(1), 0  # probabilities of first, first + 1, ... refusals, of paths not stopped yet
+    coverage = expected = last = 0.0
+    steps = {new: stats.binom.pmf(np.arange(new + 1), new, rate) for new in {new for *_, new in table}}
+    for n, lo, hi, stop, new in table:
+        going = np.convolve(going, steps[new])
+        matter = np.flatnonzero(going > 1e-18)  # the rest is too little to show, and most of the work
+        going = going[matter[0] : matter[-1] + 1]
+        first += matter[0]
+        here = slice(first, first + len(going))
+        ended = going * stop[here]
+        coverage += ended[(lo[here] <= rate) & (rate <= hi[here])].sum()
+        expected += n * ended.sum()
+        last = ended.sum() if n == table[-1][0] else 0.0
+        going = going - ended
+        if going.sum() < 1e-13:
+            break
+    return {"coverage": float(coverage), "expected_n": float(expected), "reaches_last": float(last)}
