@@ -48,7 +48,7 @@ class Workflow:
 
     def dry_run(self, *arguments: str) -> dict[str, int]:
         """The jobs that a run would do: rule name to number of jobs."""
-        text = self.run("--dry-run", "--quiet", "host", *arguments)
+        text = self.run(*arguments, "--dry-run", "--quiet", "host")
         jobs: dict[str, int] = {}
         lines = iter(text.splitlines())
         for line in lines:
