@@ -97,6 +97,7 @@ def test_population_takes_each_models_own_prompts(root):
         {
             "prompt_id": ["q0", "q1", "q2"],
             "task": "nli",
+            "text_id": "t0",
             "persona": ["black", PERSONA_FREE, "woman"],
             "template": "p1",
             "format": "unforced",

@@ -34,7 +34,7 @@ def machine_strata(labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def population(labels: Mapping[str, pd.DataFrame], design: pd.DataFrame, personas: pd.DataFrame) -> pd.DataFrame:
-    """Every judged answer of a study: model, prompt_id, task, persona, group, template, format, stratum.
+    """Every judged answer of a study: model, prompt_id, task, text_id, persona, group, template, format, stratum.
 
     labels: a LABELS frame for each model. The group of a prompt without a persona is "persona-free".
     """
@@ -46,7 +46,8 @@ def population(labels: Mapping[str, pd.DataFrame], design: pd.DataFrame, persona
         parts.append(rows.assign(model=model))
     everything = pd.concat(parts, ignore_index=True)
     everything["group"] = everything["persona"].map(groups)
-    return everything[["model", "prompt_id", "task", "persona", "group", "template", "format", "stratum"]]
+    columns = ["model", "prompt_id", "task", "text_id", "persona", "group", "template", "format", "stratum"]
+    return everything[columns]
 
 
 def draw_sample(units: pd.DataFrame, n: int, seed: int, shares: Mapping[str, float] = SHARES) -> pd.DataFrame:

@@ -1,0 +1,34 @@
+"""What people's labels say of the labellers: agreement, accuracy, and rates corrected for label error."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from falserefusal.labelling import validation
+    from falserefusal.labelling.people import agreement, read_annotations, settle
+    from falserefusal.labelling.sampling import population
+    from falserefusal.schemas import DESIGN, LABELS
+    from falserefusal.stimuli import load_personas
+    from falserefusal.tables import read_csv, read_parquet, write_csv
+
+    files, params, output = snakemake.input, snakemake.params, snakemake.output
+    key = read_csv(files.key)
+    annotations = read_annotations(files.annotations, key)
+    settled = settle(annotations)
+    labels = {m: read_parquet(path, LABELS) for m, path in zip(params.models, files.labels, strict=True)}
+    units = population(labels, read_parquet(files.design, DESIGN), load_personas(files.personas))
+    verdicts = validation.machine_verdicts(units, labels)
+    counts, effects = validation.machine_counts(verdicts), validation.design_effects(verdicts)
+    items = validation.audited(key, settled, labels)
+    rates = validation.corrected_rates(counts, items, effects=effects)
+    write_csv(agreement(annotations, params.seed), output.agreement)
+    write_csv(validation.label_accuracy(counts, items, effects=effects), output.accuracy)
+    write_csv(rates, output.rates)
+    write_csv(validation.corrected_differences(rates), output.differences)
+    write_csv(validation.specificity_tests(counts, items), output.specificity)
+    still_open = int(settled["refusal"].isna().sum())
+    print(f"{len(settled)} of {len(key)} sampled answers labelled, {still_open} of them left open by the annotators")
