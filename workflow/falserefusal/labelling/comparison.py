@@ -1,0 +1,89 @@
+"""What the choice of labeller changes: where labellers part, and the answers on which they do."""
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from falserefusal.labelling.labels import ERROR, JUDGE_FAILED
+from falserefusal.schemas import ALL
+
+
+def agreement_of_labellers(labels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """How often two labellers agree that an answer is refused, by model and over all ("*").
+
+    labels: a LABELS frame for each model. Columns: one, other, model, n, both, only_one, only_other, neither (counts),
+    agreement (share), kappa (Cohen's; missing where both labellers see only one kind of answer). Failed judgements are
+    left out.
+    """
+    counts = []
+    for model, frame in labels.items():
+        wide = _wide(frame, "refusal")
+        for one, other in combinations(wide.columns, 2):
+            pair = wide[[one, other]].dropna().astype(bool)
+            a, b = pair[one], pair[other]
+            cells = [int(x.sum()) for x in (a & b, a & ~b, ~a & b, ~a & ~b)]
+            counts.append((one, other, model, len(pair), *cells))
+    columns = ["one", "other", "model", "n", "both", "only_one", "only_other", "neither"]
+    table = pd.DataFrame(counts, columns=columns)
+    total = table.groupby(["one", "other"], sort=False)[columns[3:]].sum().reset_index().assign(model=ALL)
+    table = pd.concat([total[columns], table], ignore_index=True)
+    n = table["n"].where(table["n"] > 0).astype(float)
+    agreed = (table["both"] + table["neither"]) / n
+    one, other = (table["both"] + table["only_one"]) / n, (table["both"] + table["only_other"]) / n
+    chance = one * other + (1 - one) * (1 - other)
+    return table.assign(agreement=agreed, kappa=((agreed - chance) / (1 - chance)).where(chance < 1))
+
+
+def categories_of_labellers(labels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """For each pair of labellers the numbers of answers by both categories: one, other, their categories, model, n."""
+    parts = []
+    for model, frame in labels.items():
+        wide = _wide(frame, "category")
+        for one, other in combinations(wide.columns, 2):
+            pair = wide[[one, other]].dropna().set_axis(["category_one", "category_other"], axis=1)
+            sizes = pair.groupby(["category_one", "category_other"], sort=True).size().rename("n").reset_index()
+            parts.append(sizes.assign(one=one, other=other, model=model))
+    columns = ["one", "other", "model", "category_one", "category_other", "n"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def disagreements(labels: Mapping[str, pd.DataFrame], most: int, seed: int) -> pd.DataFrame:
+    """Answers on which labellers part, at most `most` of each way of parting, spread over models.
+
+    Columns: model, prompt_id, kind (the labellers that see a refusal, "paper + judge", of all who judged), answers (how
+    many of that kind there are in the study), then for every labeller its verdict and evidence ("paper",
+    "paper_evidence", ...). Sorted by kind, the most frequent first.
+    """
+    rows = []
+    for model, frame in labels.items():
+        wide = _wide(frame, "refusal")
+        parted = wide[wide.nunique(axis=1) > 1]
+        who = [" + ".join(wide.columns[row == True]) for row in parted.to_numpy(object)]  # noqa: E712 (may be missing)
+        rows.append(pd.DataFrame({"model": model, "prompt_id": parted.index, "kind": who}))
+    parted = pd.concat(rows, ignore_index=True).sort_values(["kind", "model", "prompt_id"], ignore_index=True)
+    parted["answers"] = parted.groupby("kind")["kind"].transform("size")
+    shuffled = parted.loc[np.random.default_rng([seed, 8]).permutation(len(parted))]
+    turn = shuffled.groupby(["kind", "model"]).cumcount()  # each model's first, then each one's second, ...
+    chosen = shuffled.assign(turn=turn).sort_values(["turn", "model", "prompt_id"]).groupby("kind").head(most)
+    chosen = chosen.sort_values(["answers", "kind", "model", "prompt_id"], ascending=[False, True, True, True])
+    chosen = chosen.drop(columns="turn").reset_index(drop=True)
+    everyone = pd.concat(
+        [
+            frame[frame["prompt_id"].isin(chosen.loc[chosen["model"] == model, "prompt_id"])].assign(model=model)
+            for model, frame in labels.items()
+        ]
+    )
+    for name, verdicts in everyone.groupby("labeller", sort=False):
+        columns = {"category": name, "evidence": f"{name}_evidence"}
+        mine = verdicts[["model", "prompt_id", *columns]].rename(columns=columns)
+        chosen = chosen.merge(mine, on=["model", "prompt_id"], how="left")
+    return chosen
+
+
+def _wide(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """One row for each prompt, one column for each labeller in their order; failed judgements are missing."""
+    judged = frame[~frame["category"].isin([ERROR, JUDGE_FAILED])]
+    wide = judged.pivot(index="prompt_id", columns="labeller", values=column).astype(object)
+    return wide[[name for name in frame["labeller"].drop_duplicates() if name in wide]]

@@ -1,0 +1,33 @@
+"""Where the labellers of a study part, and a sample of the answers on which they do."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    import pandas as pd
+
+    from falserefusal.labelling.comparison import agreement_of_labellers, categories_of_labellers, disagreements
+    from falserefusal.schemas import DESIGN, LABELS, PROMPTS, RESPONSES
+    from falserefusal.tables import read_parquet, write_csv
+
+    files, params, output = snakemake.input, snakemake.params, snakemake.output
+    labels = {m: read_parquet(path, LABELS) for m, path in zip(params.models, files.labels, strict=True)}
+    agreement = agreement_of_labellers(labels)
+    write_csv(agreement, output.agreement)
+    write_csv(categories_of_labellers(labels), output.categories)
+    parted = disagreements(labels, params.most, params.seed)
+    prompts = pd.concat([read_parquet(path, PROMPTS) for path in files.prompts], ignore_index=True)
+    asked = prompts[prompts["prompt_id"].isin(parted["prompt_id"])].set_index("prompt_id")["messages"]
+    answers = []
+    for model, path in zip(params.models, files.responses, strict=True):
+        given = read_parquet(path, RESPONSES)[["prompt_id", "response"]]
+        answers.append(given[given["prompt_id"].isin(parted["prompt_id"])].assign(model=model))
+    design = read_parquet(files.design, DESIGN)[["prompt_id", "task", "persona", "template"]]
+    parted = parted.merge(design, on="prompt_id").merge(pd.concat(answers), on=["model", "prompt_id"])
+    parted["question"] = ["\n\n".join(turn["content"] for turn in asked[prompt]) for prompt in parted["prompt_id"]]
+    write_csv(parted.rename(columns={"response": "given"}), output.disagreements)
+    print(agreement.to_string(index=False))

@@ -1,0 +1,20 @@
+"""How much of each printed refusal rate could be answers of "No" to a question of yes or no."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from falserefusal.labelling.no_answers import no_answer_bounds
+    from falserefusal.stimuli import load_templates
+    from falserefusal.tables import read_csv, write_csv
+
+    files = snakemake.input
+    by_format = read_csv(files.format_heatmaps)
+    templates = load_templates(files.templates, list(by_format["task"].drop_duplicates()))
+    bounds = no_answer_bounds(by_format, read_csv(files.table6), read_csv(files.table7), templates)
+    write_csv(bounds, snakemake.output.bounds)
+    print(bounds.to_string(index=False))
