@@ -29,6 +29,11 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/plan.smk"
 
 
+if STANDINS:
+
+    include: "workflow/rules/standins.smk"
+
+
 rule all:
     default_target: True
     input:

@@ -35,6 +35,7 @@ PLANNING_ASSUMPTIONS = {
     "token_budget": config["inference"]["batch_tokens"],
     "hours_per_shard": config["planning"]["hours_per_shard"],
 }
+STANDIN_FOLDERS = [directory(f"results/{STUDY}/standins/{model}") for model in config["models"]]
 BANNER = "REHEARSAL on stand-in checkpoints: says nothing about the real models"
 PUBLISHED_TITLE = "No for Some, Yes for Others: the paper, re-derived from its own printed cells"
 PRINTED_NAMES = [
@@ -202,4 +203,4 @@ def studies_with_tables():
 
 def checkpoint_of(wildcards):
     """A stand-in's folder; a model of the hub has no file here that a rule could name."""
-    return {}
+    return {"checkpoint": f"results/{wildcards.study}/standins/{wildcards.model}"} if STANDINS else {}

@@ -8,6 +8,7 @@ rule labels:
         personas=STIMULI["personas"],
         templates=STIMULI["templates"],
         phrases=STIMULI["refusal_phrases"],
+        patterns="config/labelling/patterns.yaml",
         code=library("labels.py"),
     output:
         labels="<results>/{study}/labels/{model}.parquet",

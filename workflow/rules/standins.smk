@@ -1,0 +1,82 @@
+# Stand-ins for the models: small checkpoints with planted refusals, and the truth about them.
+
+
+rule standins:
+    input:
+        texts=expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"]),
+        models=STIMULI["models"],
+        templates=STIMULI["templates"],
+        wordings="config/standins/personas.csv",
+        answers="config/standins/answers.csv",
+        counts=f"{PRINTED}/counts_task_model_persona.csv",
+        formats=f"{PRINTED}/format_heatmaps.csv",
+        persona_free=f"{PRINTED}/fig1_persona_free_offensiveness.csv",
+        coefficients=f"{PRINTED}/table7_logit.csv",
+        code=library("standins.py"),
+    output:
+        STANDIN_FOLDERS,
+    log:
+        f"<logs>/{STUDY}/standins.log",
+    conda:
+        "../../envs/inference.yaml"
+    params:
+        models=config["models"],
+        tasks=config["tasks"],
+        templates=config["templates"],
+        plant=config["checkpoints"].get("plant"),
+        seed=config["seed"],
+        system=config["prompts"]["system"],
+        system_role=config["inference"]["system_role"],
+    message:
+        f"Writing the stand-ins of {STUDY}"
+    script:
+        "../scripts/standins.py"
+
+
+rule planted:
+    input:
+        standins=STANDIN_FOLDERS,
+        texts=expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"]),
+        prompts=expand("<results>/{study}/prompts/{task}.parquet", study=STUDY, task=config["tasks"]),
+        design=f"<results>/{STUDY}/design.parquet",
+        personas=STIMULI["personas"],
+        templates=STIMULI["templates"],
+        phrases=STIMULI["refusal_phrases"],
+        code=library("truth.py"),
+    output:
+        prompts=expand("<results>/{study}/truth/{model}.parquet", study=STUDY, model=config["models"]),
+        cells=f"<results>/{STUDY}/truth/cells.csv",
+        personas=f"<results>/{STUDY}/truth/personas.csv",
+    log:
+        f"<logs>/{STUDY}/planted.log",
+    conda:
+        "../../envs/inference.yaml"
+    params:
+        models=config["models"],
+        tasks=config["tasks"],
+        personas=config["personas"],
+        templates=config["templates"],
+        article=config["prompts"]["article"],
+        system=config["prompts"]["system"],
+        system_role=config["inference"]["system_role"],
+    message:
+        f"Enumerating the planted truth of {STUDY}"
+    script:
+        "../scripts/truth.py"
+
+
+rule truth:
+    input:
+        rates=f"<results>/{STUDY}/tables/rates_task_model_persona.csv",
+        planted=rules.planted.output.personas,
+        code=library("truth_table.py"),
+    output:
+        truth=f"<results>/{STUDY}/tables/truth.csv",
+    log:
+        f"<logs>/{STUDY}/truth.log",
+    conda:
+        "../../envs/analysis.yaml"
+    message:
+        f"Holding the estimates of {STUDY} against its planted truth"
+    script:
+        "../scripts/truth_table.py"

@@ -1,0 +1,40 @@
+"""Write a stand-in checkpoint for each model of the study, with refusals planted in the study's texts."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    import pandas as pd
+
+    from falserefusal.schemas import TEXTS
+    from falserefusal.standins.answers import read_answers
+    from falserefusal.standins.questions import read_wordings
+    from falserefusal.standins.rates import rates_from_published, rates_null
+    from falserefusal.standins.write import prepare, write_standin
+    from falserefusal.stimuli import load_models, load_templates
+    from falserefusal.tables import read_csv, read_parquet
+
+    files, params = snakemake.input, snakemake.params
+    templates = load_templates(files.templates, list(params.tasks), keep=params.templates)
+    printed = [read_csv(files[name]) for name in ("counts", "formats", "persona_free", "coefficients")]
+    rates = rates_from_published(*printed, templates, params.models)
+    if params.plant == "null":
+        rates = rates_null(rates)
+    materials = prepare(
+        pd.concat([read_parquet(path, TEXTS) for path in files.texts], ignore_index=True),
+        read_wordings(files.wordings),
+        templates,
+        params.tasks,
+        read_answers(files.answers),
+        params.seed,
+        params.system,
+        params.system_role,
+    )
+    models = load_models(files.models, keep=params.models).to_dict("records")
+    for model, folder in zip(models, snakemake.output, strict=True):
+        planted = write_standin(folder, model, materials, rates, params.plant)
+        print(f"{folder}: stand-in named {model['model']}, {planted.model['dtype']}, {len(planted.cells)} cells")

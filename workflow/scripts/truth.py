@@ -1,0 +1,36 @@
+"""The planted truth of a study on stand-ins: every answer foretold, and the rate of every cell."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    import pandas as pd
+
+    from falserefusal.schemas import ALL, DESIGN, PROMPTS, TEXTS
+    from falserefusal.standins.truth import persona_rates, truth_of_cells, truth_of_prompts
+    from falserefusal.stimuli import load_personas, load_phrases, load_templates
+    from falserefusal.tables import read_parquet, write_csv, write_parquet
+
+    files, params = snakemake.input, snakemake.params
+    texts = pd.concat([read_parquet(path, TEXTS) for path in files.texts], ignore_index=True)
+    prompts = pd.concat([read_parquet(path, PROMPTS) for path in files.prompts], ignore_index=True)
+    design = read_parquet(files.design, DESIGN)
+    personas = load_personas(files.personas, keep=params.personas)
+    templates = load_templates(files.templates, list(params.tasks), keep=params.templates)
+    phrases = load_phrases(files.phrases)
+    cells = []
+    for model, folder, path in zip(params.models, files.standins, snakemake.output.prompts, strict=True):
+        mine = design[design["model"].isin([ALL, model])]
+        asked = prompts[prompts["prompt_id"].isin(mine["prompt_id"])].reset_index(drop=True)
+        truth = truth_of_prompts(folder, asked, mine, phrases, params.system_role)
+        write_parquet(truth, path)
+        wording = params.article, params.system, params.system_role
+        cells.append(truth_of_cells(folder, texts, personas, templates, params.tasks, phrases, *wording))
+        print(f"{model}: {truth['paper_refusal'].sum()} of {len(truth)} answers will count as refusals")
+    cells = pd.concat(cells, ignore_index=True)
+    write_csv(cells, snakemake.output.cells)
+    write_csv(persona_rates(cells), snakemake.output.personas)

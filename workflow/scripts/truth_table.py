@@ -1,0 +1,17 @@
+"""Put every cell's estimate beside the rate that was planted in it."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from falserefusal.estimation.beside import truth_table
+    from falserefusal.tables import read_csv, write_csv
+
+    truth = truth_table(read_csv(snakemake.input.rates), read_csv(snakemake.input.planted))
+    covered = truth["planted"].between(truth["lo"], truth["hi"])
+    print(f"{covered.sum()} of {len(truth)} intervals hold the planted rate")
+    write_csv(truth, snakemake.output.truth)
