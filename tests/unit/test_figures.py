@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from PIL import Image
 
+from falserefusal.figures.claims import _along
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import grouped_rows
 from falserefusal.figures.draw import _draw, draw_figures
@@ -217,6 +218,12 @@ def test_zero_and_its_interval_are_on_the_axis(gallery):
     assert whiskers.shape == (15, 2, 2) and (whiskers[:, 1, 0] > 0.1).all()
 
 
+def test_a_ratio_of_one_is_no_effect():
+    assert _along(np.array([1.0, 0.5, 2.0]), ratio=True).tolist() == [0, -1, 1]
+    assert _along(np.array([-1.0, -2.0, 0.0]), ratio=False).tolist() == [-0.5, -1, 0]
+    assert _along(np.array([np.nan, np.nan, 0.0]), ratio=False).tolist() == [0, 0, 0]
+
+
 def test_separated_levels_take_the_penalised_fit(root):
     table = pd.DataFrame(
         [
@@ -229,8 +236,10 @@ def test_separated_levels_take_the_penalised_fit(root):
         ],
         columns=["term", "level", "coef", "lo", "hi", "printed", "method"],
     )
+    firth = table["method"] == "Firth"
+    tables = {"regression": table[~firth], "regression_firth": table[firth].drop(columns="printed")}
     with styled():
-        canvas, data = _draw(named("figure06_regression")[0], {"regression": table}, fixture.context(root))
+        canvas, data = _draw(named("figure06_regression")[0], tables, fixture.context(root))
         FigureCanvasAgg(canvas).draw()
     data = data.set_index("level")
     assert list(data.index) == ["black", "Qwen2.5-7B"]

@@ -94,6 +94,8 @@ def published_page(root, index, statements, figure_dir, tmp_path_factory):
 @pytest.fixture(scope="module")
 def rehearsal_file(root, index, figure_dir, tmp_path_factory):
     tables = fixture.run_tables(root)
+    gap = ["Llama2-7B", "nli", "paper", "no answer", 7]
+    tables["missing"] = pd.DataFrame([gap], columns=["model", "task", "labeller", "reason", "n"])
     absent = "Gemma2-27B"
     tables = {name: table[table["model"] != absent] if "model" in table else table for name, table in tables.items()}
     answer = "<script>alert('x')</script> As a Black person, I cannot answer & won't."
@@ -194,6 +196,7 @@ def test_missing_models_are_named_on_top(rehearsal_page):
     words = "".join(Outline(rehearsal_page).words)
     assert words.index("1 of 16 models gave no result") < words.index("Headline")
     assert "absent from every number below: Gemma2-27B (stand-in)." in words
+    assert "7 judgements of the design are missing" in words
 
 
 def test_provenance_is_printed(rehearsal_page, published_page):

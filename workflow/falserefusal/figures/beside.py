@@ -1,5 +1,7 @@
 """An estimate beside a value known from elsewhere: the planted truth of a rehearsal, or what the paper prints."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -89,7 +91,7 @@ def draw_comparison(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     message = "The paper's printed value lies inside this study's 95% interval for "
     message += f"{inside.sum()} of {plural(known.sum(), 'value')}"
     quantities = list(dict.fromkeys(frame["quantity"]))
-    columns = min(3, len(quantities))
+    columns = 2 if len(quantities) in (2, 4) else min(3, len(quantities))
     gap = 0.65
     side = (8.0 - 0.55 - 0.2 - gap * (columns - 1)) / columns
     depth = -(-len(quantities) // columns)
@@ -98,12 +100,12 @@ def draw_comparison(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
         message,
         "On the diagonal both agree. Line: 95% interval of this study; red: without the printed value.",
         source_line(["comparison"], frame["method"]),
-        body=depth * (side + 0.75) + 0.05,
+        body=depth * (side + 0.8) + 0.1,
     )
     for i, quantity in enumerate(quantities):
         part = frame[frame["quantity"] == quantity]
         hit = inside[part.index] | ~known[part.index]
-        ax = page.axes(0.55 + (i % columns) * (side + gap), 0.2 + (i // columns) * (side + 0.75), side, side)
+        ax = page.axes(0.55 + (i % columns) * (side + gap), 0.3 + (i // columns) * (side + 0.8), side, side)
         rate = part["unit"].eq("rate").all()
         scale = 100 if rate else 1
         values = scale * part[["estimate", "lo", "hi", "printed"]].to_numpy(dtype=float)
@@ -116,7 +118,7 @@ def draw_comparison(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
             ax.grid(axis="y", color=FAINT, linewidth=0.5)
             ax.axline((0, 0), (1, 1), color=GREY, linewidth=0.7, zorder=1)
             ax.set_ylabel("this study", labelpad=2)
-        ax.set_title(f"{quantity} ({len(part)})", pad=4)
+        ax.set_title(textwrap.fill(f"{quantity}, {len(part)} values".replace(" x ", " × "), int(side * 14.5)), pad=4)
         for ok, colour in ((True, INK), (False, WARNING)):
             own = part[hit == ok]
             ax.vlines(

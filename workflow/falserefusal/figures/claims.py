@@ -16,18 +16,19 @@ VERDICTS = {"supported": ("#00735c", "✓"), "contradicted": (WARNING, "✗"), "
 
 def draw_claims(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
     """One row a claim: statement, effect with interval on a scale of its own, verdict; from `claims`."""
-    frame = rows_for(tables, "claims", ("effect", "lo", "hi"))
+    frame = rows_for(tables, "claims", ("effect", "effect_unit", "lo", "hi", "note"))
     counts = frame["verdict"].value_counts()
     message = f"Of {plural(len(frame), 'claim')}: " + ", ".join(
         f"{counts[v]} {v}" for v in dict.fromkeys(frame["verdict"])
     )
     wrapped = [textwrap.wrap(str(statement), 62) for statement in frame["statement"]]
-    heights = [max(len(lines), 2) * 0.125 + 0.12 for lines in wrapped]
+    notes = [textwrap.wrap(note, 80) if isinstance(note, str) else [] for note in frame["note"]]
+    heights = [max(0.12 * len(a) + 0.1 * len(b), 0.25) + 0.16 for a, b in zip(wrapped, notes, strict=True)]
     page = Page(
         context,
         message,
-        "Dot: effect; line: 95% interval; vertical line: no effect. Units differ, so each row has its own scale; "
-        "tables/claims.csv gives units and tests.",
+        "Dot: effect; line: 95% interval; vertical line: no effect (0, or a ratio of 1). Units differ, so each row has "
+        "its own scale; tables/claims.csv gives the rule of each verdict.",
         source_line(["claims"], []),
         body=sum(heights) + 0.15,
     )
@@ -35,33 +36,42 @@ def draw_claims(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figu
     ax.set_xlim(0, page.width)
     ax.set_ylim(sum(heights), 0)
     ax.set_axis_off()
-    left, right = 3.75, 5.55  # where the effects are drawn
+    left, right = 4.0, 5.5  # where the effects are drawn
     middle, reach = (left + right) / 2, (right - left) / 2
     ax.plot([middle, middle], [0, sum(heights)], color=GREY, linewidth=0.7, zorder=1)
     top = 0.0
-    for row, lines, height in zip(frame.itertuples(), wrapped, heights, strict=True):
+    for row, lines, note, height in zip(frame.itertuples(), wrapped, notes, heights, strict=True):
         y = top + height / 2
-        ax.text(0.12, y, "\n".join(lines), va="center", fontsize=7, linespacing=1.15)
+        ax.text(0.12, top + 0.07, "\n".join(lines), va="top", fontsize=7, linespacing=1.15)
+        below = top + 0.09 + 0.12 * len(lines)
+        ax.text(0.12, below, "\n".join(note), va="top", fontsize=5.8, linespacing=1.15, color=GREY)
         colour, sign = next((VERDICTS[v] for v in VERDICTS if str(row.verdict).startswith(v)), (GREY, "–"))
         values = np.array([row.effect, row.lo, row.hi], dtype=float)
-        largest = np.abs(values[np.isfinite(values)]).max(initial=0.0)
-        scaled = middle + reach * values / largest if largest > 0 else np.full(3, middle)
+        unit = row.effect_unit if isinstance(row.effect_unit, str) else ""
+        scaled = middle + reach * _along(values, ratio=unit == "ratio")
         if np.isfinite(values[1:]).all():
             ax.plot(scaled[1:], [y, y], color=colour, linewidth=1.3, zorder=3)
         if np.isfinite(values[0]):
             ax.plot(scaled[0], y, "o", color=colour, markersize=4.5, zorder=4)
-            ax.text(right + 0.12, y - 0.06, _short(values[0]), va="center", fontsize=7)
+            ax.text(right + 0.12, y - 0.06, f"{_short(values[0])} {unit}", va="center", fontsize=7)
             if np.isfinite(values[1:]).all():
                 text = f"{_short(values[1])} to {_short(values[2])}"
                 ax.text(right + 0.12, y + 0.065, text, va="center", fontsize=6, color=GREY)
         verdict = "\n".join(textwrap.wrap(str(row.verdict), 20))
-        ax.text(6.72, y, f"{sign} ", va="center", ha="right", fontsize=9, color=colour, weight="bold")
-        ax.text(6.74, y, verdict, va="center", fontsize=7, color=colour, weight="bold", linespacing=1.1)
+        ax.text(6.78, y, f"{sign} ", va="center", ha="right", fontsize=9, color=colour, weight="bold")
+        ax.text(6.8, y, verdict, va="center", fontsize=7, color=colour, weight="bold", linespacing=1.1)
         top += height
         ax.plot([0.1, page.width - 0.1], [top, top], color="#e6e6e6", linewidth=0.5, zorder=0)
     return page.figure, frame
 
 
+def _along(values: np.ndarray, ratio: bool) -> np.ndarray:
+    """Values on a scale of their own from -1 to 1 with no effect at 0; ratios on the log scale."""
+    values = np.log(np.maximum(values, 0.01)) if ratio else values  # a ratio below stands where 0.01 would
+    largest = np.abs(values[np.isfinite(values)]).max(initial=0.0)
+    return values / largest if largest > 0 else np.zeros_like(values)
+
+
 def _short(value: float) -> str:
-    """Three significant digits whatever the unit."""
+    """Two decimals, or two significant digits of small and large numbers."""
     return number(value) if 0.1 <= abs(value) < 1000 or value == 0 else f"{value:.2g}".replace("-", "−")

@@ -141,7 +141,7 @@ IMPORTANCE = Figure(
 REGRESSION = Figure(
     "figure06_regression",
     "regression.draw_regression",
-    ("regression",),
+    ("regression", "regression_firth"),
     "Logistic regression of refusal on model, task, persona and prompt.",
     "Figure 6 and Table 7",
 )

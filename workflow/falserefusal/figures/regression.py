@@ -26,9 +26,9 @@ TERMS = ["persona", "task", "model", "template", "phrasing", "format"]  # the fi
 
 
 def draw_regression(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """Log-odds of every level against its reference, with what Table 7 prints; from `regression`."""
+    """Log-odds of every level against its reference, and Table 7; from `regression` and `regression_firth`."""
     frame = rows_for(tables, "regression", ("lo", "hi", "printed", "printed_term_note", "method"))
-    frame = _one_fit(frame, context)
+    frame = _one_fit(pd.concat([frame, tables["regression_firth"]], ignore_index=True), context)
     personas = frame[(frame["term"] == "persona") & np.isfinite(frame["coef"])]
     top = personas.sort_values("coef", ascending=False, kind="stable").head(2)
     message = "Largest persona coefficients: " if len(top) else "Coefficients of the factors that vary"
@@ -52,7 +52,7 @@ def draw_regression(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
         context,
         message,
         reading,
-        source_line(["regression"], frame["method"]),
+        source_line(["regression", "regression_firth"], frame["method"]),
         body=tall + 0.8,
     )
     left, gap = max(label_width(context), 1.3), 0.55

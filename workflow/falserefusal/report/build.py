@@ -67,6 +67,7 @@ def build_report(
         study=study,
         kind_line=KINDS[study.kind],
         missing=_missing(study, tables),
+        gaps=int(tables["missing"]["n"].sum()) if "missing" in tables else 0,
         limits=LIMITS[study.kind],
         style=(HERE / "page.css").read_text(encoding="utf-8"),
         cards=headline(tables, "stand-ins" if study.kind == "rehearsal" else "models"),

@@ -76,9 +76,24 @@ NOTES = {
         "Logistic regression beside the paper's Table 7",
         "Main effects of model, task, persona (and template, where the data carry it) with the paper's reference "
         "levels: Llama2-13B, NLI, atheist, p1. A level without refusals has no finite coefficient by maximum "
-        "likelihood; Firth's penalised fit gives one. The last rows hold McFadden's R² and printed terms that cannot "
+        "likelihood. The last rows hold McFadden's R² and printed terms that cannot "
         "be refitted.",
     ),
+    "regression_firth": Note(
+        "Logistic regression, penalised",
+        "The same main effects by Firth's penalised likelihood, which is finite also for a level without refusals.",
+    ),
+    "interactions": Note(
+        "Interactions of the logistic regression",
+        "How far, in log-odds, each cell of two factors departs from the sum of their main effects (Firth's penalised "
+        "fit, every factor coded to sum to zero).",
+    ),
+    "deviance": Note(
+        "Deviance explained by each factor",
+        "Drop in deviance when the factor enters the logistic regression alone, last, and on average over all orders "
+        "of entry (dominance); noise is what a factor without effect would show.",
+    ),
+    "missing": Note("Draws without a verdict", "Prompts of the design that no answer or no judgement is known for."),
     "printed_check": Note(
         "The paper's tables and figures against each other",
         "Every entry of Table 1, and the rates pooled over formats, recomputed from the persona cells; in percent.",
