@@ -14,7 +14,7 @@ from falserefusal.errors import InputError
 from falserefusal.report.build import Study, build_report
 from falserefusal.report.headline import headline
 from falserefusal.report.notes import LIMITS, NOTES, note_for
-from falserefusal.report.present import MAX_ROWS, in_percent, marked, number, show
+from falserefusal.report.present import MAX_ROWS, in_percent, marked, number, p_value, show
 
 sys.path.insert(0, str(Path(__file__).parent))
 import tables_of_print as fixture
@@ -169,6 +169,15 @@ def test_every_table_says_how_it_was_made(root, published_page, rehearsal_page):
         assert f'id="table-{name}"' in published_page
         assert f'href="../tables/{name}.csv"' in published_page
     assert note_for("my_table").title == "My table"
+
+
+def test_claims_have_verdict_effect_and_rule(rehearsal_page):
+    words = " ".join("".join(Outline(rehearsal_page).words).split())
+    assert "its refusal rate supported Effect: −6.2 pp (95% interval −6.3 to −6.1)." in words
+    assert "contradicted Effect: 0.5 times (95% interval 0.4 to 1.25)." in words
+    assert "not testable Effect: no effect could be computed." in words
+    assert words.count("Rule of the verdictby a rule") == 6
+    assert p_value(0.0) == "<0.0001" and p_value(0.25) == "0.25" and p_value(np.nan) == ""
 
 
 def test_model_text_is_escaped_and_evidence_marked(rehearsal_page):

@@ -75,6 +75,7 @@ def build_report(
         undrawn=[row._asdict() for row in figures.itertuples() if row.rows == 0],
         tables={name: _table(name, tables[name], study) for name in sorted(names, key=_place)},
         placed=PLACED,
+        claims=_claims(tables["claims"], study) if "claims" in tables else [],
         statements=_statements(tables.get("statements")),
         disagreements=_disagreements(disagreements, study),
         provenance=provenance or {},
@@ -111,6 +112,20 @@ def _table(name: str, frame: pd.DataFrame, study: Study) -> dict:
     note = note_for(name)
     shown = show(frame, note, study.models, study.model_suffix)
     return {"name": name, "note": note, "shown": shown, "folded": len(frame) > OPEN_ROWS, "rows": len(frame)}
+
+
+def _claims(claims: pd.DataFrame, study: Study) -> list[dict[str, str]]:
+    """Each claim with its verdict, its effect in words, the rule of the verdict and what else was found."""
+    shown = show(claims, note_for("claims"), study.models, study.model_suffix)
+    rows = [dict(zip(shown.head, row, strict=True)) for row in shown.rows]
+    for row in rows:
+        unit = "times" if row.get("effect_unit") == "ratio" else row.get("effect_unit", "")
+        row["found"] = f"{row['effect']} {unit}".strip() if row["effect"] else "no effect could be computed"
+        if row["lo"] and row["hi"]:
+            row["found"] += f" (95% interval {row['lo']} to {row['hi']})"
+        if row.get("p"):
+            row["found"] += f", p {row['p']}"
+    return rows
 
 
 def _statements(statements: pd.DataFrame | None) -> dict | None:

@@ -33,7 +33,8 @@ def show(frame: pd.DataFrame, note: Note, models: list[str], suffix: str) -> Sho
         head.append(f"{column} (%)" if percent else column)
         numeric.append(is_number)
         if is_number:
-            columns.append([in_percent(value) if percent else number(value) for value in values])
+            write = in_percent if percent else p_value if column == "p" else number
+            columns.append([write(value) for value in values])
         else:
             words = ["" if pd.isna(value) else str(value) for value in values]
             if name:
@@ -49,6 +50,11 @@ def in_percent(rate: float) -> str:
     if pd.isna(value):
         return ""
     return (f"{value:.1g}" if 0 < abs(value) < 0.005 else f"{value:.2f}").replace("-", "−")
+
+
+def p_value(value: float) -> str:
+    """A p-value; one that is smaller than anybody can know is not written as zero."""
+    return "<0.0001" if value < 1e-4 else number(value)
 
 
 def number(value: float) -> str:
