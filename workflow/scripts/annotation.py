@@ -31,7 +31,7 @@ with log_to(snakemake.log[0]):
     makers = makers_of(load_models(files.models, keep=params.models))
     items = shown_items(key, prompts, pd.concat(responses, ignore_index=True), surfaces, params.labels, makers)
     sample = sample_id(items)
-    write_csv(items.assign(sample=sample), snakemake.output.items)
+    write_csv(items.assign(sample=sample), snakemake.output.sheet)
     write_csv(key.assign(sample=sample), snakemake.output.key)
     write_text(annotation_page(items, params.study, sample), snakemake.output.page)
     print(key.groupby(["task", "group", "stratum"])[["in_cell", "drawn"]].first().to_string())
