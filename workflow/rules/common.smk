@@ -36,6 +36,7 @@ PLANNING_ASSUMPTIONS = {
     "hours_per_shard": config["planning"]["hours_per_shard"],
 }
 STANDIN_FOLDERS = [directory(f"results/{STUDY}/standins/{model}") for model in config["models"]]
+PAGE_TEMPLATE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
 BANNER = "REHEARSAL on stand-in checkpoints: says nothing about the real models"
 PUBLISHED_TITLE = "No for Some, Yes for Others: the paper, re-derived from its own printed cells"
 PRINTED_NAMES = [
@@ -189,7 +190,7 @@ def reported(study):
     names += ["regression", "regression_firth", "interactions", "deviance"]
     if study == PUBLISHED:
         return [*table_files(study, [*names, "printed_check"]), "results/published/statements.csv"]
-    names += ["comparison", "missing"]
+    names += ["comparison", "labeller_rates", "missing"]
     if STANDINS:
         names.append("truth")
     return table_files(study, names)

@@ -106,3 +106,23 @@ rule comparison:
         "Putting {wildcards.study} beside the paper"
     script:
         "../scripts/comparison.py"
+
+
+rule labeller_rates:
+    input:
+        unpack(judged),
+        code=library("labeller_rates.py"),
+    output:
+        **tables("labeller_rates"),
+    log:
+        "<logs>/{study}/labeller_rates.log",
+    wildcard_constraints:
+        study=STUDY,
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labellers=config["labellers"],
+    message:
+        "Refusal rates of {wildcards.study} under each labeller"
+    script:
+        "../scripts/labeller_rates.py"

@@ -38,6 +38,8 @@ rule published_report:
     input:
         tables=reported(PUBLISHED),
         figures=rules.draw_published_figures.output.index,
+        drawings=rules.draw_published_figures.output.figures,
+        template=PAGE_TEMPLATE,
         provenance=rules.published_provenance.output.provenance,
         models="config/models.csv",
         code=library("report.py"),
@@ -59,6 +61,8 @@ use rule published_report as report with:
     input:
         tables=reported(STUDY),
         figures=rules.draw_figures.output.index,
+        drawings=rules.draw_figures.output.figures,
+        template=PAGE_TEMPLATE,
         provenance=rules.provenance.output.provenance,
         models=STIMULI["models"],
         code=library("report.py"),

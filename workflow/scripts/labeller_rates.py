@@ -1,0 +1,22 @@
+"""The refusal rate of the same answers under each labeller."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    import pandas as pd
+
+    from falserefusal.estimation.judged import read_cells, read_outcomes
+    from falserefusal.estimation.rates import rates_model_task
+    from falserefusal.tables import write_csv
+
+    files, parts = snakemake.input, []
+    for labeller in snakemake.params.labellers:
+        rates = rates_model_task(read_cells(files.cells, labeller), read_outcomes(files.outcomes, labeller))
+        parts.append(rates.drop(columns="printed_pct").assign(labeller=labeller))
+    table = pd.concat(parts, ignore_index=True)
+    write_csv(table[["labeller", *table.columns.drop("labeller")]], snakemake.output.labeller_rates)
