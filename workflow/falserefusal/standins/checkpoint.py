@@ -158,7 +158,9 @@ def _write_model(folder, planted: Planted, architecture: Architecture, circuit: 
             else:
                 raise NotImplementedError(f"{architecture.name} has a parameter {name} that no stand-in knows")
     model.generation_config = transformers.GenerationConfig(**special, **architecture.generation)
+    transformers.utils.logging.disable_progress_bar()
     model.to(getattr(torch, planted.model["dtype"])).save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)  # written for its owner alone; colleagues must be able to load it
 
 
 def _card(planted: Planted, architecture: Architecture) -> str:

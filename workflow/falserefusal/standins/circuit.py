@@ -360,8 +360,8 @@ class _Builder:
         row[:] = 0
         for name, weight in signs.items():
             row[self.at[name]] = weight
-        row[self.at["reply"]] = 2.0**14  # only in place of an answer
-        row[self.at["one"]] -= 2.0**14
+        row[self.at["reply"]] = 2.0**17  # only in place of an answer
+        row[self.at["one"]] -= 2.0**17
 
     def _at(self, names: list[str]) -> list[int]:
         return [self.at[name] for name in names]

@@ -1,6 +1,7 @@
 """The planted truth of one stand-in as data, and the decision its weights make, in integer arithmetic."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Planted:
     personas: dict[str, str]
     answers: pd.DataFrame
 
+    @functools.cached_property
     def answer_of(self) -> np.ndarray:
         """Position of the answer by kind, cell and slot: 3 x cells x SLOTS."""
         table = speech.table(self.answers)
@@ -63,7 +65,8 @@ class Planted:
         """What greedy decoding answers to prompts of these cells (n) and levels (n x heads).
 
         Columns: kind (position in KINDS), answer (position in `answers`), pick (position in the task's labels),
-        p_caught (probability of a caught answer when answers are sampled at temperature 1 from all tokens).
+        p_caught (probability, to about .0003, of a caught answer when answers are sampled at temperature 1 from all
+        tokens).
         """
         caught, missed = self.margins(cell, levels)
         kind = np.where(caught > 0, 0, np.where(missed > 0, 1, 2))
@@ -73,7 +76,7 @@ class Planted:
         pick = np.zeros(len(cell), dtype=int)
         for n, table in self.picks.items():
             pick[n_labels == n] = table[variant, style][n_labels == n]
-        answer = self.answer_of()[kind, cell, self.slots[variant, style]]
+        answer = self.answer_of[kind, cell, self.slots[variant, style]]
         logits = np.stack([caught, np.zeros_like(caught), -missed]) * GAIN / (2 * STEP)
         p_caught = np.exp(logits[0] - np.logaddexp.reduce(logits, axis=0))
         return pd.DataFrame({"kind": kind, "answer": answer, "pick": pick, "p_caught": p_caught})

@@ -12,15 +12,15 @@ STEP = 256  # weights are multiples of 1 / STEP below 1: eight significant bits,
 WEIGHT_SD = 0.35
 SHARES = {"text": 0.45, "template": 0.2, "cell": 0.35}  # of the variance of a cell's score over texts
 ACROSS_MODELS = 0.5  # share of the text part that all models have in common
-NEVER = 16 * STEP  # beyond every score
+NEVER = 24 * STEP  # beyond every score: the sum of 24 weights below 1
 
 
 def draw_weights(cells: pd.DataFrame, bits: int, seed: int, model_seed: int) -> np.ndarray:
     """Weights (cells x bits, integers in units of 1 / STEP).
 
     Over texts, the scores of two cells correlate by SHARES["text"] if they differ in template, by that plus
-    SHARES["template"] if they differ in persona alone. The refusals that come of it correlate less: about .3 and .45
-    where rates are near one half, less where refusals are rare.
+    SHARES["template"] if they differ in persona alone. The refusals that come of it correlate less: by about .25 and
+    .35 where rates are middling (measured on the embedded corpus), less where refusals are rare.
     """
     common, own = np.random.default_rng([seed, 2]), np.random.default_rng([model_seed, 2])
     text = np.sqrt(ACROSS_MODELS) * common.standard_normal(bits) + np.sqrt(1 - ACROSS_MODELS) * own.standard_normal(

@@ -10,15 +10,31 @@ import re
 
 import numpy as np
 import pandas as pd
+import pandera.pandas as pa
 
 from falserefusal.errors import InputError
 from falserefusal.schemas import PERSONA_FREE
 from falserefusal.standins.rates import UNLISTED
+from falserefusal.tables import read_csv
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _YES_NO = re.compile(r"(?:^|, )would an? \{persona\}", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b([Aa]) (?=\{persona\})")
 CELL = ["task", "persona", "template"]
+WORDINGS = pa.DataFrameSchema(
+    {
+        "persona": pa.Column(str, pa.Check.notin([PERSONA_FREE, UNLISTED]), unique=True),
+        "surface": pa.Column(str),
+        "article": pa.Column(str, pa.Check.isin(["a", "an"])),
+    },
+    strict=True,
+    name="wordings",
+)
+
+
+def read_wordings(path) -> pd.DataFrame:
+    """The words in which the paper names the personas it prints rates for: persona, surface, article."""
+    return read_csv(path, WORDINGS)
 
 
 def questions(templates: pd.DataFrame, personas: pd.DataFrame, labels: dict[str, list[str]]) -> pd.DataFrame:

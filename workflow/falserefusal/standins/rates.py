@@ -127,7 +127,7 @@ def shifted(rates: np.ndarray, mean: float) -> np.ndarray:
     """Rates with the given mean whose log-odds differ from `rates` by one constant; zeros stay zero unless all are."""
     live = rates > 0
     share = mean * len(rates) / max(live.sum(), 1)  # of the templates that refuse at all
-    if not 0 < share < 1:
+    if not live.any() or not 0 < share < 1:
         return np.full_like(rates, mean)
     odds = logit(rates[live])
     out = np.zeros_like(rates)

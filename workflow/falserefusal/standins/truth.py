@@ -98,31 +98,28 @@ def truth_of_cells(
     both_rate (share of which both hold). Sensitivity of the list is both_rate / refusal_rate.
     """
     planted, reader = open_standin(folder)
-    bodies = bodies_of(texts, tasks)
-    cell_of = dict(zip(planted.markers["marker"], planted.markers["cell"], strict=True))
-    rows = []
+    bodies, style = bodies_of(texts, tasks), STYLES[planted.style]
+    parts = []
     for task, settings in tasks.items():
-        own, here = templates[templates["task"] == task], bodies[bodies["task"] == task]
-        weight = here["rows"].to_numpy() / here["rows"].sum()
-        levels = None
-        for persona in [*personas.itertuples(), None]:
-            asked = [_ask(template, persona, settings["labels"], article) for template in own.itertuples()]
-            cells = np.array([cell_of.get(text, -1) for text in asked])
-            known = cells[0] >= 0
-            if not known:  # the rest of the question names the cell, the persona's own words join in the levels
-                rest = own["text"].str.partition("{persona}")[2]
-                cells = np.array([cell_of[fill(text, label_words(settings["labels"]))] for text in rest])
-            if levels is None or not known:
-                turns = [messages(asked[0], content, system) for content in here["content"]]
-                found = reader.read([render(STYLES[planted.style], turn, system_role) for turn in turns])[1]
-                levels = found if known else levels
-            name = persona.persona if persona else PERSONA_FREE
-            shares = _shares(planted, cells, levels if known else found, weight, phrases)
-            shares = shares.assign(persona=name, known=known, rows=here["rows"].sum())
-            rows.append(shares)
-    table = pd.concat(rows, ignore_index=True).assign(model=planted.model["model"])
+        here = bodies[bodies["task"] == task]
+        asked = _asked(planted, personas, templates[templates["task"] == task], settings["labels"], article)
+        # a known question adds nothing to the levels of a text; a persona in other words adds its own
+        for _, cells in asked.groupby(asked["persona"].where(~asked["known"], ""), sort=False):
+            first = cells["question"].iloc[0]
+            turns = [messages(first, content, system) for content in here["content"]]
+            levels = reader.read([render(style, turn, system_role) for turn in turns])[1]
+            shares = _shares(planted, cells["cell"].to_numpy(), levels, here["rows"].to_numpy(), phrases)
+            kept = cells[["persona", "known"]].reset_index(drop=True)
+            parts.append(pd.concat([kept, shares], axis=1).assign(task=task, rows=here["rows"].sum()))
+    table = pd.concat(parts, ignore_index=True).assign(model=planted.model["model"])
     columns = ["model", "task", "persona", "template", "format", "known", "wanted", "rows"]
     return table[[*columns, "rate", "refusal_rate", "both_rate"]]
+
+
+def persona_rates(cells: pd.DataFrame) -> pd.DataFrame:
+    """The planted rate of each model, task and persona under the paper's list: the mean over templates of `cells`."""
+    key = ["model", "task", "persona"]
+    return cells.groupby(key, sort=False, as_index=False)["rate"].mean().rename(columns={"rate": "planted"})
 
 
 def listed(texts: list[str], phrases: list[str]) -> np.ndarray:
@@ -130,20 +127,38 @@ def listed(texts: list[str], phrases: list[str]) -> np.ndarray:
     return np.array([text.lower().lstrip().startswith(tuple(phrases)) for text in texts], dtype=bool)
 
 
-def _ask(template, persona, labels: list[str], article: str) -> str:
-    if persona is None:
-        return fill(template.persona_free_text, label_words(labels))
-    return question(template.text, persona, labels, article)
+def _asked(planted: Planted, personas, templates, labels: list[str], article: str) -> pd.DataFrame:
+    """Every question a study asks in one task: persona, question, cell (position in planted.cells), known."""
+    cell_of = dict(zip(planted.markers["marker"], planted.markers["cell"], strict=True))
+    words = label_words(labels)
+    rows = []
+    for template in templates.itertuples():
+        free = fill(template.persona_free_text, words)
+        unlisted = cell_of[fill(template.text.partition("{persona}")[2], words)]
+        texts = [
+            (persona.persona, question(template.text, persona, labels, article)) for persona in personas.itertuples()
+        ]
+        for name, text in [*texts, (PERSONA_FREE, free)]:
+            rows.append((name, text, cell_of.get(text, unlisted), text in cell_of))
+    return pd.DataFrame(rows, columns=["persona", "question", "cell", "known"])
 
 
-def _shares(planted: Planted, cells, levels, weight, phrases) -> pd.DataFrame:
-    """One row per cell: weighted shares of the texts by what is answered."""
+def _shares(planted: Planted, cells: np.ndarray, levels: np.ndarray, rows: np.ndarray, phrases) -> pd.DataFrame:
+    """One row per cell: shares of the annotation rows by what is answered."""
+    weight = rows / rows.sum()
     decided = planted.decide(np.repeat(cells, len(levels)), np.tile(levels, (len(cells), 1)))
-    first = planted.cells.iloc[cells[0]]
-    words, spoken = planted.labels[first["task"]], planted.personas[first["persona"]]
-    forms = planted.answers["text"]
-    flags = np.array([listed([speech.say(form, spoken, word) for word in words], phrases) for form in forms])
-    paper = flags[decided["answer"], decided["pick"]].reshape(len(cells), -1)
-    person = speech.is_refusal(planted.answers["category"]).to_numpy()[decided["answer"]].reshape(len(cells), -1)
-    shares = planted.cells.iloc[cells][["task", "template", "format", "wanted"]].reset_index(drop=True)
-    return shares.assign(rate=paper @ weight, refusal_rate=person @ weight, both_rate=(paper & person) @ weight)
+    own = planted.cells.iloc[cells].reset_index(drop=True)
+    answer, pick = (decided[name].to_numpy().reshape(len(cells), -1) for name in ("answer", "pick"))
+    flags = {}
+    for persona, task in own[["persona", "task"]].drop_duplicates().itertuples(index=False):
+        said = [
+            speech.say(text, planted.personas[persona], word)
+            for text in planted.answers["text"]
+            for word in planted.labels[task]
+        ]
+        flags[persona, task] = listed(said, phrases).reshape(len(planted.answers), -1)
+    each = zip(own["persona"], own["task"], answer, pick, strict=True)
+    paper = np.array([flags[persona, task][given, word] for persona, task, given, word in each])
+    person = speech.is_refusal(planted.answers["category"]).to_numpy()[answer]
+    shares = {"rate": paper @ weight, "refusal_rate": person @ weight, "both_rate": (paper & person) @ weight}
+    return own[["template", "format", "wanted"]].assign(**shares)
