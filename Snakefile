@@ -18,15 +18,22 @@ if "study" not in config:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/jobs.smk"
 include: "workflow/rules/published.smk"
 include: "workflow/rules/texts.smk"
 include: "workflow/rules/prompts.smk"
-include: "workflow/rules/responses.smk"
+include: "workflow/rules/fetch.smk"
 include: "workflow/rules/labels.smk"
 include: "workflow/rules/estimates.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/plan.smk"
+
+
+# Answers that are there are files like any other where no more are asked for.
+if not config["allow_missing"]:
+
+    include: "workflow/rules/responses.smk"
 
 
 if STANDINS:
@@ -65,3 +72,8 @@ rule plan:
 rule preflight:
     input:
         f"<results>/{STUDY}/plan/preflight.csv",
+
+
+if ROUNDS:
+
+    include: "workflow/rules/rounds.smk"

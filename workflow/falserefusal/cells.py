@@ -27,6 +27,8 @@ def judged_draws(
         if stray.any():
             prompt = judgements.loc[stray, "prompt_id"].iloc[0]
             raise InputError(f"labels of {model}: prompt {prompt!r} is not in the design; label the answers again")
+        answered = draws["prompt_id"].isin(judgements["prompt_id"])
+        draws = draws[draws["round"] <= draws.loc[answered, "round"].max()]  # stopped early, not unanswered
         for labeller, verdicts in judgements.groupby("labeller", sort=False):
             joined = draws.merge(verdicts[["prompt_id", "labeller", "refusal", "category"]], on="prompt_id", how="left")
             reason = joined["category"].where(joined["category"].isin(NOT_JUDGED))

@@ -54,6 +54,9 @@ with open(Path(workflow.basedir) / STIMULI["models"], newline="", encoding="utf-
         row["model"]: {key: row[key] for key in ("model", "hub_id", "revision") if row[key]}
         for row in csv.DictReader(file)
     }
+ROUNDS = config["design"]["rounds"] is not None
+PERSONA_FREE_ASKED = config["design"]["kind"] == "blocked" or config["design"]["persona_free"]
+EFFECTS = ["effects_persona", "effects_mean", "effects_between", "rates_shrunken"]
 RATES = [
     "rates_model_task",
     "rates_persona",
@@ -68,6 +71,7 @@ wildcard_constraints:
     study=f"{PUBLISHED}|{STUDY}",
     model="|".join(map(re.escape, config["models"])),
     task="|".join(map(re.escape, config["tasks"])),
+    round=r"\d+",
 
 
 def library(script):
@@ -98,7 +102,9 @@ def stimuli_of(wildcards):
 
 def names_of(wildcards, kind):
     """The names of `kind` a study uses; None means every name of the file."""
-    return None if wildcards.study == PUBLISHED else config[kind]
+    if wildcards.study == PUBLISHED:
+        return None
+    return JUDGED if kind == "models" else config[kind]
 
 
 def main_labeller(wildcards):
@@ -135,7 +141,7 @@ def figure_params(study):
         "models": None if study == PUBLISHED else config["models"],
         "personas": None if study == PUBLISHED else config["personas"],
         "tasks": list(TASKS) if study == PUBLISHED else list(config["tasks"]),
-        "stopping": False,
+        "stopping": study != PUBLISHED and ROUNDS,
         "banner": BANNER if rehearsal else "",
         "model_suffix": " (stand-in)" if rehearsal else "",
     }
@@ -191,6 +197,10 @@ def reported(study):
     if study == PUBLISHED:
         return [*table_files(study, [*names, "printed_check"]), "results/published/statements.csv"]
     names += ["comparison", "labeller_rates", "missing"]
+    if PERSONA_FREE_ASKED:
+        names += EFFECTS
+    if ROUNDS:
+        names += ["stopping", "trajectory"]
     if STANDINS:
         names.append("truth")
     return table_files(study, names)
@@ -203,5 +213,48 @@ def studies_with_tables():
 
 
 def checkpoint_of(wildcards):
-    """A stand-in's folder; a model of the hub has no file here that a rule could name."""
-    return {"checkpoint": f"results/{wildcards.study}/standins/{wildcards.model}"} if STANDINS else {}
+    """What a model is loaded from: a stand-in's folder, or the record of fetched weights; nothing, if a server asks."""
+    if STANDINS:
+        return {"checkpoint": f"results/{wildcards.study}/standins/{wildcards.model}"}
+    if config["inference"]["backend"] == "openai":
+        return {}
+    return {"weights": f"resources/weights/{wildcards.model}.json"}
+
+
+def models_in_round(study, number):
+    """The models asked in a round: all in the first, then those the look before it left."""
+    if number == 0:
+        return config["models"]
+    return Path(checkpoints.look.get(study=study, round=number - 1).output.models).read_text().split()
+
+
+def last_rounds(study):
+    """The last round of each model; Snakemake comes back here after every look."""
+    last, number = {}, 0
+    while asked := models_in_round(study, number):
+        last |= dict.fromkeys(asked, number)
+        number += 1
+    return last
+
+
+def labels_of_round(wildcards):
+    """The judgements a look is about."""
+    study, number = wildcards.study, wildcards.round
+    return [f"results/{study}/rounds/{number}/labels/{model}.parquet" for model in models_in_round(study, int(number))]
+
+
+def earlier_looks(wildcards):
+    """The tables of the looks before one."""
+    return [f"results/{wildcards.study}/rounds/{number}/look.csv" for number in range(int(wildcards.round))]
+
+
+def all_looks(wildcards):
+    """The tables of all looks there were."""
+    last = max(last_rounds(wildcards.study).values())
+    return [f"results/{wildcards.study}/rounds/{number}/look.csv" for number in range(last + 1)]
+
+
+def from_last_round(wildcards, folder, ending):
+    """A file of a model's last round."""
+    number = last_rounds(wildcards.study)[wildcards.model]
+    return f"results/{wildcards.study}/rounds/{number}/{folder}/{wildcards.model}.{ending}"

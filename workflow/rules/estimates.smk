@@ -126,3 +126,25 @@ rule labeller_rates:
         "Refusal rates of {wildcards.study} under each labeller"
     script:
         "../scripts/labeller_rates.py"
+
+
+rule effects:
+    input:
+        unpack(judged),
+        code=library("effects.py"),
+    output:
+        **tables("effects_persona", "effects_mean", "effects_between", "rates_shrunken"),
+    log:
+        "<logs>/{study}/effects.log",
+    wildcard_constraints:
+        study=STUDY,
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labeller=main_labeller,
+        permutations=config["estimation"]["permutations"],
+        seed=config["seed"],
+    message:
+        "Effects of personas in {wildcards.study}"
+    script:
+        "../scripts/effects.py"

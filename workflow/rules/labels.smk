@@ -28,7 +28,7 @@ rule labels:
 
 rule cells:
     input:
-        labels=expand("<results>/{{study}}/labels/{model}.parquet", model=config["models"]),
+        labels=expand("<results>/{{study}}/labels/{model}.parquet", model=JUDGED),
         design=rules.design.output.design,
         code=library("cells.py"),
     output:
@@ -42,7 +42,7 @@ rule cells:
     conda:
         "../../envs/analysis.yaml"
     params:
-        models=config["models"],
+        models=JUDGED,
         personas=config["personas"],
         templates=config["templates"],
     message:

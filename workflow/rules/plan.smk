@@ -31,6 +31,7 @@ rule plan_study:
         card=config["planning"]["card"],
         assumptions=PLANNING_ASSUMPTIONS,
         shape=STANDIN_SHAPE,
+        shards={model: job["shards"] for model, job in JOBS.items()},
     message:
         "Planning {wildcards.study}"
     script:

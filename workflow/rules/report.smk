@@ -22,7 +22,7 @@ rule published_provenance:
 use rule published_provenance as provenance with:
     input:
         data=[*STIMULI.values(), *expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"])],
-        responses=expand("<results>/{study}/responses/{model}.provenance.json", study=STUDY, model=config["models"]),
+        responses=expand("<results>/{study}/responses/{model}.provenance.json", study=STUDY, model=JUDGED),
         code=library("provenance.py"),
     output:
         provenance=f"<results>/{STUDY}/provenance.json",

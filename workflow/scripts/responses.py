@@ -22,6 +22,10 @@ with log_to(snakemake.log[0]):
         design = read_parquet(snakemake.input.design, DESIGN, columns=list(DESIGN.columns))
         mine = design.loc[design["model"].isin([ALL, model["model"]]), "prompt_id"]
         prompts = prompts[prompts["prompt_id"].isin(mine)]
+    if snakemake.params.get("round") is not None:  # everything asked so far: the store knows most
+        design = read_parquet(snakemake.input.design, DESIGN)
+        asked = design.loc[design["round"] <= int(snakemake.params.round), "prompt_id"]
+        prompts = prompts[prompts["prompt_id"].isin(asked)]
     stop = None
     if snakemake.params.early:
         phrases, refusals_in_full = load_phrases(snakemake.input.phrases), inference["refusals_in_full"]

@@ -1,0 +1,27 @@
+"""What a persona changes: against the same prompts without one, against other personas, and family-wise."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from falserefusal.estimation.effects import mean_effects, persona_differences, persona_effects
+    from falserefusal.estimation.gls import fit_personas
+    from falserefusal.estimation.judged import read_cells, read_outcomes
+    from falserefusal.estimation.multiplicity import max_t, screen
+    from falserefusal.estimation.pooling import shrunken_rates
+    from falserefusal.tables import write_csv
+
+    files, params, output = snakemake.input, snakemake.params, snakemake.output
+    outcomes = read_outcomes(files.outcomes, params.labeller)
+    fit = fit_personas(outcomes)
+    tested = max_t(outcomes, permutations=params.permutations, seed=params.seed)
+    effects = screen(persona_effects(outcomes, fit), tested)
+    write_csv(effects, output.effects_persona)
+    write_csv(mean_effects(fit), output.effects_mean)
+    write_csv(persona_differences(fit), output.effects_between)
+    write_csv(shrunken_rates(read_cells(files.cells, params.labeller), outcomes=outcomes), output.rates_shrunken)
+    print(f"{effects['raises'].sum()} of {len(effects)} personas raise a model's refusal rate, family-wise")

@@ -1,0 +1,30 @@
+"""After a round: the limits of every target, and the models that need another round."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from pathlib import Path
+
+    from falserefusal.cells import judged_draws
+    from falserefusal.estimation.sequential import decide, round_table
+    from falserefusal.schemas import DESIGN, LABELS
+    from falserefusal.tables import read_csv, read_parquet, write_csv, write_text
+
+    files, params, this = snakemake.input, snakemake.params, int(snakemake.params.round)
+    design = read_parquet(files.design, DESIGN)
+    labels = {Path(path).stem: read_parquet(path, LABELS) for path in files.labels}
+    own = {model: judged[judged["labeller"] == params.labeller] for model, judged in labels.items()}
+    outcomes, _ = judged_draws(design, own, params.personas, params.templates)
+    table = round_table(outcomes, params.targets, this)
+    decision = decide([*map(read_csv, files.looks), table]).set_index("model")
+    unmet = [model for model in labels if not decision.loc[model, "met"]]
+    goes_on = unmet if this < design["round"].max() else []
+    write_csv(table, snakemake.output.look)
+    write_text("".join(f"{model}\n" for model in goes_on), snakemake.output.models)
+    print(decision.loc[list(labels)].to_string())
+    print(f"after round {this}: {len(goes_on)} of {len(labels)} models asked again")

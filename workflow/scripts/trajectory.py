@@ -1,0 +1,22 @@
+"""The whole story of a study in rounds: each interval after each round, what was spent, what was saved."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    import pandas as pd
+
+    from falserefusal.estimation.trajectory import savings, widest
+    from falserefusal.schemas import DESIGN
+    from falserefusal.tables import read_csv, read_parquet, write_csv
+
+    looks = pd.concat(map(read_csv, snakemake.input.looks), ignore_index=True)
+    design = read_parquet(snakemake.input.design, DESIGN)
+    write_csv(widest(looks), snakemake.output.trajectory)
+    stopping = savings(looks, design)
+    write_csv(stopping, snakemake.output.stopping)
+    print(stopping.to_string(index=False))
