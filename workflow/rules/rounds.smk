@@ -14,7 +14,7 @@ use rule responses as responses_round with:
         "<logs>/{study}/rounds/{round}/responses/{model}.log",
     params:
         model=model_row,
-        inference=config["inference"],
+        inference=INFERENCE,
         early=EARLY_DECISION,
         store="results/store",
         round="{round}",

@@ -43,7 +43,7 @@ with log_to(snakemake.log[0]):
         around = {task: question_characters(personas, own[task], **prompts[task]) for task in tasks}
         workload = plan.expected_workload(sizes, around, characters)
     cards = plan.load_cards(snakemake.input.cards)
-    result = plan.plan(models, workload, cards, params.card, params.assumptions, params.shape)
+    result = plan.plan(models, workload, cards, params.card, params.assumptions, params.shape, params.get("shards"))
     text = plan.plan_text(result, params.study)
     write_csv(result["models"], snakemake.output.models)
     write_csv(result["cards"], snakemake.output.cards)

@@ -113,7 +113,7 @@ def hours(model: dict, load: dict, card: dict, assume: dict) -> dict:
     prefill = operations * load["prompt_tokens"] / flops / 3600
     decode = load["new_tokens"] / batch * max(traffic, operations * batch / flops, launch) / 3600
     most = assume["hours_per_shard"]
-    shards = 1 if most is None else max(1, ceil((prefill + decode) / most))
+    shards = assume.get("shards") or (1 if most is None else max(1, ceil((prefill + decode) / most)))
     startup = assume["startup_minutes"] / 60 * shards
     total = prefill + decode + startup
     return dict(zip(TIMES, (cards, budget, shards, prefill, decode, startup, total, total * cards), strict=True))

@@ -49,6 +49,14 @@ def load_cards(path: str) -> pd.DataFrame:
     return cards
 
 
+def find_card(cards: pd.DataFrame, card: str) -> dict:
+    """The row of one card; raises InputError for a name that is not there."""
+    known = _by_card(cards)
+    if card not in known:
+        raise InputError(f"plan: no card {card!r}; known are {', '.join(known)} (config/cards.csv)")
+    return known[card]
+
+
 def expected_rows(source: str, task: str, rows_per_label: int) -> int:
     """Texts of a task whose source (by name, as in the texts' `source` column) is not on this machine yet."""
     if (source, task) not in LABEL_ROWS:
@@ -103,25 +111,26 @@ def plan(
     card: str,
     assumptions: dict | None = None,
     shape: dict | None = None,
+    shards: dict[str, int] | None = None,
 ) -> dict:
     """What each model and the whole study need on `card`, and what the whole study needs on every other card.
 
     models: as in `schemas.MODELS` (params_b may be missing: size_b stands in; a missing shape counts as 0 and is
     noted); workload: from `expected_workload` or `counted_workload`; assumptions: overrides of
-    `estimate.ASSUMPTIONS`; shape: values of `estimate.SHAPE` that hold for all models instead of theirs (stand-ins).
+    `estimate.ASSUMPTIONS`; shape: values of `estimate.SHAPE` that hold for all models instead of theirs (stand-ins);
+    shards: jobs of each model (None: as many as the assumption hours_per_shard makes).
     Returns {"models": frame with a last row "total", "cards": frame, "workload": frame, "assumptions": dict,
     "card": name, "kind": gpu or cpu}. Raises InputError for an unknown card, dtype or assumption.
     """
     assume = _assumptions(assumptions)
-    names = cards["card"].tolist()
-    if card not in names:
-        raise InputError(f"plan: no card {card!r}; known are {', '.join(names)} (config/cards.csv)")
+    kind = find_card(cards, card)["kind"]
     asked = workload["unique_prompts"].fillna(workload["prompts"])  # a prompt that comes again is asked once
     parts = [tokens(n, characters, assume) for n, characters in zip(asked, workload["characters"], strict=True)]
     load = {name: sum(part[name] for part in parts) for name in ("prompts", "prompt_tokens", "new_tokens")}
 
     shapes = [network(model) | (shape or {}) for model in models.to_dict("records")]
-    on = {name: [hours(s, load, row, assume) for s in shapes] for name, row in _by_card(cards).items()}
+    each = [(s, assume | {"shards": (shards or {}).get(name)}) for s, name in zip(shapes, models["model"], strict=True)]
+    on = {name: [hours(s, load, row, own) for s, own in each] for name, row in _by_card(cards).items()}
     counts = {"prompts": round(workload["prompts"].sum()), "asked": round(load["prompts"])}
     counts |= {name: round(load[name]) for name in ("prompt_tokens", "new_tokens")}
     rows = []
@@ -133,7 +142,7 @@ def plan(
     table = pd.concat([table, pd.DataFrame([_total(table)])], ignore_index=True)
     return {
         "card": card,
-        "kind": _by_card(cards)[card]["kind"],
+        "kind": kind,
         "models": table,
         "cards": pd.DataFrame([_on_card(name, times) for name, times in on.items()]),
         "workload": workload,

@@ -1,0 +1,38 @@
+"""What a study asks of each model, known from its config alone: the size of its cluster jobs follows from it."""
+
+from pathlib import Path
+
+from falserefusal.design.monte_carlo import design_size
+from falserefusal.planning.estimate import ASSUMPTIONS, tokens
+from falserefusal.planning.plan import expected_rows, expected_workload
+from falserefusal.prompts.rendering import question_characters
+from falserefusal.stimuli import load_personas, load_templates
+from falserefusal.texts import read, resolve, sample
+
+
+def expected_load(study: dict, assume: dict, root: str | Path = ".") -> dict:
+    """Prompts, prompt tokens and new tokens that one model of `study` (a loaded config) is asked.
+
+    Texts whose file the config names are counted. For texts that are fetched, the counts that `plan` has of their
+    sources stand in, also once they are here: see `planning.jobs` for why. assume: overrides of `ASSUMPTIONS`.
+    """
+    root, tasks, stimuli = Path(root), study["tasks"], study["stimuli"]
+    personas = load_personas(root / stimuli["personas"], keep=study["personas"])
+    templates = load_templates(root / stimuli["templates"], list(tasks), keep=study["templates"])
+    own = {task: templates[templates["task"] == task] for task in tasks}
+    rows, characters, around = {}, {}, {}
+    for task, settings in tasks.items():
+        source, most = resolve(settings["source"], task), settings["rows_per_label"]
+        if source.path is not None:
+            texts = sample(read(settings["source"], source.path, task)[0], most, study["seed"])
+            rows[task] = len(texts)
+            parts = [texts[part].dropna().str.len().sum() for part in ("text", "premise", "hypothesis")]
+            characters[task] = sum(parts) / max(len(texts), 1)
+        else:
+            rows[task] = expected_rows(source.name, task, most)
+        labels, layout = settings["labels"], settings["layout"]
+        around[task] = question_characters(personas, own[task], labels, layout, **study["prompts"])
+    sizes = design_size(study["design"], rows, len(personas), {task: len(frame) for task, frame in own.items()})
+    work = expected_workload(sizes, around, characters)
+    each = [tokens(row.prompts, row.characters, ASSUMPTIONS | assume) for row in work.itertuples()]
+    return {name: sum(part[name] for part in each) for name in ("prompts", "prompt_tokens", "new_tokens")}

@@ -1,0 +1,26 @@
+# Weights: fetched by the machine that Snakemake runs on, so that jobs elsewhere need no network.
+
+
+rule fetch_model:
+    output:
+        # what is there is kept: a record once made decides which commit is meant
+        record=update("resources/weights/{model}.json"),
+    log:
+        "<logs>/fetch_model/{model}.log",
+    retries: 2
+    localrule: True
+    conda:
+        "../../envs/inference.yaml"
+    params:
+        model=model_row,
+    message:
+        "Fetching the weights of {wildcards.model}"
+    script:
+        "../scripts/fetch_model.py"
+
+
+# All weights of a study, before the queue sees anything of it.
+rule weights:
+    input:
+        [] if STANDINS else expand("resources/weights/{model}.json", model=config["models"]),
+    localrule: True

@@ -1,0 +1,74 @@
+# How many jobs each model is asked in, and what they need (from the config alone, so that no start changes it); and
+# which models a study reports on.
+
+from falserefusal.planning.jobs import SERVED, STANDIN, check_shards, grown, inference_jobs, shards_of
+
+
+def inference_jobs_of_study():
+    """For each model: shards, and each shard's gpu, mem_mb and runtime."""
+    models, shards = config["models"], config["inference"]["shards"]
+    check_shards(shards, models)
+    if STANDINS or config["inference"]["backend"] == "openai":
+        needs = STANDIN if STANDINS else SERVED
+        return {model: {"shards": shards_of(model, shards), **needs} for model in models}
+    from falserefusal.planning.plan import find_card, load_cards
+    from falserefusal.workload import expected_load
+
+    root = Path(workflow.basedir)
+    with open(root / STIMULI["models"], newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["model"] in models]
+    card = find_card(load_cards(root / "config/cards.csv"), config["planning"]["card"])
+    load = expected_load(config, PLANNING_ASSUMPTIONS, root)
+    return inference_jobs(rows, load, card, PLANNING_ASSUMPTIONS, shards)
+
+
+def needed(resource):
+    """What the n-th attempt at an inference job asks a scheduler for."""
+    longest = config["planning"]["hours_per_shard"]
+    return lambda wildcards, attempt: grown(JOBS[wildcards.model], attempt, longest)[resource]
+
+
+def shard_files(ending):
+    """The files of all shards of a model."""
+
+    def files(wildcards):
+        parts = JOBS[wildcards.model]["shards"]
+        folder = f"results/{wildcards.study}/shards/{wildcards.model}"
+        return [f"{folder}/{part}-of-{parts}.{ending}" for part in range(1, parts + 1)]
+
+    return files
+
+
+def shard_of(wildcards):
+    """Which of how many parts of the prompts a job asks, counted from 0."""
+    part, _, parts = wildcards.part.partition("-of-")
+    return [int(part) - 1, int(parts)]
+
+
+def any_of(models):
+    """A wildcard's constraint: one of these models; of none, nothing."""
+    return "|".join(map(re.escape, models)) or "(?!)"
+
+
+def judged_models():
+    """The models a study reports on: all of it, or with allow_missing those whose answers are there."""
+    if not config["allow_missing"]:
+        return config["models"]
+    if ROUNDS:
+        raise InputError("allow_missing: a study in rounds decides after every look whom to ask; finish it first")
+    folder = Path("results") / STUDY / "responses"
+    there = [model for model in config["models"] if (folder / f"{model}.parquet").exists()]
+    if not there:
+        raise InputError(f"allow_missing: no model of the study '{STUDY}' has its answers in {folder} yet")
+    return there
+
+
+try:
+    JOBS = inference_jobs_of_study()
+    JUDGED = judged_models()
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+SHARDED = [model for model in config["models"] if JOBS[model]["shards"] > 1]
+WHOLE = [model for model in config["models"] if model not in SHARDED]
+INFERENCE = {key: value for key, value in config["inference"].items() if key != "shards"}  # what can change an answer

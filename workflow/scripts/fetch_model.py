@@ -1,0 +1,23 @@
+"""Bring one model's weights and tokenizer into the hub's cache, and write down which commit they are."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from pathlib import Path
+
+    from falserefusal.inference.checkpoint import locate
+    from falserefusal.tables import read_json, write_json
+
+    asked, record = dict(snakemake.params.model), Path(snakemake.output.record)
+    last = read_json(record) if record.exists() else {}
+    # the newest commit of a day stays the study's commit
+    known = {"revision": last["revision"]} if last.get("asked") == asked else {}
+    found = locate({**asked, **known})
+    files = {file.name: file.stat().st_size for file in sorted(found.folder.iterdir()) if file.is_file()}
+    write_json({"asked": asked, "revision": found.revision, "dtype": found.dtype, "files": files}, record)
+    print(f"{asked['hub_id']} at {found.revision}: {sum(files.values()) / 1e9:.1f} GB")

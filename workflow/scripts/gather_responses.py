@@ -1,0 +1,22 @@
+"""Put the answers of a model's shards together."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    import pandas as pd
+
+    from falserefusal.inference.shards import gather, gather_provenance
+    from falserefusal.schemas import RESPONSES
+    from falserefusal.tables import read_json, read_parquet, write_json, write_parquet
+
+    files = snakemake.input
+    order = pd.concat([read_parquet(path, columns=["prompt_id"]) for path in files.prompts], ignore_index=True)
+    responses = gather([read_parquet(path, RESPONSES) for path in files.responses], order["prompt_id"])
+    write_parquet(responses, snakemake.output.responses, RESPONSES)
+    write_json(gather_provenance([read_json(path) for path in files.provenance]), snakemake.output.provenance)
+    print(f"{len(responses)} answers from {len(files.responses)} shards")
