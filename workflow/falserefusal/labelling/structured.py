@@ -3,6 +3,10 @@
 An answer that gives one of the task's labels is an answer, whatever else it says ("hedged" if it also declines,
 disclaims or can't). Only an answer that gives none and declines is a refusal. What models say when they decline is
 data (`patterns`); how labels are read off an answer is here and in `mentions`.
+
+What it was tuned on: the dev half of a suite of hand-written answers, and, for free chat, errors on one half of the
+prompts of a public set of human-labelled chat answers of three models. No answer of a real model to a persona prompt
+was at hand: how well it does on those is for the annotation of each study to say (`validation`).
 """
 
 import re
@@ -27,6 +31,10 @@ _WORD = re.compile(r"[^\W\d_]+")
 _CUT = ("length", "decided")
 # In free chat a group's statements count in the first so many sentences
 CHAT_SCOPES = {"never": 0, "opening": 1, "start": 3, "anywhere": float("inf")}
+
+
+def _begins_word(text: str, match: re.Match) -> bool:
+    return match.start() == 0 or not text[match.start() - 1].isalnum() or match[0].startswith("n't")
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,10 @@ class Reader:
         self.labels = labels
         self.patterns = patterns
         self.undecidable = any(label in patterns.undecided_labels for label in labels)
+        groups = [group for group in patterns.groups if not (group.chat_only and labels)]
+        self.by_speaker = [(group, group.by_speaker) for group in groups if group.by_speaker]
+        self.at_start = [(group, group.at_start) for group in groups if group.at_start]
+        self.anywhere = [(group, pattern) for group in groups for pattern in group.anywhere]
 
     @cached_property
     def _label_reader(self) -> LabelReader:
@@ -118,16 +130,15 @@ class Reader:
 
     def refusals(self, said: Spoken) -> list[tuple[Group, re.Match]]:
         """Statements of refusal in the order of the text."""
-        speakers = [match.start() for match in self.patterns.speaker.finditer(said.text)]
+        text = said.text
+        speakers = [match.start() for match in self.patterns.speaker.finditer(text)]
+        starts = [match.end() for match in self.patterns.start.finditer(text)]
         found = []
-        for group in self.patterns.groups:
-            if group.chat_only and self.labels:
-                continue
-            if group.spoken_by:
-                matches = (group.spoken_by.match(said.text, place) for place in speakers)
-                found += [(group, match) for match in matches if match]
-            if group.anywhere:
-                found += [(group, match) for match in group.anywhere.finditer(said.text)]
+        for patterns, places in ((self.by_speaker, speakers), (self.at_start, starts)):
+            for group, pattern in patterns:
+                found += [(group, match) for match in (pattern.match(text, place) for place in places) if match]
+        for group, pattern in self.anywhere:
+            found += [(group, match) for match in pattern.finditer(text) if _begins_word(text, match)]
         return sorted(found, key=lambda pair: pair[1].start())
 
     def _refused(self, said: Spoken, refusals: list[tuple[Group, re.Match]]) -> Verdict:
