@@ -30,7 +30,7 @@ rule responses:
         store="results/store",
         shard=[0, 1],
     message:
-        "Asking {wildcards.model}"
+        "Asking {wildcards.model} (GPUs {resources.gpu}, memory {resources.mem_mb} MB, at most {resources.runtime} min)"
     script:
         "../scripts/responses.py"
 
@@ -47,7 +47,8 @@ use rule responses as responses_shard with:
     params:
         shard=shard_of,
     message:
-        "Asking {wildcards.model}, shard {wildcards.part}"
+        "Asking {wildcards.model}, shard {wildcards.part} "
+        "(GPUs {resources.gpu}, memory {resources.mem_mb} MB, at most {resources.runtime} min)"
 
 
 rule gather_responses:

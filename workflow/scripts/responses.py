@@ -8,15 +8,22 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
+    import os
+
+    if snakemake.input.get("weights"):  # they are in the cache: the machine that asks may have no network
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
     import pandas as pd
 
     from falserefusal.inference import model_settings, respond
     from falserefusal.labelling.phrases import decided, matched_phrase
     from falserefusal.schemas import ALL, DESIGN, PROMPTS, RESPONSES
     from falserefusal.stimuli import load_phrases
-    from falserefusal.tables import read_parquet, write_json, write_parquet
+    from falserefusal.tables import read_json, read_parquet, write_json, write_parquet
 
-    model, inference = snakemake.params.model, snakemake.params.inference
+    model, inference = dict(snakemake.params.model), snakemake.params.inference
+    if snakemake.input.get("weights"):
+        model["revision"] = read_json(snakemake.input.weights)["revision"]
     prompts = pd.concat([read_parquet(path, PROMPTS) for path in snakemake.input.prompts], ignore_index=True)
     if snakemake.input.get("design"):  # a design may draw prompts of its own for a model
         design = read_parquet(snakemake.input.design, DESIGN, columns=list(DESIGN.columns))
