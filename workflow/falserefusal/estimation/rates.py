@@ -16,6 +16,7 @@ import pandas as pd
 
 from falserefusal.errors import InputError
 from falserefusal.estimation.clusters import (
+    NO_SPREAD,
     ClusterTable,
     cluster_table,
     combinations,
@@ -145,7 +146,7 @@ def rates_persona_free(
     if moves is not None:
         left, right = (moves[:, table.loc[known, column].astype(int)] for column in ("column", "column_pf"))
         sd = np.sqrt((left**2).sum(0) * (right**2).sum(0))
-        shared[known] = np.divide((left * right).sum(0), sd, out=np.zeros_like(sd), where=sd > 0)
+        shared[known] = np.divide((left * right).sum(0), sd, out=np.zeros_like(sd), where=sd > NO_SPREAD**2)
     d_lo, d_hi = mover_difference(
         table["rate"], (table["lo"], table["hi"]), table["rate_pf"], (table["lo_pf"], table["hi_pf"]), shared
     )
