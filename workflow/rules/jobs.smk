@@ -72,3 +72,19 @@ except InputError as error:
 SHARDED = [model for model in config["models"] if JOBS[model]["shards"] > 1]
 WHOLE = [model for model in config["models"] if model not in SHARDED]
 INFERENCE = {key: value for key, value in config["inference"].items() if key != "shards"}  # what can change an answer
+
+
+# On a cluster these stay where Snakemake runs: seconds, at most a minute, for any study that a person can pay for.
+localrules:
+    published_cells,
+    statements,
+    published_provenance,
+    draw_published_figures,
+    published_report,
+    texts,
+    design,
+    prompts,
+    comparison,
+    draw_figures,
+    provenance,
+    report,

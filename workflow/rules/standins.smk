@@ -17,6 +17,7 @@ rule standins:
         STANDIN_FOLDERS,
     log:
         f"<logs>/{STUDY}/standins.log",
+    localrule: True
     conda:
         "../../envs/inference.yaml"
     params:
@@ -49,6 +50,7 @@ rule planted:
         personas=f"<results>/{STUDY}/truth/personas.csv",
     log:
         f"<logs>/{STUDY}/planted.log",
+    localrule: True
     conda:
         "../../envs/inference.yaml"
     params:
@@ -74,6 +76,7 @@ rule truth:
         truth=f"<results>/{STUDY}/tables/truth.csv",
     log:
         f"<logs>/{STUDY}/truth.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     message:
