@@ -249,7 +249,7 @@ def test_null_has_no_persona_effect(study, tmp_path):
     assert persona["offensiveness"].mean() == pytest.approx(0.765, abs=0.01)
 
 
-def test_a_stand_in_is_the_same_every_time_and_its_wording_changes_no_weight(study, tmp_path):
+def test_a_stand_in_is_the_same_bytes_every_time(study, tmp_path):
     materials = study.materials()
     study.write(tmp_path / "a", "Qwen1.5-7B", materials)
     study.write(tmp_path / "b", "Qwen1.5-7B", study.materials())

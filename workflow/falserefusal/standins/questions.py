@@ -64,7 +64,6 @@ def questions(templates: pd.DataFrame, personas: pd.DataFrame, labels: dict[str,
             f"stand-ins: {cells[0]} and {cells[1]} both ask {twice['marker'].iloc[0]!r}; give the tasks different "
             "labels or the templates different words"
         )
-    # as many rows, in the same order, whatever the personas' words: rewording one leaves all weights as they are
     order = pd.Categorical(found["persona"], [*personas["persona"], PERSONA_FREE, UNLISTED])
     return found.iloc[np.argsort(order.codes, kind="stable")].reset_index(drop=True)
 
