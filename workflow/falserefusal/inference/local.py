@@ -2,9 +2,12 @@
 
 import functools
 import logging
+import re
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from falserefusal.errors import InputError
 from falserefusal.inference import checkpoint as checkpoints
@@ -171,9 +174,12 @@ def _tokens(decoder, prompts: list[list[int]]) -> list[list[int]]:
 
 def peak_memory() -> dict:
     """Peak memory of this process in MiB, on the host and on the accelerators."""
-    import sys
-
-    peak = {"host_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss would count the process that started this one, too
+        kib = re.search(r"VmHWM:\s+(\d+)", status.read_text())[1]
+    else:
+        kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = {"host_mib": int(kib) // 1024}
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         devices = range(torch.cuda.device_count())

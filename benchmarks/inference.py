@@ -1,0 +1,358 @@
+"""Throughput of this workflow's inference beside two general tools, and beside the floor, on the same prompts.
+
+    pip install -r benchmarks/requirements.txt
+    python benchmarks/inference.py [--personas 1] [--new-tokens 128] [--repeats 3] [--shape 17M] [--dtype float32]
+
+Prompts are those of the default study (all tasks, templates and formats; --personas of its 15, with the same share of
+persona-free twins), so a question head is shared by as many prompts as in that study. --sparse draws as many prompts
+from all personas instead, so that heads are hardly shared. The model is random (see random_model.py). Methods:
+
+    floor     one forward pass over the prompts, batched by length: no tool that reads every prompt can be faster
+              without sharing work between prompts
+    engine    falserefusal.inference, answers in full
+    early     the same, stopping at a settled verdict; 3% audited and all refusals in full, as is the default
+    decided   the same without audit and without refusals in full
+    lm-eval   lm-evaluation-harness, HFLM.generate_until, with the best of the batch sizes in --lm-eval-batches
+    pipeline  transformers' text-generation pipeline, batch size 16
+    single    transformers' generate, one prompt at a time: the reference that answers are compared with (once)
+
+Each run is a fresh process, the methods take turns, and loading is not timed. The refusal phrases are the paper's and
+beginnings of 8% of the model's own answers, the paper's mean refusal rate.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "benchmarks")]
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+METHODS = ("floor", "engine", "early", "decided", "lm-eval", "pipeline")
+REFUSALS = 0.08
+
+
+def study_prompts(personas: int, sparse: bool, seed: int = 0) -> list[list[dict]]:
+    """Conversations of the default study's design, with its prompts per question head (or hardly any, if sparse)."""
+    import pandas as pd
+    import yaml
+
+    from falserefusal.design.monte_carlo import make_design
+    from falserefusal.prompts.rendering import render
+    from falserefusal.schemas import PERSONA_FREE
+    from falserefusal.stimuli import load_personas, load_templates
+    from falserefusal.texts import raw_path, read, sample
+
+    tasks = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))["tasks"]
+    people = load_personas(ROOT / "config/personas.csv")
+    templates = load_templates(ROOT / "config/templates.csv", list(tasks))
+    texts = {}
+    for task, settings in tasks.items():
+        rows, _ = read(settings["source"], raw_path(settings["source"], task, ROOT), task)
+        texts[task] = sample(rows, settings["rows_per_label"], seed)
+    design = make_design(texts, people["persona"].tolist(), templates, {"kind": "nested"}, [], seed)
+    free = design["persona"] == PERSONA_FREE
+    twins = design[free].sample(frac=personas / len(people), random_state=seed)
+    some = design["persona"].isin(people["persona"].sample(personas, random_state=seed))
+    kept = pd.concat([design[some], twins])
+    if sparse:
+        kept = design.sample(len(kept), random_state=seed)
+    kept = kept.sample(frac=1, random_state=seed)
+    rendered = [
+        render(kept, texts[task], people, templates, settings["labels"], settings["layout"])
+        for task, settings in tasks.items()
+    ]
+    return [[dict(turn) for turn in turns] for turns in pd.concat(rendered)["messages"]]
+
+
+# ---- one run of one method, in a process of its own
+
+
+def worker(method: str, folder: Path, args: argparse.Namespace) -> dict:
+    """Answer all prompts; seconds, CPU seconds, peak memory, answers by prompt and tokens written."""
+    import torch
+
+    torch.set_num_threads(args.threads)
+    rendered = json.loads((folder / "rendered.json").read_text())
+    name, _, batch = method.partition(":")
+    run = {"floor": floor, "lm-eval": lm_eval, "pipeline": pipeline, "single": single}.get(name, engine)
+    start = run(name if run is engine else int(batch or 16), folder, rendered, args)  # loads, returns the timed part
+    before = time.process_time(), time.perf_counter()
+    answers, extra = start()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    cpu, wall = time.process_time() - before[0], time.perf_counter() - before[1]
+    from falserefusal.inference.local import peak_memory
+
+    peak = peak_memory()
+    return {
+        "cpu": cpu,
+        "wall": wall,
+        "peak_mib": peak.get("accelerator_mib", peak["host_mib"]),
+        "answers": answers,
+        **extra,
+    }
+
+
+def load(folder: Path, dtype: str):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
+    return model.to("cuda" if torch.cuda.is_available() else "cpu"), AutoTokenizer.from_pretrained(folder)
+
+
+def floor(_: int, folder: Path, rendered: list[str], args: argparse.Namespace):
+    import torch
+
+    from falserefusal.inference.plan import batches
+
+    model, tokenizer = load(folder, args.dtype)
+
+    @torch.inference_mode()
+    def run():
+        ids = tokenizer(rendered, add_special_tokens=False)["input_ids"]
+        for rows in batches([0] * len(ids), [len(row) for row in ids], args.batch_tokens):
+            batch = tokenizer.pad({"input_ids": [ids[i] for i in rows]}, return_tensors="pt").to(model.device)
+            model(**batch, use_cache=False, logits_to_keep=1)
+        return None, {}
+
+    return run
+
+
+def engine(method: str, folder: Path, rendered: list[str], args: argparse.Namespace):
+    import pandas as pd
+
+    from falserefusal.inference import Decoding, respond
+    from falserefusal.inference import checkpoint as checkpoints
+    from falserefusal.labelling.phrases import decided, matched_phrase
+
+    phrases = json.loads((folder / "phrases.json").read_text()) if method != "engine" else []
+    conversations = json.loads((folder / "conversations.json").read_text())
+    prompts = pd.DataFrame({"prompt_id": [str(i) for i in range(len(rendered))], "messages": conversations})
+    stop = {
+        "engine": None,
+        "early": lambda text: decided(text, phrases) and not matched_phrase(text, phrases),
+        "decided": lambda text: decided(text, phrases),
+    }[method]
+    model = {"model": "benchmark", "path": str(folder), "dtype": args.dtype, "batch_tokens": args.batch_tokens}
+    loaded = checkpoints.load_model(checkpoints.locate(model))
+    checkpoints.load_model = lambda *_: loaded  # loading is not timed; rendering, the gate, the store and its fsync are
+
+    def run():
+        with tempfile.TemporaryDirectory() as store:
+            frame, about = respond(
+                {**model, "threads": args.threads},
+                Decoding(max_new_tokens=args.new_tokens),
+                prompts,
+                store,
+                decided=stop,
+                audit=0.03 if method == "early" else 0.0,
+                progress=False,
+            )
+        return frame["response"].tolist(), {"new_tokens": int(frame["new_tokens"].sum()), "work": about["work"]}
+
+    return run
+
+
+def lm_eval(batch: int, folder: Path, rendered: list[str], args: argparse.Namespace):
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    model, tokenizer = load(folder, args.dtype)
+    harness = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch, add_bos_token=False)
+    options = {"until": [], "max_gen_toks": args.new_tokens, "do_sample": False}
+    requests = [
+        Instance(request_type="generate_until", doc={}, arguments=(text, options), idx=i)
+        for i, text in enumerate(rendered)
+    ]
+    return lambda: (harness.generate_until(requests, disable_tqdm=True), {})
+
+
+def pipeline(batch: int, folder: Path, rendered: list[str], args: argparse.Namespace):
+    from transformers import pipeline as make
+
+    model, tokenizer = load(folder, args.dtype)
+    generator = make("text-generation", model=model, tokenizer=tokenizer, batch_size=batch)
+    options = {"max_new_tokens": args.new_tokens, "do_sample": False, "return_full_text": False}
+
+    def run():
+        out = generator(rendered, add_special_tokens=False, **options)
+        return [replies[0]["generated_text"] for replies in out], {}
+
+    return run
+
+
+def single(_: int, folder: Path, rendered: list[str], args: argparse.Namespace):
+    import torch
+
+    model, tokenizer = load(folder, args.dtype)
+
+    def run():
+        answers, lengths = [], []
+        for text in rendered:
+            ids = tokenizer(text, add_special_tokens=False, return_tensors="pt").to(model.device)
+            out = model.generate(**ids, max_new_tokens=args.new_tokens, do_sample=False)[0, ids["input_ids"].shape[1] :]
+            lengths.append(len(out))
+            answers.append(tokenizer.decode(out, skip_special_tokens=True))
+        prompt_tokens = sum(map(len, tokenizer(rendered, add_special_tokens=False)["input_ids"]))
+        return answers, {"lengths": lengths, "prompt_tokens": prompt_tokens}
+
+    with torch.inference_mode():
+        return run
+
+
+# ---- the comparison
+
+
+def measure(method: str, folder: Path, args: argparse.Namespace) -> dict:
+    """One run of `method` in a fresh process."""
+    out = folder / "out.json"
+    command = [sys.executable, __file__, "--worker", method, "--folder", str(folder), "--worker-out", str(out)]
+    for name in ("new_tokens", "threads", "dtype", "batch_tokens"):
+        command += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{method} failed:\n{done.stderr[-3000:]}")
+    return json.loads(out.read_text())
+
+
+def prepare(folder: Path, args: argparse.Namespace) -> None:
+    """Prompts, checkpoint and phrases, for all runs."""
+    import random_model
+
+    conversations = study_prompts(args.personas, args.sparse)[: args.limit]
+    texts = [turn["content"] for turns in conversations for turn in turns]
+    random_model.make(folder, args.shape, args.dtype, texts, conversations[:200])
+    _, tokenizer = load(folder, args.dtype)
+    rendered = tokenizer.apply_chat_template(conversations, tokenize=False, add_generation_prompt=True)
+    (folder / "conversations.json").write_text(json.dumps(conversations))
+    (folder / "rendered.json").write_text(json.dumps(rendered))
+
+
+def add_phrases(folder: Path, answers: list[str]) -> list[str]:
+    """The paper's phrases, and beginnings of answers until REFUSALS of them are refusals."""
+    from falserefusal.labelling.phrases import matched_phrase
+    from falserefusal.stimuli import load_phrases
+
+    phrases = load_phrases(ROOT / "config/refusal_phrases.txt")
+    for n, answer in enumerate(answers):
+        start = answer.replace("\ufffd", "").lower().lstrip()[: 4 + n % 9].rstrip()
+        if sum(bool(matched_phrase(text, phrases)) for text in answers) >= REFUSALS * len(answers):
+            break
+        if start and sum(text.lower().lstrip().startswith(start) for text in answers) < 0.02 * len(answers):
+            phrases.append(start)
+    (folder / "phrases.json").write_text(json.dumps(phrases))
+    return phrases
+
+
+def report(runs: dict[str, list[dict]], reference: dict, phrases: list[str], args: argparse.Namespace) -> str:
+    """The table in Markdown: medians, ratios, agreement with one prompt at a time."""
+    from falserefusal.labelling.phrases import matched_phrase
+
+    clock = "wall" if args.shape != "17M" else "cpu"
+    label = {"cpu": "CPU s", "wall": "s"}[clock]
+    seconds = {method: statistics.median(run[clock] for run in of) for method, of in runs.items()}
+    rival = min((m for m in seconds if m.startswith("lm-eval")), key=seconds.get, default=None)
+    count, full = len(reference["answers"]), sum(reference["lengths"])
+    verdicts = [bool(matched_phrase(text, phrases)) for text in reference["answers"]]
+    lines = [
+        f"| method | {label} (median) | range | prompts/s | new tokens/s | peak MiB | times lm-eval's speed "
+        "| times the floor's time | answers as one by one | labels |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for method, of in runs.items():
+        answers, spread = of[0]["answers"], [run[clock] for run in of]
+        same = labels = "–"
+        if answers:
+            exact = sum(a.strip() == b.strip() for a, b in zip(answers, reference["answers"], strict=True))
+            starts = sum(b.startswith(a.rstrip("\ufffd")) for a, b in zip(answers, reference["answers"], strict=True))
+            same = f"{exact}/{count}" if method not in ("early", "decided") else f"{starts}/{count} as begun"
+            agree = sum(bool(matched_phrase(a, phrases)) == v for a, v in zip(answers, verdicts, strict=True))
+            labels = f"{agree}/{count}"
+        written = of[0].get("new_tokens", full if answers else 0)
+        median = seconds[method]
+        lines.append(
+            f"| {method} | {median:.1f} | {min(spread):.1f}–{max(spread):.1f} | {count / median:.1f} "
+            f"| {written / median:.0f} | {max(run['peak_mib'] for run in of)} "
+            f"| {seconds[rival] / median if rival else float('nan'):.2f} | {median / seconds['floor']:.2f} "
+            f"| {same} | {labels} |"
+        )
+    short = sum(length <= 9 for length in reference["lengths"]) / count
+    work = runs["engine"][0]["work"] if "engine" in runs else {}
+    facts = [
+        f"{count} prompts, mean {reference['prompt_tokens'] / count:.0f} tokens; answers: mean {full / count:.0f} new "
+        f"tokens, {short:.0%} end within 8, limit {args.new_tokens}; {sum(verdicts) / count:.1%} refusals.",
+        f"The engine computed {work.get('prefilled_tokens', 0)} of {reference['prompt_tokens']} prompt tokens "
+        f"({'heads hardly shared' if args.sparse else 'heads shared as in the default study'}).",
+        f"{args.repeats} runs of each method in turn, {args.threads} thread(s), {args.shape} random Llama in "
+        f"{args.dtype}; {versions()}.",
+    ]
+    return "\n".join([*lines, "", *facts])
+
+
+def versions() -> str:
+    from importlib.metadata import version
+
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "lm_eval"))
+    return f"{device}, Python {platform.python_version()}, {packages}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--personas", type=int, default=1, help="personas of the default study to ask about")
+    parser.add_argument("--limit", type=int, default=None, help="at most so many prompts, for a quick look")
+    parser.add_argument("--sparse", action="store_true", help="the same number of prompts, drawn from all personas")
+    parser.add_argument("--new-tokens", type=int, default=128)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch-tokens", type=int, default=8192)
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--shape", default="17M", help="17M, 1B or 8B")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--lm-eval-batches", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--out", type=Path, default=None, help="Markdown file to write the table to")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--worker-out", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        args.worker_out.write_text(json.dumps(worker(args.worker, args.folder, args)))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(folder, args)
+        reference = measure("single", folder, args)
+        phrases = add_phrases(folder, reference["answers"])
+        methods = [m for m in args.methods if m != "lm-eval"]
+        if "lm-eval" in args.methods:
+            methods += [f"lm-eval:{batch}" for batch in args.lm_eval_batches]
+        runs: dict[str, list[dict]] = {method: [] for method in methods}
+        for repeat in range(args.repeats):
+            for method in methods:
+                runs[method].append(measure(method, folder, args))
+                print(f"{repeat + 1}/{args.repeats} {method}: {runs[method][-1]['cpu']:.1f} CPU s", file=sys.stderr)
+        runs["single"] = [reference]
+        table = report(runs, reference, phrases, args)
+    print(table)
+    if args.out:
+        command = f"python benchmarks/inference.py {' '.join(sys.argv[1:])}"
+        args.out.write_text(f"# Inference beside general tools\n\n`{command}`\n\n{table}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
