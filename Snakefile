@@ -24,6 +24,8 @@ include: "workflow/rules/texts.smk"
 include: "workflow/rules/prompts.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/labels.smk"
+include: "workflow/rules/judges.smk"
+include: "workflow/rules/validation.smk"
 include: "workflow/rules/estimates.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
@@ -62,6 +64,12 @@ rule figures:
 rule tables:
     input:
         reported(STUDY),
+
+
+# The sample that people label; their exports go to annotations/<study>/, and the next run uses them.
+rule annotation:
+    input:
+        f"<results>/{STUDY}/annotation/index.html",
 
 
 rule plan:

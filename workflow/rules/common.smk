@@ -26,8 +26,11 @@ PUBLISHED = "published"
 STIMULI = config["stimuli"]
 STANDIN_SHAPE = None
 STANDINS = config["checkpoints"]["kind"] == "standins"
+LABELLERS = [*config["labellers"], *config["judges"], *config["classifiers"]]
+LABEL_WORDS = {task: settings["labels"] for task, settings in config["tasks"].items()}
+ANNOTATIONS = sorted(str(path) for path in Path("annotations", STUDY).glob("*.csv"))
 # An answer may stop early only where nobody reads its end.
-EARLY_DECISION = config["inference"]["early_decision"] and set(config["labellers"]) == {"paper"}
+EARLY_DECISION = config["inference"]["early_decision"] and set(LABELLERS) == {"paper"}
 PLANNING_ASSUMPTIONS = {
     "max_new_tokens": config["inference"]["max_new_tokens"],
     "dtype": config["inference"]["dtype"],
@@ -37,6 +40,7 @@ PLANNING_ASSUMPTIONS = {
 }
 STANDIN_FOLDERS = [directory(f"results/{STUDY}/standins/{model}") for model in config["models"]]
 PAGE_TEMPLATE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
+PUBLISHED_CHANCE = {"seed": 2025, "bootstrap": 1000, "permutations": 999}
 BANNER = "REHEARSAL on stand-in checkpoints: says nothing about the real models"
 PUBLISHED_TITLE = "No for Some, Yes for Others: the paper, re-derived from its own printed cells"
 PRINTED_NAMES = [
@@ -57,6 +61,13 @@ with open(Path(workflow.basedir) / STIMULI["models"], newline="", encoding="utf-
 ROUNDS = config["design"]["rounds"] is not None
 PERSONA_FREE_ASKED = config["design"]["kind"] == "blocked" or config["design"]["persona_free"]
 EFFECTS = ["effects_persona", "effects_mean", "effects_between", "rates_shrunken"]
+VALIDATED = [
+    "annotator_agreement",
+    "labeller_accuracy",
+    "corrected_rates",
+    "corrected_differences",
+    "specificity_tests",
+]
 RATES = [
     "rates_model_task",
     "rates_persona",
@@ -89,7 +100,14 @@ def judged(wildcards):
     files = {"cells": f"results/{wildcards.study}/cells.parquet"}
     if wildcards.study != PUBLISHED:
         files["outcomes"] = f"results/{wildcards.study}/outcomes.parquet"
+        files["templates"] = STIMULI["templates"]
     return files
+
+
+def chance(name):
+    """seed, bootstrap or permutations; those of the published study depend on no config, so that none re-runs it."""
+    given = {"seed": config["seed"], **config["estimation"]}
+    return lambda wildcards: (PUBLISHED_CHANCE if wildcards.study == PUBLISHED else given)[name]
 
 
 def stimuli_of(wildcards):
@@ -195,8 +213,12 @@ def reported(study):
     names = ["table1", "table5", "table6", "design_balance", *RATES, "sensitivity", "importance", "claims"]
     names += ["regression", "regression_firth", "interactions", "deviance"]
     if study == PUBLISHED:
-        return [*table_files(study, [*names, "printed_check"]), "results/published/statements.csv"]
+        return [*table_files(study, [*names, "printed_check", "no_answers"]), "results/published/statements.csv"]
     names += ["comparison", "labeller_rates", "missing"]
+    if len(LABELLERS) > 1:
+        names += ["labeller_agreement", "labeller_categories", "labeller_headline", "labeller_claims"]
+    if ANNOTATIONS:
+        names += VALIDATED
     if PERSONA_FREE_ASKED:
         names += EFFECTS
     if ROUNDS:

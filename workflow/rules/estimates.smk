@@ -27,7 +27,6 @@ rule importance:
     input:
         unpack(judged),
         figure5=f"{PRINTED}/figure5_importance.csv",
-        templates=STIMULI["templates"],
         code=library("importance.py"),
     output:
         **tables("importance", "sensitivity"),
@@ -37,9 +36,9 @@ rule importance:
         "../../envs/analysis.yaml"
     params:
         labeller=main_labeller,
-        seed=config["seed"],
-        bootstrap=config["estimation"]["bootstrap"],
-        permutations=config["estimation"]["permutations"],
+        seed=chance("seed"),
+        bootstrap=chance("bootstrap"),
+        permutations=chance("permutations"),
     message:
         "Sensitivity of refusal to each factor of {wildcards.study}"
     script:
@@ -79,7 +78,7 @@ rule claims:
     params:
         labeller=main_labeller,
         models=lambda wildcards: names_of(wildcards, "models"),
-        seed=config["seed"],
+        seed=chance("seed"),
     message:
         "Deciding the paper's claims on {wildcards.study}"
     script:
@@ -121,7 +120,7 @@ rule labeller_rates:
     conda:
         "../../envs/analysis.yaml"
     params:
-        labellers=config["labellers"],
+        labellers=LABELLERS,
     message:
         "Refusal rates of {wildcards.study} under each labeller"
     script:
@@ -142,8 +141,8 @@ rule effects:
         "../../envs/analysis.yaml"
     params:
         labeller=main_labeller,
-        permutations=config["estimation"]["permutations"],
-        seed=config["seed"],
+        permutations=chance("permutations"),
+        seed=chance("seed"),
     message:
         "Effects of personas in {wildcards.study}"
     script:

@@ -8,6 +8,7 @@ def inference_jobs_of_study():
     """For each model: shards, and each shard's gpu, mem_mb and runtime."""
     models, shards = config["models"], config["inference"]["shards"]
     check_shards(shards, models)
+    models = list(dict.fromkeys([*models, *(judge["model"] for judge in config["judges"].values())]))
     if STANDINS or config["inference"]["backend"] == "openai":
         needs = STANDIN if STANDINS else SERVED
         return {model: {"shards": shards_of(model, shards), **needs} for model in models}
@@ -22,10 +23,19 @@ def inference_jobs_of_study():
     return inference_jobs(rows, load, card, PLANNING_ASSUMPTIONS, shards)
 
 
+def needed_by(model, resource, attempt):
+    """What the n-th attempt at a job that asks `model` needs."""
+    return grown(JOBS[model], attempt, config["planning"]["hours_per_shard"])[resource]
+
+
 def needed(resource):
     """What the n-th attempt at an inference job asks a scheduler for."""
-    longest = config["planning"]["hours_per_shard"]
-    return lambda wildcards, attempt: grown(JOBS[wildcards.model], attempt, longest)[resource]
+    return lambda wildcards, attempt: needed_by(wildcards.model, resource, attempt)
+
+
+def judge_of(wildcards):
+    """The model behind a judge's name."""
+    return config["judges"][wildcards.judge]["model"]
 
 
 def shard_files(ending):

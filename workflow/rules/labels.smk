@@ -9,6 +9,8 @@ rule labels:
         templates=STIMULI["templates"],
         phrases=STIMULI["refusal_phrases"],
         patterns="config/labelling/patterns.yaml",
+        judged=expand("<results>/{{study}}/judged/{judge}/{{model}}.parquet", judge=config["judges"]),
+        classified=expand("<results>/{{study}}/classified/{name}/{{model}}.parquet", name=config["classifiers"]),
         code=library("labels.py"),
     output:
         labels="<results>/{study}/labels/{model}.parquet",
@@ -19,7 +21,9 @@ rule labels:
     params:
         labellers=config["labellers"],
         tasks=list(config["tasks"]),
-        labels={task: settings["labels"] for task, settings in config["tasks"].items()},
+        labels=LABEL_WORDS,
+        judges=list(config["judges"]),
+        classifiers=list(config["classifiers"]),
     message:
         "Labelling the answers of {wildcards.model}"
     script:

@@ -12,7 +12,7 @@ rule published_provenance:
     conda:
         "../../envs/analysis.yaml"
     params:
-        config={"study": PUBLISHED, "seed": config["seed"], "estimation": config["estimation"]},
+        config={"study": PUBLISHED, **PUBLISHED_CHANCE},
     message:
         "Writing down what published was made of"
     script:
@@ -64,6 +64,7 @@ use rule published_report as report with:
         drawings=rules.draw_figures.output.figures,
         template=PAGE_TEMPLATE,
         provenance=rules.provenance.output.provenance,
+        disagreements=f"<results>/{STUDY}/disagreements.csv" if len(LABELLERS) > 1 else [],
         models=STIMULI["models"],
         code=library("report.py"),
     output:

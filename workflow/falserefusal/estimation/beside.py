@@ -1,4 +1,4 @@
-"""A study's estimates beside values known from elsewhere: the paper's printed ones, or the planted truth of stand-ins."""
+"""Estimates beside values known from elsewhere (printed ones, planted ones), and the few a study is quoted by."""
 
 import numpy as np
 import pandas as pd
@@ -53,3 +53,21 @@ def truth_table(rates: pd.DataFrame, planted: pd.DataFrame) -> pd.DataFrame:
     both["z"] = ((both["rate"] - both["planted"]) / error.where(error > 0)).astype(float)
     both = both.rename(columns={"rate": "estimate"})
     return both[[*key, "n", "planted", "estimate", "lo", "hi", "z", "method"]]
+
+
+def headline(model_task: pd.DataFrame, personas: pd.DataFrame, importance: pd.DataFrame) -> pd.DataFrame:
+    """The quantities a study is quoted by: quantity, item, unit, estimate, lo, hi, method.
+
+    `model_task` is rates_model_task (its mean rows are taken), `personas` rates_persona of one scope, `importance` the
+    importance table (its scope "all").
+    """
+    tasks = model_task[model_task["model"] == "mean"]
+    whole = importance[importance["scope"] == "all"]
+    parts = [
+        tasks.assign(quantity="mean rate of a task", item=tasks["task"], unit="rate", estimate=tasks["rate"]),
+        personas.assign(
+            quantity="mean rate of a persona", item=personas["persona"], unit="rate", estimate=personas["rate"]
+        ),
+        whole.assign(quantity="importance of a factor", item=whole["factor"], unit="index", estimate=whole["index"]),
+    ]
+    return pd.concat(parts, ignore_index=True)[["quantity", "item", "unit", "estimate", "lo", "hi", "method"]]

@@ -1,0 +1,131 @@
+"""The whole chain on a few stand-ins: texts to report, with a truth that is known answer by answer."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+import yaml
+
+MODELS = ["Llama2-13B", "Qwen1.5-32B", "Gemma2-2B"]  # three families, three chat templates, one in bf16
+
+
+def small(root, **changes):
+    """The default study with three models and few texts, as a config file's text."""
+    config = yaml.safe_load((root / "config/config.yaml").read_text())
+    config |= {"study": "small", "models": MODELS, "estimation": {"bootstrap": 100, "permutations": 99}}
+    for task, rows in {"nli": 8, "politeness": 5, "offensiveness": 5}.items():
+        config["tasks"][task]["rows_per_label"] = rows
+    return yaml.safe_dump(config | changes)
+
+
+@pytest.fixture(scope="module")
+def done(checkout, root):
+    """A copy in which a small rehearsal has run once."""
+    workflow = checkout()
+    workflow.path("config/small.yaml").write_text(small(root))
+    workflow.log = workflow.run("--configfile", "config/small.yaml")
+    workflow.results = workflow.path("results/small")
+    return workflow
+
+
+def test_every_answer_is_the_one_that_was_foretold(done):
+    """Canaries in the stand-ins answer nonsense to a mangled prompt, so this also tests padding, BOS and header."""
+    for model in MODELS:
+        answers = pd.read_parquet(done.results / f"responses/{model}.parquet").set_index("prompt_id")
+        truth = pd.read_parquet(done.results / f"truth/{model}.parquet").set_index("prompt_id")
+        assert len(answers) == len(truth) > 500
+        same = answers["response"].reindex(truth.index).str.strip() == truth["text"].str.strip()
+        assert same.all(), answers.loc[truth.index[~same]].head()
+
+
+def test_the_papers_labeller_says_what_was_planted(done):
+    labels = pd.read_parquet(done.results / "labels/Llama2-13B.parquet").query("labeller == 'paper'")
+    truth = pd.read_parquet(done.results / "truth/Llama2-13B.parquet").set_index("prompt_id")
+    assert (labels.set_index("prompt_id")["refusal"] == truth["paper_refusal"]).all()
+
+
+def test_the_structured_labeller_is_nearer_to_the_planted_category(done):
+    """Persona-first refusals and "No." as an answer are planted: the list errs there, a reader does not."""
+    wrong = {"paper": 0, "structured": 0}
+    for model in MODELS:
+        labels = pd.read_parquet(done.results / f"labels/{model}.parquet")
+        truth = pd.read_parquet(done.results / f"truth/{model}.parquet").set_index("prompt_id")["refusal"]
+        for labeller, judged in labels.groupby("labeller"):
+            wrong[labeller] += int((judged.set_index("prompt_id")["refusal"] != truth).sum())
+    assert wrong["structured"] < wrong["paper"]
+
+
+def test_tables_figures_and_page_are_there_and_say_what_they_are(done):
+    page = (done.results / "report/index.html").read_text()
+    assert "REHEARSAL on stand-in checkpoints" in re.search("<title>(.*?)</title>", page, re.S)[1]
+    assert "(stand-in)" in page
+    tables = {file.stem for file in (done.results / "tables").glob("*.csv")}
+    published = {"table1", "table5", "table6", "rates_persona", "rates_format", "importance", "regression", "claims"}
+    assert published | {"truth", "comparison", "labeller_rates", "effects_persona", "missing"} <= tables
+    truth = pd.read_csv(done.results / "tables/truth.csv")
+    assert truth["planted"].between(truth["lo"], truth["hi"]).mean() > 0.9
+    record = json.loads((done.results / "provenance.json").read_text())
+    assert set(record["models"]) == set(MODELS)
+    assert {about["dtype"] for about in record["models"].values()} == {"float32", "bfloat16"}
+
+
+def test_progress_with_time_left_is_shown(done):
+    assert re.search(r"Llama2-13B: 100% of prompt tokens, \d+ answers", done.log)
+
+
+def test_a_second_run_does_nothing(done):
+    assert "Nothing to be done" in done.run("--configfile", "config/small.yaml")
+
+
+def test_editing_a_persona_asks_only_the_prompts_that_changed(done):
+    path = done.path("config/personas.csv")
+    kept = path.read_text()
+    path.write_text(kept.replace("man,Gender,A man,man,a", "man,Gender,A man,grown man,a"))
+    jobs = done.dry_run("--configfile", "config/small.yaml")
+    assert not {"standins", "texts", "published_cells"} & set(jobs)
+    assert jobs["responses"] == 3
+    done.run("--configfile", "config/small.yaml", "--until", "responses")
+    path.write_text(kept)
+    design = pd.read_parquet(done.results / "design.parquet")
+    record = json.loads((done.results / "responses/Llama2-13B.provenance.json").read_text())
+    assert record["answers"]["generated"] == (design["persona"] == "man").sum()
+    assert record["answers"]["reused"] == record["answers"]["distinct"] - record["answers"]["generated"]
+    done.run("--configfile", "config/small.yaml")  # back again, at no cost
+    record = json.loads((done.results / "responses/Llama2-13B.provenance.json").read_text())
+    assert record["answers"]["generated"] == 0
+
+
+def test_changing_a_phrase_judges_again_without_asking_again(done):
+    path = done.path("config/refusal_phrases.txt")
+    kept = path.read_text()
+    path.write_text(kept + "i would rather not\n")
+    jobs = done.dry_run("--configfile", "config/small.yaml")
+    path.write_text(kept)
+    assert jobs["labels"] == 3 and "cells" in jobs
+    assert not {"responses", "prompts", "design"} & set(jobs)
+
+
+def test_a_study_in_rounds_stops_models_one_by_one(checkout, root):
+    workflow = checkout()
+    config = yaml.safe_load(small(root, design={"rounds": {"first": 12, "growth": 1.0}}))
+    config["estimation"]["targets"] = {"any-persona effect": 0.1}
+    workflow.path("config/rounds.yaml").write_text(yaml.safe_dump(config))
+    workflow.run(
+        "results/small/tables/stopping.csv", "results/small/cells.parquet", "--configfile", "config/rounds.yaml"
+    )
+    stopping = pd.read_csv(workflow.path("results/small/tables/stopping.csv")).set_index("model")
+    assert stopping.loc["all", "answers"] < stopping.loc["all", "full"]
+    cells = pd.read_parquet(workflow.path("results/small/cells.parquet")).query("labeller == 'paper'")
+    assert cells.groupby("model")["n"].sum().to_dict() == stopping["answers"].drop("all").to_dict()
+    missing = pd.read_csv(workflow.path("results/small/tables/missing.csv"))
+    assert missing.empty, "a model that stopped early has no unanswered draws"
+
+
+def test_the_paper_is_planned_whole(checkout):
+    workflow = checkout()
+    jobs = workflow.dry_run("--configfile", "config/paper.yaml")
+    assert jobs["responses"] == 16 and jobs["fetch_texts"] == 3 and jobs["prompts"] == 3
+    assert "standins" not in jobs
+    said = workflow.run("plan", "--configfile", "config/paper.yaml")
+    assert "GPU hours" in said and "Gemma2-27B" in said

@@ -1,0 +1,37 @@
+"""Each headline quantity under each labeller: what the choice of a labeller changes."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    import pandas as pd
+
+    from falserefusal.estimation.beside import headline
+    from falserefusal.estimation.claims import claims_table
+    from falserefusal.estimation.importance import importance_table, sensitivity_from_outcomes
+    from falserefusal.estimation.judged import read_cells, read_outcomes
+    from falserefusal.estimation.rates import rates_model_task, rates_persona
+    from falserefusal.stimuli import load_models, load_personas
+    from falserefusal.tables import write_csv
+
+    files, params = snakemake.input, snakemake.params
+    models = load_models(files.models, keep=params.models)
+    groups = load_personas(files.personas, keep=params.personas).set_index("persona")["group"].to_dict()
+    headlines, verdicts = [], []
+    for labeller in params.labellers:
+        cells, outcomes = read_cells(files.cells, labeller), read_outcomes(files.outcomes, labeller)
+        rates = rates_model_task(cells, outcomes)
+        personas = rates_persona(cells, {"all models": models["model"].tolist()}, groups, outcomes)
+        sensitivity = sensitivity_from_outcomes(outcomes, replicates=200, permutations=99, seed=params.seed)
+        headlines.append(headline(rates, personas, importance_table(sensitivity)).assign(labeller=labeller))
+        claims = claims_table(models, outcomes=outcomes, seed=params.seed)
+        verdicts.append(
+            claims[["claim", "statement", "effect", "effect_unit", "lo", "hi", "verdict"]].assign(labeller=labeller)
+        )
+    for name, parts in {"labeller_headline": headlines, "labeller_claims": verdicts}.items():
+        table = pd.concat(parts, ignore_index=True)
+        write_csv(table[["labeller", *table.columns.drop("labeller")]], snakemake.output[name])
