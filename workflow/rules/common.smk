@@ -38,7 +38,7 @@ PLANNING_ASSUMPTIONS = {
     "token_budget": config["inference"]["batch_tokens"],
     "hours_per_shard": config["planning"]["hours_per_shard"],
 }
-STANDIN_FOLDERS = [directory(f"results/{STUDY}/standins/{model}") for model in config["models"]]
+STANDIN_FOLDERS = [f"results/{STUDY}/standins/{model}" for model in config["models"]]
 PAGE_TEMPLATE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
 PUBLISHED_CHANCE = {"seed": 2025, "bootstrap": 1000, "permutations": 999}
 BANNER = "REHEARSAL on stand-in checkpoints: says nothing about the real models"

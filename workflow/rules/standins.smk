@@ -14,7 +14,7 @@ rule standins:
         coefficients=f"{PRINTED}/table7_logit.csv",
         code=library("standins.py"),
     output:
-        STANDIN_FOLDERS,
+        [directory(folder) for folder in STANDIN_FOLDERS],
     log:
         f"<logs>/{STUDY}/standins.log",
     localrule: True
