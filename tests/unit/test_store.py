@@ -121,13 +121,21 @@ def test_only_wanted_keys_are_read(tmp_path):
 def test_a_batch_that_was_cut_short_is_known(tmp_path):
     batch = batch_name([key(n) for n in range(4)])
     write(tmp_path, {0: Answer("a", "stop"), 1: Answer("b", "stop")}, batch)
-    torn = Store(tmp_path)
-    torn.read({key(0)})
-    assert torn.torn == {key(0), key(1)}
+    kept = Store(tmp_path)
+    kept.read()
+    assert kept.torn == {key(0), key(1)}
     write(tmp_path, {2: Answer("c", "stop"), 3: Answer("d", "stop")}, batch)
-    whole = Store(tmp_path)
-    whole.read()
-    assert whole.torn == set()
+    kept.read()
+    assert kept.torn == set()
+
+
+def test_an_answer_from_a_finished_batch_wins_over_one_from_a_batch_cut_short(tmp_path):
+    """Another batch plan may take over from a killed run: nothing is computed for ever again, and nothing wavers."""
+    write(tmp_path, {0: Answer("a", "stop"), 1: Answer("b", "stop")}, batch_name([key(n) for n in range(4)]))
+    write(tmp_path, {0: Answer("A", "stop"), 5: Answer("e", "stop")}, batch_name([key(0), key(5)]))
+    kept = Store(tmp_path)
+    assert {k: answer.response for k, answer in kept.read().items()} == {key(0): "A", key(1): "b", key(5): "e"}
+    assert kept.torn == {key(1)}
 
 
 def test_a_full_disk_is_told_in_one_line_and_loses_nothing(tmp_path, monkeypatch):

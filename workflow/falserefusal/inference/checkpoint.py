@@ -80,7 +80,9 @@ def _fetch(model: dict) -> Path:
     except RepositoryNotFoundError as error:
         raise InputError(f"{who}: the hub knows no such model, or HF_TOKEN may not see it") from error
     except LocalEntryNotFoundError as error:
-        raise InputError(f"{who}: not in the hub's cache here; where there is a network: snakemake weights -F") from error
+        raise InputError(
+            f"{who}: not in the hub's cache here; where there is a network: snakemake weights -F"
+        ) from error
     except (HfHubHTTPError, OSError) as error:
         raise InputError(f"{who}: could not be fetched ({' '.join(str(error).split())[:200]})") from error
 

@@ -97,10 +97,9 @@ def respond(
             bar = Progress(sum(sizes), model["model"], progress)
             for batch, fresh in engine.answer(missing, decided, [in_audit(key) for key in missing]):
                 kept.append({missing[j]: answer for j, answer in fresh.items()}, batch)
-                for j, answer in fresh.items():
-                    answers.setdefault(missing[j], answer)  # a batch repeated as a whole: what was stored first stays
                 bar.add(sum(sizes[j] for j in fresh), len(fresh))
             bar.close()
+            answers = kept.read(set(first))  # what is told is what is stored, and what the next run will tell
     rows = [(names[i], answers[keys[i]]) for i in mine]
     frame = pd.DataFrame(
         {

@@ -16,7 +16,7 @@ import secrets
 import socket
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from falserefusal.errors import InputError
@@ -52,39 +52,46 @@ class Store:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self.torn: set[str] = set()  # keys of batches that a killed writer left incomplete, known after `read`
+        self.torn: set[str] = set()  # keys whose answer is from a batch that was cut short, known after `read`
         self._segment = None
 
     def read(self, wanted: set[str] | None = None) -> dict[str, Answer]:
         """The best stored answer of each key in `wanted` (all keys if None).
 
         Of several answers to one key a complete one wins over a decided one, the longest decided one over shorter
-        ones, any over an error, and among equals the first of the oldest segment: the same folder, the same answers.
+        ones, any over an error; then one from a batch that was finished; then the first of the oldest segment: the same
+        folder, the same answers.
         """
-        best: dict[str, Answer] = {}
         batches: dict[str, set[str]] = {}
+        records = []
+        for key, batch, body in self._records():
+            if batch != NO_BATCH:
+                batches.setdefault(batch, set()).add(key)
+            if wanted is None or key in wanted:
+                records.append((key, batch, body))
+        whole = {batch for batch, keys in batches.items() if len(keys) == int(batch.rpartition("/")[2])} | {NO_BATCH}
+        best: dict[str, tuple[tuple, Answer]] = {}
+        for key, batch, body in records:
+            answer = Answer(*json.loads(body))
+            rank = (*_rank(answer), batch in whole)
+            if key not in best or rank > best[key][0]:
+                best[key] = rank, answer
+        self.torn = {key for key, (rank, _) in best.items() if not rank[-1]}
+        return {key: answer for key, (_, answer) in best.items()}
+
+    def _records(self) -> Iterator[tuple[str, str, bytes]]:
+        """Key, batch and body of every sound record, oldest segment first."""
         for segment in sorted(self.folder.glob("*.jsonl")):
             *lines, tail = segment.read_bytes().split(b"\n")
             broken = int(bool(tail))
             for line in lines:
-                if int(line[:8] or b"0", 16) != zlib.crc32(line[9:]) if _HEADER.match(line) else True:
+                if _HEADER.match(line) and int(line[:8], 16) == zlib.crc32(line[9:]):
+                    _, key, batch, body = line.split(b" ", 3)
+                    yield key.decode(), batch.decode(), body
+                else:
                     broken += 1
-                    continue
-                _, key, batch, body = line.split(b" ", 3)
-                key, batch = key.decode(), batch.decode()
-                if batch != NO_BATCH:
-                    batches.setdefault(batch, set()).add(key)
-                if wanted is None or key in wanted:
-                    answer = Answer(*json.loads(body))
-                    if key not in best or _rank(answer) > _rank(best[key]):
-                        best[key] = answer
             if broken:
                 log.warning("%s: ignored %d incomplete record(s), as a killed run leaves; asked again", segment, broken)
-        self.torn = set()
-        for batch, keys in batches.items():
-            if len(keys) < int(batch.rpartition("/")[2]):
-                self.torn |= keys
-        return best
 
     def append(self, answers: Mapping[str, Answer], batch: str = NO_BATCH) -> None:
         """Add answers: they are on disk when this returns. `batch` is `batch_name` of all keys computed together."""
