@@ -1,6 +1,7 @@
 """Rates by persona: means over models (Figure 2), by model over tasks (Figure 3), and every cell of a task (7 to 9)."""
 
 import pandas as pd
+import seaborn
 from matplotlib.collections import PatchCollection
 from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
@@ -96,7 +97,9 @@ def draw_persona_by_model(tables: dict[str, pd.DataFrame], context: Context) -> 
     norm = SymLogNorm(linthresh=0.1, linscale=0.5, vmin=0, vmax=100)
     cells = list(frame.itertuples())
     boxes = [Rectangle((columns.at[c.persona] - 0.48, rows.at[c.model] - 0.48), 0.96, 0.96) for c in cells]
-    patches = PatchCollection(boxes, cmap="Blues", norm=norm, edgecolor=FAINT, linewidth=0.4)
+    patches = PatchCollection(
+        boxes, cmap=seaborn.color_palette("Blues", as_cmap=True), norm=norm, edgecolor=FAINT, linewidth=0.4
+    )
     patches.set_array([100 * c.rate for c in cells])
     ax.add_collection(patches)
     for c in cells:
