@@ -1,6 +1,7 @@
 import csv
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -10,6 +11,10 @@ WORKFLOW = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW))
 # Jobs find the library the same way, in whatever environment they run.
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(WORKFLOW), os.environ.get("PYTHONPATH")])))
+
+# Snakemake writes the interpreter into a job's command as it is; a blank in the folder's name would cut it in two.
+if not sys.executable.startswith("'"):
+    sys.executable = shlex.quote(sys.executable)
 
 from falserefusal.dependencies import library_of
 from falserefusal.errors import InputError
