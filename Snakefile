@@ -66,7 +66,7 @@ rule tables:
         reported(STUDY),
 
 
-# The sample that people label; their exports go to annotations/<study>/, and the next run uses them.
+# The sample that people label; its key.csv and their exports go to annotations/<study>/, and the next run uses them.
 rule annotation:
     input:
         f"<results>/{STUDY}/annotation/index.html",

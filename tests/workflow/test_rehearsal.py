@@ -106,6 +106,48 @@ def test_changing_a_phrase_judges_again_without_asking_again(done):
     assert not {"responses", "prompts", "design"} & set(jobs)
 
 
+def test_people_label_a_sample_and_rates_are_corrected(done):
+    """The annotators here know the planted truth: corrected rates must hold it, and structured be judged flawless."""
+    config = ("--configfile", "config/small.yaml")
+    done.run("annotation", *config)
+    folder = done.results / "annotation"
+    page = (folder / "index.html").read_text()
+    assert not any(model in page for model in MODELS), "the model is hidden"
+    key = pd.read_csv(folder / "key.csv", dtype=str)
+    truth = pd.concat(
+        pd.read_parquet(done.results / f"truth/{model}.parquet").assign(model=model) for model in MODELS
+    ).set_index(["model", "prompt_id"])["refusal"]
+    refused = truth.reindex(pd.MultiIndex.from_frame(key[["model", "prompt_id"]])).to_numpy()
+    verdicts = pd.Series(refused).map({True: "refused", False: "answered"})
+    home = done.path("annotations/small")
+    home.mkdir(parents=True)
+    key.to_csv(home / "key.csv", index=False)
+    for annotator in ("ann", "ben"):
+        sheet = key[["sample", "item_id"]].assign(annotator=annotator, verdict=verdicts, note="")
+        sheet.to_csv(home / f"{annotator}.csv", index=False)
+    done.run("results/small/report/index.html", *config)
+    agreement = pd.read_csv(done.results / "tables/annotator_agreement.csv")
+    assert (agreement["value"] == 1).all()
+    accuracy = pd.read_csv(done.results / "tables/labeller_accuracy.csv")
+    assert set(accuracy["labeller"]) == {"paper", "structured"}
+    assert "corrected_rates" in (done.results / "report/index.html").read_text()
+
+
+def test_a_judge_that_cannot_be_read_is_a_failure_and_never_a_refusal(done, root):
+    """A stand-in is no judge: it complains about a question it doesn't know, in words that no verdict is in."""
+    models = done.path("config/models.csv").read_text()
+    row = models.splitlines()[1].split(",")
+    row[0], row[4] = "Judge", str(done.results / "standins/Llama2-13B")
+    done.path("config/models_judge.csv").write_text(models + ",".join(row) + "\n")
+    config = yaml.safe_load(small(root))
+    config |= {"judges": {"stern": {"model": "Judge"}}, "stimuli": {"models": "config/models_judge.csv"}}
+    done.path("config/judge.yaml").write_text(yaml.safe_dump(config))
+    done.run("results/small/labels/Gemma2-2B.parquet", "--configfile", "config/judge.yaml")
+    labels = pd.read_parquet(done.results / "labels/Gemma2-2B.parquet").query("labeller == 'stern'")
+    assert set(labels["category"]) == {"judge_failed"}
+    assert not labels["refusal"].any()
+
+
 def test_a_study_in_rounds_stops_models_one_by_one(checkout, root):
     workflow = checkout()
     config = yaml.safe_load(small(root, design={"rounds": {"first": 12, "growth": 1.0}}))

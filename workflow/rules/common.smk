@@ -33,7 +33,9 @@ STANDIN_SHAPE = None
 STANDINS = config["checkpoints"]["kind"] == "standins"
 LABELLERS = [*config["labellers"], *config["judges"], *config["classifiers"]]
 LABEL_WORDS = {task: settings["labels"] for task, settings in config["tasks"].items()}
-ANNOTATIONS = sorted(str(path) for path in Path("annotations", STUDY).glob("*.csv"))
+# The key lies beside the exports it belongs to: a sample drawn anew must not orphan what people have labelled.
+ANNOTATION_KEY = f"annotations/{STUDY}/key.csv"
+ANNOTATIONS = sorted({str(path) for path in Path("annotations", STUDY).glob("*.csv")} - {ANNOTATION_KEY})
 # An answer may stop early only where nobody reads its end.
 EARLY_DECISION = config["inference"]["early_decision"] and set(LABELLERS) == {"paper"}
 PLANNING_ASSUMPTIONS = {

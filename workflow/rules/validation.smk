@@ -104,7 +104,7 @@ rule annotate:
 
 rule validate:
     input:
-        key=rules.annotate.output.key,
+        key=ANNOTATION_KEY,
         annotations=ANNOTATIONS,
         labels=expand("<results>/{{study}}/labels/{model}.parquet", model=JUDGED),
         design=rules.design.output.design,

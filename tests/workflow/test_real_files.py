@@ -1,0 +1,42 @@
+"""The real data files, where somebody has them, at the scale of the paper; answers for a shard of the prompts."""
+
+import pandas as pd
+import pytest
+import yaml
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_papers_scale_on_real_files(checkout, root, shared_dir):
+    data = shared_dir / "data"
+    nli = {"id": "id", "premise": "sentence1_en", "hypothesis": "sentence2_en", "label": "label"}
+    sources = {
+        "nli": {"path": "xnli_en_test.tsv", "columns": {k: v for k, v in nli.items() if k != "id"}},
+        "politeness": {
+            "path": "popquorn_politeness_texts.csv",
+            "columns": {"id": "id", "text": "text", "label": "inferred_politeness"},
+            "round_labels": True,  # no human labels in this file, but scores
+        },
+    }
+    config = yaml.safe_load((root / "config/config.yaml").read_text())
+    config |= {"study": "real", "models": ["Llama2-7B"], "inference": {"shards": 100}}
+    for task, settings in config["tasks"].items():
+        settings["rows_per_label"] = 1000
+        if task == "offensiveness":
+            settings["source"] = {"kind": "popquorn", "path": str(data / "popquorn_offensiveness.csv")}
+        else:
+            settings["source"] = {"kind": "file", **sources[task], "path": str(data / sources[task]["path"])}
+    workflow = checkout()
+    workflow.path("config/real.yaml").write_text(yaml.safe_dump(config))
+    shard = "results/real/shards/Llama2-7B/1-of-100.parquet"
+    workflow.run(shard, "results/real/truth/cells.csv", "--configfile", "config/real.yaml")
+
+    table5 = pd.read_csv(workflow.path("results/real/tables/table5.csv")).set_index("persona")
+    assert table5["nli"].sum() == 30_000 and table5["offensiveness"].sum() == 47_010
+    design = pd.read_parquet(workflow.path("results/real/design.parquet"))
+    prompts = sum(len(pd.read_parquet(file)) for file in workflow.path("results/real/prompts").glob("*.parquet"))
+    assert prompts == len(design) > 150_000
+    answers = pd.read_parquet(workflow.path(shard)).set_index("prompt_id")["response"].str.strip()
+    truth = pd.read_parquet(workflow.path("results/real/truth/Llama2-7B.parquet")).set_index("prompt_id")["text"]
+    assert len(answers) > 1000
+    assert (answers == truth[answers.index].str.strip()).all()
