@@ -40,8 +40,8 @@ class Decoder:
 
     `settled(row, tokens)` is asked after each token; True ends the row. `seeds[row]` seeds a row's own random numbers,
     so that a sampled answer does not depend on its neighbours. `batch_tokens` bounds the tokens of a batch, and the
-    tokens of the pool of rows still running: key-value memory is at most about three times that. Out of memory, it is
-    halved and the rows in flight start again.
+    tokens of the pool of rows still running: with prefixes and copies, key-value memory is at most about four times
+    that. Out of memory, it is halved and the rows in flight start again.
     """
 
     def __init__(self, model, eos_ids: list[int], decoding: Decoding, batch_tokens: int = 16384, window: int = 16):
