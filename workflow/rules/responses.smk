@@ -66,7 +66,7 @@ rule gather_responses:
         model=any_of(SHARDED),
     localrule: True
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/inference.yaml"
     message:
         "Putting the answers of {wildcards.model} together"
     script:

@@ -1,0 +1,79 @@
+"""The conda environments name the versions of requirements.lock, and everything their scripts import."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from falserefusal.dependencies import library_of
+
+# imported name -> package, where the two differ
+PACKAGE = {"yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}
+# asked for by a config, and imported only then; installing it is the user's choice (docs/cluster.md)
+OPTIONAL = {"bitsandbytes"}
+STANDARD = {"snakemake", "falserefusal"}
+# labels reads a classifier's scores from a file; the rule that computes them has the other environment
+NOT_CALLED = {"analysis": {"workflow/falserefusal/labelling/classifier.py"}, "inference": set()}
+
+
+def pinned(lines):
+    pins = dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", "\n".join(lines), re.MULTILINE))
+    return {name.lower().replace("_", "-"): version for name, version in pins.items()}
+
+
+def environment(root, name):
+    parts = yaml.safe_load((root / f"envs/{name}.yaml").read_text())["dependencies"]
+    return pinned(next(part["pip"] for part in parts if isinstance(part, dict)))
+
+
+@pytest.fixture(scope="module")
+def lock(root):
+    return pinned((root / "requirements.lock").read_text().splitlines())
+
+
+def scripts_by_environment(root):
+    """Which scripts the rules run in which environment."""
+    found = {}
+    for file in sorted((root / "workflow/rules").glob("*.smk")):
+        for rule in re.split(r"^(?=rule |checkpoint )", file.read_text(), flags=re.MULTILINE):
+            env = re.search(r"envs/(\w+)\.yaml", rule)
+            script = re.search(r'script:\s+"\.\./(scripts/\w+\.py)"', rule)
+            if env and script:
+                found.setdefault(env[1], set()).add(f"workflow/{script[1]}")
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    """Packages that a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("name", ["analysis", "inference"])
+def test_versions_are_those_of_the_lock(root, lock, name):
+    pins = environment(root, name)
+    assert len(pins) > 10
+    assert {package: version for package, version in pins.items() if lock.get(package) != version} == {}
+
+
+@pytest.mark.parametrize("name", ["analysis", "inference"])
+def test_everything_that_is_imported_is_there(root, name, monkeypatch):
+    monkeypatch.chdir(root)
+    pins = environment(root, name)
+    scripts = scripts_by_environment(root)[name]
+    assert len(scripts) > 2
+    lacking = {}
+    for script in sorted(scripts):
+        for file in {script, *library_of(script)} - NOT_CALLED[name]:
+            for package in imported(Path(file)) - sys.stdlib_module_names - STANDARD - OPTIONAL:
+                if PACKAGE.get(package, package) not in pins:
+                    lacking.setdefault(package, set()).add(f"{script}: {file}")
+    assert lacking == {}

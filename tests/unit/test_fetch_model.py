@@ -1,0 +1,64 @@
+"""Fetching weights: what is recorded, and that a study's commit stays when the hub's newest moves on."""
+
+import json
+import os
+import subprocess
+import sys
+
+import tiny_checkpoints
+
+RUN = """
+import runpy, sys
+from types import SimpleNamespace
+model, record, log = sys.argv[1:]
+job = SimpleNamespace(params=SimpleNamespace(model=eval(model)), output=SimpleNamespace(record=record), log=[log])
+runpy.run_path("workflow/scripts/fetch_model.py", init_globals={"snakemake": job})
+"""
+
+
+def fetch(root, tmp_path, model, cache=None):
+    """Run the script as Snakemake does, without a network; the record, or the log where there is none."""
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(root / "workflow"), "HF_HUB_CACHE": str(cache)}
+    record, log = tmp_path / "record.json", tmp_path / "log.txt"
+    command = [sys.executable, "-c", RUN, repr(model), str(record), str(log)]
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True)
+    return json.loads(record.read_text()) if done.returncode == 0 else log.read_text()
+
+
+def cached(tmp_path, commits, newest):
+    """A hub cache with a model in several commits."""
+    folder = tmp_path / "hub/models--org--tiny"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs/main").write_text(newest)
+    for commit in commits:
+        snapshot = folder / "snapshots" / commit
+        snapshot.mkdir(parents=True)
+        for file in tiny_checkpoints.save(tmp_path / commit, seed=1).iterdir():
+            (snapshot / file.name).write_bytes(file.read_bytes())
+    return tmp_path / "hub"
+
+
+def test_the_commit_once_recorded_stays(root, tmp_path):
+    first, second = "a" * 40, "b" * 40
+    cache = cached(tmp_path, [first, second], newest=first)
+    model = {"model": "tiny", "hub_id": "org/tiny"}
+    record = fetch(root, tmp_path, model, cache)
+    assert record["revision"] == first and record["asked"] == model
+    assert record["files"]["model.safetensors"] > 1000 and "config.json" in record["files"]
+    (cache / "models--org--tiny/refs/main").write_text(second)
+    assert fetch(root, tmp_path, model, cache)["revision"] == first
+    assert fetch(root, tmp_path, model | {"revision": second}, cache)["revision"] == second
+
+
+def test_a_local_folder_is_known_by_its_content(root, tmp_path):
+    folder = tiny_checkpoints.save(tmp_path / "here", seed=1)
+    model = {"model": "tiny", "hub_id": str(folder)}
+    first = fetch(root, tmp_path, model)
+    assert first["revision"].startswith("sha256:")
+    tiny_checkpoints.save(folder, seed=2)
+    assert fetch(root, tmp_path, model)["revision"] != first["revision"]
+
+
+def test_what_cannot_be_fetched_says_where_to_fetch_it(root, tmp_path):
+    said = fetch(root, tmp_path, {"model": "tiny", "hub_id": "org/tiny"}, tmp_path / "empty")
+    assert "model tiny (org/tiny): not in the hub's cache here" in said
