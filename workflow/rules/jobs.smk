@@ -8,6 +8,10 @@ def inference_jobs_of_study():
     """For each model: shards, and each shard's gpu, mem_mb and runtime."""
     models, shards = config["models"], config["inference"]["shards"]
     check_shards(shards, models)
+    if ROUNDS:
+        if shards is not None:
+            raise InputError("inference.shards: a study in rounds asks a model once a round, in one job; leave it out")
+        shards = 1
     models = list(dict.fromkeys([*models, *(judge["model"] for judge in config["judges"].values())]))
     if STANDINS or config["inference"]["backend"] == "openai":
         needs = STANDIN if STANDINS else SERVED
