@@ -29,8 +29,9 @@ except InputError as error:
 STUDY = config["study"]
 PUBLISHED = "published"
 STIMULI = config["stimuli"]
-STANDIN_SHAPE = None
 STANDINS = config["checkpoints"]["kind"] == "standins"
+# What a stand-in is, whatever the model whose name it borrows: about a million parameters in one layer.
+STANDIN_SHAPE = {"params_b": 0.001, "layers": 1, "kv_heads": 2, "head_dim": 64, "hidden": 576, "vocab": 2000}
 LABELLERS = [*config["labellers"], *config["judges"], *config["classifiers"]]
 LABEL_WORDS = {task: settings["labels"] for task, settings in config["tasks"].items()}
 # The key lies beside the exports it belongs to: a sample drawn anew must not orphan what people have labelled.
@@ -62,7 +63,7 @@ PRINTED_NAMES = [
 ]
 with open(Path(workflow.basedir) / STIMULI["models"], newline="", encoding="utf-8") as file:
     MODEL_ROWS = {
-        row["model"]: {key: row[key] for key in ("model", "hub_id", "revision") if row[key]}
+        row["model"]: {key: row[key] for key in ("model", "hub_id", "revision") if row.get(key)}
         for row in csv.DictReader(file)
     }
 ROUNDS = config["design"]["rounds"] is not None

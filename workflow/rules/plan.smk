@@ -30,7 +30,7 @@ rule plan_study:
         raw="resources/texts",
         card=config["planning"]["card"],
         assumptions=PLANNING_ASSUMPTIONS,
-        shape=STANDIN_SHAPE,
+        shape=STANDIN_SHAPE if STANDINS else None,
         shards={model: job["shards"] for model, job in JOBS.items()},
     message:
         "Planning {wildcards.study}"
