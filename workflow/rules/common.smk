@@ -31,7 +31,7 @@ PUBLISHED = "published"
 STIMULI = config["stimuli"]
 STANDINS = config["checkpoints"]["kind"] == "standins"
 # What a stand-in is, whatever the model whose name it borrows: about a million parameters in one layer.
-STANDIN_SHAPE = {"params_b": 0.001, "layers": 1, "kv_heads": 2, "head_dim": 64, "hidden": 576, "vocab": 2000}
+STANDIN_SHAPE = {"params_b": 0.001, "layers": 1, "kv_heads": 2, "head_dim": 64, "hidden": 144, "vocab": 2000}
 LABELLERS = [*config["labellers"], *config["judges"], *config["classifiers"]]
 LABEL_WORDS = {task: settings["labels"] for task, settings in config["tasks"].items()}
 # The key lies beside the exports it belongs to: a sample drawn anew must not orphan what people have labelled.
