@@ -22,7 +22,7 @@ SlurmdPort={node_port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={base}/munge.socket
+AuthInfo=socket={base}/munge.socket,cred_expire=5
 CredType=cred/munge
 StateSaveLocation={base}/state
 SlurmdSpoolDir={base}/spool
@@ -33,14 +33,12 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 AccountingStorageType=accounting_storage/none
-JobCompType=jobcomp/filetxt
-JobCompLoc={base}/jobs.log
 SwitchType=switch/none
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0
-# a finished job stays known to squeue; a job that is put back is started again at once, not after two minutes
+# a finished job stays known; cred_expire above: a job that is put back waits so many seconds, not two minutes
 MinJobAge=3600
 KillWait=2
 ReturnToService=2
@@ -94,7 +92,17 @@ def one_node_slurm(base: Path, cpus: int = 4, memory: int = 16000, gpus: int = 2
             process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
             running.callback(_end, process)
             _wait(_READY[name], base, env, process)
+        running.callback(_end_jobs, env)
         yield env
+
+
+def _end_jobs(env: dict[str, str]) -> None:
+    subprocess.run(["scancel", "--user=root"], env=env, capture_output=True, check=False)
+    for _ in range(100):
+        left = subprocess.run(["squeue", "--noheader"], env=env, capture_output=True, text=True, check=False).stdout
+        if not left.strip():
+            return
+        time.sleep(0.1)
 
 
 def _end(process: subprocess.Popen) -> None:

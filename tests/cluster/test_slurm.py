@@ -1,0 +1,152 @@
+"""A small rehearsal on a real Slurm, by the shipped profile, its jobs killed half way: the tables of a local run."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from one_node import missing, one_node_slurm
+
+pytestmark = [pytest.mark.cluster, pytest.mark.skipif(missing() is not None, reason=f"a Slurm {missing()}")]
+
+CONFIG = """
+study: small
+seed: 7
+models: [Llama2-7B, Llama3.2-1B]
+checkpoints: {kind: standins}
+tasks:
+  nli:
+    source: {kind: embedded}
+    rows_per_label: 10
+    labels: [entailment, contradiction, neutral]
+    layout: "\\n\\nPremise: {premise}\\nHypothesis: {hypothesis}"
+  offensiveness:
+    source: {kind: embedded}
+    rows_per_label: 8
+    labels: [offensive, not offensive]
+design: {draws_per_row: 5}
+inference: {batch_tokens: 256, shards: {Llama2-7B: 2}}
+estimation: {bootstrap: 100, permutations: 99}
+"""
+ARGUMENTS = [sys.executable, "-m", "snakemake", "tables", "--configfile", "small.yaml"]
+SLURM = ["--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "5"]
+SLURM += ["--set-resources", "responses:gpu=1", "responses_shard:gpu=1"]  # stand-ins ask for none of themselves
+VICTIMS = {"Llama2-7B_1-of-2": "scancel", "Llama2-7B_2-of-2": "requeue", "Llama3.2-1B": "kill"}
+ENOUGH = 60  # answers that a job has stored when it is struck
+
+
+def job_asking(victim: str, env: dict) -> str | None:
+    """The running Slurm job that asks a model or a shard of one, by the rule and wildcards in its comment."""
+    jobs = subprocess.run(["squeue", "-h", "-t", "R", "-o", "%i %k"], env=env, capture_output=True, text=True).stdout
+    return next((job.split()[0] for job in jobs.splitlines() if "responses" in job and victim in job), None)
+
+
+def script_of(job: str) -> int | None:
+    """The process that runs the rule's script in a job."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            here = f"SLURM_JOB_ID={job}\0" in (process / "environ").read_text()
+            command = (process / "cmdline").read_text()
+        except (OSError, UnicodeDecodeError):  # it has ended, or is somebody else's
+            continue
+        if here and ".snakemake/scripts/" in command and not command.startswith("/bin/bash"):
+            return int(process.name)
+    return None
+
+
+def stored(store: Path, writer: int | str = "*") -> list[str]:
+    """The records in a store, or of one process in it, without their checksums; a torn one does not count."""
+    segments = sorted(store.glob(f"*/*-{writer}-*.jsonl"))
+    return [line.split(" ", 1)[1] for file in segments for line in file.read_text().split("\n")[:-1]]
+
+
+def strike(victim: str, store: Path, env: dict) -> int:
+    """End a job as a person, a preemption or a fault does, once it has stored ENOUGH; how many that were, else 0."""
+    job = job_asking(victim, env)
+    script = script_of(job) if job else None
+    records = len(stored(store, script)) if script else 0
+    if records < ENOUGH:
+        return 0
+    if VICTIMS[victim] == "kill":
+        os.kill(script, signal.SIGKILL)
+    else:
+        command = {"scancel": ["scancel", job], "requeue": ["scontrol", "requeue", job]}[VICTIMS[victim]]
+        subprocess.run(command, env=env, check=True)
+    return records
+
+
+@pytest.fixture(scope="module")
+def runs(checkout):
+    """The study run here, and the same study on Slurm with a job of every model struck; what was in the store then."""
+    copies = [checkout(), checkout()]
+    for copy in copies:
+        copy.path("small.yaml").write_text(CONFIG)
+    local, cluster = (copy.folder for copy in copies)
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
+    done = subprocess.run([*ARGUMENTS, "--cores", "2"], cwd=local, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-6000:]
+
+    base = Path(tempfile.mkdtemp(prefix="slurm"))  # a socket's path must be short
+    at_strike = {}
+    with one_node_slurm(base) as env_slurm, (cluster / "said.txt").open("w") as said:
+        env |= env_slurm
+        run = subprocess.Popen([*ARGUMENTS, *SLURM], cwd=cluster, env=env, stdout=said, stderr=said)
+        while run.poll() is None:
+            for victim in VICTIMS.keys() - at_strike.keys():
+                if records := strike(victim, cluster / "results/store", env):
+                    at_strike[victim] = records
+            time.sleep(0.05)
+        known = subprocess.run(
+            ["scontrol", "show", "job", "--oneliner"], env=env, capture_output=True, text=True
+        ).stdout
+        jobs = [dict(re.findall(r"(\w+)=(\S+)", job)) for job in known.splitlines()]
+    shutil.rmtree(base)
+    assert run.returncode == 0, (cluster / "said.txt").read_text()[-6000:]
+    return local, cluster, at_strike, jobs
+
+
+def test_the_tables_are_those_of_a_local_run_byte_for_byte(runs):
+    local, cluster, *_ = runs
+    tables = [
+        {file.name: file.read_bytes() for file in (folder / "results/small/tables").iterdir()}
+        for folder in (local, cluster)
+    ]
+    assert len(tables[0]) > 15 and tables[0].keys() == tables[1].keys()
+    assert [name for name in tables[0] if tables[0][name] != tables[1][name]] == []
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_a_killed_job_costs_at_most_a_batch(runs, victim):
+    _, cluster, at_strike, _ = runs
+    model, _, shard = victim.partition("_")
+    file = f"shards/{model}/{shard}" if shard else f"responses/{model}"
+    answers = json.loads((cluster / f"results/small/{file}.provenance.json").read_text())["answers"]
+    assert ENOUGH <= at_strike[victim] < answers["distinct"]  # it was interrupted, and half way
+    assert answers["reused"] >= at_strike[victim]
+
+
+def test_the_store_holds_hardly_more_than_every_answer_once(runs):
+    _, cluster, *_ = runs
+    records = [record.split(" ", 2) for record in stored(cluster / "results/store")]
+    repeated = len(records) - len({key for key, *_ in records})
+    # answers in bfloat16 depend on their batch, so the one batch that was cut short is computed again as a whole
+    batches = {batch: int(batch.partition("/")[2] or 0) for _, batch, _ in records}
+    assert repeated <= max(batches.values())
+
+
+def test_jobs_went_where_their_resources_belong(runs):
+    *_, jobs = runs
+    assert {job["Partition"] for job in jobs if "gpu:1" in job.get("TresPerJob", "")} == {"gpu"}
+    assert {job["Partition"] for job in jobs if "TresPerJob" not in job} == {"cpu"}
+    assert sorted(job["JobState"] for job in jobs if job["JobState"] != "COMPLETED") == ["CANCELLED", "FAILED"]
+    assert [job["Restarts"] for job in jobs if job["Restarts"] != "0"] == ["1"]  # the one that was put back
+    asked = [job for job in jobs if job["Partition"] == "gpu"]
+    # as long as a stand-in may take; the two that were started again ask for twice the time
+    assert sorted(job["TimeLimit"] for job in asked) == ["00:30:00"] * 3 + ["01:00:00"] * 2
