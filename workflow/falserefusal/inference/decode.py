@@ -76,13 +76,14 @@ class Decoder:
                     for one in finished:
                         del left[one.row]
                     yield finished
+                return
             except Exception as error:
                 if not out_of_memory(error):
                     raise
-                self._back_off(max(len(self.prompts[i]) for i in left))
-                for i in left:  # rows in flight start again, with the same random numbers
-                    if self.seeds is not None:
-                        self.random[i] = np.random.default_rng(self.seeds[i])
+            # here and not above: an exception under way keeps the tensors of the frames it passed
+            self._back_off(max(len(self.prompts[i]) for i in left))
+            if self.seeds is not None:  # rows in flight start again, with the same random numbers
+                self.random |= {i: np.random.default_rng(self.seeds[i]) for i in left}
 
     def _back_off(self, longest: int) -> None:
         if self.budget <= longest:
