@@ -1,7 +1,8 @@
 """Join the judgements of all models with the design, and count them by cell."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from falserefusal.errors import InputError
@@ -12,17 +13,18 @@ NOT_JUDGED = ("error", "judge_failed")  # no answer, or no verdict: neither a re
 
 
 def judged_draws(
-    design: pd.DataFrame, labels: Mapping[str, pd.DataFrame], personas: list[str], templates: list[str]
+    design: pd.DataFrame, labels: Iterable[tuple[str, pd.DataFrame]], personas: list[str], templates: list[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every draw of the design under every model and labeller, and what is missing.
 
-    `labels` holds a LABELS frame per model; `personas` and `templates` order the levels. Returns the outcomes
-    (OUTCOMES) and a frame of draws that have no verdict: model, task, labeller, reason, n. Raises InputError where a
-    label belongs to no prompt of the design.
+    `labels` are pairs of a model and its LABELS frame, of which one at a time need be in memory; `personas` and
+    `templates` order the levels. Returns the outcomes (OUTCOMES) and a frame of draws that have no verdict: model,
+    task, labeller, reason, n. Raises InputError where a label belongs to no prompt of the design.
     """
-    parts, gaps = [], []
-    for model, judgements in labels.items():
-        draws = design[design["model"].isin([ALL, model])].drop(columns="model")
+    draws_of_all = _leveled(design, {"persona": [*personas, PERSONA_FREE], "template": templates})
+    parts, models, labellers, gaps = [], [], [], []
+    for model, judgements in labels:
+        draws = draws_of_all[design["model"].isin([ALL, model])]
         stray = ~judgements["prompt_id"].isin(draws["prompt_id"])
         if stray.any():
             prompt = judgements.loc[stray, "prompt_id"].iloc[0]
@@ -30,22 +32,42 @@ def judged_draws(
         answered = draws["prompt_id"].isin(judgements["prompt_id"])
         draws = draws[draws["round"] <= draws.loc[answered, "round"].max()]  # stopped early, not unanswered
         for labeller, verdicts in judgements.groupby("labeller", sort=False):
-            joined = draws.merge(verdicts[["prompt_id", "labeller", "refusal", "category"]], on="prompt_id", how="left")
-            reason = joined["category"].where(joined["category"].isin(NOT_JUDGED))
-            reason = reason.mask(joined["category"].isna(), "no answer")
-            counted = joined.assign(reason=reason)[reason.notna()].groupby(["task", "reason"]).size()
-            gaps.extend((model, task, labeller, why, n) for (task, why), n in counted.items())
-            parts.append(joined[reason.isna()].assign(model=model))
-    outcomes = pd.concat(parts, ignore_index=True)
-    if outcomes.empty:
+            place = pd.Index(verdicts["prompt_id"]).get_indexer(draws["prompt_id"])
+            category = verdicts["category"].to_numpy(dtype=object)[place]
+            reason = np.where(place < 0, "no answer", np.where(np.isin(category, NOT_JUDGED), category, ""))
+            judged = reason == ""
+            counted = pd.DataFrame({"task": draws["task"].astype(str), "reason": reason})[~judged]
+            counts = counted.groupby(["task", "reason"]).size()
+            gaps.extend((model, task, labeller, why, n) for (task, why), n in counts.items())
+            part = draws.drop(columns="prompt_id")[judged]
+            parts.append(part.assign(refusal=verdicts["refusal"].to_numpy(dtype=bool)[place[judged]]))
+            models.append(model)
+            labellers.append(labeller)
+    sizes = [len(part) for part in parts]
+    if not sum(sizes):
         raise InputError("no draw of the design has a verdict")
-    order = {"model": list(labels), "persona": [*personas, PERSONA_FREE], "template": templates}
-    for column in [*OUTCOME_LEVELS, "labeller"]:
-        levels = order.get(column, list(outcomes[column].drop_duplicates()))
-        outcomes[column] = pd.Categorical(outcomes[column], categories=levels)
-    outcomes = outcomes.astype({"draw": "int16", "round": "int16", "refusal": bool})
+    outcomes = pd.concat(parts, ignore_index=True)
+    outcomes = outcomes.assign(model=_repeated(models, sizes), labeller=_repeated(labellers, sizes))
+    for column in ("task", "row_id", "text_id", "block", "format"):
+        outcomes[column] = outcomes[column].cat.remove_unused_categories()
     missing = pd.DataFrame(gaps, columns=["model", "task", "labeller", "reason", "n"])
     return validate(outcomes[list(OUTCOMES.columns)], OUTCOMES, "outcomes"), missing
+
+
+def _leveled(design: pd.DataFrame, order: dict[str, list[str]]) -> pd.DataFrame:
+    """The design with small codes in place of words: it is about to be repeated for every model and labeller."""
+    levels = {
+        column: pd.Categorical(design[column], categories=order.get(column, list(design[column].drop_duplicates())))
+        for column in OUTCOME_LEVELS
+        if column != "model"
+    }
+    return design.drop(columns="model").assign(**levels).astype({"draw": "int16", "round": "int16"})
+
+
+def _repeated(names: list[str], sizes: list[int]) -> pd.Categorical:
+    """Each name as often as its size says; levels in the order they come."""
+    levels = list(dict.fromkeys(names))
+    return pd.Categorical.from_codes(np.repeat([levels.index(name) for name in names], sizes), categories=levels)
 
 
 def count_cells(outcomes: pd.DataFrame) -> pd.DataFrame:

@@ -13,9 +13,8 @@ with log_to(snakemake.log[0]):
     from falserefusal.tables import read_parquet, write_csv, write_parquet
 
     params = snakemake.params
-    labels = {
-        model: read_parquet(path, LABELS) for model, path in zip(params.models, snakemake.input.labels, strict=True)
-    }
+    pairs = zip(params.models, snakemake.input.labels, strict=True)
+    labels = ((model, read_parquet(path, LABELS)) for model, path in pairs)
     design = read_parquet(snakemake.input.design, DESIGN)
     outcomes, missing = judged_draws(design, labels, params.personas, params.templates)
     cells = count_cells(outcomes)

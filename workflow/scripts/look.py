@@ -19,7 +19,7 @@ with log_to(snakemake.log[0]):
     design = read_parquet(files.design, DESIGN)
     labels = {Path(path).stem: read_parquet(path, LABELS) for path in files.labels}
     own = {model: judged[judged["labeller"] == params.labeller] for model, judged in labels.items()}
-    outcomes, _ = judged_draws(design, own, params.personas, params.templates)
+    outcomes, _ = judged_draws(design, own.items(), params.personas, params.templates)
     table = round_table(outcomes, params.targets, this)
     decision = decide([*map(read_csv, files.looks), table]).set_index("model")
     unmet = [model for model in labels if not decision.loc[model, "met"]]
