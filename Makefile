@@ -30,7 +30,7 @@ null: $(READY)
 	$(SNAKEMAKE) --configfile config/null.yaml
 
 test: $(READY)
-	$(RUN) pytest -m "not slow and not cluster"
+	$(RUN) pytest -n $(CORES) --dist loadfile -m "not slow"
 
 test-slow: $(READY)
 	$(RUN) pytest -m "slow"
