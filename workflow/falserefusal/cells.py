@@ -25,22 +25,24 @@ def judged_draws(
     parts, models, labellers, gaps = [], [], [], []
     for model, judgements in labels:
         draws = draws_of_all[design["model"].isin([ALL, model])]
-        stray = ~judgements["prompt_id"].isin(draws["prompt_id"])
-        if stray.any():
-            prompt = judgements.loc[stray, "prompt_id"].iloc[0]
+        place = pd.Index(draws["prompt_id"]).get_indexer(judgements["prompt_id"])
+        if (place < 0).any():
+            prompt = judgements["prompt_id"].iloc[int(np.argmax(place < 0))]
             raise InputError(f"labels of {model}: prompt {prompt!r} is not in the design; label the answers again")
-        answered = draws["prompt_id"].isin(judgements["prompt_id"])
-        draws = draws[draws["round"] <= draws.loc[answered, "round"].max()]  # stopped early, not unanswered
-        for labeller, verdicts in judgements.groupby("labeller", sort=False):
-            place = pd.Index(verdicts["prompt_id"]).get_indexer(draws["prompt_id"])
-            category = verdicts["category"].to_numpy(dtype=object)[place]
-            reason = np.where(place < 0, "no answer", np.where(np.isin(category, NOT_JUDGED), category, ""))
-            judged = reason == ""
-            counted = pd.DataFrame({"task": draws["task"].astype(str), "reason": reason})[~judged]
-            counts = counted.groupby(["task", "reason"]).size()
+        rounds = draws["round"].to_numpy()
+        asked = rounds <= rounds[place].max(initial=-1)  # the others were not asked: the model had stopped
+        for labeller, verdicts in judgements.assign(place=place).groupby("labeller", sort=False):
+            place, category = verdicts["place"].to_numpy(), verdicts["category"].to_numpy(dtype=object)
+            reason = np.full(len(draws), "no answer", dtype=object)
+            reason[place] = ""
+            for why in NOT_JUDGED:
+                reason[place[category == why]] = why
+            refusal = np.zeros(len(draws), dtype=bool)
+            refusal[place] = verdicts["refusal"]
+            judged, lacking = asked & (reason == ""), asked & (reason != "")
+            counts = draws.assign(reason=reason)[lacking].groupby(["task", "reason"], observed=True).size()
             gaps.extend((model, task, labeller, why, n) for (task, why), n in counts.items())
-            part = draws.drop(columns="prompt_id")[judged]
-            parts.append(part.assign(refusal=verdicts["refusal"].to_numpy(dtype=bool)[place[judged]]))
+            parts.append(draws.assign(refusal=refusal)[judged].drop(columns="prompt_id"))
             models.append(model)
             labellers.append(labeller)
     sizes = [len(part) for part in parts]
