@@ -14,7 +14,7 @@ RUN := .venv/bin/python -m
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 READY := .venv/.ready
 
-.PHONY: study published null test test-slow lint clean help
+.PHONY: study published null test test-slow test-slurm scale lint clean help
 
 study: $(READY)
 	$(SNAKEMAKE)
@@ -34,6 +34,16 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(RUN) pytest -m "slow"
+
+# A real Slurm on this machine alone; needs root and Debian's slurm-wlm and munge, and says so where they are missing.
+test-slurm: $(READY)
+	$(RUN) pytest -m cluster
+
+# Time and memory of everything after inference at the paper's size and six times it (docs/scale.md); an hour.
+scale: $(READY)
+	$(RUN:-m=) benchmarks/scale.py --times 1 --out benchmarks/results/scale.csv
+	for what in texts models personas; do \
+		$(RUN:-m=) benchmarks/scale.py --grow $$what --times 6 --out benchmarks/results/scale.csv || exit; done
 
 lint: $(READY)
 	$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) snakefmt --check Snakefile workflow/rules

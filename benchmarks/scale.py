@@ -1,0 +1,188 @@
+"""How the stages after inference grow: seconds and peak memory of each rule's script on a larger and larger study.
+
+    python benchmarks/scale.py [--grow texts|models|personas] [--times 6] [--out benchmarks/results/scale.csv]
+
+The study of size 1 is the paper's: 16 models, 12,701 texts of three tasks, 10 draws each and their persona-free twins,
+3.3 million judgements by each of two labellers. `--times 6` with texts, models or personas makes six times as many of
+them (for personas also of draws per text, so that each is drawn as often as before): 20 million. Labels are synthetic,
+with the paper's rates by model; from there on it is what the workflow runs, each script in a process of its own.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow"))
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # as Snakemake sets it for a rule of one thread
+
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+
+from falserefusal.design.monte_carlo import make_design  # noqa: E402
+from falserefusal.schemas import DESIGN, LABELS, TASKS  # noqa: E402
+from falserefusal.stimuli import load_models, load_personas, load_templates  # noqa: E402
+from falserefusal.tables import read_csv, write_csv, write_parquet  # noqa: E402
+
+ROWS = {"nli": 3000, "politeness": 5000, "offensiveness": 4701}
+LABELLERS = ["paper", "structured"]
+SEED = 2025
+JOB = """
+import json, runpy, sys
+from types import SimpleNamespace
+class Named(dict):
+    __getattr__ = dict.__getitem__
+script, given = sys.argv[1], json.loads(sys.argv[2])
+job = SimpleNamespace(**{name: Named(part) for name, part in given.items() if name != "log"}, log=[given["log"]])
+runpy.run_path(script, init_globals={"snakemake": job})
+"""
+
+
+def copies(frame: pd.DataFrame, column: str, times: int) -> pd.DataFrame:
+    """`frame` so many times, with other names in `column`."""
+    parts = [frame.assign(**{column: frame[column] + ("" if i == 0 else f" {i}")}) for i in range(times)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def write_study(folder: Path, grow: str, times: int) -> dict:
+    """The design, the labels of all models, and the stimuli of a study `times` as large as the paper's; their names."""
+    factor = {name: times if name == grow else 1 for name in ("texts", "models", "personas")}
+    models = copies(load_models(ROOT / "config/models.csv"), "model", factor["models"])
+    models["model"] = models["model"].str.replace(" ", "-")
+    personas = copies(load_personas(ROOT / "config/personas.csv"), "persona", factor["personas"])
+    templates = load_templates(ROOT / "config/templates.csv", list(TASKS))
+    texts = {}
+    for task, rows in ROWS.items():
+        number = np.arange(rows * factor["texts"])
+        texts[task] = pd.DataFrame(
+            {"row_id": [f"{task}-{i}" for i in number], "text_id": [f"{task}{i:012x}" for i in number]}
+        )
+    settings = {"kind": "nested", "draws_per_row": 10 * factor["personas"]}
+    design = make_design(texts, personas["persona"].tolist(), templates, settings, models["model"].tolist(), SEED)
+    write_parquet(design, folder / "design.parquet", DESIGN)
+    write_csv(models, folder / "models.csv")
+    write_csv(personas, folder / "personas.csv")
+
+    printed = read_csv(ROOT / "config/published/table1_refusal_pct.csv").set_index("model")
+    task = design["task"].to_numpy()
+    for number, model in enumerate(models["model"]):
+        rng = np.random.default_rng([SEED, number])
+        rates = printed.loc[load_models(ROOT / "config/models.csv")["model"][number % 16]] / 100
+        chance = pd.Series(task).map(rates.to_dict()).to_numpy().clip(1e-4)
+        refusal = rng.random(len(design)) < chance
+        parts = []
+        for labeller in LABELLERS:
+            flipped = refusal ^ (rng.random(len(design)) < 0.005 * (labeller != LABELLERS[0]))
+            parts.append(pd.DataFrame({"prompt_id": design["prompt_id"], "labeller": labeller, "refusal": flipped}))
+        labels = pd.concat(parts, ignore_index=True)
+        labels = labels.assign(category=np.where(labels["refusal"], "refusal", "answer"), answer=None, evidence=None)
+        write_parquet(labels, folder / f"labels/{model}.parquet", LABELS)
+    names = {"models": models["model"].tolist(), "personas": personas["persona"].tolist()}
+    return names | {"templates": templates["template"].unique().tolist(), "prompts": len(design)}
+
+
+def jobs(folder: Path, names: dict) -> dict[str, dict]:
+    """Input, output and params of each script, as the rules give them."""
+    printed = ROOT / "config/published"
+    judged = {"cells": f"{folder}/cells.parquet", "outcomes": f"{folder}/outcomes.parquet"}
+    stimuli = {"models": f"{folder}/models.csv", "personas": f"{folder}/personas.csv"}
+    main = {"labeller": LABELLERS[0]}
+    chance = {"seed": SEED, "bootstrap": 1000, "permutations": 999}
+
+    def tables(*names: str) -> dict[str, str]:
+        return {name: f"{folder}/tables/{name}.csv" for name in names}
+
+    rates = ["table1", "rates_model_task", "rates_persona", "rates_model_persona", "rates_task_model_persona"]
+    rates += ["rates_format", "rates_persona_free"]
+    labels = [f"{folder}/labels/{model}.parquet" for model in names["models"]]
+    return {
+        "cells": {
+            "input": {"labels": labels, "design": f"{folder}/design.parquet"},
+            "output": {**judged, "missing": f"{folder}/tables/missing.csv"},
+            "params": {key: names[key] for key in ("models", "personas", "templates")},
+        },
+        "rates": {
+            "input": {**judged, **stimuli, "table1": f"{printed}/table1_refusal_pct.csv"},
+            "output": tables(*rates),
+            "params": {**main, "models": names["models"], "personas": names["personas"]},
+        },
+        "labeller_rates": {
+            "input": judged,
+            "output": tables("labeller_rates"),
+            "params": {"labellers": LABELLERS},
+        },
+        "effects": {
+            "input": judged,
+            "output": tables("effects_persona", "effects_mean", "effects_between", "rates_shrunken"),
+            "params": {**main, **chance},
+        },
+        "importance": {
+            "input": {**judged, "figure5": f"{printed}/figure5_importance.csv", "templates": "config/templates.csv"},
+            "output": tables("importance", "sensitivity"),
+            "params": {**main, **chance},
+        },
+        "regression": {
+            "input": {**judged, "table7": f"{printed}/table7_logit.csv"},
+            "output": tables("regression", "regression_firth", "interactions", "deviance"),
+            "params": main,
+        },
+        "claims": {
+            "input": {**judged, **stimuli},
+            "output": tables("claims"),
+            "params": {**main, "models": names["models"], "seed": SEED},
+        },
+    }
+
+
+def run(script: str, given: dict, folder: Path) -> dict:
+    """Run one script as a job would; its seconds (of wall and of processor) and its peak memory in MiB."""
+    log = folder / f"{script}.log"
+    command = [sys.executable, "-c", JOB, f"workflow/scripts/{script}.py", json.dumps(given | {"log": str(log)})]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+    start = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, env=env)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{script} ended with exit status {process.returncode}\n{log.read_text()[-2000:]}")
+    seconds, cpu = time.perf_counter() - start, used.ru_utime + used.ru_stime
+    return {
+        "stage": script,
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu, 1),
+        "peak_mib": used.ru_maxrss // 1024,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--grow", choices=["texts", "models", "personas"], default="texts")
+    parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("--stages", nargs="*", help="these scripts only, after cells")
+    parser.add_argument("--out", type=Path, help="append the table to this CSV file")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        names = write_study(folder, options.grow, options.times)
+        size = {"grown": options.grow, "times": options.times, "outcomes": names["prompts"] * len(names["models"])}
+        print(
+            f"{options.times} times the {options.grow}: {size['outcomes']:,} judgements by each of two labellers",
+            flush=True,
+        )
+        rows = []
+        for script, given in jobs(folder, names).items():
+            if script == "cells" or not options.stages or script in options.stages:
+                rows.append(size | run(script, given, folder))
+                print(rows[-1], flush=True)
+        if options.out:
+            before = [read_csv(options.out)] if options.out.exists() else []
+            write_csv(pd.concat([*before, pd.DataFrame(rows)], ignore_index=True), options.out)
+
+
+if __name__ == "__main__":
+    main()
