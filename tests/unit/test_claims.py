@@ -149,6 +149,14 @@ def test_overestimation():
     assert row["verdict"] == "contradicted" and row["effect"] == pytest.approx(1, abs=0.05)
 
 
+def test_cells_with_persona_free_answers_compare_with_those():
+    models, cells = models_of(6), cells_of(np.full((6, 3, 15, 3), -1.0))
+    free = cells[cells["persona"] == "persona-00"].assign(persona="persona-free", refusals=2000)
+    row = verdict("overestimation", pd.concat([cells, free], ignore_index=True), models)
+    assert "without a persona" in row["note"]
+    assert row["verdict"] == "contradicted"  # every persona raises refusal alike, in every model and task
+
+
 def test_newer_generations_and_families_that_disagree():
     models = models_of(8)
     older = models["generation"].str.endswith("1").to_numpy()

@@ -169,15 +169,16 @@ def test_scaling_moves_rates_towards_their_mean():
 
 
 def simulate(truth, n, replicates, seed):
-    """Interval and corrected value of the index over repeated samples with rates `truth`."""
+    """Plug-in, low, corrected and high value of the index over repeated samples with rates `truth`."""
     rng = np.random.default_rng(seed)
     results = []
     for _ in range(replicates):
-        p, w = rates(n, rng.binomial(n, truth))
+        y = rng.binomial(n, truth)
+        p, w = rates(n, y)
         errors = rng.binomial(n, p, (300, len(n))) / n - p
-        results.append(
-            [float(wasserstein(p, w))] + [float(wasserstein(scaled(p, w, c), w)) for c in shrinkage(p, w, errors)]
-        )
+        null = rng.multivariate_hypergeometric(n, y.sum(), size=300) / n
+        factors = shrinkage(wasserstein, p, w, errors, null)
+        results.append([float(wasserstein(p, w))] + [float(wasserstein(scaled(p, w, c), w)) for c in factors])
     return np.array(results)
 
 
@@ -199,5 +200,15 @@ def test_an_effect_near_the_floor_is_covered_and_not_inflated():
 
 def test_without_noise_nothing_is_corrected():
     p, w = np.array([0.1, 0.3]), np.array([0.5, 0.5])
-    assert shrinkage(p, w, np.zeros((10, 2))) == (1.0, 1.0, 1.0)
-    assert all(np.isnan(shrinkage(np.zeros(2), w, np.zeros((10, 2)))))
+    still = np.zeros((10, 2))
+    assert shrinkage(wasserstein, p, w, still, still + 0.2) == (1.0, 1.0, 1.0)
+    assert all(np.isnan(shrinkage(wasserstein, np.zeros(2), w, still, still)))
+
+
+def test_a_rare_outcome_is_not_mistaken_for_an_effect():
+    """Some twenty refusals over 15 levels: most levels have none or one, which no bootstrap can tell from an effect."""
+    plugin, low, middle, high = simulate(np.full(15, 0.002), np.full(15, 700), 120, 4).T
+    assert plugin.mean() > 0.3
+    assert (low < 1e-6).mean() >= 0.92
+    assert np.median(middle) < 0.1
+    assert (high > 0.1).mean() > 0.8  # and what is not known is not claimed

@@ -20,6 +20,7 @@ from falserefusal.estimation.clusters import bootstrap_counts, bootstrap_weights
 from falserefusal.schemas import ALL, PERSONA_FREE
 
 WITHIN = ("persona", "template", "phrasing", "format")  # factors drawn at random within task and model
+FEWEST_UNITS = 20  # refused texts (answers, where texts are unknown) below which an interval would be guesswork
 CELLS_METHOD = "binomial, texts unknown"
 RUN_METHOD = "bootstrap by text"
 IMPORTANCE_COLUMNS = ["factor", "scope", "levels", "index", "lo", "hi", "sobol", "mutual_information"]
@@ -29,12 +30,16 @@ COARSE_NOTE = "printed for nine prompts, which the format coarsens"
 
 @dataclass(frozen=True)
 class Counts:
-    """Answers `n` and refusals `y` (T, M, L), and their bootstrap replicates (R, T, M, L)."""
+    """Answers `n` and refusals `y` (T, M, L), and their bootstrap replicates (R, T, M, L).
+
+    units (T, M): how many independent units (texts; answers where texts are unknown) were refused at least once.
+    """
 
     n: np.ndarray
     y: np.ndarray
     boot_n: np.ndarray
     boot_y: np.ndarray
+    units: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def sensitivity_from_cells(
         with np.errstate(invalid="ignore"):
             chance = np.where(n > 0, y / np.maximum(n, 1), 0)
         boot_y = rng.binomial(n, chance, size=(replicates, *n.shape))
-        counts = Counts(n, y, np.broadcast_to(n, boot_y.shape), boot_y)
+        counts = Counts(n, y, np.broadcast_to(n, boot_y.shape), boot_y, y.sum(-1))
         axes = [(name, 2)] if factors else [("model", 1), ("task", 0), (name, 2)]  # model, task: from the first margin
         for factor, axis in axes:
             null_y = _shuffle_counts(n, y, axis, permutations, rng)
@@ -112,9 +117,11 @@ def sensitivity_from_outcomes(
 
         boot = [(spread(n), spread(y)) for n, y in bootstrap_counts(table, replicates, [seed, 0])]
         n, y = (spread(counts.sum(0, dtype=float)[None])[0] for counts in (table.n, table.refusals))
-        counts = Counts(n, y, *(np.concatenate(parts) for parts in zip(*boot, strict=True)))
         if number == 0:
             per_text = table.merge(["task", "model"])
+            units = _cube_of(per_text.cells, (per_text.refusals > 0).sum(0), tasks, models)
+        counts = Counts(n, y, *(np.concatenate(parts) for parts in zip(*boot, strict=True)), units)
+        if number == 0:
             for crossed in (permutation.models, permutation.tasks):
                 null = crossed(per_text, tasks, models, permutations, [seed, 2])
                 name_, axis = ("model", 1) if crossed is permutation.models else ("task", 0)
@@ -206,6 +213,13 @@ def _places(cells: pd.DataFrame, tasks: list[str], models: list[str], levels: li
     return np.ravel_multi_index(codes, (len(tasks), len(models), len(levels)))
 
 
+def _cube_of(cells: pd.DataFrame, values: np.ndarray, tasks: list[str], models: list[str]) -> np.ndarray:
+    """Values of (task, model) cells as an array (T, M), 0 where there is none."""
+    out = np.zeros((len(tasks), len(models)))
+    out[pd.Index(tasks).get_indexer(cells["task"]), pd.Index(models).get_indexer(cells["model"])] = values
+    return out
+
+
 def _coarser(factor: Factor, name: str, levels: list[str], groups: Mapping) -> Factor:
     """The factor whose levels are groups of the levels of `factor`; InputError where a level has no group."""
     missing = [level for level in levels if level not in groups]
@@ -214,7 +228,8 @@ def _coarser(factor: Factor, name: str, levels: list[str], groups: Mapping) -> F
     code, _ = pd.factorize(np.array([groups[level] for level in levels], dtype=object))
     sums = np.zeros((len(levels), code.max() + 1))
     sums[np.arange(len(levels)), code] = 1
-    counts = Counts(*(part @ sums for part in vars(factor.counts).values()))
+    own = factor.counts
+    counts = Counts(own.n @ sums, own.y @ sums, own.boot_n @ sums, own.boot_y @ sums, own.units)
     return Factor(name, factor.axis, counts, factor.null_n @ sums, factor.null_y @ sums)
 
 
@@ -270,11 +285,15 @@ def _rows(factor: Factor, scope: str, where: tuple[slice, slice], method: str) -
         _project(factor.null_n, factor.axis, where)[..., seen], _project(factor.null_y, factor.axis, where)[..., seen]
     )
     errors = replicates - p
-    low, middle, high = sensitivity.shrinkage(p, w, errors[~np.isnan(errors).any(-1)])
+    errors = errors[~np.isnan(errors).any(-1)]
+    enough = counts.units[where].sum(0).max() >= FEWEST_UNITS
     rows = []
     for name, index in sensitivity.INDICES.items():
         floor = index(*null)
-        lo, corrected, hi = (float(index(sensitivity.scaled(p, w, c), w)) for c in (low, middle, high))
+        lo = corrected = hi = np.nan
+        if enough:
+            factors = sensitivity.shrinkage(index, p, w, errors, null[0])
+            lo, corrected, hi = (float(index(sensitivity.scaled(p, w, c), w)) for c in factors)
         values = {
             "index": name,
             "estimate": float(index(p, w)),
@@ -283,7 +302,7 @@ def _rows(factor: Factor, scope: str, where: tuple[slice, slice], method: str) -
             "hi": hi,
             "floor_mean": float(np.nanmean(floor)),
             "floor_q95": float(np.nanquantile(floor, 0.95)),
-            "method": method,
+            "method": method if enough else f"{method}; no interval, below {FEWEST_UNITS} refused units",
         }
         rows.append(common | values)
     return rows

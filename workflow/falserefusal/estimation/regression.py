@@ -107,19 +107,18 @@ def _levels(column: pd.Series) -> list[str]:
 
 
 def choose_references(counts: pd.DataFrame, factors: list[str]) -> dict[str, str]:
-    """The paper's reference of each factor where it can serve, else the level with most refusals that can.
+    """The paper's reference of each factor where it can serve, else the first level that can.
 
     A reference must be refused sometimes and answered sometimes, or nothing can be compared with it. Raises InputError
     (NotFitted) where a factor has no such level.
     """
     references = {}
     for factor in factors:
-        sums = counts.groupby(factor, observed=True, sort=False)[["n", "refusals"]].sum()
-        able = sums[(sums["refusals"] > 0) & (sums["refusals"] < sums["n"])]["refusals"]
+        sums = counts.groupby(factor, observed=True, sort=False)[["n", "refusals"]].sum().loc[_levels(counts[factor])]
+        able = sums.index[(sums["refusals"] > 0) & (sums["refusals"] < sums["n"])]
         if able.empty:
             raise NotFitted(f"regression: every {factor} was refused always or never, so none can be the reference")
-        papers = REFERENCES.get(factor)
-        references[factor] = papers if papers in able.index else able.idxmax()
+        references[factor] = REFERENCES[factor] if REFERENCES.get(factor) in able else able[0]
     return references
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import xlogy
 
+LEVEL = 0.965  # of `shrinkage`, so that its limits cover 95 % in simulations: bootstrap tails are a little too short
 Index = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -95,43 +96,52 @@ def scaled(p: np.ndarray, w: np.ndarray, c: float | np.ndarray) -> np.ndarray:
     return np.clip(mean + c * (p - mean), 0, 1)
 
 
-def shrinkage(p: np.ndarray, w: np.ndarray, errors: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+def shrinkage(
+    index: Index, p: np.ndarray, w: np.ndarray, errors: np.ndarray, null: np.ndarray, level: float = LEVEL
+) -> tuple[float, float, float]:
     """How much of the levels' spread is real: the factors c (low, middle, high) to put into `scaled`.
 
-    `errors` (R, L) are draws of the estimation error of p, from a bootstrap. For each c the plug-in index is simulated
-    as scaled(p, w, c) + error; low and high are the c at which the index observed would be in the upper and lower tail
-    of (1 - level) / 2, middle the c at which it would be the median. So the interval starts at c = 0, no effect at all,
+    `errors` (R, L) are draws of the estimation error of p, from a bootstrap; `null` (K, L) are rates of the levels
+    when labels were permuted, so that null - p is the error of a factor without effect, right even where refusals are
+    too few for a bootstrap. For each c the plug-in `index` is simulated as that of scaled(p, w, c) plus an error: the
+    null's at c = 0 (times the root of p(1 - p), as rates move), the bootstrap's from c = 1, between them a mixture with
+    variances in proportion. low and high are the c at which the index observed would be in the upper and lower tail of
+    (1 - level) / 2, middle the c at which it would be the median. So the interval starts at c = 0, no effect at all,
     whenever a factor that doesn't matter could have given the index observed; middle gives a median-unbiased value.
-    All indices grow with c, hence one c serves them all. NaN where the outcome is constant.
+    Every index grows with c. NaN where the outcome is constant.
     """
-    observed = wasserstein(p, w)
+    observed = index(p, w)
     if np.isnan(observed):
         return (np.nan,) * 3
-    deviation = np.abs(p - (w * p).sum(-1)) @ w
-    if deviation < 1e-15 or not np.any(errors):
+    mean = float((w * p).sum())
+    deviation = np.abs(p - mean) @ w
+    if deviation < 1e-15 or not (np.any(errors) or np.any(null != null[:1])):
         return (1.0,) * 3
-    noise = (np.abs(errors - (w * errors).sum(-1, keepdims=True)) @ w).mean()
-    highest = 1 + 6 * noise / deviation
+    noise = np.abs(null - mean)[np.arange(len(errors)) % len(null)]
+    flat = (null - mean)[np.arange(len(errors)) % len(null)]
+    highest = 1 + 6 * (noise @ w).mean() / deviation
 
     def below(c: float) -> float:
         """Share of simulated indices below the one observed; ties count half."""
-        simulated = wasserstein(np.clip(scaled(p, w, c) + errors, 0, 1), w)
+        rates, mix = scaled(p, w, c), min(c, 1.0)
+        size = np.sqrt(rates * (1 - rates) / (mean * (1 - mean)))
+        simulated = index(np.clip(rates + np.sqrt(1 - mix) * size * flat + np.sqrt(mix) * errors, 0, 1), w)
         simulated = simulated[~np.isnan(simulated)]
         if not len(simulated):
             return 0.5
-        return float(((simulated < observed).mean() + (simulated <= observed).mean()) / 2)
+        return float(((simulated < observed - 1e-12).mean() + (simulated <= observed + 1e-12).mean()) / 2)
 
-    tail = (1 - level) / 2
-    low, middle, high = (_decreasing_root(below, target, highest) for target in (1 - tail, 0.5, tail))
-    return low, middle, high
+    tail, found = (1 - level) / 2, [0.0]
+    for target in (1 - tail, 0.5, tail):
+        found.append(_decreasing_root(below, target, found[-1], highest))
+    return tuple(found[1:])
 
 
-def _decreasing_root(f: Callable[[float], float], target: float, highest: float) -> float:
-    """The c in [0, highest] where the decreasing f crosses `target`, by bisection to about 1e-5 of the range."""
-    if f(0.0) <= target:
-        return 0.0
-    low, high = 0.0, highest
-    for _ in range(17):
+def _decreasing_root(f: Callable[[float], float], target: float, low: float, high: float) -> float:
+    """The c in [low, high] where the decreasing f crosses `target`, by bisection to about 1e-4 of the range."""
+    if f(low) <= target:
+        return low
+    for _ in range(13):
         middle = (low + high) / 2
         low, high = (middle, high) if f(middle) > target else (low, middle)
     return (low + high) / 2

@@ -10,7 +10,7 @@ answer, as under greedy decoding. Texts are drawn afresh in every simulation (a 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -49,13 +49,14 @@ def make_world(
     personas: int = 15,
     templates: int = 9,
     template_sd: float = 0.13,
+    unforced: float = 0.0,
     shares: tuple[float, float, float] = (0.2, 0.2, 0.2),
 ) -> World:
     """A world with the given overall refusal rate of each model; all effects are in units of the latent's deviation.
 
     persona_sd: of persona effects, for all models or each, of which the share `common` is common to the models;
-    presence: added to every persona, not to persona-free; hot: (model, persona, effect) of single cells. Model rates
-    hold for the mean over personas, tasks and templates.
+    presence: added to every persona, not to persona-free; hot: (model, persona, effect) of single cells; unforced:
+    added to the first third of the templates. Model rates hold for the mean over personas, tasks and templates.
     """
     rng = np.random.default_rng(seed)
     models = len(rates)
@@ -67,6 +68,7 @@ def make_world(
         effect[model, 1 + persona] += size
     task = np.asarray(tasks) + model_task_sd * rng.standard_normal((models, len(tasks)))
     template = template_sd * (rng.standard_normal(templates) + 0.7 * rng.standard_normal((models, templates)))
+    template[:, : templates // 3] += unforced
     mean = effect[:, :, None, None] + task[:, None, :, None] + template[:, None, None, :]
     low, high = np.full(models, -12.0), np.full(models, 12.0)
     for _ in range(60):
@@ -81,6 +83,39 @@ def make_world(
         mean + middle[:, None, None, None],
         shares,
     )
+
+
+def truth(world: World, formats: dict[str, str]) -> pd.DataFrame:
+    """The true rate of every cell: model, task, persona, template, format, rate."""
+    names = [world.models, [PERSONA_FREE, *world.personas], world.tasks, world.templates]
+    index = pd.MultiIndex.from_product(names, names=["model", "persona", "task", "template"])
+    frame = pd.Series(world.rates.ravel(), index=index, name="rate").reset_index()
+    return frame.assign(format=frame["template"].map(formats))
+
+
+def both(mean: np.ndarray, other: np.ndarray, correlation: float) -> np.ndarray:
+    """Probability that two latent numbers with these means, variance 1 and this correlation are both above 0."""
+    node, weight = np.polynomial.hermite_e.hermegauss(60)
+    shift, scale = np.sqrt(correlation) * node, np.sqrt(1 - correlation)
+    given = ndtr((np.asarray(mean)[..., None] + shift) / scale) * ndtr((np.asarray(other)[..., None] + shift) / scale)
+    return given @ weight / weight.sum()
+
+
+def within_prompt_correlation(world: World) -> float:
+    """Correlation of two answers of a model to one prompt under two personas, their variances pooled over all cells."""
+    rate, joint = world.rates, both(world.mean, world.mean, sum(world.shares))
+    return float((joint - rate**2).sum() / (rate * (1 - rate)).sum())
+
+
+def shares_for(world: World, correlation: float, split: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> World:
+    """The same world with shares in proportion to `split` that give this within-prompt correlation."""
+    low, high = 0.0, 0.9999
+    for _ in range(40):
+        middle = (low + high) / 2
+        shares = tuple(middle * part / sum(split) for part in split)
+        candidate = replace(world, shares=shares)
+        low, high = (middle, high) if within_prompt_correlation(candidate) < correlation else (low, middle)
+    return candidate
 
 
 def answer(design: pd.DataFrame, world: World, seed: int | list[int]) -> pd.DataFrame:
