@@ -5,7 +5,7 @@
 
 Prompts are those of the default study (all tasks, templates and formats; --personas of its 15, with the same share of
 persona-free twins), so a question head is shared by as many prompts as in that study. --sparse draws as many prompts
-from all personas instead, so that heads are hardly shared. The model is random (see random_model.py). Methods:
+from all personas instead, so that heads are hardly shared. The model is no real one (see random_model.py). Methods:
 
     floor     one forward pass over the prompts, batched by length: no tool that reads every prompt can be faster
               without sharing work between prompts
@@ -16,8 +16,7 @@ from all personas instead, so that heads are hardly shared. The model is random 
     pipeline  transformers' text-generation pipeline, batch size 16
     single    transformers' generate, one prompt at a time: the reference that answers are compared with (once)
 
-Each run is a fresh process, the methods take turns, and loading is not timed. The refusal phrases are the paper's and
-beginnings of 8% of the model's own answers, the paper's mean refusal rate.
+Each run is a fresh process, the methods take turns, and loading is not timed.
 """
 
 import argparse
@@ -37,7 +36,6 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 METHODS = ("floor", "engine", "early", "decided", "lm-eval", "pipeline")
-REFUSALS = 0.08
 
 
 def study_prompts(personas: int, sparse: bool, seed: int = 0) -> list[list[dict]]:
@@ -136,8 +134,9 @@ def engine(method: str, folder: Path, rendered: list[str], args: argparse.Namesp
     from falserefusal.inference import Decoding, respond
     from falserefusal.inference import checkpoint as checkpoints
     from falserefusal.labelling.phrases import decided, matched_phrase
+    from falserefusal.stimuli import load_phrases
 
-    phrases = json.loads((folder / "phrases.json").read_text()) if method != "engine" else []
+    phrases = load_phrases(ROOT / "config/refusal_phrases.txt")
     conversations = json.loads((folder / "conversations.json").read_text())
     prompts = pd.DataFrame({"prompt_id": [str(i) for i in range(len(rendered))], "messages": conversations})
     stop = {
@@ -229,32 +228,16 @@ def measure(method: str, folder: Path, args: argparse.Namespace) -> dict:
 
 
 def prepare(folder: Path, args: argparse.Namespace) -> None:
-    """Prompts, checkpoint and phrases, for all runs."""
+    """Prompts and checkpoint, for all runs."""
     import random_model
 
     conversations = study_prompts(args.personas, args.sparse)[: args.limit]
     texts = [turn["content"] for turns in conversations for turn in turns]
-    random_model.make(folder, args.shape, args.dtype, texts, conversations[:200])
+    random_model.make(folder, args.shape, args.dtype, texts, conversations)
     _, tokenizer = load(folder, args.dtype)
     rendered = tokenizer.apply_chat_template(conversations, tokenize=False, add_generation_prompt=True)
     (folder / "conversations.json").write_text(json.dumps(conversations))
     (folder / "rendered.json").write_text(json.dumps(rendered))
-
-
-def add_phrases(folder: Path, answers: list[str]) -> list[str]:
-    """The paper's phrases, and beginnings of answers until REFUSALS of them are refusals."""
-    from falserefusal.labelling.phrases import matched_phrase
-    from falserefusal.stimuli import load_phrases
-
-    phrases = load_phrases(ROOT / "config/refusal_phrases.txt")
-    for n, answer in enumerate(answers):
-        start = answer.replace("\ufffd", "").lower().lstrip()[: 4 + n % 9].rstrip()
-        if sum(bool(matched_phrase(text, phrases)) for text in answers) >= REFUSALS * len(answers):
-            break
-        if start and sum(text.lower().lstrip().startswith(start) for text in answers) < 0.02 * len(answers):
-            phrases.append(start)
-    (folder / "phrases.json").write_text(json.dumps(phrases))
-    return phrases
 
 
 def report(runs: dict[str, list[dict]], reference: dict, phrases: list[str], args: argparse.Namespace) -> str:
@@ -333,11 +316,13 @@ def main() -> None:
     if args.worker:
         args.worker_out.write_text(json.dumps(worker(args.worker, args.folder, args)))
         return
+    from falserefusal.stimuli import load_phrases
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder, args)
         reference = measure("single", folder, args)
-        phrases = add_phrases(folder, reference["answers"])
+        phrases = load_phrases(ROOT / "config/refusal_phrases.txt")
         methods = [m for m in args.methods if m != "lm-eval"]
         if "lm-eval" in args.methods:
             methods += [f"lm-eval:{batch}" for batch in args.lm_eval_batches]

@@ -1,13 +1,16 @@
-"""A randomly initialised model of a real architecture whose answers are as long as a study's, for benchmarks.
+"""A model of a real architecture and size whose answers are as long as a study's, for benchmarks.
 
-Random weights never end an answer. Here some of the tokens that the model writes early are made end tokens (their rows
-of the output matrix move to special tokens), chosen so that about ENDING of the answers end within EARLY tokens, as
-labels do, and the rest runs on, as unforced answers do. What it says means nothing.
+Its layers are random, and cost what trained ones cost. The output matrix is written so that each answer follows one of
+three scripts, picked by where the prompt's last hidden state lies: a label (SHORT of the answers), a long answer that
+runs into the limit (as many unforced answers do), or a refusal (REFUSED, about the paper's mean rate). What it says
+means nothing; that it is as long as real answers is all that is wanted.
 """
 
+import itertools
 from pathlib import Path
 
-ENDING, EARLY = 0.62, 8
+SHORT, REFUSED = 0.59, 0.08  # the rest, a third as the unforced templates are, is long
+EMBEDDING = 50.0  # scale of the embeddings over the usual one: a token's own embedding dominates its hidden state
 SHAPES = {  # hidden size, intermediate size, layers, heads, key-value heads, vocabulary
     "17M": (384, 1024, 6, 6, 6, 4096),
     "1B": (2048, 8192, 16, 32, 8, 128256),
@@ -15,9 +18,12 @@ SHAPES = {  # hidden size, intermediate size, layers, heads, key-value heads, vo
 }
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<|start|>{{ m['role'] }}<|sep|>\n{{ m['content'] }}<|end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|start|>assistant<|sep|>\n{% endif %}"
+    "{% if add_generation_prompt %}<|start|>assistant<|reply|>{% endif %}"
 )
-SPECIAL = ["<|bos|>", "<|end|>", "<|pad|>", "<|start|>", "<|sep|>", *(f"<|stop{i}|>" for i in range(24))]
+LABEL, REFUSAL = "Not offensive", "I'm sorry, but it would be wrong to say how people of one group judge any such text."
+SPECIAL = ["<|bos|>", "<|end|>", "<|pad|>", "<|start|>", "<|sep|>", "<|reply|>"]
+LONG = 160  # tokens, more than any limit used
+STRENGTH = 40.0  # of a script over everything else, in logits per unit of hidden state
 
 
 def make_tokenizer(texts: list[str], vocabulary: int):
@@ -32,7 +38,7 @@ def make_tokenizer(texts: list[str], vocabulary: int):
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
     )
-    bpe.train_from_iterator(texts, trainer)
+    bpe.train_from_iterator([*texts, LABEL, REFUSAL], trainer)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         bos_token="<|bos|>",
@@ -46,15 +52,24 @@ def make_tokenizer(texts: list[str], vocabulary: int):
     return tokenizer
 
 
+def scripts(tokenizer) -> list[list[int]]:
+    """The three answers in tokens, no token in two of them or twice in one, since each decides the next."""
+    end = tokenizer.eos_token_id
+    refusal = list(dict.fromkeys(tokenizer(REFUSAL)["input_ids"]))
+    label = [token for token in dict.fromkeys(tokenizer(LABEL)["input_ids"]) if token not in refusal]
+    words = [i for text, i in sorted(tokenizer.get_vocab().items()) if text[0] == "Ġ" and text[1:].isalpha()]
+    long = [token for token in words if token not in {*refusal, *label}][:LONG]
+    return [[*label, end], long, [*refusal, end]]
+
+
 def make(
     folder: Path, shape: str, dtype: str, texts: list[str], conversations: list[list[dict]], seed: int = 0
 ) -> None:
-    """Write the checkpoint to `folder`; `conversations` is a sample of the prompts it will be asked."""
+    """Write the checkpoint to `folder`; `conversations` are the prompts it will be asked."""
     import torch
     import transformers
 
-    from falserefusal.inference.decode import Decoder
-    from falserefusal.inference.decoding import Decoding
+    from falserefusal.inference.plan import batches
 
     hidden, inner, layers, heads, groups, vocabulary = SHAPES[shape]
     tokenizer = make_tokenizer(texts, min(vocabulary, 4096))
@@ -72,34 +87,56 @@ def make(
         pad_token_id=tokenizer.pad_token_id,
     )
     torch.manual_seed(seed)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    with torch.device(device):
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         model = transformers.LlamaForCausalLM(config).to(getattr(torch, dtype)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.mul_(4.0)  # else the next token hardly depends on the prompt
-        model.lm_head.weight[list(range(len(SPECIAL))) + list(range(len(tokenizer), vocabulary))] = 0
+    model.model.embed_tokens.weight.data *= EMBEDDING
     rendered = tokenizer.apply_chat_template(conversations, tokenize=False, add_generation_prompt=True)
     asked = tokenizer(rendered, add_special_tokens=False)["input_ids"]
-    decoder = Decoder(model, [10**9], Decoding(max_new_tokens=EARLY), batch_tokens=8192)
-    said = [one.tokens for _, finished in decoder.run(asked) for one in finished]
-    stops: list[int] = []
-    ended = [False] * len(said)
-    while sum(ended) < ENDING * len(said) and len(stops) < 24:
-        room = ENDING * len(said) - sum(ended)
-        gain: dict[int, int] = {}
-        for tokens, done in zip(said, ended, strict=True):
-            for token in set() if done else set(tokens[1:]):
-                gain[token] = gain.get(token, 0) + 1
-        token = max(gain, key=lambda t: (gain[t] if gain[t] <= 1.1 * room else -gain[t], -t))
-        stops.append(token)
-        ended = [done or token in tokens[1:] for tokens, done in zip(said, ended, strict=True)]
-    ids = tokenizer.convert_tokens_to_ids([f"<|stop{i}|>" for i in range(len(stops))])
-    with torch.no_grad():
-        model.lm_head.weight[ids] = model.lm_head.weight[stops].clone()
-        model.lm_head.weight[stops] = 0
-    eos = [tokenizer.eos_token_id, *ids]
-    model.generation_config = transformers.GenerationConfig(eos_token_id=eos, pad_token_id=tokenizer.pad_token_id)
+    state = torch.empty(len(asked), hidden)  # the last hidden state of each prompt
+    with torch.inference_mode():
+        for rows in batches([0] * len(asked), [len(ids) for ids in asked], 8192):
+            batch = tokenizer.pad({"input_ids": [asked[i] for i in rows]}, return_tensors="pt").to(model.device)
+            state[rows] = model.model(**batch).last_hidden_state[:, -1].float().cpu()
+    model.lm_head.weight.data = _outputs(
+        model.model.embed_tokens.weight.detach().float(), state, scripts(tokenizer)
+    ).to(model.lm_head.weight)
+    model.generation_config = transformers.GenerationConfig(
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _outputs(embedding, state, answers: list[list[int]]):
+    """The output matrix [vocabulary, hidden] that starts an answer by the prompt's `state` and goes on by its script.
+
+    The scripts are ranked along the direction in which states differ most (apart from what the scripts' own tokens
+    span), relative to the states' common part, and the logits of their first tokens are lines that cross at the two
+    quantiles wanted, in the widest gap near each.
+    """
+    import torch
+
+    embedding = embedding.cpu()
+    weight = torch.zeros_like(embedding)
+    unit = embedding / embedding.norm(dim=1, keepdim=True)
+    for answer in answers:
+        for before, after in itertools.pairwise(answer):
+            weight[after] += STRENGTH * unit[before]
+    common = state.mean(0) / state.mean(0).norm()
+    taken = torch.linalg.qr(torch.stack([common, *(unit[token] for answer in answers for token in answer)]).T)[0]
+    free = state - state @ taken @ taken.T
+    main = torch.linalg.svd(free - free.mean(0), full_matrices=False)[2][0]
+    place = (state @ main) / (state @ common)
+    cuts = [_gap(place.sort().values, share) for share in (SHORT, 1 - REFUSED)]
+    slope = 1 / float(place.std())
+    for rank, answer in enumerate(answers):
+        weight[answer[0]] += (STRENGTH - slope * sum(cuts[:rank])) * common + rank * slope * main
+    return weight
+
+
+def _gap(ordered, share: float) -> float:
+    """A value in the widest gap within one per cent of the quantile `share`."""
+    middle, reach = int(share * len(ordered)), max(2, len(ordered) // 100)
+    near = range(max(0, middle - reach), min(len(ordered) - 1, middle + reach))
+    i = max(near, key=lambda i: ordered[i + 1] - ordered[i])
+    return float(ordered[i] + ordered[i + 1]) / 2
