@@ -51,20 +51,25 @@ def test_categories_are_crossed(labels):
 
 
 def test_disagreements_show_every_verdict(labels):
-    parted = disagreements(labels, most=5, seed=1).set_index("prompt_id")
-    assert parted["kind"].to_dict() == {"q001": "paper", "q003": "structured + judge"}
-    assert parted.loc["q001", ["paper", "structured", "judge"]].tolist() == ["refused", "answered", "answered"]
-    assert parted.loc["q001", "judge_evidence"] == "by judge"
+    parted = disagreements(labels, most=5, seed=1).set_index(["prompt_id", "labeller"])
+    assert parted["kind"].groupby("prompt_id").first().to_dict() == {"q001": "paper", "q003": "structured + judge"}
+    assert parted.loc["q001", "category"].to_dict() == {
+        "paper": "refused",
+        "structured": "answered",
+        "judge": "answered",
+    }
+    assert parted.loc[("q001", "judge"), "evidence"] == "by judge"
 
 
 def test_disagreements_are_spread_over_kinds_and_models():
     many = labels_of([True] * 300 + [False], [False] * 300 + [True], [False] * 301)
     few = labels_of([True] * 3, [False] * 3, [False] * 3)
-    parted = disagreements({"A": many, "B": few}, most=10, seed=1)
+    judgements = disagreements({"A": many, "B": few}, most=10, seed=1)
+    parted = judgements[judgements["labeller"] == "paper"]
     assert parted.groupby("kind").size().to_dict() == {"paper": 10, "structured": 1}
     assert parted[parted["kind"] == "paper"].groupby("model").size().to_dict() == {"A": 7, "B": 3}
     assert parted["answers"].tolist() == [303] * 10 + [1]
-    pd.testing.assert_frame_equal(parted, disagreements({"A": many, "B": few}, most=10, seed=1))
+    pd.testing.assert_frame_equal(judgements, disagreements({"A": many, "B": few}, most=10, seed=1))
 
 
 def test_labellers_that_agree_leave_nothing_to_show():

@@ -156,8 +156,10 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
         {name: f"{name}.csv" for name in ("agreement", "categories", "disagreements")}, models=models, most=4, seed=1,
     )  # fmt: skip
     parted = read_csv(compared["disagreements"])
-    assert parted.groupby("kind").size().max() <= 4
-    assert {"question", "given", "paper", "structured", "structured_evidence", "mild", "persona"} <= set(parted)
+    items = parted.drop_duplicates(["model", "prompt_id"])
+    assert items.groupby("kind").size().max() <= 4
+    assert {"prompt", "response", "labeller", "refusal", "category", "evidence", "persona"} <= set(parted)
+    assert set(parted["labeller"]) == {"paper", "structured", "mild"}
 
 
 def test_the_bound_on_no_answers(run, root):

@@ -18,7 +18,7 @@ rule label_comparison:
         "../../envs/analysis.yaml"
     params:
         models=JUDGED,
-        most=300,
+        most=60,
         seed=config["seed"],
     message:
         "Where the labellers of {wildcards.study} part"

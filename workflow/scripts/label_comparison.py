@@ -28,6 +28,6 @@ with log_to(snakemake.log[0]):
         answers.append(given[given["prompt_id"].isin(parted["prompt_id"])].assign(model=model))
     design = read_parquet(files.design, DESIGN)[["prompt_id", "task", "persona", "template"]]
     parted = parted.merge(design, on="prompt_id").merge(pd.concat(answers), on=["model", "prompt_id"])
-    parted["question"] = ["\n\n".join(turn["content"] for turn in asked[prompt]) for prompt in parted["prompt_id"]]
-    write_csv(parted.rename(columns={"response": "given"}), output.disagreements)
+    parted["prompt"] = ["\n\n".join(turn["content"] for turn in asked[prompt]) for prompt in parted["prompt_id"]]
+    write_csv(parted, output.disagreements)
     print(agreement.to_string(index=False))

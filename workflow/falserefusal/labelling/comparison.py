@@ -52,9 +52,9 @@ def categories_of_labellers(labels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def disagreements(labels: Mapping[str, pd.DataFrame], most: int, seed: int) -> pd.DataFrame:
     """Answers on which labellers part, at most `most` of each way of parting, spread over models.
 
-    Columns: model, prompt_id, kind (the labellers that see a refusal, "paper + judge", of all who judged), answers (how
-    many of that kind there are in the study), then for every labeller its verdict and evidence ("paper",
-    "paper_evidence", ...). Sorted by kind, the most frequent first.
+    One row for each of their judgements: model, prompt_id, kind (the labellers that see a refusal, "paper + judge", of
+    all who judged), answers (how many of that kind there are in the study), labeller, refusal, category, evidence.
+    Sorted by kind, the most frequent first.
     """
     rows = []
     for model, frame in labels.items():
@@ -69,17 +69,13 @@ def disagreements(labels: Mapping[str, pd.DataFrame], most: int, seed: int) -> p
     chosen = shuffled.assign(turn=turn).sort_values(["turn", "model", "prompt_id"]).groupby("kind").head(most)
     chosen = chosen.sort_values(["answers", "kind", "model", "prompt_id"], ascending=[False, True, True, True])
     chosen = chosen.drop(columns="turn").reset_index(drop=True)
-    everyone = pd.concat(
-        [
-            frame[frame["prompt_id"].isin(chosen.loc[chosen["model"] == model, "prompt_id"])].assign(model=model)
-            for model, frame in labels.items()
-        ]
-    )
-    for name, verdicts in everyone.groupby("labeller", sort=False):
-        columns = {"category": name, "evidence": f"{name}_evidence"}
-        mine = verdicts[["model", "prompt_id", *columns]].rename(columns=columns)
-        chosen = chosen.merge(mine, on=["model", "prompt_id"], how="left")
-    return chosen
+    chosen["place"] = np.arange(len(chosen))
+    everyone = [
+        frame[["prompt_id", "labeller", "refusal", "category", "evidence"]].merge(chosen[chosen["model"] == model])
+        for model, frame in labels.items()
+    ]
+    judgements = pd.concat(everyone, ignore_index=True).sort_values("place", kind="stable", ignore_index=True)
+    return judgements[["model", "prompt_id", "kind", "answers", "labeller", "refusal", "category", "evidence"]]
 
 
 def _wide(frame: pd.DataFrame, column: str) -> pd.DataFrame:
