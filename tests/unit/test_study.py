@@ -31,6 +31,14 @@ def test_defaults_come_from_the_schema(config, root):
     assert config.keys() == {"study", "checkpoints", "tasks"}, "the caller's config is not changed"
 
 
+def test_true_and_false_may_come_from_the_command_line_as_words(config, root):
+    assert load(config | {"allow_missing": "true"}, root)["allow_missing"] is True
+    assert load(config | {"allow_missing": "false"}, root)["allow_missing"] is False
+    assert load(config | {"title": "true"}, root)["title"] == "true"
+    with pytest.raises(InputError, match="allow_missing: 'yes' is not of type 'boolean'"):
+        load(config | {"allow_missing": "yes"}, root)
+
+
 def test_every_shipped_config_is_valid(root):
     for path in sorted((root / "config").glob("*.yaml")):
         load(yaml.safe_load(path.read_text()), root)

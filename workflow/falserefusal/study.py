@@ -31,7 +31,8 @@ def _with_defaults(value: object, schema: dict, whole: dict) -> object:
     """A copy of `value` in which every key the schema gives a default for is there."""
     schema = _resolved(schema, whole)
     if not isinstance(value, dict):
-        return value
+        word = schema.get("type") == "boolean" and value in ("true", "false")  # so --config key=true arrives
+        return value == "true" if word else value
     value = dict(value)
     for key, part in schema.get("properties", {}).items():
         part = _resolved(part, whole)
