@@ -61,6 +61,14 @@ def script_of(job: str) -> int | None:
     return None
 
 
+def command_of(process: Path) -> str:
+    """The command line of a process; nothing if it has ended."""
+    try:
+        return (process / "cmdline").read_text().replace("\0", " ")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 def stored(store: Path, writer: int | str = "*") -> list[str]:
     """The records in a store, or of one process in it, without their checksums; a torn one does not count."""
     segments = sorted(store.glob(f"*/*-{writer}-*.jsonl"))
@@ -108,6 +116,8 @@ def runs(checkout):
         ).stdout
         jobs = [dict(re.findall(r"(\w+)=(\S+)", job)) for job in known.splitlines()]
     shutil.rmtree(base)
+    left = [pid for pid in Path("/proc").glob("[0-9]*") if str(cluster) in command_of(pid)]
+    assert [command_of(pid) for pid in left] == []  # a job that was put back leaves nothing of its first start
     assert run.returncode == 0, (cluster / "said.txt").read_text()[-6000:]
     return local, cluster, at_strike, jobs
 

@@ -1,0 +1,123 @@
+"""Jobs as a cluster sees them, in dry runs; and a study in which a model could not be asked."""
+
+import re
+
+import pandas as pd
+import pytest
+import yaml
+
+SMALL = """
+study: small
+models: [Llama2-7B, Llama3.2-1B, Gemma2-2B]
+checkpoints: {kind: standins}
+tasks:
+  offensiveness:
+    source: {kind: embedded}
+    rows_per_label: 3
+    labels: [offensive, not offensive]
+design: {draws_per_row: 3}
+estimation: {bootstrap: 100, permutations: 99}
+"""
+JOB = r"Asking (\S+?)(?:, shard (\S+))? \(GPUs (\d+), memory (\d+) MB, at most (\d+) min\)"
+
+
+@pytest.fixture(scope="module")
+def copy(checkout):
+    return checkout()
+
+
+def asked(copy, config, *arguments):
+    """The inference jobs of a dry run with the cluster's profile: (model, shard) to GPUs, memory and minutes."""
+    copy.path("study.yaml").write_text(yaml.safe_dump(config))
+    said = copy.run("--dry-run", "--workflow-profile", "profiles/slurm", "--configfile", "study.yaml", *arguments)
+    found = [(job[:2], tuple(map(int, job[2:]))) for job in re.findall(JOB, said)]
+    assert len(found) == len(dict(found))
+    return dict(found)
+
+
+def paper(copy, **changes):
+    return yaml.safe_load(copy.path("config/paper.yaml").read_text()) | changes
+
+
+def test_the_paper_is_one_job_a_model(copy):
+    jobs = asked(copy, paper(copy))
+    models = pd.read_csv(copy.path("config/models.csv")).set_index("model")
+    assert set(jobs) == {(model, "") for model in models.index}
+    for (model, _), (gpus, memory, minutes) in jobs.items():
+        weights = 2000 * models["params_b"][model]  # MB in bfloat16
+        assert gpus == 1 and 8000 + weights < memory < 9000 + 1.2 * weights and 30 <= minutes <= 24 * 60
+    assert jobs["Qwen2.5-32B", ""][2] > 5 * jobs["Llama3.2-1B", ""][2]
+
+
+def test_shards_are_jobs_of_their_own_on_as_many_gpus_as_they_need(copy):
+    changes = {"models": ["Gemma-2B", "Qwen2.5-32B"], "planning": {"card": "L4-24GB"}}
+    planned = asked(copy, paper(copy, **changes))
+    shards = [f"{part}-of-2" for part in (1, 2)]
+    assert set(planned) == {("Gemma-2B", ""), *(("Qwen2.5-32B", shard) for shard in shards)}
+    assert all(
+        planned["Qwen2.5-32B", shard][0] == 4 and planned["Qwen2.5-32B", shard][2] <= 24 * 60 for shard in shards
+    )
+    told = asked(copy, paper(copy, **changes, inference={"shards": {"Gemma-2B": 3, "Qwen2.5-32B": 1}}))
+    assert set(told) == {("Qwen2.5-32B", ""), *(("Gemma-2B", f"{part}-of-3") for part in (1, 2, 3))}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"inference": {"shards": {"Gemma-3B": 2}}}, "inference.shards: Gemma-3B not among the study's models"),
+        ({"planning": {"card": "A100"}}, "no card 'A100'; known are A100-40GB"),
+        ({"allow_missing": True}, "no model of the study 'paper' has its answers in results/paper/responses yet"),
+        ({"inference": {"shards": 2}, "design": {"rounds": {"first": 9, "growth": 1}}}, "asks a model once a round"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_runs(copy, changes, message):
+    copy.path("study.yaml").write_text(yaml.safe_dump(paper(copy, **changes)))
+    said = copy.run("--dry-run", "--configfile", "study.yaml", check=False)
+    assert message in said and "Traceback" not in said
+
+
+def test_weights_are_fetched_here_and_once(copy):
+    copy.path("study.yaml").write_text(yaml.safe_dump(paper(copy, models=["Gemma-2B", "Gemma2-2B"])))
+    assert copy.dry_run("weights", "--configfile", "study.yaml") == {"fetch_model": 2, "weights": 1}
+    served = paper(copy, inference={"backend": "openai", "server": {"base_url": "http://localhost:1/v1"}})
+    copy.path("study.yaml").write_text(yaml.safe_dump(served))
+    assert "fetch_model" not in copy.dry_run("--configfile", "study.yaml")
+
+
+def test_without_missing_models_nothing_is_asked(copy):
+    copy.path("small.yaml").write_text(SMALL)
+    for model in ("Llama2-7B", "Gemma2-2B"):
+        for file in (f"{model}.parquet", f"{model}.provenance.json"):
+            copy.path("results/small/responses").mkdir(parents=True, exist_ok=True)
+            copy.path(f"results/small/responses/{file}").touch()
+    jobs = copy.dry_run("tables", "--configfile", "small.yaml", "--config", "allow_missing=true")
+    assert jobs["labels"] == 2 and "responses" not in jobs
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_asked_is_missing_from_the_report_until_it_can(checkout):
+    copy = checkout()
+    copy.path("small.yaml").write_text(SMALL)
+    arguments = ["--configfile", "small.yaml"]
+    copy.run("--until", "standins", *arguments)
+    weights = copy.path("results/small/standins/Llama3.2-1B/model.safetensors")
+    kept = weights.read_bytes()
+    weights.write_bytes(kept[: len(kept) // 2])
+
+    said = copy.run("--keep-going", "report", *arguments, check=False)
+    assert "Error in rule responses" in said and not copy.path("results/small/cells.parquet").exists()
+    copy.run("report", *arguments, "--config", "allow_missing=true")
+    page = copy.path("results/small/report/index.html").read_text()
+    assert "1 of 3 models gave no result" in page and "below: Llama3.2-1B (stand-in)" in page
+    rates = copy.path("results/small/tables/rates_model_task.csv")
+    assert set(pd.read_csv(rates)["model"]) == {"Llama2-7B", "Gemma2-2B", "mean"}
+    assert set(pd.read_json(copy.path("results/small/provenance.json"), typ="series")["models"]) == {
+        "Llama2-7B",
+        "Gemma2-2B",
+    }
+
+    weights.write_bytes(kept)
+    said = copy.run("report", *arguments)
+    assert said.count("Asking ") == 1  # the others have their answers
+    assert "gave no result" not in copy.path("results/small/report/index.html").read_text()
+    assert set(pd.read_csv(rates)["model"]) == {"Llama2-7B", "Llama3.2-1B", "Gemma2-2B", "mean"}
