@@ -199,6 +199,17 @@ def test_a_sliding_window_shorter_than_the_prompts_is_respected(tmp_path):
     assert [told[i].tokens for i in range(len(asked))] == one_by_one(model, asked)
 
 
+def test_a_model_without_a_plain_cache_is_sent_to_a_server(models):
+    mamba = transformers.MambaForCausalLM(transformers.MambaConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1))
+    with pytest.raises(InputError, match=r"MambaForCausalLM has .* layers.*backend: openai"):
+        Decoder(mamba, [0], Decoding())
+    lfm = transformers.Lfm2Config(
+        vocab_size=9, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, layer_types=["conv", "full_attention"]
+    )
+    with pytest.raises(InputError, match="conv"):
+        Decoder(transformers.Lfm2ForCausalLM(lfm), [0], Decoding())
+
+
 @pytest.mark.parametrize("wrong", [{"max_new_tokens": 0}, {"temperature": -1}, {"top_p": 0}, {"seed": -1}])
 def test_decoding_parameters_are_checked(wrong):
     with pytest.raises(InputError, match="decoding"):

@@ -49,6 +49,12 @@ class Decoder:
         self.eos = frozenset(eos_ids)
         self.device = model.get_input_embeddings().weight.device
         config = model.config.get_text_config()
+        other = sorted(set(getattr(config, "layer_types", None) or []) - {"full_attention", "sliding_attention"})
+        if other or getattr(model, "_is_stateful", False):
+            raise InputError(
+                f"{type(model).__name__} has {', '.join(other) or 'stateful'} layers, whose memory is no plain "
+                "key-value cache: serve it (vLLM, say) and set inference.backend: openai"
+            )
         self.layers = config.num_hidden_layers
         self.sliding = getattr(config, "sliding_window", None) or float("inf")
         self.budget = batch_tokens  # falls when memory runs out
