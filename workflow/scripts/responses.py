@@ -16,6 +16,7 @@ with log_to(snakemake.log[0]):
     import pandas as pd
 
     from falserefusal.inference import model_settings, respond
+    from falserefusal.inference.devices import claim_gpus
     from falserefusal.labelling.phrases import decided, matched_phrase
     from falserefusal.schemas import ALL, DESIGN, PROMPTS, RESPONSES
     from falserefusal.stimuli import load_phrases
@@ -40,6 +41,7 @@ with log_to(snakemake.log[0]):
         def stop(text):
             return decided(text, phrases) and not (refusals_in_full and matched_phrase(text, phrases))
 
+    claim_gpus(snakemake.resources.get("gpu", 0))
     responses, provenance = respond(
         *model_settings(model, inference, snakemake.input.get("checkpoint"), snakemake.threads),
         prompts=prompts,

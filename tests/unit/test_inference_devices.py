@@ -1,0 +1,80 @@
+"""GPUs of one machine are dealt out: never one to two jobs, and given back by whatever ends a job."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+CLAIM = """
+import os, sys, time
+from falserefusal.inference.devices import claim_gpus
+print(claim_gpus(int(sys.argv[1])), os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+THREE = 'printf "GPU-a\\nGPU-b\\nGPU-c\\n"'
+
+
+@pytest.fixture
+def job(root, tmp_path):
+    """A function that starts a process that claims GPUs on a machine with three of them."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{THREE}\n")
+    program.chmod(0o755)
+    started = []
+
+    def start(wanted, seconds=60, **env):
+        here = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
+        here |= {
+            "PATH": f"{tmp_path}/bin:{here['PATH']}",
+            "TMPDIR": str(tmp_path),
+            "PYTHONPATH": str(root / "workflow"),
+        }
+        command = [sys.executable, "-c", CLAIM, str(wanted), str(seconds)]
+        started.append(subprocess.Popen(command, env=here | env, stdout=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def said(process):
+    return process.stdout.readline().strip()
+
+
+def test_jobs_side_by_side_get_different_gpus(job):
+    first, second = job(2), job(1)
+    ids = [said(process).rsplit(" ", 1)[1] for process in (first, second)]
+    assert sorted(",".join(ids).split(",")) == ["GPU-a", "GPU-b", "GPU-c"]
+    assert sorted(len(own.split(",")) for own in ids) == [1, 2]
+
+
+def test_a_job_waits_for_a_gpu_that_a_killed_one_gives_back(job):
+    first = job(2)
+    assert "GPU-a,GPU-b" in said(first)
+    second = job(2)
+    time.sleep(1)
+    assert second.poll() is None
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    assert said(second).endswith("GPU-a,GPU-b")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "env", "expected"),
+    [
+        (0, {}, "[] None"),
+        (5, {}, "['GPU-a', 'GPU-b', 'GPU-c'] GPU-a,GPU-b,GPU-c"),
+        (1, {"CUDA_VISIBLE_DEVICES": "7"}, "[] 7"),
+        (1, {"PATH": "/nowhere"}, "[] None"),
+    ],
+    ids=["none wanted", "more than there are", "a scheduler has decided", "no GPU here"],
+)
+def test_when_there_is_nothing_to_deal_out(job, wanted, env, expected):
+    assert said(job(wanted, 0, **env)) == expected
