@@ -118,19 +118,21 @@ def plan(
     models: as in `schemas.MODELS` (params_b may be missing: size_b stands in; a missing shape counts as 0 and is
     noted); workload: from `expected_workload` or `counted_workload`; assumptions: overrides of
     `estimate.ASSUMPTIONS`; shape: values of `estimate.SHAPE` that hold for all models instead of theirs (stand-ins);
-    shards: jobs of each model (None: as many as the assumption hours_per_shard makes).
+    shards: jobs of each model on `card` (None, and on other cards: as many as the assumption hours_per_shard makes).
     Returns {"models": frame with a last row "total", "cards": frame, "workload": frame, "assumptions": dict,
     "card": name, "kind": gpu or cpu}. Raises InputError for an unknown card, dtype or assumption.
     """
     assume = _assumptions(assumptions)
-    kind = find_card(cards, card)["kind"]
+    chosen = find_card(cards, card)
     asked = workload["unique_prompts"].fillna(workload["prompts"])  # a prompt that comes again is asked once
     parts = [tokens(n, characters, assume) for n, characters in zip(asked, workload["characters"], strict=True)]
     load = {name: sum(part[name] for part in parts) for name in ("prompts", "prompt_tokens", "new_tokens")}
 
     shapes = [network(model) | (shape or {}) for model in models.to_dict("records")]
-    each = [(s, assume | {"shards": (shards or {}).get(name)}) for s, name in zip(shapes, models["model"], strict=True)]
-    on = {name: [hours(s, load, row, own) for s, own in each] for name, row in _by_card(cards).items()}
+    on = {name: [hours(s, load, row, assume) for s in shapes] for name, row in _by_card(cards).items()}
+    if shards:
+        told = [assume | {"shards": shards[name]} for name in models["model"]]
+        on[card] = [hours(s, load, chosen, own) for s, own in zip(shapes, told, strict=True)]
     counts = {"prompts": round(workload["prompts"].sum()), "asked": round(load["prompts"])}
     counts |= {name: round(load[name]) for name in ("prompt_tokens", "new_tokens")}
     rows = []
@@ -142,7 +144,7 @@ def plan(
     table = pd.concat([table, pd.DataFrame([_total(table)])], ignore_index=True)
     return {
         "card": card,
-        "kind": kind,
+        "kind": chosen["kind"],
         "models": table,
         "cards": pd.DataFrame([_on_card(name, times) for name, times in on.items()]),
         "workload": workload,
