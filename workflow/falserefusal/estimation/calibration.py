@@ -71,7 +71,7 @@ def coverage(draw: Draw, world_name: str, design: str, calls: int, count: int, c
     """Coverage of every nominal 95% interval of rates, persona effects, indices and regression in one setting.
 
     Columns: quantity, intervals (how many a study has), coverage (over all of them), worst (the lowest coverage of one
-    of them, among those that at least half of the studies could give), half_width (mean of the finite ones),
+    of them, among those that at least half of the studies could give), half_width (median),
     replicates, world, design, calls.
     """
     world = make_world([seed, 1], **COVERAGE_WORLDS[world_name])
@@ -81,7 +81,7 @@ def coverage(draw: Draw, world_name: str, design: str, calls: int, count: int, c
     often = single.loc[single["size"] >= count / 2, "mean"].groupby("quantity", sort=False)
     pooled = parts.groupby("quantity", sort=False)
     table = pd.DataFrame({"intervals": pooled.size() / count, "coverage": pooled["covered"].mean()})
-    table = table.assign(worst=often.min(), half_width=pooled["half_width"].mean(), replicates=count)
+    table = table.assign(worst=often.min(), half_width=pooled["half_width"].median(), replicates=count)
     return table.reset_index().assign(world=world_name, design=design, calls=calls)
 
 
@@ -95,7 +95,7 @@ def _coverage_once(draw, world, truths, design, calls, seed, replicate) -> pd.Da
         covered = (low <= value + 1e-9) & (value - 1e-9 <= high)
         frame = {"quantity": quantity, "key": known.index[kept], "covered": covered, "half_width": (high - low) / 2}
         parts.append(pd.DataFrame(frame))
-    return pd.concat(parts).replace({"half_width": np.inf}, np.nan)
+    return pd.concat(parts)
 
 
 def _key(table: pd.DataFrame, keys: list[str]) -> pd.Index:
