@@ -109,7 +109,8 @@ def test_true_values_are_those_of_a_very_large_study(script, world, outcomes):
     """Every table of a study of 9,000 prompts a model lies near the truth it is compared with, by its own limits."""
     known = true_values(world)
     shares = {}
-    for quantity, keys, table, lo, hi in calibration.interval_tables(outcomes, 1):
+    tables = [*calibration.rate_tables(outcomes), *calibration.index_tables(outcomes, 1)]
+    for quantity, keys, table, lo, hi in tables:
         value = known[quantity].reindex(calibration._key(table, keys)).to_numpy()
         assert np.isfinite(value).mean() > 0.9, quantity
         shares[quantity] = ((table[lo] <= value + 1e-9) & (value - 1e-9 <= table[hi])).mean()
@@ -168,11 +169,11 @@ def test_replicates_do_not_depend_on_the_number_of_processes():
     assert calibration.replicates(abs, 5, 1) == calibration.replicates(abs, 5, 2) == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.slow
 def test_coverage_table(script):
-    table = calibration.coverage(script.draw, "moderate", "blocked", 600, 2, 1, 1).set_index("quantity")
+    table = calibration.coverage(script.draw, "moderate", "blocked", 600, (3, 1), 1, 1).set_index("quantity")
     assert table.loc["rate, model x task", "intervals"] == 48
     assert table.loc["persona effect, model x persona", "intervals"] == 240
+    assert table.loc["rate, model x task", "replicates"] == 3 and table.loc["logit coefficient", "replicates"] == 1
     assert (table["coverage"].between(0, 1)).all() and (table["worst"].dropna() <= 1).all()
     assert table.loc["rate, model x task", "coverage"] > 0.85
 
@@ -202,7 +203,6 @@ def test_stopping_table(script):
     assert table.loc["mean", "saved"] == pytest.approx(1 - table.loc["mean", "prompts"] / 127_010)
 
 
-@pytest.mark.slow
 def test_efficiency_table(script):
     table = calibration.efficiency(script.draw_named, ("paper", "blocked"), 0.4, 900, 2, 1, 1)
     assert set(table["design"]) == {"paper", "paper, plain rates", "blocked"}

@@ -90,7 +90,7 @@ def experiments(fast: bool, cores: int, seed: int) -> dict:
 
     def coverage():
         for setting in COVERAGE:
-            yield calibration.coverage(draw, *setting, 200 // share, cores, seed)
+            yield calibration.coverage(draw, *setting, (300 // share, 80 // share), cores, seed)
 
     def screen():
         for setting in SCREEN:
@@ -99,11 +99,11 @@ def experiments(fast: bool, cores: int, seed: int) -> dict:
     def claims():
         for world in calibration.CLAIM_WORLDS:
             for setting in (("nested", 2000), ("blocked", 8000)):
-                yield calibration.claim_verdicts(draw, world, *setting, 100 // share, cores, seed + 2)
+                yield calibration.claim_verdicts(draw, world, *setting, 40 // share, cores, seed + 2)
 
     def stopping():
         for setting in STOPPING:
-            yield calibration.stopping(draw, *setting, 30 // share, cores, seed + 3, cap=20_000, full=FULL)
+            yield calibration.stopping(draw, *setting, 20 // share, cores, seed + 3, cap=20_000, full=FULL)
 
     def efficiency():
         for correlation in (0.1, 0.2, 0.35, 0.5, 0.65, 0.8):

@@ -7,12 +7,14 @@ tables, one row per quantity, world, design and size, with the number of replica
 Monte Carlo error of at most 0.5 / sqrt(R).
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from falserefusal.estimation import claims, worlds
 from falserefusal.estimation.effects import mean_effects, persona_differences, persona_effects
@@ -67,43 +69,56 @@ COVERAGE_WORLDS = {
 }
 
 
-def coverage(draw: Draw, world_name: str, design: str, calls: int, count: int, cores: int, seed: int) -> pd.DataFrame:
+def coverage(
+    draw: Draw, world_name: str, design: str, calls: int, counts: tuple[int, int], cores: int, seed: int
+) -> pd.DataFrame:
     """Coverage of every nominal 95% interval of rates, persona effects, indices and regression in one setting.
 
-    Columns: quantity, intervals (how many a study has), coverage (over all of them), worst (the lowest coverage of one
-    of them, among those that at least half of the studies could give), half_width (median),
-    replicates, world, design, calls.
+    counts: replicates of rates and effects, and of indices and regression, which take longer. Columns: quantity,
+    intervals (how many a study has), coverage (over all of them), worst (the lowest coverage of one of them, among
+    those that at least half of the studies could give), worst_by_chance (the median of the worst if each covered 95%
+    exactly and independently), half_width (median), replicates, world, design, calls.
     """
     world = make_world([seed, 1], **COVERAGE_WORLDS[world_name])
-    run = partial(_coverage_once, draw, world, true_values(world), design, calls, seed)
-    parts = pd.concat(replicates(run, count, cores))
+    run = partial(_coverage_once, draw, world, true_values(world), design, calls, seed, counts[1])
+    parts = pd.concat(replicates(run, counts[0], cores))
     single = parts.groupby(["quantity", "key"], sort=False)["covered"].agg(["mean", "size"])
-    often = single.loc[single["size"] >= count / 2, "mean"].groupby("quantity", sort=False)
-    pooled = parts.groupby("quantity", sort=False)
-    table = pd.DataFrame({"intervals": pooled.size() / count, "coverage": pooled["covered"].mean()})
-    table = table.assign(worst=often.min(), half_width=pooled["half_width"].median(), replicates=count)
-    return table.reset_index().assign(world=world_name, design=design, calls=calls)
+    rows = []
+    for quantity, pooled in parts.groupby("quantity", sort=False):
+        studies = pooled["replicate"].nunique()
+        often = single.loc[quantity].query("size >= @studies / 2")["mean"]
+        by_chance = stats.binom.ppf(1 - 0.5 ** (1 / max(len(often), 1)), studies, 0.95) / studies
+        row = {"quantity": quantity, "intervals": len(pooled) / studies, "coverage": pooled["covered"].mean()}
+        row |= {"worst": often.min(), "worst_by_chance": by_chance, "half_width": pooled["half_width"].median()}
+        rows.append(row | {"replicates": studies})
+    return pd.DataFrame(rows).assign(world=world_name, design=design, calls=calls)
 
 
-def _coverage_once(draw, world, truths, design, calls, seed, replicate) -> pd.DataFrame:
+def _coverage_once(draw, world, truths, design, calls, seed, indices, replicate) -> pd.DataFrame:
     outcomes = answer(draw(design, world, calls, [seed, 2, replicate]), world, [seed, 3, replicate])
+    tables = rate_tables(outcomes)
+    if replicate < indices:
+        tables = itertools.chain(tables, index_tables(outcomes, replicate))
     parts = []
-    for quantity, keys, table, lo, hi in interval_tables(outcomes, replicate):
+    for quantity, keys, table, lo, hi in tables:
         known = truths[quantity].reindex(_key(table, keys))
         kept = known.notna().to_numpy() & table[[lo, hi]].notna().all(axis=1).to_numpy()
         low, high, value = table[lo].to_numpy()[kept], table[hi].to_numpy()[kept], known.to_numpy()[kept]
         covered = (low <= value + 1e-9) & (value - 1e-9 <= high)
         frame = {"quantity": quantity, "key": known.index[kept], "covered": covered, "half_width": (high - low) / 2}
         parts.append(pd.DataFrame(frame))
-    return pd.concat(parts)
+    return pd.concat(parts).assign(replicate=replicate)
 
 
 def _key(table: pd.DataFrame, keys: list[str]) -> pd.Index:
     return pd.Index(table[keys].astype(str).agg("|".join, axis=1))
 
 
-def interval_tables(outcomes: pd.DataFrame, seed: int) -> Iterator[tuple[str, list[str], pd.DataFrame, str, str]]:
-    """Every table of estimates of a study: quantity, key columns, table, names of the columns with its limits."""
+Limits = tuple[str, list[str], pd.DataFrame, str, str]
+
+
+def rate_tables(outcomes: pd.DataFrame) -> Iterator[Limits]:
+    """Rates and persona effects of a study: quantity, key columns, table, names of the columns with its limits."""
     cells = outcomes.groupby(LEVELS, observed=True)["refusal"].agg(n="size", refusals="sum").reset_index()
     model_task = rates_model_task(cells, outcomes)
     yield "rate, model x task", ["model", "task"], model_task[model_task["model"] != "mean"], "lo", "hi"
@@ -132,6 +147,10 @@ def interval_tables(outcomes: pd.DataFrame, seed: int) -> Iterator[tuple[str, li
         overall = pairs["model"] == "mean"
         yield "persona minus persona, model", ["model", "persona", "other"], pairs[~overall], "lo", "hi"
         yield "persona minus persona, mean over models", ["persona", "other"], pairs[overall], "lo", "hi"
+
+
+def index_tables(outcomes: pd.DataFrame, seed: int) -> Iterator[Limits]:
+    """Sensitivity indices and logit coefficients of a study, in the same form."""
     indices = sensitivity_from_outcomes(outcomes, replicates=300, permutations=100, seed=seed)
     for index in ("wasserstein", "sobol", "mutual_information", "sobol_interaction", "sobol_total"):
         part = indices[indices["index"] == index]
@@ -383,8 +402,10 @@ def _efficiency_once(draw, world, targets, designs, calls, seed, replicate) -> p
         fit = fit_personas(outcomes).average(["model", "persona"])
         rates = pd.Series(fit.rate, index=pd.MultiIndex.from_frame(fit.cells[["model", "persona"]])).reindex(place)
         found = {design: _quantities(rates.to_numpy().reshape(len(world.models), -1))}
-        indices = sensitivity_from_outcomes(outcomes, replicates=100, permutations=60, seed=replicate)
-        whole = indices[indices["scope"] == "all"].set_index(["index", "factor"])["corrected"]
+        indices = sensitivity_from_outcomes(
+            outcomes, replicates=100, permutations=60, seed=replicate, whole_study_only=True
+        )
+        whole = indices.set_index(["index", "factor"])["corrected"]
         for index in ("wasserstein", "sobol"):
             for factor in INDEXED:
                 found[design][f"{index} index of {factor}"] = np.array([whole[index, factor]])

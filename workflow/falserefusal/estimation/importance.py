@@ -10,6 +10,7 @@ bootstrap replicates or permutations. Printed cells and run outcomes differ only
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -89,6 +90,7 @@ def sensitivity_from_outcomes(
     replicates: int = 1000,
     permutations: int = 500,
     seed: int = 0,
+    whole_study_only: bool = False,
 ) -> pd.DataFrame:
     """The long table of a run, columns as `sensitivity_from_cells`, with the clustering of answers by text.
 
@@ -96,7 +98,8 @@ def sensitivity_from_outcomes(
     to its phrasing (1 to 3). Replicates draw texts; floors permute labels as the design could have assigned them, see
     `permutation`. Further rows, with a normal interval: sobol_interaction of model and task with each other and with
     every factor (the share of variance that two factors explain together beyond their own), and sobol_total (see
-    `total_order`). Raises InputError on faulty outcomes or fewer than two texts.
+    `total_order`). `whole_study_only` skips the scopes within tasks and models. Raises InputError on faulty outcomes or
+    fewer than two texts.
     """
     outcomes = outcomes[outcomes["persona"] != PERSONA_FREE]
     check_outcomes(outcomes, ["model", "task", "persona", "template", "format", "block", "draw"])
@@ -133,7 +136,8 @@ def sensitivity_from_outcomes(
     for name, groups in (("phrasing", phrasings), ("format", forms)):
         if groups is not None:
             factors.append(_coarser(template, name, levels, groups))
-    return _table(factors, tasks, models, RUN_METHOD, [*_interactions(factors), *_totals(outcomes, replicates, seed)])
+    more = [*_interactions(factors), *_totals(outcomes, replicates, seed)]
+    return _table(factors, tasks, models, RUN_METHOD, more, whole_study_only)
 
 
 def importance_table(table: pd.DataFrame, printed: Mapping[str, float] | None = None) -> pd.DataFrame:
@@ -255,11 +259,16 @@ def _project(counts: np.ndarray, axis: int, scope: tuple[slice, slice]) -> np.nd
 
 
 def _table(
-    factors: list[Factor], tasks: list[str], models: list[str], method: str, more: Iterable[dict] = ()
+    factors: list[Factor],
+    tasks: list[str],
+    models: list[str],
+    method: str,
+    more: Iterable[dict] = (),
+    whole_study_only: bool = False,
 ) -> pd.DataFrame:
     rows = []
     for factor in factors:
-        for scope, where in _scopes(factor, tasks, models):
+        for scope, where in islice(_scopes(factor, tasks, models), 1 if whole_study_only else None):
             rows += _rows(factor, scope, where, method)
     order = {name: i for i, name in enumerate(["model", "task", *WITHIN])}
     table = pd.DataFrame([*rows, *more])
