@@ -14,7 +14,7 @@ RUN := .venv/bin/python -m
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 READY := .venv/.ready
 
-.PHONY: study published null test test-slow test-slurm scale lint clean help
+.PHONY: study published null test test-slow test-slurm scale calibration lint clean help
 
 study: $(READY)
 	$(SNAKEMAKE)
@@ -44,6 +44,10 @@ scale: $(READY)
 	$(RUN:-m=) benchmarks/scale.py --times 1 --out benchmarks/results/scale.csv
 	for what in texts models personas; do \
 		$(RUN:-m=) benchmarks/scale.py --grow $$what --times 6 --out benchmarks/results/scale.csv || exit; done
+
+# Coverage, false findings, power and efficiency in simulated worlds (docs/calibration.md); well over an hour.
+calibration: $(READY)
+	.venv/bin/python workflow/scripts/calibration.py --cores $(CORES) --out docs/calibration
 
 lint: $(READY)
 	$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) snakefmt --check Snakefile workflow/rules
