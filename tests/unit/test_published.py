@@ -107,7 +107,7 @@ def test_bad_input_is_told_by_file_line_and_column(folder, names, file, change, 
 
 def test_a_missing_file_is_named(folder, names):
     (folder / "table7_logit.csv").unlink()
-    with pytest.raises(InputError, match="table7_logit.csv: no such file"):
+    with pytest.raises(InputError, match=r"table7_logit\.csv: no such file"):
         read_printed(folder, **names)
 
 
