@@ -119,10 +119,10 @@ def chance(name):
 
 
 def stimuli_of(wildcards):
-    """The models and personas a study is about; the published one is always about the paper's."""
+    """The models and personas a study is about; the published one is about the paper's, whatever others are edited."""
     if wildcards.study == PUBLISHED:
-        free = "config/published/fig1_persona_free_offensiveness.csv"
-        return {"models": "config/models.csv", "personas": "config/personas.csv", "persona_free": free}
+        names = {"models": "models", "personas": "personas", "persona_free": "fig1_persona_free_offensiveness"}
+        return {key: f"{PRINTED}/{name}.csv" for key, name in names.items()}
     return {"models": STIMULI["models"], "personas": STIMULI["personas"]}
 
 

@@ -4,8 +4,8 @@
 rule draw_published_figures:
     input:
         tables=drawn_from(PUBLISHED),
-        models="config/models.csv",
-        personas="config/personas.csv",
+        models=f"{PRINTED}/models.csv",
+        personas=f"{PRINTED}/personas.csv",
         code=library("figures.py"),
     output:
         figures=figure_files(PUBLISHED),

@@ -4,7 +4,6 @@
 rule design:
     input:
         texts=expand("<results>/{{study}}/texts/{task}.parquet", task=config["tasks"]),
-        personas=STIMULI["personas"],
         templates=STIMULI["templates"],
         code=library("design.py"),
     output:

@@ -6,8 +6,8 @@ PRINTED_FILES = [f"{PRINTED}/{name}.csv" for name in PRINTED_NAMES]
 rule published_cells:
     input:
         printed=PRINTED_FILES,
-        models="config/models.csv",
-        personas="config/personas.csv",
+        models=f"{PRINTED}/models.csv",
+        personas=f"{PRINTED}/personas.csv",
         code=library("published_cells.py"),
     output:
         cells="<results>/published/cells.parquet",
@@ -32,8 +32,8 @@ rule statements:
         importance="<results>/published/tables/importance.csv",
         regression="<results>/published/tables/regression.csv",
         printed=PRINTED_FILES,
-        models="config/models.csv",
-        personas="config/personas.csv",
+        models=f"{PRINTED}/models.csv",
+        personas=f"{PRINTED}/personas.csv",
         code=library("statements.py"),
     output:
         statements="<results>/published/statements.csv",

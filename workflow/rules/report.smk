@@ -3,7 +3,7 @@
 
 rule published_provenance:
     input:
-        data=[*PRINTED_FILES, "config/models.csv", "config/personas.csv"],
+        data=[*PRINTED_FILES, f"{PRINTED}/models.csv", f"{PRINTED}/personas.csv"],
         code=library("provenance.py"),
     output:
         provenance="<results>/published/provenance.json",
@@ -41,7 +41,7 @@ rule published_report:
         drawings=rules.draw_published_figures.output.figures,
         template=PAGE_TEMPLATE,
         provenance=rules.published_provenance.output.provenance,
-        models="config/models.csv",
+        models=f"{PRINTED}/models.csv",
         code=library("report.py"),
     output:
         page="<results>/published/report/index.html",

@@ -13,16 +13,15 @@ with log_to(snakemake.log[0]):
     from falserefusal.design.balance import draw_counts, uniformity
     from falserefusal.design.monte_carlo import make_design
     from falserefusal.schemas import DESIGN, TEXTS
-    from falserefusal.stimuli import load_personas, load_templates
+    from falserefusal.stimuli import load_templates
     from falserefusal.tables import read_parquet, write_csv, write_parquet
 
     params, tasks = snakemake.params, list(snakemake.params.tasks)
-    personas = load_personas(snakemake.input.personas, keep=params.personas)["persona"].tolist()
     templates = load_templates(snakemake.input.templates, tasks, keep=params.templates)
     texts = {task: read_parquet(path, TEXTS) for task, path in zip(tasks, snakemake.input.texts, strict=True)}
-    design = make_design(texts, personas, templates, params.design, params.models, params.seed)
+    design = make_design(texts, params.personas, templates, params.design, params.models, params.seed)
     write_parquet(design, snakemake.output.design, DESIGN)
-    table5 = draw_counts(design, "persona", personas, tasks)
+    table5 = draw_counts(design, "persona", params.personas, tasks)
     table6 = draw_counts(design, "template", templates["template"].drop_duplicates().tolist(), tasks)
     write_csv(table5, snakemake.output.table5)
     write_csv(table6, snakemake.output.table6)
