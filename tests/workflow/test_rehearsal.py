@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -139,21 +140,24 @@ def test_a_judge_that_cannot_be_read_is_a_failure_and_never_a_refusal(done, root
     """A stand-in is no judge: it complains about a question it doesn't know, in words that no verdict is in."""
     models = done.path("config/models.csv").read_text()
     row = models.splitlines()[1].split(",")
-    row[0], row[4] = "Judge", str(done.results / "standins/Llama2-13B")
+    row[0], row[4] = "Judge", str(shutil.copytree(done.results / "standins/Llama2-13B", done.path("judge")))
     done.path("config/models_judge.csv").write_text(models + ",".join(row) + "\n")
     config = yaml.safe_load(small(root))
     config |= {"judges": {"stern": {"model": "Judge"}}, "stimuli": {"models": "config/models_judge.csv"}}
     done.path("config/judge.yaml").write_text(yaml.safe_dump(config))
     done.run("results/small/labels/Gemma2-2B.parquet", "--configfile", "config/judge.yaml")
     labels = pd.read_parquet(done.results / "labels/Gemma2-2B.parquet").query("labeller == 'stern'")
-    assert set(labels["category"]) == {"judge_failed"}
+    kinds = labels["category"].value_counts()
+    assert set(kinds.index) <= {"judge_failed", "empty"} and kinds["judge_failed"] > 500
     assert not labels["refusal"].any()
 
 
 def test_a_study_in_rounds_stops_models_one_by_one(checkout, root):
     workflow = checkout()
-    config = yaml.safe_load(small(root, design={"rounds": {"first": 12, "growth": 1.0}}))
-    config["estimation"]["targets"] = {"any-persona effect": 0.1}
+    config = yaml.safe_load(small(root, design={"rounds": {"first": 30, "growth": 0.5}}))
+    for task in config["tasks"].values():
+        task["rows_per_label"] = 20  # no target counts as met on fewer than 30 texts of a task
+    config["estimation"]["targets"] = {"any-persona effect": 0.08}
     workflow.path("config/rounds.yaml").write_text(yaml.safe_dump(config))
     workflow.run(
         "results/small/tables/stopping.csv", "results/small/cells.parquet", "--configfile", "config/rounds.yaml"

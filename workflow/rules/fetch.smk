@@ -7,6 +7,8 @@ rule fetch_model:
         record=update("resources/weights/{model}.json"),
     log:
         "<logs>/fetch_model/{model}.log",
+    wildcard_constraints:
+        model=any_of(FETCHED),
     retries: 2
     localrule: True
     conda:
@@ -22,5 +24,5 @@ rule fetch_model:
 # All weights of a study, before the queue sees anything of it.
 rule weights:
     input:
-        [] if STANDINS else expand("resources/weights/{model}.json", model=config["models"]),
+        expand("resources/weights/{model}.json", model=FETCHED),
     localrule: True

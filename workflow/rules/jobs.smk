@@ -3,6 +3,12 @@
 
 from falserefusal.planning.jobs import SERVED, STANDIN, check_shards, grown, inference_jobs, shards_of
 
+JUDGES = list(dict.fromkeys(judge["model"] for judge in config["judges"].values()))
+# Whose weights come from a hub or a folder: stand-ins are written here, and a server has its own.
+FETCHED = [*([] if STANDINS else config["models"]), *(model for model in JUDGES if model not in config["models"])]
+if config["inference"]["backend"] == "openai":
+    FETCHED = []
+
 
 def inference_jobs_of_study():
     """For each model: shards, and each shard's gpu, mem_mb and runtime."""
@@ -12,7 +18,7 @@ def inference_jobs_of_study():
         if shards is not None:
             raise InputError("inference.shards: a study in rounds asks a model once a round, in one job; leave it out")
         shards = 1
-    models = list(dict.fromkeys([*models, *(judge["model"] for judge in config["judges"].values())]))
+    models = [*models, *(model for model in JUDGES if model not in models)]
     if STANDINS or config["inference"]["backend"] == "openai":
         needs = STANDIN if STANDINS else SERVED
         return {model: {"shards": shards_of(model, shards), **needs} for model in models}
@@ -40,6 +46,11 @@ def needed(resource):
 def judge_of(wildcards):
     """The model behind a judge's name."""
     return config["judges"][wildcards.judge]["model"]
+
+
+def weights_of_judge(wildcards):
+    """The record of a judge's fetched weights; nothing, if a server answers for it."""
+    return {"weights": f"resources/weights/{judge_of(wildcards)}.json"} if judge_of(wildcards) in FETCHED else {}
 
 
 def shard_files(ending):

@@ -27,7 +27,8 @@ rule judge_prompts:
 
 rule judge_answers:
     input:
-        prompts=rules.judge_prompts.output.prompts,
+        unpack(weights_of_judge),
+        prompts=[rules.judge_prompts.output.prompts],
         code=library("responses.py"),
     output:
         responses="<results>/{study}/judged/{judge}/{model}.parquet",
