@@ -238,7 +238,11 @@ def test_the_scripts_fetch_and_sample(tmp_path):
     assert json.loads((tmp_path / "r.json").read_text())["sha256"] == hashlib.sha256(data).hexdigest()
     outputs = [{"texts": f"texts{i}.parquet", "problems": f"problems{i}.csv"} for i in (1, 2)]
     for output in outputs:
-        given = {"params": {**task, "folder": "resources", "rows_per_label": 10, "seed": 3}, "input": {"raw": raw}, "output": output}
+        given = {
+            "params": {**task, "folder": "resources", "rows_per_label": 10, "seed": 3},
+            "input": {"raw": raw},
+            "output": output,
+        }
         written = run_script("texts.py", tmp_path, **given)
         assert written.returncode == 0, written.stderr
     assert "politeness: 40 of 40 usable rows" in (tmp_path / "log.txt").read_text()
