@@ -17,8 +17,9 @@ class Group:
     """One way of refusing; the file of patterns says what the fields mean.
 
     Looking once for speakers and for the starts of clauses, and trying the patterns that begin with them only there,
-    makes labelling several times as fast. So does searching for each of the others by itself, and that none begins with
-    an assertion such as "\\b": then `re` skips to the characters that it can begin with.
+    makes labelling several times as fast. So does searching for each of the others by itself, where the answer has the
+    words that it needs (`cues`), and that none begins with an assertion such as "\\b": then `re` skips to the
+    characters that it can begin with.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Patterns:
     speaker: re.Pattern
     start: re.Pattern
     groups: tuple[Group, ...]
-    reasons: tuple[tuple[str, re.Pattern], ...]
+    reasons: tuple[tuple[str, tuple[re.Pattern, ...]], ...]
     forms: dict[str, list[str]]
     undecided_labels: tuple[str, ...]
     giving: dict[str, re.Pattern]
@@ -65,13 +66,16 @@ def load_patterns(path: str | Path) -> Patterns:
                 _compile(part, f"{path}: {where}: {part}")
             return re.compile("|".join(f"(?:{part})" for part in parts)) if parts else None
 
+        def each(lines: list[str], where: str) -> tuple[re.Pattern, ...]:
+            return tuple(compiled([line], where) for line in lines)
+
         def patterns_of(name: str, group: dict) -> dict[str, re.Pattern | None]:
             lines, where = _lines(group["patterns"]), f"groups: {name}"
             others = [line for line in lines if not line.startswith(("<i>", "<start>"))]
             return {
                 "by_speaker": compiled([line for line in lines if line.startswith("<i>")], where),
                 "at_start": compiled([line[len("<start>") :] for line in lines if line.startswith("<start>")], where),
-                "anywhere": tuple(compiled([line], where) for line in others),
+                "anywhere": each(others, where),
             }
 
         return Patterns(
@@ -91,7 +95,7 @@ def load_patterns(path: str | Path) -> Patterns:
                 for name, group in data["groups"].items()
             ),
             reasons=tuple(
-                (reason["category"], compiled(_lines(reason["patterns"]), f"reasons: {reason['category']}"))
+                (reason["category"], each(_lines(reason["patterns"]), f"reasons: {reason['category']}"))
                 for reason in data["reasons"]
             ),
             forms=data["forms"],

@@ -18,6 +18,7 @@ _UNMARK = str.maketrans({**dict.fromkeys(_MARKUP, " "), '"': " "})
 
 _QUOTED = re.compile(r"\"[^\"\n]{1,600}\"|(?<!\w)'[^\n]{1,600}?'(?!\w)")
 _BREAK = re.compile(r"[.!?;]+(?=\W|$)|\n")
+_SAYS = re.compile(r"[^\W_]")
 _LONG_QUOTE = 4  # words: a label in quotes is shorter, a quotation of the text is not
 
 
@@ -31,13 +32,13 @@ class Spoken:
 
     @property
     def anything(self) -> bool:
-        return any(character.isalnum() for character in self.text)
+        return bool(_SAYS.search(self.text))
 
     @cached_property
     def _starts(self) -> list[int]:
         starts = [0]
         for match in _BREAK.finditer(self.text):
-            if any(character.isalnum() for character in self.text[starts[-1] : match.start()]):
+            if _SAYS.search(self.text, starts[-1], match.start()):
                 starts.append(match.end())
         return starts
 
@@ -70,7 +71,7 @@ def spoken(answer: str, not_said: dict[str, re.Pattern]) -> Spoken:
         unquoted = _QUOTED.sub(_blank_if_long, text)
     unechoed = _blank(not_said["echo"], unquoted) if ":" in text else unquoted
     for candidate in (unechoed, unquoted, text):  # an answer all in quotes is no quotation
-        if any(character.isalnum() for character in candidate):
+        if _SAYS.search(candidate):
             text = candidate
             break
     return Spoken(answer, text.translate(_UNMARK), thinking)
@@ -89,7 +90,7 @@ def _first_turn(text: str, turn_end: re.Pattern) -> str:
     """Blank what follows the end of the first turn in which something is said."""
     for match in turn_end.finditer(text):
         said = re.sub(r"<[^<>\n]*>|\[/?inst\]", "", text[: match.start()])
-        if any(character.isalnum() for character in said):
+        if _SAYS.search(said):
             return text[: match.start()] + " " * (len(text) - match.start())
     return text
 

@@ -16,6 +16,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from falserefusal.labelling.cues import Cues
 from falserefusal.labelling.mentions import LabelReader, Mention
 from falserefusal.labelling.patterns import Group, Patterns
 from falserefusal.labelling.spoken import Spoken, spoken
@@ -89,9 +90,15 @@ class Reader:
         self.patterns = patterns
         self.undecidable = any(label in patterns.undecided_labels for label in labels)
         groups = [group for group in patterns.groups if not (group.chat_only and labels)]
-        self.by_speaker = [(group, group.by_speaker) for group in groups if group.by_speaker]
-        self.at_start = [(group, group.at_start) for group in groups if group.at_start]
-        self.anywhere = [(group, pattern) for group in groups for pattern in group.anywhere]
+        by_speaker = [(group, group.by_speaker) for group in groups if group.by_speaker]
+        at_start = [(group, group.at_start) for group in groups if group.at_start]
+        anywhere = [(group, pattern) for group in groups for pattern in group.anywhere]
+        reasons = [pattern for _, patterns in self.patterns.reasons for pattern in patterns]
+        self.cues = Cues([*(pattern for _, pattern in (*by_speaker, *at_start, *anywhere)), *reasons])
+        self.by_speaker, self.at_start, self.anywhere = (
+            [(group, pattern, self.cues.needed[pattern]) for group, pattern in patterns]
+            for patterns in (by_speaker, at_start, anywhere)
+        )
 
     @cached_property
     def _label_reader(self) -> LabelReader:
@@ -133,19 +140,28 @@ class Reader:
         text = said.text
         speakers = [match.start() for match in self.patterns.speaker.finditer(text)]
         starts = [match.end() for match in self.patterns.start.finditer(text)]
+        cued = self.cues.in_text(text)
         found = []
         for patterns, places in ((self.by_speaker, speakers), (self.at_start, starts)):
-            for group, pattern in patterns:
-                found += [(group, match) for match in (pattern.match(text, place) for place in places) if match]
-        for group, pattern in self.anywhere:
-            found += [(group, match) for match in pattern.finditer(text) if _begins_word(text, match)]
+            for group, pattern, needed in patterns:
+                if cued & needed == needed:
+                    found += [(group, match) for place in places if (match := pattern.match(text, place))]
+        for group, pattern, needed in self.anywhere:
+            if cued & needed == needed:
+                found += [(group, match) for match in pattern.finditer(text) if _begins_word(text, match)]
         return sorted(found, key=lambda pair: pair[1].start())
 
     def _refused(self, said: Spoken, refusals: list[tuple[Group, re.Match]]) -> Verdict:
         firm = [pair for pair in refusals if not pair[0].alone] or refusals
         groups = {group.reason for group, _ in firm} - {"policy"}
-        reasons = (name for name, pattern in self.patterns.reasons if name in groups or pattern.search(said.text))
         match = firm[0][1]
+        cued = self.cues.in_text(said.text)
+
+        def has(pattern: re.Pattern) -> bool:
+            needed = self.cues.needed[pattern]
+            return cued & needed == needed and bool(pattern.search(said.text))
+
+        reasons = (name for name, patterns in self.patterns.reasons if name in groups or any(map(has, patterns)))
         return Verdict(
             REFUSED + next(reasons, "policy"), evidence=said.original(*said.sentence(match.start(), match.end()))
         )

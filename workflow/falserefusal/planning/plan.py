@@ -22,8 +22,9 @@ CARD_COUNTS = (1, 2, 4, 8, 16)
 TEXT_CHARACTERS = {"nli": 159.0, "politeness": 198.0, "offensiveness": 169.0}
 OTHER_TEXT_CHARACTERS = 200.0
 
-# Annotation rows per label of the sources that must be downloaded: counted in XNLI's and POPQUORN's own files, but for
-# politeness, where the published total of 25,042 is taken to be spread evenly.
+# Annotation rows per label of the sources that must be downloaded: counted in the files of XNLI's test split and
+# POPQUORN's offensiveness; the other XNLI splits by their published totals; politeness as its published total of 25,042
+# spread evenly.
 LABEL_ROWS = {
     ("xnli/test", "nli"): [1670] * 3,
     ("xnli/validation", "nli"): [830] * 3,
