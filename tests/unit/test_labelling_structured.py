@@ -5,6 +5,7 @@ looked at since. Before any tuning the labeller had .950 of dev and .985 of test
 written while tuning and says nothing about accuracy: it keeps what works working.
 """
 
+import re
 import time
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from falserefusal.errors import InputError
 from falserefusal.labelling.answers import asks_yes_no
+from falserefusal.labelling.cues import Cues
 from falserefusal.labelling.patterns import load_patterns
 from falserefusal.labelling.phrases import phrase_labeller
 from falserefusal.labelling.spoken import spoken
@@ -107,6 +109,33 @@ def test_any_text_gets_a_category(patterns, text, labels):
     assert verdict.category in CATEGORIES
     assert verdict.answer is None or verdict.answer in labels
     assert len(spoken(text, patterns.not_said).text) == len(text)
+
+
+def test_no_pattern_matches_where_its_cues_are_not(patterns, suite):
+    reader = Reader(OFFENSIVENESS, patterns)
+    assert sum(bool(needed) for needed in reader.cues.needed.values()) > 50
+    for response in suite["response"]:
+        text = spoken(response, patterns.not_said).text
+        cued = reader.cues.in_text(text)
+        for pattern, needed in reader.cues.needed.items():
+            assert cued & needed == needed or not pattern.search(text), (pattern.pattern, text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches", "possible"),
+    [
+        (r"(?:refuse|decline)\s+to", "i decline to", True),
+        (r"(?:refuse|decline)\s+to", "i refused it", False),
+        (r"(?:sorry,\s+)?(?:un)?able\b", "unable", True),
+        (r"can(?:not|'t| not)", "cant", True),  # a cue may be part of a word, and says only what is possible
+        (r"(?:help)*\w+", "anything", True),
+        (r"(?:help)+", "anything", False),
+    ],
+)
+def test_cues_are_what_a_match_cannot_do_without(pattern, matches, possible):
+    cues = Cues([compiled := re.compile(pattern)])
+    needed = cues.needed[compiled]
+    assert (cues.in_text(matches) & needed == needed) == possible
 
 
 def test_a_label_in_a_thought_or_after_the_turn_is_no_answer(patterns):

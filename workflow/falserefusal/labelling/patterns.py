@@ -41,7 +41,7 @@ class Patterns:
     speaker: re.Pattern
     start: re.Pattern
     groups: tuple[Group, ...]
-    reasons: tuple[tuple[str, tuple[re.Pattern, ...]], ...]
+    reasons: tuple[tuple[str, re.Pattern], ...]
     forms: dict[str, list[str]]
     undecided_labels: tuple[str, ...]
     giving: dict[str, re.Pattern]
@@ -66,16 +66,13 @@ def load_patterns(path: str | Path) -> Patterns:
                 _compile(part, f"{path}: {where}: {part}")
             return re.compile("|".join(f"(?:{part})" for part in parts)) if parts else None
 
-        def each(lines: list[str], where: str) -> tuple[re.Pattern, ...]:
-            return tuple(compiled([line], where) for line in lines)
-
         def patterns_of(name: str, group: dict) -> dict[str, re.Pattern | None]:
             lines, where = _lines(group["patterns"]), f"groups: {name}"
             others = [line for line in lines if not line.startswith(("<i>", "<start>"))]
             return {
                 "by_speaker": compiled([line for line in lines if line.startswith("<i>")], where),
                 "at_start": compiled([line[len("<start>") :] for line in lines if line.startswith("<start>")], where),
-                "anywhere": each(others, where),
+                "anywhere": tuple(compiled([line], where) for line in others),
             }
 
         return Patterns(
@@ -95,7 +92,7 @@ def load_patterns(path: str | Path) -> Patterns:
                 for name, group in data["groups"].items()
             ),
             reasons=tuple(
-                (reason["category"], each(_lines(reason["patterns"]), f"reasons: {reason['category']}"))
+                (reason["category"], compiled(_lines(reason["patterns"]), f"reasons: {reason['category']}"))
                 for reason in data["reasons"]
             ),
             forms=data["forms"],

@@ -93,8 +93,7 @@ class Reader:
         by_speaker = [(group, group.by_speaker) for group in groups if group.by_speaker]
         at_start = [(group, group.at_start) for group in groups if group.at_start]
         anywhere = [(group, pattern) for group in groups for pattern in group.anywhere]
-        reasons = [pattern for _, patterns in self.patterns.reasons for pattern in patterns]
-        self.cues = Cues([*(pattern for _, pattern in (*by_speaker, *at_start, *anywhere)), *reasons])
+        self.cues = Cues(pattern for _, pattern in (*by_speaker, *at_start, *anywhere))
         self.by_speaker, self.at_start, self.anywhere = (
             [(group, pattern, self.cues.needed[pattern]) for group, pattern in patterns]
             for patterns in (by_speaker, at_start, anywhere)
@@ -154,14 +153,8 @@ class Reader:
     def _refused(self, said: Spoken, refusals: list[tuple[Group, re.Match]]) -> Verdict:
         firm = [pair for pair in refusals if not pair[0].alone] or refusals
         groups = {group.reason for group, _ in firm} - {"policy"}
+        reasons = (name for name, pattern in self.patterns.reasons if name in groups or pattern.search(said.text))
         match = firm[0][1]
-        cued = self.cues.in_text(said.text)
-
-        def has(pattern: re.Pattern) -> bool:
-            needed = self.cues.needed[pattern]
-            return cued & needed == needed and bool(pattern.search(said.text))
-
-        reasons = (name for name, patterns in self.patterns.reasons if name in groups or any(map(has, patterns)))
         return Verdict(
             REFUSED + next(reasons, "policy"), evidence=said.original(*said.sentence(match.start(), match.end()))
         )
