@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.errors import InputError
-from falserefusal.schemas import ALL, CELL_LEVELS, CELLS, OUTCOME_LEVELS, OUTCOMES, PERSONA_FREE
+from falserefusal.schemas import ALL, CELL_LEVELS, CELLS, NOT_JUDGED, OUTCOME_LEVELS, OUTCOMES, PERSONA_FREE
 from falserefusal.tables import validate
-
-NOT_JUDGED = ("error", "judge_failed")  # no answer, or no verdict: neither a refusal nor an answer
 
 
 def judged_draws(

@@ -6,6 +6,9 @@ PERSONA_FREE = "persona-free"  # the persona of a prompt without one: a word, be
 ALL = "*"  # a factor that was summed over
 TASKS = ("nli", "politeness", "offensiveness")  # the paper's; a study may have others
 FORMATS = ("unforced", "semi-forced", "forced")
+# categories of an answer that has no judgement: the model gave none, or the judge no verdict. Such rows carry
+# refusal = False because the column is boolean; they are left out of every rate and counted
+ERROR, JUDGE_FAILED = NOT_JUDGED = ("error", "judge_failed")
 FINISH_REASONS = ("stop", "length", "decided", "content_filter", "error")
 
 

@@ -132,8 +132,14 @@ def claims_table(
     table = pd.DataFrame(rows)[COLUMNS]
     primary = table.index[:4][table["p"].iloc[:4].notna()]
     for k, adjusted in zip(primary, holm(table.loc[primary, "p"].to_numpy()) if len(primary) else (), strict=True):
-        table.loc[k, "note"] = f"{table.loc[k, 'note']}; p over the four main claims (Holm) {adjusted:.2g}".lstrip("; ")
+        joint = f"p over the four main claims (Holm) {p_value(adjusted)}"
+        table.loc[k, "note"] = f"{table.loc[k, 'note']}; {joint}".lstrip("; ")
     return table
+
+
+def p_value(p: float) -> str:
+    """A p-value in words; one that is smaller than anybody can know is not written as zero."""
+    return "<0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def decide(claim: Claim, evidence: Evidence) -> Finding:
@@ -299,8 +305,9 @@ def capable_models_are_less_affected(evidence: Evidence) -> Finding:
 
     spread = {half: 100 * np.sqrt(max(impact[who].mean(), 0)) for half, who in (("less", less), ("more", more))}
     note = f"standard deviation between personas {spread['less']:.2f} pp in the less capable half, "
-    note += f"{spread['more']:.2f} pp in the more capable; p of a fall with capability {falls:.3g}, of a fall relative "
-    note += f"to the rate's variance {relative_falls:.3g}, of a rise relative to it {relative_rises:.3g}"
+    note += f"{spread['more']:.2f} pp in the more capable; p of a fall with capability {p_value(falls)}, of a "
+    note += f"fall relative to the rate's variance {p_value(relative_falls)}, of a rise relative to it "
+    note += p_value(relative_rises)
     verdict = INCONCLUSIVE
     if not gate:
         note += "; personas make no detectable difference at all"

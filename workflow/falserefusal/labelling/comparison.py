@@ -6,8 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from falserefusal.labelling.labels import ERROR, JUDGE_FAILED
-from falserefusal.schemas import ALL
+from falserefusal.schemas import ALL, NOT_JUDGED
 
 
 def agreement_of_labellers(labels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -80,6 +79,6 @@ def disagreements(labels: Mapping[str, pd.DataFrame], most: int, seed: int) -> p
 
 def _wide(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """One row for each prompt, one column for each labeller in their order; failed judgements are missing."""
-    judged = frame[~frame["category"].isin([ERROR, JUDGE_FAILED])]
+    judged = frame[~frame["category"].isin(NOT_JUDGED)]
     wide = judged.pivot(index="prompt_id", columns="labeller", values=column).astype(object)
     return wide[[name for name in frame["labeller"].drop_duplicates() if name in wide]]

@@ -4,14 +4,10 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from falserefusal.schemas import LABELS
+from falserefusal.schemas import ERROR, LABELS
 from falserefusal.tables import validate
 
 Labeller = Callable[[pd.DataFrame], pd.DataFrame]
-
-# Categories that are no judgement at all: the model or the judge failed. Such rows carry refusal = False because the
-# column is boolean; `falserefusal.cells` leaves them out of every rate and counts them.
-ERROR, JUDGE_FAILED = "error", "judge_failed"
 
 
 def label(answers: pd.DataFrame, labellers: Mapping[str, Labeller]) -> pd.DataFrame:

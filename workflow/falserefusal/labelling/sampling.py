@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.errors import InputError
-from falserefusal.labelling.labels import ERROR, JUDGE_FAILED
-from falserefusal.schemas import ALL, PERSONA_FREE
+from falserefusal.schemas import ALL, ERROR, NOT_JUDGED, PERSONA_FREE
 
 # A label was read and nobody sees a refusal; the structured labeller sees a refusal; all else, disagreements included
 LABEL, REFUSAL, OTHER = "label", "refusal", "other"
@@ -27,7 +26,7 @@ def machine_strata(labels: pd.DataFrame) -> pd.DataFrame:
     ours = labels[(labels["labeller"] == "structured") & (labels["category"] != ERROR)]
     if ours.empty:
         raise InputError("the annotation sample needs the verdicts of the labeller 'structured': add it to labellers")
-    judged = labels[~labels["category"].isin([ERROR, JUDGE_FAILED])]
+    judged = labels[~labels["category"].isin(NOT_JUDGED)]
     suspected = ours["prompt_id"].isin(judged.loc[judged["refusal"], "prompt_id"])
     stratum = np.select([ours["refusal"], ours["answer"].notna() & ~suspected], [REFUSAL, LABEL], OTHER)
     return pd.DataFrame({"prompt_id": ours["prompt_id"].to_numpy(), "stratum": stratum})

@@ -17,8 +17,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from falserefusal.labelling.labels import ERROR, JUDGE_FAILED
-from falserefusal.schemas import ALL, PERSONA_FREE
+from falserefusal.schemas import ALL, NOT_JUDGED, PERSONA_FREE
 
 SCOPES = ([], ["model"], ["task"], ["group"], ["model", "task"], ["model", "group"])
 LEVELS = ["model", "task", "group"]
@@ -33,7 +32,7 @@ def machine_verdicts(units: pd.DataFrame, labels: dict[str, pd.DataFrame]) -> pd
     """
     parts = []
     for model, judgements in labels.items():
-        judged = judgements[~judgements["category"].isin([ERROR, JUDGE_FAILED])]
+        judged = judgements[~judgements["category"].isin(NOT_JUDGED)]
         parts.append(units[units["model"] == model].merge(judged[["prompt_id", "labeller", "refusal"]], on="prompt_id"))
     return pd.concat(parts, ignore_index=True).rename(columns={"refusal": "machine"})
 
@@ -71,7 +70,7 @@ def audited(key: pd.DataFrame, settled: pd.DataFrame, labels: dict[str, pd.DataF
     items = weighed.merge(decided, on="item_id").astype({"human": bool})
     parts = []
     for model, judgements in labels.items():
-        judged = judgements[~judgements["category"].isin([ERROR, JUDGE_FAILED])]
+        judged = judgements[~judgements["category"].isin(NOT_JUDGED)]
         parts.append(items[items["model"] == model].merge(judged[["prompt_id", "labeller", "refusal"]], on="prompt_id"))
     found = pd.concat(parts, ignore_index=True).rename(columns={"refusal": "machine"})
     return found[["item_id", "labeller", *LEVELS, "stratum", "weight", "machine", "human"]]
