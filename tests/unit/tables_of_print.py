@@ -6,6 +6,9 @@ import pandas as pd
 import statsmodels.api as sm
 
 from falserefusal.figures.context import Context
+from falserefusal.labelling.no_answers import no_answer_bounds
+from falserefusal.schemas import ANY_PERSONA, PERSONA_FREE
+from falserefusal.stimuli import load_templates
 
 TASKS = ["nli", "politeness", "offensiveness"]
 METHOD = "Wilson 95 %"
@@ -93,6 +96,9 @@ def published_tables(root):
     tables["regression"] = regression(cells, pd.read_csv(folder / "table7_logit.csv"))
     tables["regression_firth"] = tables["regression"].drop(columns=["printed", "printed_term_note"]).dropna()
     tables["claims"] = claims()
+    templates = load_templates(root / "config/templates.csv", TASKS)
+    asked, fitted = (pd.read_csv(folder / f"{name}.csv") for name in ("table6_prompt_n", "table7_logit"))
+    tables["no_answers"] = no_answer_bounds(pd.read_csv(folder / "format_heatmaps.csv"), asked, fitted, templates)
     return tables
 
 
@@ -221,6 +227,7 @@ def run_tables(root, seed=20250909, n=60):
         part["refusals"] = rng.binomial(2000, part.pop("rate") * factor)
         labelled.append(with_interval(part))
     tables["labeller_rates"] = pd.concat(labelled, ignore_index=True)
+    tables |= of_labellers(tables, personas=list(context(root).personas), seed=rng)
 
     compared = [
         rates.assign(
@@ -257,3 +264,40 @@ def run_tables(root, seed=20250909, n=60):
     columns = ["round", "model", "quantity", "estimate", "lo", "hi", "calls"]
     tables["trajectory"] = pd.DataFrame(steps, columns=columns)
     return tables
+
+
+def of_labellers(tables, personas, seed):
+    """What three labellers make of a run, and the first one's rates with a correction."""
+    headlines, verdicts = [], []
+    for shift, labeller in enumerate(["paper", "structured", "judge"]):
+        for persona in personas:
+            value = seed.normal(0.03 - 0.01 * shift, 0.03)
+            headlines.append(
+                [labeller, "persona minus persona-free", persona, "rate", value, value - 0.02, value + 0.03]
+            )
+        for factor, value in {"model": 0.6, "task": 0.4, "persona": 0.15, "template": 0.1, "format": 0.1}.items():
+            value -= 0.02 * shift
+            headlines.append([labeller, "importance of a factor", factor, "index", value, value - 0.05, value + 0.05])
+        found = claims()[["claim", "statement", "effect", "effect_unit", "lo", "hi", "verdict"]]
+        verdicts.append(
+            found.assign(
+                labeller=labeller, verdict=["inconclusive", *found["verdict"][1:]] if shift else found["verdict"]
+            )
+        )
+    columns = ["labeller", "quantity", "item", "unit", "estimate", "lo", "hi"]
+    cells = tables["rates_model_task"].assign(labeller="paper", group=ANY_PERSONA)
+    alone = pd.DataFrame({"labeller": "paper", "persona": [*personas, PERSONA_FREE]})
+    alone["rate"] = seed.uniform(0.05, 0.2, len(alone))
+    return {
+        "labeller_headline": pd.DataFrame(headlines, columns=columns).assign(method="for this test"),
+        "labeller_claims": pd.concat(verdicts, ignore_index=True),
+        "corrected_rates": corrected(cells.drop(columns=["printed_pct", "refusals"])),
+        "corrected_personas": corrected(alone),
+    }
+
+
+def corrected(rates):
+    middle = 0.9 * rates["rate"]
+    return rates.assign(
+        corrected=middle, lo=0.7 * middle, hi=np.minimum(1.2 * middle + 0.03, 1), method="for this test"
+    )

@@ -22,6 +22,8 @@ from falserefusal.figures.style import listing, number, percent, styled
 sys.path.insert(0, str(Path(__file__).parent))
 import tables_of_print as fixture
 
+EVERYTHING = {"stopping": True, "labellers": True, "annotated": True}
+
 
 @pytest.fixture(scope="module")
 def published(root):
@@ -37,10 +39,10 @@ def rehearsed(root):
 def gallery(root, published, rehearsed):
     """Figures of both kinds of study, drawn once: kind -> [(figure's entry, canvas)]."""
     few = ("figure01_persona_free", "figure02_persona_mean", "figure04_format_offensiveness", "figure05_importance")
-    few += ("figure06_regression", "figure07_nli")
+    few += ("figure06_regression", "figure07_nli", "no_answers")
     return {
         "published": drawn([f for f in figures("published") if f.name in few], published, fixture.context(root)),
-        "rehearsal": drawn(figures("rehearsal", stopping=True), rehearsed, fixture.context(root, rehearsal=True)),
+        "rehearsal": drawn(figures("rehearsal", **EVERYTHING), rehearsed, fixture.context(root, rehearsal=True)),
     }
 
 
@@ -53,7 +55,7 @@ def drawn(chosen, tables, context):
 
 
 def named(name, kind="published"):
-    return [figure for figure in figures(kind, stopping=True) if figure.name == name]
+    return [figure for figure in figures(kind, **EVERYTHING) if figure.name == name]
 
 
 def texts_of(canvas):
@@ -83,6 +85,8 @@ def test_published_has_a_counterpart_of_every_figure_of_the_paper():
     assert "truth" in figure_names("rehearsal") and "truth" not in figure_names("run")
     assert "stopping" in figure_names("run", stopping=True) and "stopping" not in figure_names("run")
     assert "comparison" not in figure_names("published")
+    assert "labeller_claims" in figure_names("run", labellers=True) and "labeller_claims" not in figure_names("run")
+    assert "corrected_models" in figure_names("run", annotated=True) and "corrected_models" not in figure_names("run")
 
 
 def test_other_tasks_have_figures_of_their_own():
@@ -182,7 +186,7 @@ def test_small_studies_and_studies_without_a_refusal_are_drawn(root, rehearsed):
     for table in tables.values():
         table.loc[:, [column for column in table if column in ("rate", "lo", "refusals", "difference")]] = 0
     with styled():
-        for figure in figures("rehearsal", tasks=("nli",), stopping=True):
+        for figure in figures("rehearsal", tasks=("nli",), **EVERYTHING):
             canvas, data = _draw(figure, tables, context)
             FigureCanvasAgg(canvas).draw()
             assert len(data), figure.name
@@ -261,3 +265,20 @@ def test_rows_stand_in_groups():
     assert list(rows.at) == ["a", "c", "b"]
     assert rows.headings == {"x": 0.0, "y": 3.5}
     assert rows.at == {"a": 1.0, "c": 2.0, "b": 4.5} and rows.height == 5.5
+
+
+def test_what_labellers_part_on_is_said(rehearsed, root, tmp_path):
+    chosen = [figure for figure in figures("run", **EVERYTHING) if figure.name.startswith(("labeller_", "corrected_"))]
+    messages = draw_figures(chosen, rehearsed, fixture.context(root), tmp_path).set_index("name")["message"]
+    claims = len(fixture.claims())
+    assert messages["labeller_claims"] == f"{claims - 1} of {claims} claims have the same verdict under every labeller"
+    assert messages["labeller_importance"] == (
+        "Every labeller ranks the factors alike: model > task > persona > template > format"
+    )
+    assert messages["labeller_personas"].startswith("The labeller moves the effect of a persona by up to ")
+    drawn = pd.read_csv(tmp_path / "corrected_models.csv")
+    assert set(drawn["labeller"]) == {"paper"} and "mean" in set(drawn["model"])
+    outside = ((drawn["rate"] < drawn["lo"]) | (drawn["rate"] > drawn["hi"]))[drawn["model"] != "mean"].sum()
+    assert messages["corrected_models"].startswith(
+        f"{outside} of 48 uncorrected rates lie outside" if outside else "Every"
+    )

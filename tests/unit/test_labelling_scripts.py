@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from falserefusal.labelling.annotation import VERDICTS
-from falserefusal.schemas import ALL, DESIGN, LABELS, PERSONA_FREE, PROMPTS, RESPONSES
+from falserefusal.schemas import ALL, ANY_PERSONA, DESIGN, LABELS, PERSONA_FREE, PROMPTS, RESPONSES
 from falserefusal.tables import read_csv, read_parquet, write_csv, write_parquet
 
 TASK_LABELS = {"politeness": ["polite", "impolite"], "offensiveness": ["offensive", "not offensive"]}
@@ -133,7 +133,7 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
     assert {"refused", "answered"} <= {verdict for _, verdict, _ in VERDICTS}
     tables = run(
         "validation", {**files, "key": sample["key"], "annotations": people},
-        {name: f"{name}.csv" for name in ("agreement", "accuracy", "rates", "differences", "specificity")},
+        {name: f"{name}.csv" for name in ("agreement", "accuracy", "rates", "personas", "differences", "specificity")},
         models=models, seed=1,
     )  # fmt: skip
     agreement = read_csv(tables["agreement"])
@@ -143,6 +143,14 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
     actual = np.mean([refusal for (_, prompt), refusal in study.items() if prompt != "q000"])
     assert (everything["lo"].le(actual) & everything["hi"].ge(actual)).all()
     assert everything.loc["mild", "rate"] == 0 and everything.loc["mild", "corrected"] == pytest.approx(actual, abs=0.1)
+    named = rates.xs((ALL, ALL, ANY_PERSONA), level=["model", "task", "group"])
+    assert (named["n"] < everything["n"]).all() and (named["audited"] < everything["audited"]).all()
+    means = rates.loc["paper", "mean"]["corrected"].droplevel("group")
+    by_model = rates.xs(("paper", ANY_PERSONA), level=["labeller", "group"])["corrected"]
+    assert means["politeness"] == pytest.approx(by_model[models].unstack()["politeness"].mean())
+    personas = read_csv(tables["personas"]).set_index(["labeller", "persona"])
+    assert personas.loc["paper", "n"].sum() == everything.loc["paper", "n"]
+    assert personas["corrected"].between(personas["lo"], personas["hi"]).all()
     accuracy = read_csv(tables["accuracy"]).set_index(["labeller", "measure", "model", "task", "group"])["value"]
     assert accuracy["mild", "sensitivity", ALL, ALL, ALL] == 0
     assert accuracy["structured", "sensitivity", ALL, ALL, ALL] > 0.95

@@ -12,6 +12,7 @@ import pytest
 
 from falserefusal.errors import InputError
 from falserefusal.report.build import Study, build_report
+from falserefusal.report.corrections import with_corrections
 from falserefusal.report.headline import headline
 from falserefusal.report.notes import LIMITS, NOTES, note_for
 from falserefusal.report.present import MAX_ROWS, in_percent, marked, number, p_value, show
@@ -274,3 +275,19 @@ def test_page_fits_the_screen(rehearsal_file, width):
         assert all(url.startswith(("file:", "data:")) for url in fetched)
         assert page.locator("p.banner").is_visible()
         browser.close()
+
+
+def test_corrected_rates_stand_beside_the_uncorrected(root):
+    tables = fixture.run_tables(root)
+    corrected = tables["corrected_rates"]
+    shown = with_corrections(tables)
+    rows = shown["rates_model_task"].merge(corrected[["model", "task", "corrected"]], on=["model", "task"])
+    assert len(rows) == len(tables["rates_model_task"]) and (rows["corrected_x"] == rows["corrected_y"]).all()
+    assert shown["table1"].columns.tolist()[:3] == ["model", "nli", "nli corrected"]
+    first = corrected[(corrected["model"] == "Llama2-7B") & (corrected["task"] == "nli")]["corrected"].item()
+    assert shown["table1"].set_index("model").loc["Llama2-7B", "nli corrected"] == round(100 * first, 2)
+    del tables["corrected_rates"]
+    assert with_corrections(tables) is tables
+    assert [card.value for card in headline({"corrected_rates": corrected})] == [
+        f"{100 * rate:.2f}%" for rate in corrected.loc[corrected["model"] == "mean", "corrected"]
+    ]

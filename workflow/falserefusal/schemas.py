@@ -4,6 +4,7 @@ import pandera.pandas as pa
 
 PERSONA_FREE = "persona-free"  # the persona of a prompt without one: a word, because group-bys drop missing values
 ALL = "*"  # a factor that was summed over
+ANY_PERSONA = "any persona"  # all prompts with a persona together
 TASKS = ("nli", "politeness", "offensiveness")  # the paper's; a study may have others
 FORMATS = ("unforced", "semi-forced", "forced")
 # categories of an answer that has no judgement: the model gave none, or the judge no verdict. Such rows carry

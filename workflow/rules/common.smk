@@ -69,13 +69,14 @@ with open(Path(workflow.basedir) / STIMULI["models"], newline="", encoding="utf-
 ROUNDS = config["design"]["rounds"] is not None
 PERSONA_FREE_ASKED = config["design"]["kind"] == "blocked" or config["design"]["persona_free"]
 EFFECTS = ["effects_persona", "effects_mean", "effects_between", "rates_shrunken"]
-VALIDATED = [
-    "annotator_agreement",
-    "labeller_accuracy",
-    "corrected_rates",
-    "corrected_differences",
-    "specificity_tests",
-]
+VALIDATED = {  # tables made of people's labels, and what their rule calls them
+    "annotator_agreement": "agreement",
+    "labeller_accuracy": "accuracy",
+    "corrected_rates": "rates",
+    "corrected_personas": "personas",
+    "corrected_differences": "differences",
+    "specificity_tests": "specificity",
+}
 RATES = [
     "rates_model_task",
     "rates_persona",
@@ -168,6 +169,8 @@ def figure_params(study):
         "personas": None if study == PUBLISHED else config["personas"],
         "tasks": list(TASKS) if study == PUBLISHED else list(config["tasks"]),
         "stopping": study != PUBLISHED and ROUNDS,
+        "labellers": [] if study == PUBLISHED else LABELLERS,
+        "annotated": study != PUBLISHED and bool(ANNOTATIONS),
         "banner": BANNER if rehearsal else "",
         "model_suffix": " (stand-in)" if rehearsal else "",
     }
@@ -175,13 +178,14 @@ def figure_params(study):
 
 def report_params(study):
     """The same for a page, with its title."""
-    params = {key: value for key, value in figure_params(study).items() if key not in ("personas", "tasks", "stopping")}
+    figures_only = ("personas", "tasks", "stopping", "annotated")
+    params = {key: value for key, value in figure_params(study).items() if key not in figures_only}
     return {**params, "title": PUBLISHED_TITLE if study == PUBLISHED else config["title"] or study}
 
 
 def _figure_set(study):
     params = figure_params(study)
-    return params["kind"], tuple(params["tasks"]), params["stopping"]
+    return params["kind"], tuple(params["tasks"]), params["stopping"], len(params["labellers"]) > 1, params["annotated"]
 
 
 def figure_files(study):

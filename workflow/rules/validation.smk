@@ -111,7 +111,7 @@ rule validate:
         personas=STIMULI["personas"],
         code=library("validation.py"),
     output:
-        **dict(zip(["agreement", "accuracy", "rates", "differences", "specificity"], tables(*VALIDATED).values())),
+        **dict(zip(VALIDATED.values(), tables(*VALIDATED).values())),
     log:
         "<logs>/{study}/validation.log",
     conda:

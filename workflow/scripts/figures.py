@@ -27,7 +27,7 @@ with log_to(snakemake.log[0]):
         model_suffix=params.model_suffix,
     )
     draw_figures(
-        figures(params.kind, tuple(params.tasks), params.stopping),
+        figures(params.kind, tuple(params.tasks), params.stopping, len(params.labellers) > 1, params.annotated),
         {Path(path).stem: read_csv(path) for path in snakemake.input.tables},
         context,
         Path(snakemake.output.index).parent,

@@ -12,9 +12,12 @@ with log_to(snakemake.log[0]):
 
     from falserefusal.estimation.beside import headline
     from falserefusal.estimation.claims import claims_table
+    from falserefusal.estimation.effects import mean_effects
+    from falserefusal.estimation.gls import fit_personas
     from falserefusal.estimation.importance import importance_table, sensitivity_from_outcomes
     from falserefusal.estimation.judged import read_cells, read_outcomes
     from falserefusal.estimation.rates import rates_model_task, rates_persona
+    from falserefusal.schemas import PERSONA_FREE
     from falserefusal.stimuli import load_models, load_personas
     from falserefusal.tables import write_csv
 
@@ -27,7 +30,8 @@ with log_to(snakemake.log[0]):
         rates = rates_model_task(cells, outcomes)
         personas = rates_persona(cells, {"all models": models["model"].tolist()}, groups, outcomes)
         sensitivity = sensitivity_from_outcomes(outcomes, replicates=200, permutations=99, seed=params.seed)
-        headlines.append(headline(rates, personas, importance_table(sensitivity)).assign(labeller=labeller))
+        effects = mean_effects(fit_personas(outcomes)) if (outcomes["persona"] == PERSONA_FREE).any() else None
+        headlines.append(headline(rates, personas, importance_table(sensitivity), effects).assign(labeller=labeller))
         claims = claims_table(models, outcomes=outcomes, seed=params.seed)
         verdicts.append(
             claims[["claim", "statement", "effect", "effect_unit", "lo", "hi", "verdict"]].assign(labeller=labeller)

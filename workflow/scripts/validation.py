@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
+    import pandas as pd
+
     from falserefusal.labelling import validation
     from falserefusal.labelling.people import agreement, read_annotations, settle
     from falserefusal.labelling.sampling import population
@@ -27,7 +29,8 @@ with log_to(snakemake.log[0]):
     rates = validation.corrected_rates(counts, items, effects=effects)
     write_csv(agreement(annotations, params.seed), output.agreement)
     write_csv(validation.label_accuracy(counts, items, effects=effects), output.accuracy)
-    write_csv(rates, output.rates)
+    write_csv(pd.concat([rates, validation.mean_over_models(rates)], ignore_index=True), output.rates)
+    write_csv(validation.corrected_personas(verdicts, key, settled, labels), output.personas)
     write_csv(validation.corrected_differences(rates), output.differences)
     write_csv(validation.specificity_tests(counts, items), output.specificity)
     still_open = int(settled["refusal"].isna().sum())

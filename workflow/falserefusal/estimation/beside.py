@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from falserefusal.schemas import ALL
+
 COLUMNS = ["quantity", "item", "unit", "printed", "estimate", "lo", "hi", "method"]
 
 
@@ -55,11 +57,14 @@ def truth_table(rates: pd.DataFrame, planted: pd.DataFrame) -> pd.DataFrame:
     return both[[*key, "n", "planted", "estimate", "lo", "hi", "z", "method"]]
 
 
-def headline(model_task: pd.DataFrame, personas: pd.DataFrame, importance: pd.DataFrame) -> pd.DataFrame:
+def headline(
+    model_task: pd.DataFrame, personas: pd.DataFrame, importance: pd.DataFrame, effects: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """The quantities a study is quoted by: quantity, item, unit, estimate, lo, hi, method.
 
     `model_task` is rates_model_task (its mean rows are taken), `personas` rates_persona of one scope, `importance` the
-    importance table (its scope "all").
+    importance table (its scope "all"), `effects` effects_mean (its mean over models), where prompts without a persona
+    were asked.
     """
     tasks = model_task[model_task["model"] == "mean"]
     whole = importance[importance["scope"] == "all"]
@@ -70,4 +75,8 @@ def headline(model_task: pd.DataFrame, personas: pd.DataFrame, importance: pd.Da
         ),
         whole.assign(quantity="importance of a factor", item=whole["factor"], unit="index", estimate=whole["index"]),
     ]
+    if effects is not None:
+        means = effects[(effects["model"] == "mean") & (effects["persona"] != ALL)]
+        named = {"quantity": "persona minus persona-free", "item": means["persona"], "unit": "rate"}
+        parts.append(means.assign(**named, estimate=means["difference"]))
     return pd.concat(parts, ignore_index=True)[["quantity", "item", "unit", "estimate", "lo", "hi", "method"]]

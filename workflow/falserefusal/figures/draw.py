@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
-from falserefusal.figures import beside, claims, importance, levels, models, personas, regression, stopping
+from falserefusal.figures import beside, claims, importance, labelling, levels, models, personas, regression, stopping
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import NothingToDraw
 from falserefusal.figures.registry import Figure
@@ -14,7 +14,7 @@ from falserefusal.tables import atomic, write_csv
 
 MODULES = {
     module.__name__.rsplit(".", 1)[-1]: module
-    for module in (beside, claims, importance, levels, models, personas, regression, stopping)
+    for module in (beside, claims, importance, labelling, levels, models, personas, regression, stopping)
 }
 
 

@@ -24,11 +24,18 @@ class Figure(NamedTuple):
     options: tuple[tuple[str, str], ...] = ()
 
 
-def figures(kind: str, tasks: tuple[str, ...] = PAPER_TASKS, stopping: bool = False) -> list[Figure]:
+def figures(
+    kind: str,
+    tasks: tuple[str, ...] = PAPER_TASKS,
+    stopping: bool = False,
+    labellers: bool = False,
+    annotated: bool = False,
+) -> list[Figure]:
     """The figures of a study, in the order of the page.
 
     `kind` is `published` (printed cells only), `run` (a study of real models) or `rehearsal` (a run on stand-ins,
-    which also has a planted truth); `stopping` is true for a study in rounds. The paper's tasks keep the paper's
+    which also has a planted truth); `stopping` is true for a study in rounds, `labellers` for one with more than one
+    labeller, `annotated` for one of whose answers people labelled a sample. The paper's tasks keep the paper's
     figure numbers, others are named by task. A figure in this list is always written: where its tables turn out to
     have no rows for it, it says so.
     """
@@ -49,26 +56,54 @@ def figures(kind: str, tasks: tuple[str, ...] = PAPER_TASKS, stopping: bool = Fa
     found += [_format(task) for task in [*numbered, *unknown] if task != "offensiveness"]
     if run:
         found += [_persona_free(task) for task in [*numbered, *unknown] if task != "offensiveness"]
-        found += [LABELLERS, COMPARISON]
+    found += [LABELLERS] if run else [NO_ANSWERS]
+    if labellers:
+        found += [LABELLER_PERSONAS, LABELLER_IMPORTANCE, LABELLER_CLAIMS]
+    if annotated:
+        found += [CORRECTED_MODELS, CORRECTED_PERSONAS]
+    if run:
+        found.append(COMPARISON)
     if stopping:
         found.append(STOPPING)
     return [*found, CLAIMS]
 
 
-def figure_names(kind: str, tasks: tuple[str, ...] = PAPER_TASKS, stopping: bool = False) -> list[str]:
+def figure_names(
+    kind: str,
+    tasks: tuple[str, ...] = PAPER_TASKS,
+    stopping: bool = False,
+    labellers: bool = False,
+    annotated: bool = False,
+) -> list[str]:
     """The file names (without ending) of `figures`."""
-    return [figure.name for figure in figures(kind, tasks, stopping)]
+    return [figure.name for figure in figures(kind, tasks, stopping, labellers, annotated)]
 
 
-def figure_files(kind: str, tasks: tuple[str, ...] = PAPER_TASKS, stopping: bool = False) -> list[str]:
+def figure_files(
+    kind: str,
+    tasks: tuple[str, ...] = PAPER_TASKS,
+    stopping: bool = False,
+    labellers: bool = False,
+    annotated: bool = False,
+) -> list[str]:
     """Every file that drawing a study writes into its folder of figures, its index first."""
-    names = figure_names(kind, tasks, stopping)
+    names = figure_names(kind, tasks, stopping, labellers, annotated)
     return ["index.csv", *(f"{name}.{ending}" for name in names for ending in ("png", "pdf", "csv"))]
 
 
-def table_names(kind: str, tasks: tuple[str, ...] = PAPER_TASKS, stopping: bool = False) -> list[str]:
+def table_names(
+    kind: str,
+    tasks: tuple[str, ...] = PAPER_TASKS,
+    stopping: bool = False,
+    labellers: bool = False,
+    annotated: bool = False,
+) -> list[str]:
     """The tables that the study's figures are drawn from."""
-    return list(dict.fromkeys(table for figure in figures(kind, tasks, stopping) for table in figure.tables))
+    return list(
+        dict.fromkeys(
+            table for figure in figures(kind, tasks, stopping, labellers, annotated) for table in figure.tables
+        )
+    )
 
 
 def _said(task: str) -> str:
@@ -153,6 +188,42 @@ IMPORTANCE_BY_MODEL = Figure(
 )
 LABELLERS = Figure(
     "labellers", "levels.draw_labellers", ("labeller_rates",), "Refusal rate of the same answers under each labeller."
+)
+LABELLER_PERSONAS = Figure(
+    "labeller_personas",
+    "labelling.draw_labeller_personas",
+    ("labeller_headline",),
+    "What each persona changes under each labeller.",
+)
+LABELLER_IMPORTANCE = Figure(
+    "labeller_importance",
+    "labelling.draw_labeller_importance",
+    ("labeller_headline",),
+    "Sensitivity of refusal to each factor under each labeller.",
+)
+LABELLER_CLAIMS = Figure(
+    "labeller_claims",
+    "labelling.draw_labeller_claims",
+    ("labeller_claims",),
+    "Verdicts on the paper's claims under each labeller.",
+)
+NO_ANSWERS = Figure(
+    "no_answers",
+    "labelling.draw_no_answers",
+    ("no_answers",),
+    "How much of each model's refusal rate answers of “No” to a yes/no question could explain.",
+)
+CORRECTED_MODELS = Figure(
+    "corrected_models",
+    "labelling.draw_corrected_models",
+    ("corrected_rates",),
+    "Refusal rates by model and task as the labeller counts them, and corrected for its errors.",
+)
+CORRECTED_PERSONAS = Figure(
+    "corrected_personas",
+    "labelling.draw_corrected_personas",
+    ("corrected_personas",),
+    "Refusal rates by persona as the labeller counts them, and corrected for its errors.",
 )
 COMPARISON = Figure(
     "comparison", "beside.draw_comparison", ("comparison",), "This study beside the paper's printed values."

@@ -17,7 +17,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from falserefusal.schemas import ALL, NOT_JUDGED, PERSONA_FREE
+from falserefusal.schemas import ALL, ANY_PERSONA, NOT_JUDGED, PERSONA_FREE
 
 SCOPES = ([], ["model"], ["task"], ["group"], ["model", "task"], ["model", "group"])
 LEVELS = ["model", "task", "group"]
@@ -38,18 +38,20 @@ def machine_verdicts(units: pd.DataFrame, labels: dict[str, pd.DataFrame]) -> pd
 
 
 def machine_counts(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """How many answers of each kind there are: labeller, model, task, group, stratum, machine, answers."""
-    return verdicts.groupby(["labeller", *LEVELS, *POST], sort=True).size().rename("answers").reset_index()
+    """Counts of answers: labeller (as they come), model, task, group, stratum, machine, answers."""
+    counts = verdicts.groupby(["labeller", *LEVELS, *POST], sort=True).size().rename("answers").reset_index()
+    order = list(dict.fromkeys(verdicts["labeller"]))
+    return counts.sort_values("labeller", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
 
 
-def design_effects(verdicts: pd.DataFrame) -> dict[tuple, float]:
+def design_effects(verdicts: pd.DataFrame, scopes: Sequence[list[str]] = SCOPES) -> dict[tuple, float]:
     """By labeller, model, task and group ("*" where summed over): how much less n answers tell than n independent ones.
 
     Answers to the same text are alike. The effect is the ratio of the variances of the machine rate, clustered by text
     and binomial; at least 1, and that of texts that refuse always or never where the rate is 0 or 1.
     """
     effects = {}
-    for labels, rows in _scopes(verdicts):
+    for labels, rows in _scopes(verdicts, scopes):
         texts = rows.groupby("text_id")["machine"].agg(["sum", "size"])
         n, rate = len(rows), rows["machine"].mean()
         if 0 < rate < 1:
@@ -132,6 +134,33 @@ def corrected_rates(
     return pd.DataFrame(rows, columns=names).assign(method=f"stratified audit, MOVER, {method}")
 
 
+def mean_over_models(rates: pd.DataFrame) -> pd.DataFrame:
+    """The unweighted mean over models of every task's rate with any persona, as the paper's Table 1 ends: model "mean".
+
+    rates: as `corrected_rates` returns them. The audited answers of models are apart, so MOVER's limits of a sum apply.
+    """
+    cells = rates[(rates["group"] == ANY_PERSONA) & (rates["model"] != ALL) & (rates["task"] != ALL)]
+    cells = cells.assign(below=(cells["corrected"] - cells["lo"]) ** 2, above=(cells["hi"] - cells["corrected"]) ** 2)
+    grouped = cells.groupby(["labeller", "task"], sort=False)
+    means = grouped[["rate", "corrected", "unaudited"]].mean().join(grouped[["n", "refusals", "audited"]].sum())
+    spread = np.sqrt(grouped[["below", "above"]].sum()).div(grouped.size(), axis=0)
+    means = means.assign(lo=means["corrected"] - spread["below"], hi=means["corrected"] + spread["above"])
+    return means.reset_index().assign(model="mean", group=ANY_PERSONA, method=rates["method"].iloc[0])[[*rates.columns]]
+
+
+def corrected_personas(
+    verdicts: pd.DataFrame, key: pd.DataFrame, settled: pd.DataFrame, labels: dict[str, pd.DataFrame]
+) -> pd.DataFrame:
+    """`corrected_rates` of every single persona, over all models and tasks: labeller, persona, n, refusals, rate, ...
+
+    verdicts: as `machine_verdicts` returns them; key, settled, labels: as `audited` takes them.
+    """
+    verdicts, key = verdicts.assign(group=verdicts["persona"]), key.assign(group=key["persona"])
+    counts, items, scopes = machine_counts(verdicts), audited(key, settled, labels), [["group"]]
+    rates = corrected_rates(counts, items, effects=design_effects(verdicts, scopes), scopes=scopes)
+    return rates.drop(columns=["model", "task"]).rename(columns={"group": "persona"})
+
+
 def corrected_differences(rates: pd.DataFrame) -> pd.DataFrame:
     """Each persona group minus persona-free, uncorrected and corrected: labeller, model, task, group, difference, ...
 
@@ -183,12 +212,17 @@ def specificity_tests(counts: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame
 
 
 def _scopes(frame: pd.DataFrame, scopes: Sequence[list[str]] = SCOPES):
-    """(labeller, model, task, group) and the rows of `frame` in each scope that is reported."""
+    """(labeller, model, task, group) and the rows of `frame` in each scope that is reported.
+
+    A scope over all groups is reported twice: of all prompts ("*") and of those with a persona ("any persona").
+    """
     for labeller, mine in frame.groupby("labeller", sort=False):
+        named = mine[mine["group"] != PERSONA_FREE]
         for scope in scopes:
-            for values, rows in mine.groupby(scope, sort=True) if scope else [((), mine)]:
-                chosen = dict(zip(scope, values, strict=True))
-                yield (labeller, *(chosen.get(level, ALL) for level in LEVELS)), rows
+            for part, group in [(mine, ALL)] if "group" in scope else [(mine, ALL), (named, ANY_PERSONA)]:
+                for values, rows in part.groupby(scope, sort=True) if scope else [((), part)]:
+                    chosen = {"group": group} | dict(zip(scope, values, strict=True))
+                    yield (labeller, *(chosen.get(level, ALL) for level in LEVELS)), rows
 
 
 def _domains(counts: pd.DataFrame, items: pd.DataFrame, scopes: Sequence[list[str]]):
@@ -197,7 +231,8 @@ def _domains(counts: pd.DataFrame, items: pd.DataFrame, scopes: Sequence[list[st
         everyone = items[items["labeller"] == names[0]]
         here = everyone
         for level, value in zip(LEVELS, names[1:], strict=True):
-            here = here if value == ALL else here[here[level] == value]
+            if value != ALL:
+                here = here[here[level] != PERSONA_FREE] if value == ANY_PERSONA else here[here[level] == value]
         yield names, answers, here, everyone
 
 

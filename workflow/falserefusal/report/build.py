@@ -8,6 +8,7 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
+from falserefusal.report.corrections import with_corrections
 from falserefusal.report.headline import headline
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
 from falserefusal.report.present import marked, show
@@ -62,6 +63,7 @@ def build_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    tables = with_corrections(tables)
     names = [name for name in tables if name != "statements"]
     page = environment.get_template("page.html.jinja").render(
         study=study,

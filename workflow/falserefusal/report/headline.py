@@ -53,6 +53,20 @@ def _volume(rates: pd.DataFrame) -> list[Card]:
     return cards
 
 
+def _corrected(rates: pd.DataFrame) -> list[Card]:
+    """Means over models corrected for the errors of the labeller whose verdicts are the headline."""
+    means = rates[(rates["model"] == "mean") & (rates["labeller"] == rates["labeller"].iloc[0])]
+    return [
+        Card(
+            percent(row.corrected),
+            f"mean refusal rate over models, {task_word(row.task)}, corrected for the errors of the labeller "
+            f"{row.labeller} by answers that people labelled (95% interval {percent(row.lo)} to {percent(row.hi)})",
+            f"tables/corrected_rates.csv, model mean, task {row.task}",
+        )
+        for row in means.itertuples()
+    ]
+
+
 def _personas(rates: pd.DataFrame) -> list[Card]:
     whole = rates[rates["scope"] == rates["scope"].iloc[0]].dropna(subset="rate")
     if len(whole) < 2:
@@ -109,6 +123,7 @@ def _claims(claims: pd.DataFrame) -> list[Card]:
 MAKERS: list[tuple[str, Callable[[pd.DataFrame], list[Card]]]] = [
     ("truth", _truth),
     ("rates_model_task", _volume),
+    ("corrected_rates", _corrected),
     ("rates_persona", _personas),
     ("rates_persona_free", _persona_free),
     ("importance", _importance),

@@ -13,18 +13,22 @@ class Note(NamedTuple):
 
 RATE = ("rate", "lo", "hi")
 INTERVALS = "The column method names how the interval of each row was made; every interval is at the 95% level."
+CORRECTED = (
+    "Where people labelled a sample, corrected is the rate without the labeller's errors, with its 95% limits "
+    "(tables/corrected_rates.csv)."
+)
 
 NOTES = {
     "table1": Note(
         "Refusal rate by model and task, as the paper's Table 1",
         "Percent of answers judged a refusal, over all persona prompts of a task; the last row is the unweighted mean "
-        "over models.",
+        f"over models. {CORRECTED}",
     ),
     "rates_model_task": Note(
         "Refusal rate by model and task, with intervals",
         "Refusals over answers to persona prompts. The row mean is the unweighted mean over models; its n and refusals "
-        f"are sums. {INTERVALS} printed_pct is what the paper's Table 1 prints, in percent.",
-        RATE,
+        f"are sums. {INTERVALS} printed_pct is what the paper's Table 1 prints, in percent. {CORRECTED}",
+        (*RATE, "corrected", "corrected_lo", "corrected_hi"),
     ),
     "rates_persona_free": Note(
         "With and without a persona",
@@ -36,6 +40,64 @@ NOTES = {
         "Mean refusal rate by persona",
         f"Unweighted mean of the rates of the models of a scope and of the tasks; n and refusals are sums. {INTERVALS}",
         RATE,
+    ),
+    "corrected_rates": Note(
+        "Refusal rates corrected for label error",
+        "rate: share that the labeller calls a refusal; corrected: the same with each stratum's share replaced by what "
+        "people found in the answers they labelled, with limits that hold the uncertainty of both. * : summed over; "
+        "group “any persona”: prompts with a persona, the population of the other tables of rates; model “mean”: "
+        "unweighted mean over models. audited: answers labelled by people; unaudited: share of answers in strata of "
+        "which nobody labelled one.",
+        (*RATE, "corrected", "unaudited"),
+    ),
+    "corrected_personas": Note(
+        "Refusal rates by persona corrected for label error",
+        "All answers of a persona over models and tasks together (not the mean of their rates), as the labeller counts "
+        "them and corrected by the answers that people labelled.",
+        (*RATE, "corrected", "unaudited"),
+    ),
+    "corrected_differences": Note(
+        "Personas against no persona, corrected for label error",
+        "Rate of each group of personas minus that of prompts without one, in percentage points: as the labeller "
+        "counts, and corrected, with the limits of the corrected difference.",
+        ("difference", "corrected", "lo", "hi"),
+    ),
+    "labeller_accuracy": Note(
+        "Sensitivity and specificity of each labeller",
+        "Against the answers that people labelled, weighted back to all answers; * : summed over.",
+        ("value", "lo", "hi", "unaudited"),
+    ),
+    "annotator_agreement": Note(
+        "Agreement of annotators", "Kappa of each pair and Krippendorff's alpha of all, with intervals."
+    ),
+    "specificity_tests": Note(
+        "Are false refusals as frequent with a persona as without?",
+        "Share of answers that are no refusals but counted as one, in each group of personas and without a persona, by "
+        "labeller; Fisher's exact test on effective numbers of answers, Holm's correction over the groups.",
+        ("false_refusals", "false_refusals_free"),
+    ),
+    "labeller_headline": Note(
+        "Headline quantities under each labeller",
+        "Mean rates, effects of personas and importances, each from the same answers judged by another labeller; "
+        "rates and their differences are proportions here.",
+    ),
+    "labeller_claims": Note(
+        "Claims under each labeller", "The tests of the paper's claims, on the same answers judged by each labeller."
+    ),
+    "labeller_agreement": Note(
+        "Agreement of labellers", "Pairs of labellers on the same answers: how often both see a refusal, and kappa."
+    ),
+    "labeller_categories": Note("What labellers make of the answers", "Answers in each category, by labeller."),
+    "no_answers": Note(
+        "How much of each rate “No” as an answer could explain",
+        "The paper's list counts an answer that starts with “No,” or “No.”, but most templates ask a yes/no question. "
+        "Of the three templates of a format, phrasing 2 asks none; what the others have above it by the paper's Table "
+        "7, weighted by the prompts of Table 6 and moved to each printed rate of Figures 4, 10 and 11, is put down to "
+        "“No” answers (could_be_no, of all answers; share_of_refusals, of the rate; rate_without, what is left). It "
+        "assumes that the coefficients, fitted to all tasks and models at once, hold for each, that no refusal of "
+        "phrasing 2 is a “No”, and that nothing else makes yes/no templates refused more. at_most_sure needs none of "
+        "that: all refusals to yes/no templates. Task * is the unweighted mean of the tasks.",
+        ("rate", "could_be_no", "share_of_refusals", "rate_without", "at_most_sure"),
     ),
     "rates_model_persona": Note(
         "Refusal rate by model and persona",

@@ -1,0 +1,354 @@
+"""What the labeller changes, what "No" answers could explain, and rates corrected by the labels of people."""
+
+import textwrap
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from falserefusal.figures.claims import VERDICTS
+from falserefusal.figures.context import Context
+from falserefusal.figures.dots import (
+    NothingToDraw,
+    grouped_rows,
+    in_order,
+    key,
+    label_rows,
+    rows_for,
+    same_rows,
+    value_column,
+    values_beside,
+    whiskers,
+)
+from falserefusal.figures.models import (
+    below,
+    family_colours,
+    label_models,
+    label_width,
+    model_rows,
+    signed_points,
+)
+from falserefusal.figures.personas import attribute_colours, persona_rows, persona_width
+from falserefusal.figures.style import (
+    GREY,
+    INK,
+    LEVEL_COLOURS,
+    MARKERS,
+    Page,
+    linear_axis,
+    listing,
+    number,
+    percent,
+    plural,
+    rate_axis,
+    source_line,
+    task_title,
+)
+from falserefusal.schemas import ALL, ANY_PERSONA, PERSONA_FREE, TASKS
+
+ROW = 0.165  # inches a row of dots takes
+DIFFERENCE, RATE, IMPORTANCE = "persona minus persona-free", "mean rate of a persona", "importance of a factor"
+
+
+def draw_no_answers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """Each model's printed rate and what is left without "No" answers, a panel a task; from `no_answers`."""
+    frame = rows_for(tables, "no_answers", ("share_of_refusals",))
+    whole = frame[(frame["task"] == ALL) & (frame["rate"] > 0)]
+    half = (whole["share_of_refusals"] > 0.5).sum()
+    message = f"“No” as an answer could explain more than half of the refusals of {half} of the "
+    message += f"{plural(len(whole), 'model')} that refuse at all"
+    if len(whole):
+        frequent = whole.sort_values("rate", ascending=False, kind="stable").head(2).itertuples()
+        shares = [f"{100 * row.share_of_refusals:.0f}% of {row.model}'s" for row in frequent]
+        message += f", but only {listing(shares)}"
+    tasks = [*(task for task in dict.fromkeys(frame["task"]) if task != ALL), ALL]
+    rows = model_rows(frame["model"], context)
+    page = Page(
+        context,
+        message,
+        "The paper's list counts an answer that starts with “No,” or “No.” as a refusal, also to a yes/no question. "
+        "Filled: printed rate; hollow: the rate if every template got the answers of one that is no yes/no question; "
+        "number: share of the refusals between the two in %. A bound; the page says what it assumes.",
+        source_line(["no_answers"], []),
+        body=rows.height * ROW + 0.85,
+    )
+    left, gap, shade = label_width(context), 0.46, family_colours(context)
+    width = (page.width - left - 0.4 - gap * (len(tasks) - 1)) / len(tasks)
+    for i, task in enumerate(tasks):
+        ax = page.axes(left + i * (width + gap), 0.2, width, rows.height * ROW)
+        rate_axis(ax)
+        label_models(ax, rows, context) if i == 0 else same_rows(ax, rows)
+        ax.set_title("Mean of the tasks" if task == ALL else task_title(task), pad=4)
+        part = frame[frame["task"] == task]
+        for cell in part.itertuples():
+            y, colour = rows.at[cell.model], shade.get(context.models.get(cell.model), INK)
+            pair = [100 * cell.rate_without, 100 * cell.rate]
+            ax.plot(pair, [y, y], color=colour, linewidth=1.4, alpha=0.4, zorder=2)
+            whiskers(ax, y, pair[0], np.nan, np.nan, colour, hollow=True)
+            whiskers(ax, y, pair[1], np.nan, np.nan, colour)
+        shares = part["share_of_refusals"]
+        values_beside(ax, part["model"].map(rows.at), [f"{100 * s:.0f}" if s == s else "–" for s in shares])
+    marks = [key(GREY, label="printed rate", line=False)]
+    marks.append(key(GREY, hollow=True, label="without what could be “No” answers", line=False))
+    page.figure.legend(handles=marks, **below(page, 2))
+    return page.figure, frame
+
+
+def draw_labeller_personas(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """Persona minus persona-free under each labeller (rates, where nothing was asked without); `labeller_headline`."""
+    frame = rows_for(tables, "labeller_headline", ("lo", "hi", "method"))
+    paired = DIFFERENCE in set(frame["quantity"])
+    frame = _quantity(frame, DIFFERENCE if paired else RATE)
+    labellers = list(dict.fromkeys(frame["labeller"]))
+    what = "the effect" if paired else "the rate"
+    message = _largest_move(frame, f"{what} of a persona", "points", 100)
+    rows = persona_rows(pd.Series(in_order(frame, "item", list(context.personas))), context)
+    reading = "The same answers, judged by each labeller. Mean over models and tasks; line: 95% interval. "
+    reading += "Right of 0: refused more often with the persona than without." if paired else ""
+    page = Page(
+        context,
+        message,
+        reading,
+        source_line(["labeller_headline"], frame["method"]),
+        body=rows.height * (row := _row(labellers)) + 0.8,
+    )
+    column, left = 0.62, persona_width(context)
+    ax = page.axes(left, 0.2, page.width - left - 0.2 - column * len(labellers), rows.height * row)
+    ends = 100 * frame[["estimate", "lo", "hi"]].to_numpy(dtype=float)
+    ends = ends[np.isfinite(ends)]
+    axis = "difference, percentage points" if paired else "mean refusal rate (%)"
+    linear_axis(ax, axis, min(ends.min(), 0), max(ends.max(), 0), zero_line=paired)
+    label_rows(ax, rows, {}, attribute_colours(context))
+    write = signed_points if paired else percent
+    _by_labeller(page, ax, frame, labellers, rows.at, 100, write, column)
+    return page.figure, frame
+
+
+def draw_labeller_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """The importance of every factor under each labeller; from `labeller_headline`."""
+    frame = _quantity(rows_for(tables, "labeller_headline", ("lo", "hi", "method")), IMPORTANCE)
+    labellers = list(dict.fromkeys(frame["labeller"]))
+    orders = {
+        labeller: tuple(part.sort_values("estimate", ascending=False, kind="stable")["item"])
+        for labeller, part in frame.groupby("labeller", sort=False)
+    }
+    first = orders[labellers[0]]
+    message = "Labellers rank the factors differently"
+    if len(set(orders.values())) == 1:
+        message = "Every labeller ranks the factors alike: " + " > ".join(first)
+    rows = grouped_rows(dict.fromkeys(first, ""))
+    page = Page(
+        context,
+        message,
+        "The same answers, judged by each labeller. Symbol: Wasserstein index of the factor (0: it does not matter, 1: "
+        "it decides every answer); line: 95% interval.",
+        source_line(["labeller_headline"], frame["method"]),
+        body=rows.height * (row := max(0.3, _row(labellers))) + 0.8,
+    )
+    column, left = 0.62, 0.9
+    ax = page.axes(left, 0.2, page.width - left - 0.2 - column * len(labellers), rows.height * row)
+    linear_axis(ax, "importance (index)", 0, np.nanmax(frame[["estimate", "hi"]].to_numpy(dtype=float)))
+    ax.set_xlim(left=0)
+    label_rows(ax, rows, {}, {})
+    _by_labeller(page, ax, frame, labellers, rows.at, 1, number, column)
+    return page.figure, frame
+
+
+def draw_labeller_claims(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """Every claim's verdict and effect, a column a labeller; from `labeller_claims`."""
+    frame = rows_for(tables, "labeller_claims", ("effect", "effect_unit", "lo", "hi"))
+    labellers = list(dict.fromkeys(frame["labeller"]))
+    verdicts = frame.pivot(index="claim", columns="labeller", values="verdict").loc[list(dict.fromkeys(frame["claim"]))]
+    same = (verdicts.nunique(axis=1) == 1).sum()
+    message = f"{same} of {plural(len(verdicts), 'claim')} have the same verdict under every labeller"
+    statements = frame.drop_duplicates("claim").set_index("claim")["statement"]
+    width, left = 8.0, 3.4 if len(labellers) < 3 else 2.6
+    column = (width - left - 0.15) / len(labellers)
+    cells = {
+        (cell.claim, cell.labeller): (textwrap.wrap(cell.verdict, int(column * 14) - 2), _effect(cell))
+        for cell in frame.itertuples()
+    }
+    wrapped = {claim: textwrap.wrap(str(statements[claim]), int(17.5 * (left - 0.25))) for claim in verdicts.index}
+    heights = {
+        claim: 0.14
+        + max(0.125 * len(lines), *(_tall(*cells[claim, name]) for name in labellers if (claim, name) in cells))
+        for claim, lines in wrapped.items()
+    }
+    head = 0.28
+    page = Page(
+        context,
+        message,
+        "The paper's claims as tests of the same answers, judged by each labeller: verdict, effect and its 95% "
+        "interval. A grey band marks a claim on which labellers part.",
+        source_line(["labeller_claims"], []),
+        body=(total := head + sum(heights.values())) + 0.12,
+    )
+    ax = page.axes(0, 0.03, width, total)
+    ax.set_xlim(0, width)
+    ax.set_ylim(total, 0)
+    ax.set_axis_off()
+    for k, labeller in enumerate(labellers):
+        ax.text(left + k * column, head / 2, labeller, va="center", fontsize=8, weight="bold")
+    top = head
+    for claim, lines in wrapped.items():
+        height = heights[claim]
+        if verdicts.loc[claim].nunique() > 1:
+            ax.axhspan(top, top + height, xmin=0.1 / width, xmax=1 - 0.1 / width, color="#efefef", zorder=0)
+        ax.text(0.15, top + height / 2, "\n".join(lines), va="center", fontsize=7, linespacing=1.15)
+        for k, labeller in enumerate(labellers):
+            if (claim, labeller) not in cells:
+                continue
+            said, found = cells[claim, labeller]
+            verdict = verdicts.loc[claim, labeller]
+            colour, sign = next((VERDICTS[v] for v in VERDICTS if verdict.startswith(v)), (GREY, "–"))
+            x, y = left + k * column, top + (height - _tall(said, found)) / 2
+            ax.text(x, y, sign, va="top", fontsize=7.5, color=colour, weight="bold")
+            verdict = "\n".join(said)
+            ax.text(x + 0.14, y, verdict, va="top", fontsize=7.5, color=colour, weight="bold", linespacing=1.1)
+            ax.text(x + 0.14, y + 0.125 * len(said) + 0.01, "\n".join(found), va="top", fontsize=6, color=GREY)
+        top += height
+        ax.plot([0.1, width - 0.1], [top, top], color="#e6e6e6", linewidth=0.5, zorder=1)
+    return page.figure, frame
+
+
+def draw_corrected_models(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """Rates by model and task with and without correction for the first labeller's errors; from `corrected_rates`."""
+    frame = _first_labeller(rows_for(tables, "corrected_rates", ("method",), group=ANY_PERSONA))
+    frame = frame[(frame["task"] != ALL) & (frame["model"] != ALL)]
+    if frame.empty:
+        raise NothingToDraw("tables/corrected_rates.csv has no rates by model and task")
+    tasks = in_order(frame, "task", list(TASKS))
+    rows = model_rows(frame["model"], context)
+    page = Page(
+        context,
+        _moved(frame[frame["model"] != "mean"], ["model", "task"], context),
+        _corrected_reading(frame),
+        source_line(["corrected_rates"], frame["method"]),
+        body=rows.height * (row := 0.24) + 0.8,
+    )
+    left, gap, shade = label_width(context), 0.8, family_colours(context)
+    width = (page.width - left - 0.75 - gap * (len(tasks) - 1)) / len(tasks)
+    for i, task in enumerate(tasks):
+        ax = page.axes(left + i * (width + gap), 0.2, width, rows.height * row)
+        label_models(ax, rows, context) if i == 0 else same_rows(ax, rows)
+        ax.set_title(task_title(task), pad=4)
+        rate_axis(ax)
+        part = frame[frame["task"] == task]
+        _pairs(ax, part, part["model"].map(rows.at), [shade.get(context.models.get(m), INK) for m in part["model"]])
+    page.figure.legend(handles=_corrected_keys(), **below(page, 2))
+    return page.figure, frame
+
+
+def draw_corrected_personas(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """Rates by persona with and without correction for the first labeller's errors; from `corrected_personas`."""
+    frame = _first_labeller(rows_for(tables, "corrected_personas", ("method",)))
+    order = in_order(frame, "persona", list(context.personas))
+    rows = persona_rows(pd.Series([persona for persona in order if persona != PERSONA_FREE]), context)
+    if PERSONA_FREE in order:
+        rows = rows._replace(at={**rows.at, PERSONA_FREE: rows.height + 0.35}, height=rows.height + 1.35)
+    page = Page(
+        context,
+        _moved(frame, ["persona"], context),
+        _corrected_reading(frame),
+        source_line(["corrected_personas"], frame["method"]),
+        body=rows.height * (row := 0.2) + 0.8,
+    )
+    left, shade = persona_width(context), attribute_colours(context)
+    ax = page.axes(left, 0.2, page.width - left - 0.9, rows.height * row)
+    linear_axis(ax, "refusal rate (%)", 0, 100 * frame[["rate", "corrected", "hi"]].max(axis=None))
+    ax.set_xlim(left=0)
+    label_rows(ax, rows, {}, shade)
+    _pairs(
+        ax, frame, frame["persona"].map(rows.at), [shade.get(context.personas.get(p), INK) for p in frame["persona"]]
+    )
+    page.figure.legend(handles=_corrected_keys(), **below(page, 2))
+    return page.figure, frame
+
+
+def _quantity(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    found = frame[(frame["quantity"] == quantity) & frame["estimate"].notna()].reset_index(drop=True)
+    if found.empty:
+        raise NothingToDraw(f"tables/labeller_headline.csv has no rows for {quantity}")
+    return found
+
+
+def _row(labellers: list[str]) -> float:
+    """Inches that a row with a line for each labeller takes."""
+    return max(0.2, 0.085 * len(labellers))
+
+
+def _largest_move(frame: pd.DataFrame, what: str, unit: str, scale: float) -> str:
+    """How far the choice of a labeller moves an estimate at most, and whether any interval changes sides of 0."""
+    by_item = frame.pivot(index="item", columns="labeller", values="estimate")
+    gap = by_item.max(axis=1) - by_item.min(axis=1)
+    if not gap.max() > 0:
+        return f"Every labeller gives the same estimate of {what}"
+    return f"The labeller moves {what} by up to {scale * gap.max():.1f} {unit} (“{gap.idxmax()}”)"
+
+
+def _by_labeller(page: Page, ax, frame, labellers: list[str], at: dict, scale: float, write, column: float) -> None:
+    """A line of its own for every labeller in each row, and a column of numbers right of the axes."""
+    for k, labeller in enumerate(labellers):
+        part = frame[frame["labeller"] == labeller]
+        y = part["item"].map(at)
+        offset = 0.27 * (2 * k - len(labellers) + 1) / max(len(labellers) - 1, 1)
+        spans = (scale * part[name] for name in ("estimate", "lo", "hi"))
+        whiskers(ax, y + offset, *spans, LEVEL_COLOURS[k % 6], marker=MARKERS[k % 7], size=3.6)
+        value_column(ax, y, [write(value) for value in part["estimate"]], labeller, inches=column * (k + 1))
+    marks = [key(LEVEL_COLOURS[k % 6], MARKERS[k % 7], labeller) for k, labeller in enumerate(labellers)]
+    page.figure.legend(handles=marks, **below(page, len(labellers)))
+
+
+def _effect(cell) -> list[str]:
+    """The effect of a claim in words and, below it, its interval; nothing where it has none."""
+    effect, lo, hi = (float(value) for value in (cell.effect, cell.lo, cell.hi))
+    if not np.isfinite(effect):
+        return []
+    unit = "times" if cell.effect_unit == "ratio" else str(cell.effect_unit)
+    found = [f"{number(effect)} {unit}"]
+    return [*found, f"{number(lo)} to {number(hi)}"] if np.isfinite([lo, hi]).all() else found
+
+
+def _tall(verdict: list[str], effect: list[str]) -> float:
+    """Inches that a verdict takes with its effect below."""
+    return 0.125 * len(verdict) + 0.1 * len(effect)
+
+
+def _moved(frame: pd.DataFrame, names: list[str], context: Context) -> str:
+    """How many rates the correction moves, and which most."""
+    outside = ((frame["rate"] < frame["lo"]) | (frame["rate"] > frame["hi"])).sum()
+    message = f"{outside} of {len(frame)} uncorrected rates lie outside the 95% interval of the corrected one"
+    if not outside:
+        message = "Every uncorrected rate lies inside the 95% interval of the corrected one"
+    gap = (frame["corrected"] - frame["rate"]).abs()
+    if gap.max() > 0:
+        row = frame.loc[gap.idxmax()]
+        where = ", ".join(str(context.model_label(row[name])) for name in names)
+        message += f"; the correction moves {where} most ({percent(row['rate'])}% to {percent(row['corrected'])}%)"
+    return message
+
+
+def _first_labeller(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the labeller whose verdicts are the study's headline."""
+    return frame[frame["labeller"] == frame["labeller"].iloc[0]].reset_index(drop=True)
+
+
+def _corrected_reading(frame: pd.DataFrame) -> str:
+    labeller = frame["labeller"].iloc[0]
+    return (
+        f"Labeller: {labeller}. Hollow: rate as it counts; filled: corrected by answers that people labelled; line: "
+        "95% interval of the corrected rate; numbers: % uncorrected → corrected."
+    )
+
+
+def _corrected_keys() -> list:
+    return [key(GREY, hollow=True, label="as the labeller counts", line=False), key(GREY, label="corrected")]
+
+
+def _pairs(ax, part: pd.DataFrame, y: pd.Series, shades: list[str]) -> None:
+    """The two rates of each row, the uncorrected above."""
+    for place, cell, colour in zip(y, part.itertuples(), shades, strict=True):
+        whiskers(ax, place - 0.2, 100 * cell.rate, np.nan, np.nan, colour, hollow=True)
+        whiskers(ax, place + 0.15, 100 * cell.corrected, 100 * cell.lo, 100 * cell.hi, colour)
+    pairs = zip(part["rate"], part["corrected"], strict=True)
+    values_beside(ax, y, [f"{percent(a)} → {percent(b)}" for a, b in pairs])
