@@ -202,6 +202,8 @@ def test_screen_joins_the_verdicts():
     key = (table["model"] == "A") & (table["persona"] == "man")
     assert table.loc[key, "raises"].all() and table.loc[key, "tarone_holm"].all() and (table.loc[key, "q"] < 0.05).all()
     assert table["raises"].sum() == 1
+    few = effects.assign(p=1e-9, only_persona=0, only_free=2)  # two pairs differ: no exact test gives less than 1/2
+    assert (mu.screen(few, tested)["q"] >= 0.5).all()
     with pytest.raises(InputError, match="not tested"):
         mu.screen(effects, tested.iloc[1:])
 

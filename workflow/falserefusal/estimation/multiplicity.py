@@ -58,7 +58,9 @@ def screen(effects: pd.DataFrame, tested: pd.DataFrame, alpha: float = 0.05) -> 
     """Add the family's verdicts to a table of `effects.persona_effects`: one row per model and persona.
 
     New columns: p_max_t (family-wise, from `tested`, a table of `max_t`), q (Benjamini-Hochberg on p), tarone_holm
-    (bool, on the exact one-sided test of pairs), and raises: p_max_t <= alpha and lower limit above 0.
+    (bool, on the exact one-sided test of pairs), and raises: p_max_t <= alpha and lower limit above 0. Where hardly a
+    refusal is seen the normal p understates chance, so for q it is at least the smallest two-sided p that an exact
+    test of the discordant pairs can give.
     """
     table = effects.merge(tested[["model", "persona", "p_max_t", "informative", "tested"]], how="left")
     if table["p_max_t"].isna().any():
@@ -67,8 +69,9 @@ def screen(effects: pd.DataFrame, tested: pd.DataFrame, alpha: float = 0.05) -> 
             f"{' / '.join(map(str, lost))} was estimated but not tested: both tables need the same outcomes"
         )
     discordant = (table["only_persona"] + table["only_free"]).fillna(0)
-    table["q"] = benjamini_hochberg(table["p"].to_numpy())
-    table["tarone_holm"] = tarone_holm(table["mcnemar_p"].fillna(1).to_numpy(), 0.5 ** discordant.to_numpy(), alpha)
+    least = 0.5 ** discordant.to_numpy()
+    table["q"] = benjamini_hochberg(np.maximum(table["p"].to_numpy(), np.minimum(2 * least, 1)))
+    table["tarone_holm"] = tarone_holm(table["mcnemar_p"].fillna(1).to_numpy(), least, alpha)
     table["raises"] = (table["p_max_t"] <= alpha) & (table["lo"] > 0)
     return table
 
