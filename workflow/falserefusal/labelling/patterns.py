@@ -47,6 +47,7 @@ class Patterns:
     giving: dict[str, re.Pattern]
     filler: frozenset[str]
     not_said: dict[str, re.Pattern]
+    says_no: re.Pattern
     replies: re.Pattern
     at_work: re.Pattern
     english: re.Pattern
@@ -107,6 +108,7 @@ def load_patterns(path: str | Path) -> Patterns:
                 name: _compile(_unfold(text), f"{path}: not_said: {name}", re.DOTALL | re.MULTILINE)
                 for name, text in data["not_said"].items()
             },
+            says_no=compiled(_lines(data["says_no"]), "says_no"),
             replies=compiled(_lines(data["replies"]), "replies"),
             at_work=_compile(_unfold(data["at_work"]), f"{path}: at_work"),
             english=_compile(data["english"], f"{path}: english"),

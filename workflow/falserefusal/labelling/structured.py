@@ -112,7 +112,7 @@ class Reader:
         refusals = [(group, match) for group, match in statements if not group.hedge_only]
         if not self.labels:
             return self._chat(said, refusals, finish)
-        chosen = self._label_reader.choose(said, [match for _, match in refusals])
+        chosen = self._label_reader.choose(said, [(match, group.alone) for group, match in refusals])
         if chosen:
             return self._labelled(said, chosen, statements)
         if self.undecidable:  # "there is not enough information" says something about the two sentences
@@ -153,11 +153,12 @@ class Reader:
     def _refused(self, said: Spoken, refusals: list[tuple[Group, re.Match]]) -> Verdict:
         firm = [pair for pair in refusals if not pair[0].alone] or refusals
         groups = {group.reason for group, _ in firm} - {"policy"}
+        evidence = said.original(*said.sentence(*firm[0][1].span()))
+        return Verdict(self._reason(said, groups), evidence=evidence)
+
+    def _reason(self, said: Spoken, groups: set[str]) -> str:
         reasons = (name for name, pattern in self.patterns.reasons if name in groups or pattern.search(said.text))
-        match = firm[0][1]
-        return Verdict(
-            REFUSED + next(reasons, "policy"), evidence=said.original(*said.sentence(match.start(), match.end()))
-        )
+        return REFUSED + next(reasons, "policy")
 
     def _is_reply(self, said: Spoken, refusals: list[tuple[Group, re.Match]]) -> bool:
         """Whether the answer speaks to the writer of the text: "I'm sorry to hear that" declines nothing."""
@@ -174,6 +175,9 @@ class Reader:
             return Verdict(TRUNCATED)
         if self.patterns.replies.search(said.text):
             return Verdict(OFF_TASK)
+        no = self.patterns.says_no.search(said.text)
+        if no:
+            return Verdict(self._reason(said, set()), evidence=said.original(*said.sentence(*no.span())))
         words = len(_WORD.findall(said.text))
         foreign = not self.patterns.english.search(said.text)
         if words < 4 or foreign or self.patterns.at_work.search(said.text):
