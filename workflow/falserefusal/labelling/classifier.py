@@ -116,6 +116,8 @@ def _load(classifier: Classifier):
             AutoModelForSequenceClassification.from_pretrained(classifier.hub_id, use_safetensors=True, **where),
         )
     except (OSError, ValueError) as error:
+        why = str(error).strip().split("\n")[0]
         raise InputError(
-            f"classifier {classifier.hub_id}: it can't be loaded as a sequence classifier from safetensors ({error})"
+            f"classifier {classifier.hub_id}: it can't be loaded as a sequence classifier from safetensors ({why}); "
+            "check hub_id and revision in the config, or fetch it where there is a network and name its folder as hub_id"
         ) from None
