@@ -119,5 +119,5 @@ def _load(classifier: Classifier):
         why = str(error).strip().split("\n")[0]
         raise InputError(
             f"classifier {classifier.hub_id}: it can't be loaded as a sequence classifier from safetensors ({why}); "
-            "check hub_id and revision in the config, or fetch it where there is a network and name its folder as hub_id"
+            "check hub_id and revision in the config, or name a folder of it as hub_id"
         ) from None
