@@ -66,7 +66,9 @@ def test_tables_figures_and_page_are_there_and_say_what_they_are(done):
     assert published | {"truth", "comparison", "labeller_rates", "effects_persona", "missing"} <= tables
     truth = pd.read_csv(done.results / "tables/truth.csv")
     assert truth["planted"].between(truth["lo"], truth["hi"]).mean() > 0.9
-    planted = pd.read_csv(done.results / "truth/personas.csv").groupby(["model", "task"])["planted"].mean().reset_index()
+    planted = (
+        pd.read_csv(done.results / "truth/personas.csv").groupby(["model", "task"])["planted"].mean().reset_index()
+    )
     rates = pd.read_csv(done.results / "tables/rates_model_task.csv").merge(planted)
     assert len(rates) == 9
     assert rates["planted"].between(rates["lo"], rates["hi"]).sum() >= 8
