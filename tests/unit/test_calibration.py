@@ -204,8 +204,9 @@ def test_stopping_table(script):
 
 
 def test_efficiency_table(script):
-    table = calibration.efficiency(script.draw_named, ("paper", "blocked"), 0.4, 900, 2, 1, 1)
+    table = calibration.efficiency(script.draw_named, ("paper", "blocked"), 0.4, 900, (2, 1), 1, 1)
     assert set(table["design"]) == {"paper", "paper, plain rates", "blocked"}
     paper = table[table["design"] == "paper"]
     assert (paper["efficiency"] == 1).all() and len(paper) == 6 + 8
     assert (table["mse"] > 0).all()
+    assert set(table.loc[table["estimate"].str.contains("index"), "replicates"]) == {1}

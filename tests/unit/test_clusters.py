@@ -145,3 +145,14 @@ def test_too_many_cells_are_refused():
     wide = pd.DataFrame({"task": "t", "text_id": "x", "refusal": True, "a": names, "b": names})
     with pytest.raises(InputError, match="too many"):
         cl.cluster_table(wide, ["a", "b"])
+
+
+def test_degrees_of_freedom():
+    rng = np.random.default_rng(1)
+    alike = np.where(rng.random((50, 1)) < 0.5, 1.0, -1.0)
+    assert cl.degrees_of_freedom(alike) == 49
+    bell = rng.standard_normal((400, 200))
+    assert np.mean(cl.degrees_of_freedom(bell)) == pytest.approx(400, rel=0.05)  # that of a variance of normal numbers
+    few = np.vstack([np.full((3, 1), 5.0), np.full((200, 1), 0.01)])
+    assert 3 <= cl.degrees_of_freedom(few) < 7
+    assert (cl.degrees_of_freedom(np.array([[0.0, 1.0], [0.0, 0.0]])) == 1).all()  # none or one text moves it

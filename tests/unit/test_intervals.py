@@ -143,6 +143,9 @@ def test_mover_ratio_degenerate():
     assert iv.mover_ratio(0.2, some, 0.0, none)[0] > 1
     assert iv.mover_ratio(0.0, none, 0.2, some)[0] == 0
     assert np.isnan(iv.mover_ratio(0.0, none, 0.0, none)).all()
+    # a rate that is 0 but for rounding must not turn the upper limit negative
+    lo, hi = iv.mover_ratio(0.2, some, 1e-18, (1.4e-17, 0.05), 0.5)
+    assert hi == np.inf and lo > 0
 
 
 def test_conditional_odds_ratio_is_the_binomial_one():

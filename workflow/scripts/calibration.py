@@ -1,8 +1,9 @@
 """Simulate studies in worlds with a known truth and table how the estimators do: docs/calibration/*.csv.
 
-    python workflow/scripts/calibration.py [--fast] [--cores 2] [--only coverage screen ...] [--out docs/calibration]
+    python workflow/scripts/calibration.py [--share 1] [--cores 2] [--only coverage screen ...] [--out docs/calibration]
 
-Each experiment takes up to about 20 minutes on two cores, with --fast a few minutes in all (fewer replicates).
+All five experiments take about an hour on two cores. A share of the replicates is that many of the same replicates, the
+first ones. Tables are written after every setting, so what is finished is kept.
 """
 
 import argparse
@@ -65,10 +66,10 @@ def independent(world, per_task: int, seed: list[int], own: bool) -> pd.DataFram
 
 
 CLUSTERED = "nested, 3 rows per text"
-COVERAGE = [("moderate", "nested", 2000), ("moderate", "blocked", 2000), ("high", "nested", 8000)]
-COVERAGE += [("high", "blocked", 8000), ("moderate", CLUSTERED, 8000), ("null", CLUSTERED, 8000)]
-SCREEN = [("null", "nested", 2000), ("null", "blocked", 2000), ("null", CLUSTERED, 8000)]
-SCREEN += [("null, high correlation", "nested", 8000), ("null, high correlation", "blocked", 8000)]
+COVERAGE = [("moderate", "nested", 2000), ("moderate", "blocked", 2000), ("moderate", CLUSTERED, 4000)]
+COVERAGE += [("high", "nested", 4000), ("high", "blocked", 4000)]
+SCREEN = [("null", "nested", 2000), ("null", "blocked", 2000), ("null, high correlation", "blocked", 4000)]
+SCREEN += [("null, high correlation", "nested", 4000), ("null", CLUSTERED, 4000)]
 SCREEN += [("10 of 240 cells", design, 8000) for design in ("nested", "blocked")]
 STOPPING = [
     (world, f"{kind}, rounds", target)
@@ -84,31 +85,33 @@ EFFICIENCY = {
 }
 
 
-def experiments(fast: bool, cores: int, seed: int) -> dict:
-    """Every experiment by name: a function that yields its tables."""
-    share = 10 if fast else 1
+def experiments(share: float, cores: int, seed: int) -> dict:
+    """Every experiment by name: a function that yields its tables, with a share of the replicates of the full run."""
+
+    def part(count: int) -> int:
+        return max(1, round(count * share))
 
     def coverage():
         for setting in COVERAGE:
-            yield calibration.coverage(draw, *setting, (300 // share, 80 // share), cores, seed)
+            yield calibration.coverage(draw, *setting, (part(300), part(80)), cores, seed)
 
     def screen():
         for setting in SCREEN:
-            yield calibration.persona_screen(draw, *setting, 300 // share, cores, seed + 1)
+            yield calibration.persona_screen(draw, *setting, part(400), cores, seed + 1)
 
     def claims():
         for world in calibration.CLAIM_WORLDS:
             for setting in (("nested", 2000), ("blocked", 8000)):
-                yield calibration.claim_verdicts(draw, world, *setting, 40 // share, cores, seed + 2)
+                yield calibration.claim_verdicts(draw, world, *setting, part(30), cores, seed + 2)
 
     def stopping():
         for setting in STOPPING:
-            yield calibration.stopping(draw, *setting, 20 // share, cores, seed + 3, cap=20_000, full=FULL)
+            yield calibration.stopping(draw, *setting, part(40), cores, seed + 3, cap=20_000, full=FULL)
 
     def efficiency():
         for correlation in (0.1, 0.2, 0.35, 0.5, 0.65, 0.8):
-            designs = tuple(EFFICIENCY)
-            yield calibration.efficiency(draw_named, designs, correlation, 2000, 60 // share, cores, seed + 4)
+            counts = (part(60), part(12))
+            yield calibration.efficiency(draw_named, tuple(EFFICIENCY), correlation, 2000, counts, cores, seed + 4)
 
     return {"coverage": coverage, "screen": screen, "claims": claims, "stopping": stopping, "efficiency": efficiency}
 
@@ -121,15 +124,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/calibration"), help="folder of the tables")
     parser.add_argument("--only", nargs="+", help="some of coverage, screen, claims, stopping, efficiency")
-    parser.add_argument("--fast", action="store_true", help="a tenth of the replicates")
+    parser.add_argument("--share", type=float, default=1.0, help="of the replicates, such as 0.1 for a quick look")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=20251)
     options = parser.parse_args()
-    for name, run in experiments(options.fast, options.cores, options.seed).items():
+    for name, run in experiments(options.share, options.cores, options.seed).items():
         if options.only and name not in options.only:
             continue
         start = time.perf_counter()
-        write_csv(pd.concat(run(), ignore_index=True), options.out / f"{name}.csv")
+        tables = []
+        for table in run():
+            tables.append(table)
+            write_csv(pd.concat(tables, ignore_index=True), options.out / f"{name}.csv")
         print(f"{options.out / name}.csv: {time.perf_counter() - start:.0f} s", flush=True)
 
 

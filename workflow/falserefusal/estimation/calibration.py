@@ -77,7 +77,9 @@ def coverage(
     counts: replicates of rates and effects, and of indices and regression, which take longer. Columns: quantity,
     intervals (how many a study has), coverage (over all of them), worst (the lowest coverage of one of them, among
     those that at least half of the studies could give), worst_by_chance (the median of the worst if each covered 95%
-    exactly and independently), half_width (median), replicates, world, design, calls.
+    exactly and independently), half_width (median of the bounded intervals), unbounded (share of intervals without an
+    upper limit, ratios to a rate that may be 0), error (Monte Carlo standard error of coverage, studies as the units),
+    replicates, world, design, calls.
     """
     world = make_world([seed, 1], **COVERAGE_WORLDS[world_name])
     run = partial(_coverage_once, draw, world, true_values(world), design, calls, seed, counts[1])
@@ -89,7 +91,10 @@ def coverage(
         often = single.loc[quantity].query("size >= @studies / 2")["mean"]
         by_chance = stats.binom.ppf(1 - 0.5 ** (1 / max(len(often), 1)), studies, 0.95) / studies
         row = {"quantity": quantity, "intervals": len(pooled) / studies, "coverage": pooled["covered"].mean()}
-        row |= {"worst": often.min(), "worst_by_chance": by_chance, "half_width": pooled["half_width"].median()}
+        row |= {"error": pooled.groupby("replicate")["covered"].mean().std() / np.sqrt(studies)}
+        bounded = np.isfinite(pooled["half_width"])
+        row |= {"worst": often.min(), "worst_by_chance": by_chance}
+        row |= {"half_width": pooled["half_width"][bounded].median(), "unbounded": 1 - bounded.mean()}
         rows.append(row | {"replicates": studies})
     return pd.DataFrame(rows).assign(world=world_name, design=design, calls=calls)
 
@@ -347,11 +352,18 @@ INDEXED = ("model", "task", "persona", "template")
 
 
 def efficiency(
-    draw: Draw, designs: Sequence[str], correlation: float, calls: int, count: int, cores: int, seed: int
+    draw: Draw,
+    designs: Sequence[str],
+    correlation: float,
+    calls: int,
+    counts: tuple[int, int],
+    cores: int,
+    seed: int,
 ) -> pd.DataFrame:
     """Precision of designs at an equal number of prompts per model, at one within-prompt correlation.
 
     Least squares on prompts for every design; the first (the paper's) also by plain rates, as the paper analysed it.
+    counts: replicates of rates and effects, and of indices, which take longer.
     Columns: estimate, design, mse (mean squared error in squared percentage points, mean over the quantities of its
     kind; of the index itself for indices), calls (prompts per model), efficiency (mse x calls of the first design over
     this one's; above 1 is better), correlation, replicates. The relative error of an mse is about
@@ -359,13 +371,13 @@ def efficiency(
     """
     world = make_world([seed, 1], rates=FALLING, persona_sd=0.12, presence=0.05)
     world = worlds.shares_for(world, correlation)
-    run = partial(_efficiency_once, draw, world, _targets(world), tuple(designs), calls, seed)
-    frame = pd.concat(replicates(run, count, cores))
-    table = frame.groupby(["estimate", "design"], sort=False)[["mse", "calls"]].mean().reset_index()
+    run = partial(_efficiency_once, draw, world, _targets(world), tuple(designs), calls, seed, counts[1])
+    groups = pd.concat(replicates(run, counts[0], cores)).groupby(["estimate", "design"], sort=False)
+    table = groups[["mse", "calls"]].mean().assign(replicates=groups.size()).reset_index()
     cost = table["mse"] * table["calls"]
     first = table["design"] == designs[0]
     table["efficiency"] = table["estimate"].map(dict(zip(table["estimate"][first], cost[first], strict=True))) / cost
-    return table.assign(correlation=correlation, replicates=count)
+    return table.assign(correlation=correlation)
 
 
 def _targets(world: World) -> dict[str, np.ndarray]:
@@ -393,7 +405,7 @@ def _quantities(rates: np.ndarray) -> dict[str, np.ndarray]:
     return {name: 100 * value.ravel() for name, value in values.items()}
 
 
-def _efficiency_once(draw, world, targets, designs, calls, seed, replicate) -> pd.DataFrame:
+def _efficiency_once(draw, world, targets, designs, calls, seed, with_indices, replicate) -> pd.DataFrame:
     place = pd.MultiIndex.from_product([world.models, [PERSONA_FREE, *world.personas]])
     rows = []
     for number, design in enumerate(designs):
@@ -402,13 +414,14 @@ def _efficiency_once(draw, world, targets, designs, calls, seed, replicate) -> p
         fit = fit_personas(outcomes).average(["model", "persona"])
         rates = pd.Series(fit.rate, index=pd.MultiIndex.from_frame(fit.cells[["model", "persona"]])).reindex(place)
         found = {design: _quantities(rates.to_numpy().reshape(len(world.models), -1))}
-        indices = sensitivity_from_outcomes(
-            outcomes, replicates=100, permutations=60, seed=replicate, whole_study_only=True
-        )
-        whole = indices.set_index(["index", "factor"])["corrected"]
-        for index in ("wasserstein", "sobol"):
-            for factor in INDEXED:
-                found[design][f"{index} index of {factor}"] = np.array([whole[index, factor]])
+        if replicate < with_indices:
+            indices = sensitivity_from_outcomes(
+                outcomes, replicates=20, permutations=40, seed=replicate, whole_study_only=True
+            )
+            whole = indices.set_index(["index", "factor"])["corrected"]
+            for index in ("wasserstein", "sobol"):
+                for factor in INDEXED:
+                    found[design][f"{index} index of {factor}"] = np.array([whole[index, factor]])
         if number == 0:
             plain = outcomes.groupby(["model", "task", "persona"], observed=True)["refusal"].mean()
             plain = plain.groupby(["model", "persona"], observed=True).mean().reindex(place)

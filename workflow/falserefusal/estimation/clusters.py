@@ -139,6 +139,20 @@ def effective_answers(table: ClusterTable, moves: np.ndarray, level: float = 0.9
     return effective_n(totals["rate"], variance, totals["n"], cluster_sizes(table), totals["texts"], level=level)
 
 
+def degrees_of_freedom(moves: np.ndarray) -> np.ndarray:
+    """(K,): degrees of freedom of the variances sum(moves^2), from how much texts differ in what they add to them.
+
+    2 (sum v)^2 / (sum v^2 - (sum v)^2 / c) with v the squared move of each of the c texts that move the estimate: the
+    chi-squared distribution with the first two moments of the variance estimate (Pan and Wall 2002, Statistics in
+    Medicine 21:1429). About c for c alike texts, far fewer where a few texts carry most of it. At least 1.
+    """
+    squares = np.asarray(moves) ** 2
+    total, texts = squares.sum(0), (squares > 0).sum(0)
+    spread = (squares**2).sum(0) - total**2 / np.maximum(texts, 1)
+    df = np.divide(2 * total**2, spread, out=texts - 1.0, where=spread > 1e-9 * total**2 / np.maximum(texts, 1))
+    return np.maximum(df, 1)
+
+
 def correlation(moves: np.ndarray) -> np.ndarray:
     """(K, K) correlation of estimates from their influence (C, K); 0 where an estimate has no spread."""
     covariance = moves.T @ moves

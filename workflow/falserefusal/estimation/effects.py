@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from falserefusal.errors import InputError
-from falserefusal.estimation.clusters import NO_SPREAD, check_outcomes, level_codes
+from falserefusal.estimation.clusters import NO_SPREAD, check_outcomes, degrees_of_freedom, level_codes
 from falserefusal.estimation.gls import PROMPT, PersonaFit, fit_personas
 from falserefusal.estimation.intervals import (
     conditional_odds_ratio,
@@ -50,8 +50,9 @@ def mean_effects(fit: PersonaFit) -> pd.DataFrame:
     """Change of the refusal rate under each persona averaged over models, and under any persona (persona "*").
 
     Rows with model "mean" average models and tasks with the same weight; below them, a row per model for any persona.
-    Limits of means over models are normal with the text-robust covariance, which knows that models share texts; those
-    of one model are MOVER's. Columns model, persona, n, refusals, rate, pf_rate, difference, lo, hi, z, p, method.
+    Limits of means over models are Student's with the text-robust covariance, which knows that models share texts, and
+    its own degrees of freedom; those of one model are MOVER's. Columns model, persona, n, refusals, rate, pf_rate,
+    difference, lo, hi, z, p, method.
     """
     tasks = len(fit.cells["task"].unique())
     by_model, any_persona = fit.average(["model", "persona"]), with_any_persona(fit)
@@ -61,8 +62,8 @@ def mean_effects(fit: PersonaFit) -> pd.DataFrame:
         overall = model.average(["persona"])
         at = int(np.flatnonzero(overall.cells["persona"] == PERSONA_FREE)[0])
         left = np.flatnonzero(overall.cells["persona"] != PERSONA_FREE)
-        table = _compare(overall, left, np.full(len(left), at), normal=True).assign(model=MEAN)
-        table["method"] = f"{fit.method}; mean over {len(model.within)} models and {tasks} tasks, normal limits"
+        table = _compare(overall, left, np.full(len(left), at), student=True).assign(model=MEAN)
+        table["method"] = f"{fit.method}; mean over {len(model.within)} models and {tasks} tasks, Student's limits"
         parts.append(table)
     table = _compare(any_persona, *against_free(any_persona))
     table["method"] = _method(table, any_persona, tasks)
@@ -96,10 +97,10 @@ def persona_differences(
         names = dict.fromkeys(model.cells["model"])
         places = [(at[m, a], at[m, b]) for m in names for a, b in pairs if (m, a) in at and (m, b) in at]
         left, right = np.array(places).T
-        table = _compare(model, left, right, normal=model is overall)
+        table = _compare(model, left, right, student=model is overall)
         table["method"] = _method(table, model, tasks)
         if model is overall:
-            table["method"] = f"{fit.method}; mean over {len(names_of_models(fit))} models, normal limits"
+            table["method"] = f"{fit.method}; mean over {len(names_of_models(fit))} models, Student's limits"
         parts.append(table)
     columns = ["n", "rate", "rate_0", "difference", "lo", "hi", "z", "p", "ratio", "ratio_lo", "ratio_hi", "method"]
     table = pd.concat(parts, ignore_index=True).rename(columns={"persona_0": "other"})
@@ -209,18 +210,19 @@ def correlated(fit: PersonaFit, left: np.ndarray, right: np.ndarray) -> np.ndarr
     return np.divide(product, together, out=np.zeros_like(together), where=together > NO_SPREAD**2)
 
 
-def _compare(fit: PersonaFit, left: np.ndarray, right: np.ndarray, normal: bool = False) -> pd.DataFrame:
-    """The cells at `left` minus those at `right`, row by row, with limits of difference and ratio."""
+def _compare(fit: PersonaFit, left: np.ndarray, right: np.ndarray, student: bool = False) -> pd.DataFrame:
+    """The cells at `left` minus those at `right`, row by row, with limits (MOVER; of a difference also Student)."""
     difference = fit.rate[left] - fit.rate[right]
-    sd = np.sqrt(((fit.moves[:, left] - fit.moves[:, right]) ** 2).sum(0))
+    moves = fit.moves[:, left] - fit.moves[:, right]
+    sd = np.sqrt((moves**2).sum(0))
     z = np.divide(difference, sd, out=np.zeros_like(sd), where=sd > NO_SPREAD)
     shared = correlated(fit, left, right)
     low, high = fit.limits()
     rate = np.clip(fit.rate, 0, 1)
     one, other = (low[left], high[left]), (low[right], high[right])
     lo, hi = mover_difference(rate[left], one, rate[right], other, shared)
-    if normal:
-        t = stats.t.ppf(0.975, max((fit.answers > 0).any(axis=1).sum() - 1, 1))
+    if student:
+        t = stats.t.ppf(0.975, degrees_of_freedom(moves))
         lo, hi = difference - t * sd, difference + t * sd
     ratio_lo, ratio_hi = mover_ratio(rate[left], one, rate[right], other, shared)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -44,17 +44,40 @@ class Stratum:
         return np.diag(self.x.sum(0)) - (self.x * phi[:, None]).T @ self.x, self.x.T @ (phi * self.total)
 
     def solve(self, within: float) -> tuple[np.ndarray, np.ndarray]:
-        """Rates (P,) and how much each text moves them, (C, P), with the small-sample factors of the CR1 estimator."""
+        """Rates (P,) and how much each text moves them, (C, P): `moves.T @ moves` is the jackknife covariance CV3.
+
+        A text moves the rates by what leaving it out changes, (A - A_c)^-1 sum(X'e - phi X'1 1'e) over its prompts, A_c
+        its share of A, times sqrt((C - 1) / C) (Bell and McCaffrey 2002, Survey Methodology 28:169; MacKinnon, Nielsen
+        and Webb 2023, Journal of Applied Econometrics 38:671). Residuals are smaller than errors, most of all where a
+        persona stands in few texts; the usual sandwich takes them at face value and its limits cover too little. A text
+        that holds all answers under some persona can't be left out; it counts by the sandwich. One text moves nothing.
+        """
         a, shared = self.normal_equations(within)
-        inverse = np.linalg.inv(a)
-        n, texts, personas = len(self.y), len(self.texts), len(self.personas)
-        rate = inverse @ (np.bincount(self.persona, self.y, personas) - shared)
+        phi, texts, personas = self._phi(within), len(self.texts), len(self.personas)
+        rate = np.linalg.solve(a, np.bincount(self.persona, self.y, personas) - shared)
         error = self.y - rate[self.persona]
-        pulled = (self._phi(within) * np.bincount(self.prompt, error))[self.prompt]
+        pulled = (phi * np.bincount(self.prompt, error))[self.prompt]
         # X'e - phi X'1 1'e of a prompt is the sum over its answers of (e - phi 1'e), each in its persona's place
         sums = np.bincount(self.text * personas + self.persona, error - pulled, texts * personas)
-        factor = texts / (texts - 1) * (n - 1) / (n - personas) if texts > 1 and n > personas else 0.0
-        return rate, sums.reshape(texts, personas) @ inverse * np.sqrt(factor)
+        if texts < 2:
+            return rate, np.zeros((texts, personas))
+        answers = self.answers()
+        rest = a - self._normal_equations_of_texts(phi, answers)
+        rest[(answers == answers.sum(0)).any(axis=1)] = a
+        moves = np.linalg.solve(rest, sums.reshape(texts, personas, 1))[..., 0]
+        return rate, moves * np.sqrt((texts - 1) / texts)
+
+    def _normal_equations_of_texts(self, phi: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """(C, P, P): what each text adds to A."""
+        text = np.empty(len(self.prompts), int)
+        text[self.prompt] = self.text
+        order = np.argsort(text, kind="stable")
+        first, x = np.searchsorted(text[order], np.arange(len(self.texts))), self.x[order]
+        scaled = x * phi[order, None]
+        parts = np.stack([-np.add.reduceat(scaled[:, [p]] * x, first) for p in range(x.shape[1])], axis=1)
+        each = np.arange(x.shape[1])
+        parts[:, each, each] += answers
+        return parts
 
     def answers(self) -> np.ndarray:
         """(C, P) answers of each text under each persona."""
@@ -178,8 +201,8 @@ def fit_personas(outcomes: pd.DataFrame | Strata) -> PersonaFit:
     """Fit every model and task of `outcomes` (judged draws of one labeller, or what `stratify` made of them).
 
     For a prompt with answers y, incidence X (answers x personas) and phi = rho / (1 + (k - 1) rho), k answers:
-    A = sum(X'X - phi X'1 1'X) and rates = A^-1 sum(X'y - phi X'1 1'y); a text moves them by A^-1 sum(X'e - phi X'1 1'e)
-    over its prompts. A persona that a model and task lack has no cell.
+    A = sum(X'X - phi X'1 1'X) and rates = A^-1 sum(X'y - phi X'1 1'y); a text moves them by what leaving it out would
+    change (see Stratum.solve). A persona that a model and task lack has no cell.
     """
     strata = outcomes if isinstance(outcomes, Strata) else stratify(outcomes)
     within = strata.within()

@@ -12,6 +12,7 @@ from scipy import special, stats
 from falserefusal.errors import InputError
 
 Limits = tuple[np.ndarray, np.ndarray]
+NOTHING = 1e-12  # a rate or limit below is a rounding error of 0
 
 
 def wilson(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
@@ -132,6 +133,7 @@ def mover_ratio(
     """Limits of rate1 / rate0 from the limits of each (Donner and Zou 2012, equations 9 and 10).
 
     The upper limit is infinite where the limits of rate0 reach 0, and both limits are NaN where both rates are 0.
+    What is below NOTHING is 0 but for rounding, and nothing is divided by it.
     """
     c = np.clip(np.asarray(correlation, float), 0, most)
     p, q = np.asarray(rate1, float), np.asarray(rate0, float)
@@ -143,9 +145,9 @@ def mover_ratio(
         centre = p * q - c * (u1 - p) * (q - l0)
         low = l0 * (2 * q - l0)
         upper = (centre + np.sqrt(np.maximum(centre**2 - low * u1 * (2 * p - u1), 0))) / low
-    lower = np.where(l1 <= 0, 0.0, lower)
-    upper = np.where(l0 <= 0, np.inf, upper)
-    undefined = (p == 0) & (q == 0)
+    lower = np.where(l1 <= NOTHING, 0.0, lower)
+    upper = np.where(l0 <= NOTHING, np.inf, upper)
+    undefined = (p <= NOTHING) & (q <= NOTHING)
     return np.where(undefined, np.nan, lower), np.where(undefined, np.nan, upper)
 
 
