@@ -274,12 +274,27 @@ def test_total_order_of_a_small_population_by_hand():
         [("A", "nli", f"x{i}", p, "p1", i == 0 and p == "b") for i in range(2) for p in "abc"],
         columns=["model", "task", "text_id", "persona", "template", "refusal"],
     )
-    estimate, _ = total_order(frame, "persona", 10, 0)
+    total = total_order(frame, "persona")
     expected = np.mean([np.var([0, 1, 0]), np.var([0, 0, 0])]) / (1 / 6 * 5 / 6)
-    assert estimate == pytest.approx(expected)
-    again, _ = total_order(pd.concat([frame, frame]), "persona", 10, 0)  # repeats of a prompt count once
-    assert again == pytest.approx(expected)
-    assert np.isnan(total_order(frame, "template", 10, 0)[0])
+    assert total["estimate"] == pytest.approx(expected)
+    assert np.isnan(total["lo"])  # without the first text nothing varies
+    again = total_order(pd.concat([frame, frame]), "persona")  # repeats of a prompt count once
+    assert again["estimate"] == pytest.approx(expected)
+    assert np.isnan(total_order(frame, "template")["estimate"])
+
+
+def test_limits_of_total_order_are_a_jackknife_over_texts(outcomes):
+    frame = outcomes[outcomes["persona"] != "persona-free"]
+    texts = frame["text_id"].astype(str)
+    total = total_order(frame, "persona")
+    left_out = np.array([total_order(frame[texts != text], "persona")["estimate"] for text in texts.unique()])
+    c = len(left_out)
+    corrected = c * total["estimate"] - (c - 1) * left_out.mean()
+    assert total["corrected"] == pytest.approx(corrected)
+    se = np.sqrt(((left_out - left_out.mean()) ** 2).sum() * (c - 1) / c) / (corrected * (1 - corrected))
+    span = np.log(total["hi"] / (1 - total["hi"])) - np.log(total["lo"] / (1 - total["lo"]))
+    assert 1.96 <= span / se / 2 < 3
+    assert 0 < total["lo"] < total["corrected"] < total["hi"] < 1
 
 
 def test_one_text_is_not_enough(outcomes):

@@ -40,7 +40,20 @@ def test_clopper_pearson_covers_at_every_rate():
         assert stats.binom.pmf(s, n, p)[(lo <= p) & (p <= hi)].sum() >= 0.95
 
 
-@pytest.mark.parametrize("method", [iv.wilson, iv.clopper_pearson, iv.jeffreys, iv.mixture_sequence])
+@pytest.mark.parametrize("n", [10, 60, 500])
+def test_rare_limits_cover_where_wilsons_do_not(n):
+    """By enumeration over counts, at rates from almost none to a half."""
+    s, rates = np.arange(n + 1), np.geomspace(0.02 / n, 0.5, 400)
+    least = {}
+    for method in (iv.wilson, iv.wilson_rare):
+        lo, hi = method(s, n)
+        least[method] = min(stats.binom.pmf(s, n, p)[(lo <= p) & (p <= hi)].sum() for p in rates)
+    assert least[iv.wilson] < 0.85 and least[iv.wilson_rare] > 0.92
+    np.testing.assert_allclose(iv.wilson_rare(200, 1000), iv.wilson(200, 1000))
+    assert iv.wilson_rare(1, n)[0] == pytest.approx(1 - 0.95 ** (1 / n))
+
+
+@pytest.mark.parametrize("method", [iv.wilson, iv.wilson_rare, iv.clopper_pearson, iv.jeffreys, iv.mixture_sequence])
 @given(data=st.data())
 @settings(max_examples=50, deadline=None)
 def test_limits_contain_the_rate_and_are_equivariant(method, data):

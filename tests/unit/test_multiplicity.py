@@ -21,6 +21,12 @@ NESTED, _ = judge(nested(50, 30, PERSONAS, 1, tasks=TASKS), MODELS, PERSONAS, [0
 BLOCKED, _ = judge(blocked(60, PERSONAS, 3, tasks=TASKS), MODELS, PERSONAS, [0.4, 0.2], 4, EFFECT)
 
 
+def asked_once(outcomes):
+    """Equal prompts of a text once; prompts are then its templates, whichever row they were drawn for."""
+    once = outcomes.drop_duplicates(["model", "task", "text_id", "template", "persona"])
+    return once.assign(block=once["text_id"])
+
+
 def test_holm_and_benjamini_hochberg_by_hand():
     p = np.array([0.01, 0.04, 0.03, 0.005])
     np.testing.assert_allclose(mu.holm(p), [0.03, 0.06, 0.06, 0.02])
@@ -58,6 +64,7 @@ def test_step_down_by_hand():
 @pytest.mark.parametrize("outcomes", [NESTED, BLOCKED], ids=["nested", "blocked"])
 def test_observed_difference_is_that_of_the_fit(outcomes):
     table = mu.max_t(outcomes, 19)
+    outcomes = asked_once(outcomes)
     effects = persona_effects(outcomes)
     merged = table.merge(effects, on=["model", "persona"])
     np.testing.assert_allclose(merged["difference_x"], merged["difference_y"], atol=1e-10)
@@ -72,7 +79,8 @@ def test_relabelling_equals_refitting(outcomes):
     test = mu._test(outcomes, PERSONA_FREE)
     order = np.lexsort((-np.arange(len(test.group)), test.group))
     fast = test.differences(test.labels[order][None])[0]
-    prompt = ["model", "task", "block", "template"]
+    outcomes = asked_once(outcomes)
+    prompt = ["model", "task", "text_id", "template"]
     ordered = outcomes.sort_values([*prompt, "persona", "draw"]).reset_index(drop=True)
     size = ordered.groupby(prompt, observed=True)["persona"].transform("size")
     place = ordered.groupby(prompt, observed=True).cumcount()
@@ -84,6 +92,13 @@ def test_relabelling_equals_refitting(outcomes):
     slow = [rate[m, p] - rate[m, PERSONA_FREE] for m, p in test.cells[["model", "persona"]].to_numpy()]
     np.testing.assert_allclose(fast, slow, atol=1e-10)
     assert np.abs(fast - test.differences(test.labels[None])[0]).max() > 0.01
+
+
+def test_a_row_drawn_again_changes_nothing():
+    rows = NESTED["row_id"].unique()[:20]
+    again = NESTED[NESTED["row_id"].isin(rows)]
+    again = again.assign(**{name: again[name].astype(str) + " again" for name in ("row_id", "block")})
+    pd.testing.assert_frame_equal(mu.max_t(pd.concat([NESTED, again], ignore_index=True), 49), mu.max_t(NESTED, 49))
 
 
 def test_p_values_approach_those_of_all_relabellings():
@@ -154,7 +169,8 @@ def test_mean_reference_needs_no_persona_free_answers():
     part = NESTED[NESTED["persona"] != PERSONA_FREE]
     table = mu.max_t(part, 199, reference="mean").set_index(["model", "persona"])
     assert table.loc[("A", "man"), "p_max_t"] < 0.05
-    rates = part[part["model"] == "A"].groupby(["task", "persona"], observed=True)["refusal"].mean().unstack()
+    once = asked_once(part[part["model"] == "A"])
+    rates = once.groupby(["task", "persona"], observed=True)["refusal"].mean().unstack()
     expected = (rates["man"] - rates.mean(axis=1)).mean()
     assert table.loc[("A", "man"), "difference"] == pytest.approx(expected)
     with pytest.raises(InputError, match="reference 'mean'"):

@@ -8,7 +8,7 @@ from synthetic import cells_of, judge, nested
 from falserefusal.errors import InputError
 from falserefusal.estimation import rates as rt
 from falserefusal.estimation.clusters import cluster_table
-from falserefusal.estimation.intervals import mover, wilson
+from falserefusal.estimation.intervals import mover, wilson_rare
 from falserefusal.schemas import ALL, PERSONA_FREE
 
 MODELS, PERSONAS = ["A", "B", "C"], ["atheist", "man", "woman"]
@@ -39,7 +39,7 @@ PRINTED = pd.DataFrame(
 def test_margins_are_taken_from_persona_cells_and_pooled():
     table = rt.rates(PRINTED, ["model", "task"])
     assert list(table["n"]) == [150, 150] and list(table["refusals"]) == [10, 0]
-    np.testing.assert_allclose(table[["lo", "hi"]].T, wilson([10, 0], [150, 150]))
+    np.testing.assert_allclose(table[["lo", "hi"]].T, wilson_rare([10, 0], [150, 150]))
     assert (table["method"] == "binomial: Wilson").all()
 
 
@@ -56,7 +56,7 @@ def test_format_cells_are_used_for_formats():
 def test_mean_is_unweighted_and_keeps_zero_cells_in_its_limits():
     table = rt.mean_rates(PRINTED, ["model"], ["persona"]).set_index("model")
     assert table.loc["A", "rate"] == pytest.approx((0.1 + 0) / 2)
-    lo, hi = wilson([10, 0], [100, 50])
+    lo, hi = wilson_rare([10, 0], [100, 50])
     np.testing.assert_allclose(table.loc["A", ["lo", "hi"]].astype(float), mover(0.5, [0.1, 0], lo, hi))
     assert table.loc["B", "hi"] > 0 and table.loc["B", "lo"] == 0
     assert "mean of 2 cells" in table.loc["A", "method"]
@@ -195,7 +195,7 @@ def test_no_refusals_and_nothing_but_refusals_have_limits(value, end):
         assert not table[["rate", "lo", "hi"]].isna().any(axis=None)
     # 30 texts, thousands of answers: the limit is that of the texts
     nli = rt.rates(None, ["task"], outcomes).iloc[0]
-    assert nli["hi"] - nli["lo"] > wilson(0, 45)[1]
+    assert nli["hi"] - nli["lo"] > wilson_rare(0, 45)[1]
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def independent(world, per_task: int, seed: list[int], own: bool) -> pd.DataFram
 
 
 CLUSTERED = "nested, 3 rows per text"
-COVERAGE = [("moderate", "nested", 2000), ("moderate", "blocked", 2000), ("moderate", CLUSTERED, 4000)]
+COVERAGE = [("moderate", "nested", 2000), ("moderate", "blocked", 2000), ("moderate", CLUSTERED, 8000)]
 COVERAGE += [("high", "nested", 4000), ("high", "blocked", 4000)]
 SCREEN = [("null", "nested", 2000), ("null", "blocked", 2000), ("null, high correlation", "blocked", 4000)]
 SCREEN += [("null, high correlation", "nested", 4000), ("null", CLUSTERED, 4000)]

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.estimation.clusters import check_outcomes, level_codes
-from falserefusal.estimation.intervals import Limits, clopper_pearson, effective_n, wilson
+from falserefusal.estimation.intervals import Limits, clopper_pearson, effective_n, wilson_rare
 
 PROMPT = ["block", "template"]  # the nested design's block is the sampled row, the blocked design's the prompt itself
 MOST_CORRELATED = 0.95
@@ -161,7 +161,7 @@ class PersonaFit:
     def limits(self, level: float = 0.95, exact: bool = False) -> Limits:
         """Wilson (or, for stopping rules, Clopper-Pearson) limits at the effective number of answers, (K,) each."""
         rate, effective = np.clip(self.rate, 0, 1), self.effective(level)
-        return (clopper_pearson if exact else wilson)(rate * effective, effective, level)
+        return (clopper_pearson if exact else wilson_rare)(rate * effective, effective, level)
 
     def effective(self, level: float = 0.95) -> np.ndarray:
         """(K,) how many independent answers each rate is worth."""

@@ -14,16 +14,19 @@ from itertools import islice
 
 import numpy as np
 import pandas as pd
+from scipy import stats
+from scipy.special import expit, logit
 
 from falserefusal.errors import InputError
 from falserefusal.estimation import permutation, sensitivity
-from falserefusal.estimation.clusters import bootstrap_counts, bootstrap_weights, check_outcomes, cluster_table
+from falserefusal.estimation.clusters import bootstrap_counts, check_outcomes, cluster_table, degrees_of_freedom
 from falserefusal.schemas import ALL, PERSONA_FREE
 
 WITHIN = ("persona", "template", "phrasing", "format")  # factors drawn at random within task and model
-FEWEST_UNITS = 20  # refused texts (answers, where texts are unknown) below which an interval would be guesswork
+FEWEST_UNITS = 40  # refused texts (answers, where texts are unknown) of some model; below, limits are guesswork
 CELLS_METHOD = "binomial, texts unknown"
 RUN_METHOD = "bootstrap by text"
+TOTAL_METHOD = "jackknife by text"
 IMPORTANCE_COLUMNS = ["factor", "scope", "levels", "index", "lo", "hi", "sobol", "mutual_information"]
 IMPORTANCE_COLUMNS += ["floor_mean", "floor_q95", "corrected", "n", "method", "printed"]
 COARSE_NOTE = "printed for nine prompts, which the format coarsens"
@@ -136,7 +139,7 @@ def sensitivity_from_outcomes(
     for name, groups in (("phrasing", phrasings), ("format", forms)):
         if groups is not None:
             factors.append(_coarser(template, name, levels, groups))
-    more = [*_interactions(factors), *_totals(outcomes, replicates, seed)]
+    more = [*_interactions(factors), *_totals(outcomes)]
     return _table(factors, tasks, models, RUN_METHOD, more, whole_study_only)
 
 
@@ -328,7 +331,7 @@ def _interactions(factors: list[Factor]) -> Iterator[dict]:
             estimate = _interaction(counts.n, counts.y, axes)
             draws = _interaction(counts.boot_n, counts.boot_y, axes)
             levels = int((counts.n.sum(axis=3 - sum(axes)) > 0).sum())
-            yield _normal_row(name, "sobol_interaction", estimate, draws, levels, counts.n.sum(), bias=True)
+            yield _normal_row(name, "sobol_interaction", estimate, draws, levels, counts.n.sum())
 
 
 def _interaction(n: np.ndarray, y: np.ndarray, axes: tuple[int, int]) -> np.ndarray:
@@ -340,38 +343,42 @@ def _interaction(n: np.ndarray, y: np.ndarray, axes: tuple[int, int]) -> np.ndar
     return pair - sum(single)
 
 
-def _totals(outcomes: pd.DataFrame, replicates: int, seed: int) -> Iterator[dict]:
+def _totals(outcomes: pd.DataFrame) -> Iterator[dict]:
     """Rows of sobol_total for the factors of which a text was asked several levels."""
     for factor in ("model", "persona", "template"):
-        estimate, draws = total_order(outcomes, factor, replicates, seed)
-        if np.isfinite(estimate):
-            levels = len(_levels(outcomes, factor))
-            yield _normal_row(factor, "sobol_total", estimate, draws, levels, len(outcomes), bias=False)
+        values = total_order(outcomes, factor)
+        if np.isfinite(values["estimate"]):
+            sizes = {"levels": len(_levels(outcomes, factor)), "n": len(outcomes)}
+            method = TOTAL_METHOD + ("" if np.isfinite(values["lo"]) else "; no interval, one text carries it")
+            yield {"factor": factor, "scope": "all", "index": "sobol_total"} | sizes | values | {"method": method}
 
 
-def _normal_row(factor: str, index: str, estimate, draws: np.ndarray, levels: int, n: float, bias: bool) -> dict:
-    """A row whose interval is normal around the estimate, after taking off the bootstrap's bias where `bias`."""
+def _normal_row(factor: str, index: str, estimate, draws: np.ndarray, levels: int, n: float) -> dict:
+    """A row whose interval is normal around the estimate, after taking off the bootstrap's bias."""
     draws = draws[~np.isnan(draws)]
     if not np.isfinite(estimate) or len(draws) < 2:
         values = dict.fromkeys(("estimate", "corrected", "lo", "hi"), np.nan) | {
             "method": "undefined: constant outcome"
         }
     else:
-        corrected = 2 * estimate - draws.mean() if bias else estimate
+        corrected = 2 * estimate - draws.mean()
         half = 1.959964 * draws.std(ddof=1)
         values = {"estimate": estimate, "corrected": corrected, "lo": corrected - half, "hi": corrected + half}
         values["method"] = RUN_METHOD
     return {"factor": factor, "scope": "all", "index": index, "levels": levels, "n": int(n)} | values
 
 
-def total_order(outcomes: pd.DataFrame, factor: str, replicates: int, seed: int) -> tuple[float, np.ndarray]:
-    """Total-order Sobol' index of `factor` given everything else, the text included, and bootstrap draws of it.
+def total_order(outcomes: pd.DataFrame, factor: str) -> dict[str, float]:
+    """Total-order Sobol' index of `factor` given everything else, the text included: estimate, corrected, lo, hi.
 
     E[Var(y | all but the factor)] / V: the variance that remains when only this factor is redrawn. By Jansen's formula
     (1999, Comput. Phys. Commun. 117:35) it is half the mean squared difference between two levels put to the same
     prompt otherwise, so it needs prompts that were asked at several levels; repeats of one prompt count once. An
     outcome that varies by itself (sampled decoding) counts as an effect of every factor here. NaN where no prompt was
     asked at two levels, or where the outcome is constant.
+
+    Bias and spread come from leaving out each text in turn (jackknife). A few texts carry much of the index, so limits
+    are Student's with the jackknife's own degrees of freedom, on the logit scale where the index lies inside (0, 1).
     """
     rest = [name for name in ("model", "text_id", "persona", "template", "task") if name != factor]
     group = np.zeros(len(outcomes), np.int64)
@@ -397,9 +404,17 @@ def total_order(outcomes: pd.DataFrame, factor: str, replicates: int, seed: int)
             p = y / n
             return differing / pairs / 2 * (1 - 1 / len(names)) / (p * (1 - p))
 
-    weights = bootstrap_weights(len(texts), replicates, [seed, 1])
-    draws = index(*(weights @ sums).T)
-    return float(index(*sums.sum(0))), np.where(np.isfinite(draws), draws, np.nan)
+    everything, c = sums.sum(0), len(texts)
+    estimate, without = float(index(*everything)), index(*(everything - sums).T)
+    if not np.isfinite(without).all():  # without some text there is nothing left to compare
+        return {"estimate": estimate} | dict.fromkeys(("corrected", "lo", "hi"), np.nan)
+    corrected = estimate - (c - 1) * (without.mean() - estimate)
+    moves = (without - without.mean())[:, None] * np.sqrt((c - 1) / c)
+    half = stats.t.ppf(0.975, degrees_of_freedom(moves)[0]) * np.sqrt((moves**2).sum())
+    lo, hi = corrected - half, corrected + half
+    if 0 < corrected < 1:
+        lo, hi = expit(logit(corrected) + np.array([-1, 1]) * half / (corrected * (1 - corrected)))
+    return {"estimate": estimate, "corrected": float(corrected), "lo": float(lo), "hi": float(hi)}
 
 
 def undefined(n: np.ndarray, y: np.ndarray) -> str:

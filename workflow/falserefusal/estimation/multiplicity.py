@@ -85,13 +85,14 @@ def max_t(
 ) -> pd.DataFrame:
     """Step-down maximum-statistic permutation test of every model x persona (Westfall and Young 1993).
 
+    Equal prompts count once, however often they were drawn.
     reference "persona-free": persona minus the same prompts without one, by least squares on prompts. Labels are
-    permuted within prompts, the one without a persona among them: under the hypothesis that personas change nothing
-    the answers to a prompt are exchangeable, in the blocked and in the nested design alike, so the test is exact.
+    permuted within prompts (a text in a template), the one without a persona among them: under the hypothesis that
+    personas change nothing the answers to a prompt are exchangeable, in the blocked and in the nested design alike, so
+    the test is exact.
     reference "mean": persona minus the mean of all personas, by plain rates, for studies without persona-free prompts.
-    Labels are permuted within the block (nested: the sampled row, whose personas were assigned at random; blocked: the
-    prompt), persona-free ones left out. Exact if personas were drawn independently of templates, as they are up to
-    draws without replacement.
+    Labels are permuted within the text, whose personas were assigned at random, persona-free ones left out. Exact if
+    personas were drawn independently of templates, as they are up to draws without replacement.
 
     Models that answer the same prompts get the same relabelling, which keeps what they have in common. Tasks weigh the
     same. Statistics are centred by their permutation mean and scaled by their model's permutation standard deviation.
@@ -179,7 +180,7 @@ class _Test:
 
 
 def _test(outcomes: pd.DataFrame, reference: str) -> _Test:
-    check_outcomes(outcomes, ["model", "task", "persona", "draw", *PROMPT])
+    check_outcomes(outcomes, ["model", "task", "persona", *PROMPT])
     free = (outcomes["persona"] == PERSONA_FREE).to_numpy()
     if reference == PERSONA_FREE and not free.any():
         raise InputError("there are no persona-free answers to compare with: use reference 'mean'")
@@ -187,9 +188,9 @@ def _test(outcomes: pd.DataFrame, reference: str) -> _Test:
         raise InputError("outcomes: every prompt is persona-free, so there is no persona to test")
     if reference == MEAN:
         outcomes = outcomes[~free]
-    places = ["task", *(PROMPT if reference == PERSONA_FREE else ["block"])]
-    group = _joint(outcomes, places)
-    slot = _joint(outcomes, ["task", *PROMPT, "persona", "draw"])
+    outcomes = _asked_once(outcomes)
+    group = _joint(outcomes, ["task", *(PROMPT if reference == PERSONA_FREE else ["block"])])
+    slot = _joint(outcomes, ["task", *PROMPT, "persona"])
     whole = _complete(group, slot, level_codes(outcomes["model"])[0])
     outcomes, group, slot = outcomes[whole], group[whole], slot[whole]
     if outcomes.empty:
@@ -226,6 +227,16 @@ def _test(outcomes: pd.DataFrame, reference: str) -> _Test:
         fixed,
         weights,
     )
+
+
+def _asked_once(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Each answer of a model once, with the text as its block.
+
+    A text that was sampled in several rows may meet a template and persona several times. The answer is the same;
+    counted as several, only some of which are relabelled together, it would no longer be exchangeable.
+    """
+    _, first = np.unique(_joint(outcomes, ["model", "task", "text_id", "template", "persona"]), return_index=True)
+    return outcomes.iloc[np.sort(first)].assign(block=lambda kept: kept["text_id"])
 
 
 def _statistics(strata: Strata, reference: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]:

@@ -24,7 +24,7 @@ from falserefusal.estimation.clusters import (
     effective_answers,
     influence,
 )
-from falserefusal.estimation.intervals import mover, mover_difference, wilson
+from falserefusal.estimation.intervals import mover, mover_difference, wilson_rare
 from falserefusal.schemas import ALL, CELL_LEVELS, PERSONA_FREE
 
 FACTORS = [level for level in CELL_LEVELS if level != "labeller"]
@@ -194,7 +194,7 @@ def cell_rates(
         table = _persona_arms(_as_table(outcomes, by), by, arms)
         frame, moves = table.totals(), influence(table)
         effective, method = effective_answers(table, moves), "clustered by text: Wilson at the effective n"
-    lo, hi = wilson(frame["rate"] * effective, effective)
+    lo, hi = wilson_rare(frame["rate"] * effective, effective)
     frame = frame.assign(lo=lo, hi=hi, method=method, effective=effective, column=np.arange(len(frame)))
     return frame, moves
 
