@@ -93,7 +93,8 @@ class LabelReader:
         asked = text[slice(*sentence)].rstrip().endswith("?") and not bare
         if asked or _OPEN.search(before):
             return None
-        firmness = GIVEN if bare else self._firmness(text, match, clause, sentence)
+        start = clause[0] + negation.start() if negation else match.start()
+        firmness = GIVEN if bare else self._firmness(text, match, start, clause, sentence)
         if not (bare or self._stands(text, match, firmness, sentence, refusals)):
             return None
         return Mention(
@@ -112,14 +113,17 @@ class LabelReader:
         after = self.giving["clause_break"].search(text, match.end(), right)
         return left, after.start() if after else right
 
-    def _firmness(self, text: str, match: re.Match, clause: tuple[int, int], sentence: tuple[int, int]) -> int:
+    def _firmness(
+        self, text: str, match: re.Match, start: int, clause: tuple[int, int], sentence: tuple[int, int]
+    ) -> int:
+        """How firmly a label is said that begins, with its negation, at `start`."""
         before = text[sentence[0] : match.start()]
         if self.giving["concession"].search(before) and not re.search("[,:]", before):
             return PASSING
         if self.giving["describes"].match(text, match.end()):
             says = self.giving["saying"].search(before) and self.giving["article"].search(before)
             return SAID_OF_TEXT if says else PASSING
-        opens_clause = not text[clause[0] : match.start()].strip()
+        opens_clause = not text[clause[0] : start].strip()
         if self.giving["labelling"].search(before):
             return GIVEN
         if opens_clause and (clause[0] == sentence[0] or text[clause[0] - 1] == ":"):
