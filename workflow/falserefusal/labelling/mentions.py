@@ -120,6 +120,8 @@ class LabelReader:
         before = text[sentence[0] : match.start()]
         if self.giving["concession"].search(before) and not re.search("[,:]", before):
             return PASSING
+        if self.giving["attributed"].search(text[sentence[0] : start]):
+            return PASSING
         if self.giving["describes"].match(text, match.end()):
             says = self.giving["saying"].search(before) and self.giving["article"].search(before)
             return SAID_OF_TEXT if says else PASSING
