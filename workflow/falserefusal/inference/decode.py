@@ -40,7 +40,7 @@ class Decoder:
 
     `settled(row, tokens)` is asked after each token; True ends the row. `seeds[row]` seeds a row's own random numbers,
     so that a sampled answer does not depend on its neighbours. `batch_tokens` bounds the tokens of a batch, and the
-    tokens of the pool of rows still running: with prefixes and copies, key-value memory is at most about four times
+    tokens of the pool of rows still running: with prefixes and copies, key-value memory is at most about five times
     that. Out of memory, it is halved and the rows in flight start again.
     """
 
@@ -118,18 +118,24 @@ class Decoder:
         heads = self._prefixes([self.prompts[rows[members[0]]][:length] for length, members in groups if length])
         suffix = [len(self.prompts[i]) - p for i, p in zip(rows, prefix, strict=True)]
         pool: Block | None = None
+        waiting: list[tuple[Block, list[int]]] = []  # joined to the pool together, as each joining copies the pool
         for batch in plan.batches(prefix, suffix, self.budget):
             of = [(rows[i], prefix[i], slot[i]) for i in batch]
             block = self._prefill(*map(list, zip(*of, strict=True)), heads)
             finished, alive = self._settle(block)
             if alive:
-                pool = regroup([(block, alive)] if pool is None else [(pool, self._running(pool)), (block, alive)])
+                waiting.append((block, alive))
             del block
+            running = sum(len(alive) * block.width for block, alive in waiting) + (pool.tokens if pool else 0)
+            if running > self.budget // 2 or sum(block.tokens for block, _ in waiting) > self.budget:
+                pool, waiting = self._joined(pool, waiting), []
             while pool is not None and pool.tokens > self.budget // 2:
                 ended, pool = self._step(pool)
                 finished += ended
             if finished:
                 yield finished
+        pool = self._joined(pool, waiting)
+        del waiting
         while pool is not None:
             finished = []
             for _ in range(DRAIN_STEPS):
@@ -148,19 +154,26 @@ class Decoder:
         if not heads:
             return None
         width = max(map(len, heads))
-        blocks = []
-        for lo in range(0, len(heads), max(1, self.budget // width)):
-            part = heads[lo : lo + max(1, self.budget // width)]
-            ids, mask, position = _right_aligned(part, [0] * len(part), width, self.device)
-            cache = empty_cache(self.layers, width)
+        shared = empty_cache(self.layers, width)
+        shared_mask = torch.zeros(len(heads), width, dtype=torch.bool, device=self.device)
+        for part in plan.batches([0] * len(heads), [len(head) for head in heads], self.budget):
+            tokens = [heads[i] for i in part]
+            own = max(map(len, tokens))
+            ids, mask, position = _right_aligned(tokens, [0] * len(part), own, self.device)
+            cache = empty_cache(self.layers, own)
             self._forward(input_ids=ids, attention_mask=mask, position_ids=position, past_key_values=cache)
-            self.prefill_tokens += sum(map(len, part))
-            blocks.append((cache, mask))
-        if len(blocks) > 1:
-            for number, layer in enumerate(blocks[0][0].layers):
-                layer.keys = torch.cat([cache.layers[number].keys for cache, _ in blocks])
-                layer.values = torch.cat([cache.layers[number].values for cache, _ in blocks])
-        return blocks[0][0], torch.cat([mask for _, mask in blocks])
+            self.prefill_tokens += sum(map(len, tokens))
+            place = torch.tensor(part, device=self.device)
+            shared_mask[place, width - own :] = mask
+            for layer, source in zip(shared.layers, cache.layers, strict=True):
+                if not layer.is_initialized:
+                    layer.allocate(len(heads), source.keys, source.values)
+                    layer.length = width
+                at = place.to(source.keys.device)
+                for whole, some in ((layer.keys, source.keys), (layer.values, source.values)):
+                    whole[at, :, : width - own] = 0  # never attended to, but NaN x 0 would not be 0
+                    whole[at, :, width - own :] = some
+        return shared, shared_mask
 
     def _prefill(self, rows: list[int], prefix: list[int], slot: list[int], heads) -> Block:
         tails = [self.prompts[i][p:] for i, p in zip(rows, prefix, strict=True)]
@@ -175,8 +188,8 @@ class Decoder:
                 at = index.to(source.keys.device)
                 keys, values = source.keys[:, :, -wide:], source.values[:, :, -wide:]
                 layer.allocate(len(rows), keys, values)
-                layer.keys[:, :, :wide] = keys.index_select(0, at)
-                layer.values[:, :, :wide] = values.index_select(0, at)
+                torch.index_select(keys, 0, at, out=layer.keys[:, :, :wide])
+                torch.index_select(values, 0, at, out=layer.values[:, :, :wide])
                 layer.length = wide
             mask = torch.cat([shared_mask.index_select(0, index)[:, -wide:] & has[:, None], mask], dim=1)
         logits = self._forward(input_ids=ids, attention_mask=mask, position_ids=position, past_key_values=cache)
@@ -203,6 +216,12 @@ class Decoder:
         if len(alive) <= 0.75 * len(pool.rows):
             pool = regroup([(pool, alive)])
         return finished, pool
+
+    def _joined(self, pool: Block | None, waiting: list[tuple[Block, list[int]]]) -> Block | None:
+        """The pool with the rows of `waiting` (blocks, places of rows) in it."""
+        if not waiting:
+            return pool
+        return regroup(waiting if pool is None else [(pool, self._running(pool)), *waiting])
 
     def _running(self, block: Block) -> list[int]:
         return [place for place, row in enumerate(block.rows) if row in self.answers]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 Tokens = Sequence[int]
 MIN_GROUP = 4  # rows that must share a prefix before it is worth computing on its own
+FORWARD = 64  # tokens whose computing costs as much as what every forward pass costs, whatever its size
 MIN_SAVING = 0.1  # share of a window's tokens that prefix reuse must save to be worth its bookkeeping
 
 
@@ -82,13 +83,24 @@ def _common(a: Tokens, b: Tokens) -> int:
 
 
 def batches(prefix: list[int], suffix: list[int], budget: int) -> list[list[int]]:
-    """Rows cut into batches, longest suffix first, of at most `budget` tokens when padded (or one row)."""
-    out: list[list[int]] = []
-    width = longest = 0
-    for i in sorted(range(len(suffix)), key=lambda i: (-suffix[i], -prefix[i], i)):
-        width = max(width, prefix[i])
-        if not out or (len(out[-1]) + 1) * (width + longest) > budget:
-            out.append([])
-            width, longest = prefix[i], suffix[i]
-        out[-1].append(i)
-    return out
+    """Rows cut into batches, longest suffix first, of at most `budget` tokens when padded (or one row).
+
+    Of all such cuts, the one that computes the fewest tokens, padding and the price of a forward pass included: found
+    row by row, since the best cut of the first rows does not depend on the rest.
+    """
+    order = sorted(range(len(suffix)), key=lambda i: (-suffix[i], -prefix[i], i))
+    cost, starts = [0], [0]  # of the best cut of the first so many rows, and where its last batch starts
+    for end in range(1, len(order) + 1):
+        wide, best = 0, (float("inf"), 0)
+        for start in range(end - 1, -1, -1):
+            wide, rows, longest = max(wide, prefix[order[start]]), end - start, suffix[order[start]]
+            if rows > 1 and rows * (wide + longest) > budget:
+                break
+            best = min(best, (cost[start] + rows * longest + FORWARD, start))
+        cost.append(best[0])
+        starts.append(best[1])
+    out, end = [], len(order)
+    while end:
+        out.append(order[starts[end] : end])
+        end = starts[end]
+    return out[::-1]

@@ -87,7 +87,9 @@ def regroup(parts: list[tuple[Block, list[int]]]) -> Block:
                 source = getattr(block.cache.layers[number], name)
                 stop, index = start + len(index), index.to(source.device)
                 buffer[start:stop, :, : width - size] = 0  # never attended to, but NaN x 0 would not be 0
-                buffer[start:stop, :, width - size : width] = source[:, :, first : first + size].index_select(0, index)
+                torch.index_select(
+                    source[:, :, first : first + size], 0, index, out=buffer[start:stop, :, width - size : width]
+                )
                 start = stop
     full_mask = torch.ones(rows, width + ROOM, dtype=torch.bool, device=cuts[0][2].device)
     start = 0
