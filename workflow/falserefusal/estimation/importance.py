@@ -298,13 +298,14 @@ def _rows(factor: Factor, scope: str, where: tuple[slice, slice], method: str) -
     )
     errors = replicates - p
     errors = errors[~np.isnan(errors).any(-1)]
-    enough = counts.units[where].sum(0).max() >= FEWEST_UNITS
+    units = counts.units[where].sum(0).max()
+    enough = units >= FEWEST_UNITS
     rows = []
     for name, index in sensitivity.INDICES.items():
         floor = index(*null)
         lo = corrected = hi = np.nan
         if enough:
-            factors = sensitivity.shrinkage(index, p, w, errors, null[0])
+            factors = sensitivity.shrinkage(index, p, w, errors, null[0], units)
             lo, corrected, hi = (float(index(sensitivity.scaled(p, w, c), w)) for c in factors)
         values = {
             "index": name,
