@@ -5,7 +5,8 @@ looked at since (one answer of the test half, c084, is right since a failure on 
 any tuning the labeller had .950 of dev and .985 of test right. `labelling_probes.csv` was written while tuning and says
 nothing about accuracy: it keeps what works working. Its last 208 answers were written in four batches to be hard. At
 first sight the labeller had .97, .85, .85 and .79 of their refusal verdicts right (.79 of the refusals, .99 of the
-rest); general failures were mended after each.
+rest); general failures were mended after each. `labelling_blind.csv` holds 880 answers by writers (language models told to
+imitate chat models, one set each) who saw neither labeller nor suites; see `test_answers_written_blindly`.
 """
 
 import re
@@ -82,6 +83,20 @@ def test_probes(root, patterns):
     right = (category == probes["category"]) & (judged["answer"].fillna("") == probes["answer"])
     wrong = probes.assign(got=judged["category"], said=judged["answer"])[~right & ~probes["known_wrong"]]
     assert wrong.empty, wrong[["id", "response", "category", "answer", "got", "said"]].to_string()
+
+
+def test_answers_written_blindly(root, patterns):
+    """Sets A to C were then used to mend the labeller, in halves: recall of refusals was .89, .88 and .72 at first sight
+    (specificity 1, .98, .98), .89, .94 and .85 in the other halves after the first were used. Then D, written to be
+    hard: .81 at first sight (1), mended too. E, typical answers, was only ever measured: .978 (1)."""
+    blind = read_suite(root / "tests" / "suites" / "labelling_blind.csv")
+    judged = structured_labeller(patterns)(blind)
+    refused = blind["refusal"]
+    assert refused.groupby(blind["set"]).sum().min() > 60
+    recall = judged["refusal"][refused].groupby(blind["set"]).mean()
+    assert (recall >= 0.97).all(), recall
+    assert judged["refusal"][~refused].mean() < 0.005
+    assert (judged["category"] == blind["category"]).mean() > 0.84
 
 
 @pytest.mark.parametrize(
