@@ -61,3 +61,38 @@ def test_parquet_is_checked_on_the_way_out(tmp_path):
     with pytest.raises(InputError, match="column 'n'"):
         tables.write_parquet(pd.DataFrame({"name": ["a"], "n": [0]}), tmp_path / "x.parquet", SCHEMA)
     assert not (tmp_path / "x.parquet").exists()
+
+
+KEYED = pa.DataFrameSchema(
+    {"name": pa.Column(str), "year": pa.Column(int, coerce=True), "n": pa.Column(int, pa.Check.gt(0), coerce=True)},
+    strict=True,
+    unique=["name", "year"],
+)
+
+
+def said(path, text, schema=KEYED, **options):
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        tables.read_csv(path, schema, **options)
+    return str(error.value)
+
+
+def test_a_missing_key_column_is_all_that_is_said(tmp_path):
+    path = tmp_path / "x.csv"
+    assert said(path, "name,n\n" + "a,1\n" * 50) == f"{path}: column 'year' is missing"
+    renamed = said(path, "name,yaer,n\n" + "a,1,1\n" * 50)
+    assert renamed == f"{path}: column 'yaer' is not expected here; column 'year' is missing"
+
+
+def test_a_wrong_field_is_told_once(tmp_path):
+    path = tmp_path / "x.csv"
+    word = said(path, "name,year,n\na,1,many\nb,1,2\n", dtype=str)
+    assert word == f"{path}: line 2, column 'n': 'many' fails the check coerce_dtype('int64')"
+    assert said(path, "name,year,n\na,1,1\nb,1,\n", dtype=str) == f"{path}: line 3, column 'n' is empty"
+
+
+def test_lines_are_counted_as_an_editor_does(tmp_path):
+    path = tmp_path / "x.csv"
+    assert "line 4, column 'n': 0" in said(path, "name,year,n\n\na,1,1\nb,1,0\n")
+    assert "line 5, column 'n': 0" in said(path, "name,year,n\na,1,1\n\n  \nb,1,0\n")
+    assert "line 4, column 'n': 0" in said(path, 'name,year,n\n"a\nb",1,1\nb,1,0\n')

@@ -1,6 +1,7 @@
 """Read and write the files that pass between the stages: validated, atomic, the same bytes every time."""
 
 import contextlib
+import csv
 import json
 import os
 import tempfile
@@ -15,7 +16,7 @@ import pyarrow.parquet
 
 from falserefusal.errors import InputError
 
-__all__ = ["InputError", "atomic", "read_csv", "read_json", "read_parquet", "validate"]
+__all__ = ["InputError", "atomic", "line_of", "read_csv", "read_json", "read_parquet", "validate"]
 __all__ += ["write_csv", "write_json", "write_parquet", "write_text"]
 
 FLOAT_FORMAT = "%.6g"
@@ -43,15 +44,21 @@ def _umask() -> int:
     return mask
 
 
-def validate(frame: pd.DataFrame, schema: pa.DataFrameSchema, source: str) -> pd.DataFrame:
-    """Return `frame` as `schema` wants it; raise InputError naming `source`, the column and the row if it can't be."""
+def validate(frame: pd.DataFrame, schema: pa.DataFrameSchema, source: str | Path) -> pd.DataFrame:
+    """Return `frame` as `schema` wants it; raise InputError naming `source`, the column and the row if it can't be.
+
+    `source` is the file that `frame` was read from, or words for it.
+    """
     try:
         return schema.validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as error:
-        raise InputError(f"{source}: {_first_failures(error.failure_cases)}") from None
+        raise InputError(f"{source}: {_first_failures(error.failure_cases, source)}") from None
 
 
-def _first_failures(cases: pd.DataFrame, most: int = 5) -> str:
+def _first_failures(cases: pd.DataFrame, source: str | Path, most: int = 5) -> str:
+    columns = cases["check"].isin(["column_in_dataframe", "column_in_schema"])
+    # every key of a file without a key column is there many times: what follows from a wrong header says nothing
+    cases = cases[columns] if columns.any() else _one_of_each_field(cases)
     lines = []
     for case in cases.head(most).itertuples():
         if case.check == "column_in_dataframe":
@@ -59,12 +66,40 @@ def _first_failures(cases: pd.DataFrame, most: int = 5) -> str:
         elif case.check == "column_in_schema":
             lines.append(f"column '{case.failure_case}' is not expected here")
         else:
-            # a person counts the lines of a CSV file: the header is line 1, the first row is line 2
-            where = f"line {int(case.index) + 2}, " if pd.notna(case.index) else ""
-            lines.append(f"{where}column '{case.column}': {case.failure_case!r} fails the check {case.check}")
+            where = f"line {line_of(source, int(case.index))}, " if pd.notna(case.index) else ""
+            empty = pd.isna(case.failure_case)
+            says = " is empty" if empty else f": {case.failure_case!r} fails the check {case.check}"
+            lines.append(f"{where}column '{case.column}'{says}")
     if len(cases) > most:
         lines.append(f"and {len(cases) - most} more")
     return "; ".join(lines)
+
+
+def _one_of_each_field(cases: pd.DataFrame) -> pd.DataFrame:
+    """The first failure of each field: a word where a number belongs fails three checks, one of them by breaking."""
+    located = cases["index"].notna()
+    again = located & cases.duplicated(["index", "column"])
+    broken = ~located & cases["column"].isin(cases.loc[located, "column"])
+    return cases[~(again | broken)]
+
+
+def line_of(path: str | Path, row: int) -> int:
+    """The line of a CSV file on which row `row` (from 0) begins, counted as an editor does: the header is line 1.
+
+    Blank lines are no rows, and a field in quotes may run over several lines. What is no CSV file counts as one
+    without either.
+    """
+    if Path(path).suffix == ".csv" and Path(path).is_file():
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file)
+            rows, before = -1, 0  # the header is row -1
+            for fields in reader:
+                if len(fields) > 1 or "".join(fields).strip():
+                    if rows == row:
+                        return before + 1
+                    rows += 1
+                before = reader.line_num
+    return row + 2
 
 
 def read_csv(path: str | Path, schema: pa.DataFrameSchema | None = None, **options) -> pd.DataFrame:
@@ -76,7 +111,7 @@ def read_csv(path: str | Path, schema: pa.DataFrameSchema | None = None, **optio
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""], comment=None, **options)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable CSV file ({error})") from None
-    return validate(frame, schema, str(path)) if schema is not None else frame
+    return validate(frame, schema, path) if schema is not None else frame
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
