@@ -87,12 +87,31 @@ def test_candidate_counts_by_hand():
         (COUNTS, put(2, "refusals", "65"), "line 2, column 'refusals': 65 is not 3.09 percent"),
         (COUNTS, put(2, "model", "GPT-2"), "line 2, column 'model': 'GPT-2'"),
         (COUNTS, put(3, "persona", "elf"), "line 3, column 'persona': 'elf'"),
-        (COUNTS, lambda frame: frame.drop(index=7), "1 cells are missing"),
+        (COUNTS, without("persona"), "column 'persona' is missing"),
         (COUNTS, lambda frame: pd.concat([frame, frame[:1]]), "line"),
         ("table1_refusal_pct", put(2, "nli", "-1"), "line 2, column 'nli': -1"),
         ("format_heatmaps", put(2, "n", "9975"), "line 2, column 'n': 9975"),
         ("format_heatmaps", put(2, "format", "loose"), "'loose'"),
-        ("table6_prompt_n", put(2, "prompt", "q1"), "column 'prompt' must hold p1 to p9"),
+        ("table6_prompt_n", put(2, "prompt", "q1"), "line 2, column 'prompt': 'q1' is not one of p1, p2"),
+        (
+            "figure5_importance",
+            put(3, "factor", "colour"),
+            "line 3, column 'factor': 'colour' is not one of model",
+        ),
+        ("table7_logit", put(2, "type", "colour"), "line 2, column 'type': 'colour'"),
+        (
+            "table7_logit",
+            put(2, "variable", "Martian"),
+            "line 2, column 'variable': 'Martian' is not one of Phys",
+        ),
+        ("table7_logit", put(29, "variable", "GPT9"), "line 29, column 'variable': 'GPT9' is not one of Llama2-7B"),
+        ("quoted_statements", put(9, "id", "s99"), "line 9, column 'id': 's99' is not one of s01, s02"),
+        ("quoted_statements", put(5, "quantity", "mode of NLI"), "line 5, column 'quantity': no recipe fits"),
+        (
+            "quoted_statements",
+            put(14, "quantity", "GPT9-7B refusal rate, NLI"),
+            "line 14, column 'quantity': model 'GPT9-7B'",
+        ),
         ("quoted_statements", without("value"), "column 'value' is missing"),
         ("quoted_statements", put(4, "value", "about 3"), "column 'value'"),
     ],
@@ -103,6 +122,56 @@ def test_bad_input_is_told_by_file_line_and_column(folder, names, file, change, 
         read_printed(folder, **names)
     assert f"{file}.csv" in str(error.value) or f"{file}" in str(error.value)
     assert message in str(error.value)
+
+
+ROWS = {  # of each file: its second
+    COUNTS: "task 'nli', model 'Llama2-7B', persona 'able-bodied'",
+    "format_heatmaps": "task 'nli', model 'Llama2-7B', format 'semi-forced'",
+    "table1_refusal_pct": "model 'Llama2-13B'",
+    "table6_prompt_n": "prompt 'p2'",
+    "fig1_persona_free_offensiveness": "model 'Llama2-13B'",
+    "figure5_importance": "factor 'task'",
+    "table7_logit": "type 'persona', variable 'White'",
+    "quoted_statements": "id 's02'",
+}
+
+
+@pytest.mark.parametrize("file", ROWS)
+def test_a_missing_row_is_told_by_its_key(folder, names, file):
+    path = folder / f"{file}.csv"
+    edit(path, lambda frame: frame.drop(index=1))
+    with pytest.raises(InputError) as error:
+        read_printed(folder, **names)
+    assert str(error.value) == f"{path}: the row with {ROWS[file]} is missing"
+
+
+@pytest.mark.parametrize("file", ROWS)
+def test_a_file_of_nothing_but_its_header_lacks_every_row(folder, names, file):
+    path = folder / f"{file}.csv"
+    rows = len(pd.read_csv(path))
+    edit(path, lambda frame: frame[:0])
+    with pytest.raises(InputError, match=f"is missing \\({rows - 1} more rows are missing\\)") as error:
+        read_printed(folder, **names)
+    assert str(error.value).startswith(f"{path}: the row with ")
+
+
+def test_a_model_missing_throughout_is_missed(folder, names):
+    edit(folder / f"{COUNTS}.csv", lambda frame: frame[frame["model"] != "Gemma-2B"])
+    with pytest.raises(InputError, match=r"the row with .*'Gemma-2B'.* \(44 more rows are missing\)"):
+        read_printed(folder, **names)
+
+
+def test_blank_lines_do_not_shift_the_lines_told(folder, names):
+    path = folder / f"{COUNTS}.csv"
+    path.write_text(path.read_text().replace("\nnli,Llama2-7B,black,56.39", "\n\nnli,Llama2-7B,black,56.40"))
+    with pytest.raises(InputError, match="line 5, column 'refusal_pct': no integer count is"):
+        read_printed(folder, **names)
+
+
+def test_a_list_of_nobody_is_refused(folder):
+    edit(folder / "personas.csv", lambda frame: frame[:0])
+    with pytest.raises(InputError, match=r"personas\.csv: no rows below the header"):
+        load_personas(folder / "personas.csv")
 
 
 def test_a_missing_file_is_named(folder, names):

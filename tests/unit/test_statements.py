@@ -7,8 +7,9 @@ from falserefusal.errors import InputError
 from falserefusal.estimation.importance import importance_table, sensitivity_from_cells
 from falserefusal.estimation.regression import REFERENCES, collapse, regression_table
 from falserefusal.published import published_cells, read_printed
-from falserefusal.statements import RECIPES, Cells, check_statements, check_tables, find_recipe
+from falserefusal.statements import RECIPES, Cells, check_statements, check_tables
 from falserefusal.stimuli import load_models, load_personas
+from falserefusal.wordings import WORDINGS, check_wording, listed_models, read_wording
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +88,34 @@ def test_a_changed_number_changes_its_verdict(printed, asked):
 
 
 def test_every_recipe_is_used_and_unknown_wording_is_an_error(printed):
-    used = {find_recipe(quantity)[0] for quantity in printed["quoted_statements"]["quantity"]}
-    assert used == {function for _, function in RECIPES}
+    used = {read_wording(quantity)[0] for quantity in printed["quoted_statements"]["quantity"]}
+    assert used == set(RECIPES) == {kind for _, kind in WORDINGS}
     with pytest.raises(InputError, match="no recipe fits"):
-        find_recipe("median over models of refusal rate, NLI")
+        read_wording("median over models of refusal rate, NLI")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "unknown"),
+    [
+        ("Gemma9-2B refusal rate, NLI", "model 'Gemma9-2B'"),
+        ("mean over Gemma2-2B, -9B, -81B and tasks, persona black", "model 'Gemma2-81B'"),
+        ("Gemma2-2B mean over tasks, persona martian", "persona 'martian'"),
+        ("logistic coefficient, persona atheist", "persona 'atheist'"),  # the reference has no coefficient
+        ("logistic coefficient, task irony", "task 'irony'"),
+    ],
+)
+def test_names_in_a_wording_are_known(quantity, unknown):
+    models, personas = ["Gemma2-2B", "Gemma2-9B"], ["black", "man", "atheist"]
+    check_wording("Gemma2-2B mean over tasks, persona atheist", models, personas)
+    check_wording("logistic coefficient, persona man", models, personas)
+    with pytest.raises(InputError) as error:
+        check_wording(quantity, models, personas)
+    assert str(error.value).startswith(f"{unknown} in {quantity!r} is not one of ")
+
+
+def test_a_short_list_of_models_reads_as_their_names():
+    assert listed_models("Gemma2-2B, -9B, -27B") == ["Gemma2-2B", "Gemma2-9B", "Gemma2-27B"]
+    assert listed_models("Llama2-7B, Llama2-13B") == ["Llama2-7B", "Llama2-13B"]
 
 
 def test_statements_name_only_what_the_cells_have(asked):

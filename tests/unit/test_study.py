@@ -71,6 +71,12 @@ def test_what_is_wrong_is_said_by_key(config, root, change, message):
     assert message in str(error.value)
 
 
+def test_a_stimuli_file_without_rows_is_not_told_to_lack_a_column(config, root, tmp_path):
+    (tmp_path / "personas.csv").write_text("persona,group,printed,surface,article\n")
+    with pytest.raises(InputError, match=r"personas\.csv: no rows below the header"):
+        load(config | {"stimuli": {"personas": str(tmp_path / "personas.csv")}}, root)
+
+
 def test_library_of_a_script_follows_imports_through_modules(root, monkeypatch):
     monkeypatch.chdir(root)
     files = library_of("workflow/scripts/published_cells.py")

@@ -5,6 +5,8 @@ and Table 5 prints how many prompts each cell holds. With n of a few thousand, t
 exactly one integer count, so the cells below are the study's counts and not estimates of them.
 """
 
+import itertools
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,13 @@ import pandas as pd
 import pandera.pandas as pa
 
 from falserefusal.errors import InputError
-from falserefusal.schemas import ALL, CELLS, FORMATS, TASKS
-from falserefusal.tables import read_csv, validate
+from falserefusal.schemas import ALL, CELLS, FORMATS, REFERENCES, TASKS
+from falserefusal.tables import line_of, read_csv, validate
+from falserefusal.wordings import check_wording
 
+PROMPTS = [f"p{number}" for number in range(1, 10)]
+FACTORS = ("model", "task", "persona", "prompt")  # of Figure 5 and Table 7
+QUOTED = [f"s{number:02}" for number in range(1, 73)]
 HALF_PRINTED_DIGIT = 0.005 + 1e-9  # percentages are printed with two decimals
 
 _task = pa.Column(str, pa.Check.isin(TASKS))
@@ -49,7 +55,7 @@ def schemas(models: list[str], personas: list[str]) -> dict[str, pa.DataFrameSch
         ),
         "figure5_importance": _frame({"factor": pa.Column(str), "importance": _number}, ["factor"]),
         "table7_logit": _frame(
-            {"type": pa.Column(str), "variable": pa.Column(str), "coef": _number}
+            {"type": pa.Column(str, pa.Check.isin(FACTORS)), "variable": pa.Column(str), "coef": _number}
             | {"sig_p_lt_.01": pa.Column(str, nullable=True, coerce=True)},
             ["type", "variable"],
         ),
@@ -61,27 +67,51 @@ def schemas(models: list[str], personas: list[str]) -> dict[str, pa.DataFrameSch
     }
 
 
+def _rows(models: list[str], personas: list[str]) -> dict[str, list[tuple[str, ...]]]:
+    """The rows that each file has, by the values of its key: every one of them, and no other."""
+    by_model = list(itertools.product(models))
+    levels = {"model": models, "task": TASKS, "persona": personas, "prompt": PROMPTS}
+    references = {"prompt" if factor == "template" else factor: level for factor, level in REFERENCES.items()}
+    return {
+        "counts_task_model_persona": list(itertools.product(TASKS, models, personas)),
+        "format_heatmaps": list(itertools.product(TASKS, models, FORMATS)),
+        "table1_refusal_pct": by_model,
+        "table6_prompt_n": list(itertools.product(PROMPTS)),
+        "fig1_persona_free_offensiveness": by_model,
+        "figure5_importance": list(itertools.product(FACTORS)),
+        "table7_logit": [
+            (factor, level.capitalize() if factor in ("task", "persona") else level)  # as the table prints them
+            for factor in FACTORS
+            for level in levels[factor]
+            if level != references[factor]
+        ],
+        "quoted_statements": list(itertools.product(QUOTED)),
+    }
+
+
 def read_printed(folder: str | Path, models: list[str], personas: list[str]) -> dict[str, pd.DataFrame]:
     """Read and check every file of printed numbers.
 
     Returns the frames by file name (without .csv), `table5` (persona x task prompts) among them. Raises InputError
-    naming file, line and column for a missing column, an unknown name, a rate outside 0 to 100, an n below 1, and
-    a percentage that no integer count, or more than one, can give.
+    naming file, line and column for a missing column, an unknown name, a rate outside 0 to 100, an n below 1, a
+    percentage that no integer count, or more than one, can give, and a quoted statement that can't be recomputed;
+    naming file and key for a row that is not there.
     """
     folder = Path(folder)
-    printed = {}
+    printed, rows = {}, _rows(models, personas)
     for name, schema in schemas(models, personas).items():
         path = folder / f"{name}.csv"
-        as_printed = read_csv(path, dtype=str)
-        printed[name] = validate(as_printed.copy(), schema, str(path))
-        if name == "quoted_statements":  # the digits printed are the precision claimed
-            printed[name]["decimals"] = as_printed["value"].map(lambda value: len(value.partition(".")[2]))
+        printed[name] = read_csv(path, schema, dtype=str)
+        _check_rows(printed[name], schema.unique, rows[name], path)
     counts = printed["counts_task_model_persona"]
     source = folder / "counts_task_model_persona.csv"
     _check_counts(counts, source)
-    _check_complete(counts, ["task", "model", "persona"], source)
     printed["table5"] = _prompts_per_persona(counts, source)
     _check_format_n(printed["format_heatmaps"], printed["table6_prompt_n"], folder / "format_heatmaps.csv")
+    quoted, source = printed["quoted_statements"], folder / "quoted_statements.csv"
+    _check_wordings(quoted, models, personas, source)
+    as_printed = read_csv(source, dtype=str)["value"]  # the digits printed are the precision claimed
+    quoted["decimals"] = as_printed.map(lambda value: len(value.partition(".")[2]))
     return printed
 
 
@@ -97,7 +127,7 @@ def _fail(frame: pd.DataFrame, bad: np.ndarray, source: Path, column: str, why) 
     if np.any(bad):
         at = int(np.flatnonzero(bad)[0])
         more = f" ({int(np.sum(bad)) - 1} more rows like it)" if np.sum(bad) > 1 else ""
-        raise InputError(f"{source}: line {at + 2}, column '{column}': {why(frame.iloc[at])}{more}")
+        raise InputError(f"{source}: line {line_of(source, at)}, column '{column}': {why(frame.iloc[at])}{more}")
 
 
 def _check_counts(counts: pd.DataFrame, source: Path) -> None:
@@ -112,11 +142,30 @@ def _check_counts(counts: pd.DataFrame, source: Path) -> None:
     _fail(counts, wrong, source, "refusals", lambda row: f"{row.refusals} is not {says(row)}")
 
 
-def _check_complete(frame: pd.DataFrame, key: list[str], source: Path) -> None:
-    full = pd.MultiIndex.from_product([frame[column].drop_duplicates() for column in key])
-    missing = full.difference(pd.MultiIndex.from_frame(frame[key]), sort=False)
-    if len(missing):
-        raise InputError(f"{source}: {len(missing)} cells are missing, first {' / '.join(missing[0])}")
+def _check_rows(frame: pd.DataFrame, key: list[str], rows: list[tuple[str, ...]], source: Path) -> None:
+    """Every row of `rows` must be in `frame`, and no other; a key is never there twice (the schema's `unique`)."""
+    there, wanted = list(frame[key].itertuples(index=False, name=None)), set(rows)
+
+    def unknown(row) -> str:
+        names = [names[-1] for names in rows if names[:-1] == tuple(row[column] for column in key[:-1])]
+        return f"{row[key[-1]]!r} is not one of {textwrap.shorten(', '.join(names), 300, placeholder=' ...')}"
+
+    _fail(frame, np.array([row not in wanted for row in there]), source, key[-1], unknown)
+    found = set(there)
+    missing = [row for row in rows if row not in found]
+    if missing:
+        first = ", ".join(f"{column} {name!r}" for column, name in zip(key, missing[0], strict=True))
+        more = f" ({len(missing) - 1} more rows are missing)" if len(missing) > 1 else ""
+        raise InputError(f"{source}: the row with {first} is missing{more}")
+
+
+def _check_wordings(quoted: pd.DataFrame, models: list[str], personas: list[str], source: Path) -> None:
+    """Each quantity must have a recipe, and name only what the study has."""
+    for at, quantity in enumerate(quoted["quantity"]):
+        try:
+            check_wording(quantity, models, personas)
+        except InputError as error:
+            raise InputError(f"{source}: line {line_of(source, at)}, column 'quantity': {error}") from None
 
 
 def _prompts_per_persona(counts: pd.DataFrame, source: Path) -> pd.DataFrame:
@@ -135,10 +184,8 @@ def _prompts_per_persona(counts: pd.DataFrame, source: Path) -> pd.DataFrame:
 
 def _check_format_n(formats: pd.DataFrame, prompts: pd.DataFrame, source: Path) -> None:
     """The n of a response format must be the sum of Table 6 over its three prompts (p1-p3, p4-p6, p7-p9)."""
-    number = prompts["prompt"].str.extract(r"^p([1-9])$")[0].astype(float)
-    if number.isna().any() or len(prompts) != 9:
-        raise InputError(f"{source.with_name('table6_prompt_n.csv')}: column 'prompt' must hold p1 to p9")
-    sums = prompts.groupby(np.array(FORMATS)[((number - 1) // 3).astype(int)])[list(TASKS)].sum()
+    form = [FORMATS[PROMPTS.index(prompt) // 3] for prompt in prompts["prompt"]]
+    sums = prompts.groupby(np.array(form))[list(TASKS)].sum()
     expected = [sums.loc[row.format, row.task] for row in formats.itertuples()]
     _fail(
         formats,

@@ -7,6 +7,7 @@ ALL = "*"  # a factor that was summed over
 ANY_PERSONA = "any persona"  # all prompts with a persona together
 TASKS = ("nli", "politeness", "offensiveness")  # the paper's; a study may have others
 FORMATS = ("unforced", "semi-forced", "forced")
+REFERENCES = {"model": "Llama2-13B", "task": "nli", "persona": "atheist", "template": "p1"}  # of the paper's regression
 # categories of an answer that has no judgement: the model gave none, or the judge no verdict. Such rows carry
 # refusal = False because the column is boolean; they are left out of every rate and counted
 ERROR, JUDGE_FAILED = NOT_JUDGED = ("error", "judge_failed")

@@ -1,10 +1,9 @@
 """Every quantity the paper quotes in its text, recomputed from its own printed cells and compared by rule.
 
-A recipe pairs the wording of a quoted quantity with the computation that the wording asks for. A statement that no
-recipe, or more than one, fits is an error: nothing is left out in silence.
+A recipe is the computation that a wording asks for (`wordings`). A statement that no recipe fits is an error: nothing
+is left out in silence.
 """
 
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 
 from falserefusal.errors import InputError
 from falserefusal.schemas import ALL
+from falserefusal.wordings import listed_models, read_wording
 
 READING_ERROR = 0.01  # percentage points: Figure 1 is read off its vector drawing, not printed as numbers
 TASK_WORDS = {"NLI": "nli", "politeness": "politeness", "offensiveness": "offensiveness"}
@@ -60,14 +60,6 @@ class Cells:
         return cell["rate"].mean()
 
 
-def _models(text: str) -> list[str]:
-    """'Gemma2-2B, -9B, -27B' -> the three names; 'Llama2-7B, Llama2-13B' -> the two."""
-    names: list[str] = []
-    for part in text.split(", "):
-        names.append(names[0].split("-")[0] + part if part.startswith("-") else part)
-    return names
-
-
 def _design_size(cells: Cells, task: str) -> dict:
     return {"recomputed": cells.counts[cells.counts["task"] == TASK_WORDS[task]].drop_duplicates("persona")["n"].sum()}
 
@@ -100,7 +92,7 @@ def _persona_minus_free(cells: Cells, task: str, model: str) -> dict:
 
 def _silent_models(cells: Cells, names: str) -> dict:
     rates = {}
-    for model in _models(names):
+    for model in listed_models(names):
         rates[model] = max(*(cells.model_task(model, task) for task in TASK_WORDS.values()), cells.persona_free[model])
     loud = {model: rate for model, rate in rates.items() if rate > 0}
     listed = ", ".join(f"{model} {rate:.2f} %" for model, rate in loud.items())
@@ -112,7 +104,7 @@ def _persona_mean(cells: Cells, persona: str) -> dict:
 
 
 def _persona_mean_of(cells: Cells, names: str, persona: str) -> dict:
-    return {"recomputed": cells.persona_mean(persona, _models(names))}
+    return {"recomputed": cells.persona_mean(persona, listed_models(names))}
 
 
 def _format(cells: Cells, model: str, task: str, form: str) -> dict:
@@ -150,34 +142,21 @@ def _pseudo_r2(cells: Cells) -> dict:
     }
 
 
-_task, _model = "(NLI|politeness|offensiveness)", r"([A-Z][A-Za-z]+[\d.]*-\d+B)"
-RECIPES: list[tuple[str, Callable[..., dict]]] = [
-    (f"prompts in the {_task} design", _design_size),
-    (f"mean over models of refusal rate, {_task}", _mean_over_models),
-    (f"(highest|lowest) model refusal rate, {_task}", _extreme),
-    (f"{_model} refusal rate, {_task}", _one_rate),
-    (f"{_model} registers no refusals at all", _no_refusals),
-    (f"persona minus persona-free refusal rate, {_task}, {_model}", _persona_minus_free),
-    (r"models with no refusals in both setups \((.+)\)", _silent_models),
-    ("mean over models and tasks, persona (.+)", _persona_mean),
-    ("mean over (.+) and tasks, persona (.+)", _persona_mean_of),
-    (f"{_model} mean over tasks, persona (.+)", _persona_mean_of),
-    (f"{_model} refusal rate, {_task}, (unforced|semi-forced|forced) format", _format),
-    (r"Wasserstein importance of (\w+) \(.+\)", _importance),
-    ("logistic coefficient, (model|task|persona) (.+)", _coefficient),
-    ("pseudo R-squared of the logistic regression", _pseudo_r2),
-]
-
-
-def find_recipe(quantity: str) -> tuple[Callable[..., dict], tuple[str, ...]]:
-    """The computation a quoted quantity asks for, and its arguments; InputError where the wording fits none."""
-    matches = [
-        (function, match.groups()) for pattern, function in RECIPES if (match := re.fullmatch(pattern, quantity))
-    ]
-    # "mean over models and tasks" also reads as "mean over {names} and tasks": the literal wording comes first
-    if not matches:
-        raise InputError(f"quoted statement {quantity!r}: no recipe fits its wording; see falserefusal/statements.py")
-    return matches[0]
+RECIPES: dict[str, Callable[..., dict]] = {
+    "design size": _design_size,
+    "mean over models": _mean_over_models,
+    "extreme": _extreme,
+    "one rate": _one_rate,
+    "no refusals": _no_refusals,
+    "persona minus free": _persona_minus_free,
+    "silent models": _silent_models,
+    "persona mean": _persona_mean,
+    "persona mean of models": _persona_mean_of,
+    "format": _format,
+    "importance": _importance,
+    "coefficient": _coefficient,
+    "pseudo R2": _pseudo_r2,
+}
 
 
 def _verdict(printed: float, decimals: int, found: dict) -> tuple[str, str]:
@@ -205,8 +184,8 @@ def check_statements(quoted: pd.DataFrame, cells: Cells) -> pd.DataFrame:
     """
     rows = []
     for statement in quoted.itertuples():
-        function, arguments = find_recipe(statement.quantity)
-        found = function(cells, *arguments)
+        kind, arguments = read_wording(statement.quantity)
+        found = RECIPES[kind](cells, **arguments)
         # the paper writes a rate of exactly zero as "0", all others with two decimals
         decimals = max(statement.decimals, 2) if statement.unit in ("%", "pp") else statement.decimals
         verdict, reason = _verdict(statement.value, decimals, found)

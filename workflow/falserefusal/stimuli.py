@@ -40,6 +40,8 @@ def load_phrases(path: str | Path) -> list[str]:
 
 def _keep(frame: pd.DataFrame, column: str, keep: list[str] | None, path: str | Path) -> pd.DataFrame:
     """Rows whose `column` is in `keep` (None: all); an unknown name is an error, not an empty result."""
+    if frame.empty:
+        raise InputError(f"{path}: no rows below the header")
     if keep is None:
         return frame
     unknown = [name for name in keep if name not in set(frame[column])]

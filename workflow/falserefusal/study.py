@@ -75,9 +75,12 @@ def _names(study: dict, key: str, column: str, root: Path) -> list[str]:
     if not path.exists():
         raise InputError(f"stimuli.{key}: no such file {path}")
     with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or column not in rows[0]:
+        reader = csv.DictReader(file)
+        rows = list(reader)
+    if column not in (reader.fieldnames or []):
         raise InputError(f"{path}: column '{column}' is missing")
+    if not rows:
+        raise InputError(f"{path}: no rows below the header")
     if key == "templates":
         missing = [task for task in study["tasks"] if task not in {row["task"] for row in rows}]
         if missing:

@@ -20,9 +20,8 @@ from scipy.special import expit, xlogy
 
 from falserefusal.errors import InputError
 from falserefusal.estimation.clusters import combinations, degrees_of_freedom
-from falserefusal.schemas import ALL, PERSONA_FREE
+from falserefusal.schemas import ALL, PERSONA_FREE, REFERENCES
 
-REFERENCES = {"model": "Llama2-13B", "task": "nli", "persona": "atheist", "template": "p1"}  # the paper's
 INTERACTIONS = (("persona", "model"), ("persona", "task"))
 PRINTED_R2 = 0.5733  # the paper, appendix E.2
 SEPARATED = "separated: no refusals (or nothing else) at this level, so no finite coefficient"
