@@ -4,6 +4,7 @@
 rule published_provenance:
     input:
         data=[*PRINTED_FILES, f"{PRINTED}/models.csv", f"{PRINTED}/personas.csv"],
+        checked=rules.published_cells.output.cells,  # so that nothing is written of numbers that are refused
         code=library("provenance.py"),
     output:
         provenance="<results>/published/provenance.json",
