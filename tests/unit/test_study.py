@@ -8,6 +8,7 @@ import yaml
 from falserefusal.dependencies import library_of
 from falserefusal.errors import InputError
 from falserefusal.study import load_study
+from falserefusal.texts.sources import KEYS
 
 SCHEMA = "config/schemas/study.schema.yaml"
 
@@ -16,6 +17,10 @@ SCHEMA = "config/schemas/study.schema.yaml"
 def config():
     task = {"source": {"kind": "embedded"}, "labels": ["entailment", "contradiction", "neutral"]}
     return {"study": "small", "checkpoints": {"kind": "standins"}, "tasks": {"nli": task}}
+
+
+def source(**keys):
+    return {"tasks": {"nli": {"source": keys, "labels": ["a", "b", "c"]}}}
 
 
 def load(config, root):
@@ -44,6 +49,16 @@ def test_every_shipped_config_is_valid(root):
         load(yaml.safe_load(path.read_text()), root)
 
 
+def test_a_source_may_have_the_keys_that_reading_it_knows(root):
+    schema = yaml.safe_load((root / SCHEMA).read_text())
+    listed = {
+        name.removeprefix("source_"): set(part["properties"]) - {"kind"}
+        for name, part in schema["$defs"].items()
+        if name.startswith("source_")
+    }
+    assert listed == KEYS
+
+
 def test_names_keep_the_order_of_their_file(config, root):
     assert load(config | {"models": ["Gemma-2B", "Llama2-7B"]}, root)["models"] == ["Llama2-7B", "Gemma-2B"]
 
@@ -63,6 +78,11 @@ def test_names_keep_the_order_of_their_file(config, root):
         ({"tasks": {"irony": {"source": {"kind": "embedded"}, "labels": ["a", "b"]}}}, "no templates for task irony"),
         ({"tasks": {"nli": {"source": {"kind": "embedded"}, "labels": ["a", "b"]}}}, "tasks.nli.labels"),
         ({"tasks": {"nli": {"source": {}, "labels": ["a", "b", "c"]}}}, "tasks.nli.source: 'kind' is a required"),
+        (source(kind="embedded", path="x.csv"), "tasks.nli.source: unknown key 'path'; known here: kind"),
+        (source(kind="xnli", splt="test"), "tasks.nli.source: unknown key 'splt'; did you mean 'split'?"),
+        (source(kind="xnli", split="dev"), "tasks.nli.source.split: 'dev' is not one of"),
+        (source(kind="file", path="x.csv"), "tasks.nli.source: 'columns' is a required property"),
+        (source(kind="file", path="x.csv", columns={}, colums={}), "unknown key 'colums'; did you mean 'columns'?"),
     ],
 )
 def test_what_is_wrong_is_said_by_key(config, root, change, message):

@@ -21,10 +21,19 @@ from falserefusal.errors import InputError
 from falserefusal.figures.registry import figure_names, table_names
 from falserefusal.study import TASKS, load_study
 
+
+def config_error(error):
+    """What is wrong with the study's config, led by where it was read; Snakemake shows such an error by itself."""
+    sources = [os.path.relpath(file) for file in workflow.configfiles]
+    if workflow.config_settings.config:
+        sources.append("--config")
+    return WorkflowError(f"{', '.join(sources)}: {error}")
+
+
 try:
     config = load_study(config, Path(workflow.basedir) / "config/schemas/study.schema.yaml")
 except InputError as error:
-    raise WorkflowError(str(error)) from None
+    raise config_error(error) from None
 
 STUDY = config["study"]
 PUBLISHED = "published"

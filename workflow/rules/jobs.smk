@@ -92,7 +92,7 @@ try:
     JOBS = inference_jobs_of_study()
     JUDGED = judged_models()
 except InputError as error:
-    raise WorkflowError(str(error)) from None
+    raise config_error(error) from None
 
 SHARDED = [model for model in config["models"] if JOBS[model]["shards"] > 1]
 WHOLE = [model for model in config["models"] if model not in SHARDED]
