@@ -1,6 +1,10 @@
-"""Send everything a rule says (prints, warnings, log records, tracebacks) to the rule's log and to the terminal."""
+"""Send everything a rule says (prints, warnings, log records, tracebacks) to the rule's log and to the terminal.
+
+What says it past Python's streams (a child process, a library in C or Rust) reaches the log alone.
+"""
 
 import contextlib
+import ctypes
 import logging
 import os
 import sys
@@ -8,6 +12,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from falserefusal.errors import InputError
 
@@ -33,6 +38,27 @@ class _Tee:
 
 
 @contextlib.contextmanager
+def _descriptors_to(file: TextIO) -> Iterator[list[TextIO]]:
+    """Point descriptors 1 and 2 at `file` for the block; yield two streams that lead where these led before.
+
+    No copy for the terminal: it would need a pipe and somebody to empty it, and the last words of a process that is
+    killed, or dies in its C code, would be lost in it.
+    """
+    terminal = []
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        stream.flush()
+        terminal.append(os.fdopen(os.dup(number), "w", 1, encoding=stream.encoding, errors=stream.errors))
+        os.dup2(file.fileno(), number)
+    try:
+        yield terminal
+    finally:
+        ctypes.CDLL(None).fflush(None)  # what C code printed waits in a buffer for whatever descriptor 1 is by then
+        for number, stream in enumerate(terminal, start=1):
+            os.dup2(stream.fileno(), number)
+            stream.close()
+
+
+@contextlib.contextmanager
 def log_to(path: str | Path) -> Iterator[None]:
     """Tee stdout, stderr and logging into `path` for the block.
 
@@ -41,8 +67,11 @@ def log_to(path: str | Path) -> Iterator[None]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", buffering=1, encoding="utf-8", errors="backslashreplace") as file:
-        out, err = _Tee(sys.stdout, file), _Tee(sys.stderr, file)
+    with (
+        path.open("w", buffering=1, encoding="utf-8", errors="backslashreplace") as file,
+        _descriptors_to(file) as terminal,
+    ):
+        out, err = _Tee(terminal[0], file), _Tee(terminal[1], file)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             logging.basicConfig(
                 level=logging.WARNING, stream=err, format="%(levelname)s %(name)s: %(message)s", force=True
