@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import safetensors.torch
 import tiny_checkpoints
 
 from falserefusal.errors import InputError
@@ -292,6 +294,25 @@ def test_pickled_weights_are_not_loaded(folder, tmp_path):
         (tmp_path / path.name.replace(".safetensors", ".bin")).write_bytes(path.read_bytes())
     with pytest.raises(InputError, match="pickled weights are not loaded"):
         respond({"model": "m", "path": str(tmp_path)}, DECODING, prompts(1), tmp_path / "store")
+
+
+@pytest.mark.parametrize("change", ["missing", "reshaped"])
+def test_weights_that_would_be_random_numbers_are_named(model, folder, tmp_path, change):
+    copy, name = shutil.copytree(folder, tmp_path / "copy"), "model.layers.1.mlp.down_proj.weight"
+    weights = safetensors.torch.load_file(copy / "model.safetensors")
+    whole = weights.pop(name)
+    if change == "reshaped":
+        weights[name] = whole[:, :-1].contiguous()
+    safetensors.torch.save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=rf"1 weight\(s\) are missing in .* or have another shape .*: {name};"):
+        respond({**model, "path": str(copy)}, DECODING, prompts(2), tmp_path / "store", progress=False)
+
+
+def test_a_head_tied_to_the_embeddings_is_not_missing(tmp_path):
+    folder = tiny_checkpoints.save(tmp_path / "tied", seed=4, tie_word_embeddings=True)
+    assert "lm_head.weight" not in safetensors.torch.load_file(folder / "model.safetensors")
+    frame, _ = respond({"model": "tied", "path": str(folder)}, DECODING, prompts(2), tmp_path / "s", progress=False)
+    assert len(frame) == 2
 
 
 @pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed")

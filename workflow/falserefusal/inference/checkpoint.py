@@ -149,12 +149,21 @@ def load_model(checkpoint: Checkpoint, device_map: str | None = "auto"):
         options["quantization_config"] = BitsAndBytesConfig(**QUANTIZATION[checkpoint.quantization])
     if torch.cuda.is_available() and device_map:
         options["device_map"] = device_map
-    model = AutoModelForCausalLM.from_pretrained(
+    model, found = AutoModelForCausalLM.from_pretrained(
         checkpoint.folder,
         dtype=getattr(torch, checkpoint.dtype),
         use_safetensors=True,
         local_files_only=True,
         trust_remote_code=checkpoint.trust_remote_code,
+        ignore_mismatched_sizes=True,  # told below, by name
+        output_loading_info=True,
         **options,
     )
+    # transformers fills what is missing with random numbers; what is tied to another weight does not count as missing
+    random = sorted(found["missing_keys"]) + sorted(key for key, *_ in found["mismatched_keys"])
+    if random:
+        raise InputError(
+            f"{checkpoint.name}: {len(random)} weight(s) are missing in {checkpoint.folder} or have another shape than "
+            f"config.json says: {', '.join(random[:5])}{', ...' if len(random) > 5 else ''}; get the checkpoint again"
+        )
     return model.eval()
