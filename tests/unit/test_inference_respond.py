@@ -350,6 +350,28 @@ def test_a_model_that_sees_padding_fails_the_self_test(model, tmp_path, monkeypa
         respond(model, DECODING, prompts(20), tmp_path, progress=False)
 
 
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_model_that_forgets_a_shared_beginning_fails_the_self_test(model, tmp_path, monkeypatch, count):
+    real = local.checkpoints.load_model
+
+    def forgetful(*args):
+        loaded = real(*args)
+        forward = loaded.forward
+
+        def forget(**inputs):
+            cache = inputs.get("past_key_values")
+            if cache is not None and cache.get_seq_length() and inputs["input_ids"].shape[1] > 1:
+                inputs["attention_mask"][:, : cache.get_seq_length()] = False
+            return forward(**inputs)
+
+        loaded.forward = forget
+        return loaded
+
+    monkeypatch.setattr(local.checkpoints, "load_model", forgetful)
+    with pytest.raises(InputError, match="self-test failed"):
+        respond(model, DECODING, prompts(count), tmp_path, progress=False)
+
+
 def test_settings_come_from_the_models_row_and_the_config():
     row = {"model": "m", "hub_id": "org/m", "revision": float("nan"), "size_b": 7.0}
     inference = {"max_new_tokens": 9, "dtype": "bfloat16", "trust_remote_code": ["other"]}

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 # How far the logits of a prompt alone and in a padded batch may lie apart, as a share of their range
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.05, "float16": 0.01}
-SELF_TEST_TOKENS = 16
+SELF_TEST_TOKENS, SELF_TEST_ROWS = 8, 5
 
 
 class LocalEngine:
@@ -146,25 +146,37 @@ class LocalEngine:
         return Decoder(model, self.chat.eos_ids, self.decoding, self.batch_tokens)
 
     def _self_test(self, decoder, ids: list[list[int]]) -> dict:
-        """The shortest and the longest prompt, each alone and both in one padded batch: the same greedy answers?"""
+        """Prompts of different lengths, most with a shared beginning: alone and together, the same greedy answers?
+
+        The shortest and the longest prompt are there, whose logits are compared too.
+        """
         from falserefusal.inference.decode import Decoder, first_logits
 
         pair = [min(ids, key=len), max(ids, key=len)]
         greedy = Decoding(max_new_tokens=min(SELF_TEST_TOKENS, self.decoding.max_new_tokens))
         test = Decoder(decoder.model, self.chat.eos_ids, greedy, self.batch_tokens)
-        alone = [_tokens(test, [prompt])[0] for prompt in pair]
-        same = alone == _tokens(test, pair)
+        rows = [pair[0], *_sharing_a_beginning(pair[1])]
+        alone = [_tokens(test, [prompt])[0] for prompt in rows]
+        same = alone == _tokens(test, rows)
         single = [first_logits(decoder.model, [prompt])[0] for prompt in pair]
         both = first_logits(decoder.model, pair)
         apart = max(float((a - b).abs().max() / (a.max() - a.min())) for a, b in zip(single, both, strict=True))
         limit = TOLERANCE[self.checkpoint.dtype]
         if not apart <= limit or (self.checkpoint.dtype == "float32" and not same):
             raise InputError(
-                f"{self.identity['name']}: self-test failed: a prompt alone and the same prompt in a padded batch "
-                f"differ (logits by {apart:.2g} of their range, {limit} allowed; "
+                f"{self.identity['name']}: self-test failed: a prompt alone and the same prompt in a padded batch, "
+                f"with its beginning computed once for several, differ (logits by {apart:.2g} of their range, {limit} allowed; "
                 f"greedy answers {'agree' if same else 'differ'})"
             )
         return {"greedy_answers_agree": same, "logit_difference": float(f"{apart:.3g}"), "tolerance": limit}
+
+
+def _sharing_a_beginning(prompt: list[int]) -> list[list[int]]:
+    """The prompt, and copies of it that lack more and more of what follows its first half; enough to share a prefix."""
+    half = len(prompt) // 2
+    step = max(1, (len(prompt) - half) // SELF_TEST_ROWS)
+    starts = range(half, len(prompt), step)[:SELF_TEST_ROWS]
+    return [prompt[:half] + prompt[start:] for start in starts]
 
 
 def _tokens(decoder, prompts: list[list[int]]) -> list[list[int]]:
