@@ -165,8 +165,8 @@ class LocalEngine:
         if not apart <= limit or (self.checkpoint.dtype == "float32" and not same):
             raise InputError(
                 f"{self.identity['name']}: self-test failed: a prompt alone and the same prompt in a padded batch, "
-                f"with its beginning computed once for several, differ (logits by {apart:.2g} of their range, {limit} allowed; "
-                f"greedy answers {'agree' if same else 'differ'})"
+                f"with its beginning computed once for several, differ (logits by {apart:.2g} of their range, {limit} "
+                f"allowed; greedy answers {'agree' if same else 'differ'})"
             )
         return {"greedy_answers_agree": same, "logit_difference": float(f"{apart:.3g}"), "tolerance": limit}
 
