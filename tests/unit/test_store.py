@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -34,17 +35,23 @@ def write(folder, answers: dict[int, Answer], batch: str = "-") -> None:
         " ",
         "two\nlines\r\n",
         "\u2028 \u2029 \x85 \x00",
-        "half a pair \ud800",
         "naïve 你好 😀",
         '{"a": "b"}',
         "x" * 2**20,
     ],
-    ids=["empty", "blank", "newlines", "separators", "surrogate", "unicode", "json", "one-megabyte"],
+    ids=["empty", "blank", "newlines", "separators", "unicode", "json", "one-megabyte"],
 )
 def test_any_answer_comes_back_as_it_was(tmp_path, text):
     answer = Answer(text, "stop", 7, 3)
     write(tmp_path, {1: answer, 2: Answer("next", "stop", 1, 1)})
     assert Store(tmp_path).read() == {key(1): answer, key(2): Answer("next", "stop", 1, 1)}
+
+
+def test_half_a_surrogate_pair_is_replaced_in_what_is_kept_and_in_what_an_older_run_kept(tmp_path):
+    assert Answer("half \ud800, whole \ud83d\ude00", "stop").response == "half \ufffd, whole 😀"
+    body = f'{key(1)} - ["half \\ud800", "stop", 7, 3]'.encode()
+    (tmp_path / "0.jsonl").write_bytes(b"%08x %b\n" % (zlib.crc32(body), body))
+    assert Store(tmp_path).read() == {key(1): Answer("half \ufffd", "stop", 7, 3)}
 
 
 def test_a_missing_store_is_empty(tmp_path):

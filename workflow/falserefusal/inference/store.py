@@ -25,16 +25,27 @@ log = logging.getLogger(__name__)
 
 COMPLETE = ("stop", "length", "content_filter")  # the model's whole answer under its decoding parameters
 NO_BATCH = "-"
+NOTHING = "nothing was generated: every answer was in the store"  # in the provenance, for what only a run can tell
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer. `finish_reason`: stop, length, decided, content_filter or error; token counts include the EOS."""
+    """One answer. `finish_reason`: stop, length, decided, content_filter or error; token counts include the EOS.
+
+    Its text can be written as UTF-8: half a surrogate pair becomes U+FFFD.
+    """
 
     response: str
     finish_reason: str
     prompt_tokens: int = 0
     new_tokens: int = 0
+
+    def __post_init__(self):
+        try:
+            self.response.encode()
+        except UnicodeEncodeError:  # half a surrogate pair: no file could hold it
+            whole = self.response.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            object.__setattr__(self, "response", whole)
 
     @property
     def complete(self) -> bool:
