@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import urllib.request
 
 import pandas as pd
@@ -19,6 +20,8 @@ import tiny_checkpoints
 from falserefusal.errors import InputError
 from falserefusal.inference import Decoding, openai_backend, respond
 from falserefusal.inference.store import Store
+from falserefusal.schemas import RESPONSES
+from falserefusal.tables import write_parquet
 
 DECODING = Decoding(max_new_tokens=16)
 SECRET = "sk-not-to-be-seen"
@@ -41,7 +44,8 @@ class Misbehaving(http.server.BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
             return
         if "status" in fault:
-            self.send(json.dumps(fault.get("body", {"error": {"message": "told to"}})), fault["status"])
+            body = json.dumps(fault.get("body", {"error": {"message": "told to"}}))
+            self.send(body, fault["status"], fault.get("headers", {}))
             return
         answer = fault.get("answer", f"answer to {text}")
         if request.get("stream"):
@@ -50,11 +54,14 @@ class Misbehaving(http.server.BaseHTTPRequestHandler):
         choice = {"index": 0, "message": {"role": "assistant", "content": answer}}
         choice["finish_reason"] = fault.get("finish_reason", "stop")
         usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
-        self.send(json.dumps({"id": "1", "object": "chat.completion", "choices": [choice], "usage": usage}), 200)
+        reply = {"id": "1", "object": "chat.completion", "choices": [choice], "usage": usage}
+        self.send(json.dumps({**reply, "model": "org/m@2", "system_fingerprint": "fp_1"}), 200)
 
-    def send(self, body: str, status: int):
+    def send(self, body: str, status: int, headers=()):
         data = body.encode()
         self.send_response(status)
+        for name in headers:
+            self.send_header(name, headers[name])
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
         self.end_headers()
@@ -68,6 +75,7 @@ class Misbehaving(http.server.BaseHTTPRequestHandler):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for n, word in enumerate(answer.split(" ")):
                 if n == fault.get("cut_after"):
+                    self.wfile.write(fault.get("cut_with", "").encode())
                     return
                 self.event({"delta": {"content": word if n == 0 else f" {word}"}, "finish_reason": None})
                 self.server.words += 1
@@ -85,10 +93,10 @@ class Misbehaving(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(fault=lambda number, text: None):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Misbehaving)
+def serving(fault=lambda number, text: None, port: int = 0):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Misbehaving)
     server.fault, server.requests, server.words, server.lock = fault, [], 0, threading.Lock()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield (
             server,
@@ -161,13 +169,13 @@ def test_a_request_that_never_succeeds_is_an_error_and_asked_again_by_the_next_r
     def fault(number, text):
         return {"status": 503} if text == "7" else None
 
-    with serving(fault) as (_, model):
+    with serving(fault) as (server, model):
         frame, about = respond(model, DECODING, prompts(20), tmp_path, progress=False)
     failed = frame["prompt_id"] == "p7"
     assert frame.loc[failed, ["response", "finish_reason"]].values.tolist() == [["", "error"]]
     assert about["answers"]["finish_reasons"] == {"error": 1, "stop": 19}
     assert any("asked again by the next run" in record.message for record in caplog.records)
-    with serving() as (server, model):
+    with serving(port=server.server_port) as (server, model):
         frame, about = respond(model, DECODING, prompts(20), tmp_path, progress=False)
         assert len(server.requests) == 1
     assert frame["response"].tolist() == expected(20)
@@ -175,9 +183,10 @@ def test_a_request_that_never_succeeds_is_an_error_and_asked_again_by_the_next_r
 
 def test_a_dead_server_stops_the_run_and_keeps_what_was_answered(tmp_path):
     dying = serving(lambda number, _: None if number <= 10 else {"drop": True})
-    with dying as (_, model), pytest.raises(InputError, match=r"does not answer \(.*\): every answer so far is kept"):
+    gone = r"does not answer \(.*\): every answer so far is kept"
+    with dying as (server, model), pytest.raises(InputError, match=gone):
         respond(model, DECODING, prompts(60), tmp_path, progress=False)
-    with serving() as (server, model):
+    with serving(port=server.server_port) as (server, model):
         frame, _ = respond(model, DECODING, prompts(60), tmp_path, progress=False)
         assert len(server.requests) == 50
     assert frame["response"].tolist() == expected(60)
@@ -197,8 +206,142 @@ def test_a_refused_request_stops_the_run_at_once(tmp_path, status):
         assert len(server.requests) < 20
 
 
+# each is (status, body) of one reply, or an answer's fields, to one prompt; the server is sound otherwise
+MALFORMED = {
+    "an error told as success": {"status": 200, "body": {"error": {"message": "overloaded", "code": 502}}},
+    "no choices": {"status": 200, "body": {"id": "1", "object": "chat.completion", "choices": []}},
+    "no message": {"status": 200, "body": {"choices": [{"index": 0, "finish_reason": "stop"}]}},
+    "a proxy's page": {"status": 200, "body": "<html>please log in</html>"},
+    "aborted": {"answer": "I am so", "finish_reason": "abort"},
+    "broken": {"answer": "I am so", "finish_reason": "error"},
+    "no reason": {"answer": "I am so", "finish_reason": None},
+    "no text": {"answer": ["I am"]},
+    "a wait below zero": {"status": 429, "headers": {"retry-after": "-1"}},
+    "a wait that is no number": {"status": 429, "headers": {"retry-after": "nan"}},
+}
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+@pytest.mark.parametrize("fault", MALFORMED.values(), ids=MALFORMED)
+def test_a_reply_that_is_no_answer_is_asked_again_and_costs_no_other(tmp_path, fault, lasting):
+    left = [fault] * (100 if lasting else 1)
+    with serving(lambda _, text: left.pop() if text == "7" and left else None) as (_, model):
+        model["server"]["attempts"] = 3
+        frame, about = respond(model, DECODING, prompts(20), tmp_path, progress=False)
+    told = expected(20)
+    if lasting:
+        told[7] = ""
+        assert about["answers"]["finish_reasons"] == {"error": 1, "stop": 19}
+    assert frame["response"].tolist() == told
+    assert len(Store(tmp_path / "org--m").read()) == 20
+
+
+@pytest.mark.parametrize("reason", ["stop", "eos_token", "stop_sequence", "tool_calls", "function_call"])
+def test_reasons_that_mean_the_model_ended(tmp_path, reason):
+    with serving(lambda *_: {"finish_reason": reason}) as (_, model):
+        frame, _ = respond(model, DECODING, prompts(2), tmp_path, progress=False)
+        streamed, _ = respond(model, DECODING, prompts(2), tmp_path / "s", decided=lambda _: False, progress=False)
+    assert set(frame["finish_reason"]) == set(streamed["finish_reason"]) == {"stop"}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"cut_after": 1, "cut_with": 'data: {"error": {"message": "EngineDead", "code": 500}}\n\n'},
+        {"cut_after": 1, "cut_with": 'data: "a string"\n\n'},
+        {"cut_after": 1, "cut_with": 'data: {"id": "1", "cho\n\n'},
+        {"finish_reason": "abort"},
+    ],
+    ids=["an error event", "a string", "half an event", "aborted"],
+)
+def test_a_stream_that_goes_wrong_is_asked_again(tmp_path, fault):
+    with serving(lambda number, _: fault if number % 2 else None) as (_, model):
+        frame, _ = respond(model, DECODING, prompts(6), tmp_path, decided=lambda _: False, audit=0.0, progress=False)
+    assert frame["response"].tolist() == expected(6) and set(frame["finish_reason"]) == {"stop"}
+
+
+def test_a_refusal_ends_the_run_and_every_answer_that_was_served_is_kept(tmp_path):
+    """Also those still under way when another request is refused."""
+
+    def fault(number, text):
+        if text == "7":
+            time.sleep(0.2)
+            return {"status": 401}
+        time.sleep(0.3 if number > 10 else 0)
+        return None
+
+    with serving(fault) as (server, model):
+        with pytest.raises(InputError, match="refuses the request"):
+            respond(model, DECODING, prompts(40), tmp_path, progress=False)
+        assert len(Store(tmp_path / "org--m").read()) == len(server.requests) - 1
+
+
+def test_a_bug_of_ours_keeps_what_was_served(tmp_path):
+    def decided(text):
+        if text.endswith("7"):
+            raise ZeroDivisionError
+        return False
+
+    with serving() as (_, model), pytest.raises(ZeroDivisionError):
+        respond(model, DECODING, prompts(30), tmp_path, decided=decided, audit=0.0, progress=False)
+    assert len(Store(tmp_path / "org--m").read()) >= 5
+
+
+def test_one_prompt_that_never_gets_an_answer_does_not_pass_for_a_dead_server(tmp_path):
+    with serving(lambda _, text: {"status": 503} if text == "7" else None) as (_, model):
+        model["server"]["attempts"] = 2
+        for _ in range(3):
+            frame, _ = respond(model, DECODING, prompts(12), tmp_path, progress=False)
+            assert frame["finish_reason"].tolist().count("error") == 1
+
+
+REFUSALS = [
+    ({"status": 400, "body": {"error": {"message": "no such role"}}}, "the request of prompt p7: .*no such role"),
+    ({"status": 422, "body": {"error": {"message": "no such role"}}}, "the request of prompt p7: .*no such role"),
+    ({"status": 400, "body": {"error": {"message": "m", "code": "context_length_exceeded"}}}, "prompt p7: too long"),
+    (
+        {"status": 400, "body": {"object": "error", "message": "maximum context length is 9", "code": 400}},
+        "prompt p7: too long for the model as .* serves it .*is 9",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fault", "message"), REFUSALS)
+def test_a_prompt_that_is_refused_is_named(tmp_path, fault, message):
+    picky = serving(lambda _, text: fault if text == "7" else None)
+    with picky as (_, model), pytest.raises(InputError, match=message):
+        respond(model, DECODING, prompts(20), tmp_path, progress=False)
+
+
+def test_a_wait_is_as_long_as_the_server_asks_and_grows(monkeypatch):
+    monkeypatch.setattr(openai_backend.tenacity.wait.random, "uniform", lambda low, high: high)
+
+    def wait(attempt, asked):
+        response = types.SimpleNamespace(headers={} if asked is None else {"retry-after": asked})
+        outcome = types.SimpleNamespace(exception=lambda: types.SimpleNamespace(response=response))
+        return openai_backend._wait(types.SimpleNamespace(outcome=outcome, attempt_number=attempt), longest=60.0)
+
+    assert [wait(n, "0") for n in (1, 2, 3)] == [0.5, 1.0, 2.0], "a server that asks for no wait gets one all the same"
+    assert [wait(3, asked) for asked in (None, "-1", "nan", "soon")] == [2.0] * 4
+    assert [wait(1, asked) for asked in ("7", "inf", "3600")] == [7.0, 60.0, 60.0]
+
+
+def test_two_servers_share_no_answer_and_the_provenance_says_who_answered(tmp_path):
+    for answer in ("from the first", "from the second"):
+        with serving(lambda _, text, answer=answer: {"answer": answer}) as (server, model):
+            frame, about = respond(model, DECODING, prompts(3), tmp_path, progress=False)
+            assert about["address"] == f"127.0.0.1:{server.server_port}/v1"
+            assert about["replies"] == {"model": ["org/m@2"], "system_fingerprint": ["fp_1"]}
+            model["server"]["base_url"] += "/"
+            _, again = respond(model, DECODING, prompts(3), tmp_path, progress=False)
+        assert set(frame["response"]) == {answer}
+        assert again["answers"]["generated"] == 0 and again["replies"].startswith("nothing was generated")
+
+
 def test_filtered_empty_and_huge_answers_are_recorded_as_what_they_are(tmp_path):
     blocked = {"status": 400, "body": {"error": {"message": "blocked", "code": "content_filter"}}}
+    policy = {"status": 400, "body": {"error": {"message": "blocked", "code": "content_policy_violation"}}}
+    forbidden = {"status": 403, "body": {"error": {"message": "flagged", "code": "content_filter"}}}
     faults = {
         "0": {"answer": ""},
         "1": {"answer": None},
@@ -206,14 +349,18 @@ def test_filtered_empty_and_huge_answers_are_recorded_as_what_they_are(tmp_path)
         "3": {"answer": "cut", "finish_reason": "length"},
         "4": {"answer": "", "finish_reason": "content_filter"},
         "5": blocked,
+        "7": policy,
+        "8": forbidden,
+        "9": {"answer": "half \ud800"},
     }
     with serving(lambda _, text: faults.get(text)) as (_, model):
-        frame, about = respond(model, DECODING, prompts(7), tmp_path, progress=False)
-        respond(model, DECODING, prompts(7), tmp_path, progress=False)
-    reasons = ["stop", "stop", "stop", "length", "content_filter", "content_filter", "stop"]
+        frame, about = respond(model, DECODING, prompts(10), tmp_path, progress=False)
+        respond(model, DECODING, prompts(10), tmp_path, progress=False)
+    write_parquet(frame, tmp_path / "responses.parquet", RESPONSES)
+    reasons = ["stop", "stop", "stop", "length", *["content_filter"] * 2, "stop", *["content_filter"] * 2, "stop"]
     assert frame["finish_reason"].tolist() == reasons
-    assert frame["response"].str.len().tolist() == [0, 0, 2**20, 3, 0, 0, 11]
-    assert about["answers"]["empty"] == 4
+    assert frame["response"].str.len().tolist() == [0, 0, 2**20, 3, 0, 0, 11, 0, 0, 6]
+    assert about["answers"]["empty"] == 6
 
 
 def test_the_key_comes_from_the_environment_and_is_seen_nowhere(tmp_path, monkeypatch, caplog, capsys):
@@ -229,6 +376,37 @@ def test_the_key_comes_from_the_environment_and_is_seen_nowhere(tmp_path, monkey
     told = json.dumps(about) + caplog.text + "".join(capsys.readouterr())
     told += "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
     assert SECRET not in told
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_a_key_that_the_server_repeats_is_shown_nowhere(tmp_path, monkeypatch, caplog, status):
+    said = {"status": status, "body": {"error": {"message": f"Incorrect API key provided: {SECRET}"}}}
+    with serving(lambda number, _: said if number > 2 else None) as (server, model):
+        model["server"] |= {"api_key_env": "SOME_PROVIDER_KEY", "attempts": 2}
+        monkeypatch.setenv("SOME_PROVIDER_KEY", f"{SECRET}\n")
+        with pytest.raises(InputError, match=r"Incorrect API key provided: \[key\]") as error:
+            respond(model, DECODING, prompts(30), tmp_path)
+        assert {auth for _, auth in server.requests} == {f"Bearer {SECRET}"}, "without the line break"
+    told = str(error.value) + caplog.text + "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
+    assert SECRET not in told
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        ({"base_url": "http://user:sk-not-to-be-seen@x/v1"}, "base_url: leave user name, password"),
+        ({"base_url": "http://x/v1?key=sk-not-to-be-seen"}, "base_url: leave user name, password"),
+        ({"base_url": "localhost:8000/v1"}, "is no address such as http"),
+        ({"base_url": "http://x/v1", "api_key_env": SECRET}, "api_key_env: is no name of an environment variable"),
+        ({"base_url": "http://x/v1", "api_key_env": "hf_abc"}, "the environment variable it names is not set"),
+        ({"base_url": "http://x/v1", "api_key_env": "CURLY"}, "the key in CURLY holds a character that no key has"),
+    ],
+)
+def test_settings_that_would_show_or_spoil_a_key_are_refused(tmp_path, monkeypatch, server, message):
+    monkeypatch.setenv("CURLY", f"{SECRET}\u201d")
+    with pytest.raises(InputError, match=message) as error:
+        respond({"model": "m", "backend": "openai", "server": server}, DECODING, prompts(1), tmp_path)
+    assert SECRET not in str(error.value) and "hf_abc" not in str(error.value)
 
 
 def test_a_stream_is_left_once_the_verdict_is_settled(tmp_path):
