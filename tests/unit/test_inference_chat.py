@@ -4,9 +4,11 @@ import datetime
 
 import pytest
 from tiny_checkpoints import STYLES, tokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from falserefusal.errors import InputError
-from falserefusal.inference.chat import FIXED_DATE, examine
+from falserefusal.inference.chat import FIXED_DATE, REPLY, SYSTEM, USER, examine
 
 ASK = [{"role": "user", "content": "Given a text, would a woman classify it as polite?\n\nText:  two  spaces "}]
 WITH_SYSTEM = [{"role": "system", "content": "You are a woman."}, *ASK]
@@ -128,6 +130,20 @@ def test_a_text_that_brings_its_own_bos_is_an_error_and_control_tokens_are_seen(
     with pytest.raises(InputError, match="prompt x: starts with two BOS"):
         found.encode(found.render([sly], ["x"]), ["x"], 2048, 8)
     assert found.holding_control_tokens([ASK, sly]) == [1]
+
+
+def test_a_text_that_the_tokenizer_does_not_know_is_named():
+    """It would ask every persona the same question."""
+    known = {word: i for i, word in enumerate(["[UNK]", "<s>", "</s>", *f"{SYSTEM} {USER} {REPLY} a woman .".split()])}
+    words = Tokenizer(models.WordLevel(known, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    fast = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", bos_token="<s>", eos_token="</s>")
+    fast.chat_template = "{{ bos_token }}{% for m in messages %} {{ m['content'] }} </s>{% endfor %}"
+    found = examine(fast, [])
+    good, bad, named = ([{"role": "user", "content": text}] for text in ("a woman", "a muslim woman", "[UNK] woman"))
+    with pytest.raises(InputError, match=r"prompt b: holds text that this model's tokenizer does not know.*\[UNK\]"):
+        found.encode(found.render([good, bad], ["a", "b"]), ["a", "b"], 99, 4)
+    assert len(found.encode(found.render([good, named], ["a", "c"]), ["a", "c"], 99, 4)) == 2
 
 
 @pytest.mark.parametrize(

@@ -55,11 +55,12 @@ class Chat:
         return rendered
 
     def encode(self, rendered: list[str], names: list[str], context: int, new_tokens: int) -> list[list[int]]:
-        """Token ids, BOS as the template writes it. Raises InputError for a doubled BOS or too short a context."""
+        """Token ids, BOS as the template writes it. Raises InputError for a doubled BOS, a piece of text that the
+        tokenizer does not know, or too short a context."""
         if not rendered:
             return []
         ids = self.tokenizer(rendered, add_special_tokens=False, return_attention_mask=False)["input_ids"]
-        bos = self.tokenizer.bos_token_id
+        bos, unknown = self.tokenizer.bos_token_id, self.tokenizer.unk_token_id
         long = [i for i, row in enumerate(ids) if len(row) + new_tokens > context]
         if long:
             worst = max(long, key=lambda i: len(ids[i]))
@@ -67,7 +68,13 @@ class Chat:
                 f"{len(long)} prompt(s) do not fit the model's context of {context} tokens with {new_tokens} new ones: "
                 f"the longest is {names[worst]} with {len(ids[worst])} tokens; shorten the texts or max_new_tokens"
             )
-        for row, name in zip(ids, names, strict=True):
+        for row, text, name in zip(ids, rendered, names, strict=True):
+            # the unknown token's own name in a text or template is no lost text: some use it as their BOS
+            if unknown is not None and row.count(unknown) > text.count(self.tokenizer.unk_token):
+                raise InputError(
+                    f"prompt {name}: holds text that this model's tokenizer does not know, which the model would see "
+                    f"as {self.tokenizer.unk_token}; change the text, or leave the model out"
+                )
             if not row:
                 raise InputError(f"prompt {name}: no tokens after rendering")
             if bos is not None and row[:2] == [bos, bos]:
