@@ -44,6 +44,13 @@ def test_true_and_false_may_come_from_the_command_line_as_words(config, root):
         load(config | {"allow_missing": "yes"}, root)
 
 
+def test_a_servers_further_parameters_pass(config, root):
+    server = {"base_url": "http://localhost:8000/v1", "extra_body": {"repetition_penalty": 1.0, "top_k": -1}}
+    assert load(config | {"inference": {"backend": "openai", "server": server}}, root)["inference"]["server"] == server
+    with pytest.raises(InputError, match=r"inference\.server\.extra_body: 3 is not of type"):
+        load(config | {"inference": {"server": {"extra_body": 3}}}, root)
+
+
 def test_every_shipped_config_is_valid(root):
     for path in sorted((root / "config").glob("*.yaml")):
         load(yaml.safe_load(path.read_text()), root)
