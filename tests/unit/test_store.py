@@ -145,6 +145,15 @@ def test_an_answer_from_a_finished_batch_wins_over_one_from_a_batch_cut_short(tm
     assert kept.torn == {key(1)}
 
 
+def test_a_shorter_answer_from_a_finished_batch_ends_the_asking_again(tmp_path):
+    """A run in full was killed; one that decides early finished its batch: the longer answer wins, nothing is torn."""
+    write(tmp_path, {0: Answer("No, I won't.", "stop", 5, 6)}, batch_name([key(0), key(1)]))
+    write(tmp_path, {0: Answer("No", "decided", 5, 1), 5: Answer("e", "decided")}, batch_name([key(0), key(5)]))
+    kept = Store(tmp_path)
+    assert kept.read()[key(0)].response == "No, I won't."
+    assert kept.torn == set()
+
+
 def test_a_full_disk_is_told_in_one_line_and_loses_nothing(tmp_path, monkeypatch):
     kept = Store(tmp_path)
     kept.append({key(1): Answer("before", "stop")})

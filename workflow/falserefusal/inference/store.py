@@ -63,7 +63,7 @@ class Store:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self.torn: set[str] = set()  # keys whose answer is from a batch that was cut short, known after `read`
+        self.torn: set[str] = set()  # keys with answers only from batches that were cut short, known after `read`
         self._segment = None
 
     def read(self, wanted: set[str] | None = None) -> dict[str, Answer]:
@@ -87,7 +87,8 @@ class Store:
             rank = (*_rank(answer), batch in whole)
             if key not in best or rank > best[key][0]:
                 best[key] = rank, answer
-        self.torn = {key for key, (rank, _) in best.items() if not rank[-1]}
+        # a key with any answer from a finished batch was computed as it should be: to ask again would never end
+        self.torn = set(best) - {key for key, batch, _ in records if batch in whole}
         return {key: answer for key, (_, answer) in best.items()}
 
     def _records(self) -> Iterator[tuple[str, str, bytes]]:
