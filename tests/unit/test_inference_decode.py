@@ -157,9 +157,10 @@ class Failing:
 
 
 CPU_ERROR = RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory")
+CUBLAS = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), CPU_ERROR, MemoryError()])
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), CPU_ERROR, CUBLAS, MemoryError()])
 def test_out_of_memory_halves_the_batches_and_goes_on(models, end, error, caplog):
     asked = prompts(60)
     usual, _ = run(models["llama"], asked, end["llama"])

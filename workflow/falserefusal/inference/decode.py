@@ -278,7 +278,9 @@ def out_of_memory(error: Exception) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     text = str(error)
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "allocate memory" in text)
+    return isinstance(error, RuntimeError) and any(
+        sign in text for sign in ("out of memory", "allocate memory", "ALLOC_FAILED")
+    )
 
 
 @torch.inference_mode()
