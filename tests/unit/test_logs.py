@@ -1,13 +1,20 @@
-"""What a rule says reaches its log, whoever says it, and what Python says the terminal too."""
+"""What a rule says reaches its log, whoever says it; what Python says reaches the terminal too, whatever the disk does."""
 
 import subprocess
 import sys
+
+import pytest
 
 START = """
 import ctypes, logging, os, subprocess, sys, warnings
 from tqdm import tqdm
 from falserefusal.errors import InputError
 from falserefusal.logs import log_to
+"""
+
+
+LAST_WORDS = """print("said")
+logging.getLogger("falserefusal").info("logged")
 """
 
 
@@ -67,3 +74,21 @@ def test_errors_are_told_once_to_each(root, tmp_path):
     ours = run(root, log, "1 / 0")
     assert ours.returncode == 1
     assert ours.stderr.count("ZeroDivisionError") == log.read_text().count("ZeroDivisionError") == 1
+
+
+@pytest.mark.parametrize("log", ["log.txt", "/dev/full"], ids=["a sound disk", "a full disk"])
+def test_a_users_mistake_is_one_line_also_where_the_log_cannot_be_written(root, tmp_path, log):
+    done = run(root, tmp_path / log, LAST_WORDS + "raise InputError('mend this')")
+    assert done.returncode == 1 and done.stdout == "said\n"
+    assert done.stderr == "INFO falserefusal: logged\nError: mend this\n"
+    if log == "log.txt":
+        assert (tmp_path / log).read_text() == f"said\n{done.stderr}"
+
+
+@pytest.mark.parametrize("log", ["log.txt", "/dev/full"], ids=["a sound disk", "a full disk"])
+def test_a_bug_is_one_traceback_also_where_the_log_cannot_be_written(root, tmp_path, log):
+    done = run(root, tmp_path / log, LAST_WORDS + "raise ZeroDivisionError")
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == 1 and done.stderr.endswith("\nZeroDivisionError\n")
+    if log == "log.txt":
+        assert (tmp_path / log).read_text().count("Traceback") == 1

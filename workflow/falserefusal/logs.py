@@ -18,23 +18,27 @@ from falserefusal.errors import InputError
 
 
 class _Tee:
-    def __init__(self, *streams):
-        self.streams = streams
+    """Writes to a terminal and a file; where the file's disk is full, the terminal still gets everything."""
+
+    def __init__(self, terminal: TextIO, file: TextIO):
+        self.terminal, self.file = terminal, file
 
     def write(self, text: str) -> int:
-        for stream in self.streams:
-            stream.write(text)
+        self.terminal.write(text)
+        with contextlib.suppress(OSError):
+            self.file.write(text)
         return len(text)
 
     def flush(self) -> None:
-        for stream in self.streams:
-            stream.flush()
+        self.terminal.flush()
+        with contextlib.suppress(OSError):
+            self.file.flush()
 
     def isatty(self) -> bool:
         return False
 
     def fileno(self) -> int:
-        return self.streams[0].fileno()
+        return self.terminal.fileno()
 
 
 @contextlib.contextmanager
@@ -67,11 +71,10 @@ def log_to(path: str | Path) -> Iterator[None]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        path.open("w", buffering=1, encoding="utf-8", errors="backslashreplace") as file,
-        _descriptors_to(file) as terminal,
-    ):
-        out, err = _Tee(terminal[0], file), _Tee(terminal[1], file)
+    with contextlib.ExitStack() as stack:
+        file = path.open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        stack.callback(_close, file)
+        out, err = (_Tee(terminal, file) for terminal in stack.enter_context(_descriptors_to(file)))
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             logging.basicConfig(
                 level=logging.WARNING, stream=err, format="%(levelname)s %(name)s: %(message)s", force=True
@@ -83,8 +86,15 @@ def log_to(path: str | Path) -> Iterator[None]:
                 yield
             except InputError as error:
                 print(f"Error: {error}", file=sys.stderr)
+                sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(1)  # Snakemake wraps SystemExit in a traceback that hides the one line that helps
             except BaseException:
-                traceback.print_exc(file=file)  # the terminal gets it from Python itself
+                with contextlib.suppress(OSError):
+                    traceback.print_exc(file=file)  # the terminal gets it from Python itself
                 raise
+
+
+def _close(file: TextIO) -> None:
+    with contextlib.suppress(OSError):  # what a full disk did not take
+        file.close()
