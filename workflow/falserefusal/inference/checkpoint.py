@@ -5,7 +5,9 @@ import fnmatch
 import hashlib
 import json
 import logging
+import math
 import os
+from collections import Counter
 from pathlib import Path
 
 from falserefusal.errors import InputError
@@ -13,9 +15,11 @@ from falserefusal.errors import InputError
 log = logging.getLogger(__name__)
 
 # what decides an answer: weights, configuration, tokenizer; not a README or an image beside them
-PARTS = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*")
-PARTS += ("merges.txt", "special_tokens_map.json", "added_tokens.json", "chat_template*", "*.model", "*.jinja", "*.py")
-QUANTIZATION = {"8bit": {"load_in_8bit": True}, "4bit": {"load_in_4bit": True}}
+PARTS = ("*.safetensors", "*.json", "tokenizer*", "vocab*", "merges.txt")
+PARTS += ("chat_template*", "*.model", "*.jinja", "*.py")
+DTYPES = ("float32", "float16", "bfloat16")
+STORED_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}  # as a .safetensors file names them
+QUANTIZATION = ("8bit", "4bit")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +36,14 @@ class Checkpoint:
     @property
     def identity(self) -> dict:
         """What can change an answer, for the store's key; not where the files lie."""
-        return {"name": self.name, "revision": self.revision, "dtype": self.dtype, "quantization": self.quantization}
+        return {"name": self.name, "revision": self.revision, "dtype": self.dtype, "quantization": self.bitsandbytes}
+
+    @property
+    def bitsandbytes(self) -> dict | None:
+        """How the weights are quantised on loading."""
+        if self.quantization == "4bit":  # NormalFloat suits trained weights; the default would compute in float32
+            return {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": self.dtype}
+        return {"load_in_8bit": True} if self.quantization else None
 
 
 def locate(model: dict) -> Checkpoint:
@@ -43,7 +54,7 @@ def locate(model: dict) -> Checkpoint:
     nothing) and `trust_remote_code` (true only where the config says so). Raises InputError.
     """
     quantization = model.get("quantization") or None
-    if quantization not in (None, *QUANTIZATION):
+    if quantization is not None and quantization not in QUANTIZATION:
         raise InputError(f"quantization: '{quantization}' is none of {', '.join(QUANTIZATION)}")
     path = model.get("path") or model["hub_id"]
     if model.get("path") or path.startswith((".", "/", "~")) or Path(path).is_dir():
@@ -98,12 +109,40 @@ def _hash_files(folder: Path) -> str:
 
 def _dtype(model: dict, folder: Path) -> str:
     asked = model.get("dtype") or "auto"
-    if asked in ("float32", "float16", "bfloat16"):
+    if asked in DTYPES:
         return asked
     if asked != "auto":
-        raise InputError(f"model {model['model']}: dtype '{asked}' is none of auto, float32, float16, bfloat16")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return config.get("dtype") or config.get("torch_dtype") or "float32"
+        raise InputError(f"model {model['model']}: dtype '{asked}' is none of auto, {', '.join(DTYPES)}")
+    config = _read_json(folder / "config.json")
+    of_text = config.get("text_config") or {}  # of a model that sees images, too
+    named = (part.get(key) for part in (config, of_text) for key in ("dtype", "torch_dtype"))
+    found = next(filter(None, named), None) or _stored_dtype(folder)
+    if str(found).removeprefix("torch.") not in DTYPES:
+        raise InputError(f"model {model['model']}: saved as {found}; set inference.dtype to one of {', '.join(DTYPES)}")
+    return str(found).removeprefix("torch.")
+
+
+def _stored_dtype(folder: Path) -> str:
+    """The dtype of most weights in the first file of weights."""
+    from safetensors import SafetensorError, safe_open
+
+    path, sizes = min(folder.glob("*.safetensors")), Counter()
+    try:
+        with safe_open(path, framework="np") as weights:
+            for key in weights.keys():  # noqa: SIM118 (no mapping)
+                part = weights.get_slice(key)
+                sizes[part.get_dtype()] += math.prod(part.get_shape())
+    except SafetensorError as error:
+        raise InputError(f"{path}: damaged ({error}); get the checkpoint again") from error
+    stored = max(sizes, key=sizes.get, default="nothing")
+    return STORED_DTYPES.get(stored, stored)
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not readable as JSON ({error}); get the checkpoint again") from error
 
 
 def load_tokenizer(checkpoint: Checkpoint):
@@ -116,49 +155,57 @@ def load_tokenizer(checkpoint: Checkpoint):
             checkpoint.folder, local_files_only=True, trust_remote_code=checkpoint.trust_remote_code
         )
     except (OSError, ValueError, ImportError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{checkpoint.name}: its tokenizer does not load ({reason})") from error
+        raise InputError(f"{checkpoint.name}: its tokenizer does not load ({_short(error)})") from error
 
 
 def load_configs(checkpoint: Checkpoint) -> tuple[object, dict]:
     """The model's configuration, and its generation_config.json as it stands (reported; only its EOS ids are used)."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(
-        checkpoint.folder, local_files_only=True, trust_remote_code=checkpoint.trust_remote_code
-    )
+    try:
+        config = AutoConfig.from_pretrained(
+            checkpoint.folder, local_files_only=True, trust_remote_code=checkpoint.trust_remote_code
+        )
+    except (OSError, ValueError, ImportError) as error:  # also a type of model that this transformers does not know
+        raise InputError(f"{checkpoint.name}: its config.json does not load ({_short(error)})") from error
     path = checkpoint.folder / "generation_config.json"
-    return config, json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return config, _read_json(path) if path.exists() else {}
 
 
 def load_model(checkpoint: Checkpoint, device_map: str | None = "auto"):
     """The model, in inference mode, on the accelerators `device_map` spreads it over (the CPU if there is none)."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as hub_logging
 
     hub_logging.disable_progress_bar()
     options = {}
-    if checkpoint.quantization:
+    if checkpoint.bitsandbytes:
         try:
             import bitsandbytes  # noqa: F401
         except ImportError as error:
             raise InputError(f"quantization: {checkpoint.quantization} needs the package bitsandbytes") from error
         from transformers import BitsAndBytesConfig
 
-        options["quantization_config"] = BitsAndBytesConfig(**QUANTIZATION[checkpoint.quantization])
+        options["quantization_config"] = BitsAndBytesConfig(**checkpoint.bitsandbytes)
     if torch.cuda.is_available() and device_map:
         options["device_map"] = device_map
-    model, found = AutoModelForCausalLM.from_pretrained(
-        checkpoint.folder,
-        dtype=getattr(torch, checkpoint.dtype),
-        use_safetensors=True,
-        local_files_only=True,
-        trust_remote_code=checkpoint.trust_remote_code,
-        ignore_mismatched_sizes=True,  # told below, by name
-        output_loading_info=True,
-        **options,
-    )
+    try:
+        model, found = AutoModelForCausalLM.from_pretrained(
+            checkpoint.folder,
+            dtype=getattr(torch, checkpoint.dtype),
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=checkpoint.trust_remote_code,
+            ignore_mismatched_sizes=True,  # told below, by name
+            output_loading_info=True,
+            **options,
+        )
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        raise InputError(
+            f"{checkpoint.name}: the weights in {checkpoint.folder} do not load ({_short(error)})"
+        ) from error
     # transformers fills what is missing with random numbers; what is tied to another weight does not count as missing
     random = sorted(found["missing_keys"]) + sorted(key for key, *_ in found["mismatched_keys"])
     if random:
@@ -167,3 +214,7 @@ def load_model(checkpoint: Checkpoint, device_map: str | None = "auto"):
             f"config.json says: {', '.join(random[:5])}{', ...' if len(random) > 5 else ''}; get the checkpoint again"
         )
     return model.eval()
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
