@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import tiny_checkpoints
+import torch
 
 from falserefusal.errors import InputError
 from falserefusal.inference import Decoding, checkpoint, local, model_settings, respond
@@ -79,6 +80,7 @@ def test_the_frame_keeps_the_contract_and_the_provenance_says_what_was_done(usua
     assert about["dtype"] == "float32" and about["revision"].startswith("sha256:")
     assert about["self_test"]["greedy_answers_agree"] is True
     assert about["decoding"] == {"greedy": True, "max_new_tokens": 12, "temperature": 0.0}
+    assert about["device"]["map"] is None and about["attention"] == "sdpa"
     assert {"torch", "transformers"} <= set(about["versions"])
     json.dumps(about)
 
@@ -89,6 +91,23 @@ def test_a_second_run_generates_nothing_and_loads_no_weights(model, tmp_path, mo
     again, about = respond(model, DECODING, prompts(20), tmp_path, progress=False)
     pd.testing.assert_frame_equal(first, again)
     assert about["answers"]["generated"] == 0 and about["answers"]["reused"] == 20
+    for part in ("device", "attention", "self_test", "timing", "work"):
+        assert about[part] == "nothing was generated: every answer was in the store"
+
+
+def test_no_prompts_are_no_answers(model, tmp_path):
+    frame, about = respond(model, DECODING, prompts(0), tmp_path, progress=False)
+    validate(frame, RESPONSES, "responses")
+    assert frame.empty and about["answers"]["prompts"] == 0
+
+
+def test_progress_counts_from_when_the_weights_are_loaded(model, tmp_path, monkeypatch):
+    steps, module = [], sys.modules["falserefusal.inference.respond"]
+    load, progress = checkpoint.load_model, module.Progress
+    monkeypatch.setattr(checkpoint, "load_model", lambda *args: (steps.append("loaded"), load(*args))[1])
+    monkeypatch.setattr(module, "Progress", lambda *args: (steps.append("counting"), progress(*args))[1])
+    respond(model, DECODING, prompts(2), tmp_path, progress=False)
+    assert steps == ["loaded", "counting"]
 
 
 def test_a_grown_design_generates_only_what_is_new(model, usual, tmp_path):
@@ -128,6 +147,27 @@ def test_nothing_stored_is_reused_for_another_request(model, folder, tmp_path, c
     assert respond(other, decoding, asked, tmp_path, progress=False)[1]["answers"]["generated"] == 5
 
 
+def test_whatever_is_configured_beside_the_weights_tells_models_apart(model, folder, tmp_path):
+    found = {checkpoint.locate(model).revision}
+    for name in ("quantize_config.json", "adapter_config.json"):
+        copy = shutil.copytree(folder, tmp_path / name)
+        (copy / name).write_text("{}")
+        found.add(checkpoint.locate({**model, "path": str(copy)}).revision)
+    assert len(found) == 3
+
+
+def test_how_weights_are_quantised_is_part_of_what_an_answer_is_stored_under(model):
+    def identity(**settings):
+        return local.LocalEngine({**model, **settings}, DECODING).identity["quantization"]
+
+    four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": "bfloat16"}
+    assert identity(quantization="4bit", dtype="bfloat16") == four
+    assert identity(quantization="4bit") == {**four, "bnb_4bit_compute_dtype": "float32"}
+    assert identity(quantization="8bit") == {"load_in_8bit": True} and identity() is None
+    engine = local.LocalEngine({**model, "quantization": "8bit"}, DECODING)
+    assert engine.repeats_batches and not local.LocalEngine(model, DECODING).repeats_batches
+
+
 def test_a_copy_of_the_checkpoint_elsewhere_is_the_same_model(model, folder, tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()
@@ -139,19 +179,35 @@ def test_a_copy_of_the_checkpoint_elsewhere_is_the_same_model(model, folder, tmp
     assert about["answers"]["generated"] == 0
 
 
-KILLED = """
+JOB = """
 import sys
 sys.path[:0] = {path!r}
 from test_inference_respond import DECODING, prompts, respond
-respond({model!r}, DECODING, prompts(120), {store!r}, progress=False)
+frame, _ = respond({model!r}, DECODING, prompts(120), {store!r}, progress=False)
 """
+
+
+def test_two_jobs_on_one_store_at_once_answer_alike_and_double_nothing(model, usual, tmp_path):
+    model = {**model, "batch_tokens": 300}
+    path = [str(Path(__file__).parents[2] / "workflow"), str(Path(__file__).parent)]
+    code = JOB.format(path=path, model=model, store=str(tmp_path)) + "print(frame.to_json())"
+    jobs = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [job.communicate()[0] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0]
+    for frame in map(json.loads, said):
+        assert list(frame["prompt_id"].values()) == usual[0]["prompt_id"].tolist()
+        assert list(frame["response"].values()) == usual[0]["response"].tolist()
+    assert len(Store(tmp_path / "tiny").read()) == 120
+    again, about = respond(model, DECODING, prompts(120), tmp_path, progress=False)
+    assert about["answers"]["generated"] == 0
+    pd.testing.assert_frame_equal(again, usual[0])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_kill_9_in_the_middle_loses_and_doubles_nothing(model, tmp_path, dtype):
     model = {**model, "dtype": dtype, "batch_tokens": 300}
     path = [str(Path(__file__).parents[2] / "workflow"), str(Path(__file__).parent)]
-    code = KILLED.format(path=path, model=model, store=str(tmp_path / "killed"))
+    code = JOB.format(path=path, model=model, store=str(tmp_path / "killed"))
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     kept = Store(tmp_path / "killed" / "tiny")
     while len(kept.read()) < 60 and process.poll() is None:
@@ -313,6 +369,66 @@ def test_a_head_tied_to_the_embeddings_is_not_missing(tmp_path):
     assert "lm_head.weight" not in safetensors.torch.load_file(folder / "model.safetensors")
     frame, _ = respond({"model": "tied", "path": str(folder)}, DECODING, prompts(2), tmp_path / "s", progress=False)
     assert len(frame) == 2
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def change_config(path: Path, **change) -> None:
+    config = {key: value for key, value in json.loads(path.read_text()).items() if key not in ("dtype", "torch_dtype")}
+    path.write_text(json.dumps(config | change))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("model.safetensors", cut, "the weights in .* do not load"),
+        ("config.json", cut, r"config\.json: not readable as JSON"),
+        ("generation_config.json", cut, r"generation_config\.json: not readable as JSON"),
+        ("config.json", lambda path: change_config(path, model_type="newest5"), "does not load .*newest5"),
+        ("config.json", lambda path: change_config(path, dtype="float64"), "saved as float64; set inference.dtype"),
+        ("model.safetensors", lambda path: (cut(path), change_config(path.parent / "config.json")), "damaged"),
+    ],
+)
+def test_a_damaged_checkpoint_is_told_by_file(model, folder, tmp_path, name, damage, message):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    damage(copy / name)
+    with pytest.raises(InputError, match=message):
+        respond({**model, "path": str(copy)}, DECODING, prompts(2), tmp_path / "store", progress=False)
+
+
+def test_the_dtype_is_that_of_the_weights_where_the_config_names_none(model, tmp_path):
+    folder = tiny_checkpoints.save(tmp_path / "c", seed=4, dtype="bfloat16")
+    change_config(folder / "config.json")
+    assert checkpoint.locate({"model": "m", "path": str(folder)}).dtype == "bfloat16"
+    change_config(folder / "config.json", text_config={"dtype": "float16"})
+    assert checkpoint.locate({"model": "m", "path": str(folder)}).dtype == "float16"
+    change_config(folder / "config.json", torch_dtype="torch.float32")
+    assert checkpoint.locate({"model": "m", "path": str(folder)}).dtype == "float32"
+
+
+def test_weights_that_the_memory_does_not_hold_are_told(model, tmp_path, monkeypatch):
+    def load(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(checkpoint, "load_model", load)
+    with pytest.raises(InputError, match="tiny: the memory does not hold its weights"):
+        respond(model, DECODING, prompts(2), tmp_path, progress=False)
+
+
+def test_weights_that_lie_beside_the_accelerators_are_told(model, tmp_path, monkeypatch, caplog):
+    real = checkpoint.load_model
+
+    def load(*args):
+        loaded = real(*args)
+        loaded.hf_device_map = {"model.embed_tokens": 0, "model.layers.0": "cpu", "lm_head": "disk"}
+        return loaded
+
+    monkeypatch.setattr(checkpoint, "load_model", load)
+    _, about = respond(model, DECODING, prompts(2), tmp_path, progress=False)
+    assert about["device"]["map"] == {"model.embed_tokens": "0", "model.layers.0": "cpu", "lm_head": "disk"}
+    assert "2 of its 3 parts lie on cpu or disk" in caplog.text
 
 
 @pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed")

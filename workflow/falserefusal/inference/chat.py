@@ -35,6 +35,8 @@ class Chat:
 
     def render(self, conversations: list[list[dict]], names: list[str]) -> list[str]:
         """Rendered prompts, each checked to hold every turn verbatim. Raises InputError naming the first bad prompt."""
+        if not conversations:
+            return []
         turns = [
             place_system(turns, self.policy, name, self.system)
             for turns, name in zip(conversations, names, strict=True)

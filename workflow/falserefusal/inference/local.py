@@ -13,7 +13,7 @@ from falserefusal.errors import InputError
 from falserefusal.inference import checkpoint as checkpoints
 from falserefusal.inference.chat import FIXED_DATE, examine
 from falserefusal.inference.decoding import Decoding
-from falserefusal.inference.store import NO_BATCH, Answer, batch_name
+from falserefusal.inference.store import NO_BATCH, NOTHING, Answer, batch_name
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +36,11 @@ class LocalEngine:
         self.threads = model.get("threads")
         self.checkpoint = checkpoints.locate(model)
         self.identity = self.checkpoint.identity
-        # bf16 and fp16 answers depend on the batch: a batch that was cut short is computed again as a whole
-        self.repeats_batches = self.checkpoint.dtype != "float32"
         self.config, self.generation_config = checkpoints.load_configs(self.checkpoint)
+        quantized = self.checkpoint.quantization or getattr(self.config, "quantization_config", None)
+        # other answers than those in full float32 depend on the batch: one that was cut short is computed again whole
+        self.repeats_batches = self.checkpoint.dtype != "float32" or bool(quantized)
+        self.tolerance = max(TOLERANCE[self.checkpoint.dtype], TOLERANCE["bfloat16"] if quantized else 0)
         eos = self.generation_config.get("eos_token_id", getattr(self.config, "eos_token_id", None))
         eos = [] if eos is None else eos if isinstance(eos, list) else [eos]
         tokenizer = checkpoints.load_tokenizer(self.checkpoint)
@@ -46,7 +48,7 @@ class LocalEngine:
             self.chat = examine(tokenizer, eos, model.get("system_role") or "native")
         except InputError as error:
             raise InputError(f"model {model['model']}: {error}") from error
-        self.about: dict = {}
+        self.about: dict = dict.fromkeys(("device", "attention", "self_test", "timing", "work"), NOTHING)
 
     def render(self, conversations: list[list[dict]], names: list[str]) -> list[str]:
         """Rendered prompts, checked."""
@@ -65,12 +67,26 @@ class LocalEngine:
     def answer(
         self, keys: list[str], decided: Callable[[str], bool] | None, whole: list[bool]
     ) -> Iterator[tuple[str, dict[int, Answer]]]:
-        """Yield (batch name, answers by index into the prepared prompts) as rows end; `whole` ones never stop early."""
+        """Yield (batch name, answers by index into the prepared prompts) as rows end; `whole` ones never stop early.
+
+        The first report is empty: the weights are loaded, and work begins.
+        """
+        from falserefusal.inference.decode import out_of_memory
+
         ids = self.ids
         started = time.monotonic()
-        decoder = self._decoder()
-        loaded = time.monotonic()
-        self.about["self_test"] = self._self_test(decoder, ids)
+        try:
+            decoder = self._decoder()
+            loaded = time.monotonic()
+            self.about["self_test"] = self._self_test(decoder, ids)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            raise InputError(
+                f"{self.identity['name']}: the memory does not hold its weights and a few prompts; "
+                "use a smaller dtype, quantization, or a device with more memory"
+            ) from error
+        yield NO_BATCH, {}
         text_of = functools.partial(
             self.chat.tokenizer.decode, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
@@ -142,7 +158,17 @@ class LocalEngine:
         model = checkpoints.load_model(self.checkpoint, self.device_map)
         device = next(model.parameters()).device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-        self.about["device"] = {"name": name, "threads": torch.get_num_threads()}
+        spread = {part: str(place) for part, place in (getattr(model, "hf_device_map", None) or {}).items()}
+        slow = sorted(part for part, place in spread.items() if place in ("cpu", "disk"))
+        if 0 < len(slow) < len(spread):
+            log.warning(
+                "%s does not fit the accelerators: %d of its %d parts lie on cpu or disk, which is many times slower",
+                self.identity["name"],
+                len(slow),
+                len(spread),
+            )
+        self.about["device"] = {"name": name, "threads": torch.get_num_threads(), "map": spread or None}
+        self.about["attention"] = getattr(model.config, "_attn_implementation", None)
         return Decoder(model, self.chat.eos_ids, self.decoding, self.batch_tokens)
 
     def _self_test(self, decoder, ids: list[list[int]]) -> dict:
@@ -161,8 +187,8 @@ class LocalEngine:
         single = [first_logits(decoder.model, [prompt])[0] for prompt in pair]
         both = first_logits(decoder.model, pair)
         apart = max(float((a - b).abs().max() / (a.max() - a.min())) for a, b in zip(single, both, strict=True))
-        limit = TOLERANCE[self.checkpoint.dtype]
-        if not apart <= limit or (self.checkpoint.dtype == "float32" and not same):
+        limit = self.tolerance
+        if not apart <= limit or (not self.repeats_batches and not same):
             raise InputError(
                 f"{self.identity['name']}: self-test failed: a prompt alone and the same prompt in a padded batch, "
                 f"with its beginning computed once for several, differ (logits by {apart:.2g} of their range, {limit} "

@@ -102,8 +102,11 @@ class ServerEngine:
     def answer(
         self, keys: list[str], decided: Callable[[str], bool] | None, whole: list[bool]
     ) -> Iterator[tuple[str, dict[int, Answer]]]:
-        """Yield (batch name, answers by index into the prepared prompts). A request that fails after all attempts is
-        an answer with the finish reason error; raises InputError where no request can succeed."""
+        """Yield (batch name, answers by index into the prepared prompts); the first report is empty, as work begins.
+
+        A request that fails after all attempts is an answer with the finish reason error; raises InputError where no
+        request can succeed.
+        """
         from openai import OpenAI
 
         self.key = self._read_key()
@@ -113,6 +116,7 @@ class ServerEngine:
             timeout=self.server["timeout"],
             max_retries=0,
         )
+        yield NO_BATCH, {}
         self.models: set[str] = set()
         self.fingerprints: set[str] = set()
         started = written = time.monotonic()

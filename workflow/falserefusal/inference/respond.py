@@ -94,8 +94,10 @@ def respond(
             log.info("%s: %d answers stored, %d to generate", model["model"], reused, len(missing))
             asked = [first[key] for key in missing]
             sizes = engine.prepare([rendered[i] for i in asked], [names[i] for i in asked])
+            reports = engine.answer(missing, decided, [in_audit(key) for key in missing])
+            next(reports)  # the weights are loaded: what is left is estimated from here on
             bar = Progress(sum(sizes), model["model"], progress)
-            for batch, fresh in engine.answer(missing, decided, [in_audit(key) for key in missing]):
+            for batch, fresh in reports:
                 kept.append({missing[j]: answer for j, answer in fresh.items()}, batch)
                 bar.add(sum(sizes[j] for j in fresh), len(fresh))
             bar.close()
@@ -123,7 +125,7 @@ def respond(
             "reused": reused,
             "generated": len(missing),
             "finish_reasons": dict(sorted(Counter(frame["finish_reason"]).items())),
-            "empty": int((frame["response"].str.strip() == "").sum()),
+            "empty": sum(not answer.response.strip() for _, answer in rows),
         },
         "seconds": round(seconds, 3),
         "answers_per_second": round(len(missing) / seconds, 3),
