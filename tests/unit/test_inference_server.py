@@ -287,6 +287,22 @@ def test_a_bug_of_ours_keeps_what_was_served(tmp_path):
     assert len(Store(tmp_path / "org--m").read()) >= 5
 
 
+def test_an_interrupt_keeps_what_was_served_also_what_is_under_way(tmp_path, monkeypatch):
+    real, calls = openai_backend.wait, []
+
+    def interrupted(*args, **options):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*args, **options)
+
+    monkeypatch.setattr(openai_backend, "wait", interrupted)
+    with serving() as (server, model):
+        with pytest.raises(KeyboardInterrupt):
+            respond(model, DECODING, prompts(40), tmp_path, progress=False)
+        assert len(Store(tmp_path / "org--m").read()) == len(server.requests) < 40
+
+
 def test_one_prompt_that_never_gets_an_answer_does_not_pass_for_a_dead_server(tmp_path):
     with serving(lambda _, text: {"status": 503} if text == "7" else None) as (_, model):
         model["server"]["attempts"] = 2
