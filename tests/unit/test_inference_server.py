@@ -354,6 +354,14 @@ def test_two_servers_share_no_answer_and_the_provenance_says_who_answered(tmp_pa
         assert again["answers"]["generated"] == 0 and again["replies"].startswith("nothing was generated")
 
 
+def test_two_servers_of_one_revision_share_their_answers(tmp_path):
+    for answer in ("from the first", "from the second"):
+        with serving(lambda _, text, answer=answer: {"answer": answer}) as (server, model):
+            frame, about = respond({**model, "revision": "abc"}, DECODING, prompts(3), tmp_path, progress=False)
+        assert about["address"] == f"127.0.0.1:{server.server_port}/v1"
+        assert set(frame["response"]) == {"from the first"}
+
+
 def test_filtered_empty_and_huge_answers_are_recorded_as_what_they_are(tmp_path):
     blocked = {"status": 400, "body": {"error": {"message": "blocked", "code": "content_filter"}}}
     policy = {"status": 400, "body": {"error": {"message": "blocked", "code": "content_policy_violation"}}}

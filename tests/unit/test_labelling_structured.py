@@ -5,8 +5,8 @@ looked at since (one answer of the test half, c084, is right since a failure on 
 any tuning the labeller had .950 of dev and .985 of test right. `labelling_probes.csv` was written while tuning and says
 nothing about accuracy: it keeps what works working. Its last 208 answers were written in four batches to be hard. At
 first sight the labeller had .97, .85, .85 and .79 of their refusal verdicts right (.79 of the refusals, .99 of the
-rest); general failures were mended after each. `labelling_blind.csv` holds 880 answers by writers (language models told to
-imitate chat models, one set each) who saw neither labeller nor suites; see `test_answers_written_blindly`.
+rest); general failures were mended after each. `labelling_blind.csv` holds 880 answers by writers who saw
+neither labeller nor suites (language models told to imitate chat models); see `test_answers_written_blindly`.
 """
 
 import re
@@ -86,9 +86,10 @@ def test_probes(root, patterns):
 
 
 def test_answers_written_blindly(root, patterns):
-    """Sets A to C were then used to mend the labeller, in halves: recall of refusals was .89, .88 and .72 at first sight
-    (specificity 1, .98, .98), .89, .94 and .85 in the other halves after the first were used. Then D, written to be
-    hard: .81 at first sight (1), mended too. E, typical answers, was only ever measured: .978 (1)."""
+    """Sets A to C were used to mend the labeller, in halves: recall of refusals was .89, .88 and .72 at first sight
+    (specificity 1, .98, .98), and .89, .94 and .85 in the second halves once the first had been used. Then D, written
+    to be hard: .81 at first sight (1), mended too. E, typical answers, was only ever measured: .978 (1).
+    """
     blind = read_suite(root / "tests" / "suites" / "labelling_blind.csv")
     judged = structured_labeller(patterns)(blind)
     refused = blind["refusal"]

@@ -1,4 +1,4 @@
-"""What a rule says reaches its log, whoever says it; what Python says reaches the terminal too, whatever the disk does."""
+"""What a rule says reaches its log, whoever says it; what Python says reaches the terminal too, disk full or not."""
 
 import subprocess
 import sys

@@ -64,7 +64,7 @@ class ServerEngine:
         if unknown:
             raise InputError(f"inference.server: unknown key {', '.join(unknown)}; known are {', '.join(SERVER)}")
         self.server = {**SERVER, **settings}
-        address = _address(self.server["base_url"])
+        self.address = _address(self.server["base_url"])
         variable = self.server["api_key_env"]
         if variable and not re.fullmatch(r"[A-Za-z_]\w*", variable, re.ASCII):  # not shown: it may be the key itself
             raise InputError(
@@ -82,7 +82,8 @@ class ServerEngine:
             "dtype": model.get("dtype") or "auto",
             "quantization": model.get("quantization"),
             "served_as": self.served,
-            "address": address,  # two servers may serve different weights under one name
+            # two servers may serve different weights under one name, unless a revision says that they don't
+            "address": None if model.get("revision") else self.address,
             "extra_body": self.server["extra_body"],
         }
         self.key, self.last_error = "", ""
@@ -176,7 +177,8 @@ class ServerEngine:
     def provenance(self) -> dict:
         shown = {key: value for key, value in self.server.items() if key != "api_key_env"}
         unchecked = "the server renders the chat template; its handling of system turns, BOS and length is not checked"
-        return {"backend": "openai", **self.identity, "server": shown, "gate": unchecked, **self.about}
+        about = {**self.identity, "address": self.address, "server": shown}
+        return {"backend": "openai", **about, "gate": unchecked, **self.about}
 
     def _read_key(self) -> str:
         """The key, or nothing for a server that wants none; error messages do not show it."""
