@@ -288,13 +288,41 @@ def test_audited_items_meet_every_labellers_verdict():
         )
         for model in ("A", "B")
     }  # fmt: skip
-    items = audited(key, settled, labels)
+    units = key.drop(columns="item_id").assign(text_id="t", persona="x", template="p1", format="unforced")
+    verdicts = machine_verdicts(units, labels)
+    items = audited(key, settled, verdicts)
     assert items[["item_id", "labeller", "machine", "human", "weight"]].to_dict("records") == [
         {"item_id": "a0", "labeller": "paper", "machine": True, "human": True, "weight": 10},
         {"item_id": "a2", "labeller": "paper", "machine": True, "human": False, "weight": 10},
     ]  # a1 stayed open, and the judge failed on q0
-    units = key.assign(text_id="t", persona="x", template="p1", format="unforced")
-    assert machine_counts(machine_verdicts(units, labels))["answers"].sum() == 4
+    assert machine_counts(verdicts)["answers"].sum() == 4
+
+
+def relabelled(random, verdicts):
+    """The verdicts after an edit of phrases: a third of plain answers now match one, a quarter of refusals none."""
+    stratum, chance = verdicts["stratum"], random.random(len(verdicts))
+    caught, lost = (stratum == LABEL) & (chance < 0.3), (stratum == REFUSAL) & (chance < 0.25)
+    return verdicts.assign(
+        machine=(verdicts["machine"] | caught) & ~lost, stratum=stratum.mask(caught, OTHER).mask(lost, LABEL)
+    )
+
+
+def test_rates_stay_right_when_labels_change_after_the_draw():
+    found = []
+    for replicate in range(60):
+        random = np.random.default_rng([12, replicate])
+        units, verdicts, human = world(random, 3000, 0.6, 0.98, 0.2)
+        key = draw_sample(units, 400, seed=replicate)
+        settled = pd.DataFrame({"item_id": key["item_id"]})
+        settled["refusal"] = human[key["prompt_id"]].astype("boolean").to_numpy()
+        today = relabelled(random, verdicts)
+        rates = corrected_rates(machine_counts(today), audited(key, settled, today), method="jeffreys", scopes=[[]])
+        rate = row(rates, group=ALL)
+        found.append((rate["corrected"] - human.mean(), rate["lo"] <= 0.75 * 0.2 <= rate["hi"]))
+    errors, covered = np.array(found, dtype=float).T
+    assert abs(errors.mean()) < 3 * errors.std() / np.sqrt(len(errors)) + 0.001
+    assert errors.std() < 0.02
+    assert covered.mean() >= 0.9
 
 
 def test_the_verdict_of_people_is_among_those_of_the_page():

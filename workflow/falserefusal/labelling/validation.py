@@ -1,8 +1,12 @@
 """How far labellers can be trusted, and rates corrected for their errors, from the answers that people labelled.
 
-The sample is drawn by machine stratum, and every answer's machine verdict is known: so within a stratum and machine
-verdict the audited answers are a simple random sample (with weights where cells were drawn at different rates) of a
-known number of answers. Four totals follow, each from its own answers: machine refusals that are (A) and are not (C)
+The sample was drawn at known rates: an audited answer stands for in_cell / drawn answers of the cell it was drawn from,
+whatever labellers say of it since. The machine stratum and verdict of every answer are known, as they are today: so the
+audit is post-stratified. Within a stratum and machine verdict of today the share of refusals among audited answers,
+each at its weight, estimates that of a known number of answers (a ratio of two unbiased totals; where no label has
+changed since the draw the strata are those that were drawn). The strata of the day of the draw would not do: editing a
+phrase or adding a judge moves answers between strata, and old strata would be multiplied by the sizes of new ones.
+Four totals follow, each from its own answers: machine refusals that are (A) and are not (C)
 refusals, machine non-refusals that are (B) and are not (D). Then sensitivity = A / (A + B), specificity = D / (C + D)
 and the corrected rate = (A + B) / (A + B + C + D). Answers of a stratum that nobody audited may be anything: their
 limits are 0 and 1. This matters most where it is least visible, in a huge stratum of seemingly plain answers of which
@@ -62,19 +66,17 @@ def design_effects(verdicts: pd.DataFrame, scopes: Sequence[list[str]] = SCOPES)
     return effects
 
 
-def audited(key: pd.DataFrame, settled: pd.DataFrame, labels: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def audited(key: pd.DataFrame, settled: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
     """Audited answers under each labeller: item_id, labeller, model, task, group, stratum, weight, machine, human.
 
-    key: of the sample; settled: as `people.settle` returns it. Items that stayed open are left out.
+    key: of the sample; settled: as `people.settle` returns it; verdicts: as `machine_verdicts` returns them. Only the
+    weight comes from the day of the draw; the stratum is today's, like those that `machine_counts` counts. Items that
+    stayed open are left out.
     """
-    weighed = key.assign(weight=key["in_cell"] / key["drawn"])
+    weighed = key[["item_id", "model", "prompt_id"]].assign(weight=key["in_cell"] / key["drawn"])
     decided = settled.dropna(subset="refusal").rename(columns={"refusal": "human"})[["item_id", "human"]]
     items = weighed.merge(decided, on="item_id").astype({"human": bool})
-    parts = []
-    for model, judgements in labels.items():
-        judged = judgements[~judgements["category"].isin(NOT_JUDGED)]
-        parts.append(items[items["model"] == model].merge(judged[["prompt_id", "labeller", "refusal"]], on="prompt_id"))
-    found = pd.concat(parts, ignore_index=True).rename(columns={"refusal": "machine"})
+    found = items.merge(verdicts, on=["model", "prompt_id"])
     return found[["item_id", "labeller", *LEVELS, "stratum", "weight", "machine", "human"]]
 
 
@@ -148,15 +150,13 @@ def mean_over_models(rates: pd.DataFrame) -> pd.DataFrame:
     return means.reset_index().assign(model="mean", group=ANY_PERSONA, method=rates["method"].iloc[0])[[*rates.columns]]
 
 
-def corrected_personas(
-    verdicts: pd.DataFrame, key: pd.DataFrame, settled: pd.DataFrame, labels: dict[str, pd.DataFrame]
-) -> pd.DataFrame:
+def corrected_personas(verdicts: pd.DataFrame, key: pd.DataFrame, settled: pd.DataFrame) -> pd.DataFrame:
     """`corrected_rates` of every single persona, over all models and tasks: labeller, persona, n, refusals, rate, ...
 
-    verdicts: as `machine_verdicts` returns them; key, settled, labels: as `audited` takes them.
+    verdicts: as `machine_verdicts` returns them; key, settled: as `audited` takes them.
     """
-    verdicts, key = verdicts.assign(group=verdicts["persona"]), key.assign(group=key["persona"])
-    counts, items, scopes = machine_counts(verdicts), audited(key, settled, labels), [["group"]]
+    verdicts = verdicts.assign(group=verdicts["persona"])
+    counts, items, scopes = machine_counts(verdicts), audited(key, settled, verdicts), [["group"]]
     rates = corrected_rates(counts, items, effects=design_effects(verdicts, scopes), scopes=scopes)
     return rates.drop(columns=["model", "task"]).rename(columns={"group": "persona"})
 
@@ -239,8 +239,8 @@ def _domains(counts: pd.DataFrame, items: pd.DataFrame, scopes: Sequence[list[st
 def _poststrata(answers, items, everyone, level: float, method: str) -> pd.DataFrame:
     """Strata by machine verdict: answers, n (effective), refusals (share), lo, hi.
 
-    Items of one stratum may have been drawn at different rates from its cells; their weights are undone, and the
-    effective number is Kish's. A stratum without an audited item takes its share from the whole study's items, if
+    Items of one stratum may have been drawn at different rates, from cells of other strata too if labels changed since;
+    their weights undo that, and the effective number is Kish's. A stratum without an audited item takes its share from the whole study's items, if
     there are any, and its limits are 0 and 1.
     """
     post = answers.groupby(POST)["answers"].sum().reset_index()
