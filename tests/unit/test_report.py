@@ -255,6 +255,12 @@ def test_evidence_is_marked_once_and_only_where_it_is():
     assert marked("I am sorry, I am", "I am") == [("I am", True), (" sorry, I am", False)]
     assert marked("no evidence", "") == [("no evidence", False)]
     assert marked("not in it", "elsewhere") == [("not in it", False)]
+    # the paper's labeller finds lower case, and the evidence of a hedge has two parts
+    assert marked("I'm sorry.", "i'm sorry") == [("I'm sorry", True), (".", False)]
+    hedge = [("As an AI", True), (", I say: ", False), ("polite", True), (".", False)]
+    assert marked("As an AI, I say: polite.", "As an AI … polite") == hedge
+    assert marked("As an AI, I say: polite.", "polite … As an AI") == hedge
+    assert marked("Not polite", "Not polite … polite") == [("Not polite", True)]
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -240,8 +240,8 @@ def _poststrata(answers, items, everyone, level: float, method: str) -> pd.DataF
     """Strata by machine verdict: answers, n (effective), refusals (share), lo, hi.
 
     Items of one stratum may have been drawn at different rates, from cells of other strata too if labels changed since;
-    their weights undo that, and the effective number is Kish's. A stratum without an audited item takes its share from the whole study's items, if
-    there are any, and its limits are 0 and 1.
+    their weights undo that, and the effective number is Kish's. A stratum without an audited item takes its share from
+    the whole study's items, if there are any, and its limits are 0 and 1.
     """
     post = answers.groupby(POST)["answers"].sum().reset_index()
     rows = []

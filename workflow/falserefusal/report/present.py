@@ -78,11 +78,19 @@ def percent(rate: float, digits: int = 2) -> str:
     return f"{100 * rate:.{digits}f}%"
 
 
-def marked(text: str, span: str) -> list[tuple[str, bool]]:
-    """`text` in pieces, each with whether it is the first occurrence of `span`; the page escapes every piece."""
-    text, span = str(text), str(span)
-    start = text.find(span) if span else -1
-    if start < 0:
-        return [(text, False)]
-    pieces = [(text[:start], False), (span, True), (text[start + len(span) :], False)]
-    return [piece for piece in pieces if piece[0]]
+def marked(text: str, evidence: str) -> list[tuple[str, bool]]:
+    """`text` in pieces, each with whether it is the first occurrence of a part of `evidence`; the page escapes them.
+
+    Labellers join the parts of their evidence by " … ", and the paper's compares in lower case.
+    """
+    text, evidence = str(text), str(evidence)
+    spans = []
+    for part in evidence.split(" … "):
+        found = re.search(re.escape(part), text, re.IGNORECASE) if part else None
+        spans += [found.span()] if found else []
+    pieces, at = [], 0
+    for start, end in sorted(spans):
+        start = max(start, at)  # parts may overlap
+        pieces += [(text[at:start], False), (text[start:end], True)]
+        at = max(at, end)
+    return [piece for piece in [*pieces, (text[at:], False)] if piece[0]]
