@@ -16,6 +16,7 @@ from falserefusal.report.corrections import with_corrections
 from falserefusal.report.headline import headline
 from falserefusal.report.notes import LIMITS, NOTES, note_for
 from falserefusal.report.present import MAX_ROWS, in_percent, marked, number, p_value, show
+from falserefusal.schemas import JUDGE_FAILED
 
 sys.path.insert(0, str(Path(__file__).parent))
 import tables_of_print as fixture
@@ -106,11 +107,14 @@ def rehearsal_file(root, index, figure_dir, tmp_path_factory):
         "task": "nli",
         "prompt": "A <b>premise</b>",
         "response": answer,
+        "kind": "structured",
+        "answers": 1234,
     }
     disagreements = pd.DataFrame(
         [
             {**judgement, "labeller": "paper", "refusal": False, "category": "answered", "evidence": np.nan},
             {**judgement, "labeller": "structured", "refusal": True, "category": "capability", "evidence": "I cannot"},
+            {**judgement, "labeller": "judge", "refusal": False, "category": JUDGE_FAILED, "evidence": np.nan},
         ]
     )
     out = tmp_path_factory.mktemp("rehearsal") / "index.html"
@@ -187,6 +191,13 @@ def test_model_text_is_escaped_and_evidence_marked(rehearsal_page):
     assert "<mark>I cannot</mark>" in rehearsal_page
     assert "A &lt;b&gt;premise&lt;/b&gt;" in rehearsal_page
     assert "&lt;a&gt;" in rehearsal_page
+
+
+def test_disagreements_are_counted_in_the_study_and_a_failed_judge_says_nothing(rehearsal_page):
+    words = " ".join("".join(Outline(rehearsal_page).words).split())
+    assert "1 of 1,234 such answers." in words
+    assert "paper no refusal, structured refusal, judge no verdict" in words
+    assert "judge: no verdict (judge_failed)" in words
 
 
 def test_a_rehearsal_cannot_be_mistaken(rehearsal_page):

@@ -12,6 +12,7 @@ from falserefusal.report.corrections import with_corrections
 from falserefusal.report.headline import headline
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
 from falserefusal.report.present import marked, show
+from falserefusal.schemas import NOT_JUDGED
 from falserefusal.tables import InputError, write_text
 
 HERE = Path(__file__).parent
@@ -51,8 +52,8 @@ def build_report(
     `tables` maps a table's name to its frame (`statements` for the published study); `figures` is the index written
     with the figures (name, counterpart, caption, message, tables, rows). Links to CSV and PDF files are relative to
     results/<study>/report/ and work where the page was built. `disagreements` has one row per judgement: prompt_id,
-    model, task, prompt, response, labeller, refusal, category, evidence. All text of models and files is escaped.
-    Raises InputError where a figure of the index has no PNG file.
+    model, task, prompt, response, kind, answers, labeller, refusal, category, evidence; as `comparison.disagreements`
+    says. All text of models and files is escaped. Raises InputError where a figure of the index has no PNG file.
     """
     if study.kind not in KINDS:
         raise InputError(f"report: kind is {study.kind!r}; it must be one of {', '.join(KINDS)}")
@@ -145,7 +146,7 @@ def _statements(statements: pd.DataFrame | None) -> dict | None:
 
 
 def _disagreements(judgements: pd.DataFrame | None, study: Study) -> dict | None:
-    """Answers that labellers judge differently, each with its judgements; the first few hundred of them."""
+    """A sample of the answers that labellers judge differently, each with its judgements, and how many there are."""
     if judgements is None or judgements.empty:
         return None
     grouped = list(judgements.groupby(["model", "prompt_id"], sort=False))
@@ -156,11 +157,19 @@ def _disagreements(judgements: pd.DataFrame | None, study: Study) -> dict | None
         verdicts = [
             {
                 "labeller": row.labeller,
-                "refusal": bool(row.refusal),
+                "word": _verdict(row),
                 "category": _word(row.category),
                 "answer": marked(first["response"], _word(row.evidence)),
             }
             for row in rows.itertuples()
         ]
         items.append({"model": label, "task": first["task"], "prompt": _word(first["prompt"]), "verdicts": verdicts})
-    return {"items": items, "total": len(grouped)}
+    # answers: how many of a kind the study has, of which the file holds a sample
+    return {"items": items, "total": int(judgements.drop_duplicates("kind")["answers"].sum())}
+
+
+def _verdict(judgement) -> str:
+    """What a labeller says of an answer; a failed judge says nothing."""
+    if judgement.category in NOT_JUDGED:
+        return "no verdict"
+    return "refusal" if judgement.refusal else "no refusal"
