@@ -58,7 +58,8 @@ class Outline(HTMLParser):
 @pytest.fixture(scope="module")
 def figure_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
-    (folder / "figure05_importance.png").write_bytes(PIXEL)
+    for name in ("figure05_importance", "truth", "stopping", "labellers", "claims"):
+        (folder / f"{name}.png").write_bytes(PIXEL)
     return folder
 
 
@@ -70,6 +71,14 @@ def index():
         ["claims", np.nan, "Claims.", "Nothing to draw: no rows", "claims", 0],
     ]
     return pd.DataFrame(rows, columns=columns)
+
+
+@pytest.fixture(scope="module")
+def rehearsed_index(index):
+    """With figures that are named like sections of the page."""
+    named = {"truth": "truth", "stopping": "trajectory", "labellers": "labeller_rates", "claims": "claims"}
+    rows = [[name, np.nan, f"Of {name}.", "A message", table, 3] for name, table in named.items()]
+    return pd.concat([index.head(1), pd.DataFrame(rows, columns=index.columns)], ignore_index=True)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +103,7 @@ def published_page(root, index, statements, figure_dir, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def rehearsal_file(root, index, figure_dir, tmp_path_factory):
+def rehearsal_file(root, rehearsed_index, figure_dir, tmp_path_factory):
     tables = fixture.run_tables(root)
     gap = ["Llama2-7B", "nli", "paper", "no answer", 7]
     tables["missing"] = pd.DataFrame([gap], columns=["model", "task", "labeller", "reason", "n"])
@@ -122,7 +131,7 @@ def rehearsal_file(root, index, figure_dir, tmp_path_factory):
         "rehearsal", "rehearsal", "A rehearsal", fixture.BANNER, " (stand-in)", list(fixture.context(root).models)
     )
     provenance = {"seed": 2025, "packages": {"pandas": "3.1"}, "models": [{"id": "<a>", "revision": None}]}
-    build_report(out, study, tables, index, figure_dir, provenance, disagreements)
+    build_report(out, study, tables, rehearsed_index, figure_dir, provenance, disagreements)
     return out
 
 
@@ -135,7 +144,7 @@ def rehearsal_page(rehearsal_file):
 def test_page_is_whole_and_needs_nothing_else(page, request):
     text = request.getfixturevalue(page)
     outline = Outline(text)
-    assert len(outline.ids) == len(set(outline.ids))
+    assert len(outline.ids) == len(set(outline.ids)), [name for name in outline.ids if outline.ids.count(name) > 1]
     assert {link[1:] for link in outline.links if link.startswith("#")} <= set(outline.ids)
     assert all(source.startswith("data:image/png;base64,") for source in outline.fetched)
     assert not {"script", "iframe", "link", "object", "form"} & set(outline.tags)
