@@ -140,6 +140,9 @@ def test_people_label_a_sample_and_rates_are_corrected(done):
     accuracy = pd.read_csv(done.results / "tables/labeller_accuracy.csv")
     assert set(accuracy["labeller"]) == {"paper", "structured"}
     assert "corrected_rates" in (done.results / "report/index.html").read_text()
+    data = json.loads((done.results / "provenance.json").read_text())["data"]
+    people = {f"annotations/small/{name}.csv" for name in ("key", "ann", "ben")}
+    assert people | {"config/labelling/patterns.yaml"} <= set(data)
 
 
 def test_a_judge_that_cannot_be_read_is_a_failure_and_never_a_refusal(done, root):

@@ -23,6 +23,8 @@ rule published_provenance:
 use rule published_provenance as provenance with:
     input:
         data=[*STIMULI.values(), *expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"])],
+        labelling=["config/labelling/patterns.yaml", *(["config/labelling/judge.txt"] if config["judges"] else [])],
+        people=[ANNOTATION_KEY, *ANNOTATIONS] if ANNOTATIONS else [],
         responses=expand("<results>/{study}/responses/{model}.provenance.json", study=STUDY, model=JUDGED),
         code=library("provenance.py"),
     output:

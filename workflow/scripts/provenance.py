@@ -11,7 +11,9 @@ with log_to(snakemake.log[0]):
     from falserefusal.provenance import provenance
     from falserefusal.tables import write_json
 
+    given = snakemake.input
+    data = [*given.data, *given.get("labelling", []), *given.get("people", [])]
     write_json(
-        provenance(snakemake.params.config, snakemake.input.data, snakemake.input.get("responses", [])),
+        provenance(snakemake.params.config, data, given.get("responses", [])),
         snakemake.output.provenance,
     )
