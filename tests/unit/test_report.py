@@ -235,6 +235,14 @@ def test_provenance_is_printed(rehearsal_page, published_page):
     assert "No provenance was recorded" in published_page
 
 
+def test_what_cannot_be_corrected_is_said_with_the_reason(rehearsal_page, published_page):
+    words = " ".join("".join(Outline(rehearsal_page).words).split())
+    assert "rates_model_persona, rates_task_model_persona, rates_format. They have more cells than people" in words
+    assert "it changes no single verdict" in words
+    assert "Corrected for label error: corrected_personas." in words
+    assert "Not corrected" not in published_page
+
+
 def test_same_inputs_same_page(root, index, figure_dir, tmp_path):
     study = Study("published", "published")
     for name in ("one.html", "two.html"):
@@ -312,6 +320,14 @@ def test_corrected_rates_stand_beside_the_uncorrected(root):
     assert shown["table1"].columns.tolist()[:3] == ["model", "nli", "nli corrected"]
     first = corrected[(corrected["model"] == "Llama2-7B") & (corrected["task"] == "nli")]["corrected"].item()
     assert shown["table1"].set_index("model").loc["Llama2-7B", "nli corrected"] == round(100 * first, 2)
+    labelled = shown["labeller_rates"].set_index(["labeller", "model", "task"])["corrected"]
+    assert labelled["paper", "Llama2-7B", "nli"] == first
+    assert labelled["structured"].isna().all()  # each labeller has its own
+    personas = shown["rates_persona"].set_index(["scope", "persona"])
+    own = tables["corrected_personas"].set_index("persona").loc["black"]
+    assert personas.loc[("all models", "black"), ["pooled", "corrected"]].tolist() == [own["rate"], own["corrected"]]
+    assert personas.loc["Gemma 2", "corrected"].isna().all()
+    assert len(personas) == len(tables["rates_persona"])
     del tables["corrected_rates"]
     assert with_corrections(tables) is tables
     assert [card.value for card in headline({"corrected_rates": corrected})] == [

@@ -9,6 +9,8 @@ from matplotlib.lines import Line2D
 
 from falserefusal.figures.style import GREY, INK, WARNING, ink
 
+_CORRECTED = {"markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": 0.8}
+
 
 class NothingToDraw(Exception):
     """A figure's tables have no rows for it; the message says which and for what."""
@@ -102,6 +104,17 @@ def printed_marks(ax: Axes, y, values, size: float = 5.5) -> None:
         zorder=5,
         clip_on=False,
     )
+
+
+def corrected_marks(ax: Axes, y, values) -> None:
+    """Rates corrected for label error: hollow squares, which stand below the dots of the rates they correct."""
+    y, values = np.asarray(y, dtype=float), np.asarray(values, dtype=float)
+    ax.plot(values, y, linestyle="none", marker="s", markersize=3.2, zorder=5, clip_on=False, **_CORRECTED)
+
+
+def corrected_key() -> Line2D:
+    """The legend entry of `corrected_marks`."""
+    return Line2D([], [], linewidth=0, marker="s", markersize=4, label="corrected for label error", **_CORRECTED)
 
 
 def values_beside(ax: Axes, y, texts: list[str], size: float = 6.5) -> None:

@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
     NothingToDraw,
+    corrected_key,
+    corrected_marks,
     grouped_rows,
     in_order,
     key,
@@ -31,13 +33,14 @@ from falserefusal.figures.style import (
     source_line,
     task_title,
 )
+from falserefusal.schemas import ANY_PERSONA
 
 ROW = 0.165  # inches a row of dots takes
 
 
 def draw_model_task(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
     """Model x task rates, one panel a task, with what the paper prints; from `rates_model_task`."""
-    frame = rows_for(tables, "rates_model_task", ("printed_pct", "lo", "hi", "method"))
+    frame = _with_corrected(rows_for(tables, "rates_model_task", ("printed_pct", "lo", "hi", "method")), tables)
     tasks = list(dict.fromkeys(frame["task"]))
     rates = frame.pivot(index="model", columns="task", values="rate")
     models = [model for model in rates.index if model in context.models]
@@ -49,19 +52,24 @@ def draw_model_task(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
         message += f"{plural(len(refusing), 'model')} that refuse at all"
 
     rows = model_rows(frame["model"], context)
-    printed = frame["printed_pct"].notna().any()
+    marks = [printed_key("printed in the paper")] if frame["printed_pct"].notna().any() else []
+    row, reading, sources = ROW, "number: rate in %. Scale linear below 0.1%.", ["rates_model_task"]
+    if frame["corrected"].notna().any():
+        marks.append(corrected_key())
+        row, sources = 0.215, [*sources, "corrected_rates"]
+        reading += " Square below: rate corrected for label error; its interval is in the figure of corrected rates."
     page = Page(
         context,
         message,
-        "Refusal rate under personas. Dot: rate; line: 95% interval; number: rate in %. Scale linear below 0.1%.",
-        source_line(["rates_model_task"], frame["method"]),
-        body=rows.height * ROW + (0.8 if printed else 0.6),
+        f"Refusal rate under personas. Dot: rate; line: 95% interval; {reading}",
+        source_line(sources, frame["method"]),
+        body=rows.height * row + (0.8 if marks else 0.6),
     )
     left, gap = label_width(context), 0.5
     width = (page.width - left - 0.45 - gap * (len(tasks) - 1)) / len(tasks)
     shade = family_colours(context)
     for i, task in enumerate(tasks):
-        ax = page.axes(left + i * (width + gap), 0.2, width, rows.height * ROW)
+        ax = page.axes(left + i * (width + gap), 0.2, width, rows.height * row)
         rate_axis(ax)
         label_models(ax, rows, context) if i == 0 else same_rows(ax, rows)
         ax.set_title(task_title(task), pad=4)
@@ -71,10 +79,20 @@ def draw_model_task(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
             colour = shade.get(context.models.get(model), INK)
             whiskers(ax, rows.at[model], 100 * cell["rate"], 100 * cell["lo"], 100 * cell["hi"], colour)
         printed_marks(ax, y, part["printed_pct"])
+        corrected_marks(ax, y + 0.36, 100 * part["corrected"])
         values_beside(ax, y, [percent(rate) for rate in part["rate"]])
-    if printed:
-        page.figure.legend(handles=[printed_key("printed in the paper's Table 1")], **below(page))
+    if marks:
+        page.figure.legend(handles=marks, **below(page, len(marks)))
     return page.figure, frame
+
+
+def _with_corrected(frame: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The rates with the first labeller's corrected ones, which are missing where nobody labelled answers."""
+    if "corrected_rates" not in tables:
+        return frame.assign(corrected=np.nan)
+    rates = tables["corrected_rates"]
+    rates = rates[(rates["labeller"] == rates["labeller"].iloc[0]) & (rates["group"] == ANY_PERSONA)]
+    return frame.merge(rates[["model", "task", "corrected"]], on=["model", "task"], how="left")
 
 
 def draw_persona_free(

@@ -47,7 +47,7 @@ def figures(
     found = []
     if kind == "rehearsal":
         found.append(TRUTH)
-    found += [TABLE1]
+    found += [TABLE1._replace(tables=(*TABLE1.tables, "corrected_rates")) if annotated else TABLE1]
     found += [_persona_free(task) for task in ["offensiveness"] if task in tasks]
     found += [PERSONA_MEAN, PERSONA_BY_MODEL]
     found += [_format(task) for task in ["offensiveness"] if task in tasks]

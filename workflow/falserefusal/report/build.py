@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from falserefusal.report.corrections import with_corrections
+from falserefusal.report.corrections import BESIDE, uncorrected, with_corrections
 from falserefusal.report.headline import headline
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
 from falserefusal.report.present import marked, show
@@ -78,6 +78,8 @@ def build_report(
         undrawn=[row._asdict() for row in figures.itertuples() if row.rows == 0],
         tables={name: _table(name, tables[name], study) for name in sorted(names, key=_place)},
         placed=PLACED,
+        beside={name: corrected for name, corrected in BESIDE.items() if corrected in tables},
+        uncorrected=uncorrected(tables),
         claims=_claims(tables["claims"], study) if "claims" in tables else [],
         statements=_statements(tables.get("statements")),
         disagreements=_disagreements(disagreements, study),

@@ -13,10 +13,7 @@ class Note(NamedTuple):
 
 RATE = ("rate", "lo", "hi")
 INTERVALS = "The column method names how the interval of each row was made; every interval is at the 95% level."
-CORRECTED = (
-    "Where people labelled a sample, corrected is the rate without the labeller's errors, with its 95% limits "
-    "(tables/corrected_rates.csv)."
-)
+CORRECTED = "Where people labelled a sample, corrected is the rate without the labeller's errors, with its 95% limits."
 
 NOTES = {
     "table1": Note(
@@ -38,8 +35,10 @@ NOTES = {
     ),
     "rates_persona": Note(
         "Mean refusal rate by persona",
-        f"Unweighted mean of the rates of the models of a scope and of the tasks; n and refusals are sums. {INTERVALS}",
-        RATE,
+        "Unweighted mean of the rates of the models of a scope and of the tasks; n and refusals are sums. "
+        f"{INTERVALS} Where people labelled a sample, pooled is the rate of all answers of the persona together, over "
+        "all models, and corrected is that rate without the labeller's errors, with its 95% limits.",
+        (*RATE, "pooled", "corrected", "corrected_lo", "corrected_hi"),
     ),
     "corrected_rates": Note(
         "Refusal rates corrected for label error",
@@ -176,7 +175,9 @@ NOTES = {
         "After each round: the estimate and interval of every quantity with a target, and the calls spent so far.",
     ),
     "labeller_rates": Note(
-        "Refusal rate under each labeller", f"The same answers judged by each labeller. {INTERVALS}", RATE
+        "Refusal rate under each labeller",
+        f"The same answers judged by each labeller. {INTERVALS} {CORRECTED}",
+        (*RATE, "corrected", "corrected_lo", "corrected_hi"),
     ),
     "claims": Note(
         "The paper's claims as tests",
