@@ -17,7 +17,7 @@ from falserefusal.figures.dots import grouped_rows
 from falserefusal.figures.draw import _draw, draw_figures
 from falserefusal.figures.personas import panel_grid
 from falserefusal.figures.registry import figure_files, figure_names, figures, table_names
-from falserefusal.figures.style import listing, number, percent, styled
+from falserefusal.figures.style import WARNING, listing, number, percent, styled
 
 sys.path.insert(0, str(Path(__file__).parent))
 import tables_of_print as fixture
@@ -265,6 +265,25 @@ def test_rows_stand_in_groups():
     assert list(rows.at) == ["a", "c", "b"]
     assert rows.headings == {"x": 0.0, "y": 3.5}
     assert rows.at == {"a": 1.0, "c": 2.0, "b": 4.5} and rows.height == 5.5
+
+
+@pytest.mark.parametrize("name", ["truth", "comparison"])
+def test_what_an_interval_misses_has_a_mark_of_its_own(gallery, name):
+    canvas = next(canvas for figure, canvas in gallery["rehearsal"] if figure.name == name)
+    marks = {(line.get_color(), line.get_marker()) for ax in canvas.axes for line in ax.lines if len(line.get_xdata())}
+    assert (WARNING, "x") in marks and (WARNING, "o") not in marks
+    assert any("×" in text.get_text() for text in canvas.texts)
+
+
+def test_corrected_rates_are_drawn_where_people_labelled_answers(root, rehearsed, tmp_path):
+    for annotated in (True, False):
+        chosen = [figure for figure in figures("run", annotated=annotated) if figure.name == "table1_model_task"]
+        tables = {name: rehearsed[name] for name in chosen[0].tables}
+        draw_figures(chosen, tables, fixture.context(root), tmp_path)
+        [(_, canvas)] = drawn(chosen, tables, fixture.context(root))
+        labels = [text.get_text() for legend in canvas.legends for text in legend.get_texts()]
+        assert ("corrected for label error" in labels) == annotated
+        assert pd.read_csv(tmp_path / "table1_model_task.csv")["corrected"].notna().all() == annotated
 
 
 def test_what_labellers_part_on_is_said(rehearsed, root, tmp_path):

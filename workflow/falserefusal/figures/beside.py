@@ -37,9 +37,9 @@ def draw_truth(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figur
     page = Page(
         context,
         message,
-        "Top: one dot a cell, on the diagonal where the estimate equals the planted rate; red: the 95% interval misses "
-        "it. Bottom: z-score of every cell, (estimate − planted) / standard error; grey band: ±1.96; none where the "
-        "planted rate is 0.",
+        "Top: one mark a cell, on the diagonal where the estimate equals the planted rate; red × and line: the 95% "
+        "interval misses it. Bottom: z-score of every cell, (estimate − planted) / standard error; grey band: ±1.96; "
+        "none where the planted rate is 0.",
         source_line(["truth"], frame["method"]),
         body=(side := (8.0 - left - 0.2 - gap * (len(tasks) - 1)) / len(tasks)) + rows.height * 0.165 + 1.3,
     )
@@ -54,16 +54,7 @@ def draw_truth(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figur
         for ok, colour in ((True, GREY), (False, WARNING)):
             own = part[(hit == ok) & part["lo"].notna()]
             ax.vlines(100 * own["planted"], 100 * own["lo"], 100 * own["hi"], color=colour, linewidth=0.5, alpha=0.5)
-            ax.plot(
-                100 * own["planted"],
-                100 * own["estimate"],
-                linestyle="none",
-                marker="o",
-                markersize=2.0,
-                color=INK if ok else WARNING,
-                zorder=4,
-                clip_on=False,
-            )
+            ax.plot(100 * own["planted"], 100 * own["estimate"], zorder=4, clip_on=False, **_mark(ok, 2.0))
         low = page.axes(x0, side + 0.72, side, rows.height * 0.165)
         linear_axis(low, "z-score", -reach, reach, zero_line=True)
         low.axvspan(-1.96, 1.96, color="#efefef", zorder=0)
@@ -98,7 +89,7 @@ def draw_comparison(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     page = Page(
         context,
         message,
-        "On the diagonal both agree. Line: 95% interval of this study; red: without the printed value.",
+        "On the diagonal both agree. Line: 95% interval of this study; red ×: it misses the printed value.",
         source_line(["comparison"], frame["method"]),
         body=depth * (side + 0.8) + 0.1,
     )
@@ -124,5 +115,11 @@ def draw_comparison(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
             ax.vlines(
                 scale * own["printed"], scale * own["lo"], scale * own["hi"], color=colour, linewidth=0.6, alpha=0.6
             )
-            ax.plot(scale * own["printed"], scale * own["estimate"], "o", markersize=2.6, color=colour, zorder=4)
+            ax.plot(scale * own["printed"], scale * own["estimate"], zorder=4, **_mark(ok, 2.6))
     return page.figure, frame
+
+
+def _mark(hit: bool, size: float) -> dict:
+    """A dot where the interval holds the value, a cross where it misses: the colour says it again."""
+    shape = {"marker": "o", "markersize": size} if hit else {"marker": "x", "markersize": 1.8 * size}
+    return {"linestyle": "none", "color": INK if hit else WARNING, "markeredgewidth": 0.9, **shape}
