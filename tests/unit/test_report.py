@@ -21,6 +21,7 @@ from falserefusal.schemas import JUDGE_FAILED
 sys.path.insert(0, str(Path(__file__).parent))
 import tables_of_print as fixture
 
+OTHER_TABLES = ("design_balance", "effects_persona", "effects_mean", "effects_between", "rates_shrunken", "stopping")
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000002000001e221bc33"
@@ -177,7 +178,7 @@ def test_published_page_says_what_print_cannot_give(published_page):
 
 
 def test_every_table_says_how_it_was_made(root, published_page, rehearsal_page):
-    for name in {**fixture.run_tables(root), "design_balance": None}:
+    for name in {**fixture.run_tables(root), **dict.fromkeys(OTHER_TABLES)}:
         assert name in NOTES, name
     for name in fixture.published_tables(root):
         assert f'id="table-{name}"' in published_page
@@ -270,6 +271,12 @@ def test_numbers_are_written_for_readers():
         "",
     ]
     assert [in_percent(v) for v in (0.76494, 0, 0.00002, -0.113, np.nan)] == ["76.49", "0.00", "0.002", "−11.30", ""]
+    assert [in_percent(v) for v in (6e-10, -6e-10)] == ["<0.001", ">−0.001"]
+    assert number(-6e-8) == ">−0.0001"
+    both = pd.DataFrame({"rate": [0.5], "difference": [-0.125], "lo": [-0.2], "p_max_t": [6e-8]})
+    shown = show(both, note_for("effects_persona"), [], "")
+    assert shown.head == ["rate (%)", "difference (pp)", "lo (pp)", "p_max_t"]
+    assert shown.rows == [["50.00", "−12.50", "−20.00", "<0.0001"]]
     frame = pd.DataFrame({"model": ["a", "mean"], "rate": [0.5, 0.25], "n": [1, 2], "ok": [True, False]})
     shown = show(frame, NOTES["rates_model_persona"], ["a"], " (stand-in)")
     assert shown.head == ["model", "rate (%)", "n", "ok"]
@@ -308,6 +315,14 @@ def test_page_fits_the_screen(rehearsal_file, width):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert all(url.startswith(("file:", "data:")) for url in fetched)
         assert page.locator("p.banner").is_visible()
+        page.add_style_tag(content="html { scroll-behavior: auto !important; }")
+        hidden = "link => { link.click(); const part = document.querySelector(link.hash); "
+        hidden += "const head = part.querySelector('h2') || part; const edge = document.querySelector('p.banner'); "
+        hidden += "return head.getBoundingClientRect().top < edge.getBoundingClientRect().bottom; }"
+        for link in page.locator("nav a").all():
+            assert not link.evaluate(hidden), f"the banner hides {link.get_attribute('href')}"
+        narrow = "cells => cells.filter(cell => cell.textContent.length > 20 && cell.clientWidth < 100).length"
+        assert page.locator("td:last-child").evaluate_all(narrow) == 0, "a column of words is squeezed"
         browser.close()
 
 

@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 
 class Note(NamedTuple):
-    """A table's title, how it was made, and which of its columns are proportions (shown in percent)."""
+    """A table's title, how it was made, and which of its columns are shown in percent or in percentage points."""
 
     title: str
     how: str
     percent: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
 
 
 RATE = ("rate", "lo", "hi")
@@ -31,7 +32,8 @@ NOTES = {
         "With and without a persona",
         "Rate of prompts without a persona beside that of prompts with one, and their difference (persona minus "
         f"persona-free, in percentage points). Empty where the number of persona-free answers is unknown. {INTERVALS}",
-        ("persona_free_rate", "pf_lo", "pf_hi", "persona_rate", "lo", "hi", "difference", "d_lo", "d_hi"),
+        ("persona_free_rate", "pf_lo", "pf_hi", "persona_rate", "lo", "hi"),
+        ("difference", "d_lo", "d_hi"),
     ),
     "rates_persona": Note(
         "Mean refusal rate by persona",
@@ -59,7 +61,7 @@ NOTES = {
         "Personas against no persona, corrected for label error",
         "Rate of each group of personas minus that of prompts without one, in percentage points: as the labeller "
         "counts, and corrected, with the limits of the corrected difference.",
-        ("difference", "corrected", "lo", "hi"),
+        points=("difference", "corrected", "lo", "hi"),
     ),
     "labeller_accuracy": Note(
         "Sensitivity and specificity of each labeller",
@@ -153,6 +155,43 @@ NOTES = {
         "Deviance explained by each factor",
         "Drop in deviance when the factor enters the logistic regression alone, last, and on average over all orders "
         "of entry (dominance); noise is what a factor without effect would show.",
+    ),
+    "effects_persona": Note(
+        "What each persona changes in each model",
+        "Rate with the persona minus that of the same prompts without one (pf_rate), tasks with the same weight, by "
+        "least squares on prompts with errors clustered by text; ratio: of the two rates. p is of this cell alone; "
+        "p_max_t allows for all cells tested, q is Benjamini and Hochberg's, tarone_holm and mcnemar_p use the direct "
+        "pairs only (tango_difference: their difference; odds_ratio: within prompts). raises: p_max_t at most .05 and "
+        f"the difference's limits above 0. {INTERVALS}",
+        ("rate", "pf_rate"),
+        (*("difference", "lo", "hi"), *("tango_difference", "tango_lo", "tango_hi")),
+    ),
+    "effects_mean": Note(
+        "What each persona changes, over models",
+        "Rate with the persona minus that of the same prompts without one. Rows of the model mean average models and "
+        "tasks with the same weight; persona *: any persona, below for each model. " + INTERVALS,
+        ("rate", "pf_rate"),
+        ("difference", "lo", "hi"),
+    ),
+    "effects_between": Note(
+        "Personas against each other",
+        "Rate with the persona minus that with the other one (rate_0) on the same prompts, within each model and over "
+        f"models (mean); ratio: of the two rates. p is of this pair alone. {INTERVALS}",
+        ("rate", "rate_0"),
+        ("difference", "lo", "hi"),
+    ),
+    "rates_shrunken": Note(
+        "Rate in every cell, shrunken",
+        "shrunken: the cell's rate drawn towards those of the other personas of its task and model (beta-binomial, "
+        "full Bayes), with its 95% interval; the fewer answers, the more. For display: no test uses it.",
+        (*RATE, "shrunken"),
+    ),
+    "stopping": Note(
+        "When each model stopped",
+        "Rounds and answers of each model, of full in the whole design; saved: the share that was not asked. quantity, "
+        "level, half_width: the interval furthest from its target when the model stopped, in the unit of the "
+        "quantity (a rate is a proportion); met: whether every target was reached.",
+        ("saved",),
     ),
     "missing": Note("Draws without a verdict", "Prompts of the design that no answer or no judgement is known for."),
     "printed_check": Note(

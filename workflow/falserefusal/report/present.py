@@ -8,6 +8,7 @@ import pandas as pd
 
 from falserefusal.report.notes import Note
 
+P_VALUES = ("p", "p_holm", "p_max_t", "q", "mcnemar_p")
 MAX_ROWS = 1000  # a longer table is cut on the page; the file has all of it
 
 
@@ -29,11 +30,11 @@ def show(frame: pd.DataFrame, note: Note, models: list[str], suffix: str) -> Sho
     for column in cut.columns:
         values = cut[column]
         is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-        percent = column in note.percent and is_number
-        head.append(f"{column} (%)" if percent else column)
+        percent = column in (*note.percent, *note.points) and is_number
+        head.append(f"{column} ({'pp' if column in note.points else '%'})" if percent else column)
         numeric.append(is_number)
         if is_number:
-            write = in_percent if percent else p_value if column == "p" else number
+            write = in_percent if percent else p_value if column in P_VALUES else number
             columns.append([write(value) for value in values])
         else:
             words = ["" if pd.isna(value) else str(value) for value in values]
@@ -49,12 +50,21 @@ def in_percent(rate: float) -> str:
     value = 100 * rate
     if pd.isna(value):
         return ""
-    return (f"{value:.1g}" if 0 < abs(value) < 0.005 else f"{value:.2f}").replace("-", "−")
+    if 0 < abs(value) < 0.005:
+        return _small(value, 0.001) or f"{value:.1g}".replace("-", "−")
+    return f"{value:.2f}".replace("-", "−")
+
+
+def _small(value: float, least: float) -> str:
+    """What is said of a value that is not zero but closer to it than `least`; nothing of others."""
+    if value == 0 or abs(value) >= least:
+        return ""
+    return f"<{least}" if value > 0 else f">−{least}"
 
 
 def p_value(value: float) -> str:
     """A p-value; one that is smaller than anybody can know is not written as zero."""
-    return "<0.0001" if value < 1e-4 else number(value)
+    return "<0.0001" if value < 0.0001 else number(value)
 
 
 def number(value: float) -> str:
@@ -65,7 +75,7 @@ def number(value: float) -> str:
         return "∞" if value > 0 else "−∞"
     if float(value).is_integer():
         return f"{int(value):,}".replace("-", "−")
-    return f"{value:.4g}".replace("-", "−")
+    return _small(value, 0.0001) or f"{value:.4g}".replace("-", "−")
 
 
 def task_word(task: str) -> str:
