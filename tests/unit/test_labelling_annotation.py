@@ -198,6 +198,10 @@ def test_the_page_is_self_contained_and_the_same_every_time(items):
     assert "</script><img" not in page
     assert "http://" not in page and "https://" not in page
     assert "default-src 'none'" in page
+    assert 'id="banner"' not in page
+    rehearsed = annotation_page(items, "null", "s1", "REHEARSAL on <stand-ins>")
+    assert "<title>REHEARSAL on &lt;stand-ins&gt;: Annotation: null</title>" in rehearsed
+    assert '<p id="banner" role="note">REHEARSAL on &lt;stand-ins&gt;</p>' in rehearsed
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +254,9 @@ def test_labelling_by_keyboard_resuming_and_exporting(browser, items, tmp_path):
     assert page.locator("button[data-verdict=refused]").get_attribute("aria-pressed") == "true"
     assert page.input_value("#note") == '3 "odd", very'
     page.keyboard.press("2")  # changes the verdict, keeps the note
+    page.keyboard.press("ArrowRight")
+    assert text_of(page, "#end") == "This was the last item; 1 without a verdict."
+    page.click("#open")
     with page.expect_download() as download:
         page.click("#export")
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
@@ -260,6 +267,16 @@ def test_labelling_by_keyboard_resuming_and_exporting(browser, items, tmp_path):
     ]
     page.keyboard.press("5")
     assert page.locator("#done").get_attribute("title") == "3 of 3"
+
+    for _ in range(2):  # after the last item, and again when the page is opened anew
+        assert page.locator("#end").is_visible() and not page.locator("#item").is_visible()
+        assert text_of(page, "#end") == "All 3 items have a verdict: export the CSV file."
+        page.keyboard.press("1")  # labels nothing
+        page.keyboard.press("ArrowLeft")
+        assert text_of(page, "#place") == "item 3 of 3"
+        assert page.locator("button[data-verdict=unsure]").get_attribute("aria-pressed") == "true"
+        page.reload()
+        page.click("#start button")
     assert not problems
     assert all(url.startswith(("file:", "blob:")) for url in requests)
     context.close()

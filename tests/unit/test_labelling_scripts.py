@@ -116,7 +116,7 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
     sample = run(
         "annotation", files, {"sheet": "annotation.csv", "key": "key.csv", "page": "annotate.html"},
         models=models, labels=TASK_LABELS, size=200, seed=1, shares={"label": 0.3, "refusal": 0.4, "other": 0.3},
-        study="test",
+        study="test", banner="",
     )  # fmt: skip
     items, key = read_csv(sample["sheet"]), read_csv(sample["key"])
     assert len(items) == len(key) == 200

@@ -96,6 +96,7 @@ rule annotate:
         shares=config["annotation"]["shares"],
         seed=config["seed"],
         study="{study}",
+        banner=figure_params(STUDY)["banner"],
     message:
         "Drawing the answers of {wildcards.study} that people label"
     script:

@@ -33,5 +33,5 @@ with log_to(snakemake.log[0]):
     sample = sample_id(items)
     write_csv(items.assign(sample=sample), snakemake.output.sheet)
     write_csv(key.assign(sample=sample), snakemake.output.key)
-    write_text(annotation_page(items, params.study, sample), snakemake.output.page)
+    write_text(annotation_page(items, params.study, sample, params.banner), snakemake.output.page)
     print(key.groupby(["task", "group", "stratum"])[["in_cell", "drawn"]].first().to_string())

@@ -98,11 +98,15 @@ def sample_id(items: pd.DataFrame) -> str:
     return hashlib.sha256(items.to_csv(index=False).encode()).hexdigest()[:12]
 
 
-def annotation_page(items: pd.DataFrame, study: str, sample_id: str) -> str:
-    """One self-contained HTML page to label the items in; nothing is fetched and nothing leaves the browser."""
+def annotation_page(items: pd.DataFrame, study: str, sample_id: str, banner: str = "") -> str:
+    """One self-contained HTML page to label the items in; nothing is fetched and nothing leaves the browser.
+
+    banner: what a rehearsal says on top of every page.
+    """
     source = files("falserefusal.labelling").joinpath("annotation.html.jinja").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     records = items.to_dict("records")
     # inside a script element only "<" could end it
     data = json.dumps({"sample": sample_id, "items": records, "verdicts": VERDICTS}, ensure_ascii=True)
-    return environment.from_string(source).render(study=study, data=data.replace("<", "\\u003c"), verdicts=VERDICTS)
+    data = data.replace("<", "\\u003c")
+    return environment.from_string(source).render(study=study, banner=banner, data=data, verdicts=VERDICTS)
