@@ -150,6 +150,19 @@ def test_a_rehearsal_says_so_in_every_title_and_beside_every_model(root, gallery
                 assert all(rest.startswith(" (stand-in)") for rest in lines[1:]), f"{figure.name}: {word}"
 
 
+def test_printed_values_are_those_of_real_models_and_notes_those_of_stand_ins(root, rehearsed):
+    context = fixture.context(root, rehearsal=True)
+    odd = rehearsed["regression"].assign(
+        printed_term_note=lambda f: np.where(f["level"] == "Llama3.1-8B", "out of line: x", "")
+    )
+    [(_, canvas)] = drawn(named("figure06_regression"), {**rehearsed, "regression": odd}, context)
+    assert "printed values of the real Llama3.1-8B out of line" in canvas.get_label()
+    noted = rehearsed["claims"].assign(note="largest Llama2-13B, black; least of all Llama3.1-8B.")
+    [(_, canvas)] = drawn(named("claims"), {"claims": noted}, context)
+    words = " ".join(text.get_text() for text in texts_of(canvas)).replace("\n", " ")
+    assert "largest Llama2-13B (stand-in), black; least of all Llama3.1-8B (stand-in)." in words
+
+
 def test_data_drawn_in_a_rehearsal_name_stand_ins(root, rehearsed, tmp_path):
     context = fixture.context(root, rehearsal=True)
     draw_figures(named("figure01_persona_free") + named("importance_by_model"), rehearsed, context, tmp_path)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import rows_for
 from falserefusal.figures.style import GREY, WARNING, Page, number, plural, source_line
+from falserefusal.standin_names import suffixed
 
 # a word, a colour and a symbol each, so that no reader depends on one of them
 VERDICTS = {"supported": ("#00735c", "✓"), "contradicted": (WARNING, "✗"), "inconclusive": (GREY, "?")}
@@ -22,7 +23,8 @@ def draw_claims(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figu
         f"{counts[v]} {v}" for v in dict.fromkeys(frame["verdict"])
     )
     wrapped = [textwrap.wrap(str(statement), 62) for statement in frame["statement"]]
-    notes = [textwrap.wrap(note, 80) if isinstance(note, str) else [] for note in frame["note"]]
+    name = suffixed(context.models, context.model_suffix)
+    notes = [textwrap.wrap(name(note), 80) if isinstance(note, str) else [] for note in frame["note"]]
     heights = [max(0.12 * len(a) + 0.1 * len(b), 0.25) + 0.16 for a, b in zip(wrapped, notes, strict=True)]
     page = Page(
         context,

@@ -35,7 +35,9 @@ def draw_regression(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     message += ", ".join(f"“{row.level}” {number(row.coef)}" for row in top.itertuples())
     odd = frame.loc[frame["printed_term_note"].astype(str).str.startswith("out of line"), "level"]
     if len(odd):
-        message += f"; printed values of {listing(odd.map(context.model_label).tolist())} out of line with the rest"
+        real = "the real " if context.model_suffix else ""  # what is printed is about the models themselves
+        odd = [f"{real}{level}" if level in context.models else level for level in odd]
+        message += f"; printed values of {listing(odd)} out of line with the rest"
     reading = (
         "Log-odds of a refusal against the reference level of its factor, main effects only. Dot: estimate; line: "
     )

@@ -116,7 +116,7 @@ def _claims(claims: pd.DataFrame) -> list[Card]:
     counts = claims["verdict"].value_counts()
     value = f"{counts.get('supported', 0)} of {len(claims)}"
     rest = ", ".join(f"{counts[verdict]} {verdict}" for verdict in counts.index if verdict != "supported")
-    label = "claims of the paper are supported by their tests" + (f"; {rest}" if rest else "")
+    label = "claims of the paper are supported, of these models, by their tests" + (f"; {rest}" if rest else "")
     return [Card(value, label, "column verdict of tables/claims.csv")]
 
 

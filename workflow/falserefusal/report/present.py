@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.report.notes import Note
+from falserefusal.standin_names import suffixed
 
 P_VALUES = ("p", "p_holm", "p_max_t", "q", "mcnemar_p")
 MAX_ROWS = 1000  # a longer table is cut on the page; the file has all of it
@@ -23,8 +24,7 @@ class Shown(NamedTuple):
 
 def show(frame: pd.DataFrame, note: Note, models: list[str], suffix: str) -> Shown:
     """`frame` as text; proportions in percent, and `suffix` behind every name of `models` wherever it stands."""
-    names = "|".join(map(re.escape, sorted(models, key=len, reverse=True)))
-    name = re.compile(rf"(?<![\w.-])({names})(?![\w.-])") if suffix and models else None
+    name = suffixed(models, suffix)
     cut = frame.head(MAX_ROWS)
     head, columns, numeric = [], [], []
     for column in cut.columns:
@@ -37,10 +37,7 @@ def show(frame: pd.DataFrame, note: Note, models: list[str], suffix: str) -> Sho
             write = in_percent if percent else p_value if column in P_VALUES else number
             columns.append([write(value) for value in values])
         else:
-            words = ["" if pd.isna(value) else str(value) for value in values]
-            if name:
-                words = [name.sub(lambda match: match[0] + suffix, word) for word in words]
-            columns.append(words)
+            columns.append(["" if pd.isna(value) else name(str(value)) for value in values])
     rows = [list(row) for row in zip(*columns, strict=True)]
     return Shown(head, rows, numeric, len(frame) - len(cut))
 
