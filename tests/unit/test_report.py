@@ -220,6 +220,7 @@ def test_a_rehearsal_cannot_be_mistaken(rehearsal_page):
     for model in ("Llama2-7B", "Qwen1.5-32B"):
         for rest in re.findall(rf"{re.escape(model)}(.{{11}})", words.split("Provenance")[-2], flags=re.S):
             assert rest == " (stand-in)"
+    assert "claims of the paper are supported, of these stand-ins, by their tests" in words
     assert "stand-ins" in words and "no number on this page is about a real model" in words
 
 

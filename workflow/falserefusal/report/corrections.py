@@ -47,9 +47,9 @@ def with_corrections(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]
     if "table1" in tables:
         shown["table1"] = _table1(tables["table1"], first)
     if "rates_model_task" in tables:
-        shown["rates_model_task"] = tables["rates_model_task"].merge(first, on=["model", "task"], how="left")
+        shown["rates_model_task"] = _beside(tables["rates_model_task"], first)
     if "labeller_rates" in tables:
-        shown["labeller_rates"] = tables["labeller_rates"].merge(rates, on=["labeller", "model", "task"], how="left")
+        shown["labeller_rates"] = _beside(tables["labeller_rates"], rates)
     if {"rates_persona", "corrected_personas"} <= set(tables):
         shown["rates_persona"] = _personas(tables["rates_persona"], tables["corrected_personas"])
     return shown
@@ -75,4 +75,10 @@ def _table1(table1: pd.DataFrame, limits: pd.DataFrame) -> pd.DataFrame:
 def _personas(rates: pd.DataFrame, corrected: pd.DataFrame) -> pd.DataFrame:
     corrected = corrected[corrected["labeller"] == corrected["labeller"].iloc[0]]
     corrected = corrected[["persona", "rate", "corrected", "lo", "hi"]].rename(columns={"rate": "pooled", **LIMITS})
-    return rates.merge(corrected.assign(scope=rates["scope"].iloc[0]), on=["scope", "persona"], how="left")
+    return _beside(rates, corrected.assign(scope=rates["scope"].iloc[0]))
+
+
+def _beside(rates: pd.DataFrame, corrected: pd.DataFrame) -> pd.DataFrame:
+    """`rates` with the new columns of `corrected`, joined on those they share, before the words of the method."""
+    both = rates.merge(corrected, how="left")
+    return both[[*(column for column in both if column != "method"), "method"]]

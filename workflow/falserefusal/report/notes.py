@@ -20,12 +20,14 @@ NOTES = {
     "table1": Note(
         "Refusal rate by model and task, as the paper's Table 1",
         "Percent of answers judged a refusal, over all persona prompts of a task; the last row is the unweighted mean "
-        f"over models. {CORRECTED}",
+        "over models. Where people labelled a sample, corrected is the rate without the labeller's errors; its limits "
+        "are in the next table.",
     ),
     "rates_model_task": Note(
         "Refusal rate by model and task, with intervals",
         "Refusals over answers to persona prompts. The row mean is the unweighted mean over models; its n and refusals "
-        f"are sums. {INTERVALS} printed_pct is what the paper's Table 1 prints, in percent. {CORRECTED}",
+        f"are sums. {INTERVALS} printed_pct is what the paper prints, in percent (Table 1; means: its text). "
+        f"{CORRECTED}",
         (*RATE, "corrected", "corrected_lo", "corrected_hi"),
     ),
     "rates_persona_free": Note(
