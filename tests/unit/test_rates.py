@@ -72,6 +72,15 @@ def test_model_task_table_has_a_mean_row_and_printed_values():
     assert list(wide.columns) == ["model", "nli"] and list(wide["nli"]) == [6.67, 0.0, 3.33]
 
 
+def test_the_mean_has_the_printed_one_of_the_same_models(root):
+    table1, quoted = (
+        pd.read_csv(root / f"config/published/{name}.csv") for name in ("table1_refusal_pct", "quoted_statements")
+    )
+    printed = rt.with_printed_means(table1, quoted, table1["model"])
+    assert printed.iloc[-1].to_dict() == {"model": "mean", "nli": 1.37, "politeness": 5.64, "offensiveness": 14.68}
+    assert rt.with_printed_means(table1, quoted, table1["model"][1:]).equals(table1)
+
+
 def test_persona_means_by_scope():
     groups = {"man": "Gender", "woman": "Gender"}
     table = rt.rates_persona(PRINTED, {"all models": ["A", "B"], "only B": ["B"]}, groups)

@@ -6,6 +6,7 @@ rule rates:
         unpack(judged),
         unpack(stimuli_of),
         table1=f"{PRINTED}/table1_refusal_pct.csv",
+        quoted=f"{PRINTED}/quoted_statements.csv",
         code=library("rates.py"),
     output:
         **tables("table1", *RATES),

@@ -21,7 +21,10 @@ with log_to(snakemake.log[0]):
     if printed_free:  # the paper prints these rates without the counts behind them, so they are in no cell
         printed_free = read_csv(printed_free).assign(task="offensiveness")
         printed_free["persona_free_rate"] = printed_free.pop("persona_free_refusal_pct_read_from_vector") / 100
-    model_task = rates.rates_model_task(cells, outcomes, printed=read_csv(snakemake.input.table1))
+    printed = rates.with_printed_means(
+        read_csv(snakemake.input.table1), read_csv(snakemake.input.quoted), models["model"].tolist()
+    )
+    model_task = rates.rates_model_task(cells, outcomes, printed=printed)
     tables = {
         "table1": rates.table1(model_task),
         "rates_model_task": model_task,

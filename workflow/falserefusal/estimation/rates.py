@@ -68,6 +68,18 @@ def rates_model_task(
     return table.merge(long, how="left", on=["model", "task"])
 
 
+def with_printed_means(table1: pd.DataFrame, quoted: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
+    """The printed Table 1 with a row "mean" of the means that the paper's text quotes; `quoted`: its quoted numbers.
+
+    They are means over all of its models: a study of other `models` has none to stand beside its own.
+    """
+    if set(models) != set(table1["model"]):
+        return table1
+    value = quoted.set_index(quoted["quantity"].str.lower())["value"]
+    means = {task: value[f"mean over models of refusal rate, {task}"] for task in table1.columns.drop("model")}
+    return pd.concat([table1, pd.DataFrame([{"model": MEAN, **means}])], ignore_index=True)
+
+
 def table1(model_task: pd.DataFrame) -> pd.DataFrame:
     """Table 1 as printed: models in rows, tasks in columns, percent with two decimals, the mean last."""
     wide = model_task.assign(percent=(100 * model_task["rate"]).round(2))
