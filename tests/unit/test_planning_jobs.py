@@ -5,7 +5,7 @@ import yaml
 
 from falserefusal.errors import InputError
 from falserefusal.planning.estimate import ASSUMPTIONS, hours, job_resources
-from falserefusal.planning.jobs import check_shards, grown, inference_jobs, shards_of
+from falserefusal.planning.jobs import check_shards, grown, inference_jobs, require_gpus, shards_of
 from falserefusal.planning.plan import find_card, load_cards, plan
 from falserefusal.stimuli import load_models
 from falserefusal.study import load_study
@@ -53,6 +53,13 @@ def test_no_shard_is_longer_than_it_may_be():
 def test_a_large_model_gets_several_gpus_in_every_shard():
     job = jobs_of(MODEL | {"params_b": 13.0}, shards=3)
     assert job["shards"] == 3 and job["gpu"] == 2
+
+
+def test_a_job_that_was_given_fewer_gpus_than_it_asked_for_is_an_error():
+    require_gpus("m", 2, 2)
+    require_gpus("m", 0, 1)
+    with pytest.raises(InputError, match="m: needs 2 GPUs by the plan, but .* may use 1: add --resources gpu=2"):
+        require_gpus("m", 2, 1)
 
 
 def test_a_processor_too_small_by_the_plan_may_still_try():

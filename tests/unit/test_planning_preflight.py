@@ -258,6 +258,7 @@ def test_the_disk_is_shared_by_the_models(hub, tmp_path):
         ([24.0], 1.0, True, "ok"),
         ([3.0, 3.0], 64.0, True, "ok"),
         ([4.0], 64.0, True, "missing"),
+        ([24.0, 4.0], 64.0, True, "ok"),
         ([], 64.0, True, "warn"),
         ([], 4.0, True, "missing"),
         ([], 4.0, False, "ok"),
@@ -266,6 +267,31 @@ def test_the_disk_is_shared_by_the_models(hub, tmp_path):
 def test_memory(hub, tmp_path, gpus, ram, here, status):
     found = check(tmp_path, hub, "org/open", hardware={"gpus": gpus, "ram": ram}, compute_here=here)
     assert only(found, "memory").status == status
+
+
+@pytest.mark.parametrize(
+    ("gpus", "planned", "status", "message"),
+    [
+        ([3.0, 3.0], 1, "missing", "here: 2 GPUs with 6.0 GB, its job gets 1 with 3.0 GB"),
+        ([3.0, 3.0], 2, "ok", "here: 2 GPUs with 6.0 GB"),
+        ([8.0, 3.0], 1, "missing", "its job gets 1 with 3.0 GB"),
+        ([8.0], 2, "ok", "here: 1 GPU with 8.0 GB"),
+    ],
+)
+def test_a_job_is_held_against_the_gpus_it_is_given(hub, tmp_path, gpus, planned, status, message):
+    row = only(check(tmp_path, hub, "org/open", hardware={"gpus": gpus, "ram": 64.0}, gpus={"M0": planned}), "memory")
+    assert row.status == status and message in row.message
+    assert ("set planning.card to the card that is here" in row.what_to_do) == (status == "missing")
+
+
+@pytest.mark.parametrize(("limit", "missing"), [(1, 1), (2, 0), (None, 0)])
+def test_a_model_on_more_gpus_than_the_run_may_use(hub, tmp_path, limit, missing):
+    found = check(tmp_path, hub, "org/open", gpus={"M0": 2}, gpu_limit=limit)
+    assert (found["item"] == "GPUs").sum() == missing
+    if missing:
+        row = only(found, "GPUs")
+        assert row.message == "needs 2 GPUs by the plan, but a job of this run may use 1"
+        assert row.what_to_do.startswith("add --resources gpu=2, or set planning.card")
 
 
 def test_this_machine_is_measured(hub, tmp_path):

@@ -121,6 +121,7 @@ def test_preflight_of_models_in_folders(study, tmp_path):
     models.to_csv(tmp_path / "models.csv", index=False)
     inputs = {"models": str(tmp_path / "models.csv"), "plan": str(tmp_path / "plan.csv")}
     params = {"tasks": config["tasks"], "models": ["Gemma-2B"], "raw": str(tmp_path), "compute_here": False}
+    params |= {"gpus": {"Gemma-2B": 1}, "gpu_limit": None}
     job = {"input": inputs, "output": {"preflight": str(tmp_path / "preflight.csv")}, "params": params}
     code = f"""
 import runpy, types

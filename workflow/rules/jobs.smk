@@ -43,6 +43,15 @@ def needed(resource):
     return lambda wildcards, attempt: needed_by(wildcards.model, resource, attempt)
 
 
+def planned_gpus(wildcards, threads):
+    """The GPUs an inference job asks for, whatever Snakemake makes of that.
+
+    It takes `threads` only because Snakemake then leaves it out when it looks for changes: another card in the config
+    must ask nobody again.
+    """
+    return JOBS[wildcards.model]["gpu"]
+
+
 def judge_of(wildcards):
     """The model behind a judge's name."""
     return config["judges"][wildcards.judge]["model"]

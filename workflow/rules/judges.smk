@@ -47,6 +47,7 @@ rule judge_answers:
         inference={**INFERENCE, "max_new_tokens": 32, "temperature": 0},
         early=False,
         store="results/store",
+        gpus=lambda wildcards, threads: JOBS[judge_of(wildcards)]["gpu"],
     message:
         "{wildcards.judge} judges the answers of {wildcards.model}"
     script:

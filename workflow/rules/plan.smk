@@ -38,6 +38,11 @@ rule plan_study:
         "../scripts/plan.py"
 
 
+def gpu_limit(wildcards, threads):
+    """GPUs that jobs of this run may use; None: as many as they ask for, as on a cluster, or on a login node of one."""
+    return workflow.global_resources.get("gpu").value if config["planning"]["compute_here"] else None
+
+
 rule preflight_study:
     input:
         models=STIMULI["models"],
@@ -54,6 +59,8 @@ rule preflight_study:
         tasks=config["tasks"],
         models=config["models"],
         raw="resources/texts",
+        gpus={model: job["gpu"] for model, job in JOBS.items()},
+        gpu_limit=gpu_limit,
         compute_here=config["planning"]["compute_here"],
     message:
         "Checking what {wildcards.study} needs"

@@ -29,6 +29,7 @@ rule responses:
         early=EARLY_DECISION,
         store="results/store",
         shard=[0, 1],
+        gpus=planned_gpus,
     message:
         "Asking {wildcards.model} (GPUs {resources.gpu}, memory {resources.mem_mb} MB, at most {resources.runtime} min)"
     script:

@@ -29,6 +29,8 @@ with log_to(snakemake.log[0]):
         memory_gb=needs["memory_gb"].to_dict(),
         disk_gb=needs["disk_gb"].to_dict(),
         sources=sources,
+        gpus=params.gpus,
+        gpu_limit=params.gpu_limit,
         compute_here=params.compute_here,
     )
     print(preflight_text(found), end="")

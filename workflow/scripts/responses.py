@@ -18,11 +18,14 @@ with log_to(snakemake.log[0]):
     from falserefusal.inference import model_settings, respond
     from falserefusal.inference.devices import claim_gpus
     from falserefusal.labelling.phrases import decided, matched_phrase
+    from falserefusal.planning.jobs import require_gpus
     from falserefusal.schemas import ALL, DESIGN, PROMPTS, RESPONSES
     from falserefusal.stimuli import load_phrases
     from falserefusal.tables import read_json, read_parquet, write_json, write_parquet
 
     model, inference = dict(snakemake.params.model), snakemake.params.inference
+    gpus = snakemake.resources.get("gpu", 0)
+    require_gpus(model["model"], snakemake.params.get("gpus", 0), gpus)
     if snakemake.input.get("weights"):
         model["revision"] = read_json(snakemake.input.weights)["revision"]
     prompts = pd.concat([read_parquet(path, PROMPTS) for path in snakemake.input.prompts], ignore_index=True)
@@ -41,7 +44,7 @@ with log_to(snakemake.log[0]):
         def stop(text):
             return decided(text, phrases) and not (refusals_in_full and matched_phrase(text, phrases))
 
-    claim_gpus(snakemake.resources.get("gpu", 0))
+    claim_gpus(gpus)
     responses, provenance = respond(
         *model_settings(model, inference, snakemake.input.get("checkpoint"), snakemake.threads),
         prompts=prompts,

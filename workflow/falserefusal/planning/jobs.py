@@ -47,6 +47,20 @@ def check_shards(shards: int | dict | None, models: list[str]) -> None:
         raise InputError(f"inference.shards: {', '.join(unknown)} not among the study's models: {', '.join(models)}")
 
 
+def too_few_gpus(planned: int, allowed: int) -> str:
+    """What to say of a job that is planned on more GPUs than this run may use."""
+    return (
+        f"needs {planned} GPUs by the plan, but a job of this run may use {allowed}: add --resources gpu={planned}, or "
+        "set planning.card to the card that is here"
+    )
+
+
+def require_gpus(model: str, planned: int, allowed: int) -> None:
+    """Raise InputError where Snakemake gave a job fewer GPUs than it asked for, which it does without a word."""
+    if allowed < planned:
+        raise InputError(f"{model}: {too_few_gpus(planned, allowed)}")
+
+
 def grown(needs: dict, attempt: int, longest: float | None) -> dict:
     """What the `attempt`-th try of a job asks for: half as much memory again each time, and more time.
 

@@ -26,6 +26,7 @@ from huggingface_hub.errors import (
 )
 
 from falserefusal.errors import InputError
+from falserefusal.planning.jobs import too_few_gpus
 
 COLUMNS = ["subject", "item", "status", "message", "what_to_do"]
 TIMEOUT = 20  # seconds for one question to the hub or to a data source
@@ -37,6 +38,8 @@ def preflight(
     disk_gb: dict[str, float],
     sources: list[dict] = (),
     *,
+    gpus: dict[str, int] | None = None,
+    gpu_limit: int | None = None,
     compute_here: bool = True,
     token: str | None = None,
     endpoint: str | None = None,
@@ -48,6 +51,8 @@ def preflight(
 
     models: model, hub_id (or a folder with weights), revision; memory_gb, disk_gb: what `plan` says each model needs;
     sources: {"subject", "kind" (file, url or dataset), "ref", "revision" (of a data set)} of each text source;
+    gpus: GPUs that a job of each model asks for (by the plan's card; None: all there are); gpu_limit: GPUs that jobs of
+    this run may use (None: no limit);
     compute_here: models will run on this machine (False on a cluster's login node, whose memory does not matter).
     token, endpoint, cache_dir, hardware (see `hardware_here`) and free_gb default to what the environment says
     (HF_TOKEN or a stored login, HF_ENDPOINT, HF_HOME or HF_HUB_CACHE, this machine).
@@ -62,7 +67,10 @@ def preflight(
         if download_gb:
             rows.append(_disk(model["model"], download_gb, free_gb, hub.cache_dir))
             free_gb -= download_gb
-        rows.append(_memory(model["model"], memory_gb[model["model"]], hardware, compute_here))
+        planned = (gpus or {}).get(model["model"], 0)
+        if gpu_limit is not None and planned > gpu_limit:
+            rows.append(_row(model["model"], "GPUs", "missing", *_too_few(planned, gpu_limit)))
+        rows.append(_memory(model["model"], memory_gb[model["model"]], hardware, planned, compute_here))
     for source in sources:
         rows.append(_source(source, hub))
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -230,16 +238,29 @@ def _disk(name: str, need: float, free: float, cache_dir: str) -> tuple:
     return _row(name, "disk", "missing", message, "free space, set HF_HOME to a larger disk, or study fewer models")
 
 
-def _memory(name: str, need: float, hardware: dict, here: bool) -> tuple:
+def _too_few(planned: int, limit: int) -> tuple[str, str]:
+    message, _, what = too_few_gpus(planned, limit).partition(": ")
+    return message, what
+
+
+def _memory(name: str, need: float, hardware: dict, planned: int, here: bool) -> tuple:
+    """planned: GPUs that its job asks for, which are all it sees; 0: no number was planned, and it sees all."""
     gpus, ram = hardware["gpus"], hardware["ram"]
     if not here:
         message = f"needs {need:.1f} GB; not checked, it will not run on this machine"
         return _row(name, "memory", "ok", message)
     what = "use a larger machine, a smaller inference token budget, or leave the model out"
     if gpus:
+        seen = sorted(gpus)[: planned or None]  # any may be dealt to it, the smallest too
         has = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''} with {sum(gpus):.1f} GB"
-        status = "ok" if need <= sum(gpus) else "missing"
-        return _row(name, "memory", status, f"needs {need:.1f} GB, here: {has}", "" if status == "ok" else what)
+        if len(seen) < len(gpus):
+            has += f", its job gets {len(seen)} with {sum(seen):.1f} GB"
+        message = f"needs {need:.1f} GB, here: {has}"
+        if need <= sum(seen):
+            return _row(name, "memory", "ok", message)
+        if need <= sum(gpus):
+            what = "set planning.card to the card that is here, so that its job asks for as many as it needs"
+        return _row(name, "memory", "missing", message, what)
     message = f"needs {need:.1f} GB, here: no GPU, {ram:.1f} GB of memory"
     if need > ram:
         return _row(name, "memory", "missing", message, what)
