@@ -67,10 +67,13 @@ def test_shards_are_jobs_of_their_own_on_as_many_gpus_as_they_need(copy):
         ({"inference": {"shards": {"Gemma-3B": 2}}}, "inference.shards: Gemma-3B not among the study's models"),
         ({"planning": {"card": "A100"}}, "no card 'A100'; known are A100-40GB"),
         ({"allow_missing": True}, "no model of the study 'paper' has its answers in results/paper/responses yet"),
+        ({"judges": {"strict": {"model": "gpt-4o"}}}, "judges.strict.model: gpt-4o is not in config/models.csv, which"),
+        ({"stimuli": {"models": "bare.csv"}}, "bare.csv: column family, generation, size_b, gated"),
         ({"inference": {"shards": 2}, "design": {"rounds": {"first": 9, "growth": 1}}}, "asks a model once a round"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_runs(copy, changes, message):
+    copy.path("bare.csv").write_text("model,hub_id\nMine,org/mine\n")
     copy.path("study.yaml").write_text(yaml.safe_dump(paper(copy, **changes)))
     said = copy.run("--dry-run", "--configfile", "study.yaml", check=False)
     assert message in said and "Traceback" not in said

@@ -1,4 +1,3 @@
-import csv
 import os
 import re
 import shlex
@@ -19,6 +18,7 @@ if not sys.executable.startswith("'"):
 from falserefusal.dependencies import library_of
 from falserefusal.errors import InputError
 from falserefusal.figures.registry import figure_names, table_names
+from falserefusal.models_file import rows_of
 from falserefusal.study import TASKS, load_study
 
 
@@ -32,6 +32,7 @@ def config_error(error):
 
 try:
     config = load_study(config, Path(workflow.basedir) / "config/schemas/study.schema.yaml")
+    MODELS_FILE = rows_of(config["stimuli"]["models"], config["models"], config["judges"])
 except InputError as error:
     raise config_error(error) from None
 
@@ -70,11 +71,9 @@ PRINTED_NAMES = [
     "table7_logit",
     "quoted_statements",
 ]
-with open(Path(workflow.basedir) / STIMULI["models"], newline="", encoding="utf-8") as file:
-    MODEL_ROWS = {
-        row["model"]: {key: row[key] for key in ("model", "hub_id", "revision") if row.get(key)}
-        for row in csv.DictReader(file)
-    }
+MODEL_ROWS = {
+    row["model"]: {key: row[key] for key in ("model", "hub_id", "revision") if row[key]} for row in MODELS_FILE
+}
 ROUNDS = config["design"]["rounds"] is not None
 PERSONA_FREE_ASKED = config["design"]["kind"] == "blocked" or config["design"]["persona_free"]
 EFFECTS = ["effects_persona", "effects_mean", "effects_between", "rates_shrunken"]

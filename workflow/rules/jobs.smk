@@ -26,11 +26,9 @@ def inference_jobs_of_study():
     from falserefusal.workload import expected_load
 
     root = Path(workflow.basedir)
-    with open(root / STIMULI["models"], newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["model"] in models]
     card = find_card(load_cards(root / "config/cards.csv"), config["planning"]["card"])
     load = expected_load(config, PLANNING_ASSUMPTIONS, root)
-    return inference_jobs(rows, load, card, PLANNING_ASSUMPTIONS, shards)
+    return inference_jobs(MODELS_FILE, load, card, PLANNING_ASSUMPTIONS, shards)
 
 
 def needed_by(model, resource, attempt):

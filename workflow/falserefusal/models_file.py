@@ -1,0 +1,63 @@
+"""The models file, checked for the rows of a study before anything runs: no pandas, as Snakemake reads it at start."""
+
+import csv
+from pathlib import Path
+
+from falserefusal.errors import InputError
+
+NEEDED = {  # columns that no row may leave empty, and why
+    "family": "families are compared in tables and claims (a word)",
+    "generation": "so are a family's generations (a word)",
+    "size_b": "memory, GPUs and time of the model's jobs follow from it (10^9 parameters)",
+    "hub_id": "where its weights are: a hub name or a local folder",
+    "gated": "whether its licence must be accepted first (true or false)",
+}
+# The network's shape makes the plan sharper, capability is for the report; a row may leave them empty.
+OPTIONAL = ["revision", "params_b", "layers", "kv_heads", "head_dim", "hidden", "vocab", "context", "capability"]
+NUMBERS = ["size_b", *OPTIONAL[1:]]
+
+
+def rows_of(path: str | Path, models: list[str], judges: dict[str, dict]) -> list[dict]:
+    """The rows of a study's models and of its judges' (each once), as text.
+
+    judges: as the config has them, {name: {"model": ...}}. Raises InputError, with the reason, for a judge whose model
+    is not in the file, for a column that is missing, and for a cell that must be filled.
+    """
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        rows = {row["model"]: row for row in reader}
+    for name, judge in judges.items():
+        if judge["model"] not in rows:
+            raise InputError(
+                f"judges.{name}.model: {judge['model']} is not in {path}, which has {', '.join(rows)}; "
+                "name one of them, or give the judge a row of its own"
+            )
+    absent = [column for column in [*NEEDED, *OPTIONAL] if column not in reader.fieldnames]
+    if absent:
+        must = [column for column in absent if column in NEEDED]
+        to_fill = f"; every row must fill {_reasons(must)}" if must else ""
+        raise InputError(
+            f"{path}: column {', '.join(absent)} is missing; take the first line of config/models.csv. Cells may stay "
+            f"empty{' in the other columns' if must else ''}{to_fill}"
+        )
+    asked = list(dict.fromkeys([*models, *(judge["model"] for judge in judges.values())]))
+    for model in asked:
+        if empty := [column for column in NEEDED if not (rows[model][column] or "").strip()]:
+            raise InputError(f"{path}: the row of {model} must fill {_reasons(empty)}")
+        for column in NUMBERS:
+            if rows[model][column] and not _above_zero(rows[model][column]):
+                raise InputError(
+                    f"{path}: the row of {model}, column '{column}': {rows[model][column]!r} is no number above 0"
+                )
+    return [rows[model] for model in asked]
+
+
+def _above_zero(text: str) -> bool:
+    try:
+        return float(text) > 0
+    except ValueError:
+        return False
+
+
+def _reasons(columns: list[str]) -> str:
+    return "; ".join(f"{column}: {NEEDED[column]}" for column in columns)
