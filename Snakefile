@@ -77,11 +77,6 @@ rule plan:
         f"<results>/{STUDY}/plan/plan.txt",
 
 
-rule preflight:
-    input:
-        f"<results>/{STUDY}/plan/preflight.csv",
-
-
 if ROUNDS:
 
     include: "workflow/rules/rounds.smk"

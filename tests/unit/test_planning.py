@@ -253,6 +253,18 @@ def test_unknown_shapes_are_said_and_size_stands_in(models, cards):
     assert "Llama2-7B: kv_heads unknown" in plan_text(result, "s")
 
 
+def test_a_judge_reads_every_answer(models, cards):
+    names = ["Gemma-2B", "Gemma-7B", "Gemma2-27B"]
+    asked, judges = models[models["model"].isin(names[:2])], models[models["model"] == names[2]]
+    alone = plan(asked, workload(1000.0, 400.0), cards, "A100-80GB")["models"].iloc[-1]
+    table = plan(asked, workload(1000.0, 400.0), cards, "A100-80GB", judges=judges, instructions=800)["models"]
+    assert table["model"].tolist() == ["Gemma-2B", "Gemma-7B", "judge Gemma2-27B", "total"]
+    judge = table.iloc[2]
+    assert (judge["prompts"], judge["new_tokens"], judge["shards"]) == (2000, 2000 * estimate.JUDGE_TOKENS, 2)
+    assert judge["prompt_tokens"] == alone["prompt_tokens"] + alone["new_tokens"] + 2000 * 200
+    assert judge["memory_gb"] > 50 and table["hours"].iloc[-1] > alone["hours"]
+
+
 def test_stand_ins_have_a_shape_of_their_own(models, cards):
     shape = {"params_b": 0.001, "layers": 2, "kv_heads": 2, "head_dim": 16, "hidden": 64, "vocab": 500}
     result = plan(models, workload(), cards, "laptop-cpu", shape=shape)

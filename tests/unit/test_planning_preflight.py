@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from falserefusal.errors import InputError
-from falserefusal.planning.preflight import preflight, preflight_text, require
+from falserefusal.planning.preflight import missing_text, preflight, preflight_text, require
 
 SECRET = "hf_secretsecretsecret"
 SHA = "a" * 40
@@ -244,6 +244,35 @@ def test_a_folder_with_weights(tmp_path):
     assert only(check(tmp_path, "http://127.0.0.1:9", str(folder)), "weights").status == "ok"
 
 
+@pytest.mark.parametrize("repo", ["./nowhere", "/nowhere", "~/nowhere"])
+def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(hub, tmp_path, monkeypatch, repo):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    row = only(check(tmp_path, hub, repo), "weights")
+    assert row.status == "missing" and row.message.startswith("there is no folder ") and not Hub.asked
+    assert "~" not in row.message
+
+
+def test_a_folder_in_the_home_folder(hub, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    for name, text in WHOLE.items():
+        (tmp_path / "mine" / name).write_text(text)
+    assert only(check(tmp_path, hub, "~/mine"), "weights").message == f"in the folder {tmp_path}/mine"
+
+
+def test_a_classifier_of_unknown_size_has_no_memory_to_check(hub, tmp_path):
+    models = pd.DataFrame({"model": ["classifier c"], "hub_id": ["org/open"], "revision": [None]})
+    found = preflight(models, {}, {}, endpoint=hub, cache_dir=str(tmp_path), hardware={"gpus": [], "ram": 1.0})
+    assert found["item"].tolist() == ["weights", "disk"] and only(found, "disk").message.startswith("2.0 GB")
+
+
+def test_quantization_needs_its_package(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    row = only(check(tmp_path, "http://127.0.0.1:9", quantization="4bit"), "bitsandbytes")
+    assert row.status == "missing" and row.message == "quantization: 4bit needs the package bitsandbytes"
+    assert check(tmp_path, "http://127.0.0.1:9").empty
+
+
 def test_the_disk_is_shared_by_the_models(hub, tmp_path):
     found = check(tmp_path, hub, "org/open", "org/open", "org/open", free_gb=5.0)
     disk = found[found["item"] == "disk"]
@@ -334,18 +363,20 @@ def test_everything_missing_comes_in_one_error_that_names_each_model(hub, tmp_pa
     with pytest.raises(InputError) as error:
         require(found)
     lines = str(error.value).splitlines()
-    assert lines[0] == "preflight: 3 things are missing, no job was started"
+    assert lines[0] == "preflight: 3 things are missing"
     assert [line.split(":")[0].strip() for line in lines[1:]] == ["M0", "M2", "nli"]
     assert all(" -> " in line for line in lines[1:])
 
 
-def test_the_text_tells_ready_from_not_ready(hub, tmp_path):
-    text = preflight_text(check(tmp_path, hub, "org/open", "org/gated"))
+def test_the_text_tells_ready_from_not_ready_and_nothing_is_said_twice(hub, tmp_path):
+    found = check(tmp_path, hub, "org/open", "org/gated")
+    text, missing = preflight_text(found), missing_text(found)
     assert "M0: ready\n" in text and "M1: NOT ready\n" in text
-    assert "  [missing] licence: org/gated is gated and there is no token -> accept" in text
+    assert "  M1: org/gated is gated and there is no token -> accept" in missing
+    assert "org/gated is gated" not in text and missing_text(found[found["status"] != "missing"]) == ""
 
 
 @pytest.mark.parametrize("repo", ["org/open", "org/closed", "org/gated", "org/unknown", "org/broken"])
 def test_no_message_holds_the_token(hub, tmp_path, repo):
     found = check(tmp_path, hub, repo, token=SECRET, sources=[source("dataset", "org/none")])
-    assert SECRET not in preflight_text(found) + found.to_csv()
+    assert SECRET not in preflight_text(found) + missing_text(found) + found.to_csv()

@@ -114,15 +114,17 @@ def test_the_plan_of_the_paper_needs_nothing_downloaded(study, tmp_path):
 
 def test_preflight_of_models_in_folders(study, tmp_path):
     config = study("config")
-    plan_of(config, tmp_path)
     folder = tmp_path / "weights"
     folder.mkdir()
     models = read_csv("config/models.csv").assign(hub_id=str(folder))
     models.to_csv(tmp_path / "models.csv", index=False)
+    config["stimuli"]["models"] = str(tmp_path / "models.csv")
+    plan_of(config, tmp_path)
     inputs = {"models": str(tmp_path / "models.csv"), "plan": str(tmp_path / "plan.csv")}
-    params = {"tasks": config["tasks"], "models": ["Gemma-2B"], "raw": str(tmp_path), "compute_here": False}
-    params |= {"gpus": {"Gemma-2B": 1}, "gpu_limit": None}
-    job = {"input": inputs, "output": {"preflight": str(tmp_path / "preflight.csv")}, "params": params}
+    params = {"tasks": config["tasks"], "fetched": ["Gemma-2B"], "raw": str(tmp_path), "compute_here": False}
+    params |= {"gpus": {"Gemma-2B": 1}, "gpu_limit": None, "server": None, "quantization": None, "classifiers": {}}
+    params |= {"demand": True, "table": str(tmp_path / "preflight.csv")}
+    job = {"input": inputs, "params": params}
     code = f"""
 import runpy, types
 class Named(dict):
@@ -131,15 +133,17 @@ job = types.SimpleNamespace(log=[{str(tmp_path / "log")!r}], **{{k: Named(v) for
 runpy.run_path("workflow/scripts/preflight.py", init_globals={{"snakemake": job}})
 """
 
-    def preflight():
+    def preflight(code=code):
         command = [sys.executable, "-c", code]
         return subprocess.run(command, env={"PYTHONPATH": "workflow"}, capture_output=True, text=True)
 
     failed = preflight()
-    assert failed.returncode == 1 and not (tmp_path / "preflight.csv").exists()
+    assert failed.returncode == 1 and "missing" in (tmp_path / "preflight.csv").read_text()
     error = failed.stderr.strip().splitlines()
-    assert error[0] == "Error: preflight: 1 thing is missing, no job was started"
+    assert error[0] == "Error: preflight: 1 thing is missing"
     assert error[1].startswith("  Gemma-2B: folder") and "Traceback" not in failed.stderr
+    going_on = preflight(code.replace("'demand': True", "'demand': False"))
+    assert going_on.returncode == 0 and "1 thing is missing" in going_on.stdout
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         (folder / name).write_text("{}")
     assert preflight().returncode == 0

@@ -87,6 +87,25 @@ def test_weights_are_fetched_here_and_once(copy):
     assert "fetch_model" not in copy.dry_run("--configfile", "study.yaml")
 
 
+@pytest.mark.parametrize(
+    ("changes", "ready", "missing"),
+    [
+        ({}, ["offensiveness"], []),
+        ({"classifiers": {"c": {"hub_id": "./none", "refusal_labels": ["x"]}}}, [], ["classifier c"]),
+        ({"judges": {"j": {"model": "Gemma2-2B"}}}, [], ["Gemma2-2B"]),
+        ({"inference": {"backend": "openai", "server": {"base_url": "http://127.0.0.1:9/v1"}}}, [], ["server"]),
+    ],
+    ids=["stand-ins", "a classifier", "a judge", "a server"],
+)
+def test_preflight_checks_what_a_study_fetches_and_asks(copy, tmp_path, changes, ready, missing):
+    config = yaml.safe_load(SMALL) | changes
+    copy.path("study.yaml").write_text(yaml.safe_dump(config))
+    said = copy.run("preflight", "--configfile", "study.yaml", check=bool(ready), HF_HUB_CACHE=str(tmp_path))
+    found = pd.read_csv(copy.path("results/small/plan/preflight.csv"))
+    assert sorted(found["subject"][found["status"] == "missing"]) == missing
+    assert set(found["subject"]) == {"offensiveness", *missing} and "Traceback" not in said
+
+
 def test_without_missing_models_nothing_is_asked(copy):
     copy.path("small.yaml").write_text(SMALL)
     for model in ("Llama2-7B", "Gemma2-2B"):

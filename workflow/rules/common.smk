@@ -40,6 +40,7 @@ STUDY = config["study"]
 PUBLISHED = "published"
 STIMULI = config["stimuli"]
 STANDINS = config["checkpoints"]["kind"] == "standins"
+SERVER = config["inference"]["backend"] == "openai"
 # What a stand-in is, whatever the model whose name it borrows: about a million parameters in one layer.
 STANDIN_SHAPE = {"params_b": 0.001, "layers": 1, "kv_heads": 2, "head_dim": 64, "hidden": 144, "vocab": 2000}
 LABELLERS = [*config["labellers"], *config["judges"], *config["classifiers"]]
@@ -258,7 +259,7 @@ def checkpoint_of(wildcards):
     """What a model is loaded from: a stand-in's folder, or the record of fetched weights; nothing, if a server asks."""
     if STANDINS:
         return {"checkpoint": f"results/{wildcards.study}/standins/{wildcards.model}"}
-    if config["inference"]["backend"] == "openai":
+    if SERVER:
         return {}
     return {"weights": f"resources/weights/{wildcards.model}.json"}
 

@@ -1,44 +1,55 @@
 # How many jobs each model is asked in, and what they need (from the config alone, so that no start changes it); and
 # which models a study reports on.
 
+from falserefusal.planning.estimate import ASSUMPTIONS, JUDGE_TOKENS, judge_load
 from falserefusal.planning.jobs import SERVED, STANDIN, check_shards, grown, inference_jobs, shards_of
 
 JUDGES = list(dict.fromkeys(judge["model"] for judge in config["judges"].values()))
-# Whose weights come from a hub or a folder: stand-ins are written here, and a server has its own.
-FETCHED = [*([] if STANDINS else config["models"]), *(model for model in JUDGES if model not in config["models"])]
-if config["inference"]["backend"] == "openai":
-    FETCHED = []
+# Whose weights come from a hub or a folder: stand-ins are written here (a judge is never one), a server has its own.
+FETCHED = [] if SERVER else list(dict.fromkeys([*([] if STANDINS else config["models"]), *JUDGES]))
+JUDGE_INSTRUCTIONS = "config/labelling/judge.txt"
 
 
 def inference_jobs_of_study():
-    """For each model: shards, and each shard's gpu, mem_mb and runtime."""
+    """For each model asked: shards, and each shard's gpu, mem_mb and runtime; for each judge the same, of one job.
+
+    A judge has a job for each model whose answers it judges.
+    """
     models, shards = config["models"], config["inference"]["shards"]
     check_shards(shards, models)
     if ROUNDS:
         if shards is not None:
             raise InputError("inference.shards: a study in rounds asks a model once a round, in one job; leave it out")
         shards = 1
-    models = [*models, *(model for model in JUDGES if model not in models)]
-    if STANDINS or config["inference"]["backend"] == "openai":
-        needs = STANDIN if STANDINS else SERVED
-        return {model: {"shards": shards_of(model, shards), **needs} for model in models}
+    if SERVER:
+        asking = {model: {"shards": shards_of(model, shards), **SERVED} for model in models}
+        return asking, {model: {"shards": 1, **SERVED} for model in JUDGES}
+    asking = {model: {"shards": shards_of(model, shards), **STANDIN} for model in models}
+    if STANDINS and not JUDGES:
+        return asking, {}
     from falserefusal.planning.plan import find_card, load_cards
     from falserefusal.workload import expected_load
 
     root = Path(workflow.basedir)
     card = find_card(load_cards(root / "config/cards.csv"), config["planning"]["card"])
     load = expected_load(config, PLANNING_ASSUMPTIONS, root)
-    return inference_jobs(MODELS_FILE, load, card, PLANNING_ASSUMPTIONS, shards)
+    if not STANDINS:
+        asked = [row for row in MODELS_FILE if row["model"] in models]
+        asking = inference_jobs(asked, load, card, PLANNING_ASSUMPTIONS, shards)
+    assume = {**PLANNING_ASSUMPTIONS, "max_new_tokens": JUDGE_TOKENS}
+    judges = [row for row in MODELS_FILE if row["model"] in JUDGES]
+    verdicts = judge_load(load, (root / JUDGE_INSTRUCTIONS).stat().st_size, {**ASSUMPTIONS, **assume})
+    return asking, inference_jobs(judges, verdicts, card, assume, 1)
 
 
-def needed_by(model, resource, attempt):
-    """What the n-th attempt at a job that asks `model` needs."""
-    return grown(JOBS[model], attempt, config["planning"]["hours_per_shard"])[resource]
+def needed_by(job, resource, attempt):
+    """What the n-th attempt at a job needs."""
+    return grown(job, attempt, config["planning"]["hours_per_shard"])[resource]
 
 
 def needed(resource):
     """What the n-th attempt at an inference job asks a scheduler for."""
-    return lambda wildcards, attempt: needed_by(wildcards.model, resource, attempt)
+    return lambda wildcards, attempt: needed_by(JOBS[wildcards.model], resource, attempt)
 
 
 def planned_gpus(wildcards, threads):
@@ -96,7 +107,7 @@ def judged_models():
 
 
 try:
-    JOBS = inference_jobs_of_study()
+    JOBS, JUDGING = inference_jobs_of_study()
     JUDGED = judged_models()
 except InputError as error:
     raise config_error(error) from None

@@ -8,7 +8,7 @@ rule judge_prompts:
         design=rules.design.output.design,
         personas=STIMULI["personas"],
         templates=STIMULI["templates"],
-        instructions="config/labelling/judge.txt",
+        instructions=JUDGE_INSTRUCTIONS,
         code=library("judge_prompts.py"),
     output:
         prompts="<results>/{study}/judged/{model}_prompts.parquet",
@@ -39,15 +39,15 @@ rule judge_answers:
         "../../envs/inference.yaml"
     threads: 4
     resources:
-        gpu=lambda wildcards, attempt: needed_by(judge_of(wildcards), "gpu", attempt),
-        mem_mb=lambda wildcards, attempt: needed_by(judge_of(wildcards), "mem_mb", attempt),
-        runtime=lambda wildcards, attempt: needed_by(judge_of(wildcards), "runtime", attempt),
+        gpu=lambda wildcards, attempt: needed_by(JUDGING[judge_of(wildcards)], "gpu", attempt),
+        mem_mb=lambda wildcards, attempt: needed_by(JUDGING[judge_of(wildcards)], "mem_mb", attempt),
+        runtime=lambda wildcards, attempt: needed_by(JUDGING[judge_of(wildcards)], "runtime", attempt),
     params:
         model=lambda wildcards: MODEL_ROWS[judge_of(wildcards)],
-        inference={**INFERENCE, "max_new_tokens": 32, "temperature": 0},
+        inference={**INFERENCE, "max_new_tokens": JUDGE_TOKENS, "temperature": 0},
         early=False,
         store="results/store",
-        gpus=lambda wildcards, threads: JOBS[judge_of(wildcards)]["gpu"],
+        gpus=lambda wildcards, threads: JUDGING[judge_of(wildcards)]["gpu"],
     message:
         "{wildcards.judge} judges the answers of {wildcards.model}"
     script:

@@ -7,6 +7,7 @@ rule plan_study:
         personas=STIMULI["personas"],
         templates=STIMULI["templates"],
         cards="config/cards.csv",
+        instructions=JUDGE_INSTRUCTIONS,
         code=library("plan.py"),
     output:
         models="<results>/{study}/plan/models.csv",
@@ -32,6 +33,8 @@ rule plan_study:
         assumptions=PLANNING_ASSUMPTIONS,
         shape=STANDIN_SHAPE if STANDINS else None,
         shards={model: job["shards"] for model, job in JOBS.items()},
+        judges=[] if SERVER else JUDGES,
+        classifiers=list(config["classifiers"]),
     message:
         "Planning {wildcards.study}"
     script:
@@ -43,26 +46,36 @@ def gpu_limit(wildcards, threads):
     return workflow.global_resources.get("gpu").value if config["planning"]["compute_here"] else None
 
 
-rule preflight_study:
+def gpus_of_fetched(model):
+    """GPUs that the largest job of a fetched model asks for: to be asked, or to judge."""
+    return max(jobs[model]["gpu"] for jobs in ([JUDGING] if STANDINS else [JOBS, JUDGING]) if model in jobs)
+
+
+# It has no output, so it looks anew whenever it is asked; its table is none because Snakemake removes the outputs of a
+# job that fails.
+rule preflight:
     input:
         models=STIMULI["models"],
-        plan=rules.plan_study.output.models,
+        plan=f"<results>/{STUDY}/plan/models.csv" if FETCHED else [],
         code=library("preflight.py"),
-    output:
-        preflight="<results>/{study}/plan/preflight.csv",
     log:
-        "<logs>/{study}/preflight.log",
+        f"<logs>/{STUDY}/preflight.log",
     localrule: True
     conda:
-        "../../envs/analysis.yaml"
+        "../../envs/inference.yaml"
     params:
         tasks=config["tasks"],
-        models=config["models"],
+        fetched=FETCHED,
+        classifiers=config["classifiers"],
+        server=config["inference"].get("server", {}) if SERVER else None,
+        quantization=None if SERVER else config["inference"]["quantization"],
         raw="resources/texts",
-        gpus={model: job["gpu"] for model, job in JOBS.items()},
+        table=f"results/{STUDY}/plan/preflight.csv",
+        gpus={model: gpus_of_fetched(model) for model in FETCHED},
         gpu_limit=gpu_limit,
         compute_here=config["planning"]["compute_here"],
+        demand=True,
     message:
-        "Checking what {wildcards.study} needs"
+        f"Checking what {STUDY} needs"
     script:
         "../scripts/preflight.py"

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 with log_to(snakemake.log[0]):
     from falserefusal.design.monte_carlo import design_size, make_design
+    from falserefusal.labelling.judge import load_instructions
     from falserefusal.planning import plan
     from falserefusal.prompts.rendering import question_characters, render
     from falserefusal.stimuli import load_models, load_personas, load_templates
@@ -43,8 +44,21 @@ with log_to(snakemake.log[0]):
         around = {task: question_characters(personas, own[task], **prompts[task]) for task in tasks}
         workload = plan.expected_workload(sizes, around, characters)
     cards = plan.load_cards(snakemake.input.cards)
-    result = plan.plan(models, workload, cards, params.card, params.assumptions, params.shape, params.get("shards"))
+    judges = load_models(snakemake.input.models, keep=params.judges) if params.get("judges") else None
+    result = plan.plan(
+        models,
+        workload,
+        cards,
+        params.card,
+        params.assumptions,
+        params.shape,
+        params.get("shards"),
+        judges,
+        len(load_instructions(snakemake.input.instructions)) if params.get("judges") else 0,
+    )
     text = plan.plan_text(result, params.study)
+    if params.get("classifiers"):
+        text += f"Not counted: {', '.join(params.classifiers)}, whose sizes are known once they are fetched.\n"
     write_csv(result["models"], snakemake.output.models)
     write_csv(result["cards"], snakemake.output.cards)
     write_json(plan.plan_json(result), snakemake.output.json)

@@ -1,4 +1,4 @@
-"""Check that every model and data source of the study is within reach; fail with everything that is missing."""
+"""Check that all that a study fetches, asks and reads is within reach; fail with everything that is missing."""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
-    from falserefusal.planning.preflight import preflight, preflight_text, require
+    import pandas as pd
+
+    from falserefusal.planning.preflight import missing_text, preflight, preflight_text, require
     from falserefusal.stimuli import load_models
     from falserefusal.tables import read_csv, write_csv
     from falserefusal.texts import raw_path, resolve
@@ -23,16 +25,28 @@ with log_to(snakemake.log[0]):
             sources.append({"subject": task, "kind": "url", "ref": source.url})
         else:
             sources.append({"subject": task, "kind": "dataset", "ref": source.hub[0], "revision": source.hub[1]})
-    needs = read_csv(snakemake.input.plan).set_index("model")
+    models = load_models(snakemake.input.models, keep=params.fetched)
+    needs = {"memory_gb": {}, "disk_gb": {}}
+    if params.fetched:
+        plan = read_csv(snakemake.input.plan).groupby("hub_id")[list(needs)].max().loc[models["hub_id"]]
+        needs = {name: dict(zip(models["model"], plan[name], strict=True)) for name in needs}
+    classifiers = [
+        {"model": f"classifier {name}", "hub_id": own["hub_id"], "revision": own["revision"]}
+        for name, own in params.classifiers.items()
+    ]
     found = preflight(
-        load_models(snakemake.input.models, keep=params.models),
-        memory_gb=needs["memory_gb"].to_dict(),
-        disk_gb=needs["disk_gb"].to_dict(),
+        pd.DataFrame([*models.to_dict("records"), *classifiers], columns=["model", "hub_id", "revision"]),
+        **needs,
         sources=sources,
         gpus=params.gpus,
         gpu_limit=params.gpu_limit,
+        server=params.server,
+        quantization=params.quantization,
         compute_here=params.compute_here,
     )
+    write_csv(found, params.table)
     print(preflight_text(found), end="")
-    require(found)
-    write_csv(found, snakemake.output.preflight)
+    if params.demand:
+        require(found)
+    elif missing := missing_text(found):
+        print(f"{missing}\nWhat lacks nothing is asked all the same (--keep-going).")

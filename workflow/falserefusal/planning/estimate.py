@@ -1,9 +1,8 @@
 """Arithmetic of what it takes to ask a model N prompts: tokens, memory, time. Plain numbers, nothing slow to import.
 
 A roofline estimate: reading the prompts is bound by arithmetic, writing the answers by memory traffic or by the time
-it takes to launch a layer's kernels. Every assumption is a key of ASSUMPTIONS, can be overridden in the config, and is
-printed with the result. What deciding early and shared prefixes save is not counted, so the estimate leans to the high
-side.
+it takes to launch a layer's kernels. Every assumption is a key of ASSUMPTIONS and is printed with the result. What
+deciding early and shared prefixes save is not counted, so the estimate leans to the high side.
 """
 
 from math import ceil
@@ -26,6 +25,7 @@ ASSUMPTIONS = {
     "usable_memory": 0.9,  # of a card's memory
     "hours_per_shard": None,  # split a model over jobs of at most so many hours; None: one job per model
 }
+JUDGE_TOKENS = 32  # a verdict's longest
 BYTES = {"auto": None, "float32": 4, "bfloat16": 2, "float16": 2}
 QUANTIZED_BYTES = {"8bit": 1.05, "4bit": 0.55}  # with their scales
 
@@ -51,6 +51,16 @@ def tokens(prompts: float, characters: float, assume: dict) -> dict:
     new = assume["answers_at_cap"] * cap + (1 - assume["answers_at_cap"]) * short
     each = characters / assume["characters_per_token"] + assume["chat_template_tokens"]
     return {"prompts": prompts, "prompt_tokens": prompts * each, "new_tokens": prompts * new}
+
+
+def judge_load(load: dict, instructions: int, assume: dict) -> dict:
+    """What a judge reads and writes about the answers of a model that was asked `load`.
+
+    Question and answer, its `instructions` (characters), and JUDGE_TOKENS at most.
+    """
+    reads = load["prompts"] * instructions / assume["characters_per_token"]
+    prompt_tokens = load["prompt_tokens"] + load["new_tokens"] + reads
+    return {"prompts": load["prompts"], "prompt_tokens": prompt_tokens, "new_tokens": load["prompts"] * JUDGE_TOKENS}
 
 
 def batch_size(load: dict, assume: dict) -> int:

@@ -1,13 +1,17 @@
 """What a study will cost: prompts, tokens, disk, memory, GPU hours. Needs no text, no weights and no network."""
 
+from dataclasses import dataclass
+
 import pandas as pd
 
 from falserefusal.errors import InputError
 from falserefusal.planning.estimate import (
     ASSUMPTIONS,
     BYTES,
+    JUDGE_TOKENS,
     QUANTIZED_BYTES,
     hours,
+    judge_load,
     memory,
     network,
     tokens,
@@ -113,13 +117,17 @@ def plan(
     assumptions: dict | None = None,
     shape: dict | None = None,
     shards: dict[str, int] | None = None,
+    judges: pd.DataFrame | None = None,
+    instructions: int = 0,
 ) -> dict:
     """What each model and the whole study need on `card`, and what the whole study needs on every other card.
 
     models: as in `schemas.MODELS` (params_b may be missing: size_b stands in; a missing shape counts as 0 and is
     noted); workload: from `expected_workload` or `counted_workload`; assumptions: overrides of
     `estimate.ASSUMPTIONS`; shape: values of `estimate.SHAPE` that hold for all models instead of theirs (stand-ins);
-    shards: jobs of each model on `card` (None, and on other cards: as many as the assumption hours_per_shard makes).
+    shards: jobs of each model on `card` (None, and on other cards: as many as the assumption hours_per_shard makes);
+    judges: rows like those of `models`, of models that judge every answer in a job for each model asked, by
+    `instructions` of so many characters; each has a row of its own, "judge" and its model.
     Returns {"models": frame with a last row "total", "cards": frame, "workload": frame, "assumptions": dict,
     "card": name, "kind": gpu or cpu}. Raises InputError for an unknown card, dtype or assumption.
     """
@@ -129,18 +137,20 @@ def plan(
     parts = [tokens(n, characters, assume) for n, characters in zip(asked, workload["characters"], strict=True)]
     load = {name: sum(part[name] for part in parts) for name in ("prompts", "prompt_tokens", "new_tokens")}
 
-    shapes = [network(model) | (shape or {}) for model in models.to_dict("records")]
-    on = {name: [hours(s, load, row, assume) for s in shapes] for name, row in _by_card(cards).items()}
-    if shards:
-        told = [assume | {"shards": shards[name]} for name in models["model"]]
-        on[card] = [hours(s, load, chosen, own) for s, own in zip(shapes, told, strict=True)]
-    counts = {"prompts": round(workload["prompts"].sum()), "asked": round(load["prompts"])}
-    counts |= {name: round(load[name]) for name in ("prompt_tokens", "new_tokens")}
-    rows = []
-    for model, s, time in zip(models.to_dict("records"), shapes, on[card], strict=True):
-        need = memory(s, load, assume | {"token_budget": time["token_budget"] or assume["token_budget"]})
-        known = {"model": model["model"], "hub_id": model["hub_id"], "params_b": s["params_b"]}
-        rows.append({**known, **counts, **need, **time, "note": _note(s)})
+    prompts = workload["prompts"].sum()
+    asks = [
+        _Ask(row, network(row) | (shape or {}), prompts, load, assume, (shards or {}).get(row["model"]))
+        for row in models.to_dict("records")
+    ]
+    if judges is not None:
+        answers = {name: len(models) * number for name, number in load.items()}
+        judging = judge_load(answers, instructions, assume), assume | {"max_new_tokens": JUDGE_TOKENS}
+        for row in judges.to_dict("records"):
+            named = row | {"model": f"judge {row['model']}"}
+            asks.append(_Ask(named, network(row), load["prompts"] * len(models), *judging, len(models)))
+    on = {name: [ask.hours(row, None) for ask in asks] for name, row in _by_card(cards).items()}
+    on[card] = [ask.hours(chosen, ask.shards) for ask in asks]
+    rows = [ask.row(time) for ask, time in zip(asks, on[card], strict=True)]
     table = pd.DataFrame(rows)
     table = pd.concat([table, pd.DataFrame([_total(table)])], ignore_index=True)
     return {
@@ -151,6 +161,30 @@ def plan(
         "workload": workload,
         "assumptions": assume,
     }
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """One model and all it is asked. shards: its jobs on the plan's card, if that is settled."""
+
+    model: dict
+    shape: dict
+    prompts: float
+    load: dict
+    assume: dict
+    shards: int | None
+
+    def hours(self, card: dict, shards: int | None) -> dict:
+        return hours(self.shape, self.load, card, self.assume | ({"shards": shards} if shards else {}))
+
+    def row(self, time: dict) -> dict:
+        """Its row of the plan, from its hours on the plan's card."""
+        budget = time["token_budget"] or self.assume["token_budget"]
+        need = memory(self.shape, self.load, self.assume | {"token_budget": budget})
+        known = {"model": self.model["model"], "hub_id": self.model["hub_id"], "params_b": self.shape["params_b"]}
+        counts = {"prompts": round(self.prompts), "asked": round(self.load["prompts"])}
+        counts |= {name: round(self.load[name]) for name in ("prompt_tokens", "new_tokens")}
+        return {**known, **counts, **need, **time, "note": _note(self.shape)}
 
 
 def _total(table: pd.DataFrame) -> dict:
@@ -189,7 +223,9 @@ def plan_text(result: dict, study: str) -> str:
         "By card (wall hours by number of cards: models side by side, longest first; -: a model does not fit):",
         _card_table(result["cards"]).to_string(index=False),
         "",
-        "These hours are an estimate from the cards' printed figures, not a measurement. It assumes (each can be set):",
+        "These hours are an estimate from the cards' printed figures, not a measurement. It assumes (the config sets "
+        "max_new_tokens, dtype, quantization, token_budget as inference.batch_tokens, and hours_per_shard; the others "
+        "are fixed in workflow/falserefusal/planning/estimate.py):",
         *(f"  {name}: {value}" for name, value in result["assumptions"].items()),
         "Equal prompts are asked once; how many are equal is known once the texts are here. Deciding early and shared "
         "prefixes save time and are not counted.",

@@ -5,6 +5,7 @@ do about it. Only metadata is asked of the hub; nothing is downloaded. No messag
 """
 
 import http.client
+import importlib.util
 import json
 import os
 import shutil
@@ -27,8 +28,10 @@ from huggingface_hub.errors import (
 
 from falserefusal.errors import InputError
 from falserefusal.planning.jobs import too_few_gpus
+from falserefusal.planning.server import check_server
 
 COLUMNS = ["subject", "item", "status", "message", "what_to_do"]
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spm.model", "sentencepiece.bpe.model")
 TIMEOUT = 20  # seconds for one question to the hub or to a data source
 
 
@@ -40,6 +43,8 @@ def preflight(
     *,
     gpus: dict[str, int] | None = None,
     gpu_limit: int | None = None,
+    server: dict | None = None,
+    quantization: str | None = None,
     compute_here: bool = True,
     token: str | None = None,
     endpoint: str | None = None,
@@ -49,10 +54,12 @@ def preflight(
 ) -> pd.DataFrame:
     """Check every model and data source; returns subject, item, status (ok, warn, missing), message, what_to_do.
 
-    models: model, hub_id (or a folder with weights), revision; memory_gb, disk_gb: what `plan` says each model needs;
+    models: whatever is fetched: model, hub_id (or a folder with weights), revision; memory_gb, disk_gb: what `plan`
+    says each model needs (of a model not listed, memory is not checked);
     sources: {"subject", "kind" (file, url or dataset), "ref", "revision" (of a data set)} of each text source;
     gpus: GPUs that a job of each model asks for (by the plan's card; None: all there are); gpu_limit: GPUs that jobs of
-    this run may use (None: no limit);
+    this run may use (None: no limit); server: `inference.server` of a study that asks one (else None); quantization:
+    of the weights, for which a package must be here;
     compute_here: models will run on this machine (False on a cluster's login node, whose memory does not matter).
     token, endpoint, cache_dir, hardware (see `hardware_here`) and free_gb default to what the environment says
     (HF_TOKEN or a stored login, HF_ENDPOINT, HF_HOME or HF_HUB_CACHE, this machine).
@@ -62,7 +69,7 @@ def preflight(
     free_gb = free_gb if free_gb is not None else _free_gb(hub.cache_dir)
     rows = []
     for model in models.to_dict("records"):
-        found, download_gb = _weights(model, hub, disk_gb[model["model"]])
+        found, download_gb = _weights(model, hub, disk_gb.get(model["model"], 0.0))
         rows += found
         if download_gb:
             rows.append(_disk(model["model"], download_gb, free_gb, hub.cache_dir))
@@ -70,7 +77,12 @@ def preflight(
         planned = (gpus or {}).get(model["model"], 0)
         if gpu_limit is not None and planned > gpu_limit:
             rows.append(_row(model["model"], "GPUs", "missing", *_too_few(planned, gpu_limit)))
-        rows.append(_memory(model["model"], memory_gb[model["model"]], hardware, planned, compute_here))
+        if model["model"] in memory_gb:
+            rows.append(_memory(model["model"], memory_gb[model["model"]], hardware, planned, compute_here))
+    if quantization:
+        rows.append(_package("bitsandbytes", f"quantization: {quantization}"))
+    if server is not None:
+        rows += [_row("server", *found) for found in check_server(server, compute_here)]
     for source in sources:
         rows.append(_source(source, hub))
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -78,20 +90,25 @@ def preflight(
 
 def require(found: pd.DataFrame) -> None:
     """Raise one InputError that lists everything missing, each with what to do; nothing if all is there."""
+    if missing := missing_text(found):
+        raise InputError(missing)
+
+
+def missing_text(found: pd.DataFrame) -> str:
+    """Everything missing, each with what to do; empty if all is there."""
     missing = found[found["status"] == "missing"]
-    if len(missing):
-        lines = [f"  {row.subject}: {row.message} -> {row.what_to_do}" for row in missing.itertuples()]
-        things = "1 thing is" if len(lines) == 1 else f"{len(lines)} things are"
-        raise InputError(f"preflight: {things} missing, no job was started\n" + "\n".join(lines))
+    lines = [f"  {row.subject}: {row.message} -> {row.what_to_do}" for row in missing.itertuples()]
+    things = "1 thing is" if len(lines) == 1 else f"{len(lines)} things are"
+    return "\n".join([f"preflight: {things} missing", *lines]) if lines else ""
 
 
 def preflight_text(found: pd.DataFrame) -> str:
-    """The checks as a person reads them."""
+    """The checks as a person reads them; what is missing is left to `missing_text`, lest it be said twice."""
     lines = []
     for subject, rows in found.groupby("subject", sort=False):
         worst = next(word for word in ("missing", "warn", "ok") if (rows["status"] == word).any())
         lines.append(f"{subject}: {'ready' if worst != 'missing' else 'NOT ready'}")
-        for row in rows.itertuples():
+        for row in rows[rows["status"] != "missing"].itertuples():
             hint = f" -> {row.what_to_do}" if row.what_to_do else ""
             lines.append(f"  [{row.status}] {row.item}: {row.message}{hint}")
     return "\n".join(lines) + "\n"
@@ -143,11 +160,15 @@ def _weights(model: dict, hub: _Hub, expected_gb: float) -> tuple[list[tuple], f
     """Rows on a model's weights, and the gigabytes still to be downloaded."""
     name, repo = model["model"], model["hub_id"]
     revision = None if pd.isna(model["revision"]) else model["revision"]
-    if Path(repo).is_dir():
-        lacking = _lacking(lambda file: Path(repo, file))
+    folder = Path(repo).expanduser()
+    if repo.startswith((".", "/", "~")) and not folder.is_dir():
+        what = "correct hub_id in the models file (a classifier's: in the config)"
+        return [_row(name, "weights", "missing", f"there is no folder {folder}", what)], 0.0
+    if folder.is_dir():
+        lacking = _lacking(lambda file: folder / file)
         if lacking:
-            return [_row(name, "weights", "missing", f"folder {repo} has no {lacking}", "complete the folder")], 0.0
-        return [_row(name, "weights", "ok", f"in the folder {repo}")], 0.0
+            return [_row(name, "weights", "missing", f"folder {folder} has no {lacking}", "complete the folder")], 0.0
+        return [_row(name, "weights", "ok", f"in the folder {folder}")], 0.0
     try:
         lacking = _lacking(lambda file: _cached(repo, file, revision, hub.cache_dir))
         if lacking is None:
@@ -163,7 +184,10 @@ def _weights(model: dict, hub: _Hub, expected_gb: float) -> tuple[list[tuple], f
         what = "correct the revision in the models file, or leave it empty for the newest"
         return [_row(name, "revision", "missing", f"{repo} has no revision {revision!r}", what)], 0.0
     except (RepositoryNotFoundError, HFValidationError):
-        what = "correct hub_id in the models file; if the model is private, set HF_TOKEN to a token that may read it"
+        what = (
+            "correct hub_id in the models file (a classifier's: in the config); if the model is private, set HF_TOKEN "
+        )
+        what += "to a token that may read it"
         return [_row(name, "hub id", "missing", f"the hub has no model {repo!r} that you may see", what)], 0.0
     except HfHubHTTPError as error:
         return [_refused(name, repo, error)], expected_gb
@@ -213,7 +237,7 @@ def _lacking(find) -> str | None:
 
     if not has("config.json"):
         return "config.json"
-    if not (has("tokenizer.json") or has("tokenizer.model") or has("vocab.json")):
+    if not any(map(has, TOKENIZERS)):
         return "tokenizer"
     if has("model.safetensors"):
         return None
@@ -236,6 +260,13 @@ def _disk(name: str, need: float, free: float, cache_dir: str) -> tuple:
         return _row(name, "disk", "ok", f"{need:.1f} GB to download, {free:.1f} GB free for it in {cache_dir}")
     message = f"its weights need {need:.1f} GB, but {max(free, 0):.1f} GB are left for it in {cache_dir}"
     return _row(name, "disk", "missing", message, "free space, set HF_HOME to a larger disk, or study fewer models")
+
+
+def _package(name: str, needed_for: str) -> tuple:
+    if importlib.util.find_spec(name):
+        return _row("packages", name, "ok", f"here for {needed_for}")
+    what = f"pip install {name} into the environment that Snakemake runs on (docs/cluster.md), or leave it out"
+    return _row("packages", name, "missing", f"{needed_for} needs the package {name}", what)
 
 
 def _too_few(planned: int, limit: int) -> tuple[str, str]:
