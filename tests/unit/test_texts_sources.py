@@ -16,6 +16,11 @@ def test_embedded_needs_no_download(root, monkeypatch):
     assert resolve({"kind": "embedded"}, "politeness").content == ["text"]
 
 
+def test_a_path_may_start_in_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert raw_path({"kind": "xnli", "path": "~/nli.parquet"}, "nli", "resources") == tmp_path / "nli.parquet"
+
+
 def test_embedded_has_no_other_task():
     with pytest.raises(InputError, match=r"task 'toxicity': the embedded corpus has nli, offensiveness, politeness"):
         resolve({"kind": "embedded"}, "toxicity")

@@ -153,7 +153,8 @@ def text_source(wildcards):
     source = config["tasks"][wildcards.task]["source"]
     if source["kind"] == "embedded":
         return f"config/corpus/{wildcards.task}.csv"
-    return source.get("path") or f"resources/texts/{wildcards.task}/source.json"
+    path = source.get("path")
+    return os.path.expanduser(path) if path else f"resources/texts/{wildcards.task}/source.json"
 
 
 def model_row(wildcards):

@@ -92,6 +92,8 @@ def resolve(source: dict, task: str) -> Source:
         known = ", ".join(sorted(KEYS[kind])) or "no other key"
         raise InputError(f"task '{task}': a source of kind {kind} knows no {', '.join(unknown)}; it may have {known}")
     given = {key: value for key, value in source.items() if key in ("path", "sha256") and value is not None}
+    if "path" in given:
+        given["path"] = str(Path(given["path"]).expanduser())
     if "sha256" in given:
         given["sha256"] = str(given["sha256"]).lower().removeprefix("sha256:")
     return _KINDS[kind](source, task, given)
