@@ -91,9 +91,8 @@ def _fetch(model: dict) -> Path:
     except RepositoryNotFoundError as error:
         raise InputError(f"{who}: the hub knows no such model, or HF_TOKEN may not see it") from error
     except LocalEntryNotFoundError as error:
-        raise InputError(
-            f"{who}: not in the hub's cache here; where there is a network: snakemake weights -F"
-        ) from error
+        again = "snakemake --cores 1 weights -F --configfile <the study's config>"
+        raise InputError(f"{who}: not in the hub's cache here; where there is a network: {again}") from error
     except (HfHubHTTPError, OSError) as error:
         raise InputError(f"{who}: could not be fetched ({' '.join(str(error).split())[:200]})") from error
 
