@@ -82,6 +82,12 @@ def test_what_cannot_be_is_said_before_anything_runs(copy, changes, message):
 def test_weights_are_fetched_here_and_once(copy):
     copy.path("study.yaml").write_text(yaml.safe_dump(paper(copy, models=["Gemma-2B", "Gemma2-2B"])))
     assert copy.dry_run("weights", "--configfile", "study.yaml") == {"fetch_model": 2, "weights": 1}
+    classifiers = {"c": {"hub_id": "org/c", "refusal_labels": ["x"]}}
+    copy.path("study.yaml").write_text(yaml.safe_dump(paper(copy, models=["Gemma-2B"], classifiers=classifiers)))
+    jobs = copy.dry_run("weights", "--configfile", "study.yaml")
+    assert jobs == {"fetch_model": 1, "fetch_classifier": 1, "weights": 1}
+    said = copy.run("--dry-run", "results/paper/labels/Gemma-2B.parquet", "--configfile", "study.yaml")
+    assert "c classifies the answers of Gemma-2B (GPUs 1, memory 8000 MB, at most 180 min)" in said
     served = paper(copy, inference={"backend": "openai", "server": {"base_url": "http://localhost:1/v1"}})
     copy.path("study.yaml").write_text(yaml.safe_dump(served))
     assert "fetch_model" not in copy.dry_run("--configfile", "study.yaml")

@@ -9,6 +9,7 @@ rule fetch_model:
         "<logs>/fetch_model/{model}.log",
     wildcard_constraints:
         model=any_of(FETCHED),
+    priority: 1  # before any model is asked: what cannot be fetched is better known at once
     retries: 2
     localrule: True
     conda:
@@ -21,8 +22,22 @@ rule fetch_model:
         "../scripts/fetch_model.py"
 
 
+use rule fetch_model as fetch_classifier with:
+    output:
+        record=update("resources/classifiers/{classifier}.json"),
+    log:
+        "<logs>/fetch_classifier/{classifier}.log",
+    wildcard_constraints:
+        classifier=any_of(config["classifiers"]),
+    params:
+        model=classifier_row,
+    message:
+        "Fetching the classifier {wildcards.classifier}"
+
+
 # All weights of a study, before the queue sees anything of it.
 rule weights:
     input:
         expand("resources/weights/{model}.json", model=FETCHED),
+        expand("resources/classifiers/{classifier}.json", classifier=config["classifiers"]),
     localrule: True

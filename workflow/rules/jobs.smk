@@ -2,7 +2,7 @@
 # which models a study reports on.
 
 from falserefusal.planning.estimate import ASSUMPTIONS, JUDGE_TOKENS, judge_load
-from falserefusal.planning.jobs import SERVED, STANDIN, check_shards, grown, inference_jobs, shards_of
+from falserefusal.planning.jobs import SERVED, STANDIN, check_shards, classifier_job, grown, inference_jobs, shards_of
 
 JUDGES = list(dict.fromkeys(judge["model"] for judge in config["judges"].values()))
 # Whose weights come from a hub or a folder: stand-ins are written here (a judge is never one), a server has its own.
@@ -61,6 +61,16 @@ def planned_gpus(wildcards, threads):
     return JOBS[wildcards.model]["gpu"]
 
 
+def gpus_of_run(wildcards, threads):
+    """GPUs that jobs of this run may use; None: as many as they ask for, as on a cluster."""
+    return workflow.global_resources.get("gpu").value
+
+
+def gpus_of_fetched(model):
+    """GPUs that the largest job of a fetched model asks for: to be asked, or to judge."""
+    return max(jobs[model]["gpu"] for jobs in ([JUDGING] if STANDINS else [JOBS, JUDGING]) if model in jobs)
+
+
 def judge_of(wildcards):
     """The model behind a judge's name."""
     return config["judges"][wildcards.judge]["model"]
@@ -69,6 +79,13 @@ def judge_of(wildcards):
 def weights_of_judge(wildcards):
     """The record of a judge's fetched weights; nothing, if a server answers for it."""
     return {"weights": f"resources/weights/{judge_of(wildcards)}.json"} if judge_of(wildcards) in FETCHED else {}
+
+
+def classifier_row(wildcards):
+    """What fetching a classifier must know, as `model_row` says it of a model."""
+    own = config["classifiers"][wildcards.classifier]
+    row = {"model": f"classifier {wildcards.classifier}", "hub_id": own["hub_id"], "revision": own["revision"]}
+    return {key: value for key, value in row.items() if value}
 
 
 def shard_files(ending):
@@ -112,6 +129,7 @@ try:
 except InputError as error:
     raise config_error(error) from None
 
+CLASSIFYING = classifier_job(any(job["gpu"] for job in JOBS.values()))
 SHARDED = [model for model in config["models"] if JOBS[model]["shards"] > 1]
 WHOLE = [model for model in config["models"] if model not in SHARDED]
 INFERENCE = {key: value for key, value in config["inference"].items() if key != "shards"}  # what can change an answer

@@ -58,6 +58,7 @@ rule classify:
     input:
         responses="<results>/{study}/responses/{model}.parquet",
         prompts=expand("<results>/{{study}}/prompts/{task}.parquet", task=config["tasks"]),
+        weights="resources/classifiers/{classifier}.json",
         code=library("classify.py"),
     output:
         scores="<results>/{study}/classified/{classifier}/{model}.parquet",
@@ -66,9 +67,14 @@ rule classify:
     conda:
         "../../envs/inference.yaml"
     threads: 4
+    resources:
+        gpu=lambda wildcards, attempt: needed_by(CLASSIFYING, "gpu", attempt),
+        mem_mb=lambda wildcards, attempt: needed_by(CLASSIFYING, "mem_mb", attempt),
+        runtime=lambda wildcards, attempt: needed_by(CLASSIFYING, "runtime", attempt),
     params:
         classifier=lambda wildcards: config["classifiers"][wildcards.classifier],
     message:
-        "{wildcards.classifier} classifies the answers of {wildcards.model}"
+        "{wildcards.classifier} classifies the answers of {wildcards.model} "
+        "(GPUs {resources.gpu}, memory {resources.mem_mb} MB, at most {resources.runtime} min)"
     script:
         "../scripts/classify.py"

@@ -8,13 +8,20 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
+    import os
+
+    os.environ["HF_HUB_OFFLINE"] = "1"  # it was fetched: the machine that classifies may have no network
+
     import pandas as pd
 
+    from falserefusal.inference.devices import claim_gpus
     from falserefusal.labelling.classifier import Classifier, classify
     from falserefusal.schemas import PROMPTS, RESPONSES
-    from falserefusal.tables import read_parquet, write_parquet
+    from falserefusal.tables import read_json, read_parquet, write_parquet
 
     files, settings = snakemake.input, dict(snakemake.params.classifier)
+    settings["revision"] = read_json(files.weights)["revision"]
+    claim_gpus(snakemake.resources.get("gpu", 0))
     classifier = Classifier(**{**settings, "refusal_labels": tuple(settings["refusal_labels"])})
     responses = read_parquet(files.responses, RESPONSES)
     questions = None

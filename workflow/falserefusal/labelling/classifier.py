@@ -107,13 +107,14 @@ def classifier_labeller(scores: pd.DataFrame, threshold: float = 0.5):
 def _load(classifier: Classifier):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    where = {"revision": classifier.revision, "trust_remote_code": False}
-    if Path(classifier.hub_id).is_dir():
+    name, where = classifier.hub_id, {"revision": classifier.revision, "trust_remote_code": False}
+    if Path(name).expanduser().is_dir():
+        name = str(Path(name).expanduser())
         where |= {"local_files_only": True, "revision": None}
     try:
         return (
-            AutoTokenizer.from_pretrained(classifier.hub_id, **where),
-            AutoModelForSequenceClassification.from_pretrained(classifier.hub_id, use_safetensors=True, **where),
+            AutoTokenizer.from_pretrained(name, **where),
+            AutoModelForSequenceClassification.from_pretrained(name, use_safetensors=True, **where),
         )
     except (OSError, ValueError) as error:
         why = str(error).strip().split("\n")[0]

@@ -33,6 +33,14 @@ def inference_jobs(models: list[dict], load: dict, card: dict, assume: dict, sha
     return jobs
 
 
+def classifier_job(gpus: bool) -> dict:
+    """What a job asks for that classifies a model's answers, where models are asked on GPUs or not.
+
+    Some hundred million parameters and 200,000 short texts; it starts from the beginning if it ends early.
+    """
+    return {"gpu": 1, "mem_mb": 8000, "runtime": 3 * 60} if gpus else {"gpu": 0, "mem_mb": 8000, "runtime": 12 * 60}
+
+
 def shards_of(model: str, shards: int | dict | None, planned: int = 1) -> int:
     """Jobs of a model: one number for all, or {model: number} (others get `planned`), or None for `planned`."""
     if isinstance(shards, dict):
