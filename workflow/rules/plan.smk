@@ -41,16 +41,6 @@ rule plan_study:
         "../scripts/plan.py"
 
 
-def gpu_limit(wildcards, threads):
-    """GPUs that jobs of this run may use; None: as many as they ask for, as on a cluster, or on a login node of one."""
-    return workflow.global_resources.get("gpu").value if config["planning"]["compute_here"] else None
-
-
-def gpus_of_fetched(model):
-    """GPUs that the largest job of a fetched model asks for: to be asked, or to judge."""
-    return max(jobs[model]["gpu"] for jobs in ([JUDGING] if STANDINS else [JOBS, JUDGING]) if model in jobs)
-
-
 # It has no output, so it looks anew whenever it is asked; its table is none because Snakemake removes the outputs of a
 # job that fails.
 rule preflight:
@@ -70,12 +60,28 @@ rule preflight:
         server=config["inference"].get("server", {}) if SERVER else None,
         quantization=None if SERVER else config["inference"]["quantization"],
         raw="resources/texts",
+        records="resources",
         table=f"results/{STUDY}/plan/preflight.csv",
         gpus={model: gpus_of_fetched(model) for model in FETCHED},
-        gpu_limit=gpu_limit,
+        gpu_limit=gpus_of_run if config["planning"]["compute_here"] else None,
         compute_here=config["planning"]["compute_here"],
         demand=True,
     message:
         f"Checking what {STUDY} needs"
     script:
         "../scripts/preflight.py"
+
+
+# The same before any model is asked: what model 16 lacks is said before model 1 is asked for hours, and ends the run
+# there, or with --keep-going is left for the end. Not this machine's memory: a job may try.
+use rule preflight as ready with:
+    output:
+        f"<results>/{STUDY}/plan/ready.csv",
+    log:
+        f"<logs>/{STUDY}/ready.log",
+    priority: 2  # before the downloads, one of which would end the run with its own trouble alone
+    params:
+        table=lambda wildcards, output: output[0],
+        gpu_limit=gpus_of_run,
+        compute_here=False,
+        demand=lambda wildcards, threads: not workflow.execution_settings.keep_going,

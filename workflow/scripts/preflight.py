@@ -8,11 +8,13 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
+    from pathlib import Path
+
     import pandas as pd
 
     from falserefusal.planning.preflight import missing_text, preflight, preflight_text, require
     from falserefusal.stimuli import load_models
-    from falserefusal.tables import read_csv, write_csv
+    from falserefusal.tables import read_csv, read_json, write_csv
     from falserefusal.texts import raw_path, resolve
 
     params = snakemake.params
@@ -25,17 +27,26 @@ with log_to(snakemake.log[0]):
             sources.append({"subject": task, "kind": "url", "ref": source.url})
         else:
             sources.append({"subject": task, "kind": "dataset", "ref": source.hub[0], "revision": source.hub[1]})
-    models = load_models(snakemake.input.models, keep=params.fetched)
+
+    def recorded(row, kind, name):
+        """`row` in the commit that was fetched, if it was: the hub's newest may be another by now."""
+        record = Path(params.records, kind, f"{name}.json")
+        known = read_json(record) if record.is_file() else {"asked": {}, "revision": ""}
+        same = all((known["asked"].get(key) or None) == row[key] for key in ("hub_id", "revision"))
+        return row | {"revision": known["revision"]} if same and not known["revision"].startswith("sha256:") else row
+
+    models = load_models(snakemake.input.models, keep=params.fetched)[["model", "hub_id", "revision"]]
+    models = models.astype(object).where(models.notna(), None)
     needs = {"memory_gb": {}, "disk_gb": {}}
     if params.fetched:
         plan = read_csv(snakemake.input.plan).groupby("hub_id")[list(needs)].max().loc[models["hub_id"]]
         needs = {name: dict(zip(models["model"], plan[name], strict=True)) for name in needs}
-    classifiers = [
-        {"model": f"classifier {name}", "hub_id": own["hub_id"], "revision": own["revision"]}
-        for name, own in params.classifiers.items()
-    ]
+    wanted = [recorded(row, "weights", row["model"]) for row in models.to_dict("records")]
+    for name, own in params.classifiers.items():
+        row = {"model": f"classifier {name}", "hub_id": own["hub_id"], "revision": own["revision"]}
+        wanted.append(recorded(row, "classifiers", name))
     found = preflight(
-        pd.DataFrame([*models.to_dict("records"), *classifiers], columns=["model", "hub_id", "revision"]),
+        pd.DataFrame(wanted, columns=["model", "hub_id", "revision"]),
         **needs,
         sources=sources,
         gpus=params.gpus,

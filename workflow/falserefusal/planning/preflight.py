@@ -278,7 +278,7 @@ def _memory(name: str, need: float, hardware: dict, planned: int, here: bool) ->
     """planned: GPUs that its job asks for, which are all it sees; 0: no number was planned, and it sees all."""
     gpus, ram = hardware["gpus"], hardware["ram"]
     if not here:
-        message = f"needs {need:.1f} GB; not checked, it will not run on this machine"
+        message = f"needs {need:.1f} GB; the memory of this machine was not checked"
         return _row(name, "memory", "ok", message)
     what = "use a larger machine, a smaller inference token budget, or leave the model out"
     if gpus:

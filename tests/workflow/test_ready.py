@@ -1,0 +1,81 @@
+"""Before any model is asked: what one of them lacks ends the run, or with --keep-going only its own answers."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEADER = "model,family,generation,size_b,hub_id,revision,gated"
+HEADER += ",params_b,layers,kv_heads,head_dim,hidden,vocab,context,capability\n"
+ROWS = """Here,Tiny,Tiny1,{size},~/tiny,,false,,,,,,,,
+Gone,Tiny,Tiny2,1,./nowhere,,false,,,,,,,,
+"""
+CONFIG = """
+study: small
+stimuli: {models: own.csv}
+models: [%s]
+checkpoints: {kind: hub}
+tasks:
+  offensiveness:
+    source: {kind: file, path: ~/own.csv, columns: {id: id, text: text, label: label}}
+    rows_per_label: 2
+    labels: [offensive, not offensive]
+design: {draws_per_row: 1, persona_free: false}
+inference: {max_new_tokens: 2}
+planning: {card: L4-24GB}
+classifiers: {c: {hub_id: ~/classifier, refusal_labels: [LABEL_1]}}
+"""
+SAVE = """
+import sys
+import tiny_checkpoints
+import transformers
+tiny_checkpoints.save(sys.argv[1] + "/tiny", "chatml", seed=1)
+tiny_checkpoints.tokenizer("chatml").save_pretrained(sys.argv[1] + "/classifier")
+config = transformers.LlamaConfig.from_pretrained(sys.argv[1] + "/tiny")
+transformers.LlamaForSequenceClassification(config).save_pretrained(sys.argv[1] + "/classifier")
+"""
+LABELS = "results/small/labels/{}.parquet".format
+
+
+@pytest.fixture(scope="module")
+def copy(checkout, root, tmp_path_factory):
+    """A checkout, with a function that runs a study of small models in the home folder of its own."""
+    copy, home = checkout(), tmp_path_factory.mktemp("home")
+    env = {**os.environ, "PYTHONPATH": f"{root}/tests/unit"}
+    subprocess.run([sys.executable, "-c", SAVE, str(home)], env=env, check=True)
+    corpus = (root / "config/corpus/offensiveness.csv").read_text().splitlines()
+    (home / "own.csv").write_text("\n".join(corpus) + "\n")
+
+    def ask(*arguments, models="Here", size=1, check=True):
+        copy.path("own.csv").write_text(HEADER + ROWS.format(size=size))
+        copy.path("own.yaml").write_text(CONFIG % models)
+        arguments = [*map(LABELS, models.split(", ")), *arguments, "--configfile", "own.yaml"]
+        return copy.run(*arguments, check=check, HOME=str(home), CUDA_VISIBLE_DEVICES="")
+
+    copy.ask = ask
+    return copy
+
+
+def test_nobody_is_asked_while_a_model_is_missing_unless_the_run_keeps_going(copy):
+    said = copy.ask(models="Here, Gone", check=False)
+    assert "nowhere" in said and "Asking" not in said  # by the list of what is missing, or by the download before it
+    said = copy.ask("--keep-going", models="Here, Gone", check=False)
+    assert "What lacks nothing is asked all the same" in said and "Asking Here" in said and "Asking Gone" not in said
+    assert copy.path(LABELS("Here")).exists() and not copy.path(LABELS("Gone")).exists()
+
+
+def test_a_model_that_needs_more_gpus_than_the_run_may_use(copy):
+    copy.path("results/small/responses/Here.parquet").unlink(missing_ok=True)
+    copy.path(LABELS("Here")).unlink(missing_ok=True)
+    said = copy.ask(size=40, check=False)
+    assert "GPUs by the plan, but a job of this run may use 1 -> add --resources gpu=4" in said and "Asking" not in said
+    assert "GPUs 4" in copy.ask("--resources", "gpu=4", size=40)
+
+
+def test_another_card_or_another_look_asks_nobody_again(copy):
+    copy.ask("--resources", "gpu=4", size=40)
+    text = copy.path("own.yaml").read_text()
+    copy.path("own.yaml").write_text(text.replace("L4-24GB", "H200-141GB"))
+    said = copy.run(LABELS("Here"), "--configfile", "own.yaml", "--dry-run", check=False)
+    assert "Asking" not in said
