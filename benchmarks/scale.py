@@ -4,8 +4,9 @@
 
 The study of size 1 is the paper's: 16 models, 12,701 texts of three tasks, 10 draws each and their persona-free twins,
 3.3 million judgements by each of two labellers. `--times 6` with texts, models or personas makes six times as many of
-them (for personas also of draws per text, so that each is drawn as often as before): 20 million. Labels are synthetic,
-with the paper's rates by model; from there on it is what the workflow runs, each script in a process of its own.
+them (for personas also of draws per text, so that each is drawn as often as before): 20 million. Answers and labels are
+synthetic, with the paper's rates by model; from there on it is what the workflow runs, each script in a process of its
+own. `labels` is a job for each model, and one model's is measured; every other stage is one job over all of them.
 """
 
 import argparse
@@ -25,12 +26,18 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from falserefusal.design.monte_carlo import make_design  # noqa: E402
-from falserefusal.schemas import DESIGN, LABELS, TASKS  # noqa: E402
+from falserefusal.schemas import DESIGN, LABELS, PROMPTS, RESPONSES, TASKS  # noqa: E402
 from falserefusal.stimuli import load_models, load_personas, load_templates  # noqa: E402
 from falserefusal.tables import read_csv, write_csv, write_parquet  # noqa: E402
 
 ROWS = {"nli": 3000, "politeness": 5000, "offensiveness": 4701}
 LABELLERS = ["paper", "structured"]
+WORDS = {
+    "nli": ["entailment", "contradiction", "neutral"],
+    "politeness": ["polite", "not polite"],
+    "offensiveness": ["offensive", "not offensive"],
+}
+REFUSALS = ["I'm sorry, but I can't help with that.", "As a person of that kind, I cannot speak for everybody.", "No."]
 SEED = 2025
 JOB = """
 import json, runpy, sys
@@ -68,6 +75,13 @@ def write_study(folder: Path, grow: str, times: int) -> dict:
     write_csv(models, folder / "models.csv")
     write_csv(personas, folder / "personas.csv")
 
+    turns = [
+        {"role": "user", "content": "How would they label this text? Only answer with the label.\n" + "word " * 30}
+    ]
+    for name in ROWS:
+        asked = pd.DataFrame({"prompt_id": design.loc[design["task"] == name, "prompt_id"]})
+        write_parquet(asked.assign(messages=[turns] * len(asked)), folder / f"prompts/{name}.parquet", PROMPTS)
+
     printed = read_csv(ROOT / "config/published/table1_refusal_pct.csv").set_index("model")
     task = design["task"].to_numpy()
     for number, model in enumerate(models["model"]):
@@ -82,6 +96,11 @@ def write_study(folder: Path, grow: str, times: int) -> dict:
         labels = pd.concat(parts, ignore_index=True)
         labels = labels.assign(category=np.where(labels["refusal"], "refusal", "answer"), answer=None, evidence=None)
         write_parquet(labels, folder / f"labels/{model}.parquet", LABELS)
+        given = pd.Series(task).map({name: words[0] for name, words in WORDS.items()})
+        given = given.where(~refusal, rng.choice(REFUSALS, len(design)))
+        responses = pd.DataFrame({"prompt_id": design["prompt_id"], "response": given, "finish_reason": "stop"})
+        responses = responses.assign(prompt_tokens=80, new_tokens=8)
+        write_parquet(responses, folder / f"responses/{model}.parquet", RESPONSES)
     names = {"models": models["model"].tolist(), "personas": personas["persona"].tolist()}
     return names | {"templates": templates["template"].unique().tolist(), "prompts": len(design)}
 
@@ -99,10 +118,20 @@ def jobs(folder: Path, names: dict) -> dict[str, dict]:
 
     rates = ["table1", "rates_model_task", "rates_persona", "rates_model_persona", "rates_task_model_persona"]
     rates += ["rates_format", "rates_persona_free"]
-    labels = [f"{folder}/labels/{model}.parquet" for model in names["models"]]
+    labels, responses = (
+        [f"{folder}/{of}/{model}.parquet" for model in names["models"]] for of in ("labels", "responses")
+    )
+    design = {"design": f"{folder}/design.parquet"}
+    materials = {"personas": stimuli["personas"], "templates": "config/templates.csv"}
+    rules = {"phrases": "config/refusal_phrases.txt", "patterns": "config/labelling/patterns.yaml"}
     return {
+        "labels": {
+            "input": {"responses": responses[0], **design, **materials, **rules},
+            "output": {"labels": f"{folder}/labels_of_one.parquet"},
+            "params": {"labellers": LABELLERS, "tasks": list(ROWS), "labels": WORDS},
+        },
         "cells": {
-            "input": {"labels": labels, "design": f"{folder}/design.parquet"},
+            "input": {"labels": labels, **design},
             "output": {**judged, "missing": f"{folder}/tables/missing.csv"},
             "params": {key: names[key] for key in ("models", "personas", "templates")},
         },
@@ -115,6 +144,17 @@ def jobs(folder: Path, names: dict) -> dict[str, dict]:
             "input": judged,
             "output": tables("labeller_rates"),
             "params": {"labellers": LABELLERS},
+        },
+        "label_comparison": {
+            "input": {"labels": labels, "responses": responses, **design}
+            | {"prompts": [f"{folder}/prompts/{task}.parquet" for task in ROWS]},
+            "output": {name: f"{folder}/{name}.csv" for name in ("agreement", "categories", "disagreements")},
+            "params": {"models": names["models"], "most": 60, "seed": SEED},
+        },
+        "labeller_effects": {
+            "input": {**judged, **stimuli},
+            "output": tables("labeller_headline", "labeller_claims"),
+            "params": {"labellers": LABELLERS, "seed": SEED, **{key: names[key] for key in ("models", "personas")}},
         },
         "effects": {
             "input": judged,
