@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from PIL import Image
 
+from falserefusal.estimation.beside import comparison
 from falserefusal.figures.claims import _along
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import grouped_rows
@@ -223,6 +224,23 @@ def test_without_rows_the_figure_says_so(root, published, tmp_path):
     assert index.loc["claims", "message"] == "Nothing to draw: tables/claims.csv has no rows"
     assert index.loc["figure05_importance", "message"] == "Nothing to draw: this study has no tables/importance.csv"
     assert (tmp_path / "claims.pdf").stat().st_size > 500
+
+
+def test_where_nobody_refuses_nothing_stands_beside_the_paper(root, published, tmp_path):
+    """Tables of a study of models and tasks that the paper has not, and without a refusal: no importance either."""
+    names = ["rates_model_task", "rates_task_model_persona", "rates_format", "importance"]
+    tables = {name: published[name].copy() for name in names}
+    for name in names[:3]:
+        tables[name]["model"] = "new-" + tables[name]["model"]
+    tables["importance"][["index", "lo", "hi"]] = np.nan
+    printed = {path.stem: pd.read_csv(path) for path in (root / "config/published").glob("*.csv")}
+    beside = comparison(tables, printed)
+    assert beside.empty
+    index = draw_figures(named("comparison", "rehearsal"), {"comparison": beside}, fixture.context(root), tmp_path)
+    assert index["message"].tolist() == ["Nothing to draw: tables/comparison.csv has no rows"]
+    beside.loc[0] = ["importance (Figure 5)", "model", "index", 0.6, np.nan, np.nan, np.nan, "none"]
+    index = draw_figures(named("comparison", "rehearsal"), {"comparison": beside}, fixture.context(root), tmp_path)
+    assert index["message"].str.startswith("Nothing to draw").all()
 
 
 def test_zero_and_its_interval_are_on_the_axis(gallery):

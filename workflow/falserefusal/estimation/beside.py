@@ -30,7 +30,8 @@ def comparison(tables: dict[str, pd.DataFrame], printed: dict[str, pd.DataFrame]
             "model x task x format (Figures 4, 10, 11)",
         ),
     ]
-    whole = tables["importance"].query("scope == 'all'").dropna(subset=["printed"])
+    whole = tables["importance"].query("scope == 'all'")
+    whole = whole.dropna(subset=["printed", "index"])  # where nobody refuses, no factor has an importance
     names = {"item": whole["factor"], "quantity": "importance (Figure 5)", "unit": "index"}
     parts.append(whole.assign(**names, estimate=whole["index"])[COLUMNS])
     return pd.concat(parts, ignore_index=True)

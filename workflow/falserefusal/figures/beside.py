@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from falserefusal.figures.context import Context
-from falserefusal.figures.dots import rows_for, same_rows
+from falserefusal.figures.dots import NothingToDraw, rows_for, same_rows
 from falserefusal.figures.models import family_colours, label_models, label_width, model_rows
 from falserefusal.figures.style import (
     FAINT,
@@ -77,6 +77,8 @@ def draw_comparison(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     """This study against the paper, a panel a quantity; from `comparison`."""
     frame = rows_for(tables, "comparison", ("lo", "hi", "method"))
     frame = frame.dropna(subset=["printed", "estimate"])
+    if frame.empty:
+        raise NothingToDraw("no estimate of this study has a printed value beside it")
     known = frame["lo"].notna() & frame["hi"].notna()
     inside = known & (frame["printed"] >= frame["lo"]) & (frame["printed"] <= frame["hi"])
     message = "The paper's printed value lies inside this study's 95% interval for "
