@@ -363,6 +363,14 @@ def test_uniformity_by_hand():
 def test_impossible_designs_are_errors(config, message):
     with pytest.raises(InputError, match=message):
         draw(config)
+    with pytest.raises(InputError, match=message):
+        design_size(config, {"nli": 100}, len(PERSONAS), {"nli": 9})
+
+
+def test_one_persona_has_as_many_draws_as_templates():
+    assert design_size({"draws_per_row": 9}, {"nli": 4}, 1, {"nli": 9})["persona_free_prompts"].tolist() == [36]
+    with pytest.raises(InputError, match="draws_per_row is 10, but task 'nli' has only 9"):
+        design_size({}, {"nli": 4}, 1, {"nli": 9})
 
 
 def test_materials_that_cannot_carry_a_design_are_errors():

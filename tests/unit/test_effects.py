@@ -132,8 +132,14 @@ def test_persona_differences():
     assert one.loc["A", "difference"] == pytest.approx(-row.loc[("A", "man", "black"), "difference"])
     assert one.loc["A", "lo"] == pytest.approx(-row.loc[("A", "man", "black"), "hi"])
     assert one.loc["mean", "difference"] == pytest.approx(one.loc[MODELS, "difference"].mean())
-    with pytest.raises(InputError, match="nobody"):
+    with pytest.raises(InputError, match="no answers under nobody; there are atheist, man, woman, black"):
         ef.persona_differences(fit, [("man", "nobody")])
+
+
+def test_a_single_persona_has_no_other_to_differ_from():
+    fit = fit_personas(NESTED[NESTED["persona"].isin(["man", PERSONA_FREE])])
+    table = ef.persona_differences(fit)
+    assert table.empty and list(table) == list(ef.persona_differences(fit_personas(NESTED)))
 
 
 def test_coverage_of_effects():

@@ -53,6 +53,15 @@ def number_of_blocks(config: dict, personas: int) -> int:
     return blocks
 
 
+def check_blocks(task: str, blocks: int, rows: int, templates: int) -> None:
+    """Raise InputError if texts and templates of `task` make fewer prompts than there are blocks."""
+    if blocks > rows * templates:
+        raise InputError(
+            f"design: {blocks} blocks for task '{task}', but its {rows} texts and {templates} templates make only "
+            f"{rows * templates} different prompts; ask for fewer blocks or sample more texts"
+        )
+
+
 def blocked_picks(task: str, row_ids: pd.Series, personas: int, templates: int, config: dict, seed: int, model: str):
     """Draws of one task (and model), as positions: row, template, persona (-1: persona-free), draw, round, block.
 
@@ -61,11 +70,7 @@ def blocked_picks(task: str, row_ids: pd.Series, personas: int, templates: int, 
     permutations: their counts are equal up to one in each pass through the texts. More blocks keep the first ones.
     """
     blocks, rows = number_of_blocks(config, personas), len(row_ids)
-    if blocks > rows * templates:
-        raise InputError(
-            f"design: {blocks} blocks for task '{task}', but its {rows} texts and {templates} templates make only "
-            f"{rows * templates} different prompts; ask for fewer blocks or sample more texts"
-        )
+    check_blocks(task, blocks, rows, templates)
     order = np.argsort(mix(keys(row_ids, seed, task, model) ^ np.uint64(key("order"))), kind="stable")
     rng = generator(seed, "templates", task, model)
     permutations = np.concatenate([rng.permutation(templates) for _ in range(-(-rows // templates))])

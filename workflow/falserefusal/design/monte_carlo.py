@@ -5,8 +5,8 @@ from math import comb
 import numpy as np
 import pandas as pd
 
-from falserefusal.design.blocked import blocked_picks, cycle_length, group_size, number_of_blocks
-from falserefusal.design.nested import nested_picks
+from falserefusal.design.blocked import blocked_picks, check_blocks, cycle_length, group_size, number_of_blocks
+from falserefusal.design.nested import check_draws, nested_picks
 from falserefusal.design.rounds import round_sizes
 from falserefusal.errors import InputError
 from falserefusal.schemas import ALL, PERSONA_FREE
@@ -63,16 +63,18 @@ def design_size(config: dict, rows: dict[str, int], personas: int, templates: di
     """Prompts that a model will be asked, before any text is there: task, rows, persona_prompts, persona_free_prompts.
 
     rows, templates: texts and templates of each task. Persona-free prompts of the nested design are an expectation (how
-    many different templates a text draws), all else is exact.
+    many different templates a text draws), all else is exact. Raises InputError where `make_design` would for so many.
     """
     config = design_config(config)
     sizes = []
     for task, n in rows.items():
         if config["kind"] == "nested":
+            check_draws(task, personas * templates[task], config)
             free = n * _distinct_templates(config, personas, templates[task]) if config["persona_free"] else 0.0
             sizes.append((task, n, n * config["draws_per_row"], free))
         else:
             blocks = number_of_blocks(config, personas)
+            check_blocks(task, blocks, n, templates[task])
             sizes.append((task, n, blocks * group_size(personas), float(blocks)))
     return pd.DataFrame(sizes, columns=["task", "rows", "persona_prompts", "persona_free_prompts"])
 

@@ -18,12 +18,8 @@ def nested_picks(task: str, row_ids: pd.Series, personas: list[str], templates: 
     both within a text, equal up to one; it ties the texts together, so any change redraws what comes after it.
     replacement: may a text get the same pair twice?
     """
-    draws, pairs = config["draws_per_row"], len(templates) * len(personas)
-    if draws > pairs and not config["replacement"]:
-        raise InputError(
-            f"design: draws_per_row is {draws}, but task '{task}' has only {pairs} (template, persona) pairs; "
-            "draw fewer, or set replacement: true"
-        )
+    draws = config["draws_per_row"]
+    check_draws(task, len(templates) * len(personas), config)
     row_keys = keys(row_ids, seed, task)
     order = np.argsort(mix(row_keys ^ np.uint64(key("order"))), kind="stable")
     if config["balance"] == "independent":
@@ -48,6 +44,21 @@ def nested_picks(task: str, row_ids: pd.Series, personas: list[str], templates: 
     return picks.assign(round=round_of_row[picks["row"]])
 
 
+def check_draws(task: str, pairs: int, config: dict) -> None:
+    """Raise InputError if a text of `task` cannot have its draws of so many (template, persona) pairs."""
+    draws = config["draws_per_row"]
+    if draws > pairs and not config["replacement"]:
+        raise InputError(
+            f"design: draws_per_row is {draws}, but task '{task}' has only {pairs} (template, persona) pairs; "
+            "draw fewer, or set replacement: true"
+        )
+    if config["balance"] == "balanced" and (config["replacement"] or 3 * draws > pairs):
+        raise InputError(
+            f"design: balance 'balanced' needs replacement: false and at most a third of the {pairs} (template, "
+            f"persona) pairs per text, not {draws}; use balance: independent"
+        )
+
+
 def _independent(row_keys: np.ndarray, pair_keys: np.ndarray, draws: int, replacement: bool) -> np.ndarray:
     """Indices of the pairs drawn for each text, shape (texts, draws)."""
     if not replacement:
@@ -61,11 +72,6 @@ def _balanced(task: str, rows: int, templates: int, personas: int, config: dict,
     """Templates and personas of `rows` texts, two arrays of shape (rows, draws), taken from one balanced sequence."""
     draws = config["draws_per_row"]
     pairs = templates * personas
-    if config["replacement"] or 3 * draws > pairs:
-        raise InputError(
-            f"design: balance 'balanced' needs replacement: false and at most a third of the {pairs} (template, "
-            f"persona) pairs per text, not {draws}; use balance: independent"
-        )
     cycles, length = [], 0
     while length < rows * draws:
         rng = generator(seed, "balanced", task, len(cycles))

@@ -80,14 +80,15 @@ def persona_differences(
     """Difference of two personas' refusal rates within each model, and averaged over models (model "mean").
 
     `pairs` of (persona, other), by default all pairs of `personas` (by default all). Columns model, persona, other, n,
-    rate, rate_0, difference, lo, hi, z, p, ratio, ratio_lo, ratio_hi, method. Pairs that a model lacks have no row.
+    rate, rate_0, difference, lo, hi, z, p, ratio, ratio_lo, ratio_hi, method. Pairs that a model lacks have no row; of
+    a single persona there are none.
     """
     by_model = fit.average(["model", "persona"])
     known = [name for name in dict.fromkeys(by_model.cells["persona"]) if name != PERSONA_FREE]
     pairs = list(combinations(personas or known, 2)) if pairs is None else list(pairs)
     unknown = sorted({name for pair in pairs for name in pair} - set(known))
-    if unknown or not pairs:
-        raise InputError(f"no pairs of personas to compare: {', '.join(unknown) or 'fewer than two'} have no answers")
+    if unknown:
+        raise InputError(f"personas to compare: no answers under {', '.join(unknown)}; there are {', '.join(known)}")
     overall = by_model.average(["persona"])
     overall.cells.insert(0, "model", MEAN)
     tasks = len(fit.cells["task"].unique())
@@ -96,7 +97,7 @@ def persona_differences(
         at = {key: k for k, key in enumerate(zip(model.cells["model"], model.cells["persona"], strict=True))}
         names = dict.fromkeys(model.cells["model"])
         places = [(at[m, a], at[m, b]) for m in names for a, b in pairs if (m, a) in at and (m, b) in at]
-        left, right = np.array(places).T
+        left, right = np.array(places, dtype=int).reshape(-1, 2).T
         table = _compare(model, left, right, student=model is overall)
         table["method"] = _method(table, model, tasks)
         if model is overall:

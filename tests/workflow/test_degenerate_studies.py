@@ -1,0 +1,28 @@
+"""Studies at the edge of what can be estimated reach their page: one persona; no refusal at all."""
+
+import pandas as pd
+import pytest
+import yaml
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"personas": ["black"], "design": {"draws_per_row": 3}},
+        {"personas": ["black"], "design": {"kind": "blocked", "blocks_per_task": 20}},
+        {"personas": ["black", "man"], "models": ["Qwen2.5-7B"]},  # refuses nothing, with a persona or without
+    ],
+    ids=["one persona", "one persona, blocked", "no refusals"],
+)
+def test_it_reaches_its_page(checkout, root, changes):
+    config = yaml.safe_load((root / "config/config.yaml").read_text())
+    config["tasks"] = {"offensiveness": config["tasks"]["offensiveness"] | {"rows_per_label": 3}}
+    config |= {"study": "edge", "models": ["Llama2-7B"], "estimation": {"bootstrap": 100, "permutations": 99}}
+    config |= changes
+    workflow = checkout()
+    workflow.path("config/edge.yaml").write_text(yaml.safe_dump(config))
+    page = "results/edge/report/index.html"
+    workflow.run(page, "--configfile", "config/edge.yaml")
+    refusals = pd.read_csv(workflow.path("results/edge/tables/rates_model_task.csv"))["refusals"].max()
+    assert (refusals == 0) == ("models" in changes)
+    assert "REHEARSAL" in workflow.path(page).read_text()
