@@ -90,6 +90,12 @@ def test_names_keep_the_order_of_their_file(config, root):
         (source(kind="xnli", split="dev"), "tasks.nli.source.split: 'dev' is not one of"),
         (source(kind="file", path="x.csv"), "tasks.nli.source: 'columns' is a required property"),
         (source(kind="file", path="x.csv", columns={}, colums={}), "unknown key 'colums'; did you mean 'columns'?"),
+        ({"tasks": {"nli": {"source": {"kind": "embedded"}, "labels": ["a", "b", "a"]}}}, "tasks.nli.labels: ['a', 'b"),
+        ({"models": "Qwen2-7B"}, "models: 'Qwen2-7B' is neither all nor a list of names, such as [Qwen2-7B]"),
+        ({"models": ["Qwen2-7B", "Qwen2-7B"]}, "models: ['Qwen2-7B', 'Qwen2-7B'] has non-unique elements"),
+        ({"design": {"rounds": {"first": 20}}}, "design.rounds: 'growth' is a required property"),
+        ({"design": {"rounds": {"first": 20, "grow": 1, "growth": 1}}}, "unknown key 'grow'; did you mean 'growth'?"),
+        ({"estimation": {"targets": {"persona effcts": 0.02}}}, "estimation.targets: 'persona effcts' is not one of"),
     ],
 )
 def test_what_is_wrong_is_said_by_key(config, root, change, message):
@@ -102,6 +108,22 @@ def test_a_stimuli_file_without_rows_is_not_told_to_lack_a_column(config, root, 
     (tmp_path / "personas.csv").write_text("persona,group,printed,surface,article\n")
     with pytest.raises(InputError, match=r"personas\.csv: no rows below the header"):
         load(config | {"stimuli": {"personas": str(tmp_path / "personas.csv")}}, root)
+
+
+def test_stimuli_saved_by_a_spreadsheet_are_read(config, root, tmp_path):
+    """Excel writes a byte order mark before the first column's name."""
+    models = tmp_path / "models.csv"
+    models.write_text((root / "config/models.csv").read_text(), encoding="utf-8-sig")
+    assert len(load(config | {"stimuli": {"models": str(models)}}, root)["models"]) == 16
+
+
+def test_no_model_is_called_as_an_average_is(config, root, tmp_path):
+    models = tmp_path / "models.csv"
+    models.write_text((root / "config/models.csv").read_text().replace("\nGemma-2B,", "\nmean,"))
+    change = {"stimuli": {"models": str(models)}}
+    assert load(config | change | {"models": ["Llama2-7B"]}, root)["models"] == ["Llama2-7B"]
+    with pytest.raises(InputError, match="models: mean is what tables call the mean of all models"):
+        load(config | change, root)
 
 
 def test_library_of_a_script_follows_imports_through_modules(root, monkeypatch):

@@ -23,7 +23,7 @@ def rows_of(path: str | Path, models: list[str], judges: dict[str, dict]) -> lis
     judges: as the config has them, {name: {"model": ...}}. Raises InputError, with the reason, for a judge whose model
     is not in the file, for a column that is missing, and for a cell that must be filled.
     """
-    with Path(path).open(newline="", encoding="utf-8") as file:
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         rows = {row["model"]: row for row in reader}
     for name, judge in judges.items():

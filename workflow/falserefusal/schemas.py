@@ -28,7 +28,7 @@ def _words() -> pa.Column:
 
 PERSONAS = pa.DataFrameSchema(
     {
-        "persona": _text(checks=pa.Check.ne(PERSONA_FREE), unique=True),
+        "persona": _text(checks=pa.Check.notin([PERSONA_FREE, ANY_PERSONA, ALL]), unique=True),
         "group": _words(),
         "printed": _words(),
         "surface": _words(),

@@ -28,7 +28,7 @@ def load_models(path: str | Path, keep: list[str] | None = None) -> pd.DataFrame
 
 def load_phrases(path: str | Path) -> list[str]:
     """Refusal phrases, one a line, lower case, in file order; raises InputError on an empty or upper-case line."""
-    phrases = Path(path).read_text(encoding="utf-8").splitlines()
+    phrases = Path(path).read_text(encoding="utf-8-sig").splitlines()
     for number, phrase in enumerate(phrases, start=1):
         if not phrase.strip() or phrase != phrase.lower().lstrip():
             raise InputError(

@@ -11,6 +11,8 @@ import yaml
 from falserefusal.errors import InputError
 
 TASKS = {"nli": 3, "politeness": 2, "offensiveness": 2}  # the paper's, and how many labels its templates name
+# names that stand in a table's column of models without being one
+AVERAGES = {"mean": "the mean of all models", "all": "all models together", "total": "the sum over models"}
 NAMED_IN_STIMULI = {"models": "model", "personas": "persona", "templates": "template"}
 
 
@@ -24,6 +26,9 @@ def load_study(config: dict, schema_path: str | Path, root: str | Path = ".") ->
     for key, column in NAMED_IN_STIMULI.items():
         study[key] = _names(study, key, column, Path(root))
     _check_labels(study)
+    averages = [model for model in study["models"] if model in AVERAGES]
+    if averages:
+        raise InputError(f"models: {averages[0]} is what tables call {AVERAGES[averages[0]]}; name the model otherwise")
     return study
 
 
@@ -58,15 +63,26 @@ def _messages(study: dict, schema: dict) -> Iterator[str]:
     """What the schema objects to, each with the key's path; for an unknown key, the nearest known one."""
     validator = jsonschema.Draft202012Validator(schema)
     for error in sorted(validator.iter_errors(study), key=lambda error: list(map(str, error.absolute_path))):
-        path = ".".join(map(str, error.absolute_path)) or "top level"
-        if error.validator == "additionalProperties":
-            known = list(error.schema.get("properties", {}))
-            for key in sorted(set(error.instance) - set(known)):
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
-                yield f"{path}: unknown key '{key}'; {hint}"
-        else:
-            yield f"{path}: {error.message}"
+        yield from _said(error)
+
+
+def _said(error: jsonschema.ValidationError) -> Iterator[str]:
+    path = ".".join(map(str, error.absolute_path)) or "top level"
+    # of alternatives, what is wrong with the one that was meant: the one whose type it is
+    meant = [part for part in error.context or [] if part.validator not in ("type", "const")]
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        for key in sorted(set(error.instance) - set(known)):
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+            yield f"{path}: unknown key '{key}'; {hint}"
+    elif meant:
+        for part in meant:
+            yield from _said(part)
+    elif error.validator == "oneOf" and path in NAMED_IN_STIMULI:
+        yield f"{path}: {error.instance!r} is neither all nor a list of names, such as [{error.instance}]"
+    else:
+        yield f"{path}: {error.message}"
 
 
 def _names(study: dict, key: str, column: str, root: Path) -> list[str]:
@@ -74,7 +90,7 @@ def _names(study: dict, key: str, column: str, root: Path) -> list[str]:
     path = root / study["stimuli"][key]
     if not path.exists():
         raise InputError(f"stimuli.{key}: no such file {path}")
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         rows = list(reader)
     if column not in (reader.fieldnames or []):

@@ -33,6 +33,10 @@ def config_error(error):
 try:
     config = load_study(config, Path(workflow.basedir) / "config/schemas/study.schema.yaml")
     MODELS_FILE = rows_of(config["stimuli"]["models"], config["models"], config["judges"])
+    if workflow.is_main_process:  # the start of every job reads this file again; it need not check again
+        from falserefusal.checks import check_study
+
+        check_study(config, workflow.basedir)
 except InputError as error:
     raise config_error(error) from None
 

@@ -85,6 +85,11 @@ def question_characters(
     return float(np.mean(asked)) + fixed, float(np.mean(free)) + fixed
 
 
+def check_layout(layout: str, fields: list[str], task: str) -> None:
+    """Raise InputError unless `layout` has a place for each of `fields` (text, or premise and hypothesis), no other."""
+    _fill(layout, dict.fromkeys(fields, ""), f"the layout of task '{task}'")
+
+
 def _only_task(texts: pd.DataFrame) -> str:
     tasks = texts["task"].unique()
     if len(tasks) != 1:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -96,6 +97,8 @@ def resolve(source: dict, task: str) -> Source:
         given["path"] = str(Path(given["path"]).expanduser())
     if "sha256" in given:
         given["sha256"] = str(given["sha256"]).lower().removeprefix("sha256:")
+        if not re.fullmatch("[0-9a-f]{64}", given["sha256"]):
+            raise InputError(f"task '{task}': sha256 is {source['sha256']!r}, but must be 64 hexadecimal digits")
     return _KINDS[kind](source, task, given)
 
 
