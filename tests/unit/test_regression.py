@@ -133,6 +133,15 @@ def test_firth_equals_brglm2():
     np.testing.assert_allclose(fit.coef[:5], [-9.452312, 1.605964, 2.712305, 3.575201, 2.712305], atol=2e-6)
 
 
+def test_firth_adds_half_an_answer_of_each_kind_where_every_level_has_its_own_rate():
+    """Cells of one to three answers, most of them all refusals: what a study of one persona and few texts gives."""
+    n, y = np.array([3, 2, 2, 1, 2, 3]), np.array([2, 2, 2, 1, 2, 3])
+    counts = pd.DataFrame({"template": [f"p{i}" for i in range(1, 7)], "n": n, "refusals": y})
+    fit = fit_firth(dummies(counts, {"template": "p1"}), n, y)
+    logit = np.log((y + 0.5) / (n - y + 0.5))
+    np.testing.assert_allclose(fit.coef, [logit[0], *(logit[1:] - logit[0])], atol=1e-6)
+
+
 def test_firth_profile_of_one_proportion_is_the_penalised_likelihood_interval():
     """Intercept only: Jeffreys' prior adds half a success and half a failure, so limits solve a one-line equation."""
     n, y = np.array([20.0]), np.array([0.0])

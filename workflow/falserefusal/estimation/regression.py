@@ -182,8 +182,9 @@ def fit_firth(
 ) -> Fit:
     """Logit with Jeffreys' prior (Firth's penalty) on aggregated counts: finite under any separation.
 
-    Newton steps on the modified score x'(y - n mu + h (1/2 - mu)), h the hat values; steps are capped at 3 and halved
-    until the penalised likelihood rises. `fixed` pins one parameter to a value, for profiles; `loglik` is penalised.
+    Newton steps on the modified score x'(y - n mu + h (1/2 - mu)), h the hat values, with the information of n + h
+    answers: the penalty curves the likelihood too, and with that of n alone steps overshoot, for a cell of one answer
+    for ever. Steps are capped at 3 and halved until the penalised likelihood rises. `fixed` pins one parameter to a value, for profiles; `loglik` is penalised.
     """
     n, y, x = np.asarray(n, float), np.asarray(y, float), design.x
     coef = np.zeros(x.shape[1]) if start is None else start.copy()
@@ -207,7 +208,8 @@ def fit_firth(
         if not free:
             break
         step = np.zeros_like(coef)
-        step[free] = np.linalg.solve(information[np.ix_(free, free)], score[free])
+        curvature = information + x.T @ (x * (hat * mean * (1 - mean))[:, None])
+        step[free] = np.linalg.solve(curvature[np.ix_(free, free)], score[free])
         step *= min(1, 3 / max(np.abs(step).max(), 1e-300))
         if np.abs(step).max() < 1e-9:
             break
@@ -263,10 +265,11 @@ def regression_table(
         counts, references = _prepare(frame, factors)
         design = dummies(counts, references)
         fit = fit_logit(design, counts["n"], counts["refusals"])
+        moves = text_moves(frame, counts, design, fit) if "refusal" in frame else None
+        separated = _separated_rows(counts, design, fit)
     except NotFitted as error:
         return _no_fit(error)
-    if "refusal" in frame:
-        moves = text_moves(frame, counts, design, fit)
+    if moves is not None:
         fit = replace(fit, cov=moves.T @ moves, df=degrees_of_freedom(moves))
         method = "ML logit, errors clustered by text"
     else:
@@ -279,7 +282,7 @@ def regression_table(
     table["printed_term_note"] = ""
     if printed is not None:
         table = _beside_printed(table, printed, "template" in references)
-    return pd.concat([table, *_separated_rows(counts, design, fit)], ignore_index=True)
+    return pd.concat([table, *separated], ignore_index=True)
 
 
 def firth_table(frame: pd.DataFrame, factors: list[str] | None = None) -> pd.DataFrame:
@@ -293,10 +296,11 @@ def firth_table(frame: pd.DataFrame, factors: list[str] | None = None) -> pd.Dat
         design = dummies(counts, references)
         fit = fit_logit(design, counts["n"], counts["refusals"])
         firth = fit_firth(design, counts["n"], counts["refusals"])
+        separated = _separated_rows(counts, design, fit)
     except NotFitted as error:
         return _no_fit(error)[FIRTH_COLUMNS]
     table = pd.DataFrame(_coefficient_rows(firth, "Firth logit, binomial errors")).set_index(["term", "level"])
-    for rows in _separated_rows(counts, design, fit):
+    for rows in separated:
         table.update(rows.set_index(["term", "level"]))
     return table.reset_index()[FIRTH_COLUMNS]
 
@@ -359,10 +363,9 @@ def deviance_table(frame: pd.DataFrame, factors: list[str] | None = None) -> pd.
         design = dummies(counts, references)
         fit = fit_logit(design, counts["n"], counts["refusals"])
         explained = {subset: _explained(counts, references, subset) for subset in _subsets(list(references))}
+        moves = text_moves(frame, counts, design, fit) if (clustered := "refusal" in frame) else None
     except NotFitted as error:
         return pd.DataFrame([{"factor": "", "method": f"not fitted: {error}"}]).reindex(columns=columns)
-    clustered = "refusal" in frame
-    moves = text_moves(frame, counts, design, fit) if clustered else None
     cov = fit.cov if moves is None else moves.T @ moves
     everything = frozenset(references)
     rows = []
