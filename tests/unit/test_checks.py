@@ -1,6 +1,7 @@
 """Mistakes that follow from the config and its materials are found before the first job."""
 
 import copy
+import re
 
 import pytest
 import yaml
@@ -9,6 +10,8 @@ from falserefusal.checks import check_study
 from falserefusal.errors import InputError
 from falserefusal.estimation.sequential import QUANTITIES
 from falserefusal.study import load_study
+from falserefusal.texts import resolve
+from falserefusal.texts.sources import KEYS
 
 SCHEMA = "config/schemas/study.schema.yaml"
 ROUNDS = {"rounds": {"first": 20, "growth": 0.5}}
@@ -65,6 +68,26 @@ def test_what_is_wrong_with_a_task_is_said(root, monkeypatch, task, message):
 def test_rounds_without_persona_free_prompts_may_aim_at_rates(root, monkeypatch):
     rates = {"estimation": {"targets": {"model rate": 0.03}}}
     check(root, monkeypatch, {"design": ROUNDS | {"persona_free": False}} | rates)
+
+
+def test_the_guide_to_own_studies_is_right(root, monkeypatch, tmp_path):
+    """Its example passes with the materials it speaks of, its sources are understood, and it names every key."""
+    guide = (root / "docs/own_study.md").read_text()
+    study, source = (yaml.safe_load(block) for block in re.findall("```yaml\n(.*?)```", guide, re.S))
+    resolve(source["source"], "politeness")
+    for kind, keys in KEYS.items():
+        assert f"| `{kind}` |" in guide and all(f"`{key}`" in guide for key in keys)
+    header = (root / "config/models.csv").read_text().splitlines()[0]
+    row = "My-Model-7B,Mine,Mine1,7,me/mine,,false"  # the rest may stay empty
+    models = f"{header}\n{row}{',' * (header.count(',') - row.count(','))}\n"
+    personas = (root / "config/personas.csv").read_text() + "teacher,Work,A teacher,teacher,a\n"
+    templates = (root / "config/templates.csv").read_text()
+    own = "".join(line.replace("politeness", "toxicity") for line in templates.splitlines(True) if "politeness" in line)
+    for name, content in {"models": models, "personas": personas, "templates": templates + own}.items():
+        (tmp_path / f"{name}.csv").write_text(content)
+    study["stimuli"] = {name: str(tmp_path / f"{name}.csv") for name in study["stimuli"]}
+    monkeypatch.chdir(root)
+    check_study(load_study(study, root / SCHEMA, root), root)
 
 
 def test_the_schema_knows_the_targets_that_estimation_knows(root):
