@@ -7,14 +7,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from falserefusal.tables import read_json
+from falserefusal.texts import record as text_record
+from falserefusal.texts import resolve
 
 PACKAGES = ("snakemake", "numpy", "pandas", "pyarrow", "scipy", "statsmodels", "matplotlib", "torch", "transformers")
 
 
-def provenance(config: dict, data: list[str], responses: list[str]) -> dict:
+def provenance(config: dict, data: list[str], responses: list[str], texts: dict[str, str] | None = None) -> dict:
     """Config as used, checksums of the data files, versions, state of the code, and the record of each model's answers.
 
-    `responses` are the provenance files that inference wrote, one per model. Nothing in it depends on the time or the
+    `responses` are the provenance files that inference wrote, one per model; `texts` has for each task of the config
+    the file that its texts came from, or the record of its download: origin and checksum of either are kept. Nothing in it depends on the time or the
     user, so that the same study gives the same record; no secret is ever in a config.
     """
     record = {
@@ -23,9 +26,15 @@ def provenance(config: dict, data: list[str], responses: list[str]) -> dict:
         "data": {path: _sha256(path) for path in sorted(data)},
         "versions": {"python": platform.python_version()} | _versions(),
     }
+    if texts:
+        record["texts"] = {task: _origin(config["tasks"][task]["source"], task, path) for task, path in texts.items()}
     if responses:
         record["models"] = {about["model"]: about for about in map(read_json, responses)}
     return record
+
+
+def _origin(source: dict, task: str, path: str) -> dict:
+    return read_json(path) if resolve(source, task).path is None else text_record(source, task, path)
 
 
 def code_state(folder: str | Path = ".") -> dict:

@@ -152,13 +152,13 @@ def main_labeller(wildcards):
     return "paper" if wildcards.study == PUBLISHED else config["labellers"][0]
 
 
-def text_source(wildcards):
+def text_source(task):
     """The file a task's texts are read from where it is on this machine, else the record of its download."""
-    source = config["tasks"][wildcards.task]["source"]
+    source = config["tasks"][task]["source"]
     if source["kind"] == "embedded":
-        return f"config/corpus/{wildcards.task}.csv"
+        return f"config/corpus/{task}.csv"
     path = source.get("path")
-    return os.path.expanduser(path) if path else f"resources/texts/{wildcards.task}/source.json"
+    return os.path.expanduser(path) if path else f"resources/texts/{task}/source.json"
 
 
 def model_row(wildcards):

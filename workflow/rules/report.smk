@@ -25,6 +25,7 @@ use rule published_provenance as provenance with:
         data=[*STIMULI.values(), *expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"])],
         labelling=["config/labelling/patterns.yaml", *(["config/labelling/judge.txt"] if config["judges"] else [])],
         people=[ANNOTATION_KEY, *ANNOTATIONS] if ANNOTATIONS else [],
+        texts=[text_source(task) for task in config["tasks"]],
         responses=expand("<results>/{study}/responses/{model}.provenance.json", study=STUDY, model=JUDGED),
         code=library("provenance.py"),
     output:

@@ -24,7 +24,7 @@ rule fetch_texts:
 
 rule texts:
     input:
-        source=text_source,
+        source=lambda wildcards: text_source(wildcards.task),
         code=library("texts.py"),
     output:
         texts="<results>/{study}/texts/{task}.parquet",

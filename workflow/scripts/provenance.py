@@ -11,9 +11,7 @@ with log_to(snakemake.log[0]):
     from falserefusal.provenance import provenance
     from falserefusal.tables import write_json
 
-    given = snakemake.input
+    given, config = snakemake.input, snakemake.params.config
     data = [*given.data, *given.get("labelling", []), *given.get("people", [])]
-    write_json(
-        provenance(snakemake.params.config, data, given.get("responses", [])),
-        snakemake.output.provenance,
-    )
+    texts = dict(zip(config.get("tasks", {}), given.get("texts", []), strict=True))
+    write_json(provenance(config, data, given.get("responses", []), texts), snakemake.output.provenance)
