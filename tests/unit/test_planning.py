@@ -18,6 +18,7 @@ from falserefusal.planning.plan import (
     plan_json,
     plan_text,
 )
+from falserefusal.schemas import PERSONA_FREE
 from falserefusal.stimuli import load_models
 
 CARD = {"card": "c", "kind": "gpu", "memory_gb": 80, "bandwidth_gb_s": 1000, "bf16_tflops": 100}
@@ -210,9 +211,10 @@ def test_a_mixture_of_tasks_and_twins():
 def test_counted_prompts():
     messages = [[{"role": "user", "content": "abcd"}]] * 3 + [[{"role": "system", "content": "a"}] * 2]
     prompts = {"nli": pd.DataFrame({"prompt_id": list("abcd"), "messages": messages})}
-    row = counted_workload(pd.DataFrame({"model": ["*"] * 4}), prompts).iloc[0]
-    assert row.tolist() == ["nli", 4, 2, (4 + 3) / 2, True]
-    own = counted_workload(pd.DataFrame({"model": ["m1", "m2"] * 2}), prompts).iloc[0]
+    design = pd.DataFrame({"model": "*", "task": "nli", "persona": ["man", "black", "man", PERSONA_FREE]})
+    row = counted_workload(design, prompts).iloc[0]
+    assert row.tolist() == ["nli", 3, 1, 4, 2, (4 + 3) / 2, True]
+    own = counted_workload(design.assign(model=["m1", "m2"] * 2), prompts).iloc[0]
     assert own["prompts"] == 2
 
 

@@ -108,7 +108,10 @@ def test_the_plan_of_the_paper_needs_nothing_downloaded(study, tmp_path):
     prompts = {row["task"]: row["prompts"] for row in data["workload"]}
     assert not any(row["counted"] for row in data["workload"])
     assert sum(prompts.values()) == pytest.approx(127_010 + 127_010 * 0.635, rel=0.001)
-    assert "expected, before any text is there" in (tmp_path / "plan.txt").read_text()
+    assert [row["persona_prompts"] for row in data["workload"]] == [30_000, 50_000, 47_010]
+    text = (tmp_path / "plan.txt").read_text()
+    assert "expected, before any text is there" in text
+    assert all(number in text for number in ("30,000", "50,000", "47,010")), "the paper's prompts per task"
     assert not (tmp_path / "nli").exists()
 
 

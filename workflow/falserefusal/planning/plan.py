@@ -17,8 +17,10 @@ from falserefusal.planning.estimate import (
     tokens,
     wall_hours,
 )
+from falserefusal.schemas import PERSONA_FREE
 from falserefusal.tables import read_csv
 
+WORKLOAD = ["task", "persona_prompts", "persona_free_prompts", "prompts", "unique_prompts", "characters", "counted"]
 CARD_COUNTS = (1, 2, 4, 8, 16)
 
 # Mean characters of a text before any is there, over all rows of the sources: XNLI English test (premise 106.5 and
@@ -78,7 +80,8 @@ def expected_workload(
 
     sizes: task, persona_prompts, persona_free_prompts; question_characters: for each task the characters around the
     text with a persona and persona-free; text_characters: mean characters of a text where TEXT_CHARACTERS is not
-    right. Returns task, prompts, unique_prompts (missing: unknown), characters (per prompt), counted (False).
+    right. Returns task, persona_prompts, persona_free_prompts, prompts (both), unique_prompts (missing: unknown),
+    characters (per prompt), counted (False).
     """
     known = TEXT_CHARACTERS | (text_characters or {})
     rows = []
@@ -87,7 +90,8 @@ def expected_workload(
         prompts = size.persona_prompts + size.persona_free_prompts
         around = (asked * size.persona_prompts + free * size.persona_free_prompts) / prompts
         characters = known.get(size.task, OTHER_TEXT_CHARACTERS) + around
-        rows.append((size.task, float(prompts), float("nan"), characters, False))
+        kinds = float(size.persona_prompts), float(size.persona_free_prompts)
+        rows.append((size.task, *kinds, float(prompts), float("nan"), characters, False))
     return _workload(rows)
 
 
@@ -97,16 +101,19 @@ def counted_workload(design: pd.DataFrame, prompts: dict[str, pd.DataFrame]) -> 
     Where models have prompts of their own, counts are the average model's.
     """
     models = max(1, design["model"].nunique())
+    with_persona = design["persona"] != PERSONA_FREE
     rows = []
     for task, frame in prompts.items():
         turns = pd.Series(["\n".join(turn["content"] for turn in turns) for turns in frame["messages"]])
         unique = turns.drop_duplicates()
-        rows.append((task, len(frame) / models, len(unique) / models, unique.str.len().mean(), True))
+        asked = (with_persona & (design["task"] == task)).sum()
+        kinds = asked / models, (len(frame) - asked) / models
+        rows.append((task, *kinds, len(frame) / models, len(unique) / models, unique.str.len().mean(), True))
     return _workload(rows)
 
 
 def _workload(rows: list[tuple]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["task", "prompts", "unique_prompts", "characters", "counted"])
+    return pd.DataFrame(rows, columns=WORKLOAD)
 
 
 def plan(
