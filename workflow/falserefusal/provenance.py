@@ -17,8 +17,8 @@ def provenance(config: dict, data: list[str], responses: list[str], texts: dict[
     """Config as used, checksums of the data files, versions, state of the code, and the record of each model's answers.
 
     `responses` are the provenance files that inference wrote, one per model; `texts` has for each task of the config
-    the file that its texts came from, or the record of its download: origin and checksum of either are kept. Nothing in it depends on the time or the
-    user, so that the same study gives the same record; no secret is ever in a config.
+    the file that its texts came from, or the record of its download: origin and checksum of either are kept. Nothing in
+    the record depends on the time or the user, so that the same study gives the same; no secret is ever in a config.
     """
     record = {
         "config": config,

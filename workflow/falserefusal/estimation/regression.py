@@ -184,7 +184,8 @@ def fit_firth(
 
     Newton steps on the modified score x'(y - n mu + h (1/2 - mu)), h the hat values, with the information of n + h
     answers: the penalty curves the likelihood too, and with that of n alone steps overshoot, for a cell of one answer
-    for ever. Steps are capped at 3 and halved until the penalised likelihood rises. `fixed` pins one parameter to a value, for profiles; `loglik` is penalised.
+    for ever. Steps are capped at 3 and halved until the penalised likelihood rises. `fixed` pins one parameter to a
+    value, for profiles; `loglik` is penalised.
     """
     n, y, x = np.asarray(n, float), np.asarray(y, float), design.x
     coef = np.zeros(x.shape[1]) if start is None else start.copy()
