@@ -77,6 +77,20 @@ def test_tables_figures_and_page_are_there_and_say_what_they_are(done):
     assert {about["dtype"] for about in record["models"].values()} == {"float32", "bfloat16"}
 
 
+def test_every_table_and_every_figures_data_say_that_they_are_of_stand_ins(done):
+    """Whatever file is passed on alone; also those whose columns are read by other programs."""
+    files = [*(done.results / "tables").glob("*.csv"), *(done.results / "figures").glob("*.csv")]
+    assert len(files) > 40
+    for file in [*files, done.results / "disagreements.csv"]:
+        table = pd.read_csv(file)
+        assert list(table)[-1] == "study", file
+        assert table["study"].str.startswith("REHEARSAL on stand-in checkpoints").all(), file
+    published = [*done.path("results/published/tables").glob("*.csv")]
+    assert published and not any("study" in pd.read_csv(file) for file in published)
+    page = (done.results / "report/index.html").read_text()
+    assert not re.search("<th[^>]*>study</th>", page), "the page says it once, not in every row"
+
+
 def test_progress_with_time_left_is_shown(done):
     assert re.search(r"Llama2-13B: 100% of prompt tokens, \d+ answers", done.log)
 

@@ -173,6 +173,11 @@ def kind_of(study):
     return "rehearsal" if STANDINS else "run"
 
 
+def notice(wildcards):
+    """What every row of a table says; nothing in a study of real models. A rule without wildcards is the study's."""
+    return BANNER if kind_of(getattr(wildcards, "study", STUDY)) == "rehearsal" else ""
+
+
 def figure_params(study):
     """The words a figure needs beside its tables. A rehearsal says in every title that it is one."""
     rehearsal = kind_of(study) == "rehearsal"

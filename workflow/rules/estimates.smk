@@ -18,6 +18,7 @@ rule rates:
         labeller=main_labeller,
         models=lambda wildcards: names_of(wildcards, "models"),
         personas=lambda wildcards: names_of(wildcards, "personas"),
+        notice=notice,
     message:
         "Refusal rates of {wildcards.study}"
     script:
@@ -40,6 +41,7 @@ rule importance:
         seed=chance("seed"),
         bootstrap=chance("bootstrap"),
         permutations=chance("permutations"),
+        notice=notice,
     message:
         "Sensitivity of refusal to each factor of {wildcards.study}"
     script:
@@ -59,6 +61,7 @@ rule regression:
         "../../envs/analysis.yaml"
     params:
         labeller=main_labeller,
+        notice=notice,
     message:
         "Logistic regression of {wildcards.study}"
     script:
@@ -80,6 +83,7 @@ rule claims:
         labeller=main_labeller,
         models=lambda wildcards: names_of(wildcards, "models"),
         seed=chance("seed"),
+        notice=notice,
     message:
         "Deciding the paper's claims on {wildcards.study}"
     script:
@@ -102,6 +106,8 @@ rule comparison:
         study=STUDY,
     conda:
         "../../envs/analysis.yaml"
+    params:
+        notice=notice,
     message:
         "Putting {wildcards.study} beside the paper"
     script:
@@ -122,6 +128,7 @@ rule labeller_rates:
         "../../envs/analysis.yaml"
     params:
         labellers=LABELLERS,
+        notice=notice,
     message:
         "Refusal rates of {wildcards.study} under each labeller"
     script:
@@ -144,6 +151,7 @@ rule effects:
         labeller=main_labeller,
         permutations=chance("permutations"),
         seed=chance("seed"),
+        notice=notice,
     message:
         "Effects of personas in {wildcards.study}"
     script:

@@ -49,6 +49,7 @@ rule cells:
         models=JUDGED,
         personas=config["personas"],
         templates=config["templates"],
+        notice=notice,
     message:
         "Counting refusals of {wildcards.study}"
     script:

@@ -24,6 +24,7 @@ rule design:
         models=config["models"],
         design=config["design"],
         seed=config["seed"],
+        notice=notice,
     message:
         "Drawing the Monte Carlo design of {wildcards.study}"
     script:

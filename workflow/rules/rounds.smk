@@ -110,6 +110,8 @@ rule trajectory:
         "<logs>/{study}/trajectory.log",
     conda:
         "../../envs/analysis.yaml"
+    params:
+        notice=notice,
     message:
         "What the rounds of {wildcards.study} spent and saved"
     script:

@@ -79,6 +79,8 @@ rule truth:
     localrule: True
     conda:
         "../../envs/analysis.yaml"
+    params:
+        notice=notice,
     message:
         f"Holding the estimates of {STUDY} against its planted truth"
     script:

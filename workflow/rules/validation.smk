@@ -20,6 +20,7 @@ rule label_comparison:
         models=JUDGED,
         most=60,
         seed=config["seed"],
+        notice=notice,
     message:
         "Where the labellers of {wildcards.study} part"
     script:
@@ -45,6 +46,7 @@ rule labeller_effects:
         personas=lambda wildcards: names_of(wildcards, "personas"),
         permutations=config["estimation"]["permutations"],
         seed=config["seed"],
+        notice=notice,
     message:
         "The headline of {wildcards.study} under each labeller"
     script:
@@ -120,6 +122,7 @@ rule validate:
     params:
         models=JUDGED,
         seed=config["seed"],
+        notice=notice,
     message:
         "What people say of the labellers of {wildcards.study}"
     script:

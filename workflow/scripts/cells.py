@@ -9,10 +9,12 @@ if TYPE_CHECKING:
 
 with log_to(snakemake.log[0]):
     from falserefusal.cells import count_cells, judged_draws
+    from falserefusal.notice import write_table
     from falserefusal.schemas import CELLS, DESIGN, LABELS, OUTCOMES
-    from falserefusal.tables import read_parquet, write_csv, write_parquet
+    from falserefusal.tables import read_parquet, write_parquet
 
     params = snakemake.params
+    notice = params.get("notice")
     pairs = zip(params.models, snakemake.input.labels, strict=True)
     labels = ((model, read_parquet(path, LABELS)) for model, path in pairs)
     design = read_parquet(snakemake.input.design, DESIGN)
@@ -20,5 +22,5 @@ with log_to(snakemake.log[0]):
     cells = count_cells(outcomes)
     write_parquet(outcomes, snakemake.output.outcomes, OUTCOMES)
     write_parquet(cells, snakemake.output.cells, CELLS)
-    write_csv(missing, snakemake.output.missing)
+    write_table(missing, snakemake.output.missing, notice)
     print(f"{len(outcomes)} verdicts in {len(cells)} cells; {int(missing['n'].sum())} draws without one")

@@ -10,12 +10,13 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     from falserefusal.estimation.claims import claims_table
     from falserefusal.estimation.judged import read_cells, read_outcomes
+    from falserefusal.notice import write_table
     from falserefusal.stimuli import load_models
-    from falserefusal.tables import write_csv
 
     files, params = snakemake.input, snakemake.params
+    notice = params.get("notice")
     outcomes = read_outcomes(files.get("outcomes"), params.labeller)
     cells = None if outcomes is not None else read_cells(files.cells, params.labeller)
     claims = claims_table(load_models(files.models, keep=params.models), cells, outcomes, seed=params.seed)
-    write_csv(claims, snakemake.output.claims)
+    write_table(claims, snakemake.output.claims, notice)
     print(claims[["claim", "verdict"]].to_string(index=False))

@@ -11,10 +11,11 @@ with log_to(snakemake.log[0]):
     from pathlib import Path
 
     from falserefusal.estimation.beside import comparison
-    from falserefusal.tables import read_csv, write_csv
+    from falserefusal.notice import read_table, write_table
 
+    notice = snakemake.params.get("notice")
     tables, printed = (
-        {Path(path).stem: read_csv(path) for path in paths}
+        {Path(path).stem: read_table(path) for path in paths}
         for paths in (snakemake.input.tables, snakemake.input.printed)
     )
-    write_csv(comparison(tables, printed), snakemake.output.comparison)
+    write_table(comparison(tables, printed), snakemake.output.comparison, notice)

@@ -12,19 +12,21 @@ with log_to(snakemake.log[0]):
 
     from falserefusal.design.balance import draw_counts, uniformity
     from falserefusal.design.monte_carlo import make_design
+    from falserefusal.notice import write_table
     from falserefusal.schemas import DESIGN, TEXTS
     from falserefusal.stimuli import load_templates
-    from falserefusal.tables import read_parquet, write_csv, write_parquet
+    from falserefusal.tables import read_parquet, write_parquet
 
     params, tasks = snakemake.params, list(snakemake.params.tasks)
+    notice = params.get("notice")
     templates = load_templates(snakemake.input.templates, tasks, keep=params.templates)
     texts = {task: read_parquet(path, TEXTS) for task, path in zip(tasks, snakemake.input.texts, strict=True)}
     design = make_design(texts, params.personas, templates, params.design, params.models, params.seed)
     write_parquet(design, snakemake.output.design, DESIGN)
     table5 = draw_counts(design, "persona", params.personas, tasks)
     table6 = draw_counts(design, "template", templates["template"].drop_duplicates().tolist(), tasks)
-    write_csv(table5, snakemake.output.table5)
-    write_csv(table6, snakemake.output.table6)
+    write_table(table5, snakemake.output.table5, notice)
+    write_table(table6, snakemake.output.table6, notice)
     balance = pd.concat([uniformity(table5, "persona"), uniformity(table6, "template")])
-    write_csv(balance, snakemake.output.balance)
+    write_table(balance, snakemake.output.balance, notice)
     print(f"{len(design)} prompts, {design['round'].max() + 1} round(s)\n{balance.to_string(index=False)}")

@@ -13,15 +13,17 @@ with log_to(snakemake.log[0]):
     from falserefusal.estimation.judged import read_cells, read_outcomes
     from falserefusal.estimation.multiplicity import max_t, screen
     from falserefusal.estimation.pooling import shrunken_rates
-    from falserefusal.tables import write_csv
+    from falserefusal.notice import write_table
 
     files, params, output = snakemake.input, snakemake.params, snakemake.output
+    notice = params.get("notice")
     outcomes = read_outcomes(files.outcomes, params.labeller)
     fit = fit_personas(outcomes)
     tested = max_t(outcomes, permutations=params.permutations, seed=params.seed)
     effects = screen(persona_effects(outcomes, fit), tested)
-    write_csv(effects, output.effects_persona)
-    write_csv(mean_effects(fit), output.effects_mean)
-    write_csv(persona_differences(fit), output.effects_between)
-    write_csv(shrunken_rates(read_cells(files.cells, params.labeller), outcomes=outcomes), output.rates_shrunken)
+    write_table(effects, output.effects_persona, notice)
+    write_table(mean_effects(fit), output.effects_mean, notice)
+    write_table(persona_differences(fit), output.effects_between, notice)
+    shrunken = shrunken_rates(read_cells(files.cells, params.labeller), outcomes=outcomes)
+    write_table(shrunken, output.rates_shrunken, notice)
     print(f"{effects['raises'].sum()} of {len(effects)} personas raise a model's refusal rate, family-wise")

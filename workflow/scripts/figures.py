@@ -13,8 +13,8 @@ with log_to(snakemake.log[0]):
     from falserefusal.figures.context import Context
     from falserefusal.figures.draw import draw_figures
     from falserefusal.figures.registry import figures
+    from falserefusal.notice import read_table
     from falserefusal.stimuli import load_models, load_personas
-    from falserefusal.tables import read_csv
 
     params = snakemake.params
     models = load_models(snakemake.input.models, keep=params.models)
@@ -28,7 +28,7 @@ with log_to(snakemake.log[0]):
     )
     draw_figures(
         figures(params.kind, tuple(params.tasks), params.stopping, len(params.labellers) > 1, params.annotated),
-        {Path(path).stem: read_csv(path) for path in snakemake.input.tables},
+        {Path(path).stem: read_table(path) for path in snakemake.input.tables},
         context,
         Path(snakemake.output.index).parent,
     )

@@ -14,9 +14,11 @@ with log_to(snakemake.log[0]):
         sensitivity_from_outcomes,
     )
     from falserefusal.estimation.judged import read_cells, read_outcomes
-    from falserefusal.tables import read_csv, write_csv
+    from falserefusal.notice import write_table
+    from falserefusal.tables import read_csv
 
     params = snakemake.params
+    notice = params.get("notice")
     options = {"replicates": params.bootstrap, "permutations": params.permutations, "seed": params.seed}
     outcomes = read_outcomes(snakemake.input.get("outcomes"), params.labeller)
     if outcomes is None:
@@ -26,5 +28,5 @@ with log_to(snakemake.log[0]):
         phrasings = dict(zip(templates["template"], templates["phrasing"], strict=True))
         sensitivity = sensitivity_from_outcomes(outcomes, phrasings, **options)
     printed = read_csv(snakemake.input.figure5).set_index("factor")["importance"].to_dict()
-    write_csv(sensitivity, snakemake.output.sensitivity)
-    write_csv(importance_table(sensitivity, printed), snakemake.output.importance)
+    write_table(sensitivity, snakemake.output.sensitivity, notice)
+    write_table(importance_table(sensitivity, printed), snakemake.output.importance, notice)

@@ -11,14 +11,16 @@ with log_to(snakemake.log[0]):
     import pandas as pd
 
     from falserefusal.labelling.comparison import agreement_of_labellers, categories_of_labellers, disagreements
+    from falserefusal.notice import write_table
     from falserefusal.schemas import DESIGN, LABELS, PROMPTS, RESPONSES
-    from falserefusal.tables import read_parquet, write_csv
+    from falserefusal.tables import read_parquet
 
     files, params, output = snakemake.input, snakemake.params, snakemake.output
+    notice = params.get("notice")
     labels = {m: read_parquet(path, LABELS) for m, path in zip(params.models, files.labels, strict=True)}
     agreement = agreement_of_labellers(labels)
-    write_csv(agreement, output.agreement)
-    write_csv(categories_of_labellers(labels), output.categories)
+    write_table(agreement, output.agreement, notice)
+    write_table(categories_of_labellers(labels), output.categories, notice)
     parted = disagreements(labels, params.most, params.seed)
     prompts = pd.concat([read_parquet(path, PROMPTS) for path in files.prompts], ignore_index=True)
     asked = prompts[prompts["prompt_id"].isin(parted["prompt_id"])].set_index("prompt_id")["messages"]
@@ -29,5 +31,5 @@ with log_to(snakemake.log[0]):
     design = read_parquet(files.design, DESIGN)[["prompt_id", "task", "persona", "template"]]
     parted = parted.merge(design, on="prompt_id").merge(pd.concat(answers), on=["model", "prompt_id"])
     parted["prompt"] = ["\n\n".join(turn["content"] for turn in asked[prompt]) for prompt in parted["prompt_id"]]
-    write_csv(parted, output.disagreements)
+    write_table(parted, output.disagreements, notice)
     print(agreement.to_string(index=False))

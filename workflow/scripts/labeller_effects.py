@@ -17,11 +17,12 @@ with log_to(snakemake.log[0]):
     from falserefusal.estimation.importance import importance_table, sensitivity_from_outcomes
     from falserefusal.estimation.judged import read_cells, read_outcomes
     from falserefusal.estimation.rates import rates_model_task, rates_persona
+    from falserefusal.notice import write_table
     from falserefusal.schemas import PERSONA_FREE
     from falserefusal.stimuli import load_models, load_personas
-    from falserefusal.tables import write_csv
 
     files, params = snakemake.input, snakemake.params
+    notice = params.get("notice")
     models = load_models(files.models, keep=params.models)
     groups = load_personas(files.personas, keep=params.personas).set_index("persona")["group"].to_dict()
     headlines, verdicts = [], []
@@ -38,4 +39,4 @@ with log_to(snakemake.log[0]):
         )
     for name, parts in {"labeller_headline": headlines, "labeller_claims": verdicts}.items():
         table = pd.concat(parts, ignore_index=True)
-        write_csv(table[["labeller", *table.columns.drop("labeller")]], snakemake.output[name])
+        write_table(table[["labeller", *table.columns.drop("labeller")]], snakemake.output[name], notice)

@@ -12,11 +12,12 @@ with log_to(snakemake.log[0]):
 
     from falserefusal.estimation.judged import read_cells, read_outcomes
     from falserefusal.estimation.rates import rates_model_task
-    from falserefusal.tables import write_csv
+    from falserefusal.notice import write_table
 
+    notice = snakemake.params.get("notice")
     files, parts = snakemake.input, []
     for labeller in snakemake.params.labellers:
         rates = rates_model_task(read_cells(files.cells, labeller), read_outcomes(files.outcomes, labeller))
         parts.append(rates.drop(columns="printed_pct").assign(labeller=labeller))
     table = pd.concat(parts, ignore_index=True)
-    write_csv(table[["labeller", *table.columns.drop("labeller")]], snakemake.output.labeller_rates)
+    write_table(table[["labeller", *table.columns.drop("labeller")]], snakemake.output.labeller_rates, notice)

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     from falserefusal.estimation import rates
     from falserefusal.estimation.judged import read_cells, read_outcomes
+    from falserefusal.notice import write_table
     from falserefusal.stimuli import load_models, load_personas
-    from falserefusal.tables import read_csv, write_csv
+    from falserefusal.tables import read_csv
 
+    notice = snakemake.params.get("notice")
     cells = read_cells(snakemake.input.cells, snakemake.params.labeller)
     outcomes = read_outcomes(snakemake.input.get("outcomes"), snakemake.params.labeller)
     models = load_models(snakemake.input.models, keep=snakemake.params.models)
@@ -37,4 +39,4 @@ with log_to(snakemake.log[0]):
         "rates_persona_free": rates.rates_persona_free(cells, outcomes, printed=printed_free),
     }
     for name, table in tables.items():
-        write_csv(table, snakemake.output[name])
+        write_table(table, snakemake.output[name], notice)

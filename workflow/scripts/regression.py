@@ -10,13 +10,15 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     from falserefusal.estimation.judged import read_cells, read_outcomes
     from falserefusal.estimation.regression import deviance_table, firth_table, interaction_table, regression_table
-    from falserefusal.tables import read_csv, write_csv
+    from falserefusal.notice import write_table
+    from falserefusal.tables import read_csv
 
+    notice = snakemake.params.get("notice")
     files, labeller = snakemake.input, snakemake.params.labeller
     judged = read_outcomes(files.get("outcomes"), labeller)
     if judged is None:
         judged = read_cells(files.cells, labeller)
-    write_csv(regression_table(judged, printed=read_csv(files.table7)), snakemake.output.regression)
-    write_csv(firth_table(judged), snakemake.output.regression_firth)
-    write_csv(interaction_table(judged), snakemake.output.interactions)
-    write_csv(deviance_table(judged), snakemake.output.deviance)
+    write_table(regression_table(judged, printed=read_csv(files.table7)), snakemake.output.regression, notice)
+    write_table(firth_table(judged), snakemake.output.regression_firth, notice)
+    write_table(interaction_table(judged), snakemake.output.interactions, notice)
+    write_table(deviance_table(judged), snakemake.output.deviance, notice)

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     from pathlib import Path
 
+    from falserefusal.notice import read_table
     from falserefusal.report.build import Study, build_report
     from falserefusal.stimuli import load_models
-    from falserefusal.tables import read_csv, read_json
+    from falserefusal.tables import read_json
 
     given, params = snakemake.input, snakemake.params
     build_report(
@@ -26,9 +27,9 @@ with log_to(snakemake.log[0]):
             models=load_models(given.models, keep=params.models)["model"].tolist(),
         ),
         # statements.csv lies beside the folder of tables, and is a table like the others
-        tables={Path(path).stem: read_csv(path) for path in given.tables},
-        figures=read_csv(given.figures),
+        tables={Path(path).stem: read_table(path) for path in given.tables},
+        figures=read_table(given.figures),
         figure_dir=Path(given.figures).parent,
         provenance=read_json(given.provenance) if given.get("provenance") else None,
-        disagreements=read_csv(given.disagreements) if given.get("disagreements") else None,
+        disagreements=read_table(given.disagreements) if given.get("disagreements") else None,
     )

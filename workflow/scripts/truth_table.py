@@ -9,9 +9,11 @@ if TYPE_CHECKING:
 
 with log_to(snakemake.log[0]):
     from falserefusal.estimation.beside import truth_table
-    from falserefusal.tables import read_csv, write_csv
+    from falserefusal.notice import read_table, write_table
+    from falserefusal.tables import read_csv
 
-    truth = truth_table(read_csv(snakemake.input.rates), read_csv(snakemake.input.planted))
+    notice = snakemake.params.get("notice")
+    truth = truth_table(read_table(snakemake.input.rates), read_csv(snakemake.input.planted))
     covered = truth["planted"].between(truth["lo"], truth["hi"])
     print(f"{covered.sum()} of {len(truth)} intervals hold the planted rate")
-    write_csv(truth, snakemake.output.truth)
+    write_table(truth, snakemake.output.truth, notice)

@@ -13,11 +13,13 @@ with log_to(snakemake.log[0]):
     from falserefusal.labelling import validation
     from falserefusal.labelling.people import agreement, read_annotations, settle
     from falserefusal.labelling.sampling import population
+    from falserefusal.notice import write_table
     from falserefusal.schemas import DESIGN, LABELS
     from falserefusal.stimuli import load_personas
-    from falserefusal.tables import read_csv, read_parquet, write_csv
+    from falserefusal.tables import read_csv, read_parquet
 
     files, params, output = snakemake.input, snakemake.params, snakemake.output
+    notice = params.get("notice")
     key = read_csv(files.key)
     annotations = read_annotations(files.annotations, key)
     settled = settle(annotations)
@@ -27,11 +29,11 @@ with log_to(snakemake.log[0]):
     counts, effects = validation.machine_counts(verdicts), validation.design_effects(verdicts)
     items = validation.audited(key, settled, verdicts)
     rates = validation.corrected_rates(counts, items, effects=effects)
-    write_csv(agreement(annotations, params.seed), output.agreement)
-    write_csv(validation.label_accuracy(counts, items, effects=effects), output.accuracy)
-    write_csv(pd.concat([rates, validation.mean_over_models(rates)], ignore_index=True), output.rates)
-    write_csv(validation.corrected_personas(verdicts, key, settled), output.personas)
-    write_csv(validation.corrected_differences(rates), output.differences)
-    write_csv(validation.specificity_tests(counts, items), output.specificity)
+    write_table(agreement(annotations, params.seed), output.agreement, notice)
+    write_table(validation.label_accuracy(counts, items, effects=effects), output.accuracy, notice)
+    write_table(pd.concat([rates, validation.mean_over_models(rates)], ignore_index=True), output.rates, notice)
+    write_table(validation.corrected_personas(verdicts, key, settled), output.personas, notice)
+    write_table(validation.corrected_differences(rates), output.differences, notice)
+    write_table(validation.specificity_tests(counts, items), output.specificity, notice)
     still_open = int(settled["refusal"].isna().sum())
     print(f"{len(settled)} of {len(key)} sampled answers labelled, {still_open} of them left open by the annotators")

@@ -10,7 +10,8 @@ from falserefusal.figures.context import Context
 from falserefusal.figures.dots import NothingToDraw
 from falserefusal.figures.registry import Figure
 from falserefusal.figures.style import Page, listing, styled
-from falserefusal.tables import atomic, write_csv
+from falserefusal.notice import write_table
+from falserefusal.tables import atomic
 
 MODULES = {
     module.__name__.rsplit(".", 1)[-1]: module
@@ -36,16 +37,14 @@ def draw_figures(
             message = canvas.get_label()
             save(canvas, directory / figure.name)
             labels = [column for column in ("model", "scope", "level") if column in drawn]
-            write_csv(
-                drawn.assign(**{column: drawn[column].map(context.model_label) for column in labels}),
-                directory / f"{figure.name}.csv",
-            )
+            drawn = drawn.assign(**{column: drawn[column].map(context.model_label) for column in labels})
+            write_table(drawn, directory / f"{figure.name}.csv", context.banner)
             index.append(
                 [figure.name, figure.counterpart, figure.caption, message, " ".join(figure.tables), len(drawn)]
             )
     columns = ["name", "counterpart", "caption", "message", "tables", "rows"]
     index = pd.DataFrame(index, columns=columns)
-    write_csv(index, directory / "index.csv")
+    write_table(index, directory / "index.csv", context.banner)
     return index
 
 
