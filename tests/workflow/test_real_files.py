@@ -1,4 +1,7 @@
-"""The real data files, where somebody has them, at the scale of the paper; answers for a shard of the prompts."""
+"""The real data files, where somebody has them, at the scale of the paper; from a shard of the prompts to the page."""
+
+import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -20,6 +23,7 @@ def test_the_papers_scale_on_real_files(checkout, root, shared_dir):
     }
     config = yaml.safe_load((root / "config/config.yaml").read_text())
     config |= {"study": "real", "models": ["Llama2-7B"], "inference": {"shards": 100}}
+    config["estimation"] = {"bootstrap": 100, "permutations": 99}
     for task, settings in config["tasks"].items():
         settings["rows_per_label"] = 1000
         if task == "offensiveness":
@@ -40,3 +44,25 @@ def test_the_papers_scale_on_real_files(checkout, root, shared_dir):
     truth = pd.read_parquet(workflow.path("results/real/truth/Llama2-7B.parquet")).set_index("prompt_id")["text"]
     assert len(answers) > 1000
     assert (answers == truth[answers.index].str.strip()).all()
+
+    # no more answers are asked for: a page of those that are there, which says how many are not
+    responses = workflow.path("results/real/responses")
+    responses.mkdir()
+    for ending in ("parquet", "provenance.json"):
+        shutil.copy(workflow.path(shard).with_name(f"1-of-100.{ending}"), responses / f"Llama2-7B.{ending}")
+    page = "results/real/report/index.html"
+    workflow.run(page, "--configfile", "config/real.yaml", "--config", "allow_missing=true")
+    labels = pd.read_parquet(workflow.path("results/real/labels/Llama2-7B.parquet")).query("labeller == 'paper'")
+    verdicts = pd.read_parquet(workflow.path("results/real/truth/Llama2-7B.parquet")).set_index("prompt_id")
+    assert set(labels["prompt_id"]) == set(answers.index)
+    assert (labels.set_index("prompt_id")["refusal"] == verdicts["paper_refusal"][labels["prompt_id"]]).all()
+    missing = pd.read_csv(workflow.path("results/real/tables/missing.csv")).query("labeller == 'paper'")
+    assert missing["n"].sum() == len(design) - len(answers)
+    rates = pd.read_csv(workflow.path("results/real/tables/rates_model_task.csv")).query("model == 'Llama2-7B'")
+    planted = pd.read_csv(workflow.path("results/real/truth/personas.csv")).query("persona != 'persona-free'")
+    rates = rates.merge(planted.groupby("task", as_index=False)["planted"].mean())
+    assert len(rates) == 3 and rates["planted"].between(rates["lo"], rates["hi"]).sum() >= 2
+    assert "REHEARSAL on stand-in checkpoints" in workflow.path(page).read_text()
+    texts = json.loads(workflow.path("results/real/provenance.json").read_text())["texts"]
+    known = "fb0589093d45da76bf4ef4d0abff679b540bdd5b17af5764913b3ccd0a069e1e"
+    assert texts["offensiveness"]["sha256"] == known, "the file that config/paper.yaml names by its checksum"
