@@ -53,7 +53,6 @@ def test_what_is_wrong_with_the_study_is_said(root, monkeypatch, change, message
     ("task", "message"),
     [
         ({"source": {"kind": "file", "path": "x.csv", "columns": {"id": "id", "label": "label"}}}, "columns must say"),
-        ({"source": {"kind": "file", "path": "x.csv", "columns": RATED, "separator": "::"}},),
         ({"source": {"kind": "popquorn", "sha256": "fb05"}}, "sha256 is 'fb05', but must be 64 hexadecimal digits"),
         ({"layout": "\n\nText: {txt}"}, "the layout of task 'offensiveness' has places for txt"),
         ({"layout": "\n\nText:"}, "the layout of task 'offensiveness' has places for nothing"),
