@@ -14,7 +14,7 @@ RUN := .venv/bin/python -m
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 READY := .venv/.ready
 
-.PHONY: study published null test test-slow test-slurm scale calibration lint clean help
+.PHONY: study published null test test-slow test-slurm scale calibration benchmark lint clean help
 
 study: $(READY)
 	$(SNAKEMAKE)
@@ -44,6 +44,11 @@ scale: $(READY)
 	$(RUN:-m=) benchmarks/scale.py --times 1 --out benchmarks/results/scale.csv
 	for what in texts models personas; do \
 		$(RUN:-m=) benchmarks/scale.py --grow $$what --times 6 --out benchmarks/results/scale.csv || exit; done
+
+# Inference beside lm-evaluation-harness, a pipeline and the floor, on the same prompts; half an hour.
+benchmark: $(READY)
+	$(RUN) pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
+	.venv/bin/python benchmarks/inference.py --repeats 3 --lm-eval-batches 64 --out benchmarks/results/inference_cpu.md
 
 # Coverage, false findings, power and efficiency in simulated worlds (docs/calibration.md); well over an hour.
 calibration: $(READY)
