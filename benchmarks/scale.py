@@ -136,7 +136,12 @@ def jobs(folder: Path, names: dict) -> dict[str, dict]:
             "params": {key: names[key] for key in ("models", "personas", "templates")},
         },
         "rates": {
-            "input": {**judged, **stimuli, "table1": f"{printed}/table1_refusal_pct.csv"},
+            "input": {
+                **judged,
+                **stimuli,
+                "table1": f"{printed}/table1_refusal_pct.csv",
+                "quoted": f"{printed}/quoted_statements.csv",
+            },
             "output": tables(*rates),
             "params": {**main, "models": names["models"], "personas": names["personas"]},
         },
