@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -10,36 +11,44 @@ import yaml
 pytestmark = pytest.mark.slow
 
 
+def politeness_ratings(emails: pd.DataFrame, people: int = 7) -> pd.DataFrame:
+    """Ratings in the form of POPQUORN's politeness_rating for its real emails, of which we have a model's scores only.
+
+    The labels are made up, score plus noise for each of `people`; they decide which email is drawn and nothing else.
+    """
+    rng = np.random.default_rng(2025)
+    each = emails.loc[emails.index.repeat(people)]
+    rating = (each["inferred_politeness"] + rng.normal(0, 1.2, len(each))).round().clip(1, 5)
+    names = {"instance_id": each["id"], "user_id": np.tile(np.arange(people), len(emails)), "text": each["text"]}
+    return pd.DataFrame(names).assign(politeness=rating)
+
+
 def test_the_papers_scale_on_real_files(checkout, root, shared_dir):
     data = shared_dir / "data"
-    nli = {"id": "id", "premise": "sentence1_en", "hypothesis": "sentence2_en", "label": "label"}
+    workflow = checkout()
+    ratings = workflow.path("politeness_raw_data.csv")
+    politeness_ratings(pd.read_csv(data / "popquorn_politeness_texts.csv")).to_csv(ratings, index=False)
+    nli = {"premise": "sentence1_en", "hypothesis": "sentence2_en", "label": "label"}
     sources = {
-        "nli": {"path": "xnli_en_test.tsv", "columns": {k: v for k, v in nli.items() if k != "id"}},
-        "politeness": {
-            "path": "popquorn_politeness_texts.csv",
-            "columns": {"id": "id", "text": "text", "label": "inferred_politeness"},
-            "round_labels": True,  # no human labels in this file, but scores
-        },
+        "nli": {"kind": "file", "path": str(data / "xnli_en_test.tsv"), "columns": nli},
+        "politeness": {"kind": "popquorn", "path": str(ratings)},
+        "offensiveness": {"kind": "popquorn", "path": str(data / "popquorn_offensiveness.csv")},
     }
     config = yaml.safe_load((root / "config/config.yaml").read_text())
     config |= {"study": "real", "models": ["Llama2-7B"], "inference": {"shards": 100}}
     config["estimation"] = {"bootstrap": 100, "permutations": 99}
     for task, settings in config["tasks"].items():
-        settings["rows_per_label"] = 1000
-        if task == "offensiveness":
-            settings["source"] = {"kind": "popquorn", "path": str(data / "popquorn_offensiveness.csv")}
-        else:
-            settings["source"] = {"kind": "file", **sources[task], "path": str(data / sources[task]["path"])}
-    workflow = checkout()
+        settings |= {"rows_per_label": 1000, "source": sources[task]}
     workflow.path("config/real.yaml").write_text(yaml.safe_dump(config))
     shard = "results/real/shards/Llama2-7B/1-of-100.parquet"
     workflow.run(shard, "results/real/truth/cells.csv", "--configfile", "config/real.yaml")
 
     table5 = pd.read_csv(workflow.path("results/real/tables/table5.csv")).set_index("persona")
-    assert table5["nli"].sum() == 30_000 and table5["offensiveness"].sum() == 47_010
+    assert table5[["nli", "politeness", "offensiveness"]].sum().tolist() == [30_000, 50_000, 47_010]
     design = pd.read_parquet(workflow.path("results/real/design.parquet"))
     prompts = sum(len(pd.read_parquet(file)) for file in workflow.path("results/real/prompts").glob("*.parquet"))
-    assert prompts == len(design) > 150_000
+    assert (design["persona"] != "persona-free").sum() == 127_010
+    assert prompts == len(design) > 200_000
     answers = pd.read_parquet(workflow.path(shard)).set_index("prompt_id")["response"].str.strip()
     truth = pd.read_parquet(workflow.path("results/real/truth/Llama2-7B.parquet")).set_index("prompt_id")["text"]
     assert len(answers) > 1000
