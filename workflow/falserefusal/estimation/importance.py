@@ -1,7 +1,7 @@
 """The importance table: sensitivity indices of every factor, over everything, within each task and within each model.
 
 One row of the long table is one index of one factor in one scope, with what is needed to read it: the plug-in value,
-a corrected value and an interval that know the noise floor (see `sensitivity.shrinkage`), and the floor itself, from
+a corrected value and an interval that know the noise floor (see `sensitivity.interval`), and the floor itself, from
 permuting the factor's labels as the design could have assigned them.
 
 Everything is computed from counts by task, model and level of a factor, arrays (..., T, M, L); leading axes are
@@ -305,8 +305,7 @@ def _rows(factor: Factor, scope: str, where: tuple[slice, slice], method: str) -
         floor = index(*null)
         lo = corrected = hi = np.nan
         if enough:
-            factors = sensitivity.shrinkage(index, p, w, errors, null[0], units)
-            lo, corrected, hi = (float(index(sensitivity.scaled(p, w, c), w)) for c in factors)
+            lo, corrected, hi = sensitivity.interval(index, p, w, errors, null[0], units)
         values = {
             "index": name,
             "estimate": float(index(p, w)),

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import xlogy
 
-LEVEL = 0.98  # of `shrinkage`, so that each of its intervals covers 95 %, the L1 index of few refused texts included
+LEVEL = 0.98  # of `interval`, so that each interval covers 95 %, the L1 index of few refused texts included
 Index = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -97,6 +97,39 @@ def scaled(p: np.ndarray, w: np.ndarray, c: float | np.ndarray) -> np.ndarray:
     return np.clip(mean + c * (p - mean), 0, 1)
 
 
+def interval(
+    index: Index,
+    p: np.ndarray,
+    w: np.ndarray,
+    errors: np.ndarray,
+    null: np.ndarray,
+    units: float = np.inf,
+    level: float = LEVEL,
+) -> tuple[float, float, float]:
+    """Lower limit, corrected value and upper limit of an index; arguments as those of `shrinkage`, which it puts to use.
+
+    `shrinkage` keeps the shape of the deviations and changes their size. Where two levels may really stand on other
+    sides of the overall rate, shape is what is uncertain, and the L1 index can be larger than any size of the observed
+    shape allows. So the upper limit is at least the corrected value plus what the bootstrap's upper quantile lies above
+    the bootstrap's mean. NaN where the outcome is constant.
+    """
+    lo, corrected, hi = (float(index(scaled(p, w, c), w)) for c in shrinkage(index, p, w, errors, null, units, level))
+    replicates = index(np.clip(p + errors, 0, 1), w)
+    replicates = replicates[~np.isnan(replicates)]
+    if len(replicates):
+        above = np.quantile(replicates, 1 - _tail(units, level)) - replicates.mean()
+        hi = max(hi, float(min(corrected + above, replicates.max())))  # no index exceeds its bound
+    return lo, corrected, hi
+
+
+def _tail(units: float, level: float) -> float:
+    """(1 - level) / 2, made smaller as Student's quantile with `units` - 1 degrees of freedom is beyond the normal one.
+
+    Errors resampled from few `units` vary too little.
+    """
+    return float(stats.norm.sf(stats.t.isf((1 - level) / 2, max(units - 1, 1))))
+
+
 def shrinkage(
     index: Index,
     p: np.ndarray,
@@ -112,11 +145,10 @@ def shrinkage(
     when labels were permuted, so that null - p is the error of a factor without effect, right even where refusals are
     too few for a bootstrap. For each c the plug-in `index` is simulated as that of scaled(p, w, c) plus an error: the
     null's at c = 0 (times the root of p(1 - p), as rates move), the bootstrap's from c = 1, between them a mixture with
-    variances in proportion. low and high are the c at which the index observed would be in the upper and lower tail of
-    (1 - level) / 2, made smaller as Student's quantile with `units` - 1 degrees of freedom is beyond the normal one
-    (errors resampled from few `units` vary too little), middle the c at which it would be the median. So the interval
-    starts at c = 0, no effect at all, whenever a factor that doesn't matter could have given the index observed; middle
-    gives a median-unbiased value. Every index grows with c. NaN where the outcome is constant.
+    variances in proportion. low and high are the c at which the index observed would be in the upper and lower tail
+    (see `_tail`, with `units` independent units), middle the c at which it would be the median. So the interval starts
+    at c = 0, no effect at all, whenever a factor that doesn't matter could have given the index observed; middle gives
+    a median-unbiased value. Every index grows with c. NaN where the outcome is constant.
     """
     observed = index(p, w)
     if np.isnan(observed):
@@ -139,7 +171,7 @@ def shrinkage(
             return 0.5
         return float(((simulated < observed - 1e-12).mean() + (simulated <= observed + 1e-12).mean()) / 2)
 
-    tail, found = stats.norm.sf(stats.t.isf((1 - level) / 2, max(units - 1, 1))), [0.0]
+    tail, found = _tail(units, level), [0.0]
     for target in (1 - tail, 0.5, tail):
         found.append(_decreasing_root(below, target, found[-1], highest))
     return tuple(found[1:])
