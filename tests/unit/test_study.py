@@ -49,6 +49,8 @@ def test_a_servers_further_parameters_pass(config, root):
     assert load(config | {"inference": {"backend": "openai", "server": server}}, root)["inference"]["server"] == server
     with pytest.raises(InputError, match=r"inference\.server\.extra_body: 3 is not of type"):
         load(config | {"inference": {"server": {"extra_body": 3}}}, root)
+    with pytest.raises(InputError, match=r"leave out 'max_tokens', .* \(inference\.max_new_tokens\)"):
+        load(config | {"inference": {"server": server | {"extra_body": {"max_tokens": 5}}}}, root)
 
 
 def test_every_shipped_config_is_valid(root):

@@ -13,6 +13,19 @@ from falserefusal.errors import InputError
 TASKS = {"nli": 3, "politeness": 2, "offensiveness": 2}  # the paper's, and how many labels its templates name
 # names that stand in a table's column of models without being one
 AVERAGES = {"mean": "the mean of all models", "all": "all models together", "total": "the sum over models"}
+# what the study says in every request, and where: answers are stored under it, so no server may be told otherwise
+SAID_OF_REQUESTS = {
+    "model": "inference.server.model",
+    "messages": "prompts",
+    "max_tokens": "inference.max_new_tokens",
+    "max_completion_tokens": "inference.max_new_tokens",
+    "temperature": "inference.temperature",
+    "top_p": "inference.top_p",
+    "seed": "seed",
+    "n": "one answer to each prompt",
+    "stream": "inference.early_decision",
+    "stream_options": "inference.early_decision",
+}
 NAMED_IN_STIMULI = {"models": "model", "personas": "persona", "templates": "template"}
 
 
@@ -26,6 +39,7 @@ def load_study(config: dict, schema_path: str | Path, root: str | Path = ".") ->
     for key, column in NAMED_IN_STIMULI.items():
         study[key] = _names(study, key, column, Path(root))
     _check_labels(study)
+    _check_further_parameters(study)
     averages = [model for model in study["models"] if model in AVERAGES]
     if averages:
         raise InputError(f"models: {averages[0]} is what tables call {AVERAGES[averages[0]]}; name the model otherwise")
@@ -116,3 +130,12 @@ def _check_labels(study: dict) -> None:
         given = study["tasks"].get(task, {}).get("labels")
         if given is not None and len(given) != wanted:
             raise InputError(f"tasks.{task}.labels: the templates name {wanted} labels, not {len(given)}")
+
+
+def _check_further_parameters(study: dict) -> None:
+    further = (study["inference"].get("server") or {}).get("extra_body") or {}
+    for key in further:
+        if key in SAID_OF_REQUESTS:
+            raise InputError(
+                f"inference.server.extra_body: leave out '{key}', which the study itself says ({SAID_OF_REQUESTS[key]})"
+            )

@@ -58,6 +58,7 @@ checkpoint look:
         labeller=main_labeller,
         personas=config["personas"],
         templates=config["templates"],
+        notice=notice,
     message:
         "Looking at round {wildcards.round} of {wildcards.study}"
     script:

@@ -61,6 +61,7 @@ rule planted:
         article=config["prompts"]["article"],
         system=config["prompts"]["system"],
         system_role=config["inference"]["system_role"],
+        notice=notice,
     message:
         f"Enumerating the planted truth of {STUDY}"
     script:

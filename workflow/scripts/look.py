@@ -12,8 +12,9 @@ with log_to(snakemake.log[0]):
 
     from falserefusal.cells import judged_draws
     from falserefusal.estimation.sequential import decide, round_table
+    from falserefusal.notice import read_table, write_table
     from falserefusal.schemas import DESIGN, LABELS
-    from falserefusal.tables import read_csv, read_parquet, write_csv, write_text
+    from falserefusal.tables import read_parquet, write_text
 
     files, params, this = snakemake.input, snakemake.params, int(snakemake.params.round)
     design = read_parquet(files.design, DESIGN)
@@ -21,10 +22,10 @@ with log_to(snakemake.log[0]):
     own = {model: judged[judged["labeller"] == params.labeller] for model, judged in labels.items()}
     outcomes, _ = judged_draws(design, own.items(), params.personas, params.templates)
     table = round_table(outcomes, params.targets, this)
-    decision = decide([*map(read_csv, files.looks), table]).set_index("model")
+    decision = decide([*map(read_table, files.looks), table]).set_index("model")
     unmet = [model for model in labels if not decision.loc[model, "met"]]
     goes_on = unmet if this < design["round"].max() else []
-    write_csv(table, snakemake.output.look)
+    write_table(table, snakemake.output.look, params.get("notice"))
     write_text("".join(f"{model}\n" for model in goes_on), snakemake.output.models)
     print(decision.loc[list(labels)].to_string())
     print(f"after round {this}: {len(goes_on)} of {len(labels)} models asked again")

@@ -11,12 +11,12 @@ with log_to(snakemake.log[0]):
     import pandas as pd
 
     from falserefusal.estimation.trajectory import savings, widest
-    from falserefusal.notice import write_table
+    from falserefusal.notice import read_table, write_table
     from falserefusal.schemas import DESIGN
-    from falserefusal.tables import read_csv, read_parquet
+    from falserefusal.tables import read_parquet
 
     notice = snakemake.params.get("notice")
-    looks = pd.concat(map(read_csv, snakemake.input.looks), ignore_index=True)
+    looks = pd.concat(map(read_table, snakemake.input.looks), ignore_index=True)
     design = read_parquet(snakemake.input.design, DESIGN)
     write_table(widest(looks), snakemake.output.trajectory, notice)
     stopping = savings(looks, design)

@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
+    from falserefusal.notice import write_table
     from falserefusal.schemas import ALL, DESIGN, PROMPTS, TEXTS
     from falserefusal.standins.truth import persona_rates, truth_of_cells, truth_of_prompts
     from falserefusal.stimuli import load_personas, load_phrases, load_templates
-    from falserefusal.tables import read_parquet, write_csv, write_parquet
+    from falserefusal.tables import read_parquet, write_parquet
 
     files, params = snakemake.input, snakemake.params
     texts = pd.concat([read_parquet(path, TEXTS) for path in files.texts], ignore_index=True)
@@ -32,5 +33,5 @@ with log_to(snakemake.log[0]):
         cells.append(truth_of_cells(folder, texts, personas, templates, params.tasks, phrases, *wording))
         print(f"{model}: {truth['paper_refusal'].sum()} of {len(truth)} answers will count as refusals")
     cells = pd.concat(cells, ignore_index=True)
-    write_csv(cells, snakemake.output.cells)
-    write_csv(persona_rates(cells), snakemake.output.personas)
+    write_table(cells, snakemake.output.cells, params.get("notice"))
+    write_table(persona_rates(cells), snakemake.output.personas, params.get("notice"))

@@ -10,10 +10,9 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     from falserefusal.estimation.beside import truth_table
     from falserefusal.notice import read_table, write_table
-    from falserefusal.tables import read_csv
 
     notice = snakemake.params.get("notice")
-    truth = truth_table(read_table(snakemake.input.rates), read_csv(snakemake.input.planted))
+    truth = truth_table(read_table(snakemake.input.rates), read_table(snakemake.input.planted))
     covered = truth["planted"].between(truth["lo"], truth["hi"])
     print(f"{covered.sum()} of {len(truth)} intervals hold the planted rate")
     write_table(truth, snakemake.output.truth, notice)
