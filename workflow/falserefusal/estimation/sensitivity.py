@@ -106,7 +106,7 @@ def interval(
     units: float = np.inf,
     level: float = LEVEL,
 ) -> tuple[float, float, float]:
-    """Lower limit, corrected value and upper limit of an index; arguments as those of `shrinkage`, which it puts to use.
+    """Lower limit, corrected value and upper limit of an index; arguments as those of `shrinkage`, on which it builds.
 
     `shrinkage` keeps the shape of the deviations and changes their size. Where two levels may really stand on other
     sides of the overall rate, shape is what is uncertain, and the L1 index can be larger than any size of the observed
