@@ -98,13 +98,7 @@ def scaled(p: np.ndarray, w: np.ndarray, c: float | np.ndarray) -> np.ndarray:
 
 
 def interval(
-    index: Index,
-    p: np.ndarray,
-    w: np.ndarray,
-    errors: np.ndarray,
-    null: np.ndarray,
-    units: float = np.inf,
-    level: float = LEVEL,
+    index: Index, p: np.ndarray, w: np.ndarray, errors: np.ndarray, null: np.ndarray, units=np.inf, level=LEVEL
 ) -> tuple[float, float, float]:
     """Lower limit, corrected value and upper limit of an index; arguments as those of `shrinkage`, on which it builds.
 
@@ -131,13 +125,7 @@ def _tail(units: float, level: float) -> float:
 
 
 def shrinkage(
-    index: Index,
-    p: np.ndarray,
-    w: np.ndarray,
-    errors: np.ndarray,
-    null: np.ndarray,
-    units: float = np.inf,
-    level: float = LEVEL,
+    index: Index, p: np.ndarray, w: np.ndarray, errors: np.ndarray, null: np.ndarray, units=np.inf, level=LEVEL
 ) -> tuple[float, float, float]:
     """How much of the levels' spread is real: the factors c (low, middle, high) to put into `scaled`.
 
