@@ -57,6 +57,13 @@ def test_a_bad_file_is_told_by_name_line_and_column(tmp_path, text, message):
     assert "x.csv" in str(error.value) and message in str(error.value)
 
 
+def test_a_comma_too_many_in_every_row_does_not_shift_the_columns(tmp_path):
+    path = tmp_path / "rates.csv"
+    path.write_text("model,rate\n\nA,0.5,\nB,0.25,\n")
+    with pytest.raises(InputError, match=r"rates\.csv: line 3 has more fields than the header"):
+        tables.read_csv(path)
+
+
 def test_parquet_is_checked_on_the_way_out(tmp_path):
     with pytest.raises(InputError, match="column 'n'"):
         tables.write_parquet(pd.DataFrame({"name": ["a"], "n": [0]}), tmp_path / "x.parquet", SCHEMA)

@@ -111,6 +111,8 @@ def read_csv(path: str | Path, schema: pa.DataFrameSchema | None = None, **optio
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""], comment=None, **options)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable CSV file ({error})") from None
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes what is too much for row names, and shifts the rest
+        raise InputError(f"{path}: line {line_of(path, 0)} has more fields than the header names; is a comma too many?")
     return validate(frame, schema, path) if schema is not None else frame
 
 
