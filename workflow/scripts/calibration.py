@@ -93,7 +93,7 @@ def experiments(share: float, cores: int, seed: int) -> dict:
 
     def coverage():
         for setting in COVERAGE:
-            yield calibration.coverage(draw, *setting, (part(300), part(200)), cores, seed)
+            yield calibration.coverage(draw, *setting, part(300), cores, seed)
 
     def screen():
         for setting in SCREEN:

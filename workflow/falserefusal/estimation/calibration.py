@@ -69,21 +69,18 @@ COVERAGE_WORLDS = {
 }
 
 
-def coverage(
-    draw: Draw, world_name: str, design: str, calls: int, counts: tuple[int, int], cores: int, seed: int
-) -> pd.DataFrame:
+def coverage(draw: Draw, world_name: str, design: str, calls: int, count: int, cores: int, seed: int) -> pd.DataFrame:
     """Coverage of every nominal 95% interval of rates, persona effects, indices and regression in one setting.
 
-    counts: replicates of rates and effects, and of indices and regression, which take longer. Columns: quantity,
-    intervals (how many a study has), coverage (over all of them), worst (the lowest coverage of one of them, among
-    those that at least half of the studies could give), worst_by_chance (the median of the worst if each covered 95%
-    exactly and independently), half_width (median of the bounded intervals), unbounded (share of intervals without an
-    upper limit, ratios to a rate that may be 0), error (Monte Carlo standard error of coverage, studies as the units),
-    replicates, world, design, calls.
+    Columns: quantity, intervals (how many a study has), coverage (over all of them), worst (the lowest coverage of one
+    of them, among those that at least half of the studies could give), worst_by_chance (the median of the worst if each
+    covered 95% exactly and independently), half_width (median of the bounded intervals), unbounded (share of intervals
+    without an upper limit, ratios to a rate that may be 0), error (Monte Carlo standard error of coverage, studies as
+    the units), replicates, world, design, calls.
     """
     world = make_world([seed, 1], **COVERAGE_WORLDS[world_name])
-    run = partial(_coverage_once, draw, world, true_values(world), design, calls, seed, counts[1])
-    parts = pd.concat(replicates(run, counts[0], cores))
+    run = partial(_coverage_once, draw, world, true_values(world), design, calls, seed)
+    parts = pd.concat(replicates(run, count, cores))
     single = parts.groupby(["quantity", "key"], sort=False)["covered"].agg(["mean", "size"])
     rows = []
     for quantity, pooled in parts.groupby("quantity", sort=False):
@@ -99,13 +96,10 @@ def coverage(
     return pd.DataFrame(rows).assign(world=world_name, design=design, calls=calls)
 
 
-def _coverage_once(draw, world, truths, design, calls, seed, indices, replicate) -> pd.DataFrame:
+def _coverage_once(draw, world, truths, design, calls, seed, replicate) -> pd.DataFrame:
     outcomes = answer(draw(design, world, calls, [seed, 2, replicate]), world, [seed, 3, replicate])
-    tables = rate_tables(outcomes)
-    if replicate < indices:
-        tables = itertools.chain(tables, index_tables(outcomes, replicate))
     parts = []
-    for quantity, keys, table, lo, hi in tables:
+    for quantity, keys, table, lo, hi in itertools.chain(rate_tables(outcomes), index_tables(outcomes, replicate)):
         known = truths[quantity].reindex(_key(table, keys))
         kept = known.notna().to_numpy() & table[[lo, hi]].notna().all(axis=1).to_numpy()
         low, high, value = table[lo].to_numpy()[kept], table[hi].to_numpy()[kept], known.to_numpy()[kept]
