@@ -8,8 +8,8 @@ from falserefusal.planning.estimate import ASSUMPTIONS, hours, job_resources
 from falserefusal.planning.jobs import check_shards, grown, inference_jobs, require_gpus, shards_of
 from falserefusal.planning.plan import find_card, load_cards, plan
 from falserefusal.stimuli import load_models
-from falserefusal.study import load_study
-from falserefusal.workload import expected_load
+from falserefusal.study.config import load_study
+from falserefusal.study.workload import expected_load
 
 MODEL = {
     "model": "m",

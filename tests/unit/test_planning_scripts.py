@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from falserefusal.schemas import DESIGN, PERSONA_FREE, PROMPTS, TEXTS
-from falserefusal.study import load_study
+from falserefusal.study.config import load_study
 from falserefusal.tables import read_csv, read_parquet, write_parquet
 from falserefusal.texts import raw_path, read, sample
 

@@ -18,8 +18,8 @@ if not sys.executable.startswith("'"):
 from falserefusal.dependencies import library_of
 from falserefusal.errors import InputError
 from falserefusal.figures.registry import figure_names, table_names
-from falserefusal.models_file import rows_of
-from falserefusal.study import TASKS, load_study
+from falserefusal.study.models_file import rows_of
+from falserefusal.study.config import TASKS, load_study
 
 
 def config_error(error):
@@ -34,7 +34,7 @@ try:
     config = load_study(config, Path(workflow.basedir) / "config/schemas/study.schema.yaml")
     MODELS_FILE = rows_of(config["stimuli"]["models"], config["models"], config["judges"])
     if workflow.is_main_process:  # the start of every job reads this file again; it need not check again
-        from falserefusal.checks import check_study
+        from falserefusal.study.checks import check_study
 
         check_study(config, workflow.basedir)
 except InputError as error:

@@ -28,7 +28,7 @@ def inference_jobs_of_study():
     if STANDINS and not JUDGES:
         return asking, {}
     from falserefusal.planning.plan import find_card, load_cards
-    from falserefusal.workload import expected_load
+    from falserefusal.study.workload import expected_load
 
     root = Path(workflow.basedir)
     card = find_card(load_cards(root / "config/cards.csv"), config["planning"]["card"])

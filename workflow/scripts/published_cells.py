@@ -11,7 +11,7 @@ with log_to(snakemake.log[0]):
     import pandas as pd
 
     from falserefusal.design.balance import uniformity
-    from falserefusal.published import published_cells, read_printed, table6
+    from falserefusal.published.printed import published_cells, read_printed, table6
     from falserefusal.schemas import CELLS
     from falserefusal.stimuli import load_models, load_personas
     from falserefusal.tables import write_csv, write_parquet

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
-    from falserefusal.published import read_printed
+    from falserefusal.published.printed import read_printed
+    from falserefusal.published.statements import Cells, check_statements, check_tables
     from falserefusal.schemas import CELLS
-    from falserefusal.statements import Cells, check_statements, check_tables
     from falserefusal.stimuli import load_models, load_personas
     from falserefusal.tables import read_csv, read_parquet, write_csv
 

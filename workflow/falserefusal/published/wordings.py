@@ -34,7 +34,9 @@ def read_wording(quantity: str) -> tuple[str, dict[str, str]]:
     for pattern, kind in WORDINGS:
         if match := re.fullmatch(pattern, quantity):
             return kind, match.groupdict()
-    raise InputError(f"no recipe fits the wording {quantity!r}; workflow/falserefusal/wordings.py has those there are")
+    raise InputError(
+        f"no recipe fits the wording {quantity!r}; workflow/falserefusal/published/wordings.py has those there are"
+    )
 
 
 def listed_models(text: str) -> list[str]:

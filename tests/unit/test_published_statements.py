@@ -6,10 +6,10 @@ import pytest
 from falserefusal.errors import InputError
 from falserefusal.estimation.importance import importance_table, sensitivity_from_cells
 from falserefusal.estimation.regression import REFERENCES, collapse, regression_table
-from falserefusal.published import published_cells, read_printed
-from falserefusal.statements import RECIPES, Cells, check_statements, check_tables
+from falserefusal.published.printed import published_cells, read_printed
+from falserefusal.published.statements import RECIPES, Cells, check_statements, check_tables
+from falserefusal.published.wordings import WORDINGS, check_wording, listed_models, read_wording
 from falserefusal.stimuli import load_models, load_personas
-from falserefusal.wordings import WORDINGS, check_wording, listed_models, read_wording
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import yaml
 
 from falserefusal.dependencies import library_of
 from falserefusal.errors import InputError
-from falserefusal.study import load_study
+from falserefusal.study.config import load_study
 from falserefusal.texts.sources import KEYS
 
 SCHEMA = "config/schemas/study.schema.yaml"
@@ -131,7 +131,7 @@ def test_no_model_is_called_as_an_average_is(config, root, tmp_path):
 def test_library_of_a_script_follows_imports_through_modules(root, monkeypatch):
     monkeypatch.chdir(root)
     files = library_of("workflow/scripts/published_cells.py")
-    assert "workflow/falserefusal/published.py" in files
+    assert "workflow/falserefusal/published/printed.py" in files
     assert "workflow/falserefusal/tables.py" in files, "imported by published.py, not only by the script"
-    assert "workflow/falserefusal/study.py" not in files
+    assert "workflow/falserefusal/study/config.py" not in files
     assert all((root / file).is_file() for file in files)

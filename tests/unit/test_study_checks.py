@@ -6,10 +6,10 @@ import re
 import pytest
 import yaml
 
-from falserefusal.checks import check_study
 from falserefusal.errors import InputError
 from falserefusal.estimation.sequential import QUANTITIES
-from falserefusal.study import load_study
+from falserefusal.study.checks import check_study
+from falserefusal.study.config import load_study
 from falserefusal.texts import resolve
 from falserefusal.texts.sources import KEYS
 

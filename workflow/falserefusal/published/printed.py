@@ -14,9 +14,9 @@ import pandas as pd
 import pandera.pandas as pa
 
 from falserefusal.errors import InputError
+from falserefusal.published.wordings import check_wording
 from falserefusal.schemas import ALL, CELLS, FORMATS, REFERENCES, TASKS
 from falserefusal.tables import line_of, read_csv, validate
-from falserefusal.wordings import check_wording
 
 PROMPTS = [f"p{number}" for number in range(1, 10)]
 FACTORS = ("model", "task", "persona", "prompt")  # of Figure 5 and Table 7

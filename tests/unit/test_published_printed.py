@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from falserefusal.errors import InputError
-from falserefusal.published import candidate_counts, published_cells, read_printed
+from falserefusal.published.printed import candidate_counts, published_cells, read_printed
 from falserefusal.schemas import ALL
 from falserefusal.stimuli import load_models, load_personas
 

@@ -3,7 +3,7 @@
 import pytest
 
 from falserefusal.errors import InputError
-from falserefusal.models_file import rows_of
+from falserefusal.study.models_file import rows_of
 
 HEADER = "model,family,generation,size_b,hub_id,revision,gated,params_b,layers,kv_heads,head_dim,hidden,vocab,context"
 HEADER += ",capability\n"

@@ -1,0 +1,1 @@
+"""What the paper prints: read and checked, made into cells, and held against itself."""
