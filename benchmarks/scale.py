@@ -4,8 +4,8 @@
 
 The study of size 1 is the paper's: 16 models, 12,701 texts of three tasks, 10 draws each and their persona-free twins,
 3.3 million judgements by each of two labellers. `--times 6` with texts, models or personas makes six times as many of
-them (for personas also of draws per text, so that each is drawn as often as before): 20 million. Answers and labels are
-synthetic, with the paper's rates by model; from there on it is what the workflow runs, each script in a process of its
+them (for personas also of draws per text, so that each is drawn as often as before): 20 million, with personas 14, as
+their persona-free twins are no more. Answers and labels are synthetic, with the paper's rates by model; from there on it is what the workflow runs, each script in a process of its
 own. `labels` is a job for each model, and one model's is measured; every other stage is one job over all of them.
 """
 
@@ -209,7 +209,9 @@ def main() -> None:
     parser.add_argument("--grow", choices=["texts", "models", "personas"], default="texts")
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--stages", nargs="*", help="these scripts only, after cells")
-    parser.add_argument("--out", type=Path, help="append the table to this CSV file")
+    parser.add_argument(
+        "--out", type=Path, help="add the table to this CSV file, in place of earlier measurements of the same"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -226,7 +228,8 @@ def main() -> None:
                 print(rows[-1], flush=True)
         if options.out:
             before = [read_csv(options.out)] if options.out.exists() else []
-            write_csv(pd.concat([*before, pd.DataFrame(rows)], ignore_index=True), options.out)
+            table = pd.concat([*before, pd.DataFrame(rows)], ignore_index=True)
+            write_csv(table.drop_duplicates(["grown", "times", "stage"], keep="last"), options.out)
 
 
 if __name__ == "__main__":
