@@ -5,8 +5,9 @@
 The study of size 1 is the paper's: 16 models, 12,701 texts of three tasks, 10 draws each and their persona-free twins,
 3.3 million judgements by each of two labellers. `--times 6` with texts, models or personas makes six times as many of
 them (for personas also of draws per text, so that each is drawn as often as before): 20 million, with personas 14, as
-their persona-free twins are no more. Answers and labels are synthetic, with the paper's rates by model; from there on it is what the workflow runs, each script in a process of its
-own. `labels` is a job for each model, and one model's is measured; every other stage is one job over all of them.
+their persona-free twins are no more. Answers and labels are synthetic, with the paper's rates by model; from there on
+it is what the workflow runs, each script in a process of its own. `labels` is a job for each model, and one model's is
+measured; every other stage is one job over all of them.
 """
 
 import argparse
