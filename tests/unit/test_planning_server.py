@@ -53,6 +53,12 @@ def test_what_is_said_of_a_server(address, monkeypatch, path, variable, key, ite
     assert bool(found[3]) == (status != "ok") and KEY not in str(found)
 
 
+def test_a_key_put_where_its_variable_belongs_is_not_shown():
+    ((_, status, message, what),) = check_server({"base_url": "http://127.0.0.1:9/v1", "api_key_env": "hf_abc"})
+    assert status == "missing" and "environment variable that inference.server.api_key_env names" in message
+    assert "hf_abc" not in message + what
+
+
 def test_a_server_that_is_not_there_may_be_open_to_the_nodes_alone():
     nowhere = {"base_url": "http://127.0.0.1:9/v1"}
     assert [check_server(nowhere, here)[0][1] for here in (True, False)] == ["missing", "warn"]

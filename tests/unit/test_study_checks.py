@@ -34,6 +34,21 @@ def test_every_shipped_config_passes(root, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        ({}, "base_url: the backend openai needs the server's address"),
+        ({"base_url": "http://user:sk-secret@x/v1"}, "base_url: leave user name, password"),
+        ({"base_url": "http://x/v1", "api_key_env": "sk-secret"}, "api_key_env: is no name of an environment variable"),
+        ({"base_url": "x/v1"}, "'x/v1' is no address such as http"),
+    ],
+)
+def test_a_servers_settings_are_checked_without_showing_a_key(root, monkeypatch, server, message):
+    with pytest.raises(InputError, match=message) as error:
+        check(root, monkeypatch, {"inference": {"backend": "openai", "server": server}})
+    assert "sk-secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"personas": ["black"]}, "draws_per_row is 10, but task 'offensiveness' has only 9"),

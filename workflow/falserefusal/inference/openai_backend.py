@@ -60,17 +60,8 @@ class ServerEngine:
 
     def __init__(self, model: dict, decoding: Decoding):
         settings = dict(model.get("server") or {})
-        unknown = sorted(set(settings) - set(SERVER))
-        if unknown:
-            raise InputError(f"inference.server: unknown key {', '.join(unknown)}; known are {', '.join(SERVER)}")
+        self.address = check_settings(settings)
         self.server = {**SERVER, **settings}
-        self.address = _address(self.server["base_url"])
-        variable = self.server["api_key_env"]
-        if variable and not re.fullmatch(r"[A-Za-z_]\w*", variable, re.ASCII):  # not shown: it may be the key itself
-            raise InputError(
-                "inference.server.api_key_env: is no name of an environment variable; "
-                "put the key into an environment variable and its name here"
-            )
         self.served = self.server["model"] or model.get("hub_id") or model["model"]
         self.policy = model.get("system_role") or "native"
         if self.policy not in SYSTEM_ROLES:
@@ -283,8 +274,18 @@ class ServerEngine:
                 seen.add(self._clean(value))
 
 
-def _address(base_url: str | None) -> str:
-    """Host, port and path of a server's address; InputError where it is none, or holds what must not be shown."""
+def check_settings(server: dict) -> str:
+    """The host, port and path that `server` (see SERVER) names; InputError where it is wrong or would show a secret."""
+    unknown = sorted(set(server) - set(SERVER))
+    if unknown:
+        raise InputError(f"inference.server: unknown key {', '.join(unknown)}; known are {', '.join(SERVER)}")
+    variable = server.get("api_key_env")
+    if variable and not re.fullmatch(r"[A-Za-z_]\w*", variable, re.ASCII):  # not shown: it may be the key itself
+        raise InputError(
+            "inference.server.api_key_env: is no name of an environment variable; "
+            "put the key into an environment variable and its name here"
+        )
+    base_url = server.get("base_url")
     if not base_url:
         raise InputError("inference.server.base_url: the backend openai needs the server's address")
     url = urlsplit(base_url)

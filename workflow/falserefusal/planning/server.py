@@ -20,8 +20,11 @@ def check_server(server: dict, here: bool = True) -> list[tuple[str, str, str, s
         return [("address", "missing", "the backend openai needs a server, and the config names none", what)]
     key = os.environ.get(variable) if variable else None
     if variable and not key:
-        what = f"set {variable} in the environment that Snakemake starts in, or correct inference.server.api_key_env"
-        return [("key", "missing", f"the environment variable {variable} is not set", what)]
+        named = (
+            variable if variable.isupper() else "that inference.server.api_key_env names"
+        )  # it may be the key itself
+        what = "set it in the environment that Snakemake starts in, or correct inference.server.api_key_env"
+        return [("key", "missing", f"the environment variable {named} is not set", what)]
     problem = _asked(address, key)
     if problem is None or (isinstance(problem, int) and problem not in (401, 403, 404)):  # as 405: it is there
         return [("server", "ok", f"{address} answers", "")]
