@@ -76,6 +76,13 @@ def test_mistakes_in_a_source_are_explained(source, task, message):
         resolve(source, task)
 
 
+def test_a_password_in_an_address_is_refused_and_not_shown():
+    source = {"kind": "popquorn", "url": "https://me:hf_secret@host/raw_data.csv"}
+    with pytest.raises(InputError, match="leave user name and password out") as error:
+        resolve(source, "politeness")
+    assert "hf_secret" not in str(error.value)
+
+
 @pytest.mark.parametrize(("name", "separator", "quoting"), [("a.csv", ",", "minimal"), ("a.tsv", "\t", "none")])
 def test_the_ending_of_a_file_sets_separator_and_quoting(name, separator, quoting):
     spec = resolve({"kind": "file", "path": name, "columns": {"text": "t", "label": "l"}}, "politeness")

@@ -99,6 +99,11 @@ def resolve(source: dict, task: str) -> Source:
         given["sha256"] = str(given["sha256"]).lower().removeprefix("sha256:")
         if not re.fullmatch("[0-9a-f]{64}", given["sha256"]):
             raise InputError(f"task '{task}': sha256 is {source['sha256']!r}, but must be 64 hexadecimal digits")
+    if "@" in urlsplit(source.get("url") or "").netloc:  # not shown: it would be in logs and provenance, too
+        raise InputError(
+            f"task '{task}': leave user name and password out of the source's url; fetch the file yourself and name it "
+            "as path"
+        )
     return _KINDS[kind](source, task, given)
 
 
