@@ -132,6 +132,6 @@ def test_library_of_a_script_follows_imports_through_modules(root, monkeypatch):
     monkeypatch.chdir(root)
     files = library_of("workflow/scripts/published_cells.py")
     assert "workflow/falserefusal/published/printed.py" in files
-    assert "workflow/falserefusal/tables.py" in files, "imported by published.py, not only by the script"
+    assert "workflow/falserefusal/tables.py" in files, "imported by printed.py, not only by the script"
     assert "workflow/falserefusal/study/config.py" not in files
     assert all((root / file).is_file() for file in files)

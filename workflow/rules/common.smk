@@ -18,8 +18,8 @@ if not sys.executable.startswith("'"):
 from falserefusal.dependencies import library_of
 from falserefusal.errors import InputError
 from falserefusal.figures.registry import figure_names, table_names
-from falserefusal.study.models_file import rows_of
 from falserefusal.study.config import TASKS, load_study
+from falserefusal.study.models_file import rows_of
 
 
 def config_error(error):

@@ -20,9 +20,8 @@ def check_server(server: dict, here: bool = True) -> list[tuple[str, str, str, s
         return [("address", "missing", "the backend openai needs a server, and the config names none", what)]
     key = os.environ.get(variable) if variable else None
     if variable and not key:
-        named = (
-            variable if variable.isupper() else "that inference.server.api_key_env names"
-        )  # it may be the key itself
+        # in small letters it may be the key itself, and is not shown
+        named = variable if variable.isupper() else "that inference.server.api_key_env names"
         what = "set it in the environment that Snakemake starts in, or correct inference.server.api_key_env"
         return [("key", "missing", f"the environment variable {named} is not set", what)]
     problem = _asked(address, key)

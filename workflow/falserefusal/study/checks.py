@@ -7,7 +7,6 @@ from pathlib import Path
 from falserefusal.design.monte_carlo import design_size
 from falserefusal.errors import InputError
 from falserefusal.estimation.sequential import QUANTITIES
-from falserefusal.inference.openai_backend import check_settings
 from falserefusal.planning.plan import LABEL_ROWS, expected_rows
 from falserefusal.prompts.rendering import check_layout, question_characters
 from falserefusal.stimuli import load_models, load_personas, load_phrases, load_templates
@@ -38,6 +37,8 @@ def check_study(study: dict, root: str | Path = ".") -> None:
     design_size(study["design"], rows, len(personas), {task: len(frame) for task, frame in own.items()})
     _check_targets(study)
     if study["inference"]["backend"] == "openai":
+        from falserefusal.inference.openai_backend import check_settings  # no other study need wait for it
+
         check_settings(study["inference"].get("server") or {})
 
 
