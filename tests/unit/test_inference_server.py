@@ -16,6 +16,7 @@ import urllib.request
 import pandas as pd
 import pytest
 import tiny_checkpoints
+from loopback import answering
 
 from falserefusal.errors import InputError
 from falserefusal.inference import Decoding, openai_backend, respond
@@ -94,10 +95,8 @@ class Misbehaving(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(fault=lambda number, text: None, port: int = 0):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Misbehaving)
-    server.fault, server.requests, server.words, server.lock = fault, [], 0, threading.Lock()
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
+    with answering(Misbehaving, port) as server:
+        server.fault, server.requests, server.words, server.lock = fault, [], 0, threading.Lock()
         yield (
             server,
             {
@@ -112,9 +111,6 @@ def serving(fault=lambda number, text: None, port: int = 0):
                 },
             },
         )
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def prompts(count: int) -> pd.DataFrame:

@@ -1,16 +1,17 @@
 """Fetching: from a server on this machine that fails, lies and recovers, and from an imitation of the hub."""
 
+import contextlib
 import hashlib
 import json
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from loopback import answering
 
 from falserefusal.tables import InputError
 from falserefusal.texts import fetch, raw_path, record
@@ -18,23 +19,6 @@ from falserefusal.texts import fetch, raw_path, record
 DATA = b"instance_id,user_id,text,politeness\n1,1,Hello,3.0\n"
 DIGEST = hashlib.sha256(DATA).hexdigest()
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-class Server(ThreadingHTTPServer):
-    """Serves `files`; the first `failures` requests get a 503."""
-
-    def __init__(self, files, failures=0):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.failures, self.requests = files, failures, []
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -59,6 +43,15 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+@contextlib.contextmanager
+def serving(files, failures=0):
+    """A server of `files`; the first `failures` requests get a 503."""
+    with answering(Handler) as server:
+        server.files, server.failures, server.requests = files, failures, []
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        yield server
+
+
 @pytest.fixture(autouse=True)
 def on_this_machine(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -77,7 +70,7 @@ def popquorn(server, **more):
 
 
 def test_a_file_is_fetched_once(tmp_path):
-    with Server({"/raw_data.csv": DATA}) as server:
+    with serving({"/raw_data.csv": DATA}) as server:
         source = popquorn(server)
         path, digest = fetch(source, "politeness", tmp_path)
         assert path == raw_path(source, "politeness", tmp_path) and path.read_bytes() == DATA and digest == DIGEST
@@ -87,14 +80,14 @@ def test_a_file_is_fetched_once(tmp_path):
 
 
 def test_a_busy_server_is_asked_again(tmp_path, patient):
-    with Server({"/raw_data.csv": DATA}, failures=2) as server:
+    with serving({"/raw_data.csv": DATA}, failures=2) as server:
         path, _ = fetch(popquorn(server, sha256=DIGEST), "politeness", tmp_path)
         assert len(server.requests) == 3
     assert path.read_bytes() == DATA
 
 
 def test_a_server_that_stays_busy_is_an_error_with_the_way_out(tmp_path, patient):
-    with Server({}, failures=100) as server:
+    with serving({}, failures=100) as server:
         with pytest.raises(InputError, match=r"'politeness': could not fetch http://127.*path: <file>.*kind: file"):
             fetch(popquorn(server), "politeness", tmp_path)
         assert len(server.requests) == 4
@@ -102,7 +95,7 @@ def test_a_server_that_stays_busy_is_an_error_with_the_way_out(tmp_path, patient
 
 
 def test_another_checksum_is_an_error_and_leaves_no_file(tmp_path, patient):
-    with Server({"/raw_data.csv": DATA}) as server:
+    with serving({"/raw_data.csv": DATA}) as server:
         source = popquorn(server, sha256="0" * 64)
         with pytest.raises(InputError, match=f"is not the file that the config's sha256 0000.*{DIGEST}"):
             fetch(source, "politeness", tmp_path)
@@ -110,7 +103,7 @@ def test_another_checksum_is_an_error_and_leaves_no_file(tmp_path, patient):
 
 
 def test_a_damaged_file_is_fetched_again(tmp_path):
-    with Server({"/raw_data.csv": DATA}) as server:
+    with serving({"/raw_data.csv": DATA}) as server:
         source = popquorn(server, sha256="SHA256:" + DIGEST.upper())
         path = raw_path(source, "politeness", tmp_path)
         path.parent.mkdir()
@@ -119,7 +112,7 @@ def test_a_damaged_file_is_fetched_again(tmp_path):
 
 
 def test_no_connection_is_an_error_with_the_way_out(tmp_path, patient):
-    with Server({}) as server:
+    with serving({}) as server:
         source = popquorn(server)
     with pytest.raises(InputError, match="could not fetch http://127"):
         fetch(source, "politeness", tmp_path)
@@ -127,7 +120,7 @@ def test_no_connection_is_an_error_with_the_way_out(tmp_path, patient):
 
 def test_offline_nothing_is_asked_but_what_is_there_serves(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with Server({"/raw_data.csv": DATA}) as server:
+    with serving({"/raw_data.csv": DATA}) as server:
         source = popquorn(server)
         with pytest.raises(InputError, match=r"could not fetch http.*HF_HUB_OFFLINE is set"):
             fetch(source, "politeness", tmp_path)
@@ -195,7 +188,7 @@ def test_xnli_comes_from_the_hub_and_then_from_its_cache(tmp_path):
     pd.DataFrame(pairs).to_parquet(tmp_path / "test.parquet")
     data = (tmp_path / "test.parquet").read_bytes()
     address = "/datasets/facebook/xnli/resolve/main/en/test-00000-of-00001.parquet"
-    with Server({address: data}) as server:
+    with serving({address: data}) as server:
         online = run(FETCH_XNLI, tmp_path, HF_ENDPOINT=server.url)
         assert online.stdout.split() == [hashlib.sha256(data).hexdigest(), "3"], online.stderr
     [fetched] = (tmp_path / "resources" / "nli").iterdir()
@@ -226,7 +219,7 @@ def run_script(name, folder, **given):
 def test_the_scripts_fetch_and_sample(tmp_path):
     rows = "".join(f"{i},7,Message {i},{i % 5 + 1}.0\n" for i in range(40)) + "40,7,,1.0\n"
     data = b"instance_id,user_id,text,politeness\n" + rows.encode()
-    with Server({"/raw_data.csv": data}) as server:
+    with serving({"/raw_data.csv": data}) as server:
         source = popquorn(server)
         raw = str(raw_path(source, "politeness", "resources"))
         task = {"task": "politeness", "source": source}
