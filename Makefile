@@ -14,7 +14,7 @@ RUN := .venv/bin/python -m
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 READY := .venv/.ready
 
-.PHONY: study published null test test-slow test-slurm scale calibration benchmark lint clean help
+.PHONY: study published null test test-slow test-slurm scale simulation benchmark lint clean help
 
 study: $(READY)
 	$(SNAKEMAKE)
@@ -51,9 +51,9 @@ benchmark: $(READY)
 	$(RUN) pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
 	.venv/bin/python benchmarks/inference.py --repeats 3 --lm-eval-batches 64 --out benchmarks/results/inference_cpu.md
 
-# Coverage, false findings, power and efficiency in simulated worlds (docs/calibration.md); well over an hour.
-calibration: $(READY)
-	.venv/bin/python workflow/scripts/calibration.py --cores $(CORES) --out docs/calibration
+# Coverage, false findings, power and efficiency in simulated worlds (docs/simulation.md); well over an hour.
+simulation: $(READY)
+	.venv/bin/python benchmarks/simulation/run.py --cores $(CORES) --out docs/simulation
 
 lint: $(READY)
 	$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) snakefmt --check Snakefile workflow/rules

@@ -28,11 +28,11 @@ REPLICATES, PERMUTATIONS, RELABELLINGS = 1000, 500, 2000
 
 def simulate(folder: Path, share: float) -> tuple[int, int]:
     """Write outcomes of the paper's nested design; answers with and without a persona."""
+    from falserefusal.common.files import read_csv
+    from falserefusal.common.schemas import PERSONA_FREE
     from falserefusal.design.monte_carlo import make_design
-    from falserefusal.estimation.worlds import answer, make_world
-    from falserefusal.schemas import PERSONA_FREE
-    from falserefusal.stimuli import load_templates
-    from falserefusal.tables import read_csv
+    from falserefusal.study.materials import load_templates
+    from simulation.worlds import answer, make_world
 
     printed = (
         read_csv(ROOT / "config" / "published" / "table1_refusal_pct.csv").drop(columns="model").mean(axis=1) / 100
@@ -58,13 +58,13 @@ def simulate(folder: Path, share: float) -> tuple[int, int]:
 def estimate(path: Path, queue: multiprocessing.Queue) -> None:
     """Put (step, seconds, peak memory in MiB so far) of every step into `queue`."""
     from falserefusal.estimation.claims import claims_table
-    from falserefusal.estimation.clusters import cluster_table
     from falserefusal.estimation.effects import mean_effects, persona_differences, persona_effects
-    from falserefusal.estimation.gls import fit_personas
     from falserefusal.estimation.importance import importance_table, sensitivity_from_outcomes
-    from falserefusal.estimation.multiplicity import max_t, screen
     from falserefusal.estimation.rates import rates_format, rates_model_task, rates_task_model_persona
     from falserefusal.estimation.regression import deviance_table, firth_table, interaction_table, regression_table
+    from falserefusal.statistics.clusters import cluster_table
+    from falserefusal.statistics.gls import fit_personas
+    from falserefusal.statistics.multiplicity import max_t, screen
 
     def step(name, run):
         start = time.perf_counter()
@@ -129,7 +129,7 @@ def main() -> None:
     table.loc[len(table)] = ["all", table["seconds"].sum(), table["peak_mib"].max()]
     print(table.to_string(index=False, float_format=lambda value: f"{value:,.1f}"))
     if options.out:
-        from falserefusal.tables import write_csv
+        from falserefusal.common.files import write_csv
 
         write_csv(table, options.out)
 

@@ -43,10 +43,10 @@ def study_prompts(personas: int, sparse: bool, seed: int = 0) -> list[list[dict]
     import pandas as pd
     import yaml
 
+    from falserefusal.common.schemas import PERSONA_FREE
     from falserefusal.design.monte_carlo import make_design
     from falserefusal.prompts.rendering import render
-    from falserefusal.schemas import PERSONA_FREE
-    from falserefusal.stimuli import load_personas, load_templates
+    from falserefusal.study.materials import load_personas, load_templates
     from falserefusal.texts import raw_path, read, sample
 
     tasks = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))["tasks"]
@@ -113,7 +113,7 @@ def load(folder: Path, dtype: str):
 def floor(_: int, folder: Path, rendered: list[str], args: argparse.Namespace):
     import torch
 
-    from falserefusal.inference.plan import batches
+    from falserefusal.inference.batching import batches
 
     model, tokenizer = load(folder, args.dtype)
 
@@ -134,7 +134,7 @@ def engine(method: str, folder: Path, rendered: list[str], args: argparse.Namesp
     from falserefusal.inference import Decoding, respond
     from falserefusal.inference import checkpoint as checkpoints
     from falserefusal.labelling.phrases import decided, matched_phrase
-    from falserefusal.stimuli import load_phrases
+    from falserefusal.study.materials import load_phrases
 
     phrases = load_phrases(ROOT / "config/refusal_phrases.txt")
     conversations = json.loads((folder / "conversations.json").read_text())
@@ -316,7 +316,7 @@ def main() -> None:
     if args.worker:
         args.worker_out.write_text(json.dumps(worker(args.worker, args.folder, args)))
         return
-    from falserefusal.stimuli import load_phrases
+    from falserefusal.study.materials import load_phrases
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

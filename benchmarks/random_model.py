@@ -69,7 +69,7 @@ def make(
     import torch
     import transformers
 
-    from falserefusal.inference.plan import batches
+    from falserefusal.inference.batching import batches
 
     hidden, inner, layers, heads, groups, vocabulary = SHAPES[shape]
     tokenizer = make_tokenizer(texts, min(vocabulary, 4096))

@@ -26,10 +26,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as Snakemake sets it for a rule
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
+from falserefusal.common.files import read_csv, write_csv, write_parquet  # noqa: E402
+from falserefusal.common.schemas import DESIGN, LABELS, PROMPTS, RESPONSES, TASKS  # noqa: E402
 from falserefusal.design.monte_carlo import make_design  # noqa: E402
-from falserefusal.schemas import DESIGN, LABELS, PROMPTS, RESPONSES, TASKS  # noqa: E402
-from falserefusal.stimuli import load_models, load_personas, load_templates  # noqa: E402
-from falserefusal.tables import read_csv, write_csv, write_parquet  # noqa: E402
+from falserefusal.study.materials import load_models, load_personas, load_templates  # noqa: E402
 
 ROWS = {"nli": 3000, "politeness": 5000, "offensiveness": 4701}
 LABELLERS = ["paper", "structured"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from falserefusal.dependencies import library_of
+from falserefusal.common.dependencies import library_of
 
 # imported name -> package, where the two differ
 PACKAGE = {"yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}

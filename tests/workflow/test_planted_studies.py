@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from falserefusal.cells import count_cells, judged_draws
+from falserefusal.estimation.cells import count_cells, judged_draws
 from falserefusal.estimation.effects import persona_effects
-from falserefusal.estimation.gls import fit_personas
-from falserefusal.estimation.intervals import wilson_rare
-from falserefusal.estimation.multiplicity import max_t, screen
 from falserefusal.estimation.rates import cell_rates, rates_model_task, table1
+from falserefusal.statistics.gls import fit_personas
+from falserefusal.statistics.intervals import wilson_rare
+from falserefusal.statistics.multiplicity import max_t, screen
 
 pytestmark = pytest.mark.slow
 

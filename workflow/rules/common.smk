@@ -15,8 +15,8 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(WORKFLOW), os.env
 if not sys.executable.startswith("'"):
     sys.executable = shlex.quote(sys.executable)
 
-from falserefusal.dependencies import library_of
-from falserefusal.errors import InputError
+from falserefusal.common.dependencies import library_of
+from falserefusal.common.errors import InputError
 from falserefusal.figures.registry import figure_names, table_names
 from falserefusal.study.config import TASKS, load_study
 from falserefusal.study.models_file import rows_of

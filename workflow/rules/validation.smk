@@ -82,7 +82,7 @@ rule annotate:
         personas=STIMULI["personas"],
         models=STIMULI["models"],
         code=library("annotation.py"),
-        template="workflow/falserefusal/labelling/annotation.html.jinja",
+        template="workflow/falserefusal/annotation/page.html.jinja",
     output:
         sheet="<results>/{study}/annotation/sample.csv",
         key="<results>/{study}/annotation/key.csv",

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
-    from falserefusal.labelling.annotation import annotation_page, makers_of, sample_id, shown_items
-    from falserefusal.labelling.sampling import draw_sample, population
-    from falserefusal.schemas import DESIGN, LABELS, PROMPTS, RESPONSES
-    from falserefusal.stimuli import load_models, load_personas
-    from falserefusal.tables import read_parquet, write_csv, write_text
+    from falserefusal.annotation.page import annotation_page, makers_of, sample_id, shown_items
+    from falserefusal.annotation.sample import draw_sample, population
+    from falserefusal.common.files import read_parquet, write_csv, write_text
+    from falserefusal.common.schemas import DESIGN, LABELS, PROMPTS, RESPONSES
+    from falserefusal.study.materials import load_models, load_personas
 
     files, params = snakemake.input, snakemake.params
     personas = load_personas(files.personas)

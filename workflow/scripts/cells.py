@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
-    from falserefusal.cells import count_cells, judged_draws
-    from falserefusal.notice import write_table
-    from falserefusal.schemas import CELLS, DESIGN, LABELS, OUTCOMES
-    from falserefusal.tables import read_parquet, write_parquet
+    from falserefusal.common.files import read_parquet, write_parquet
+    from falserefusal.common.notice import write_table
+    from falserefusal.common.schemas import CELLS, DESIGN, LABELS, OUTCOMES
+    from falserefusal.estimation.cells import count_cells, judged_draws
 
     params = snakemake.params
     notice = params.get("notice")

@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
+    from falserefusal.common.notice import write_table
     from falserefusal.estimation.claims import claims_table
-    from falserefusal.estimation.judged import read_cells, read_outcomes
-    from falserefusal.notice import write_table
-    from falserefusal.stimuli import load_models
+    from falserefusal.estimation.outcomes import read_cells, read_outcomes
+    from falserefusal.study.materials import load_models
 
     files, params = snakemake.input, snakemake.params
     notice = params.get("notice")

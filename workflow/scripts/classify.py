@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -14,10 +14,10 @@ with log_to(snakemake.log[0]):
 
     import pandas as pd
 
+    from falserefusal.common.files import read_json, read_parquet, write_parquet
+    from falserefusal.common.schemas import PROMPTS, RESPONSES
     from falserefusal.inference.devices import claim_gpus
     from falserefusal.labelling.classifier import Classifier, classify
-    from falserefusal.schemas import PROMPTS, RESPONSES
-    from falserefusal.tables import read_json, read_parquet, write_parquet
 
     files, settings = snakemake.input, dict(snakemake.params.classifier)
     settings["revision"] = read_json(files.weights)["revision"]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     from pathlib import Path
 
-    from falserefusal.estimation.beside import comparison
-    from falserefusal.notice import read_table, write_table
+    from falserefusal.common.notice import read_table, write_table
+    from falserefusal.estimation.comparison import comparison
 
     notice = snakemake.params.get("notice")
     tables, printed = (

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
+    from falserefusal.common.files import read_parquet, write_parquet
+    from falserefusal.common.notice import write_table
+    from falserefusal.common.schemas import DESIGN, TEXTS
     from falserefusal.design.balance import draw_counts, uniformity
     from falserefusal.design.monte_carlo import make_design
-    from falserefusal.notice import write_table
-    from falserefusal.schemas import DESIGN, TEXTS
-    from falserefusal.stimuli import load_templates
-    from falserefusal.tables import read_parquet, write_parquet
+    from falserefusal.study.materials import load_templates
 
     params, tasks = snakemake.params, list(snakemake.params.tasks)
     notice = params.get("notice")

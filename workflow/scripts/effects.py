@@ -2,18 +2,18 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
+    from falserefusal.common.notice import write_table
     from falserefusal.estimation.effects import mean_effects, persona_differences, persona_effects
-    from falserefusal.estimation.gls import fit_personas
-    from falserefusal.estimation.judged import read_cells, read_outcomes
-    from falserefusal.estimation.multiplicity import max_t, screen
+    from falserefusal.estimation.outcomes import read_cells, read_outcomes
     from falserefusal.estimation.pooling import shrunken_rates
-    from falserefusal.notice import write_table
+    from falserefusal.statistics.gls import fit_personas
+    from falserefusal.statistics.multiplicity import max_t, screen
 
     files, params, output = snakemake.input, snakemake.params, snakemake.output
     notice = params.get("notice")

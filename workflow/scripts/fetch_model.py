@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     from pathlib import Path
 
+    from falserefusal.common.files import read_json, write_json
     from falserefusal.inference.checkpoint import locate
-    from falserefusal.tables import read_json, write_json
 
     asked, record = dict(snakemake.params.model), Path(snakemake.output.record)
     last = read_json(record) if record.exists() else {}

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
-    from falserefusal.tables import write_json
+    from falserefusal.common.files import write_json
     from falserefusal.texts import fetch, record
 
     params = snakemake.params

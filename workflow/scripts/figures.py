@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     from pathlib import Path
 
+    from falserefusal.common.notice import read_table
     from falserefusal.figures.context import Context
     from falserefusal.figures.draw import draw_figures
     from falserefusal.figures.registry import figures
-    from falserefusal.notice import read_table
-    from falserefusal.stimuli import load_models, load_personas
+    from falserefusal.study.materials import load_models, load_personas
 
     params = snakemake.params
     models = load_models(snakemake.input.models, keep=params.models)

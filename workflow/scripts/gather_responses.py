@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
+    from falserefusal.common.files import read_json, read_parquet, write_json, write_parquet
+    from falserefusal.common.schemas import RESPONSES
     from falserefusal.inference.shards import gather, gather_provenance
-    from falserefusal.schemas import RESPONSES
-    from falserefusal.tables import read_json, read_parquet, write_json, write_parquet
 
     files = snakemake.input
     order = pd.concat([read_parquet(path, columns=["prompt_id"]) for path in files.prompts], ignore_index=True)

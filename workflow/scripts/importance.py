@@ -2,20 +2,20 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
+    from falserefusal.common.files import read_csv
+    from falserefusal.common.notice import write_table
     from falserefusal.estimation.importance import (
         importance_table,
         sensitivity_from_cells,
         sensitivity_from_outcomes,
     )
-    from falserefusal.estimation.judged import read_cells, read_outcomes
-    from falserefusal.notice import write_table
-    from falserefusal.tables import read_csv
+    from falserefusal.estimation.outcomes import read_cells, read_outcomes
 
     params = snakemake.params
     notice = params.get("notice")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
+    from falserefusal.common.files import read_parquet, write_parquet
+    from falserefusal.common.schemas import DESIGN, PROMPTS, RESPONSES
     from falserefusal.labelling.answers import answers, questions
     from falserefusal.labelling.judge import judge_prompts, load_instructions
-    from falserefusal.schemas import DESIGN, PROMPTS, RESPONSES
-    from falserefusal.stimuli import load_personas, load_templates
-    from falserefusal.tables import read_parquet, write_parquet
+    from falserefusal.study.materials import load_personas, load_templates
 
     files, params = snakemake.input, snakemake.params
     templates, personas = load_templates(files.templates, list(params.tasks)), load_personas(files.personas)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
+    from falserefusal.common.files import read_parquet
+    from falserefusal.common.notice import write_table
+    from falserefusal.common.schemas import DESIGN, LABELS, PROMPTS, RESPONSES
     from falserefusal.labelling.comparison import agreement_of_labellers, categories_of_labellers, disagreements
-    from falserefusal.notice import write_table
-    from falserefusal.schemas import DESIGN, LABELS, PROMPTS, RESPONSES
-    from falserefusal.tables import read_parquet
 
     files, params, output = snakemake.input, snakemake.params, snakemake.output
     notice = params.get("notice")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
-    from falserefusal.estimation.beside import headline
+    from falserefusal.common.notice import write_table
+    from falserefusal.common.schemas import PERSONA_FREE
     from falserefusal.estimation.claims import claims_table
+    from falserefusal.estimation.comparison import headline
     from falserefusal.estimation.effects import mean_effects
-    from falserefusal.estimation.gls import fit_personas
     from falserefusal.estimation.importance import importance_table, sensitivity_from_outcomes
-    from falserefusal.estimation.judged import read_cells, read_outcomes
+    from falserefusal.estimation.outcomes import read_cells, read_outcomes
     from falserefusal.estimation.rates import rates_model_task, rates_persona
-    from falserefusal.notice import write_table
-    from falserefusal.schemas import PERSONA_FREE
-    from falserefusal.stimuli import load_models, load_personas
+    from falserefusal.statistics.gls import fit_personas
+    from falserefusal.study.materials import load_models, load_personas
 
     files, params = snakemake.input, snakemake.params
     notice = params.get("notice")

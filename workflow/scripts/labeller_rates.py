@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
-    from falserefusal.estimation.judged import read_cells, read_outcomes
+    from falserefusal.common.notice import write_table
+    from falserefusal.estimation.outcomes import read_cells, read_outcomes
     from falserefusal.estimation.rates import rates_model_task
-    from falserefusal.notice import write_table
 
     notice = snakemake.params.get("notice")
     files, parts = snakemake.input, []

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     from pathlib import Path
 
-    from falserefusal.cells import judged_draws
+    from falserefusal.common.files import read_parquet, write_text
+    from falserefusal.common.notice import read_table, write_table
+    from falserefusal.common.schemas import DESIGN, LABELS
+    from falserefusal.estimation.cells import judged_draws
     from falserefusal.estimation.sequential import decide, round_table
-    from falserefusal.notice import read_table, write_table
-    from falserefusal.schemas import DESIGN, LABELS
-    from falserefusal.tables import read_parquet, write_text
 
     files, params, this = snakemake.input, snakemake.params, int(snakemake.params.round)
     design = read_parquet(files.design, DESIGN)

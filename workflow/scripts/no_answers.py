@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
-    from falserefusal.labelling.no_answers import no_answer_bounds
-    from falserefusal.stimuli import load_templates
-    from falserefusal.tables import read_csv, write_csv
+    from falserefusal.common.files import read_csv, write_csv
+    from falserefusal.published.no_answers import no_answer_bounds
+    from falserefusal.study.materials import load_templates
 
     files = snakemake.input
     by_format = read_csv(files.format_heatmaps)

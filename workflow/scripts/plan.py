@@ -2,18 +2,18 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
+    from falserefusal.common.files import write_csv, write_json, write_text
     from falserefusal.design.monte_carlo import design_size, make_design
     from falserefusal.labelling.judge import load_instructions
     from falserefusal.planning import plan
     from falserefusal.prompts.rendering import question_characters, render
-    from falserefusal.stimuli import load_models, load_personas, load_templates
-    from falserefusal.tables import write_csv, write_json, write_text
+    from falserefusal.study.materials import load_models, load_personas, load_templates
     from falserefusal.texts import raw_path, read, resolve, sample
 
     params, tasks = snakemake.params, dict(snakemake.params.tasks)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -12,9 +12,9 @@ with log_to(snakemake.log[0]):
 
     import pandas as pd
 
+    from falserefusal.common.files import read_csv, read_json, write_csv
     from falserefusal.planning.preflight import missing_text, preflight, preflight_text, require
-    from falserefusal.stimuli import load_models
-    from falserefusal.tables import read_csv, read_json, write_csv
+    from falserefusal.study.materials import load_models
     from falserefusal.texts import raw_path, resolve
 
     params = snakemake.params

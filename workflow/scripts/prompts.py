@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
+    from falserefusal.common.files import read_parquet, write_parquet
+    from falserefusal.common.schemas import DESIGN, PROMPTS, TEXTS
     from falserefusal.prompts.rendering import render
-    from falserefusal.schemas import DESIGN, PROMPTS, TEXTS
-    from falserefusal.stimuli import load_personas, load_templates
-    from falserefusal.tables import read_parquet, write_parquet
+    from falserefusal.study.materials import load_personas, load_templates
 
     params = snakemake.params
     prompts = render(

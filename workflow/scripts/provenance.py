@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
-    from falserefusal.provenance import provenance
-    from falserefusal.tables import write_json
+    from falserefusal.common.files import write_json
+    from falserefusal.report.provenance import provenance
 
     given, config = snakemake.input, snakemake.params.config
     data = [*given.data, *given.get("labelling", []), *given.get("people", [])]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
+    from falserefusal.common.files import write_csv, write_parquet
+    from falserefusal.common.schemas import CELLS
     from falserefusal.design.balance import uniformity
     from falserefusal.published.printed import published_cells, read_printed, table6
-    from falserefusal.schemas import CELLS
-    from falserefusal.stimuli import load_models, load_personas
-    from falserefusal.tables import write_csv, write_parquet
+    from falserefusal.study.materials import load_models, load_personas
 
     printed = read_printed(
         snakemake.params.printed,

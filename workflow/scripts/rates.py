@@ -2,17 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
+    from falserefusal.common.files import read_csv
+    from falserefusal.common.notice import write_table
     from falserefusal.estimation import rates
-    from falserefusal.estimation.judged import read_cells, read_outcomes
-    from falserefusal.notice import write_table
-    from falserefusal.stimuli import load_models, load_personas
-    from falserefusal.tables import read_csv
+    from falserefusal.estimation.outcomes import read_cells, read_outcomes
+    from falserefusal.study.materials import load_models, load_personas
 
     notice = snakemake.params.get("notice")
     cells = read_cells(snakemake.input.cells, snakemake.params.labeller)

@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
-    from falserefusal.estimation.judged import read_cells, read_outcomes
+    from falserefusal.common.files import read_csv
+    from falserefusal.common.notice import write_table
+    from falserefusal.estimation.outcomes import read_cells, read_outcomes
     from falserefusal.estimation.regression import deviance_table, firth_table, interaction_table, regression_table
-    from falserefusal.notice import write_table
-    from falserefusal.tables import read_csv
 
     notice = snakemake.params.get("notice")
     files, labeller = snakemake.input, snakemake.params.labeller

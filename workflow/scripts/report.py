@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     from pathlib import Path
 
-    from falserefusal.notice import read_table
+    from falserefusal.common.files import read_json
+    from falserefusal.common.notice import read_table
     from falserefusal.report.build import Study, build_report
-    from falserefusal.stimuli import load_models
-    from falserefusal.tables import read_json
+    from falserefusal.study.materials import load_models
 
     given, params = snakemake.input, snakemake.params
     build_report(

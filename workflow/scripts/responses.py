@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -15,13 +15,13 @@ with log_to(snakemake.log[0]):
 
     import pandas as pd
 
+    from falserefusal.common.files import read_json, read_parquet, write_json, write_parquet
+    from falserefusal.common.schemas import ALL, DESIGN, PROMPTS, RESPONSES
     from falserefusal.inference import model_settings, respond
     from falserefusal.inference.devices import claim_gpus
     from falserefusal.labelling.phrases import decided, matched_phrase
     from falserefusal.planning.jobs import require_gpus
-    from falserefusal.schemas import ALL, DESIGN, PROMPTS, RESPONSES
-    from falserefusal.stimuli import load_phrases
-    from falserefusal.tables import read_json, read_parquet, write_json, write_parquet
+    from falserefusal.study.materials import load_phrases
 
     model, inference = dict(snakemake.params.model), snakemake.params.inference
     gpus = snakemake.resources.get("gpu", 0)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
-    from falserefusal.schemas import TEXTS
+    from falserefusal.common.files import read_csv, read_parquet
+    from falserefusal.common.schemas import TEXTS
     from falserefusal.standins.answers import read_answers
     from falserefusal.standins.questions import read_wordings
     from falserefusal.standins.rates import rates_from_published, rates_null
     from falserefusal.standins.write import prepare, write_standin
-    from falserefusal.stimuli import load_models, load_templates
-    from falserefusal.tables import read_csv, read_parquet
+    from falserefusal.study.materials import load_models, load_templates
 
     files, params = snakemake.input, snakemake.params
     templates = load_templates(files.templates, list(params.tasks), keep=params.templates)

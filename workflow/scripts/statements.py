@@ -2,17 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
+    from falserefusal.common.files import read_csv, read_parquet, write_csv
+    from falserefusal.common.schemas import CELLS
     from falserefusal.published.printed import read_printed
     from falserefusal.published.statements import Cells, check_statements, check_tables
-    from falserefusal.schemas import CELLS
-    from falserefusal.stimuli import load_models, load_personas
-    from falserefusal.tables import read_csv, read_parquet, write_csv
+    from falserefusal.study.materials import load_models, load_personas
 
     printed = read_printed(
         snakemake.params.printed,

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
-    from falserefusal.schemas import TEXTS
-    from falserefusal.tables import write_csv, write_parquet
+    from falserefusal.common.files import write_csv, write_parquet
+    from falserefusal.common.schemas import TEXTS
     from falserefusal.texts import raw_path, read, sample, shortfalls, summary
 
     params = snakemake.params

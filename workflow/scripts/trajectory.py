@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
+    from falserefusal.common.files import read_parquet
+    from falserefusal.common.notice import read_table, write_table
+    from falserefusal.common.schemas import DESIGN
     from falserefusal.estimation.trajectory import savings, widest
-    from falserefusal.notice import read_table, write_table
-    from falserefusal.schemas import DESIGN
-    from falserefusal.tables import read_parquet
 
     notice = snakemake.params.get("notice")
     looks = pd.concat(map(read_table, snakemake.input.looks), ignore_index=True)

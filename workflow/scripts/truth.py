@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
-    from falserefusal.notice import write_table
-    from falserefusal.schemas import ALL, DESIGN, PROMPTS, TEXTS
+    from falserefusal.common.files import read_parquet, write_parquet
+    from falserefusal.common.notice import write_table
+    from falserefusal.common.schemas import ALL, DESIGN, PROMPTS, TEXTS
     from falserefusal.standins.truth import persona_rates, truth_of_cells, truth_of_prompts
-    from falserefusal.stimuli import load_personas, load_phrases, load_templates
-    from falserefusal.tables import read_parquet, write_parquet
+    from falserefusal.study.materials import load_personas, load_phrases, load_templates
 
     files, params = snakemake.input, snakemake.params
     texts = pd.concat([read_parquet(path, TEXTS) for path in files.texts], ignore_index=True)

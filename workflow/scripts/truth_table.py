@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
-    from falserefusal.estimation.beside import truth_table
-    from falserefusal.notice import read_table, write_table
+    from falserefusal.common.notice import read_table, write_table
+    from falserefusal.estimation.comparison import truth_table
 
     notice = snakemake.params.get("notice")
     truth = truth_table(read_table(snakemake.input.rates), read_table(snakemake.input.planted))

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.logs import log_to
+from falserefusal.common.logs import log_to
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
-    from falserefusal.labelling import validation
-    from falserefusal.labelling.people import agreement, read_annotations, settle
-    from falserefusal.labelling.sampling import population
-    from falserefusal.notice import write_table
-    from falserefusal.schemas import DESIGN, LABELS
-    from falserefusal.stimuli import load_personas
-    from falserefusal.tables import read_csv, read_parquet
+    from falserefusal.annotation import correction as validation
+    from falserefusal.annotation.people import agreement, read_annotations, settle
+    from falserefusal.annotation.sample import population
+    from falserefusal.common.files import read_csv, read_parquet
+    from falserefusal.common.notice import write_table
+    from falserefusal.common.schemas import DESIGN, LABELS
+    from falserefusal.study.materials import load_personas
 
     files, params, output = snakemake.input, snakemake.params, snakemake.output
     notice = params.get("notice")

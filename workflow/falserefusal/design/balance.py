@@ -3,7 +3,7 @@
 import pandas as pd
 from scipy.stats import chisquare
 
-from falserefusal.schemas import PERSONA_FREE
+from falserefusal.common.schemas import PERSONA_FREE
 
 
 def draw_counts(design: pd.DataFrame, factor: str, levels: list[str], tasks: list[str]) -> pd.DataFrame:

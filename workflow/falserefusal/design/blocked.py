@@ -9,9 +9,9 @@ Tamhane 1981, Technometrics 23:45).
 import numpy as np
 import pandas as pd
 
+from falserefusal.common.errors import InputError
 from falserefusal.design.randomness import generator, key, keys, mix
 from falserefusal.design.rounds import round_sizes
-from falserefusal.errors import InputError
 
 PERSONAS_PER_BLOCK = 3
 

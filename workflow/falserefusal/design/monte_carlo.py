@@ -5,11 +5,11 @@ from math import comb
 import numpy as np
 import pandas as pd
 
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import ALL, PERSONA_FREE
 from falserefusal.design.blocked import blocked_picks, check_blocks, cycle_length, group_size, number_of_blocks
 from falserefusal.design.nested import check_draws, nested_picks
 from falserefusal.design.rounds import round_sizes
-from falserefusal.errors import InputError
-from falserefusal.schemas import ALL, PERSONA_FREE
 
 # Every key a design knows, with its default. nested reads the first four, blocked the next three.
 DEFAULTS = {

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from falserefusal.common.errors import InputError
 from falserefusal.design.randomness import generator, key, keys, mix
 from falserefusal.design.rounds import round_sizes
-from falserefusal.errors import InputError
 
 
 def nested_picks(task: str, row_ids: pd.Series, personas: list[str], templates: list[str], config: dict, seed: int):

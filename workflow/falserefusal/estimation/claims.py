@@ -4,7 +4,7 @@ Each claim is a row of CLAIMS: what the paper says, the rule that decides, and t
 is supported, contradicted, inconclusive, or not testable (the note says what is missing). The claims run on judged
 draws, and on printed cells as far as those carry: then errors are binomial, and personas are compared with each
 other, because the paper prints no persona-free rate with its number of answers. How often each rule is right and
-wrong in worlds where the truth is known is tabled in docs/calibration.md, with the history of the rules.
+wrong in worlds where the truth is known is tabled in docs/simulation.md, with the history of the rules.
 
 Rates of models, tasks and personas weigh alike, whatever their numbers of answers. Where a rule compares variances,
 the variance that noise alone contributes has been subtracted.
@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from falserefusal.errors import InputError
-from falserefusal.estimation.clusters import check_outcomes, cluster_table, influence
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import ALL, FORMATS, PERSONA_FREE, TASKS
 from falserefusal.estimation.effects import persona_effects
-from falserefusal.estimation.gls import fit_personas
-from falserefusal.estimation.multiplicity import holm, max_t, screen
-from falserefusal.schemas import ALL, FORMATS, PERSONA_FREE, TASKS
+from falserefusal.statistics.clusters import check_outcomes, cluster_table, influence
+from falserefusal.statistics.gls import fit_personas
+from falserefusal.statistics.multiplicity import holm, max_t, screen
 
 COLUMNS = ["claim", "statement", "rule", "effect", "effect_unit", "lo", "hi", "p", "verdict", "n", "note"]
 SUPPORTED, CONTRADICTED, INCONCLUSIVE, NOT_TESTABLE = "supported", "contradicted", "inconclusive", "not testable"

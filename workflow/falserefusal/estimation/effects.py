@@ -14,17 +14,17 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from falserefusal.errors import InputError
-from falserefusal.estimation.clusters import NO_SPREAD, check_outcomes, degrees_of_freedom, level_codes
-from falserefusal.estimation.gls import PROMPT, PersonaFit, fit_personas
-from falserefusal.estimation.intervals import (
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import ALL, PERSONA_FREE
+from falserefusal.statistics.clusters import NO_SPREAD, check_outcomes, degrees_of_freedom, level_codes
+from falserefusal.statistics.gls import PROMPT, PersonaFit, fit_personas
+from falserefusal.statistics.intervals import (
     conditional_odds_ratio,
     effective_n,
     mover_difference,
     mover_ratio,
     tango,
 )
-from falserefusal.schemas import ALL, PERSONA_FREE
 
 MEAN = "mean"  # the model of a row that averages the models
 

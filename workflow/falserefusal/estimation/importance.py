@@ -17,10 +17,10 @@ import pandas as pd
 from scipy import stats
 from scipy.special import expit, logit
 
-from falserefusal.errors import InputError
-from falserefusal.estimation import permutation, sensitivity
-from falserefusal.estimation.clusters import bootstrap_counts, check_outcomes, cluster_table, degrees_of_freedom
-from falserefusal.schemas import ALL, PERSONA_FREE
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import ALL, PERSONA_FREE
+from falserefusal.statistics import permutation, sensitivity
+from falserefusal.statistics.clusters import bootstrap_counts, check_outcomes, cluster_table, degrees_of_freedom
 
 WITHIN = ("persona", "template", "phrasing", "format")  # factors drawn at random within task and model
 FEWEST_UNITS = 40  # refused texts (answers, where texts are unknown) of some model; below, limits are guesswork

@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import special
 
-from falserefusal.estimation.intervals import counts
+from falserefusal.common.schemas import PERSONA_FREE
 from falserefusal.estimation.rates import Outcomes, cell_rates
-from falserefusal.schemas import PERSONA_FREE
+from falserefusal.statistics.intervals import counts
 
 CONCENTRATION = np.geomspace(3, 3000, 25)  # prior: density proportional to its square root's inverse on this log grid
 LOGIT_MEAN = (-10.0, 10.0)  # prior: uniform

@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from falserefusal.errors import InputError
-from falserefusal.estimation.clusters import (
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import ALL, CELL_LEVELS, PERSONA_FREE
+from falserefusal.statistics.clusters import (
     NO_SPREAD,
     ClusterTable,
     cluster_table,
@@ -24,8 +25,7 @@ from falserefusal.estimation.clusters import (
     effective_answers,
     influence,
 )
-from falserefusal.estimation.intervals import mover, mover_difference, wilson_rare
-from falserefusal.schemas import ALL, CELL_LEVELS, PERSONA_FREE
+from falserefusal.statistics.intervals import mover, mover_difference, wilson_rare
 
 FACTORS = [level for level in CELL_LEVELS if level != "labeller"]
 MEAN = "mean"  # the model of a row that averages the models

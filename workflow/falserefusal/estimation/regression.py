@@ -18,9 +18,9 @@ from scipy import sparse, stats
 from scipy.optimize import brentq
 from scipy.special import expit, xlogy
 
-from falserefusal.errors import InputError
-from falserefusal.estimation.clusters import combinations, degrees_of_freedom
-from falserefusal.schemas import ALL, PERSONA_FREE, REFERENCES
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import ALL, PERSONA_FREE, REFERENCES
+from falserefusal.statistics.clusters import combinations, degrees_of_freedom
 
 INTERACTIONS = (("persona", "model"), ("persona", "task"))
 PRINTED_R2 = 0.5733  # the paper, appendix E.2

@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from falserefusal.errors import InputError
-from falserefusal.estimation.clusters import check_outcomes
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import ALL, PERSONA_FREE
 from falserefusal.estimation.effects import against_free, correlated, with_any_persona
-from falserefusal.estimation.gls import PersonaFit, fit_personas
-from falserefusal.estimation.intervals import Limits, clopper_pearson, mixture_sequence, mover_difference
-from falserefusal.schemas import ALL, PERSONA_FREE
+from falserefusal.statistics.clusters import check_outcomes
+from falserefusal.statistics.gls import PersonaFit, fit_personas
+from falserefusal.statistics.intervals import Limits, clopper_pearson, mixture_sequence, mover_difference
 
 ALPHA_RATE = 0.036  # Clopper-Pearson at 1 - .036 covers at least .95 after stopping, for the usual schedules of looks
 ALPHA_EFFECT = 0.04  # the same for MOVER limits of persona effects, by simulation

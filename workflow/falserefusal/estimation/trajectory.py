@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from falserefusal.common.schemas import ALL
 from falserefusal.estimation.sequential import decide
-from falserefusal.schemas import ALL
 
 
 def widest(looks: pd.DataFrame) -> pd.DataFrame:

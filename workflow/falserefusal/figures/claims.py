@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from falserefusal.common.standin_names import suffixed
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import rows_for
 from falserefusal.figures.style import GREY, WARNING, Page, number, plural, source_line
-from falserefusal.standin_names import suffixed
 
 # a word, a colour and a symbol each, so that no reader depends on one of them
 VERDICTS = {"supported": ("#00735c", "✓"), "contradicted": (WARNING, "✗"), "inconclusive": (GREY, "?")}

@@ -5,13 +5,14 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
-from falserefusal.figures import beside, claims, importance, labelling, levels, models, personas, regression, stopping
+from falserefusal.common.files import atomic
+from falserefusal.common.notice import write_table
+from falserefusal.figures import claims, importance, labelling, levels, models, personas, regression, stopping
+from falserefusal.figures import comparison as beside
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import NothingToDraw
 from falserefusal.figures.registry import Figure
 from falserefusal.figures.style import Page, listing, styled
-from falserefusal.notice import write_table
-from falserefusal.tables import atomic
 
 MODULES = {
     module.__name__.rsplit(".", 1)[-1]: module

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from falserefusal.common.schemas import ALL, ANY_PERSONA, PERSONA_FREE, TASKS
 from falserefusal.figures.claims import VERDICTS
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
@@ -44,7 +45,6 @@ from falserefusal.figures.style import (
     source_line,
     task_title,
 )
-from falserefusal.schemas import ALL, ANY_PERSONA, PERSONA_FREE, TASKS
 
 ROW = 0.165  # inches a row of dots takes
 DIFFERENCE, RATE, IMPORTANCE = "persona minus persona-free", "mean rate of a persona", "importance of a factor"

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from falserefusal.common.schemas import ANY_PERSONA
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
     NothingToDraw,
@@ -33,7 +34,6 @@ from falserefusal.figures.style import (
     source_line,
     task_title,
 )
-from falserefusal.schemas import ANY_PERSONA
 
 ROW = 0.165  # inches a row of dots takes
 

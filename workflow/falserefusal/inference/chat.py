@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 
 SYSTEM, USER, REPLY = "Sentinel persona Qzvk.", "Sentinel text Wxjq.", "Sentinel reply Jqpx."
 FIXED_DATE = "26 Jul 2024"  # the default date of Llama 3.1's template; Llama 3.2's would print today's date instead

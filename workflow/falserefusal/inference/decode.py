@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from transformers.cache_utils import Cache
 
-from falserefusal.errors import InputError
-from falserefusal.inference import plan
+from falserefusal.common.errors import InputError
+from falserefusal.inference import batching as plan
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.rowcache import Block, empty_cache, regroup
 

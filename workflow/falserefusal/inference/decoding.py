@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 from falserefusal.inference import checkpoint as checkpoints
 from falserefusal.inference.chat import FIXED_DATE, examine
 from falserefusal.inference.decoding import Decoding

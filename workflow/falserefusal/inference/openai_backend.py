@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import tenacity
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 from falserefusal.inference.chat import SYSTEM_ROLES, place_system
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.store import NO_BATCH, NOTHING, Answer

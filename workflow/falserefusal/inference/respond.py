@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.local import LocalEngine, peak_memory
 from falserefusal.inference.openai_backend import ServerEngine

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pandas as pd
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 
 SAME = ("model", "backend", "name", "revision", "dtype", "quantization", "decoding", "early_decision")
 COUNTED = ("prompts", "distinct", "reused", "generated", "empty")

@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pandas as pd
 
-from falserefusal.errors import InputError
-from falserefusal.schemas import PERSONA_FREE
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import PERSONA_FREE
 
 # "would a Black person classify it as ..." asks for a yes or a no; "how would a Black person ..." does not
 _YES_NO = re.compile(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 from falserefusal.labelling.answers import wordless
 from falserefusal.labelling.phrases import NOT_REFUSED, REFUSED
 

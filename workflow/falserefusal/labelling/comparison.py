@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from falserefusal.schemas import ALL, NOT_JUDGED
+from falserefusal.common.schemas import ALL, NOT_JUDGED
 
 
 def agreement_of_labellers(labels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

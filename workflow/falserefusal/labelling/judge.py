@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import JUDGE_FAILED
 from falserefusal.labelling.answers import wordless
 from falserefusal.labelling.structured import CATEGORIES, EMPTY, REFUSED
-from falserefusal.schemas import JUDGE_FAILED
 
 CHOICES = tuple(category for category in CATEGORIES if category != EMPTY)
 PLACEHOLDERS = ("labels", "mark", "question", "answer")

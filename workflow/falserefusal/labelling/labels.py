@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from falserefusal.schemas import ERROR, LABELS
-from falserefusal.tables import validate
+from falserefusal.common.files import validate
+from falserefusal.common.schemas import ERROR, LABELS
 
 Labeller = Callable[[pd.DataFrame], pd.DataFrame]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 
 _BLANK = re.compile(r"(\[(?:\\.|[^\]\\])*\])| +([*?+]?)")
 _NAME = re.compile(r"<([a-z_]+)>")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 
 REFUSED, NOT_REFUSED = "refused", "not refused"
 

@@ -6,7 +6,7 @@ from the config alone, not, as in `plan`, from what happens to be on this machin
 
 from math import ceil
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 from falserefusal.planning.estimate import ASSUMPTIONS, hours, job_resources, memory, network
 
 LEAST_MINUTES = 30  # weights of 60 GB take their time from a busy disk

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
+from falserefusal.common.files import read_csv
+from falserefusal.common.schemas import PERSONA_FREE
 from falserefusal.planning.estimate import (
     ASSUMPTIONS,
     BYTES,
@@ -17,8 +19,6 @@ from falserefusal.planning.estimate import (
     tokens,
     wall_hours,
 )
-from falserefusal.schemas import PERSONA_FREE
-from falserefusal.tables import read_csv
 
 WORKLOAD = ["task", "persona_prompts", "persona_free_prompts", "prompts", "unique_prompts", "characters", "counted"]
 CARD_COUNTS = (1, 2, 4, 8, 16)

@@ -26,7 +26,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 from falserefusal.planning.jobs import too_few_gpus
 from falserefusal.planning.server import check_server
 

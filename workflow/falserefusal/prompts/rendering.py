@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from falserefusal.errors import InputError
-from falserefusal.schemas import PERSONA_FREE
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import PERSONA_FREE
 
 # The paper does not say how the text follows the question; these are this project's choice.
 PAIR_LAYOUT = "\n\nPremise: {premise}\nHypothesis: {hypothesis}"

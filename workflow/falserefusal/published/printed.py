@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
+from falserefusal.common.files import line_of, read_csv, validate
+from falserefusal.common.schemas import ALL, CELLS, FORMATS, REFERENCES, TASKS
 from falserefusal.published.wordings import check_wording
-from falserefusal.schemas import ALL, CELLS, FORMATS, REFERENCES, TASKS
-from falserefusal.tables import line_of, read_csv, validate
 
 PROMPTS = [f"p{number}" for number in range(1, 10)]
 FACTORS = ("model", "task", "persona", "prompt")  # of Figure 5 and Table 7

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import ALL
 from falserefusal.published.wordings import listed_models, read_wording
-from falserefusal.schemas import ALL
 
 READING_ERROR = 0.01  # percentage points: Figure 1 is read off its vector drawing, not printed as numbers
 TASK_WORDS = {"NLI": "nli", "politeness": "politeness", "offensiveness": "offensiveness"}

@@ -5,8 +5,8 @@ Apart from `statements`, which answers: a wrong wording is found when the printe
 
 import re
 
-from falserefusal.errors import InputError
-from falserefusal.schemas import REFERENCES, TASKS
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import REFERENCES, TASKS
 
 _name = r"[A-Z][A-Za-z]+[\d.]*-\d+B"
 _task, _model = "(?P<task>NLI|politeness|offensiveness)", f"(?P<model>{_name})"

@@ -8,12 +8,12 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
+from falserefusal.common.files import InputError, write_text
+from falserefusal.common.schemas import NOT_JUDGED
 from falserefusal.report.corrections import BESIDE, uncorrected, with_corrections
 from falserefusal.report.headline import headline
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
 from falserefusal.report.present import marked, show
-from falserefusal.schemas import NOT_JUDGED
-from falserefusal.tables import InputError, write_text
 
 HERE = Path(__file__).parent
 OPEN_ROWS = 60  # a longer table starts folded

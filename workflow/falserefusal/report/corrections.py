@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from falserefusal.schemas import ANY_PERSONA
+from falserefusal.common.schemas import ANY_PERSONA
 
 # a table of uncorrected rates, and the table that has them corrected
 BESIDE = {

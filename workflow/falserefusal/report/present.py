@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from falserefusal.common.standin_names import suffixed
 from falserefusal.report.notes import Note
-from falserefusal.standin_names import suffixed
 
 P_VALUES = ("p", "p_holm", "p_max_t", "q", "mcnemar_p")
 MAX_ROWS = 1000  # a longer table is cut on the page; the file has all of it

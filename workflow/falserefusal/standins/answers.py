@@ -13,8 +13,8 @@ import re
 import pandas as pd
 import pandera.pandas as pa
 
-from falserefusal.errors import InputError
-from falserefusal.tables import read_csv
+from falserefusal.common.errors import InputError
+from falserefusal.common.files import read_csv
 
 KINDS = ("caught", "missed", "none")
 SLOTS = 8

@@ -10,7 +10,7 @@ import functools
 import jinja2
 import jinja2.sandbox
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

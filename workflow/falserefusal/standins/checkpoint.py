@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from falserefusal.common.files import write_text
 from falserefusal.standins.chat import STYLES
 from falserefusal.standins.circuit import Circuit, build, spoken_tokens
 from falserefusal.standins.planted import Planted
 from falserefusal.standins.vocabulary import tokenizer_for, written
-from falserefusal.tables import write_text
 
 CONTEXT = 8192
 

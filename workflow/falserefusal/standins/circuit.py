@@ -14,8 +14,8 @@ from collections import Counter
 
 import numpy as np
 
-from falserefusal.errors import InputError
-from falserefusal.schemas import PERSONA_FREE
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import PERSONA_FREE
 from falserefusal.standins import answers as speech
 from falserefusal.standins.chat import STYLES
 from falserefusal.standins.planted import FORCED_LENGTH, GAIN, Planted

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from falserefusal.common.files import write_text
 from falserefusal.standins import answers as speech
 from falserefusal.standins.planting import STEP
 from falserefusal.standins.texthash import STYLE, TextHash
-from falserefusal.tables import write_text
 
 FILE = "planted.json"
 GAIN = 4.0  # logits per unit of score

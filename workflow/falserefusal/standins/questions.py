@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from falserefusal.errors import InputError
-from falserefusal.schemas import PERSONA_FREE
+from falserefusal.common.errors import InputError
+from falserefusal.common.files import read_csv
+from falserefusal.common.schemas import PERSONA_FREE
 from falserefusal.standins.rates import UNLISTED
-from falserefusal.tables import read_csv
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _YES_NO = re.compile(r"(?:^|, )would an? \{persona\}", re.IGNORECASE)

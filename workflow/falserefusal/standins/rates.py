@@ -12,8 +12,8 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from falserefusal.errors import InputError
-from falserefusal.schemas import FORMATS, PERSONA_FREE
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import FORMATS, PERSONA_FREE
 
 UNLISTED = "unlisted persona"  # any persona in words that the paper has no rates for
 COLUMNS = ["model", "task", "persona", "template", "rate"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from falserefusal.errors import InputError
-from falserefusal.schemas import PERSONA_FREE
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import PERSONA_FREE
 from falserefusal.standins import answers as speech
 from falserefusal.standins.chat import STYLES, render
 from falserefusal.standins.planted import Planted, load

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from falserefusal.errors import InputError
-from falserefusal.schemas import PERSONA_FREE
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import PERSONA_FREE
 from falserefusal.standins import answers as speech
 from falserefusal.standins import checkpoint, planting, texthash, vocabulary
 from falserefusal.standins.chat import STYLES, render

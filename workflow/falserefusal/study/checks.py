@@ -4,12 +4,12 @@ import difflib
 from math import inf
 from pathlib import Path
 
+from falserefusal.common.errors import InputError
 from falserefusal.design.monte_carlo import design_size
-from falserefusal.errors import InputError
 from falserefusal.estimation.sequential import QUANTITIES
 from falserefusal.planning.plan import LABEL_ROWS, expected_rows
 from falserefusal.prompts.rendering import check_layout, question_characters
-from falserefusal.stimuli import load_models, load_personas, load_phrases, load_templates
+from falserefusal.study.materials import load_models, load_personas, load_phrases, load_templates
 from falserefusal.texts import read, resolve, sample
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 
 TASKS = {"nli": 3, "politeness": 2, "offensiveness": 2}  # the paper's, and how many labels its templates name
 # names that stand in a table's column of models without being one

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 
 NEEDED = {  # columns that no row may leave empty, and why
     "family": "families are compared in tables and claims (a word)",

@@ -6,7 +6,7 @@ from falserefusal.design.monte_carlo import design_size
 from falserefusal.planning.estimate import ASSUMPTIONS, tokens
 from falserefusal.planning.plan import expected_rows, expected_workload
 from falserefusal.prompts.rendering import question_characters
-from falserefusal.stimuli import load_personas, load_templates
+from falserefusal.study.materials import load_personas, load_templates
 from falserefusal.texts import read, resolve, sample
 
 

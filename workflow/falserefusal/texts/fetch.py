@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from falserefusal.tables import InputError, atomic
+from falserefusal.common.files import InputError, atomic
 from falserefusal.texts.sources import Source, resolve
 
 RETRIES = 3

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from falserefusal.tables import InputError
+from falserefusal.common.files import InputError
 from falserefusal.texts.problems import Problem, problem_frame
 from falserefusal.texts.sources import Source, resolve
 from falserefusal.texts.tabular import read_table, require

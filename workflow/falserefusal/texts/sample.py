@@ -4,7 +4,7 @@ import hashlib
 
 import pandas as pd
 
-from falserefusal.tables import InputError
+from falserefusal.common.files import InputError
 from falserefusal.texts.problems import Problem, problem_frame
 
 

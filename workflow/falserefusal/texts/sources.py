@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from falserefusal.tables import InputError
+from falserefusal.common.files import InputError
 
 CORPUS = Path(__file__).resolve().parents[3] / "config" / "corpus"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow
 
-from falserefusal.tables import InputError
+from falserefusal.common.files import InputError
 from falserefusal.texts.problems import Problem
 from falserefusal.texts.sources import Source
 

@@ -1,0 +1,1 @@
+"""Simulated worlds in which the estimators are tried: coverage, false findings, power."""

@@ -1,0 +1,428 @@
+"""Operating characteristics: how often intervals cover, claims err and screens cry wolf in worlds whose truth is known.
+
+Every experiment simulates studies, design and all, and applies the very functions that estimate a real one. A design is
+drawn by a function handed in, `draw(name, world, calls, seed)`, which gives the frame of schemas.DESIGN for about
+`calls` prompts per model (persona-free ones included); so this module depends on no other stage. Results are tidy
+tables, one row per quantity, world, design and size, with the number of replicates; a share over R replicates has a
+Monte Carlo error of at most 0.5 / sqrt(R).
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.estimation import claims
+from falserefusal.estimation.effects import mean_effects, persona_differences, persona_effects
+from falserefusal.estimation.importance import sensitivity_from_outcomes
+from falserefusal.estimation.rates import (
+    rates_format,
+    rates_model_persona,
+    rates_model_task,
+    rates_persona_free,
+    rates_task_model_persona,
+)
+from falserefusal.estimation.regression import regression_table
+from falserefusal.estimation.sequential import final_limits, round_table
+from falserefusal.statistics.gls import fit_personas
+from falserefusal.statistics.multiplicity import max_t, screen
+from simulation import worlds
+from simulation.truth import endless_study, task_names, true_indices, true_values
+from simulation.worlds import World, answer, make_world
+
+Draw = Callable[[str, World, int, Sequence[int]], pd.DataFrame]
+MODELS = 16
+FALLING = np.geomspace(0.35, 0.002, MODELS)  # refusal rates that fall with capability
+LEVELS = ["model", "task", "persona", "template", "format", "labeller"]
+HOT = [(0, 3, 0.3), (0, 9, 0.25), (1, 4, 0.3), (2, 5, 0.4), (3, 3, 0.35), (4, 12, 0.4), (5, 7, 0.5), (6, 3, 0.5)]
+HOT += [(8, 6, 0.6), (10, 2, 0.8)]
+
+
+def replicates(run: Callable[[int], object], count: int, cores: int) -> list:
+    """`run` for the replicate numbers 0 to count - 1, in order, in `cores` processes."""
+    if cores == 1:
+        return [run(k) for k in range(count)]
+    with ProcessPoolExecutor(cores) as pool:
+        return list(pool.map(run, range(count), chunksize=max(1, count // (8 * cores))))
+
+
+def panel(models: Sequence[str]) -> pd.DataFrame:
+    """A models table: three families of two generations each, capability rising with the model's number."""
+    table = pd.DataFrame({"model": list(models), "capability": np.linspace(30.0, 80.0, len(models))})
+    family = pd.Series(np.arange(len(models)) * 3 // len(models))
+    groups = family.groupby(family)
+    newer = groups.cumcount() * 2 // groups.transform("size")
+    return table.assign(family="F" + family.astype(str), generation="G" + family.astype(str) + "." + newer.astype(str))
+
+
+# --- coverage of intervals
+
+
+COVERAGE_WORLDS = {
+    "moderate": {"rates": FALLING, "persona_sd": 0.12, "shares": (0.2, 0.2, 0.1), "presence": 0.05},
+    "high": {"rates": FALLING, "persona_sd": 0.12, "shares": (0.3, 0.3, 0.25), "presence": 0.05},
+    "null": {"rates": FALLING, "persona_sd": 0.0, "shares": (0.25, 0.25, 0.2), "model_task_sd": 0.15},
+}
+
+
+def coverage(draw: Draw, world_name: str, design: str, calls: int, count: int, cores: int, seed: int) -> pd.DataFrame:
+    """Coverage of every nominal 95% interval of rates, persona effects, indices and regression in one setting.
+
+    Columns: quantity, intervals (how many a study has), coverage (over all of them), worst (the lowest coverage of one
+    of them, among those that at least half of the studies could give), worst_by_chance (the median of the worst if each
+    covered 95% exactly and independently), half_width (median of the bounded intervals), unbounded (share of intervals
+    without an upper limit, ratios to a rate that may be 0), error (Monte Carlo standard error of coverage, studies as
+    the units), replicates, world, design, calls.
+    """
+    world = make_world([seed, 1], **COVERAGE_WORLDS[world_name])
+    run = partial(_coverage_once, draw, world, true_values(world), design, calls, seed)
+    parts = pd.concat(replicates(run, count, cores))
+    single = parts.groupby(["quantity", "key"], sort=False)["covered"].agg(["mean", "size"])
+    rows = []
+    for quantity, pooled in parts.groupby("quantity", sort=False):
+        studies = pooled["replicate"].nunique()
+        often = single.loc[quantity].query("size >= @studies / 2")["mean"]
+        by_chance = stats.binom.ppf(1 - 0.5 ** (1 / max(len(often), 1)), studies, 0.95) / studies
+        row = {"quantity": quantity, "intervals": len(pooled) / studies, "coverage": pooled["covered"].mean()}
+        row |= {"error": pooled.groupby("replicate")["covered"].mean().std() / np.sqrt(studies)}
+        bounded = np.isfinite(pooled["half_width"])
+        row |= {"worst": often.min(), "worst_by_chance": by_chance}
+        row |= {"half_width": pooled["half_width"][bounded].median(), "unbounded": 1 - bounded.mean()}
+        rows.append(row | {"replicates": studies})
+    return pd.DataFrame(rows).assign(world=world_name, design=design, calls=calls)
+
+
+def _coverage_once(draw, world, truths, design, calls, seed, replicate) -> pd.DataFrame:
+    outcomes = answer(draw(design, world, calls, [seed, 2, replicate]), world, [seed, 3, replicate])
+    parts = []
+    for quantity, keys, table, lo, hi in itertools.chain(rate_tables(outcomes), index_tables(outcomes, replicate)):
+        known = truths[quantity].reindex(_key(table, keys))
+        kept = known.notna().to_numpy() & table[[lo, hi]].notna().all(axis=1).to_numpy()
+        low, high, value = table[lo].to_numpy()[kept], table[hi].to_numpy()[kept], known.to_numpy()[kept]
+        covered = (low <= value + 1e-9) & (value - 1e-9 <= high)
+        frame = {"quantity": quantity, "key": known.index[kept], "covered": covered, "half_width": (high - low) / 2}
+        parts.append(pd.DataFrame(frame))
+    return pd.concat(parts).assign(replicate=replicate)
+
+
+def _key(table: pd.DataFrame, keys: list[str]) -> pd.Index:
+    return pd.Index(table[keys].astype(str).agg("|".join, axis=1))
+
+
+Limits = tuple[str, list[str], pd.DataFrame, str, str]
+
+
+def rate_tables(outcomes: pd.DataFrame) -> Iterator[Limits]:
+    """Rates and persona effects of a study: quantity, key columns, table, names of the columns with its limits."""
+    cells = outcomes.groupby(LEVELS, observed=True)["refusal"].agg(n="size", refusals="sum").reset_index()
+    model_task = rates_model_task(cells, outcomes)
+    yield "rate, model x task", ["model", "task"], model_task[model_task["model"] != "mean"], "lo", "hi"
+    yield "rate, task, mean over models", ["task"], model_task[model_task["model"] == "mean"], "lo", "hi"
+    alone = rates_model_task(cells)
+    yield "rate, model x task, as if independent", ["model", "task"], alone[alone["model"] != "mean"], "lo", "hi"
+    yield "rate, model x persona", ["model", "persona"], rates_model_persona(cells, outcomes), "lo", "hi"
+    table = rates_task_model_persona(cells, outcomes)
+    yield "rate, task x model x persona", ["task", "model", "persona"], table, "lo", "hi"
+    yield "rate, task x model x format", ["task", "model", "format"], rates_format(cells, outcomes), "lo", "hi"
+    if (outcomes["persona"] == PERSONA_FREE).any():
+        table = rates_persona_free(cells, outcomes)
+        yield "rate, persona-free, task x model", ["task", "model"], table, "pf_lo", "pf_hi"
+        yield "persona minus persona-free, task x model", ["task", "model"], table, "d_lo", "d_hi"
+        fit = fit_personas(outcomes)
+        effects = persona_effects(outcomes, fit)
+        yield "persona effect, model x persona", ["model", "persona"], effects, "lo", "hi"
+        yield "persona effect, pairs (Tango)", ["model", "persona"], effects, "tango_lo", "tango_hi"
+        yield "ratio to persona-free, model x persona", ["model", "persona"], effects, "ratio_lo", "ratio_hi"
+        yield "odds ratio within prompts", ["model", "persona"], effects, "or_lo", "or_hi"
+        means = mean_effects(fit)
+        overall = means["model"] == "mean"
+        yield "persona effect, mean over models", ["persona"], means[overall], "lo", "hi"
+        yield "any-persona effect, model", ["model"], means[~overall], "lo", "hi"
+        pairs = persona_differences(fit, [("persona-00", f"persona-{k:02d}") for k in range(1, 15)])
+        overall = pairs["model"] == "mean"
+        yield "persona minus persona, model", ["model", "persona", "other"], pairs[~overall], "lo", "hi"
+        yield "persona minus persona, mean over models", ["persona", "other"], pairs[overall], "lo", "hi"
+
+
+def index_tables(outcomes: pd.DataFrame, seed: int) -> Iterator[Limits]:
+    """Sensitivity indices and logit coefficients of a study, in the same form."""
+    indices = sensitivity_from_outcomes(outcomes, replicates=300, permutations=100, seed=seed)
+    for index in ("wasserstein", "sobol", "mutual_information", "sobol_interaction", "sobol_total"):
+        part = indices[indices["index"] == index]
+        whole = part["scope"] == "all"
+        yield f"{index}, whole study", ["factor"], part[whole], "lo", "hi"
+        if (~whole).any():
+            yield f"{index}, one task or model", ["factor", "scope"], part[~whole], "lo", "hi"
+    table = regression_table(outcomes)
+    table = table[(table["term"] != "fit") & ~table["method"].str.startswith("Firth")]
+    yield "logit coefficient", ["term", "level"], table, "lo", "hi"
+
+
+# --- the persona screen
+
+
+SCREEN_WORLDS = {
+    "null": {"rates": FALLING, "shares": (0.25, 0.25, 0.2)},
+    "null, high correlation": {"rates": FALLING, "shares": (0.3, 0.35, 0.3)},
+    "10 of 240 cells": {"rates": FALLING, "shares": (0.25, 0.25, 0.2), "hot": HOT},
+}
+
+
+def persona_screen(
+    draw: Draw, world_name: str, design: str, calls: int, count: int, cores: int, seed: int
+) -> pd.DataFrame:
+    """False findings and power of every way to screen 240 persona effects, in one setting.
+
+    Columns: method, any_false (share of studies with a false finding), false_share (of findings, 0 where there are
+    none), power (share of true effects found), replicates, world, design, calls. "uncorrected" is the exact test of
+    pairs at .05 for each, common practice.
+    """
+    world = make_world([seed, 1], **SCREEN_WORLDS[world_name])
+    true = {(world.models[m], world.personas[p]) for m, p, _ in SCREEN_WORLDS[world_name].get("hot", ())}
+    run = partial(_screen_once, draw, world, true, design, calls, seed)
+    table = pd.concat(replicates(run, count, cores)).groupby("method", sort=False)
+    shares = table[["any_false", "false_share", "power"]].mean().assign(replicates=table.size())
+    return shares.reset_index().assign(world=world_name, design=design, calls=calls)
+
+
+def _screen_once(draw, world, true, design, calls, seed, replicate) -> pd.DataFrame:
+    outcomes = answer(draw(design, world, calls, [seed, 2, replicate]), world, [seed, 3, replicate])
+    effects = persona_effects(outcomes)
+    table = screen(effects, max_t(outcomes, permutations=500, seed=[seed, 5, replicate]))
+    mean = max_t(outcomes, permutations=500, seed=[seed, 4, replicate], reference="mean")
+    found = {
+        "max-T within prompts, lower limit above 0": (table, table["raises"]),
+        "max-T within prompts": (table, table["p_max_t"] <= 0.05),
+        "max-T against the mean persona": (mean, mean["p_max_t"] <= 0.05),
+        "Tarone-Holm, exact pairs": (table, table["tarone_holm"]),
+        "Benjamini-Hochberg": (table, (table["q"] <= 0.05) & (table["difference"] > 0)),
+        "uncorrected": (table, table["mcnemar_p"] <= 0.05),
+    }
+    rows = []
+    for method, (keys, hit) in found.items():
+        real = np.array([key in true for key in zip(keys["model"], keys["persona"], strict=True)])
+        hit = hit.to_numpy(bool)
+        wrong = (hit & ~real).sum()
+        row = {"method": method, "any_false": wrong > 0, "false_share": wrong / max(hit.sum(), 1)}
+        rows.append(row | {"power": hit[real].mean() if real.any() else np.nan})
+    return pd.DataFrame(rows)
+
+
+# --- claims
+
+
+TREND = np.linspace(1.6, -1.6, MODELS)  # falls with capability
+FLAT = {"rates": np.full(MODELS, 0.07), "tasks": (0.0, 0.0, 0.0), "model_task_sd": 0.0, "template_sd": 0.0}
+REVERSED = {"rates": np.sort(FALLING), "tasks": (0.3, 0.0, -0.3), "template_sd": 0.05, "unforced": -0.3}
+PAPER_SAYS = {"persona_sd": 0.2 * np.exp(0.5 * TREND), "presence": 0.05, "template_sd": 0.05, "unforced": 0.4}
+CLAIM_WORLDS = {  # rates: falling with capability where not given; "shuffled": unrelated to it
+    "no effect, rates fall": {},
+    "no effect, rates unrelated": {"shuffled": True},
+    "equal effects, rates unrelated": {"shuffled": True, "persona_sd": 0.15},
+    "equal effects, rates fall": {"persona_sd": 0.15},
+    "effects fall, rates unrelated": {"shuffled": True, "persona_sd": 0.17 * np.exp(0.6 * TREND)},
+    "effects and rates fall": {"persona_sd": 0.17 * np.exp(0.6 * TREND)},
+    "effects rise, rates unrelated": {"shuffled": True, "persona_sd": 0.17 * np.exp(-0.6 * TREND)},
+    "one effect everywhere": {"persona_sd": 0.35, "common": 1.0} | FLAT,
+    "nothing matters": FLAT,
+    "everything reversed": REVERSED,
+    "as the paper says": PAPER_SAYS,
+}
+
+
+def claim_verdicts(
+    draw: Draw, world_name: str, design: str, calls: int, count: int, cores: int, seed: int
+) -> pd.DataFrame:
+    """How often each claim gets each verdict in one kind of world, beside what an endless study would find.
+
+    Effects are drawn anew in every simulated world. Columns: claim, endless_supported and endless_contradicted (shares
+    of the worlds in which an endless study says so), supported, contradicted, inconclusive, wrong (the opposite of an
+    endless study's verdict), covered (share of intervals that hold the endless study's effect; none where the effect is
+    of a cell that the data choose), replicates, world, design, calls.
+    """
+    run = partial(_claims_once, draw, world_name, design, calls, seed)
+    frame = pd.concat(replicates(run, count, cores))
+    opposite = {claims.SUPPORTED: claims.CONTRADICTED, claims.CONTRADICTED: claims.SUPPORTED}
+    frame["wrong"] = frame["verdict"].map(opposite) == frame["endless"]
+    for verdict in (claims.SUPPORTED, claims.CONTRADICTED, claims.INCONCLUSIVE):
+        frame[f"endless_{verdict}"], frame[verdict] = frame["endless"] == verdict, frame["verdict"] == verdict
+    columns = ["endless_supported", "endless_contradicted", "supported", "contradicted", "inconclusive", "wrong"]
+    groups = frame.groupby("claim", sort=False)
+    table = groups[[*columns, "covered"]].mean().assign(replicates=groups.size())
+    return table.reset_index().assign(world=world_name, design=design, calls=calls)
+
+
+def claim_world(name: str, seed: list[int]) -> World:
+    """A world of the kind `name`, with its own effects."""
+    rng = np.random.default_rng(seed)
+    options = {"rates": FALLING, "shares": (0.25, 0.25, 0.2)} | CLAIM_WORLDS[name]
+    if options.pop("shuffled", False):
+        options["rates"] = rng.permutation(options["rates"])
+    return make_world([*seed, 1], **options)
+
+
+def _claims_once(draw, world_name, design, calls, seed, replicate) -> pd.DataFrame:
+    world = claim_world(world_name, [seed, 1, replicate])
+    models = panel(world.models)
+    outcomes = answer(draw(design, world, calls, [seed, 2, replicate]), world, [seed, 3, replicate])
+    outcomes["task"] = outcomes["task"].cat.rename_categories(task_names(world))
+    screened = screen(persona_effects(outcomes), max_t(outcomes, permutations=400, seed=[seed, 4, replicate]))
+    study = claims.gather(models, outcomes=outcomes, screened=screened, seed=replicate)
+    endless = endless_study(world, models)
+    rows = []
+    for claim in claims.CLAIMS:
+        found, true = claims.decide(claim, study), claims.decide(claim, endless)
+        chosen = claim.test is claims.some_personas_raise_refusal  # its effect is of whichever cell is the largest
+        known = np.isfinite([found.lo, found.hi, true.effect]).all() and not chosen
+        covered = float(found.lo - 1e-9 <= true.effect <= found.hi + 1e-9) if known else np.nan
+        rows.append({"claim": claim.name, "verdict": found.verdict, "endless": true.verdict, "covered": covered})
+    return pd.DataFrame(rows)
+
+
+# --- stopping
+
+
+def stopping(
+    draw: Draw,
+    world_name: str,
+    design: str,
+    target: float,
+    count: int,
+    cores: int,
+    seed: int,
+    cap: int,
+    full: int,
+) -> pd.DataFrame:
+    """Coverage after stopping by the rule on all persona effects of a model, and what it saves, in one setting.
+
+    Rounds as the design has them, up to `cap` prompts per model (what is simulated); savings refer to `full` prompts
+    per model. One row per model and one for their mean. Columns: model, model_rate, target (half-width), met (share of
+    studies in which the target was met within the cap), prompts (mean), saved (1 - prompts / full), coverage
+    (calibrated limits at the stop), coverage_always (confidence sequence at the stop), replicates, world, design.
+    """
+    world = make_world([seed, 1], **COVERAGE_WORLDS[world_name])
+    true = true_values(world)["persona effect, model x persona"]
+    run = partial(_stopping_once, draw, world, true, design, target, cap, seed)
+    frame = pd.concat(replicates(run, count, cores))
+    table = frame.groupby("model")[["met", "prompts", "coverage", "coverage_always"]].mean().loc[world.models]
+    table.insert(0, "model_rate", world.rates[:, 1:].mean((1, 2, 3)))
+    table.loc["mean"] = table.mean()
+    table = table.reset_index().assign(saved=1 - table["prompts"].to_numpy() / full)
+    return table.assign(target=target, replicates=count, world=world_name, design=design)
+
+
+def _stopping_once(draw, world, true, design, target, cap, seed, replicate) -> pd.DataFrame:
+    outcomes = answer(draw(design, world, cap, [seed, 2, replicate]), world, [seed, 3, replicate])
+    last = int(outcomes["round"].max())
+    going, tables = list(world.models), []
+    for k in range(last + 1):
+        rows = outcomes["model"].isin(going).to_numpy() & (outcomes["round"] <= k).to_numpy()
+        part = outcomes[rows]
+        part = part.assign(model=part["model"].cat.remove_unused_categories())
+        tables.append(round_table(part, {"persona effects": target}, k))
+        met = tables[-1].groupby("model", observed=True)["met"].all()
+        going = [model for model in going if not met.get(model, False)]
+        if not going:
+            break
+    final = final_limits(tables, last)
+    known = true.reindex(_key(final, ["model", "level"])).to_numpy()
+    place = ["round", "model", "level"]
+    always = pd.concat(tables).set_index(place).loc[pd.MultiIndex.from_frame(final[place])]
+    final["coverage"] = (final["lo"] <= known) & (known <= final["hi"])
+    final["coverage_always"] = (always["always_lo"].to_numpy() <= known) & (known <= always["always_hi"].to_numpy())
+    done = final.groupby("model", sort=False, observed=True)
+    table = done[["coverage", "coverage_always"]].mean()
+    return table.assign(prompts=done["answers"].first(), met=done["met"].all()).reset_index()
+
+
+# --- efficiency of designs
+
+
+INDEXED = ("model", "task", "persona", "template")
+
+
+def efficiency(
+    draw: Draw,
+    designs: Sequence[str],
+    correlation: float,
+    calls: int,
+    counts: tuple[int, int],
+    cores: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Precision of designs at an equal number of prompts per model, at one within-prompt correlation.
+
+    Least squares on prompts for every design; the first (the paper's) also by plain rates, as the paper analysed it.
+    counts: replicates of rates and effects, and of indices, which take longer.
+    Columns: estimate, design, mse (mean squared error in squared percentage points, mean over the quantities of its
+    kind; of the index itself for indices), calls (prompts per model), efficiency (mse x calls of the first design over
+    this one's; above 1 is better), correlation, replicates. The relative error of an mse is about
+    sqrt(2 / (replicates x quantities)), more where quantities hang together.
+    """
+    world = make_world([seed, 1], rates=FALLING, persona_sd=0.12, presence=0.05)
+    world = worlds.shares_for(world, correlation)
+    run = partial(_efficiency_once, draw, world, _targets(world), tuple(designs), calls, seed, counts[1])
+    groups = pd.concat(replicates(run, counts[0], cores)).groupby(["estimate", "design"], sort=False)
+    table = groups[["mse", "calls"]].mean().assign(replicates=groups.size()).reset_index()
+    cost = table["mse"] * table["calls"]
+    first = table["design"] == designs[0]
+    table["efficiency"] = table["estimate"].map(dict(zip(table["estimate"][first], cost[first], strict=True))) / cost
+    return table.assign(correlation=correlation)
+
+
+def _targets(world: World) -> dict[str, np.ndarray]:
+    rates = world.rates.mean((2, 3))  # models x (persona-free, personas)
+    indices = true_indices(world)
+    return _quantities(rates) | {
+        f"{index} index of {factor}": np.array([indices[f"{index}, whole study"][factor]])
+        for index in ("wasserstein", "sobol")
+        for factor in INDEXED
+    }
+
+
+def _quantities(rates: np.ndarray) -> dict[str, np.ndarray]:
+    """What is compared in percentage points, from rates (models, 1 + personas), the first without a persona."""
+    effect, by_model = rates[:, 1:] - rates[:, :1], rates[:, 1:].mean(1)
+    mean = effect.mean(0)
+    values = {
+        "model rates": by_model,
+        "model differences": by_model[1:] - by_model[:-1],
+        "persona effects, mean over models": mean,
+        "persona differences, mean over models": mean[1:] - mean[:-1],
+        "persona effects by model": effect,
+        "persona x model departures": effect - effect.mean(1, keepdims=True) - mean + mean.mean(),
+    }
+    return {name: 100 * value.ravel() for name, value in values.items()}
+
+
+def _efficiency_once(draw, world, targets, designs, calls, seed, with_indices, replicate) -> pd.DataFrame:
+    place = pd.MultiIndex.from_product([world.models, [PERSONA_FREE, *world.personas]])
+    rows = []
+    for number, design in enumerate(designs):
+        frame = draw(design, world, calls, [seed, 2, replicate, number])
+        outcomes = answer(frame, world, [seed, 3, replicate, number])
+        fit = fit_personas(outcomes).average(["model", "persona"])
+        rates = pd.Series(fit.rate, index=pd.MultiIndex.from_frame(fit.cells[["model", "persona"]])).reindex(place)
+        found = {design: _quantities(rates.to_numpy().reshape(len(world.models), -1))}
+        if replicate < with_indices:
+            indices = sensitivity_from_outcomes(
+                outcomes, replicates=20, permutations=40, seed=replicate, whole_study_only=True
+            )
+            whole = indices.set_index(["index", "factor"])["corrected"]
+            for index in ("wasserstein", "sobol"):
+                for factor in INDEXED:
+                    found[design][f"{index} index of {factor}"] = np.array([whole[index, factor]])
+        if number == 0:
+            plain = outcomes.groupby(["model", "task", "persona"], observed=True)["refusal"].mean()
+            plain = plain.groupby(["model", "persona"], observed=True).mean().reindex(place)
+            found[f"{design}, plain rates"] = _quantities(plain.to_numpy().reshape(len(world.models), -1))
+        for name, values in found.items():
+            for estimate, value in values.items():
+                error = float(((value - targets[estimate]) ** 2).mean())
+                rows.append({"estimate": estimate, "design": name, "mse": error, "calls": len(outcomes) / MODELS})
+    return pd.DataFrame(rows)

@@ -1,0 +1,144 @@
+"""Simulate studies in worlds with a known truth and table how the estimators do: docs/simulation/*.csv.
+
+    python benchmarks/simulation/run.py [--share 1] [--cores 2] [--only coverage screen ...] [--out docs/simulation]
+
+All five experiments take about an hour on two cores. A share of the replicates is that many of the same replicates, the
+first ones. Tables are written after every setting, so what is finished is kept.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow"))
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes are the parallel part
+
+import numpy as np
+import pandas as pd
+
+from falserefusal.common.files import write_csv
+from falserefusal.common.schemas import ALL, PERSONA_FREE
+from falserefusal.design.monte_carlo import make_design
+from simulation import experiments
+from simulation.truth import formats_of
+
+FULL = 127_010  # prompts per model of the paper's design
+ROUNDS = {"first": 35, "growth": 0.25}
+
+
+def draw(name: str, world, calls: int, seed: list[int]) -> pd.DataFrame:
+    """A design of about `calls` prompts per model, persona-free ones included, all tasks alike."""
+    per_task, design_seed = calls / len(world.tasks), int(np.random.default_rng(seed).integers(2**62))
+    if name in ("independent draws", "independent draws, own prompts"):
+        return independent(world, round(per_task), seed, own="own" in name)
+    if name.startswith("nested"):
+        rows, config = round(per_task / (10 + 6.1)), {"kind": "nested", "persona_free": True}
+        per_text = 3 if "3 rows per text" in name else 1
+    else:
+        rows, per_text = round(per_task / 4), 1
+        config = {"kind": "blocked", "blocks_per_task": rows, "share_prompts": "own" not in name}
+    if "rounds" in name:
+        config["rounds"] = ROUNDS
+    number = np.arange(rows)
+    ids = pd.DataFrame({"row_id": number, "text_id": number // per_text}).astype(str)
+    texts = {task: ids.radd(task + ":") for task in world.tasks}
+    formats = formats_of(world)
+    templates = pd.DataFrame([(task, *pair) for task in world.tasks for pair in formats.items()])
+    templates.columns = ["task", "template", "format"]
+    return make_design(texts, world.personas, templates, config, world.models, design_seed)
+
+
+def independent(world, per_task: int, seed: list[int], own: bool) -> pd.DataFrame:
+    """Every prompt a new text with a random template and a random persona, persona-free being one of them."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for model in world.models if own else [ALL]:
+        for task in world.tasks:
+            frame = pd.DataFrame({"row_id": [f"{task}:{model}:{k}" for k in range(per_task)]})
+            frame["persona"] = rng.choice([PERSONA_FREE, *world.personas], per_task)
+            frame["template"] = rng.choice(world.templates, per_task)
+            parts.append(frame.assign(task=task, model=model))
+    frame = pd.concat(parts, ignore_index=True)
+    frame["format"] = frame["template"].map(formats_of(world))
+    return frame.assign(text_id=frame["row_id"], block=frame["row_id"], draw=0, round=0)
+
+
+CLUSTERED = "nested, 3 rows per text"
+COVERAGE = [("moderate", "nested", 2000), ("moderate", "blocked", 2000), ("moderate", CLUSTERED, 8000)]
+COVERAGE += [("high", "nested", 4000), ("high", "blocked", 4000)]
+SCREEN = [("null", "nested", 2000), ("null", "blocked", 2000), ("null, high correlation", "blocked", 4000)]
+SCREEN += [("null, high correlation", "nested", 4000), ("null", CLUSTERED, 4000)]
+SCREEN += [("10 of 240 cells", design, 8000) for design in ("nested", "blocked")]
+STOPPING = [
+    (world, f"{kind}, rounds", target)
+    for kind in ("blocked", "nested")
+    for world, target in (("moderate", 0.05), ("moderate", 0.03), ("high", 0.03))
+]
+EFFICIENCY = {
+    "paper": "nested",
+    "independent draws": "independent draws",
+    "independent draws, own prompts": "independent draws, own prompts",
+    "blocked": "blocked",
+    "blocked, own prompts": "blocked, own prompts",
+}
+
+
+def choose(share: float, cores: int, seed: int) -> dict:
+    """Every experiment by name: a function that yields its tables, with a share of the replicates of the full run."""
+
+    def part(count: int) -> int:
+        return max(1, round(count * share))
+
+    def coverage():
+        for setting in COVERAGE:
+            yield experiments.coverage(draw, *setting, part(300), cores, seed)
+
+    def screen():
+        for setting in SCREEN:
+            yield experiments.persona_screen(draw, *setting, part(400), cores, seed + 1)
+
+    def claims():
+        for world in experiments.CLAIM_WORLDS:
+            for setting in (("nested", 2000), ("blocked", 8000)):
+                yield experiments.claim_verdicts(draw, world, *setting, part(30), cores, seed + 2)
+
+    def stopping():
+        for setting in STOPPING:
+            yield experiments.stopping(draw, *setting, part(40), cores, seed + 3, cap=20_000, full=FULL)
+
+    def efficiency():
+        for correlation in (0.1, 0.2, 0.35, 0.5, 0.65, 0.8):
+            counts = (part(60), part(12))
+            yield experiments.efficiency(draw_named, tuple(EFFICIENCY), correlation, 2000, counts, cores, seed + 4)
+
+    return {"coverage": coverage, "screen": screen, "claims": claims, "stopping": stopping, "efficiency": efficiency}
+
+
+def draw_named(name: str, world, calls: int, seed: list[int]) -> pd.DataFrame:
+    return draw(EFFICIENCY[name], world, calls, seed)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("docs/simulation"), help="folder of the tables")
+    parser.add_argument("--only", nargs="+", help="some of coverage, screen, claims, stopping, efficiency")
+    parser.add_argument("--share", type=float, default=1.0, help="of the replicates, such as 0.1 for a quick look")
+    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seed", type=int, default=20251)
+    options = parser.parse_args()
+    for name, run in choose(options.share, options.cores, options.seed).items():
+        if options.only and name not in options.only:
+            continue
+        start = time.perf_counter()
+        tables = []
+        for table in run():
+            tables.append(table)
+            write_csv(pd.concat(tables, ignore_index=True), options.out / f"{name}.csv")
+        print(f"{options.out / name}.csv: {time.perf_counter() - start:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

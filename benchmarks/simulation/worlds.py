@@ -1,0 +1,156 @@
+"""Simulated worlds: a truth that is known exactly, and models that answer any design in it.
+
+Model m refuses a prompt (text i, template q, persona p, task t) where a latent number exceeds 0:
+
+    mean[m, p, t, q] + a u_i + b v_im + c w_iqm + d e_iqpm,   a^2 + b^2 + c^2 + d^2 = 1, all of them standard normal,
+
+so that the refusal rate of a cell is exactly Phi(mean). a ties together all that is said about a text, b all that one
+model says about it, c all that one model says to one prompt whatever the persona. The same prompt always gets the same
+answer, as under greedy decoding. Texts are drawn afresh in every simulation (a super-population).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr
+
+from falserefusal.common.schemas import ALL, OUTCOME_LEVELS, PERSONA_FREE
+
+
+@dataclass(frozen=True)
+class World:
+    """`mean` (M, P + 1, T, Q) of the latent number, persona 0 being persona-free; `shares`: a^2, b^2, c^2."""
+
+    models: list[str]
+    personas: list[str]
+    tasks: list[str]
+    templates: list[str]
+    mean: np.ndarray
+    shares: tuple[float, float, float]
+
+    @property
+    def rates(self) -> np.ndarray:
+        """The true refusal rate of every cell, (M, P + 1, T, Q)."""
+        return ndtr(self.mean)
+
+
+def make_world(
+    seed: int | list[int],
+    *,
+    rates: Sequence[float],
+    persona_sd: float | Sequence[float] = 0.0,
+    common: float = 0.5,
+    presence: float = 0.0,
+    hot: Sequence[tuple[int, int, float]] = (),
+    tasks: Sequence[float] = (-0.45, 0.1, 0.4),
+    model_task_sd: float = 0.15,
+    personas: int = 15,
+    templates: int = 9,
+    template_sd: float = 0.13,
+    unforced: float = 0.0,
+    shares: tuple[float, float, float] = (0.2, 0.2, 0.2),
+) -> World:
+    """A world with the given overall refusal rate of each model; all effects are in units of the latent's deviation.
+
+    persona_sd: of persona effects, for all models or each, of which the share `common` is common to the models;
+    presence: added to every persona, not to persona-free; hot: (model, persona, effect) of single cells; unforced:
+    added to the first third of the templates. Model rates hold for the mean over personas, tasks and templates.
+    """
+    rng = np.random.default_rng(seed)
+    models = len(rates)
+    effect = np.zeros((models, personas + 1))
+    own, shared = rng.standard_normal((models, personas)), rng.standard_normal(personas)
+    scale = np.broadcast_to(persona_sd, models)[:, None]
+    effect[:, 1:] = presence + scale * (np.sqrt(common) * shared + np.sqrt(1 - common) * own)
+    for model, persona, size in hot:
+        effect[model, 1 + persona] += size
+    task = np.asarray(tasks) + model_task_sd * rng.standard_normal((models, len(tasks)))
+    template = template_sd * (rng.standard_normal(templates) + 0.7 * rng.standard_normal((models, templates)))
+    template[:, : templates // 3] += unforced
+    mean = effect[:, :, None, None] + task[:, None, :, None] + template[:, None, None, :]
+    low, high = np.full(models, -12.0), np.full(models, 12.0)
+    for _ in range(60):
+        middle = (low + high) / 2
+        above = ndtr(mean[:, 1:] + middle[:, None, None, None]).mean((1, 2, 3)) > np.asarray(rates)
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    return World(
+        [f"model-{k:02d}" for k in range(models)],
+        [f"persona-{k:02d}" for k in range(personas)],
+        [f"task-{k}" for k in range(len(tasks))],
+        [f"p{k + 1}" for k in range(templates)],
+        mean + middle[:, None, None, None],
+        shares,
+    )
+
+
+def truth(world: World, formats: dict[str, str]) -> pd.DataFrame:
+    """The true rate of every cell: model, task, persona, template, format, rate."""
+    names = [world.models, [PERSONA_FREE, *world.personas], world.tasks, world.templates]
+    index = pd.MultiIndex.from_product(names, names=["model", "persona", "task", "template"])
+    frame = pd.Series(world.rates.ravel(), index=index, name="rate").reset_index()
+    return frame.assign(format=frame["template"].map(formats))
+
+
+def both(mean: np.ndarray, other: np.ndarray, correlation: float) -> np.ndarray:
+    """Probability that two latent numbers with these means, variance 1 and this correlation are both above 0."""
+    node, weight = np.polynomial.hermite_e.hermegauss(60)
+    shift, scale = np.sqrt(correlation) * node, np.sqrt(1 - correlation)
+    given = ndtr((np.asarray(mean)[..., None] + shift) / scale) * ndtr((np.asarray(other)[..., None] + shift) / scale)
+    return given @ weight / weight.sum()
+
+
+def within_prompt_correlation(world: World) -> float:
+    """Correlation of two answers of a model to one prompt under two personas, their variances pooled over all cells."""
+    rate, joint = world.rates, both(world.mean, world.mean, sum(world.shares))
+    return float((joint - rate**2).sum() / (rate * (1 - rate)).sum())
+
+
+def shares_for(world: World, correlation: float, split: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> World:
+    """The same world with shares in proportion to `split` that give this within-prompt correlation."""
+    low, high = 0.0, 0.9999
+    for _ in range(40):
+        middle = (low + high) / 2
+        shares = tuple(middle * part / sum(split) for part in split)
+        candidate = replace(world, shares=shares)
+        low, high = (middle, high) if within_prompt_correlation(candidate) < correlation else (low, middle)
+    return candidate
+
+
+def answer(design: pd.DataFrame, world: World, seed: int | list[int]) -> pd.DataFrame:
+    """Outcomes (schemas.OUTCOMES) of every model to a design (schemas.DESIGN) with the world's names of levels."""
+    rng = np.random.default_rng(seed)
+    codes = {name: pd.factorize(design[name]) for name in ("row_id", "text_id", "block")}
+    names = {"persona": [PERSONA_FREE, *world.personas], "task": world.tasks, "template": world.templates}
+    level = {name: pd.Index(values).get_indexer(design[name]) for name, values in names.items()}
+    text = codes["text_id"][0]
+    prompt = pd.factorize(text * len(world.templates) + level["template"])[0]
+    single = pd.factorize(prompt * (len(world.personas) + 1) + level["persona"])[0]
+    shared = (design["model"] == ALL).all()
+    asked = pd.Index(world.models).get_indexer(design["model"]) if not shared else None
+    a, b, c = np.sqrt(world.shares)
+    d = np.sqrt(1 - sum(world.shares))
+    u = rng.standard_normal(text.max() + 1)
+
+    rows, models, refusals = [], [], []
+    for m in range(len(world.models)):
+        own = np.arange(len(design)) if shared else np.flatnonzero(asked == m)
+        parts = [rng.standard_normal(code.max() + 1)[code[own]] for code in (text, prompt, single)]
+        mean = world.mean[m][level["persona"][own], level["task"][own], level["template"][own]]
+        refusals.append(mean + a * u[text[own]] + b * parts[0] + c * parts[1] + d * parts[2] > 0)
+        rows.append(own)
+        models.append(np.full(len(own), m))
+    rows, models = np.concatenate(rows), np.concatenate(models)
+    columns = {"model": pd.Categorical.from_codes(models, world.models)}
+    for name in ("task", "persona", "template"):
+        columns[name] = pd.Categorical.from_codes(level[name][rows], names[name])
+    for name, (code, values) in codes.items():
+        columns[name] = pd.Categorical.from_codes(code[rows], values)
+    code, values = pd.factorize(design["format"])
+    columns["format"] = pd.Categorical.from_codes(code[rows], values)
+    frame = pd.DataFrame(columns)[OUTCOME_LEVELS]
+    frame["draw"] = design["draw"].to_numpy("int16")[rows]
+    frame["round"] = design["round"].to_numpy("int16")[rows]
+    frame["labeller"] = pd.Categorical.from_codes(np.zeros(len(frame), np.int8), ["simulated"])
+    return frame.assign(refusal=np.concatenate(refusals))

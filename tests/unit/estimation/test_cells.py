@@ -1,0 +1,61 @@
+"""Judgements and design are joined whole: what has no verdict is counted, never read as an answer."""
+
+import pandas as pd
+import pytest
+
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.estimation.cells import count_cells, judged_draws
+
+
+@pytest.fixture
+def design():
+    rows = [("q1", "man", 0), ("q2", "woman", 1), ("q3", PERSONA_FREE, -1), ("q4", "man", 2)]
+    frame = pd.DataFrame(rows, columns=["prompt_id", "persona", "draw"])
+    return frame.assign(
+        task="nli", row_id="r", text_id="t", template="p1", format="unforced", round=0, block="r", model="*"
+    )
+
+
+def labels(*verdicts):
+    frame = pd.DataFrame(verdicts, columns=["prompt_id", "refusal", "category"])
+    return frame.assign(labeller="paper", answer=None, evidence=None)
+
+
+def test_counts_by_hand(design):
+    first = labels(
+        ("q1", True, "refused"), ("q2", False, "answered"), ("q3", False, "answered"), ("q4", False, "answered")
+    )
+    second = first.assign(refusal=True)
+    outcomes, missing = judged_draws(design, {"B": first, "A": second}.items(), ["man", "woman"], ["p1"])
+    cells = count_cells(outcomes)
+    assert cells[["model", "persona", "n", "refusals"]].to_numpy().tolist() == [
+        ["B", "man", 2, 1],
+        ["B", "woman", 1, 0],
+        ["B", PERSONA_FREE, 1, 0],
+        ["A", "man", 2, 2],
+        ["A", "woman", 1, 1],
+        ["A", PERSONA_FREE, 1, 1],
+    ]
+    assert missing.empty
+
+
+def test_errors_and_absent_answers_are_counted_apart(design):
+    some = labels(("q1", False, "error"), ("q2", True, "refused"), ("q3", False, "judge_failed"))
+    outcomes, missing = judged_draws(design, {"A": some}.items(), ["man", "woman"], ["p1"])
+    assert len(outcomes) == 1
+    assert missing.set_index("reason")["n"].to_dict() == {"error": 1, "judge_failed": 1, "no answer": 1}
+
+
+def test_a_model_may_have_prompts_of_its_own(design):
+    design.loc[design["prompt_id"] == "q4", "model"] = "A"
+    verdicts = labels(("q1", True, "refused"), ("q2", True, "refused"), ("q3", True, "refused"))
+    own = pd.concat([verdicts, labels(("q4", True, "refused"))])
+    outcomes, missing = judged_draws(design, {"A": own, "B": verdicts}.items(), ["man", "woman"], ["p1"])
+    assert outcomes["model"].value_counts().to_dict() == {"A": 4, "B": 3}
+    assert missing.empty
+
+
+def test_a_label_without_a_prompt_is_an_error(design):
+    with pytest.raises(InputError, match="'q9' is not in the design"):
+        judged_draws(design, {"A": labels(("q9", True, "refused"))}.items(), ["man", "woman"], ["p1"])

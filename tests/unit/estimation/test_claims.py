@@ -1,0 +1,295 @@
+"""Claims: every verdict reached where the truth is plain, the paper's own cells, and what is not testable."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+from scipy.stats import spearmanr
+
+from falserefusal.common.errors import InputError
+from falserefusal.common.files import read_csv
+from falserefusal.estimation.claims import (
+    CLAIMS,
+    COLUMNS,
+    _rank_trend,
+    _slope_trend,
+    claims_table,
+    decide,
+    gather,
+)
+from simulation.worlds import answer, make_world
+
+TASKS = ("nli", "politeness", "offensiveness")
+FORMATS = ("unforced", "semi-forced", "forced")
+PERSONAS = [f"persona-{k:02d}" for k in range(15)]
+
+
+def models_of(n, families=("Alpha", "Beta")):
+    """Half of each family's models are of its older generation; capability rises with the index."""
+    names = [f"model-{k:02d}" for k in range(n)]
+    family = [families[k * len(families) // n] for k in range(n)]
+    table = pd.DataFrame({"model": names, "family": family, "capability": np.linspace(10, 90, n)})
+    place, size = table.groupby("family").cumcount(), table.groupby("family")["model"].transform("size")
+    return table.assign(generation=table["family"] + np.where(place < size / 2, "1", "2"))
+
+
+def cells_of(eta, n=20_000):
+    """Cells by persona and by format with rates expit(eta), eta (models, tasks, personas, formats)."""
+    rate = expit(eta)
+    levels = [models_of(eta.shape[0])["model"], TASKS[: eta.shape[1]], PERSONAS[: eta.shape[2]]]
+    index = pd.MultiIndex.from_product(levels, names=["model", "task", "persona"])
+    by_persona = pd.DataFrame({"refusals": rate.mean(-1).ravel() * n}, index=index).reset_index().assign(format="*")
+    index = pd.MultiIndex.from_product([*levels[:2], FORMATS], names=["model", "task", "format"])
+    by_format = pd.DataFrame({"refusals": rate.mean(2).ravel() * n}, index=index).reset_index().assign(persona="*")
+    cells = pd.concat([by_persona, by_format], ignore_index=True).assign(n=n, template="*", labeller="x")
+    return cells.assign(refusals=cells["refusals"].round().astype(int))
+
+
+def noise(seed, *shape):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def verdict(name, cells, models):
+    claim = next(claim for claim in CLAIMS if claim.name == name)
+    return vars(decide(claim, gather(models, cells)))
+
+
+@pytest.fixture(scope="module")
+def published(root):
+    folder = root / "config" / "published"
+    persona = read_csv(folder / "counts_task_model_persona.csv").assign(format="*")
+    form = read_csv(folder / "format_heatmaps.csv").assign(persona="*")
+    form["refusals"] = (form["n"] * form["refusal_pct"] / 100).round().astype(int)
+    cells = pd.concat([persona, form], ignore_index=True).drop(columns="refusal_pct")
+    return claims_table(read_csv(root / "config" / "models.csv"), cells=cells.assign(template="*", labeller="paper"))
+
+
+def test_the_papers_cells(published):
+    assert list(published.columns) == COLUMNS
+    assert list(published["claim"]) == [claim.name for claim in CLAIMS]
+    table = published.set_index("claim")
+    assert table.loc["model and task over persona", "verdict"] == "supported"
+    assert "model 27" in table.loc["model and task over persona", "note"]
+    assert table.loc["personas raise refusal", "verdict"] == "supported"
+    assert "Llama2-7B, black" in table.loc["personas raise refusal", "note"]
+    assert "no persona-free answers" in table.loc["personas raise refusal", "note"]
+    assert table.loc["sensitive tasks", "verdict"] == "supported"
+    assert table.loc["sensitive tasks", "effect"] == pytest.approx(14.68 - 1.37, abs=0.02)
+    assert table.loc["newer generations", "verdict"] == "inconclusive"  # Gemma's newer models refuse more
+    assert "below 0 in Gemma" in table.loc["newer generations", "note"]
+    assert "Llama2-13B" in table.loc["unforced formats", "note"]
+    assert (table["n"] == 2_032_160).all()
+    assert (table["lo"] <= table["effect"]).all() and (table["effect"] <= table["hi"]).all()
+
+
+def spread_world(scale, rates=None):
+    """16 models whose personas differ by `scale` (log-odds), around the same or the given log-odds."""
+    base = np.full(16, -2.0) if rates is None else rates
+    eta = base[:, None] + np.asarray(scale)[:, None] * noise(1, 16, 15)
+    return cells_of(np.broadcast_to(eta[:, None, :, None], (16, 3, 15, 3)))
+
+
+def test_capability_supported_contradicted_and_rate_driven():
+    models, falling = models_of(16), np.linspace(1.0, 0.1, 16)
+    assert verdict("capability", spread_world(falling), models)["verdict"] == "supported"
+    assert verdict("capability", spread_world(falling), models)["effect"] < -1
+    assert verdict("capability", spread_world(falling[::-1]), models)["verdict"] == "contradicted"
+    equal = verdict("capability", spread_world(np.full(16, 0.4)), models)
+    assert equal["verdict"] == "inconclusive"
+    none = verdict("capability", spread_world(np.zeros(16), np.linspace(-1, -6, 16)), models)
+    assert none["verdict"] == "inconclusive" and "no detectable difference" in none["note"]
+
+
+def test_capability_needs_scores_and_refusals():
+    cells = spread_world(np.full(16, 0.4))
+    models = models_of(16)
+    some = models.assign(capability=models["capability"].where(models.index < 4))
+    assert verdict("capability", cells, some)["verdict"] == "not testable"
+    assert "4 models have a capability score" in verdict("capability", cells, some)["note"]
+    rare = cells.assign(refusals=cells["refusals"].where(cells["model"] < "model-03", 0))
+    assert "3 models have 10 refusals" in verdict("capability", rare, models)["note"]
+    assert "same capability" in verdict("capability", cells, models.assign(capability=50.0))["note"]
+
+
+def test_personas_raise_refusal():
+    models = models_of(4)
+    flat = np.full((4, 3, 15, 3), -2.0)
+    none = verdict("personas raise refusal", cells_of(flat, 200_000), models)
+    assert none["verdict"] == "contradicted" and none["effect"] < 1
+    assert verdict("personas raise refusal", cells_of(flat, 300), models)["verdict"] == "inconclusive"
+    one = flat.copy()
+    one[2, :, 7] += 0.5
+    found = verdict("personas raise refusal", cells_of(one), models)
+    assert found["verdict"] == "supported" and "model-02, persona-07" in found["note"] and "1 of 60" in found["note"]
+
+
+def test_model_and_task_over_persona():
+    models = models_of(6)
+    strong, weak = noise(2, 6), 0.1 * noise(3, 15)
+    step = np.array([-1.0, 0.0, 1.0])
+    eta = -2 + strong[:, None, None] + step[None, :, None] + weak
+    shape = (6, 3, 15, 3)
+    row = verdict("model and task over persona", cells_of(np.broadcast_to(eta[..., None], shape)), models)
+    assert row["verdict"] == "supported" and row["lo"] > 0
+    eta = -2 + 0.1 * strong[:, None, None] + step[None, :, None] + 10 * weak
+    row = verdict("model and task over persona", cells_of(np.broadcast_to(eta[..., None], shape)), models)
+    assert row["verdict"] == "contradicted" and row["hi"] < 0
+
+
+def test_overestimation():
+    models = models_of(6)
+    shape = (6, 3, 15, 3)
+    varied = -2 + 0.6 * noise(4, 6, 3, 15)  # another effect in every model and task: the average is small
+    row = verdict("overestimation", cells_of(np.broadcast_to(varied[..., None], shape)), models)
+    assert row["verdict"] == "supported"
+    same = np.broadcast_to((-1 + 0.8 * noise(5, 15))[None, None, :, None], shape)
+    row = verdict("overestimation", cells_of(same), models)
+    assert row["verdict"] == "contradicted" and row["effect"] == pytest.approx(1, abs=0.05)
+
+
+def test_cells_with_persona_free_answers_compare_with_those():
+    models, cells = models_of(6), cells_of(np.full((6, 3, 15, 3), -1.0))
+    free = cells[cells["persona"] == "persona-00"].assign(persona="persona-free", refusals=2000)
+    row = verdict("overestimation", pd.concat([cells, free], ignore_index=True), models)
+    assert "without a persona" in row["note"]
+    assert row["verdict"] == "contradicted"  # every persona raises refusal alike, in every model and task
+
+
+def test_newer_generations_and_families_that_disagree():
+    models = models_of(8)
+    older = models["generation"].str.endswith("1").to_numpy()
+    shape = (8, 3, 15, 3)
+
+    def world(older):
+        return cells_of(np.broadcast_to(np.where(older, -1.0, -2.0)[:, None, None, None], shape))
+
+    row = verdict("newer generations", world(older), models)
+    assert row["verdict"] == "supported"
+    assert row["effect"] == pytest.approx(100 * (expit(-1) - expit(-2)), abs=0.01)
+    assert verdict("newer generations", world(~older), models)["verdict"] == "contradicted"
+    mixed = np.where(models["family"] == "Alpha", older, ~older)
+    assert verdict("newer generations", world(mixed), models)["verdict"] == "inconclusive"
+    alone = models.assign(generation=models["family"])
+    assert verdict("newer generations", world(older), alone)["verdict"] == "not testable"
+
+
+def test_unforced_formats():
+    models = models_of(4)
+    up = np.broadcast_to(np.array([-1.0, -2.0, -2.0]), (4, 3, 15, 3))
+    assert verdict("unforced formats", cells_of(up), models)["verdict"] == "supported"
+    assert verdict("unforced formats", cells_of(up[..., ::-1]), models)["verdict"] == "contradicted"
+    down = np.broadcast_to(np.array([-2.0, -1.0, -1.0]), (4, 3, 15, 3))
+    assert verdict("unforced formats", cells_of(down), models)["verdict"] == "contradicted"
+    cells = cells_of(up)
+    assert verdict("unforced formats", cells[cells["format"] == "*"], models)["verdict"] == "not testable"
+    assert "needs the formats" in verdict("unforced formats", cells[cells["format"] != "forced"], models)["note"]
+
+
+def test_sensitive_tasks():
+    models = models_of(4)
+    steps = np.array([-3.0, -2.0, -1.0])[None, :, None, None]
+    assert verdict("sensitive tasks", cells_of(np.broadcast_to(steps, (4, 3, 15, 3))), models)["verdict"] == "supported"
+    row = verdict("sensitive tasks", cells_of(np.broadcast_to(steps[:, ::-1], (4, 3, 15, 3))), models)
+    assert row["verdict"] == "contradicted"
+    two = cells_of(np.broadcast_to(steps[:, :2], (4, 2, 15, 3)))
+    assert verdict("sensitive tasks", two, models)["verdict"] == "not testable"
+
+
+def test_without_refusals_nothing_is_testable():
+    table = claims_table(models_of(6), cells=cells_of(np.full((6, 3, 15, 3), -2.0)).assign(refusals=0))
+    assert set(table["verdict"]) == {"not testable"}
+    assert table["effect"].isna().all() and (table["note"] == "there are no refusals").all()
+
+
+def test_one_model_one_persona():
+    cells = cells_of(np.full((1, 3, 15, 3), -1.0))
+    table = claims_table(models_of(1), cells=cells).set_index("claim")
+    untestable = ["capability", "model and task over persona", "newer generations"]
+    assert set(table.loc[untestable, "verdict"]) == {"not testable"}
+    one = claims_table(models_of(1), cells=cells[cells["persona"].isin(["*", "persona-00"])])
+    assert (one["note"].iloc[:4] == "there is only one persona").all()
+
+
+def test_bad_input_is_an_error():
+    cells = cells_of(np.full((2, 3, 15, 3), -1.0))
+    with pytest.raises(InputError, match="cells or outcomes"):
+        claims_table(models_of(2))
+    with pytest.raises(InputError, match="one labeller"):
+        claims_table(models_of(2), cells=pd.concat([cells, cells.assign(labeller="y")]))
+    with pytest.raises(InputError, match="prompt with a persona"):
+        claims_table(models_of(2), cells=cells[cells["persona"] == "*"])
+
+
+def test_a_model_missing_from_a_task_is_left_out_of_averages_over_tasks():
+    cells = cells_of(np.broadcast_to(np.array([-3.0, -2.0, -1.0])[None, :, None, None], (4, 3, 15, 3)))
+    less = cells[(cells["model"] != "model-03") | (cells["task"] != "nli")]
+    assert verdict("sensitive tasks", less, models_of(4))["effect"] == pytest.approx(
+        verdict("sensitive tasks", cells, models_of(4))["effect"]
+    )
+
+
+def test_rank_trend_equals_an_enumeration():
+    x, y = np.array([1.0, 2, 3, 4, 5, 6]), np.array([5.0, 6, 3, 4, 1, 2])
+    observed = spearmanr(x, y).statistic
+    share = np.mean([spearmanr(p, y).statistic <= observed + 1e-9 for p in itertools.permutations(x)])
+    falls, rises = _rank_trend(x, y, np.random.default_rng(0))
+    assert falls == pytest.approx(share, abs=0.01)
+    assert rises > 0.95
+
+
+def test_slope_trend_is_level_under_noise_that_grows_with_x():
+    rng = np.random.default_rng(1)
+    x = np.linspace(-1.5, 1.5, 16)
+    p = [_slope_trend(x, np.exp(-x) * rng.standard_normal(16), np.exp(2 * x), rng)[0] for _ in range(60)]
+    assert (np.array(p) <= 0.05).mean() <= 0.2
+    assert _slope_trend(x, -x + 0.1 * rng.standard_normal(16), np.ones(16), rng)[0] <= 0.001
+
+
+@pytest.fixture(scope="module")
+def world():
+    return make_world(5, rates=[0.4, 0.25, 0.12, 0.06, 0.03], persona_sd=0.05, hot=[(0, 2, 0.8)], tasks=(-0.5, 0, 0.5))
+
+
+@pytest.fixture(scope="module")
+def outcomes(world):
+    rng = np.random.default_rng(6)
+    parts = []
+    for task in world.tasks:
+        persona = np.array([rng.choice(15, 10, replace=False) for _ in range(150)])
+        frame = pd.DataFrame({"row_id": np.repeat([f"{task}{i}" for i in range(150)], 10)})
+        frame["persona"], frame["draw"] = np.array(world.personas)[persona.ravel()], np.tile(np.arange(10), 150)
+        frame["template"] = np.array(world.templates)[rng.integers(0, 9, len(frame))]
+        free = frame.drop_duplicates(["row_id", "template"]).assign(persona="persona-free", draw=-1)
+        parts.append(pd.concat([frame, free]).assign(task=task))
+    design = pd.concat(parts, ignore_index=True).assign(round=0, model="*")
+    design = design.assign(text_id=design["row_id"], block=design["row_id"])
+    design["format"] = design["template"].map({f"p{k + 1}": FORMATS[k // 3] for k in range(9)})
+    return answer(design, world, 7)
+
+
+@pytest.fixture(scope="module")
+def run(outcomes):
+    models = models_of(5, ("Alpha",))
+    tasks = dict(zip(outcomes["task"].cat.categories, TASKS, strict=True))
+    named = outcomes.assign(task=outcomes["task"].cat.rename_categories(tasks))
+    return claims_table(models, outcomes=named, seed=1).set_index("claim")
+
+
+def test_claims_of_a_run(run):
+    assert run.loc["personas raise refusal", "verdict"] == "supported"
+    assert "model-00, persona-02" in run.loc["personas raise refusal", "note"]
+    assert "same prompts without a persona" in run.loc["personas raise refusal", "note"]
+    assert run.loc["model and task over persona", "verdict"] == "supported"
+    assert run.loc["sensitive tasks", "verdict"] == "supported"
+    assert "against the same prompts without a persona" in run.loc["overestimation", "note"]
+    assert run.loc["capability", "verdict"] != "not testable"
+
+
+def test_a_run_without_persona_free_prompts_compares_personas(outcomes):
+    table = claims_table(models_of(5, ("Alpha",)), outcomes=outcomes[outcomes["persona"] != "persona-free"])
+    table = table.set_index("claim")
+    assert "mean of all personas" in table.loc["personas raise refusal", "note"]
+    assert table.loc["personas raise refusal", "verdict"] == "supported"
+    assert table.loc["sensitive tasks", "verdict"] == "not testable"  # other tasks than the three

@@ -1,0 +1,193 @@
+"""Persona effects: tables against hand counts, statsmodels and simulated truth."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import ALL, PERSONA_FREE
+from falserefusal.estimation import effects as ef
+from falserefusal.statistics.gls import fit_personas
+from falserefusal.statistics.intervals import conditional_odds_ratio, newcombe10, tango
+from synthetic import blocked, judge, nested
+
+MODELS, PERSONAS = ["A", "B", "C"], ["atheist", "man", "woman", "black"]
+EFFECT = np.zeros((3, 5))
+EFFECT[0, 4] = 1.0
+NESTED, TRUTH = judge(nested(60, 40, PERSONAS, 1), MODELS, PERSONAS, [0.4, 0.1, 0.02], 2, EFFECT)
+BLOCKED, _ = judge(blocked(90, PERSONAS, 3), MODELS, PERSONAS, [0.4, 0.1, 0.02], 4, EFFECT)
+
+
+def pairs_by_hand(outcomes, model, persona):
+    part = outcomes[outcomes["model"] == model]
+    twins = part[part["persona"] == PERSONA_FREE].set_index(["task", "block", "template"])["refusal"]
+    drawn = part[part["persona"] == persona]
+    twin = twins.loc[list(zip(drawn["task"], drawn["block"], drawn["template"], strict=True))].to_numpy()
+    return drawn["refusal"].to_numpy(), twin, drawn["text_id"].astype(str).to_numpy()
+
+
+@pytest.mark.parametrize("outcomes", [NESTED, BLOCKED], ids=["nested", "blocked"])
+def test_pairs_are_counted_on_prompts(outcomes):
+    table = ef.pair_table(outcomes).set_index(["model", "persona"])
+    for key in (("A", "black"), ("B", "man"), ("C", "woman")):
+        with_persona, without, _ = pairs_by_hand(outcomes, *key)
+        row = table.loc[key]
+        assert row["pairs"] == len(without)
+        assert row["both"] == (with_persona & without).sum()
+        assert row["only_persona"] == (with_persona & ~without).sum()
+        assert row["only_free"] == (~with_persona & without).sum()
+        assert row["tango_difference"] == pytest.approx(with_persona.mean() - without.mean())
+
+
+def test_exact_test_is_half_of_mcnemars():
+    row = ef.pair_table(BLOCKED).set_index(["model", "persona"]).loc[("A", "black")]
+    b, c = int(row["only_persona"]), int(row["only_free"])
+    assert b > c
+    assert row["mcnemar_p"] == pytest.approx(mcnemar([[0, b], [c, 0]], exact=True).pvalue / 2)
+    assert row["mcnemar_p"] == pytest.approx(stats.binomtest(b, b + c, alternative="greater").pvalue)
+
+
+def test_pairs_of_one_text_each_have_tangos_limits():
+    # prompts of their own texts: the effective number of pairs is the number of pairs, but for the guard and for t
+    outcomes, _ = judge(blocked(600, PERSONAS, 5, size=4), ["A"], PERSONAS, [0.3], 6, noise=2.0)
+    row = ef.pair_table(outcomes).iloc[3]
+    b, c, n = row["only_persona"], row["only_free"], row["pairs"]
+    exact = np.array(tango(b, c, n))
+    np.testing.assert_allclose(row[["tango_lo", "tango_hi"]].astype(float), exact, atol=0.002)
+    ratio, (lo, hi) = conditional_odds_ratio(b, c)
+    assert row["odds_ratio"] == pytest.approx(float(ratio))
+    assert row["or_lo"] == pytest.approx(lo, rel=0.02) and row["or_hi"] == pytest.approx(hi, rel=0.02)
+
+
+def test_copies_of_a_pair_do_not_sharpen_its_limits():
+    outcomes, _ = judge(blocked(300, PERSONAS, 5, size=4, tasks=("nli",)), ["A"], PERSONAS, [0.3], 6)
+    copies = [outcomes.assign(block=outcomes["block"].astype(str) + f"-{k}") for k in range(4)]
+    fourfold = pd.concat(copies, ignore_index=True)
+    once, four = ef.pair_table(outcomes).iloc[0], ef.pair_table(fourfold).iloc[0]
+    assert four["pairs"] == 4 * once["pairs"]
+    width = (four["tango_hi"] - four["tango_lo"]) / (once["tango_hi"] - once["tango_lo"])
+    assert 0.97 < width < 1.06
+
+
+def test_gls_mover_is_newcombe10_for_complete_pairs():
+    # one persona and its twin on each of many texts: least squares has nothing to add to the pairs
+    design = nested(400, 400, ["man"], 7, draws=1, tasks=("nli",))
+    outcomes, _ = judge(design, ["A"], ["man"], [0.3], 8)
+    row = ef.persona_effects(outcomes).iloc[0]
+    neither = row["pairs"] - row["both"] - row["only_persona"] - row["only_free"]
+    assert row["both"] * neither > row["only_persona"] * row["only_free"]
+    lo, hi = newcombe10(row["both"], row["only_persona"], row["only_free"], row["pairs"])
+    assert row["difference"] == pytest.approx(row["tango_difference"])
+    # not identical: method 10 lowers phi by its continuity rule, and we pay for an estimated variance
+    assert row["lo"] == pytest.approx(lo, abs=0.003) and row["hi"] == pytest.approx(hi, abs=0.003)
+
+
+def test_effects_are_the_contrasts_of_the_fit():
+    fit = fit_personas(NESTED).average(["model", "persona"])
+    rate = pd.Series(fit.rate, index=pd.MultiIndex.from_frame(fit.cells[["model", "persona"]].astype(str)))
+    table = ef.persona_effects(NESTED).set_index(["model", "persona"])
+    assert len(table) == 12
+    assert table.loc[("A", "black"), "difference"] == pytest.approx(rate["A", "black"] - rate["A", PERSONA_FREE])
+    assert table.loc[("A", "black"), "ratio"] == pytest.approx(rate["A", "black"] / rate["A", PERSONA_FREE])
+    assert table.loc[("A", "black"), "lo"] > 0 and table.loc[("A", "black"), "p"] < 1e-4
+    assert (table["lo"] <= table["difference"]).all() and (table["difference"] <= table["hi"]).all()
+    assert table["method"].str.contains("clustered by text").all()
+    assert ef.persona_effects(BLOCKED)["method"].str.contains("prompt blocks").all()
+
+
+def test_mean_effects():
+    fit = fit_personas(NESTED)
+    table = ef.mean_effects(fit)
+    cells = ef.persona_effects(NESTED, fit)
+    means = table[(table["model"] == "mean") & (table["persona"] != ALL)].set_index("persona")
+    for persona in PERSONAS:
+        expected = cells.loc[cells["persona"] == persona, "difference"].mean()
+        assert means.loc[persona, "difference"] == pytest.approx(expected)
+    anyone = table[table["persona"] == ALL].set_index("model")
+    assert anyone.loc["mean", "difference"] == pytest.approx(means["difference"].mean())
+    for model in MODELS:
+        expected = cells.loc[cells["model"] == model, "difference"].mean()
+        assert anyone.loc[model, "difference"] == pytest.approx(expected)
+    assert (table["hi"] > table["lo"]).all()
+
+
+def test_mean_over_copies_of_a_model_is_as_uncertain_as_one():
+    one = NESTED[NESTED["model"] == "A"]
+    copied = pd.concat([one.assign(model=name) for name in MODELS], ignore_index=True)
+    alone, mean = ef.mean_effects(fit_personas(one)), ef.mean_effects(fit_personas(copied))
+    width = [(t["hi"] - t["lo"])[t["model"] == "mean"].to_numpy() for t in (alone, mean)]
+    np.testing.assert_allclose(width[0], width[1], rtol=1e-6)
+
+
+def test_persona_differences():
+    fit = fit_personas(NESTED)
+    table = ef.persona_differences(fit)
+    assert len(table) == 6 * 4  # six pairs, three models and their mean
+    cells = ef.persona_effects(NESTED, fit).set_index(["model", "persona"])["difference"]
+    row = table.set_index(["model", "persona", "other"])
+    assert row.loc[("A", "man", "black"), "difference"] == pytest.approx(cells["A", "man"] - cells["A", "black"])
+    one = ef.persona_differences(fit, [("black", "man")]).set_index("model")
+    assert one.loc["A", "difference"] == pytest.approx(-row.loc[("A", "man", "black"), "difference"])
+    assert one.loc["A", "lo"] == pytest.approx(-row.loc[("A", "man", "black"), "hi"])
+    assert one.loc["mean", "difference"] == pytest.approx(one.loc[MODELS, "difference"].mean())
+    with pytest.raises(InputError, match="no answers under nobody; there are atheist, man, woman, black"):
+        ef.persona_differences(fit, [("man", "nobody")])
+
+
+def test_a_single_persona_has_no_other_to_differ_from():
+    fit = fit_personas(NESTED[NESTED["persona"].isin(["man", PERSONA_FREE])])
+    table = ef.persona_differences(fit)
+    assert table.empty and list(table) == list(ef.persona_differences(fit_personas(NESTED)))
+
+
+def test_coverage_of_effects():
+    hit, means = [], []
+    rng = np.random.default_rng(5)
+    for seed in range(15):
+        effect = np.c_[np.zeros(3), rng.normal(0, 0.3, (3, 4))]
+        outcomes, truth = judge(
+            nested(100, 75, PERSONAS, [1, seed]), MODELS, PERSONAS, [0.4, 0.1, 0.01], [2, seed], effect
+        )
+        target = truth.mean(1)
+        target = target[:, 1:] - target[:, :1]
+        fit = fit_personas(outcomes)
+        table = ef.persona_effects(outcomes, fit)
+        hit.append((table["lo"] <= target.ravel()) & (target.ravel() <= table["hi"]))
+        mean = ef.mean_effects(fit).query("model == 'mean' and persona != '*'")
+        means.append((mean["lo"] <= target.mean(0)) & (target.mean(0) <= mean["hi"]))
+    assert np.mean(hit) >= 0.94 and np.mean(hit, axis=0).min() >= 0.7
+    assert np.mean(means) >= 0.9
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_no_refusals_and_nothing_else(value):
+    table = ef.persona_effects(NESTED.assign(refusal=value))
+    assert (table["difference"].abs() < 1e-12).all() and (table["p"] == 1).all() and (table["mcnemar_p"] == 1).all()
+    assert ((table["hi"] - table["lo"]) > 0.02).all()
+    assert ((table["tango_hi"] - table["tango_lo"]) > 0.02).all()
+    assert table["odds_ratio"].isna().all() and (table["or_lo"] == 0).all() and np.isinf(table["or_hi"]).all()
+    if value:
+        np.testing.assert_allclose(table["ratio"], 1)
+    else:
+        assert table["ratio"].isna().all()
+
+
+def test_a_model_missing_from_a_task_is_named():
+    part = NESTED[~((NESTED["model"] == "C") & (NESTED["task"] == "nli"))]
+    table = ef.persona_effects(part)
+    assert table.loc[table["model"] == "C", "method"].str.contains("mean of 2 of 3 tasks").all()
+    assert not table.loc[table["model"] == "A", "method"].str.contains("of 3 tasks").any()
+
+
+def test_without_persona_free_answers_there_is_nothing_to_compare_with():
+    part = NESTED[NESTED["persona"] != PERSONA_FREE]
+    with pytest.raises(InputError, match="persona_free: true"):
+        ef.persona_effects(part)
+    with pytest.raises(InputError, match="persona_free: true"):
+        ef.mean_effects(fit_personas(part))
+    assert len(ef.persona_differences(fit_personas(part))) == 24
+    one_task = NESTED[~((NESTED["persona"] == PERSONA_FREE) & (NESTED["model"] == "B"))]
+    with pytest.raises(InputError, match="B"):
+        ef.persona_effects(one_task)

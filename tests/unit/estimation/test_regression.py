@@ -1,0 +1,275 @@
+"""The logit: the paper's cells, independent references, separation, clustered errors."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+
+from falserefusal.common.errors import InputError
+from falserefusal.common.files import read_csv
+from falserefusal.estimation.regression import (
+    REFERENCES,
+    NotFitted,
+    choose_references,
+    collapse,
+    deviance_table,
+    dummies,
+    firth_profile,
+    firth_table,
+    fit_firth,
+    fit_logit,
+    interaction_table,
+    regression_table,
+)
+
+PAPER = {factor: REFERENCES[factor] for factor in ("persona", "task", "model")}
+
+
+@pytest.fixture(scope="module")
+def cells(root):
+    frame = read_csv(root / "config" / "published" / "counts_task_model_persona.csv")
+    return frame.assign(template="*", format="*", labeller="paper")
+
+
+@pytest.fixture(scope="module")
+def counts(cells):
+    return collapse(cells, list(PAPER))
+
+
+@pytest.fixture(scope="module")
+def table(root, cells):
+    return regression_table(cells, printed=read_csv(root / "config" / "published" / "table7_logit.csv"))
+
+
+@pytest.fixture(scope="module")
+def ml(table):
+    return table[~table["method"].str.startswith("Firth")].set_index("level")
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    """Three models of different rates, four personas, texts that matter: 2,400 answers about 100 texts."""
+    rng = np.random.default_rng(3)
+    draws = [(f"x{i}", p, t) for i in range(100) for p, t in rng.integers(0, [4, 2], (8, 2))]
+    frame = pd.DataFrame(draws, columns=["text_id", "persona", "template"])
+    frame["draw"] = frame.groupby("text_id").cumcount()
+    frame["persona"] = np.array(["atheist", "man", "woman", "black"])[frame["persona"]]
+    frame["template"] = np.array(["p1", "p2"])[frame["template"]]
+    frame["task"] = np.where(frame["text_id"].str[1:].astype(int) < 50, "nli", "offensiveness")
+    frame = frame.merge(pd.DataFrame({"model": ["A", "B", "C"]}), how="cross")
+    text = frame["text_id"].str[1:].astype(int).map(dict(enumerate(rng.normal(0, 1.2, 100))))
+    eta = text + frame["model"].map({"A": -1.5, "B": -0.5, "C": 0.2}) + 0.8 * (frame["persona"] == "black")
+    return frame.assign(refusal=rng.random(len(frame)) < 1 / (1 + np.exp(-eta)), labeller="x")
+
+
+def test_the_papers_cells(ml):
+    known = {"black": 2.45, "white": 2.04, "politeness": 1.90, "offensiveness": 3.85, "Llama2-7B": -0.44}
+    known |= {"Llama3-8B": -3.11, "Llama3.1-8B": -4.73, "Gemma2-9B": -3.32, "Qwen1.5-32B": -2.87}
+    for level, value in known.items():
+        assert ml.loc[level, "coef"] == pytest.approx(value, abs=0.006), level
+    assert ml.loc["McFadden R2", "coef"] == pytest.approx(0.541, abs=0.0005)
+
+
+def test_table_7_stands_beside(table, ml):
+    assert ml.loc["black", "printed"] == 2.62
+    assert ml.loc["transgender woman", "printed"] == 1.37
+    assert ml.loc["McFadden R2", "printed"] == 0.5733
+    templates = table[table["term"] == "template"]
+    assert len(templates) == 8 and templates["coef"].isna().all()
+    assert templates["printed_term_note"].str.contains("can't be recomputed").all()
+
+
+def test_rows_that_look_mislabelled_are_found_and_no_others(ml):
+    odd = ml[ml["printed_term_note"].str.startswith("out of line")]
+    assert set(odd.index) == {"Llama3-8B", "Llama3.1-8B"}
+    assert "Gemma2-9B" in odd.loc["Llama3-8B", "printed_term_note"]
+    assert "Llama3-8B" in odd.loc["Llama3.1-8B", "printed_term_note"]
+
+
+def test_models_that_never_refuse_are_separated_and_finite_under_firth(cells, table, ml):
+    for model in ("Qwen2.5-7B", "Qwen2.5-32B"):
+        assert ml.loc[model, "coef"] == -np.inf
+        assert "separated" in ml.loc[model, "method"]
+        firth = firth_table(cells).set_index("level").loc[model]
+        assert -25 < firth["lo"] < firth["coef"] < firth["hi"] < -9
+        beside = table[table["method"].str.startswith("Firth")].set_index("level").loc[model]
+        for column in ("coef", "lo", "hi", "method"):
+            assert beside[column] == firth[column]
+
+
+def test_the_separated_limit_is_the_limit(counts):
+    """An unguarded fit drifts towards what the limit gives at once; all other coefficients agree."""
+    design = dummies(counts, PAPER)
+    n, y = counts["n"], counts["refusals"]
+    fit = fit_logit(design, n, y)
+    unguarded = sm.GLM(np.column_stack([y, n - y]), design.x, family=sm.families.Binomial()).fit(maxiter=60)
+    np.testing.assert_allclose(fit.coef[fit.finite], unguarded.params[fit.finite], atol=1e-5)
+    assert (unguarded.params[~fit.finite] < -15).all()
+    np.testing.assert_allclose(fit.mean, unguarded.mu, atol=1e-6)
+
+
+def test_main_effects_equal_a_logit_on_single_answers():
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame({"a": rng.choice(list("xyz"), 900), "b": rng.choice(list("uv"), 900)})
+    rows["refusal"] = rng.random(900) < 0.2 + 0.3 * (rows["a"] == "z") + 0.1 * (rows["b"] == "v")
+    rows["persona"] = "man"
+    references = {"a": "x", "b": "u"}
+    counts = collapse(rows, list(references))
+    fit = fit_logit(dummies(counts, references), counts["n"], counts["refusals"])
+    x = np.column_stack([np.ones(900)] + [rows[f] == level for f, level in fit.names[1:]]).astype(float)
+    logit = sm.Logit(rows["refusal"].astype(int), x).fit(disp=0)
+    np.testing.assert_allclose(fit.coef, logit.params, atol=1e-6)
+    np.testing.assert_allclose(fit.se, logit.bse, rtol=1e-4)
+    assert fit.loglik == pytest.approx(logit.llf)
+    assert fit.mcfadden == pytest.approx(logit.prsquared)
+
+
+def test_firth_equals_brglm2():
+    """16 levels x 3 tasks, 9 refusals in 3,840 answers: reference values from R's brglm2, type AS_mean."""
+    refused = {(3, 1): 1, (14, 1): 1, (15, 1): 1, (2, 2): 1, (3, 2): 2, (4, 2): 1, (14, 2): 1, (15, 2): 1}
+    cells = [(str(p), str(t), 320 if p == 0 else 64, refused.get((p, t), 0)) for p in range(16) for t in range(3)]
+    counts = pd.DataFrame(cells, columns=["level", "task", "n", "refusals"])
+    fit = fit_firth(dummies(counts, {"level": "0", "task": "0"}), counts["n"], counts["refusals"])
+    np.testing.assert_allclose(fit.coef[:5], [-9.452312, 1.605964, 2.712305, 3.575201, 2.712305], atol=2e-6)
+
+
+def test_firth_adds_half_an_answer_of_each_kind_where_every_level_has_its_own_rate():
+    """Cells of one to three answers, most of them all refusals: what a study of one persona and few texts gives."""
+    n, y = np.array([3, 2, 2, 1, 2, 3]), np.array([2, 2, 2, 1, 2, 3])
+    counts = pd.DataFrame({"template": [f"p{i}" for i in range(1, 7)], "n": n, "refusals": y})
+    fit = fit_firth(dummies(counts, {"template": "p1"}), n, y)
+    logit = np.log((y + 0.5) / (n - y + 0.5))
+    np.testing.assert_allclose(fit.coef, [logit[0], *(logit[1:] - logit[0])], atol=1e-6)
+
+
+def test_firth_profile_of_one_proportion_is_the_penalised_likelihood_interval():
+    """Intercept only: Jeffreys' prior adds half a success and half a failure, so limits solve a one-line equation."""
+    n, y = np.array([20.0]), np.array([0.0])
+    counts = pd.DataFrame({"n": n, "refusals": y})
+    design = dummies(counts, {})
+    fit = fit_firth(design, n, y)
+    assert fit.coef[0] == pytest.approx(np.log(0.5 / 20.5))
+
+    def penalised(b):
+        rate = 1 / (1 + np.exp(-b))
+        return (y[0] + 0.5) * np.log(rate) + (n[0] - y[0] + 0.5) * np.log(1 - rate)
+
+    for limit in firth_profile(design, n, y, fit, 0):
+        assert 2 * (penalised(fit.coef[0]) - penalised(limit)) == pytest.approx(3.841459, abs=1e-3)
+
+
+def small(refusals):
+    cells = [(p, m, 40) for p in ("atheist", "man", "woman") for m in "AB"]
+    return pd.DataFrame(cells, columns=["persona", "model", "n"]).assign(refusals=refusals)
+
+
+@pytest.mark.parametrize("refusals", [0, 40])
+def test_a_constant_outcome_is_an_error(refusals):
+    counts = small(refusals)
+    with pytest.raises(InputError, match="constant"):
+        fit_logit(dummies(counts, {"persona": "atheist", "model": "A"}), counts["n"], counts["refusals"])
+
+
+def test_a_reference_without_refusals_cannot_serve():
+    counts = small([0, 0, 3, 4, 5, 6])
+    with pytest.raises(NotFitted, match="choose other references"):
+        fit_logit(dummies(counts, {"persona": "atheist", "model": "A"}), counts["n"], counts["refusals"])
+    assert choose_references(counts, ["persona", "model"]) == {"persona": "man", "model": "A"}
+    ml = regression_table(counts).drop_duplicates(["term", "level"]).set_index("level")
+    assert ml.loc["atheist", "coef"] == -np.inf
+
+
+def test_the_papers_references_are_kept_where_they_can_serve(counts):
+    assert choose_references(counts, list(PAPER)) == PAPER
+    with pytest.raises(InputError, match="every persona was refused always or never"):
+        choose_references(small(0), ["persona"])
+
+
+def test_a_level_of_refusals_only_is_plus_infinite():
+    counts = small([3, 4, 40, 40, 5, 6])
+    fit = fit_logit(dummies(counts, {"persona": "atheist", "model": "A"}), counts["n"], counts["refusals"])
+    assert fit.coef[fit.names.index(("persona", "man"))] == np.inf
+
+
+def test_confounded_factors_are_not_fitted_and_say_so():
+    counts = small([1, 2, 3, 4, 5, 6])
+    counts["task"] = counts["model"].map({"A": "nli", "B": "offensiveness"})
+    for make in (regression_table, firth_table, deviance_table, interaction_table):
+        table = make(counts)
+        assert len(table) == 1 and "confounded" in table["method"].iloc[0]
+
+
+@pytest.mark.parametrize("refusals", [0, 40])
+def test_a_study_of_one_outcome_is_not_fitted_and_says_so(refusals):
+    for make in (regression_table, firth_table, deviance_table, interaction_table):
+        table = make(small(refusals))
+        assert len(table) == 1 and table["method"].iloc[0].startswith("not fitted: regression: every persona")
+
+
+def test_two_labellers_are_an_error():
+    both = pd.concat([small(3).assign(labeller="paper"), small(3).assign(labeller="structured")])
+    with pytest.raises(InputError, match="one labeller"):
+        regression_table(both)
+
+
+def test_an_unknown_reference_is_an_error():
+    with pytest.raises(InputError, match="'agnostic' is not among"):
+        dummies(small(3), {"persona": "agnostic"})
+
+
+def test_nothing_left_to_fit_is_an_error():
+    with pytest.raises(InputError, match="nothing to fit"):
+        collapse(small(3).assign(persona="*"), ["persona"])
+
+
+def test_clustered_errors_are_a_jackknife_over_texts(outcomes):
+    """Against statsmodels: fits without each text in turn; and the plain sandwich is a little smaller."""
+    table = regression_table(outcomes).set_index("level")
+    names = [("persona", "man"), ("persona", "woman"), ("persona", "black"), ("template", "p2")]
+    names += [("task", "offensiveness"), ("model", "B"), ("model", "C")]
+    x = np.column_stack([np.ones(len(outcomes))] + [outcomes[f] == level for f, level in names]).astype(float)
+    y, groups = outcomes["refusal"].to_numpy(float), pd.factorize(outcomes["text_id"])[0]
+    fit = sm.GLM(y, x, family=sm.families.Binomial())
+    fit = fit.fit(cov_type="cluster", cov_kwds={"groups": groups, "use_correction": False})
+    without = [sm.GLM(y[groups != g], x[groups != g], family=sm.families.Binomial()).fit() for g in range(100)]
+    moved = np.array([part.params for part in without]) - fit.params
+    jackknife = np.sqrt((moved**2).sum(0) * 99 / 100)
+    assert table.loc["black", "method"] == "ML logit, errors clustered by text"
+    for k, (_, level) in enumerate(names, start=1):
+        row = table.loc[level]
+        assert row["coef"] == pytest.approx(fit.params[k])
+        assert row["se"] == pytest.approx(jackknife[k], rel=0.01)  # linearised: not to the last digit
+        assert 1 < row["se"] / fit.bse[k] < 1.05
+        assert (row["hi"] - row["lo"]) / 2 > 1.96 * row["se"]  # Student's, not normal
+
+
+def test_persona_free_answers_are_left_out(outcomes):
+    free = outcomes.assign(persona="persona-free", refusal=True)
+    pd.testing.assert_frame_equal(regression_table(pd.concat([outcomes, free])), regression_table(outcomes))
+
+
+def test_deviance_is_shared_out_completely(outcomes):
+    table = deviance_table(outcomes).set_index("factor")
+    assert table["share"].sum() == pytest.approx(1)
+    assert list(table["df"]) == [3, 1, 1, 2]
+    assert table.loc["model", "share"] > table.loc["persona", "share"] > table.loc["template", "share"]
+    assert table.loc["persona", "p"] < 1e-3 < table.loc["template", "p"]
+    # type II by hand: full model against the one without the factor
+    counts = collapse(outcomes, ["persona", "template", "task", "model"])
+    references = choose_references(counts, ["persona", "template", "task", "model"])
+    full = fit_logit(dummies(counts, references), counts["n"], counts["refusals"])
+    references.pop("persona")
+    less = fit_logit(dummies(counts, references), counts["n"], counts["refusals"])
+    assert table.loc["persona", "last"] == pytest.approx(2 * (full.loglik - less.loglik), abs=1e-6)
+
+
+def test_interactions_depart_from_main_effects_and_sum_to_zero():
+    rates = {("a", "A"): 0.2, ("a", "B"): 0.4, ("b", "A"): 0.3, ("b", "B"): 0.9}
+    cells = [(p, m, 100_000, round(100_000 * rate)) for (p, m), rate in rates.items()]
+    counts = pd.DataFrame(cells, columns=["persona", "model", "n", "refusals"])
+    table = interaction_table(counts, [("persona", "model")]).set_index("level")["coef"]
+    logit = {key: np.log(rate / (1 - rate)) for key, rate in rates.items()}
+    expected = (logit["a", "A"] - logit["a", "B"] - logit["b", "A"] + logit["b", "B"]) / 4
+    assert table["a:A"] == pytest.approx(expected, abs=1e-3)
+    assert table["a:B"] == pytest.approx(-expected, abs=1e-3)
+    assert table["b:B"] == pytest.approx(expected, abs=1e-3)

@@ -1,0 +1,210 @@
+"""The stopping rule: exact characteristics against enumeration and simulation, and decisions from rounds."""
+
+from math import comb
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.estimation import sequential as sq
+from falserefusal.statistics.intervals import clopper_pearson
+from synthetic import blocked, judge, nested
+
+MODELS, PERSONAS = ["loud", "quiet"], ["atheist", "man", "woman"]
+SLOW = pytest.mark.slow
+TARGETS = {"model rate": 0.06, "persona effects": 0.08}
+NESTED, _ = judge(nested(300, 200, PERSONAS, 1), MODELS, PERSONAS, [0.45, 0.004], 2)
+
+
+def up_to(outcomes, rows):
+    return outcomes[outcomes["row_id"].astype(str).str.split("-").str[1].astype(int) < rows]
+
+
+def test_characteristics_equal_enumeration_of_all_paths():
+    looks, half, alpha, p = [3, 5, 7], 0.36, 0.1, 0.15
+    coverage = expected = last = 0.0
+    for path in range(2**7):
+        answers = [(path >> k) & 1 for k in range(7)]
+        chance = np.prod([p if a else 1 - p for a in answers])
+        for n in looks:
+            lo, hi = clopper_pearson(sum(answers[:n]), n, 1 - alpha)
+            if (hi - lo) / 2 <= half or n == 7:
+                coverage += chance * (lo <= p <= hi)
+                expected += chance * n
+                last += chance * (n == 7)
+                break
+    result = sq.operating_characteristics(p, looks, half, alpha)
+    assert 0 < last < 1
+    assert result == pytest.approx({"coverage": coverage, "expected_n": expected, "reaches_last": last})
+
+
+def test_one_look_is_the_fixed_sample():
+    n, p = 40, 0.11
+    lo, hi = clopper_pearson(np.arange(n + 1), n, 1 - sq.ALPHA_RATE)
+    mass = [comb(n, s) * p**s * (1 - p) ** (n - s) for s in range(n + 1)]
+    result = sq.operating_characteristics(p, [n], 0.5)
+    assert result["coverage"] == pytest.approx(sum(m for s, m in enumerate(mass) if lo[s] <= p <= hi[s]))
+    assert result["expected_n"] == pytest.approx(n)
+
+
+def test_expected_sizes_are_those_reported_for_the_rule():
+    looks = range(30, 2431, 30)
+    sizes = [sq.operating_characteristics(p, looks, 0.02)["expected_n"] for p in (0.001, 0.01, 0.05, 0.1, 0.3)]
+    assert [round(size) for size in sizes[:4]] == [124, 184, 575, 1049]
+    assert round(sizes[4]) in (2369, 2370)
+
+
+@pytest.mark.parametrize(
+    "step, minimum", [pytest.param(30, 0.9525, marks=SLOW), pytest.param(60, 0.9515, marks=SLOW), (90, 0.9555)]
+)
+def test_the_shipped_level_covers_after_stopping(step, minimum):
+    looks = range(step, 2520 if step > 30 else 2490, step)
+    coverage, rate = sq.least_coverage([*looks, 2520], 0.02)
+    assert coverage >= 0.95
+    assert coverage == pytest.approx(minimum, abs=0.0012)
+    assert 0 < rate <= 0.5
+
+
+def test_uncalibrated_limits_do_not_cover_after_stopping():
+    assert sq.least_coverage(range(30, 2431, 30), 0.02, alpha=0.05, points=300)[0] < 0.945
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [90, 180])
+def test_the_shipped_level_covers_for_narrow_targets(step):
+    assert sq.least_coverage(range(step, 9721, step), 0.01, points=1500)[0] >= 0.95
+
+
+def test_calibration_finds_the_largest_level_that_covers():
+    looks = range(20, 301, 20)
+    alpha = sq.calibrate(looks, 0.06)
+    assert sq.least_coverage(looks, 0.06, alpha)[0] >= 0.95
+    assert alpha == 0.05 or sq.least_coverage(looks, 0.06, alpha + 0.001)[0] < 0.95
+
+
+def test_impossible_looks_are_refused():
+    for looks in ([], [0, 5], [10, 10], [20, 10]):
+        with pytest.raises(InputError, match="looks"):
+            sq.operating_characteristics(0.1, looks, 0.1)
+
+
+def test_round_table_has_every_quantity_of_every_model():
+    targets = {quantity: 0.05 for quantity in sq.QUANTITIES}
+    table = sq.round_table(NESTED, targets, 3)
+    sizes = table.groupby(["model", "quantity"], observed=True).size().unstack()
+    assert sizes.loc["loud"].to_dict() == {
+        "model rate": 1,
+        "task rates": 3,
+        "persona rates": 3,
+        "any-persona effect": 1,
+        "persona effects": 3,
+    }
+    assert (table["round"] == 3).all()
+    assert table["answers"].iloc[0] == (NESTED["model"] == "loud").sum()
+    part = NESTED[(NESTED["model"] == "loud") & (NESTED["persona"] != PERSONA_FREE) & (NESTED["task"] == "nli")]
+    row = table.query("model == 'loud' and quantity == 'task rates' and level == 'nli'").iloc[0]
+    assert row["estimate"] == pytest.approx(part["refusal"].mean(), abs=0.02)
+    assert row["n"] == len(part)
+    assert (table["always_hi"] - table["always_lo"] > table["hi"] - table["lo"]).all()
+    assert ((table["lo"] <= table["estimate"] + 1e-9) & (table["estimate"] <= table["hi"] + 1e-9)).all()
+    np.testing.assert_allclose(table["half_width"], (table["hi"] - table["lo"]) / 2)
+
+
+def test_limits_are_wider_than_those_of_a_single_look():
+    from falserefusal.estimation.effects import persona_effects
+
+    table = sq.round_table(NESTED, {"persona effects": 0.05}, 0)
+    single = persona_effects(NESTED)
+    assert (table["half_width"] > (single["hi"] - single["lo"]) / 2).all()
+
+
+def test_quiet_models_stop_early_and_stay_frozen():
+    tables = [sq.round_table(up_to(NESTED, rows), TARGETS, k) for k, rows in enumerate([35, 80, 300])]
+    decision = sq.decide(tables).set_index("model")
+    assert decision.loc["quiet", "met"] and decision.loc["quiet", "round"] < decision.loc["loud", "round"]
+    assert decision.loc["quiet", "answers"] < decision.loc["loud", "answers"]
+    at = int(decision.loc["quiet", "round"])
+    relapse = tables[2].copy()
+    relapse.loc[relapse["model"] == "quiet", "met"] = False
+    again = sq.decide([*tables[:2], relapse]).set_index("model")
+    assert again.loc["quiet", "met"] and again.loc["quiet", "round"] == at
+    pd.testing.assert_frame_equal(sq.decide(pd.concat(tables)), sq.decide(tables))
+
+
+def test_a_target_is_met_by_all_levels_or_not_at_all():
+    table = sq.round_table(NESTED, {"persona effects": 0.5}, 0)
+    assert sq.decide(table)["met"].all()
+    table.loc[1, "met"] = False
+    decision = sq.decide(table).set_index("model")
+    assert not decision.loc["loud", "met"] and decision.loc["quiet", "met"]
+
+
+def test_the_quantity_furthest_from_its_target_is_named():
+    table = sq.round_table(up_to(NESTED, 40), {"model rate": 0.5, "persona effects": 0.01}, 0)
+    decision = sq.decide(table).set_index("model").loc["loud"]
+    assert decision["quantity"] == "persona effects" and decision["level"] in PERSONAS
+    rows = table[(table["model"] == "loud") & (table["quantity"] == "persona effects")]
+    assert decision["half_width"] == rows["half_width"].max()
+
+
+def test_few_texts_meet_nothing():
+    few, _ = judge(blocked(20, PERSONAS, 1), ["quiet"], PERSONAS, [0.001], 2)
+    assert not sq.round_table(few, {"model rate": 0.9}, 0)["met"].any()
+
+
+def test_final_limits_are_calibrated_only_if_the_rule_stopped():
+    targets = {"model rate": 0.06, "persona effects": 0.025}
+    tables = [sq.round_table(up_to(NESTED, rows), targets, k) for k, rows in enumerate([35, 80])]
+    final = sq.final_limits(tables, last_round=5)
+    raw = pd.concat(tables)
+    decision = sq.decide(tables).set_index("model")
+    assert decision.loc["quiet", "met"] and not decision.loc["loud", "met"]
+    for model in MODELS:
+        own = final[final["model"] == model].reset_index(drop=True)
+        source = raw[(raw["model"] == model) & (raw["round"] == decision.loc[model, "round"])].reset_index(drop=True)
+        column = "lo" if model == "quiet" else "always_lo"
+        np.testing.assert_array_equal(own["lo"], source[column])
+    assert final.loc[final["model"] == "quiet", "method"].str.contains("stopped by the rule").all()
+    assert final.loc[final["model"] == "loud", "method"].str.contains("not by the rule").all()
+    planned = sq.final_limits(tables, last_round=1)
+    assert planned.loc[planned["model"] == "loud", "method"].str.contains("asked in full").all()
+
+
+def test_coverage_when_stopping_by_the_rule():
+    # nested design, four looks: stop each model once its persona effects are known to 8 points, or at the end
+    hit = []
+    for seed in range(12):
+        effect = np.c_[np.zeros(2), np.random.default_rng([7, seed]).normal(0, 0.3, (2, 3))]
+        design = nested(160, 110, PERSONAS, [1, seed])
+        outcomes, truth = judge(design, MODELS, PERSONAS, [0.45, 0.05], [2, seed], effect)
+        rounds = [(40, 0), (80, 1), (120, 2), (160, 3)]
+        tables = [sq.round_table(up_to(outcomes, rows), {"persona effects": 0.08}, k) for rows, k in rounds]
+        final = sq.final_limits(tables, 3)
+        mean = truth.mean(1)
+        target = pd.Series((mean[:, 1:] - mean[:, :1]).ravel(), index=pd.MultiIndex.from_product([MODELS, PERSONAS]))
+        true = target.loc[list(zip(final["model"], final["level"], strict=True))].to_numpy()
+        hit.append((final["lo"] <= true) & (true <= final["hi"]))
+    assert np.mean(hit) >= 0.9
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_models_that_never_or_always_refuse_are_decided(value):
+    table = sq.round_table(NESTED.assign(refusal=value), TARGETS, 0)
+    assert not table[["estimate", "lo", "hi", "always_lo", "always_hi"]].isna().any(axis=None)
+    assert (table["half_width"] > 0).all() and sq.decide(table)["met"].all()
+
+
+def test_bad_targets_and_empty_rounds_are_refused():
+    for targets in ({}, {"nonsense": 0.1}, {"model rate": 2}, {"model rate": "wide"}, {"model rate": 0}):
+        with pytest.raises(InputError):
+            sq.round_table(NESTED, targets, 0)
+    with pytest.raises(InputError, match="no round"):
+        sq.decide(pd.DataFrame())
+    broken = sq.round_table(NESTED, TARGETS, 0)
+    broken.loc[0, "half_width"] = np.nan
+    with pytest.raises(InputError, match="half-width"):
+        sq.decide(broken)
+    with pytest.raises(InputError, match="persona_free"):
+        sq.round_table(NESTED[NESTED["persona"] != PERSONA_FREE], TARGETS, 0)

@@ -1,0 +1,332 @@
+"""Figures: every one is drawn from the tables alone, legible, labelled as what it is, and the same every time."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from PIL import Image
+
+import tables_of_print as fixture
+from falserefusal.estimation.comparison import comparison
+from falserefusal.figures.claims import _along
+from falserefusal.figures.context import Context
+from falserefusal.figures.dots import grouped_rows
+from falserefusal.figures.draw import _draw, draw_figures
+from falserefusal.figures.personas import panel_grid
+from falserefusal.figures.registry import figure_files, figure_names, figures, table_names
+from falserefusal.figures.style import WARNING, listing, number, percent, styled
+
+EVERYTHING = {"stopping": True, "labellers": True, "annotated": True}
+
+
+@pytest.fixture(scope="module")
+def published(root):
+    return fixture.published_tables(root)
+
+
+@pytest.fixture(scope="module")
+def rehearsed(root):
+    return fixture.run_tables(root)
+
+
+@pytest.fixture(scope="module")
+def gallery(root, published, rehearsed):
+    """Figures of both kinds of study, drawn once: kind -> [(figure's entry, canvas)]."""
+    few = ("figure01_persona_free", "figure02_persona_mean", "figure04_format_offensiveness", "figure05_importance")
+    few += ("figure06_regression", "figure07_nli", "no_answers")
+    return {
+        "published": drawn([f for f in figures("published") if f.name in few], published, fixture.context(root)),
+        "rehearsal": drawn(figures("rehearsal", **EVERYTHING), rehearsed, fixture.context(root, rehearsal=True)),
+    }
+
+
+def drawn(chosen, tables, context):
+    with styled():
+        pairs = [(figure, _draw(figure, tables, context)[0]) for figure in chosen]
+        for _, canvas in pairs:
+            FigureCanvasAgg(canvas).draw()
+    return pairs
+
+
+def named(name, kind="published"):
+    return [figure for figure in figures(kind, **EVERYTHING) if figure.name == name]
+
+
+def texts_of(canvas):
+    """The texts on the page; matplotlib also keeps labels of ticks beyond the axis, which it does not draw."""
+    hidden = set()
+    for ax in canvas.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            ticks = axis._update_ticks() if ax.axison else []
+            shown = {id(label) for tick in ticks for label in (tick.label1, tick.label2)}
+            hidden |= {id(label) for label in axis.get_ticklabels(which="both")} - shown
+    texts = canvas.findobj(lambda artist: isinstance(artist, Text) and id(artist) not in hidden)
+    return [text for text in texts if text.get_visible() and text.get_text().strip()]
+
+
+def test_the_list_of_figures_needs_no_drawing_library():
+    code = "import sys; from falserefusal.figures.registry import figure_files; figure_files('run'); "
+    code += "sys.exit(any(name in sys.modules for name in ('matplotlib', 'pandas', 'numpy')))"
+    folder = Path(__file__).resolve().parents[3] / "workflow"
+    assert subprocess.run([sys.executable, "-c", code], cwd=folder, check=False).returncode == 0
+
+
+def test_published_has_a_counterpart_of_every_figure_of_the_paper():
+    counterparts = " ".join(figure.counterpart for figure in figures("published"))
+    for i in range(1, 12):
+        assert f"Figure {i}" in counterparts
+    assert len(set(figure_names("rehearsal", stopping=True))) == len(figure_names("rehearsal", stopping=True))
+    assert "truth" in figure_names("rehearsal") and "truth" not in figure_names("run")
+    assert "stopping" in figure_names("run", stopping=True) and "stopping" not in figure_names("run")
+    assert "comparison" not in figure_names("published")
+    assert "labeller_claims" in figure_names("run", labellers=True) and "labeller_claims" not in figure_names("run")
+    assert "corrected_models" in figure_names("run", annotated=True) and "corrected_models" not in figure_names("run")
+
+
+def test_other_tasks_have_figures_of_their_own():
+    names = figure_names("run", tasks=("nli", "sentiment"))
+    assert {"personas_sentiment", "format_sentiment", "persona_free_sentiment", "figure07_nli"} <= set(names)
+    assert "figure09_offensiveness" not in names
+    with pytest.raises(ValueError, match="kind is 'other'"):
+        figure_names("other")
+
+
+def test_every_promised_file_is_written_from_the_tables(root, published, tmp_path):
+    index = draw_figures(figures("published"), published, fixture.context(root), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(figure_files("published"))
+    assert (index["rows"] > 0).all()
+    assert set(table_names("published")) <= set(published)
+    for name in index["name"]:
+        width, height = Image.open(tmp_path / f"{name}.png").size
+        assert 1590 <= width <= 1700 and height <= 2100  # 8 inches at 200 dpi; no taller than a page
+    cells = pd.read_csv(tmp_path / "figure07_nli.csv")
+    whole = published["rates_task_model_persona"].query("task == 'nli'")
+    assert len(cells) == 240
+    np.testing.assert_allclose(cells["rate"], whole["rate"], rtol=1e-5)
+
+
+def test_same_tables_same_bytes(root, published, tmp_path):
+    chosen = named("figure05_importance") + named("figure01_persona_free")
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        draw_figures(chosen, published, fixture.context(root), tmp_path / folder)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+        assert b"CreationDate" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["published", "rehearsal"])
+def test_no_text_leaves_the_page_or_covers_another(gallery, kind):
+    for figure, canvas in gallery[kind]:
+        texts = texts_of(canvas)
+        page = canvas.bbox
+        boxes = [(t, t.get_window_extent()) for t in texts]
+        for text, box in boxes:
+            inside = page.x0 - 1 <= box.x0 and box.x1 <= page.x1 + 1 and page.y0 - 1 <= box.y0 and box.y1 <= page.y1 + 1
+            assert inside, f"{figure.name}: {text.get_text()!r} leaves the page"
+        level = [(text.get_text(), box) for text, box in boxes if not text.get_rotation()]
+        edges = np.array([[box.x0, box.y0, box.x1, box.y1] for _, box in level])
+        across = np.minimum(edges[:, None, 2], edges[None, :, 2]) - np.maximum(edges[:, None, 0], edges[None, :, 0])
+        up = np.minimum(edges[:, None, 3], edges[None, :, 3]) - np.maximum(edges[:, None, 1], edges[None, :, 1])
+        # boxes include room for ascenders and descenders: a fifth of a line may be shared
+        tall = np.minimum.outer(edges[:, 3] - edges[:, 1], edges[:, 3] - edges[:, 1])
+        clash = np.triu((across > 1) & (up > 0.3 * tall), k=1)
+        pairs = [(level[i][0], level[j][0]) for i, j in np.argwhere(clash)]
+        assert not pairs, f"{figure.name}: {pairs[:5]}"
+
+
+def test_a_rehearsal_says_so_in_every_title_and_beside_every_model(root, gallery):
+    for figure, canvas in gallery["rehearsal"]:
+        assert canvas.texts[0].get_text().replace("\n", " ") == fixture.BANNER, figure.name
+        for word in (text.get_text() for text in texts_of(canvas)):
+            for model in fixture.context(root).models:
+                lines = word.replace("\n", " ").split(model)
+                assert all(rest.startswith(" (stand-in)") for rest in lines[1:]), f"{figure.name}: {word}"
+
+
+def test_printed_values_are_those_of_real_models_and_notes_those_of_stand_ins(root, rehearsed):
+    context = fixture.context(root, rehearsal=True)
+    odd = rehearsed["regression"].assign(
+        printed_term_note=lambda f: np.where(f["level"] == "Llama3.1-8B", "out of line: x", "")
+    )
+    [(_, canvas)] = drawn(named("figure06_regression"), {**rehearsed, "regression": odd}, context)
+    assert "printed values of the real Llama3.1-8B out of line" in canvas.get_label()
+    noted = rehearsed["claims"].assign(note="largest Llama2-13B, black; least of all Llama3.1-8B.")
+    [(_, canvas)] = drawn(named("claims"), {"claims": noted}, context)
+    words = " ".join(text.get_text() for text in texts_of(canvas)).replace("\n", " ")
+    assert "largest Llama2-13B (stand-in), black; least of all Llama3.1-8B (stand-in)." in words
+
+
+def test_data_drawn_in_a_rehearsal_name_stand_ins(root, rehearsed, tmp_path):
+    context = fixture.context(root, rehearsal=True)
+    draw_figures(named("figure01_persona_free") + named("importance_by_model"), rehearsed, context, tmp_path)
+    assert set(pd.read_csv(tmp_path / "figure01_persona_free.csv")["model"].str[-11:]) == {" (stand-in)"}
+    assert pd.read_csv(tmp_path / "importance_by_model.csv")["scope"].str.endswith(" (stand-in)").all()
+
+
+def test_messages_follow_the_data(root, gallery, published):
+    before = next(c.get_label() for f, c in gallery["published"] if f.name == "figure02_persona_mean")
+    changed = published["rates_persona"].copy()
+    changed.loc[changed["persona"] == "woman", "rate"] = 0.99
+    [(_, canvas)] = drawn(named("figure02_persona_mean"), {"rates_persona": changed}, fixture.context(root))
+    assert "“black” (14.7%)" in before
+    assert "“woman” (99.0%)" in canvas.get_label()
+
+
+def test_what_the_paper_gets_wrong_is_in_the_titles(gallery):
+    said = {figure.name: canvas.get_label() for figure, canvas in gallery["published"]}
+    assert "lowers it in 2 of 16 models" in said["figure01_persona_free"]
+    assert "not by Llama2-13B, Llama2-7B" in said["figure04_format_offensiveness"]
+    assert said["figure05_importance"].startswith("Importance: model 0.68 > task 0.34 > persona 0.16 > format 0.13")
+
+
+@pytest.mark.filterwarnings("error")
+def test_small_studies_and_studies_without_a_refusal_are_drawn(root, rehearsed):
+    context = Context("tiny", {"Llama2-7B": "Llama"}, {"black": "Race", "man": "Gender"})
+    tables = {}
+    for name, table in rehearsed.items():
+        for column, keep in {"model": ["Llama2-7B", "mean"], "persona": ["black", "man"], "task": ["nli"]}.items():
+            if column in table:
+                table = table[table[column].isin(keep)]
+        tables[name] = table.copy()
+    tables["importance"] = tables["importance"].assign(index=np.nan, lo=np.nan, hi=np.nan)
+    for table in tables.values():
+        table.loc[:, [column for column in table if column in ("rate", "lo", "refusals", "difference")]] = 0
+    with styled():
+        for figure in figures("rehearsal", tasks=("nli",), **EVERYTHING):
+            canvas, data = _draw(figure, tables, context)
+            FigureCanvasAgg(canvas).draw()
+            assert len(data), figure.name
+
+
+def test_a_study_of_many_small_families_is_drawn(root, rehearsed):
+    models = list(fixture.context(root).models)
+    context = Context("mixed", {model: f"family {i // 2}" for i, model in enumerate(models)}, {"black": "Race"})
+    assert panel_grid(models, context) == [models[:6], models[6:12], models[12:]]
+    chosen = named("figure08_politeness") + named("stopping") + named("figure02_persona_mean")
+    for _, canvas in drawn(chosen, rehearsed, context):
+        assert len(texts_of(canvas)) > 20
+
+
+def test_without_rows_the_figure_says_so(root, published, tmp_path):
+    tables = {**published, "claims": published["claims"].head(0)}
+    del tables["importance"]
+    chosen = named("claims") + named("figure05_importance")
+    index = draw_figures(chosen, tables, fixture.context(root), tmp_path).set_index("name")
+    assert index.loc["claims", "rows"] == 0 and index.loc["figure05_importance", "rows"] == 0
+    assert index.loc["claims", "message"] == "Nothing to draw: tables/claims.csv has no rows"
+    assert index.loc["figure05_importance", "message"] == "Nothing to draw: this study has no tables/importance.csv"
+    assert (tmp_path / "claims.pdf").stat().st_size > 500
+
+
+def test_where_nobody_refuses_nothing_stands_beside_the_paper(root, published, tmp_path):
+    """Tables of a study of models and tasks that the paper has not, and without a refusal: no importance either."""
+    names = ["rates_model_task", "rates_task_model_persona", "rates_format", "importance"]
+    tables = {name: published[name].copy() for name in names}
+    for name in names[:3]:
+        tables[name]["model"] = "new-" + tables[name]["model"]
+    tables["importance"][["index", "lo", "hi"]] = np.nan
+    printed = {path.stem: pd.read_csv(path) for path in (root / "config/published").glob("*.csv")}
+    beside = comparison(tables, printed)
+    assert beside.empty
+    index = draw_figures(named("comparison", "rehearsal"), {"comparison": beside}, fixture.context(root), tmp_path)
+    assert index["message"].tolist() == ["Nothing to draw: tables/comparison.csv has no rows"]
+    beside.loc[0] = ["importance (Figure 5)", "model", "index", 0.6, np.nan, np.nan, np.nan, "none"]
+    index = draw_figures(named("comparison", "rehearsal"), {"comparison": beside}, fixture.context(root), tmp_path)
+    assert index["message"].str.startswith("Nothing to draw").all()
+
+
+def test_zero_and_its_interval_are_on_the_axis(gallery):
+    canvas = next(canvas for figure, canvas in gallery["published"] if figure.name == "figure07_nli")
+    ax = next(ax for ax in canvas.axes if ax.get_title(loc="left") == "Qwen2.5-32B")
+    x = np.concatenate([line.get_xdata() for line in ax.lines])
+    assert (x == 0).all() and len(x) == 15
+    assert ax.get_xlim()[0] < 0
+    whiskers = np.concatenate([lines.get_segments() for lines in ax.collections])
+    assert whiskers.shape == (15, 2, 2) and (whiskers[:, 1, 0] > 0.1).all()
+
+
+def test_a_ratio_of_one_is_no_effect():
+    assert _along(np.array([1.0, 0.5, 2.0]), ratio=True).tolist() == [0, -1, 1]
+    assert _along(np.array([-1.0, -2.0, 0.0]), ratio=False).tolist() == [-0.5, -1, 0]
+    assert _along(np.array([np.nan, np.nan, 0.0]), ratio=False).tolist() == [0, 0, 0]
+
+
+def test_separated_levels_take_the_penalised_fit(root):
+    table = pd.DataFrame(
+        [
+            ["intercept", "", -3.0, -3.1, -2.9, np.nan, "ML"],
+            ["persona", "black", 2.4, 2.3, 2.5, 2.62, "ML"],
+            ["model", "Qwen2.5-7B", -np.inf, np.nan, np.nan, -19.34, "ML"],
+            ["persona", "black", 2.3, 2.2, 2.4, np.nan, "Firth"],
+            ["model", "Qwen2.5-7B", -13.5, -18.3, -11.6, np.nan, "Firth"],
+            ["fit", "McFadden R2", 0.54, np.nan, np.nan, 0.57, "ML"],
+        ],
+        columns=["term", "level", "coef", "lo", "hi", "printed", "method"],
+    )
+    firth = table["method"] == "Firth"
+    tables = {"regression": table[~firth], "regression_firth": table[firth].drop(columns="printed")}
+    with styled():
+        canvas, data = _draw(named("figure06_regression")[0], tables, fixture.context(root))
+        FigureCanvasAgg(canvas).draw()
+    data = data.set_index("level")
+    assert list(data.index) == ["black", "Qwen2.5-7B"]
+    assert data.loc["black", "coef"] == 2.4 and data.loc["Qwen2.5-7B", "coef"] == -13.5
+    assert data.loc["Qwen2.5-7B", "printed"] == -19.34
+    assert any("printed −19.34" in text.get_text() for text in texts_of(canvas))
+
+
+def test_numbers_are_written_so_that_they_can_be_read():
+    rates = [0, 0.00004, 0.0006, 0.00998, 0.0123, 0.76494, np.nan]
+    assert [percent(rate) for rate in rates] == ["0", "<0.01", "0.06", "1.0", "1.2", "76.5", "–"]
+    assert number(-3.105) == "−3.10" and number(np.nan) == "–"
+    assert listing(["a"]) == "a" and listing(["a", "b", "c"]) == "a, b and c"
+    assert listing(list("abcdef"), 4) == "a, b, c and 3 more"
+
+
+def test_rows_stand_in_groups():
+    rows = grouped_rows({"a": "x", "b": "y", "c": "x"}, heading=1.0, gap=0.5)
+    assert list(rows.at) == ["a", "c", "b"]
+    assert rows.headings == {"x": 0.0, "y": 3.5}
+    assert rows.at == {"a": 1.0, "c": 2.0, "b": 4.5} and rows.height == 5.5
+
+
+@pytest.mark.parametrize("name", ["truth", "comparison"])
+def test_what_an_interval_misses_has_a_mark_of_its_own(gallery, name):
+    canvas = next(canvas for figure, canvas in gallery["rehearsal"] if figure.name == name)
+    marks = {(line.get_color(), line.get_marker()) for ax in canvas.axes for line in ax.lines if len(line.get_xdata())}
+    assert (WARNING, "x") in marks and (WARNING, "o") not in marks
+    assert any("×" in text.get_text() for text in canvas.texts)
+
+
+def test_corrected_rates_are_drawn_where_people_labelled_answers(root, rehearsed, tmp_path):
+    for annotated in (True, False):
+        chosen = [figure for figure in figures("run", annotated=annotated) if figure.name == "table1_model_task"]
+        tables = {name: rehearsed[name] for name in chosen[0].tables}
+        draw_figures(chosen, tables, fixture.context(root), tmp_path)
+        [(_, canvas)] = drawn(chosen, tables, fixture.context(root))
+        labels = [text.get_text() for legend in canvas.legends for text in legend.get_texts()]
+        assert ("corrected for label error" in labels) == annotated
+        assert pd.read_csv(tmp_path / "table1_model_task.csv")["corrected"].notna().all() == annotated
+
+
+def test_what_labellers_part_on_is_said(rehearsed, root, tmp_path):
+    chosen = [figure for figure in figures("run", **EVERYTHING) if figure.name.startswith(("labeller_", "corrected_"))]
+    messages = draw_figures(chosen, rehearsed, fixture.context(root), tmp_path).set_index("name")["message"]
+    claims = len(fixture.claims())
+    assert messages["labeller_claims"] == f"{claims - 1} of {claims} claims have the same verdict under every labeller"
+    assert messages["labeller_importance"] == (
+        "Every labeller ranks the factors alike: model > task > persona > template > format"
+    )
+    assert messages["labeller_personas"].startswith("The labeller moves the effect of a persona by up to ")
+    drawn = pd.read_csv(tmp_path / "corrected_models.csv")
+    assert set(drawn["labeller"]) == {"paper"} and "mean" in set(drawn["model"])
+    outside = ((drawn["rate"] < drawn["lo"]) | (drawn["rate"] > drawn["hi"]))[drawn["model"] != "mean"].sum()
+    assert messages["corrected_models"].startswith(
+        f"{outside} of 48 uncorrected rates lie outside" if outside else "Every"
+    )

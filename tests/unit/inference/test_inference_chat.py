@@ -1,0 +1,154 @@
+"""The gate before the first batch: templates that drop, double, cut or refuse are caught, by name."""
+
+import datetime
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from falserefusal.common.errors import InputError
+from falserefusal.inference.chat import FIXED_DATE, REPLY, SYSTEM, USER, examine
+from tiny_checkpoints import STYLES, tokenizer
+
+ASK = [{"role": "user", "content": "Given a text, would a woman classify it as polite?\n\nText:  two  spaces "}]
+WITH_SYSTEM = [{"role": "system", "content": "You are a woman."}, *ASK]
+
+
+def chat(style: str = "llama3", policy: str = "native", template: str | None = None, eos=()):
+    return examine(tokenizer(style, template), eos, policy)
+
+
+@pytest.mark.parametrize(
+    ("style", "system", "bos"),
+    [
+        ("llama3", "native", "once"),
+        ("chatml", "native", "none"),
+        ("llama2", "merged", "once"),
+        ("gemma", "rejecting", "once"),
+    ],
+)
+def test_templates_of_the_field_are_told_apart(style, system, bos):
+    found = chat(style)
+    assert (found.system, found.bos) == (system, bos)
+    (text,) = found.render([ASK], ["p"])
+    assert ASK[0]["content"].strip() in text
+    (ids,) = found.encode([text], ["p"], 2048, 8)
+    assert ids.count(found.tokenizer.bos_token_id) == (bos == "once")
+
+
+@pytest.mark.parametrize("style", list(STYLES))
+def test_every_token_that_ends_a_turn_ends_an_answer(style):
+    ends = {"llama3": "<|eot_id|>", "chatml": "<|im_end|>", "gemma": "<end_of_turn>", "llama2": "</s>"}
+    found = chat(style, eos=[7])
+    names = found.tokenizer.convert_ids_to_tokens(found.eos_ids)
+    assert {ends[style], STYLES[style][2]} <= set(names) and 7 in found.eos_ids
+
+
+def test_no_end_token_at_all_is_an_error():
+    bare = tokenizer("llama2", "{% for m in messages %}[INST] {{ m['content'] }} [/INST]{% endfor %}")
+    bare.eos_token = None
+    with pytest.raises(InputError, match="EOS"):
+        examine(bare, [])
+
+
+def test_a_system_turn_that_the_template_rejects_is_merged_or_refused_as_configured():
+    with pytest.raises(InputError, match=r"prompt q7: .*rejecting.*system_role: merge"):
+        chat("gemma").render([WITH_SYSTEM], ["q7"])
+    (text,) = chat("gemma", "merge").render([WITH_SYSTEM], ["q7"])
+    assert "<start_of_turn>user\nYou are a woman.\n\nGiven a text" in text
+    (text,) = chat("llama3", "native").render([WITH_SYSTEM], ["q7"])
+    assert "system<|end_header_id|>\n\nYou are a woman.<|eot_id|>" in text
+    with pytest.raises(InputError, match="forbids"):
+        chat("llama3", "error").render([WITH_SYSTEM], ["q7"])
+    with pytest.raises(InputError, match="none of native, merge, error"):
+        chat("llama3", "drop")
+
+
+def test_a_template_that_drops_the_system_turn_is_caught():
+    dropping = STYLES["llama3"][0].replace("for m in messages", "for m in messages if m['role'] != 'system'")
+    found = chat("llama3", template=dropping)
+    assert found.system == "dropping"
+    with pytest.raises(InputError, match="dropping"):
+        found.render([WITH_SYSTEM], ["q7"])
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ raise_exception('no chat here') }}", "cannot render a single user turn.*no chat here"),
+        ("{% for m in messages %}{{ m['content'][:9] }}</s>{% endfor %}", "0 times"),
+        ("{% for m in messages %}{{ m['content'] }}|{{ m['content'] }}</s>{% endfor %}", "2 times"),
+        ("{% for m in messages %}{{ m['content'] }}{% endfor %}", "nothing after the user's text"),
+        ("{% for m in messages %}{{ bos_token }}{{ bos_token }}{{ m['content'] }}[/INST]{% endfor %}", "BOS twice"),
+        ("{% for m in messages %}{{ m['content'] ", "cannot render"),
+    ],
+)
+def test_templates_that_could_never_be_right_are_errors(template, message):
+    with pytest.raises(InputError, match=message):
+        chat("llama2", template=template)
+
+
+def test_a_tokenizer_without_a_template_is_an_error():
+    bare = tokenizer()
+    bare.chat_template = None
+    with pytest.raises(InputError, match="no chat template"):
+        examine(bare, [])
+
+
+def test_a_text_that_the_template_changes_is_named():
+    shouting = STYLES["llama3"][0].replace("m['content'] | trim", "m['content'].replace('rude', 'r*de')")
+    found = chat("llama3", template=shouting)
+    with pytest.raises(InputError, match="prompt b: the chat template lost or changed its user turn"):
+        found.render([ASK, [{"role": "user", "content": "a rude text"}]], ["a", "b"])
+
+
+def test_a_prompt_that_the_template_refuses_is_named():
+    picky = (
+        "{% if 'rude' in messages[0]['content'] %}{{ raise_exception('not that') }}{% endif %}" + STYLES["llama3"][0]
+    )
+    with pytest.raises(InputError, match=r"prompt b: the chat template refuses it \(not that\)"):
+        chat("llama3", template=picky).render([ASK, [{"role": "user", "content": "a rude text"}]], ["a", "b"])
+
+
+def test_a_template_that_prints_the_date_prints_the_same_every_day():
+    dated = "{{ 'Today Date: ' + strftime_now('%d %b %Y') + '\n' }}" + STYLES["llama3"][0]
+    (text,) = chat("llama3", template=dated).render([ASK], ["p"])
+    assert f"Today Date: {FIXED_DATE}" in text
+    assert datetime.datetime.now().strftime("%d %b %Y") not in text
+
+
+def test_prompts_too_long_for_the_context_are_errors_before_any_batch():
+    found = chat()
+    texts = found.render([ASK, [{"role": "user", "content": "long " * 300}]], ["short", "long"])
+    with pytest.raises(InputError, match=r"1 prompt\(s\) do not fit .* 200 tokens with 40 new ones.*longest is long"):
+        found.encode(texts, ["short", "long"], 200, 40)
+
+
+def test_a_text_that_brings_its_own_bos_is_an_error_and_control_tokens_are_seen():
+    found = chat("llama2", template="{% for m in messages %}{{ bos_token + m['content'] }} [/INST]{% endfor %}")
+    sly = [{"role": "user", "content": "<s>hello"}]
+    with pytest.raises(InputError, match="prompt x: starts with two BOS"):
+        found.encode(found.render([sly], ["x"]), ["x"], 2048, 8)
+    assert found.holding_control_tokens([ASK, sly]) == [1]
+
+
+def test_a_text_that_the_tokenizer_does_not_know_is_named():
+    """It would ask every persona the same question."""
+    known = {word: i for i, word in enumerate(["[UNK]", "<s>", "</s>", *f"{SYSTEM} {USER} {REPLY} a woman .".split()])}
+    words = Tokenizer(models.WordLevel(known, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    fast = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", bos_token="<s>", eos_token="</s>")
+    fast.chat_template = "{{ bos_token }}{% for m in messages %} {{ m['content'] }} </s>{% endfor %}"
+    found = examine(fast, [])
+    good, bad, named = ([{"role": "user", "content": text}] for text in ("a woman", "a muslim woman", "[UNK] woman"))
+    with pytest.raises(InputError, match=r"prompt b: holds text that this model's tokenizer does not know.*\[UNK\]"):
+        found.encode(found.render([good, bad], ["a", "b"]), ["a", "b"], 99, 4)
+    assert len(found.encode(found.render([good, named], ["a", "c"]), ["a", "c"], 99, 4)) == 2
+
+
+@pytest.mark.parametrize(
+    "turns", [[], [{"role": "system", "content": "s"}], [*ASK, {"role": "assistant", "content": "a"}]]
+)
+def test_a_prompt_must_end_with_the_user(turns):
+    with pytest.raises(InputError, match="must end with a user turn"):
+        chat().render([turns], ["p"])

@@ -1,0 +1,280 @@
+"""The structured labeller on the hand-written suite, on odd input, and on human labels of free chat.
+
+`labelling_suite.csv` was written and split (by a hash of the id) before the labeller was tuned; only its dev half was
+looked at since (one answer of the test half, c084, is right since a failure on a new answer like it was mended). Before
+any tuning the labeller had .950 of dev and .985 of test right. `labelling_probes.csv` was written while tuning and says
+nothing about accuracy: it keeps what works working. Its last 208 answers were written in four batches to be hard. At
+first sight the labeller had .97, .85, .85 and .79 of their refusal verdicts right (.79 of the refusals, .99 of the
+rest); general failures were mended after each. `labelling_blind.csv` holds 880 answers by writers who saw
+neither labeller nor suites (language models told to imitate chat models); see `test_answers_written_blindly`.
+"""
+
+import re
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from falserefusal.common.errors import InputError
+from falserefusal.labelling.answers import asks_yes_no
+from falserefusal.labelling.cues import Cues
+from falserefusal.labelling.patterns import load_patterns
+from falserefusal.labelling.phrases import phrase_labeller
+from falserefusal.labelling.spoken import spoken
+from falserefusal.labelling.structured import CATEGORIES, CHAT_SCOPES, REFUSALS, Reader, structured_labeller
+from falserefusal.study.materials import load_phrases, load_templates
+
+TASKS = ["nli", "politeness", "offensiveness"]
+OFFENSIVENESS = ("offensive", "not offensive")
+
+
+@pytest.fixture(scope="module")
+def patterns(root):
+    return load_patterns(root / "config" / "labelling" / "patterns.yaml")
+
+
+def read_suite(path):
+    suite = pd.read_csv(path, keep_default_na=False)
+    suite["labels"] = [tuple(labels.split("|")) for labels in suite["labels"]]
+    return suite
+
+
+@pytest.fixture(scope="module")
+def suite(root, patterns):
+    suite = read_suite(root / "tests" / "suites" / "labelling_suite.csv")
+    templates = load_templates(root / "config" / "templates.csv", TASKS).set_index(["task", "template"])["text"]
+    suite["yes_no"] = [asks_yes_no(templates[key]) for key in zip(suite["task"], suite["template"], strict=True)]
+    judged = structured_labeller(patterns)(suite)
+    suite["right"] = (judged["category"] == suite["category"]) & (judged["answer"].fillna("") == suite["answer"])
+    suite["refusal_right"] = judged["refusal"] == suite["refusal"]
+    return suite
+
+
+def test_the_suite_covers_every_task_category_and_error_mode(suite):
+    assert len(suite) >= 320
+    assert suite["response"].duplicated().sum() < 0.1 * len(suite)
+    assert set(suite["category"]) == set(CATEGORIES)
+    modes = suite[suite["mode"] > 0].groupby("task")["mode"].agg(set)
+    assert (modes == {*range(1, 11), 12}).all()  # mode 11, judges that fail, is in test_labelling_judge
+    assert (suite["refusal"] == suite["category"].isin(REFUSALS)).all()
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_the_suite_is_at_least_98_percent_right(suite, split):
+    rows = suite[suite["split"] == split]
+    assert len(rows) > 190
+    assert rows["right"].mean() >= 0.98
+    assert rows["refusal_right"].mean() >= 0.99
+
+
+def test_the_papers_list_does_far_worse_on_the_suite(root, suite):
+    paper = phrase_labeller(load_phrases(root / "config" / "refusal_phrases.txt"))(suite)
+    assert (paper["refusal"] == suite["refusal"]).mean() < 0.9
+
+
+def test_probes(root, patterns):
+    probes = read_suite(root / "tests" / "suites" / "labelling_probes.csv")
+    judged = structured_labeller(patterns)(probes)
+    category = judged["category"].where(probes["category"] != "refused", judged["category"].str[:7])
+    right = (category == probes["category"]) & (judged["answer"].fillna("") == probes["answer"])
+    wrong = probes.assign(got=judged["category"], said=judged["answer"])[~right & ~probes["known_wrong"]]
+    assert wrong.empty, wrong[["id", "response", "category", "answer", "got", "said"]].to_string()
+
+
+def test_answers_written_blindly(root, patterns):
+    """Sets A to C were used to mend the labeller, in halves: recall of refusals was .89, .88 and .72 at first sight
+    (specificity 1, .98, .98), and .89, .94 and .85 in the second halves once the first had been used. Then D, written
+    to be hard: .81 at first sight (1), mended too. E, typical answers, was only ever measured: .978 (1).
+    """
+    blind = read_suite(root / "tests" / "suites" / "labelling_blind.csv")
+    judged = structured_labeller(patterns)(blind)
+    refused = blind["refusal"]
+    assert refused.groupby(blind["set"]).sum().min() > 60
+    recall = judged["refusal"][refused].groupby(blind["set"]).mean()
+    assert (recall >= 0.97).all(), recall
+    assert judged["refusal"][~refused].mean() < 0.005
+    assert (judged["category"] == blind["category"]).mean() > 0.84
+
+
+@pytest.mark.parametrize(
+    ("labels", "text", "answer"),
+    [
+        (("Hateful", "Not hateful"), "This is not hateful.", "Not hateful"),
+        (("positive", "negative"), "I wouldn't call it positive.", "negative"),
+        (("very toxic", "toxic", "harmless"), "It is very toxic.", "very toxic"),
+        (("yes", "no"), "No.", "no"),
+        (("1", "2", "3"), "Answer: 2", "2"),
+    ],
+)
+def test_other_label_sets_need_no_patterns(patterns, labels, text, answer):
+    verdict = Reader(labels, patterns).read(text)
+    assert (verdict.category, verdict.answer) == ("answered", answer)
+
+
+def test_evidence_is_a_piece_of_the_answer(patterns, suite):
+    judged = structured_labeller(patterns)(suite)
+    for text, evidence in zip(suite["response"], judged["evidence"], strict=True):
+        if isinstance(evidence, str) and not evidence.startswith("["):
+            assert all(piece in text for piece in evidence.split(" … "))
+
+
+@given(st.text(max_size=80), st.sampled_from([(), OFFENSIVENESS, ("entailment", "contradiction", "neutral")]))
+def test_any_text_gets_a_category(patterns, text, labels):
+    verdict = Reader(labels, patterns).read(text)
+    assert verdict.category in CATEGORIES
+    assert verdict.answer is None or verdict.answer in labels
+    assert len(spoken(text, patterns.not_said).text) == len(text)
+
+
+def test_no_pattern_matches_where_its_cues_are_not(patterns, suite):
+    reader = Reader(OFFENSIVENESS, patterns)
+    assert sum(bool(needed) for needed in reader.cues.needed.values()) > 50
+    for response in suite["response"]:
+        text = spoken(response, patterns.not_said).text
+        cued = reader.cues.in_text(text)
+        for pattern, needed in reader.cues.needed.items():
+            assert cued & needed == needed or not pattern.search(text), (pattern.pattern, text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches", "possible"),
+    [
+        (r"(?:refuse|decline)\s+to", "i decline to", True),
+        (r"(?:refuse|decline)\s+to", "i refused it", False),
+        (r"(?:sorry,\s+)?(?:un)?able\b", "unable", True),
+        (r"can(?:not|'t| not)", "cant", True),  # a cue may be part of a word, and says only what is possible
+        (r"(?:help)*\w+", "anything", True),
+        (r"(?:help)+", "anything", False),
+    ],
+)
+def test_cues_are_what_a_match_cannot_do_without(pattern, matches, possible):
+    cues = Cues([compiled := re.compile(pattern)])
+    needed = cues.needed[compiled]
+    assert (cues.in_text(matches) & needed == needed) == possible
+
+
+def test_a_label_in_a_thought_or_after_the_turn_is_no_answer(patterns):
+    reader = Reader(OFFENSIVENESS, patterns)
+    assert reader.read("<think>offensive</think>I can't help with that.").refusal
+    assert reader.read("I can't help with that.<|im_end|>\noffensive").refusal
+
+
+def test_free_chat_needs_no_task(patterns):
+    chat = pd.DataFrame(
+        {
+            "response": ["I can’t help with that, but a lawyer could.", "Use the kill command.", "", "Cut"],
+            "finish_reason": ["stop", "stop", "stop", "length"],
+            "labels": [None, None, None, None],
+            "yes_no": False,
+        }
+    )
+    judged = structured_labeller(patterns)(chat)
+    assert judged["category"].tolist() == ["refused_policy", "answered", "empty", "answered"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("<i> choose not to", "<nobody> choose not to", "<nobody> is not defined"),
+        ("<i> choose not to", "<i> choose (not to", "not a regular expression"),
+        ("groups:", "grupos:", "missing or misplaced"),
+        ("words:", "words: [", "not a YAML file"),
+    ],
+)
+def test_mistakes_in_the_patterns_are_named(root, tmp_path, old, new, message):
+    text = (root / "config" / "labelling" / "patterns.yaml").read_text(encoding="utf-8")
+    (tmp_path / "patterns.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        load_patterns(tmp_path / "patterns.yaml")
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_different_answers_take_less_than_30_cpu_seconds(patterns, suite):
+    answers = pd.concat([suite] * 51, ignore_index=True)[:20_000]
+    answers["response"] = [f"{text} {number}" for number, text in enumerate(answers["response"])]
+    started = time.process_time()
+    structured_labeller(patterns)(answers)
+    assert (time.process_time() - started) * 5 < 30
+
+
+# Human labels of free chat. What is tuned is how far into an answer the statements of a group count; the patterns
+# themselves were written with errors on prompts of half 0 in view, so half 1 is the cleaner number.
+TUNED = ("opening", "start", "anywhere")
+
+
+def cohen(machine, human):
+    agreed = (machine == human).mean()
+    chance = machine.mean() * human.mean() + (1 - machine.mean()) * (1 - human.mean())
+    return (agreed - chance) / (1 - chance)
+
+
+@pytest.fixture(scope="module")
+def gold(shared_dir):
+    path = shared_dir / "gold" / "xstest_human_labels.csv"
+    if not path.exists():
+        pytest.skip(f"{path} is absent")
+    gold = pd.read_csv(path, keep_default_na=False).rename(columns={"completion": "response"})
+    gold["human"] = ~gold["final_label"].str.startswith("1_")
+    return gold.assign(finish_reason="stop", labels=None, yes_no=False)
+
+
+def reach(gold, patterns):
+    """For each answer and group the number of the first sentence with a statement of the group (inf: none)."""
+    reader = Reader((), patterns)
+    first = np.full((len(gold), len(patterns.groups)), np.inf)
+    for row, text in enumerate(gold["response"]):
+        said = spoken(text, patterns.not_said)
+        for group, match in reader.refusals(said):
+            column = patterns.groups.index(group)
+            first[row, column] = min(first[row, column], said.number_of_sentence(match.start()))
+    return first
+
+
+def tune(first, human, groups):
+    """Choose each tuned group's scope by kappa, one group at a time until nothing improves."""
+    scopes = [group.chat if group.chat == "never" else "start" for group in groups]
+
+    def score(candidate):
+        return cohen((first < [CHAT_SCOPES[scope] for scope in candidate]).any(axis=1), human)
+
+    best, improved = score(scopes), True
+    while improved:
+        improved = False
+        for place, scope in enumerate(scopes):
+            for other in TUNED if scope != "never" else ():
+                candidate = [*scopes[:place], other, *scopes[place + 1 :]]
+                if score(candidate) > best + 1e-12:
+                    best, scopes, improved = score(candidate), candidate, True
+    return scopes
+
+
+def test_agreement_with_people_on_chat_answers_across_models(gold, patterns, root, capsys):
+    first = reach(gold, patterns)
+    human, model = gold["human"].to_numpy(), gold["model"].to_numpy()
+    held_out = np.zeros(len(gold), dtype=bool)
+    for name in np.unique(model):
+        scopes = tune(first[model != name], human[model != name], patterns.groups)
+        tuned = replace(
+            patterns, groups=tuple(replace(g, chat=s) for g, s in zip(patterns.groups, scopes, strict=True))
+        )
+        held_out[model == name] = structured_labeller(tuned)(gold[model == name])["refusal"]
+    shipped = structured_labeller(patterns)(gold)["refusal"].to_numpy()
+    paper = phrase_labeller(load_phrases(root / "config" / "refusal_phrases.txt"))(gold)["refusal"].to_numpy()
+    kappas = {
+        name: {
+            labeller: cohen(labels[rows], human[rows])
+            for labeller, labels in {"paper": paper, "cross-validated": held_out, "shipped": shipped}.items()
+        }
+        for name, rows in {**{name: model == name for name in np.unique(model)}, "all": model != ""}.items()
+    }
+    with capsys.disabled():
+        print("\n" + pd.DataFrame(kappas).T.round(3).to_string())
+    assert kappas["all"]["cross-validated"] >= 0.85
+    assert kappas["all"]["shipped"] >= 0.85
+    for name in np.unique(model):
+        assert kappas[name]["cross-validated"] >= 0.60
+        assert kappas[name]["shipped"] >= max(0.60, kappas[name]["paper"])

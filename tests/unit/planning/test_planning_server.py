@@ -1,0 +1,65 @@
+"""The backend openai before a run: address, key and server, against a server on loopback."""
+
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+
+from falserefusal.planning.server import check_server
+from loopback import answering
+
+KEY = "sk-secret"
+
+
+class Server(BaseHTTPRequestHandler):
+    """Lists its models to whoever has the key; has other paths in other states."""
+
+    def do_GET(self):
+        status = {"/v1/models": 200, "/down/models": 503, "/odd/models": 405}.get(self.path, 404)
+        if status == 200 and self.headers.get("Authorization") != f"Bearer {KEY}":
+            status = 401
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address():
+    with answering(Server) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
+
+
+@pytest.mark.parametrize(
+    ("path", "variable", "key", "item", "status", "message"),
+    [
+        ("/v1", "KEY", KEY, "server", "ok", "answers"),
+        ("/v1/", "KEY", KEY, "server", "ok", "answers"),
+        ("/odd", None, None, "server", "ok", "answers"),
+        ("/v1", "KEY", None, "key", "missing", "the environment variable KEY is not set"),
+        ("/v1", "KEY", "wrong", "key", "missing", "refuses the key"),
+        ("/v1", None, None, "key", "missing", "refuses to be asked without a key"),
+        ("", "KEY", KEY, "server", "warn", "has no list of models (HTTP 404)"),
+        ("/down", None, None, "server", "missing", "does not answer (HTTP 503)"),
+    ],
+)
+def test_what_is_said_of_a_server(address, monkeypatch, path, variable, key, item, status, message):
+    monkeypatch.delenv("KEY", raising=False)
+    if key:
+        monkeypatch.setenv("KEY", key)
+    (found,) = check_server({"base_url": address + path, "api_key_env": variable})
+    assert found[:2] == (item, status) and message in found[2]
+    assert bool(found[3]) == (status != "ok") and KEY not in str(found)
+
+
+def test_a_key_put_where_its_variable_belongs_is_not_shown():
+    ((_, status, message, what),) = check_server({"base_url": "http://127.0.0.1:9/v1", "api_key_env": "hf_abc"})
+    assert status == "missing" and "environment variable that inference.server.api_key_env names" in message
+    assert "hf_abc" not in message + what
+
+
+def test_a_server_that_is_not_there_may_be_open_to_the_nodes_alone():
+    nowhere = {"base_url": "http://127.0.0.1:9/v1"}
+    assert [check_server(nowhere, here)[0][1] for here in (True, False)] == ["missing", "warn"]
+    assert check_server({})[0][:2] == ("address", "missing")

@@ -1,0 +1,347 @@
+"""The page: whole, self-contained, escaped, readable on a phone, and honest about what it shows."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tables_of_print as fixture
+from falserefusal.common.errors import InputError
+from falserefusal.common.schemas import JUDGE_FAILED
+from falserefusal.report.build import Study, build_report
+from falserefusal.report.corrections import with_corrections
+from falserefusal.report.headline import headline
+from falserefusal.report.notes import LIMITS, NOTES, note_for
+from falserefusal.report.present import MAX_ROWS, in_percent, marked, number, p_value, show
+
+OTHER_TABLES = ("design_balance", "effects_persona", "effects_mean", "effects_between", "rates_shrunken", "stopping")
+VOID = {"meta", "img", "br", "link", "hr", "input"}
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000002000001e221bc33"
+    "0000000049454e44ae426082"
+)
+
+
+class Outline(HTMLParser):
+    """Checks that tags nest, and collects ids, links and what would be fetched."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.ids, self.links, self.fetched, self.tags, self.words = [], [], [], [], [], []
+        self.feed(text)
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.append(tag)
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        self.links += [attrs["href"]] if tag == "a" else []
+        self.fetched += [attrs[name] for name in ("src", "srcset", "data", "action") if name in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def figure_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures")
+    for name in ("figure05_importance", "truth", "stopping", "labellers", "claims"):
+        (folder / f"{name}.png").write_bytes(PIXEL)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def index():
+    columns = ["name", "counterpart", "caption", "message", "tables", "rows"]
+    rows = [
+        ["figure05_importance", "Figure 5", "Sensitivity of refusal.", "Importance: model > task", "importance", 4],
+        ["claims", np.nan, "Claims.", "Nothing to draw: no rows", "claims", 0],
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@pytest.fixture(scope="module")
+def rehearsed_index(index):
+    """With figures that are named like sections of the page."""
+    named = {"truth": "truth", "stopping": "trajectory", "labellers": "labeller_rates", "claims": "claims"}
+    rows = [[name, np.nan, f"Of {name}.", "A message", table, 3] for name, table in named.items()]
+    return pd.concat([index.head(1), pd.DataFrame(rows, columns=index.columns)], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def statements():
+    return pd.DataFrame(
+        [
+            ["s01", "3.2", "prompts", "prompts", 30000, 30000, 0, "agrees", ""],
+            ["s02", "4.2", "mean <rate>", "%", 14.68, 14.67, -0.01, "differs", "cut, not rounded"],
+            ["s03", "4.6", "coefficient", "log-odds", -19.34, -np.inf, np.nan, "not recomputable", "separated"],
+        ],
+        columns=["id", "section", "quantity", "unit", "printed", "recomputed", "difference", "verdict", "reason"],
+    )
+
+
+@pytest.fixture(scope="module")
+def published_page(root, index, statements, figure_dir, tmp_path_factory):
+    tables = {**fixture.published_tables(root), "statements": statements}
+    out = tmp_path_factory.mktemp("published") / "index.html"
+    models = list(fixture.context(root).models)
+    build_report(out, Study("published", "published", "The paper", models=models), tables, index, figure_dir)
+    return out.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def rehearsal_file(root, rehearsed_index, figure_dir, tmp_path_factory):
+    tables = fixture.run_tables(root)
+    gap = ["Llama2-7B", "nli", "paper", "no answer", 7]
+    tables["missing"] = pd.DataFrame([gap], columns=["model", "task", "labeller", "reason", "n"])
+    absent = "Gemma2-27B"
+    tables = {name: table[table["model"] != absent] if "model" in table else table for name, table in tables.items()}
+    answer = "<script>alert('x')</script> As a Black person, I cannot answer & won't."
+    judgement = {
+        "prompt_id": "1",
+        "model": "Llama2-7B",
+        "task": "nli",
+        "prompt": "A <b>premise</b>",
+        "response": answer,
+        "kind": "structured",
+        "answers": 1234,
+    }
+    disagreements = pd.DataFrame(
+        [
+            {**judgement, "labeller": "paper", "refusal": False, "category": "answered", "evidence": np.nan},
+            {**judgement, "labeller": "structured", "refusal": True, "category": "capability", "evidence": "I cannot"},
+            {**judgement, "labeller": "judge", "refusal": False, "category": JUDGE_FAILED, "evidence": np.nan},
+        ]
+    )
+    out = tmp_path_factory.mktemp("rehearsal") / "index.html"
+    study = Study(
+        "rehearsal", "rehearsal", "A rehearsal", fixture.BANNER, " (stand-in)", list(fixture.context(root).models)
+    )
+    provenance = {"seed": 2025, "packages": {"pandas": "3.1"}, "models": [{"id": "<a>", "revision": None}]}
+    build_report(out, study, tables, rehearsed_index, figure_dir, provenance, disagreements)
+    return out
+
+
+@pytest.fixture(scope="module")
+def rehearsal_page(rehearsal_file):
+    return rehearsal_file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["published_page", "rehearsal_page"])
+def test_page_is_whole_and_needs_nothing_else(page, request):
+    text = request.getfixturevalue(page)
+    outline = Outline(text)
+    assert len(outline.ids) == len(set(outline.ids)), [name for name in outline.ids if outline.ids.count(name) > 1]
+    assert {link[1:] for link in outline.links if link.startswith("#")} <= set(outline.ids)
+    assert all(source.startswith("data:image/png;base64,") for source in outline.fetched)
+    assert not {"script", "iframe", "link", "object", "form"} & set(outline.tags)
+    assert "@import" not in text and "url(" not in text
+    headings = [tag for tag in outline.tags if tag in ("h1", "h2")]
+    assert headings[0] == "h1" and headings.count("h1") == 1 and len(headings) >= 6
+
+
+def test_headline_numbers_are_computed_from_the_tables(root, statements):
+    tables = {**fixture.published_tables(root), "statements": statements}
+    cards = headline(tables)
+    values = [card.value for card in cards]
+    assert values[:5] == ["162,003", "1.37%", "5.64%", "14.67%", "14.7% vs 4.2%"]
+    assert "12 of 16" in values and "1 of 3" in values
+    assert all(".csv" in card.source for card in cards)
+    less = {**tables, "rates_model_task": tables["rates_model_task"].query("model != 'Llama2-7B'")}
+    assert headline(less)[0].value != "162,003"
+    assert headline({}) == []
+
+
+def test_published_page_says_what_print_cannot_give(published_page):
+    words = " ".join("".join(Outline(published_page).words).split())
+    for line in LIMITS["published"]:
+        assert line in words
+    assert "no text identifiers" in words and "is not printed" in words
+    assert "1 agree, 1 differ, 1 cannot be recomputed from print" in words
+    assert "mean <rate>" in words and "−∞" in words
+    assert "Not drawn: claims (Nothing to draw: no rows)" in words
+    assert "Incomplete" not in words
+
+
+def test_every_table_says_how_it_was_made(root, published_page, rehearsal_page):
+    for name in {**fixture.run_tables(root), **dict.fromkeys(OTHER_TABLES)}:
+        assert name in NOTES, name
+    for name in fixture.published_tables(root):
+        assert f'id="table-{name}"' in published_page
+        assert f'href="../tables/{name}.csv"' in published_page
+    assert note_for("my_table").title == "My table"
+
+
+def test_claims_have_verdict_effect_and_rule(rehearsal_page):
+    words = " ".join("".join(Outline(rehearsal_page).words).split())
+    assert "its refusal rate supported Effect: −6.2 pp (95% interval −6.3 to −6.1)." in words
+    assert "contradicted Effect: 0.5 times (95% interval 0.4 to 1.25)." in words
+    assert "not testable Effect: no effect could be computed." in words
+    assert words.count("Rule of the verdictby a rule") == 6
+    assert p_value(0.0) == "<0.0001" and p_value(0.25) == "0.25" and p_value(np.nan) == ""
+
+
+def test_model_text_is_escaped_and_evidence_marked(rehearsal_page):
+    assert "<script" not in rehearsal_page
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; As a Black person, " in rehearsal_page
+    assert "<mark>I cannot</mark>" in rehearsal_page
+    assert "A &lt;b&gt;premise&lt;/b&gt;" in rehearsal_page
+    assert "&lt;a&gt;" in rehearsal_page
+
+
+def test_disagreements_are_counted_in_the_study_and_a_failed_judge_says_nothing(rehearsal_page):
+    words = " ".join("".join(Outline(rehearsal_page).words).split())
+    assert "1 of 1,234 such answers." in words
+    assert "paper no refusal, structured refusal, judge no verdict" in words
+    assert "judge: no verdict (judge_failed)" in words
+
+
+def test_a_rehearsal_cannot_be_mistaken(rehearsal_page):
+    outline = Outline(rehearsal_page)
+    words = "".join(outline.words)
+    assert f"<title>{fixture.BANNER}: A rehearsal</title>" in rehearsal_page
+    tables = outline.tags.count("table")
+    # head, every table, every figure, the foot
+    assert words.count(fixture.BANNER) >= tables + 3
+    for model in ("Llama2-7B", "Qwen1.5-32B"):
+        for rest in re.findall(rf"{re.escape(model)}(.{{11}})", words.split("Provenance")[-2], flags=re.S):
+            assert rest == " (stand-in)"
+    assert "claims of the paper are supported, of these stand-ins, by their tests" in words
+    assert "stand-ins" in words and "no number on this page is about a real model" in words
+
+
+def test_missing_models_are_named_on_top(rehearsal_page):
+    words = "".join(Outline(rehearsal_page).words)
+    assert words.index("1 of 16 models gave no result") < words.index("Headline")
+    assert "absent from every number below: Gemma2-27B (stand-in)." in words
+    assert "7 judgements of the design are missing" in words
+
+
+def test_provenance_is_printed(rehearsal_page, published_page):
+    words = " ".join("".join(Outline(rehearsal_page).words).split())
+    assert "pandas 3.1" in words.replace("pandas3.1", "pandas 3.1")
+    assert "No provenance was recorded" in published_page
+
+
+def test_what_cannot_be_corrected_is_said_with_the_reason(rehearsal_page, published_page):
+    words = " ".join("".join(Outline(rehearsal_page).words).split())
+    assert "rates_model_persona, rates_task_model_persona, rates_format. They have more cells than people" in words
+    assert "it changes no single verdict" in words
+    assert "Corrected for label error: corrected_personas." in words
+    assert "Not corrected" not in published_page
+
+
+def test_same_inputs_same_page(root, index, figure_dir, tmp_path):
+    study = Study("published", "published")
+    for name in ("one.html", "two.html"):
+        build_report(
+            tmp_path / name, study, fixture.published_tables(root), index, figure_dir, {"b": 1, "a": {"c": [2]}}
+        )
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+
+
+def test_a_figure_that_is_gone_is_an_error(index, tmp_path):
+    with pytest.raises(InputError, match=r"figure05_importance\.png.*draw the figures again"):
+        build_report(tmp_path / "page.html", Study("s", "run"), {}, index, tmp_path)
+    with pytest.raises(InputError, match="kind is 'other'"):
+        build_report(tmp_path / "page.html", Study("s", "other"), {}, index, tmp_path)
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_numbers_are_written_for_readers():
+    assert [number(v) for v in (2032160, 0, -3.1059, 0.003903, np.inf, np.nan)] == [
+        "2,032,160",
+        "0",
+        "−3.106",
+        "0.003903",
+        "∞",
+        "",
+    ]
+    assert [in_percent(v) for v in (0.76494, 0, 0.00002, -0.113, np.nan)] == ["76.49", "0.00", "0.002", "−11.30", ""]
+    assert [in_percent(v) for v in (6e-10, -6e-10)] == ["<0.001", ">−0.001"]
+    assert number(-6e-8) == ">−0.0001"
+    both = pd.DataFrame({"rate": [0.5], "difference": [-0.125], "lo": [-0.2], "p_max_t": [6e-8]})
+    shown = show(both, note_for("effects_persona"), [], "")
+    assert shown.head == ["rate (%)", "difference (pp)", "lo (pp)", "p_max_t"]
+    assert shown.rows == [["50.00", "−12.50", "−20.00", "<0.0001"]]
+    frame = pd.DataFrame({"model": ["a", "mean"], "rate": [0.5, 0.25], "n": [1, 2], "ok": [True, False]})
+    shown = show(frame, NOTES["rates_model_persona"], ["a"], " (stand-in)")
+    assert shown.head == ["model", "rate (%)", "n", "ok"]
+    assert shown.rows == [["a (stand-in)", "50.00", "1", "True"], ["mean", "25.00", "2", "False"]]
+    assert shown.numeric == [False, True, True, False]
+    long = show(pd.DataFrame({"n": range(MAX_ROWS + 5)}), note_for("x"), [], "")
+    assert len(long.rows) == MAX_ROWS and long.left_out == 5
+
+
+def test_evidence_is_marked_once_and_only_where_it_is():
+    assert marked("I am sorry, I am", "I am") == [("I am", True), (" sorry, I am", False)]
+    assert marked("no evidence", "") == [("no evidence", False)]
+    assert marked("not in it", "elsewhere") == [("not in it", False)]
+    # the paper's labeller finds lower case, and the evidence of a hedge has two parts
+    assert marked("I'm sorry.", "i'm sorry") == [("I'm sorry", True), (".", False)]
+    hedge = [("As an AI", True), (", I say: ", False), ("polite", True), (".", False)]
+    assert marked("As an AI, I say: polite.", "As an AI … polite") == hedge
+    assert marked("As an AI, I say: polite.", "polite … As an AI") == hedge
+    assert marked("Not polite", "Not polite … polite") == [("Not polite", True)]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_page_fits_the_screen(rehearsal_file, width):
+    """In a real browser: nothing but the boxes made for it scrolls sideways, and nothing is fetched."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    browser_path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not browser_path:
+        pytest.skip("no chromium on this machine")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        fetched = []
+        page.on("request", lambda request: fetched.append(request.url))
+        page.goto(rehearsal_file.as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert all(url.startswith(("file:", "data:")) for url in fetched)
+        assert page.locator("p.banner").is_visible()
+        page.add_style_tag(content="html { scroll-behavior: auto !important; }")
+        hidden = "link => { link.click(); const part = document.querySelector(link.hash); "
+        hidden += "const head = part.querySelector('h2') || part; const edge = document.querySelector('p.banner'); "
+        hidden += "return head.getBoundingClientRect().top < edge.getBoundingClientRect().bottom; }"
+        for link in page.locator("nav a").all():
+            assert not link.evaluate(hidden), f"the banner hides {link.get_attribute('href')}"
+        narrow = "cells => cells.filter(cell => cell.textContent.length > 20 && cell.clientWidth < 100).length"
+        assert page.locator("td:last-child").evaluate_all(narrow) == 0, "a column of words is squeezed"
+        browser.close()
+
+
+def test_corrected_rates_stand_beside_the_uncorrected(root):
+    tables = fixture.run_tables(root)
+    corrected = tables["corrected_rates"]
+    shown = with_corrections(tables)
+    rows = shown["rates_model_task"].merge(corrected[["model", "task", "corrected"]], on=["model", "task"])
+    assert len(rows) == len(tables["rates_model_task"]) and (rows["corrected_x"] == rows["corrected_y"]).all()
+    assert shown["table1"].columns.tolist()[:3] == ["model", "nli", "nli corrected"]
+    first = corrected[(corrected["model"] == "Llama2-7B") & (corrected["task"] == "nli")]["corrected"].item()
+    assert shown["table1"].set_index("model").loc["Llama2-7B", "nli corrected"] == round(100 * first, 2)
+    labelled = shown["labeller_rates"].set_index(["labeller", "model", "task"])["corrected"]
+    assert labelled["paper", "Llama2-7B", "nli"] == first
+    assert labelled["structured"].isna().all()  # each labeller has its own
+    personas = shown["rates_persona"].set_index(["scope", "persona"])
+    own = tables["corrected_personas"].set_index("persona").loc["black"]
+    assert personas.loc[("all models", "black"), ["pooled", "corrected"]].tolist() == [own["rate"], own["corrected"]]
+    assert personas.loc["Gemma 2", "corrected"].isna().all()
+    assert len(personas) == len(tables["rates_persona"])
+    del tables["corrected_rates"]
+    assert with_corrections(tables) is tables
+    assert [card.value for card in headline({"corrected_rates": corrected})] == [
+        f"{100 * rate:.2f}%" for rate in corrected.loc[corrected["model"] == "mean", "corrected"]
+    ]

@@ -1,0 +1,255 @@
+"""Fetching: from a server on this machine that fails, lies and recovers, and from an imitation of the hub."""
+
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from falserefusal.common.files import InputError
+from falserefusal.texts import fetch, raw_path, record
+from loopback import answering
+
+DATA = b"instance_id,user_id,text,politeness\n1,1,Hello,3.0\n"
+DIGEST = hashlib.sha256(DATA).hexdigest()
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.requests.append((self.command, self.path))
+        data = self.server.files.get(self.path)
+        if len(self.server.requests) <= self.server.failures:
+            status, data = 503, b"busy"
+        else:
+            status, data = (200, data) if data is not None else (404, b"no such file")
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')  # what the hub sends with a file
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(data)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def serving(files, failures=0):
+    """A server of `files`; the first `failures` requests get a 503."""
+    with answering(Handler) as server:
+        server.files, server.failures, server.requests = files, failures, []
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def on_this_machine(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """Retries without the pauses between them."""
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+
+
+def popquorn(server, **more):
+    return {"kind": "popquorn", "url": f"{server.url}/raw_data.csv", **more}
+
+
+def test_a_file_is_fetched_once(tmp_path):
+    with serving({"/raw_data.csv": DATA}) as server:
+        source = popquorn(server)
+        path, digest = fetch(source, "politeness", tmp_path)
+        assert path == raw_path(source, "politeness", tmp_path) and path.read_bytes() == DATA and digest == DIGEST
+        assert fetch(source, "politeness", tmp_path) == (path, digest)
+        assert len(server.requests) == 1
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_busy_server_is_asked_again(tmp_path, patient):
+    with serving({"/raw_data.csv": DATA}, failures=2) as server:
+        path, _ = fetch(popquorn(server, sha256=DIGEST), "politeness", tmp_path)
+        assert len(server.requests) == 3
+    assert path.read_bytes() == DATA
+
+
+def test_a_server_that_stays_busy_is_an_error_with_the_way_out(tmp_path, patient):
+    with serving({}, failures=100) as server:
+        with pytest.raises(InputError, match=r"'politeness': could not fetch http://127.*path: <file>.*kind: file"):
+            fetch(popquorn(server), "politeness", tmp_path)
+        assert len(server.requests) == 4
+    assert not raw_path(popquorn(server), "politeness", tmp_path).exists()
+
+
+def test_another_checksum_is_an_error_and_leaves_no_file(tmp_path, patient):
+    with serving({"/raw_data.csv": DATA}) as server:
+        source = popquorn(server, sha256="0" * 64)
+        with pytest.raises(InputError, match=f"is not the file that the config's sha256 0000.*{DIGEST}"):
+            fetch(source, "politeness", tmp_path)
+    assert not raw_path(source, "politeness", tmp_path).exists()
+
+
+def test_a_damaged_file_is_fetched_again(tmp_path):
+    with serving({"/raw_data.csv": DATA}) as server:
+        source = popquorn(server, sha256="SHA256:" + DIGEST.upper())
+        path = raw_path(source, "politeness", tmp_path)
+        path.parent.mkdir()
+        path.write_bytes(DATA[:20])
+        assert fetch(source, "politeness", tmp_path)[1] == DIGEST
+
+
+def test_no_connection_is_an_error_with_the_way_out(tmp_path, patient):
+    with serving({}) as server:
+        source = popquorn(server)
+    with pytest.raises(InputError, match="could not fetch http://127"):
+        fetch(source, "politeness", tmp_path)
+
+
+def test_offline_nothing_is_asked_but_what_is_there_serves(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with serving({"/raw_data.csv": DATA}) as server:
+        source = popquorn(server)
+        with pytest.raises(InputError, match=r"could not fetch http.*HF_HUB_OFFLINE is set"):
+            fetch(source, "politeness", tmp_path)
+        assert server.requests == []
+    path = raw_path(source, "politeness", tmp_path)
+    path.parent.mkdir()
+    path.write_bytes(DATA)
+    assert fetch(source, "politeness", tmp_path) == (path, DIGEST)
+
+
+def test_a_local_file_stays_where_it_is(tmp_path):
+    path = tmp_path / "mine.csv"
+    source = {"kind": "popquorn", "path": str(path)}
+    with pytest.raises(InputError, match=r"mine\.csv: no such file"):
+        fetch(source, "politeness", tmp_path / "resources")
+    path.write_bytes(DATA)
+    assert fetch(source, "politeness", tmp_path / "resources") == (path, DIGEST)
+    with pytest.raises(InputError, match="is not the file that the config's sha256"):
+        fetch({**source, "sha256": "0" * 64}, "politeness", tmp_path)
+
+
+def test_the_record_says_what_the_file_is(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(DATA)
+    found = record({"kind": "popquorn", "url": "http://there/raw_data.csv"}, "politeness", path)
+    assert found == {
+        "task": "politeness",
+        "kind": "popquorn",
+        "origin": "http://there/raw_data.csv",
+        "file": "mine.csv",
+        "bytes": len(DATA),
+        "sha256": DIGEST,
+        "sha256_expected": None,
+    }
+
+
+def run(code, folder, **environment):
+    """Run `code` in a new process: huggingface_hub reads its environment when it is imported."""
+    root = Path(__file__).resolve().parents[3]
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**clean, "PYTHONPATH": str(root / "workflow"), "HF_HOME": str(folder / "hf"), **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+FETCH_XNLI = """
+from falserefusal.common.files import InputError
+from falserefusal.texts import fetch, read
+source = {"kind": "xnli", "revision": "main"}
+try:
+    path, digest = fetch(source, "nli", "resources")
+    print(digest, len(read(source, path, "nli")[0]))
+except InputError as error:
+    print("InputError", error)
+"""
+
+
+def test_xnli_comes_from_the_hub_and_then_from_its_cache(tmp_path):
+    pairs = {"premise": ["a", "b", "c"], "hypothesis": ["d", "e", "f"], "label": [0, 1, 2]}
+    pd.DataFrame(pairs).to_parquet(tmp_path / "test.parquet")
+    data = (tmp_path / "test.parquet").read_bytes()
+    address = "/datasets/facebook/xnli/resolve/main/en/test-00000-of-00001.parquet"
+    with serving({address: data}) as server:
+        online = run(FETCH_XNLI, tmp_path, HF_ENDPOINT=server.url)
+        assert online.stdout.split() == [hashlib.sha256(data).hexdigest(), "3"], online.stderr
+    [fetched] = (tmp_path / "resources" / "nli").iterdir()
+    fetched.unlink()
+    offline = run(FETCH_XNLI, tmp_path, HF_ENDPOINT=server.url, HF_HUB_OFFLINE="1")
+    assert offline.stdout == online.stdout, offline.stderr
+
+
+def test_no_hub_is_an_error_with_the_way_out(tmp_path):
+    result = run(FETCH_XNLI, tmp_path, HF_HUB_OFFLINE="1")
+    assert result.stdout.startswith("InputError task 'nli': could not fetch hf://datasets/facebook/xnli@main/en/test")
+    assert "path: <file>" in result.stdout
+
+
+SCRIPT = """
+import runpy
+from types import SimpleNamespace
+given = {{name: SimpleNamespace(**values) for name, values in {given!r}.items()}}
+runpy.run_path({script!r}, init_globals={{"snakemake": SimpleNamespace(log=["log.txt"], **given)}})
+"""
+
+
+def run_script(name, folder, **given):
+    script = Path(__file__).resolve().parents[3] / "workflow" / "scripts" / name
+    return run(SCRIPT.format(given=given, script=str(script)), folder, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1")
+
+
+def test_the_scripts_fetch_and_sample(tmp_path):
+    rows = "".join(f"{i},7,Message {i},{i % 5 + 1}.0\n" for i in range(40)) + "40,7,,1.0\n"
+    data = b"instance_id,user_id,text,politeness\n" + rows.encode()
+    with serving({"/raw_data.csv": data}) as server:
+        source = popquorn(server)
+        raw = str(raw_path(source, "politeness", "resources"))
+        task = {"task": "politeness", "source": source}
+        fetched = run_script(
+            "fetch_texts.py", tmp_path, params={**task, "folder": "resources"}, output={"raw": raw, "record": "r.json"}
+        )
+        assert fetched.returncode == 0, fetched.stderr
+    assert (tmp_path / raw).read_bytes() == data
+    assert json.loads((tmp_path / "r.json").read_text())["sha256"] == hashlib.sha256(data).hexdigest()
+    outputs = [{"texts": f"texts{i}.parquet", "problems": f"problems{i}.csv"} for i in (1, 2)]
+    for output in outputs:
+        given = {
+            "params": {**task, "folder": "resources", "rows_per_label": 10, "seed": 3},
+            "input": {"raw": raw},
+            "output": output,
+        }
+        written = run_script("texts.py", tmp_path, **given)
+        assert written.returncode == 0, written.stderr
+    assert "politeness: 40 of 40 usable rows" in (tmp_path / "log.txt").read_text()
+    assert len(pd.read_parquet(tmp_path / "texts1.parquet")) == 40
+    problems = pd.read_csv(tmp_path / "problems1.csv")
+    assert problems["action"].tolist() == ["row left out"] + [f"all {n} taken" for n in [8] * 5]
+    for kind in ("texts", "problems"):
+        first, second = ((tmp_path / output[kind]).read_bytes() for output in outputs)
+        assert first == second
+
+
+def test_a_script_ends_with_one_line_about_a_users_mistake(tmp_path):
+    given = {"task": "politeness", "source": {"kind": "file", "path": "x.csv"}, "folder": "resources"}
+    result = run_script("fetch_texts.py", tmp_path, params=given, output={"raw": "x.csv", "record": "r.json"})
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1].startswith("Error: task 'politeness', source of kind file")
+    assert "Traceback" not in result.stderr

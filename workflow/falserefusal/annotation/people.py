@@ -1,0 +1,118 @@
+"""Read what annotators exported, measure how far they agree, and settle one verdict for each answer."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+import krippendorff
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.inter_rater import cohens_kappa, to_table
+
+from falserefusal.annotation.page import VERDICTS
+from falserefusal.common.errors import InputError
+from falserefusal.common.files import read_csv
+
+ADJUDICATOR = "adjudication"  # the annotator of this name settles what the others leave open
+UNSURE, REFUSED = "unsure", "refused"
+_COLUMNS = ["sample", "annotator", "item_id", "verdict", "note"]
+_ORDER = [verdict for _, verdict, _ in VERDICTS]
+
+
+def read_annotations(paths: Sequence[str | Path], key: pd.DataFrame) -> pd.DataFrame:
+    """All annotators' verdicts: annotator, item_id, verdict, note. One file may hold several annotators.
+
+    Raises InputError for a column that is missing, a verdict that the page doesn't offer, an item or sample that the
+    key doesn't have, or two verdicts of one annotator on one item.
+    """
+    if not paths:
+        raise InputError("validation: no files of annotations are given; export them from the annotation page")
+    frames = []
+    for path in paths:
+        frame = read_csv(path, dtype=str).fillna({"note": ""})
+        missing = [column for column in _COLUMNS if column not in frame]
+        if missing:
+            raise InputError(f"{path}: column {', '.join(missing)} is missing; is it an export of the annotation page?")
+        _complain(path, frame, ~frame["verdict"].isin(_ORDER), "verdict", f"is none of {', '.join(_ORDER)}")
+        _complain(path, frame, ~frame["sample"].isin(key["sample"]), "sample", "is another sample than the key's")
+        _complain(path, frame, ~frame["item_id"].isin(key["item_id"]), "item_id", "is not in the key")
+        frames.append(frame[_COLUMNS].assign(file=str(path)))
+    everything = pd.concat(frames, ignore_index=True)
+    twice = everything.duplicated(["annotator", "item_id"])
+    if twice.any():
+        row = everything[twice].iloc[0]
+        raise InputError(f"{row['file']}: a second verdict of {row['annotator']} on {row['item_id']}; keep one of them")
+    return everything[["annotator", "item_id", "verdict", "note"]]
+
+
+def _complain(path, frame: pd.DataFrame, wrong: pd.Series, column: str, why: str) -> None:
+    if wrong.any():
+        raise InputError(
+            f"{path}: line {int(np.argmax(wrong)) + 2}: {column} {frame.loc[wrong, column].iloc[0]!r} {why}"
+        )
+
+
+def settle(annotations: pd.DataFrame) -> pd.DataFrame:
+    """One verdict on each item: item_id, refusal (bool or missing), annotators, agreed (all of them the same).
+
+    The adjudicator's verdict counts if there is one, else the majority of those who were not unsure. Ties, and items on
+    which all are unsure, stay open: their refusal is missing.
+    """
+    rows = []
+    for item, verdicts in annotations.groupby("item_id", sort=True):
+        firm = verdicts[verdicts["verdict"] != UNSURE]
+        final = firm[firm["annotator"] == ADJUDICATOR]
+        votes = (final if len(final) else firm)["verdict"].eq(REFUSED)
+        share = votes.mean() if len(votes) else 0.5
+        refusal = None if share == 0.5 else share > 0.5
+        people = verdicts[verdicts["annotator"] != ADJUDICATOR]
+        rows.append((item, refusal, len(people), people["verdict"].eq(REFUSED).nunique() == 1))
+    return pd.DataFrame(rows, columns=["item_id", "refusal", "annotators", "agreed"]).astype({"refusal": "boolean"})
+
+
+def agreement(annotations: pd.DataFrame, seed: int, level: float = 0.95, replicates: int = 1000) -> pd.DataFrame:
+    """How far annotators agree: measure, scale, annotators, items, value, lo, hi.
+
+    Scale "refusal" asks only whether an answer was refused, "verdict" takes all verdicts as unordered; unsure is
+    missing. Cohen's kappa for each pair with its asymptotic limits (statsmodels); Krippendorff's alpha for all with
+    percentile limits from resampling items. A value that is undefined, because no verdict differs, is missing.
+    """
+    people = annotations[annotations["annotator"] != ADJUDICATOR]
+    codes = people.assign(code=people["verdict"].map(_ORDER.index).astype(float))
+    codes.loc[codes["verdict"] == UNSURE, "code"] = np.nan
+    table = codes.pivot(index="item_id", columns="annotator", values="code")
+    binary = table.eq(_ORDER.index(REFUSED)).astype(float).where(table.notna())
+    rows = []
+    for scale, values in {"refusal": binary, "verdict": table}.items():
+        for one, other in combinations(values.columns, 2):
+            rows.append(("Cohen's kappa", scale, f"{one}, {other}", *_kappa(values[[one, other]].dropna(), level)))
+        if values.shape[1] > 1:
+            found = _alpha(values, np.random.default_rng([seed, 7]), level, replicates)
+            rows.append(("Krippendorff's alpha", scale, ", ".join(values.columns), *found))
+    return pd.DataFrame(rows, columns=["measure", "scale", "annotators", "items", "value", "lo", "hi"])
+
+
+def _kappa(pair: pd.DataFrame, level: float) -> tuple[int, float, float, float]:
+    if len(pair) < 2 or pair.stack().nunique() < 2:
+        return len(pair), np.nan, np.nan, np.nan
+    counts, _ = to_table(pair.to_numpy(int))
+    found = cohens_kappa(counts)
+    reach = stats.norm.ppf((1 + level) / 2) * found.std_kappa
+    return len(pair), found.kappa, found.kappa - reach, min(found.kappa + reach, 1.0)
+
+
+def _alpha(values: pd.DataFrame, random: np.random.Generator, level: float, replicates: int):
+    shared = values[values.notna().sum(axis=1) > 1].to_numpy()
+
+    def alpha(items: np.ndarray) -> float:
+        if np.unique(items[~np.isnan(items)]).size < 2:
+            return np.nan
+        return krippendorff.alpha(reliability_data=items.T, level_of_measurement="nominal")
+
+    value = alpha(shared)
+    if np.isnan(value):
+        return len(shared), np.nan, np.nan, np.nan
+    resampled = [alpha(shared[random.integers(len(shared), size=len(shared))]) for _ in range(replicates)]
+    lo, hi = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    return len(shared), value, lo, hi

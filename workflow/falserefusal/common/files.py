@@ -1,0 +1,156 @@
+"""Read and write the files that pass between the stages: validated, atomic, the same bytes every time."""
+
+import contextlib
+import csv
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pandera.errors
+import pandera.pandas as pa
+import pyarrow
+import pyarrow.parquet
+
+from falserefusal.common.errors import InputError
+
+__all__ = ["InputError", "atomic", "line_of", "read_csv", "read_json", "read_parquet", "validate"]
+__all__ += ["write_csv", "write_json", "write_parquet", "write_text"]
+
+FLOAT_FORMAT = "%.6g"
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it takes the name `path` only once the block ended well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(0o666 & ~_umask())  # mkstemp gives 0600: colleagues on a cluster must be able to read results
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def validate(frame: pd.DataFrame, schema: pa.DataFrameSchema, source: str | Path) -> pd.DataFrame:
+    """Return `frame` as `schema` wants it; raise InputError naming `source`, the column and the row if it can't be.
+
+    `source` is the file that `frame` was read from, or words for it.
+    """
+    try:
+        return schema.validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        raise InputError(f"{source}: {_first_failures(error.failure_cases, source)}") from None
+
+
+def _first_failures(cases: pd.DataFrame, source: str | Path, most: int = 5) -> str:
+    columns = cases["check"].isin(["column_in_dataframe", "column_in_schema"])
+    # every key of a file without a key column is there many times: what follows from a wrong header says nothing
+    cases = cases[columns] if columns.any() else _one_of_each_field(cases)
+    lines = []
+    for case in cases.head(most).itertuples():
+        if case.check == "column_in_dataframe":
+            lines.append(f"column '{case.failure_case}' is missing")
+        elif case.check == "column_in_schema":
+            lines.append(f"column '{case.failure_case}' is not expected here")
+        else:
+            where = f"line {line_of(source, int(case.index))}, " if pd.notna(case.index) else ""
+            empty = pd.isna(case.failure_case)
+            says = " is empty" if empty else f": {case.failure_case!r} fails the check {case.check}"
+            lines.append(f"{where}column '{case.column}'{says}")
+    if len(cases) > most:
+        lines.append(f"and {len(cases) - most} more")
+    return "; ".join(lines)
+
+
+def _one_of_each_field(cases: pd.DataFrame) -> pd.DataFrame:
+    """The first failure of each field: a word where a number belongs fails three checks, one of them by breaking."""
+    located = cases["index"].notna()
+    again = located & cases.duplicated(["index", "column"])
+    broken = ~located & cases["column"].isin(cases.loc[located, "column"])
+    return cases[~(again | broken)]
+
+
+def line_of(path: str | Path, row: int) -> int:
+    """The line of a CSV file on which row `row` (from 0) begins, counted as an editor does: the header is line 1.
+
+    Blank lines are no rows, and a field in quotes may run over several lines. What is no CSV file counts as one
+    without either.
+    """
+    if Path(path).suffix == ".csv" and Path(path).is_file():
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file)
+            rows, before = -1, 0  # the header is row -1
+            for fields in reader:
+                if len(fields) > 1 or "".join(fields).strip():
+                    if rows == row:
+                        return before + 1
+                    rows += 1
+                before = reader.line_num
+    return row + 2
+
+
+def read_csv(path: str | Path, schema: pa.DataFrameSchema | None = None, **options) -> pd.DataFrame:
+    """Read a CSV file; only an empty field is missing, so that a level called 'None' or 'NA' stays a word."""
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    try:
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], comment=None, **options)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a readable CSV file ({error})") from None
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes what is too much for row names, and shifts the rest
+        raise InputError(f"{path}: line {line_of(path, 0)} has more fields than the header names; is a comma too many?")
+    return validate(frame, schema, path) if schema is not None else frame
+
+
+def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a CSV file: floats with six significant digits, so that noise in the last bit never shows as a change."""
+    with atomic(path) as part:
+        frame.to_csv(part, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
+
+
+def read_parquet(path: str | Path, schema: pa.DataFrameSchema | None = None, columns: list[str] | None = None):
+    """Read a Parquet file as a data frame, checked against `schema` if one is given."""
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    frame = pd.read_parquet(path, columns=columns)
+    return validate(frame, schema, str(path)) if schema is not None else frame
+
+
+def write_parquet(frame: pd.DataFrame, path: str | Path, schema: pa.DataFrameSchema | None = None) -> None:
+    """Write a Parquet file after checking it against `schema`."""
+    if schema is not None:
+        frame = validate(frame, schema, str(path))
+    table = pyarrow.Table.from_pandas(frame.reset_index(drop=True), preserve_index=False)
+    with atomic(path) as part:
+        pyarrow.parquet.write_table(table, part, compression="zstd")
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write a text file."""
+    with atomic(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(data: object, path: str | Path) -> None:
+    """Write a JSON file with sorted keys."""
+    write_text(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, default=str) + "\n", path)
+
+
+def read_json(path: str | Path) -> dict:
+    """Read a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))

@@ -1,0 +1,1 @@
+"""Ground floor: intervals, clusters, tests and sensitivity indices; knows nothing of studies."""

@@ -1,0 +1,110 @@
+"""Floors of the sensitivity indices: factors that can't matter, made by permuting labels as the design assigned them.
+
+A permuted copy of a factor keeps everything that makes answers hang together: all answers about a text stay with the
+text, all models' answers to one prompt get the same new label, a task keeps its prompts. So the index it reaches is
+what the noise of this study, clustering included, can feign.
+"""
+
+import numpy as np
+import pandas as pd
+
+from falserefusal.statistics.clusters import ClusterTable
+
+
+def labels(
+    outcomes: pd.DataFrame,
+    factor: str,
+    names: tuple[list, list, list],
+    permutations: int,
+    seed: list[int],
+) -> np.ndarray:
+    """Refusals (K, T, M, L) by task, model and permuted level of `factor` (persona or template), which prompts carry.
+
+    Blocks (in the nested design: the draws of one sampled row) of the same task, size and models swap their whole sets
+    of labels, which are then permuted within each block. That is the distribution the design drew labels from, so their
+    counts by task and model stay as they are. A prompt is (task, block, draw); all models share its label. Blocks of
+    which answers are missing keep their labels.
+    """
+    shape = tuple(len(part) for part in names)
+    task, model, level = (
+        pd.Index(part).get_indexer(outcomes[column])
+        for column, part in zip(("task", "model", factor), names, strict=True)
+    )
+    block = pd.factorize(outcomes["block"])[0] * shape[0] + task
+    draw = pd.factorize(outcomes["draw"])[0]
+    prompts, first, prompt = np.unique(block * (draw.max() + 1) + draw, return_index=True, return_inverse=True)
+    of_prompt = level[first]
+
+    # who answered a prompt, as a number: equal sums of random 63-bit keys mean equal sets of models
+    keys = np.random.default_rng([*seed, 0]).integers(0, 2**63, shape[1], dtype=np.uint64)
+    answered = np.zeros(len(prompts), np.uint64)
+    np.add.at(answered, prompt, keys[model])
+
+    exchangeable = _same_kind(block[first], task[first], answered)
+    refused = outcomes["refusal"].to_numpy(bool)
+    refused_prompt = prompt[refused]
+    cell = (task[refused] * shape[1] + model[refused]) * shape[2]
+    rng = np.random.default_rng([*seed, 1])
+    out = np.empty((permutations, *shape), dtype=np.int64)
+    for k in range(permutations):
+        new = of_prompt.copy()
+        for members in exchangeable:
+            drawn = of_prompt[members[rng.permutation(len(members))]]
+            new[members] = rng.permuted(drawn, axis=1)
+        out[k] = np.bincount(cell + new[refused_prompt], minlength=np.prod(shape)).reshape(shape)
+    return out
+
+
+def _same_kind(block: np.ndarray, task: np.ndarray, answered: np.ndarray) -> list[np.ndarray]:
+    """Arrays (blocks, prompts per block) of prompt positions; the blocks of an array may swap their labels."""
+    order = np.argsort(block, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(block[order]) != 0])
+    sizes = np.diff(np.r_[starts, len(order)])
+    ordered = answered[order]
+    whole = np.minimum.reduceat(ordered, starts) == np.maximum.reduceat(ordered, starts)
+    kinds = pd.DataFrame({"task": task[order][starts], "size": sizes, "answered": ordered[starts]})[whole]
+    groups = kinds.groupby(["task", "size", "answered"], sort=True).indices.values()
+    starts, sizes = starts[whole], sizes[whole]
+    return [order[starts[members][:, None] + np.arange(sizes[members[0]])] for members in groups]
+
+
+def models(table: ClusterTable, tasks: list[str], names: list[str], permutations: int, seed: list[int]):
+    """Answers and refusals (K, T, M) after permuting, text by text, which model gave which answers about it."""
+    n, y, task = _per_text(table, tasks, names)
+    rng = np.random.default_rng([*seed, 0])
+    out_n, out_y = np.empty((2, permutations, len(tasks), len(names)))
+    columns = np.broadcast_to(np.arange(len(names)), n.shape[:2])
+    for k in range(permutations):
+        order = rng.permuted(columns, axis=1)
+        for out, counts in ((out_n, n), (out_y, y)):
+            out[k] = _by_task(np.take_along_axis(counts, order, axis=1), task, len(tasks))
+    return out_n, out_y
+
+
+def tasks(table: ClusterTable, names: list[str], models: list[str], permutations: int, seed: list[int]):
+    """Answers and refusals (K, T, M) after permuting which texts belong to which task."""
+    n, y, task = _per_text(table, names, models)
+    rng = np.random.default_rng([*seed, 1])
+    out_n, out_y = np.empty((2, permutations, len(names), len(models)))
+    for k in range(permutations):
+        order = rng.permutation(task)
+        out_n[k], out_y[k] = _by_task(n, order, len(names)), _by_task(y, order, len(names))
+    return out_n, out_y
+
+
+def _by_task(counts: np.ndarray, task: np.ndarray, tasks: int) -> np.ndarray:
+    """Sums (T, M) of counts (C, M) over the texts of each task."""
+    member = np.zeros((tasks, len(task)))
+    member[task, np.arange(len(task))] = 1
+    return member @ counts
+
+
+def _per_text(table: ClusterTable, tasks: list[str], models: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Answers and refusals (C, M), and the task (C,), of each text; a text of several tasks counts once in each."""
+    task = pd.Index(tasks).get_indexer(table.cells["task"])
+    model = pd.Index(models).get_indexer(table.cells["model"])
+    n, y = np.zeros((2, len(tasks), len(table.texts), len(models)))
+    for column, (t, m) in enumerate(zip(task, model, strict=True)):
+        n[t, :, m], y[t, :, m] = table.n[:, column], table.refusals[:, column]
+    t, text = np.nonzero(n.sum(axis=2))
+    return n[t, text], y[t, text], t
