@@ -14,7 +14,7 @@ pathvars:
 # A study is one config file. It replaces the default whole: Snakemake would merge the two key by key.
 if "study" not in config:
 
-    configfile: "config/config.yaml"
+    configfile: "config/pilot.yaml"
 
 
 include: "workflow/rules/common.smk"

@@ -49,7 +49,7 @@ def study_prompts(personas: int, sparse: bool, seed: int = 0) -> list[list[dict]
     from falserefusal.study.materials import load_personas, load_templates
     from falserefusal.texts import raw_path, read, sample
 
-    tasks = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))["tasks"]
+    tasks = yaml.safe_load((ROOT / "config/rehearsal.yaml").read_text(encoding="utf-8"))["tasks"]
     people = load_personas(ROOT / "config/personas.csv")
     templates = load_templates(ROOT / "config/templates.csv", list(tasks))
     texts = {}

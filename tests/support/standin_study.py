@@ -68,7 +68,7 @@ class Study:
 
 def load_study(rows: int = 90) -> Study:
     """The default study with `rows` texts a task, and a few whose characters are unusual."""
-    tasks = yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8"))["tasks"]
+    tasks = yaml.safe_load((CONFIG / "rehearsal.yaml").read_text(encoding="utf-8"))["tasks"]
     odd = ["Cafe\u0301 🙂 naïve – “quoted” 你好", "Ωμέγα <b>bold</b>\n\n- a list\n- of {braces} and \\slashes", "ok"]
     parts = []
     for task in tasks:

@@ -15,7 +15,7 @@ import yaml
     ids=["one persona", "one persona, blocked", "no refusals"],
 )
 def test_it_reaches_its_page(checkout, root, changes):
-    config = yaml.safe_load((root / "config/config.yaml").read_text())
+    config = yaml.safe_load((root / "config/rehearsal.yaml").read_text())
     config["tasks"] = {"offensiveness": config["tasks"]["offensiveness"] | {"rows_per_label": 3}}
     config |= {"study": "edge", "models": ["Llama2-7B"], "estimation": {"bootstrap": 100, "permutations": 99}}
     config |= changes

@@ -55,7 +55,7 @@ def screened(outcomes, seed):
 
 @pytest.fixture(scope="module")
 def rehearsal(foretold):
-    return foretold("rehearsal", "config/config.yaml")
+    return foretold("rehearsal", "config/rehearsal.yaml")
 
 
 def test_the_rehearsal_finds_what_was_planted_and_prints_the_papers_table_1(rehearsal, root):

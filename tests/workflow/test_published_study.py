@@ -112,14 +112,14 @@ def test_bad_input_ends_in_one_message_before_any_output(checkout, file, old, ne
 )
 def test_a_bad_config_is_refused_before_anything_runs(done, setting, message):
     said = done.run("--dry-run", "--config", setting, check=False)
-    assert "config/config.yaml, --config: the study's config is wrong" in said and message in said
+    assert "config/rehearsal.yaml, --config: the study's config is wrong" in said and message in said
 
 
 def test_a_bad_config_file_is_named(done):
-    config = done.path("config/config.yaml").read_text()
+    config = done.path("config/rehearsal.yaml").read_text()
     assert "source: {kind: embedded}" in config
     done.path("config/mine.yaml").write_text(config.replace("{kind: embedded}", "{kind: embedded, pth: x}", 1))
     said = done.run("--dry-run", "--configfile", "config/mine.yaml", check=False)
     assert "config/mine.yaml: the study's config is wrong" in said
     assert "tasks.nli.source: unknown key 'pth'" in said
-    assert "config/config.yaml" not in said
+    assert "config/rehearsal.yaml" not in said

@@ -34,7 +34,7 @@ def test_the_papers_scale_on_real_files(checkout, root, shared_dir):
         "politeness": {"kind": "popquorn", "path": str(ratings)},
         "offensiveness": {"kind": "popquorn", "path": str(data / "popquorn_offensiveness.csv")},
     }
-    config = yaml.safe_load((root / "config/config.yaml").read_text())
+    config = yaml.safe_load((root / "config/rehearsal.yaml").read_text())
     config |= {"study": "real", "models": ["Llama2-7B"], "inference": {"shards": 100}}
     config["estimation"] = {"bootstrap": 100, "permutations": 99}
     for task, settings in config["tasks"].items():

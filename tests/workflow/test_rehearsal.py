@@ -13,7 +13,7 @@ MODELS = ["Llama2-13B", "Qwen1.5-32B", "Gemma2-2B"]  # three families, three cha
 
 def small(root, **changes):
     """The default study with three models and few texts, as a config file's text."""
-    config = yaml.safe_load((root / "config/config.yaml").read_text())
+    config = yaml.safe_load((root / "config/rehearsal.yaml").read_text())
     config |= {"study": "small", "models": MODELS, "estimation": {"bootstrap": 100, "permutations": 99}}
     for task, rows in {"nli": 8, "politeness": 5, "offensiveness": 5}.items():
         config["tasks"][task]["rows_per_label"] = rows

@@ -77,7 +77,16 @@ PRINTED_NAMES = [
     "quoted_statements",
 ]
 MODEL_ROWS = {
-    row["model"]: {key: row[key] for key in ("model", "hub_id", "revision") if row[key]} for row in MODELS_FILE
+    row["model"]: {
+        key: row[key] for key in ("model", "hub_id", "revision", "package", "package_file", "system_prompt") if row[key]
+    }
+    for row in MODELS_FILE
+}
+# Weights from packages, by the name of their folder below resources/weights.
+PACKAGES = {
+    Path(row["hub_id"]).name: {key: row[key] for key in ("package", "package_file", "sha256")}
+    for row in MODELS_FILE
+    if row["package"]
 }
 ROUNDS = config["design"]["rounds"] is not None
 PERSONA_FREE_ASKED = config["design"]["kind"] == "blocked" or config["design"]["persona_free"]
@@ -159,6 +168,12 @@ def text_source(task):
         return f"config/corpus/{task}.csv"
     path = source.get("path")
     return os.path.expanduser(path) if path else f"resources/texts/{task}/source.json"
+
+
+def threads_of(wildcards):
+    """Threads of an inference job: a small model is fastest on one, with other jobs side by side."""
+    size = next(row["size_b"] for row in MODELS_FILE if row["model"] == wildcards.model)
+    return 1 if STANDINS or float(size) < 1 else 4
 
 
 def model_row(wildcards):
@@ -271,7 +286,13 @@ def checkpoint_of(wildcards):
         return {"checkpoint": f"results/{wildcards.study}/standins/{wildcards.model}"}
     if SERVER:
         return {}
-    return {"weights": f"resources/weights/{wildcards.model}.json"}
+    return {"weights": weights_record(wildcards.model)}
+
+
+def weights_record(model):
+    """The record of a model's weights, once they are fetched; models from one package share it."""
+    row = MODEL_ROWS[model]
+    return f"resources/weights/{Path(row['hub_id']).name if 'package' in row else model}.json"
 
 
 def models_in_round(study, number):

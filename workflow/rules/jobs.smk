@@ -78,7 +78,7 @@ def judge_of(wildcards):
 
 def weights_of_judge(wildcards):
     """The record of a judge's fetched weights; nothing, if a server answers for it."""
-    return {"weights": f"resources/weights/{judge_of(wildcards)}.json"} if judge_of(wildcards) in FETCHED else {}
+    return {"weights": weights_record(judge_of(wildcards))} if judge_of(wildcards) in FETCHED else {}
 
 
 def classifier_row(wildcards):

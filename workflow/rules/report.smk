@@ -69,6 +69,7 @@ use rule published_report as report with:
         template=PAGE_TEMPLATE,
         provenance=rules.provenance.output.provenance,
         disagreements=f"<results>/{STUDY}/disagreements.csv" if len(LABELLERS) > 1 else [],
+        refusals=f"<results>/{STUDY}/refusals.csv",
         models=STIMULI["models"],
         code=library("report.py"),
     output:

@@ -20,7 +20,7 @@ rule responses:
         model=any_of(WHOLE),
     conda:
         "../../envs/inference.yaml"
-    threads: 1 if STANDINS else 4
+    threads: threads_of
     resources:
         gpu=needed("gpu"),
         mem_mb=needed("mem_mb"),

@@ -12,6 +12,7 @@ rule label_comparison:
         agreement="<results>/{study}/tables/labeller_agreement.csv",
         categories="<results>/{study}/tables/labeller_categories.csv",
         disagreements="<results>/{study}/disagreements.csv",
+        refusals="<results>/{study}/refusals.csv",
     log:
         "<logs>/{study}/label_comparison.log",
     conda:
@@ -19,6 +20,7 @@ rule label_comparison:
     params:
         models=JUDGED,
         most=60,
+        refusals=5,
         seed=config["seed"],
         notice=notice,
     message:

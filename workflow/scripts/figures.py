@@ -14,7 +14,7 @@ with log_to(snakemake.log[0]):
     from falserefusal.figures.context import Context
     from falserefusal.figures.draw import draw_figures
     from falserefusal.figures.registry import figures
-    from falserefusal.study.materials import load_models, load_personas
+    from falserefusal.study.materials import are_variants, load_models, load_personas
 
     params = snakemake.params
     models = load_models(snakemake.input.models, keep=params.models)
@@ -25,6 +25,7 @@ with log_to(snakemake.log[0]):
         personas=dict(zip(personas["persona"], personas["group"], strict=True)),
         banner=params.banner,
         model_suffix=params.model_suffix,
+        variants=are_variants(models),
     )
     draw_figures(
         figures(params.kind, tuple(params.tasks), params.stopping, len(params.labellers) > 1, params.annotated),

@@ -13,7 +13,12 @@ with log_to(snakemake.log[0]):
     from falserefusal.common.files import read_parquet
     from falserefusal.common.notice import write_table
     from falserefusal.common.schemas import DESIGN, LABELS, PROMPTS, RESPONSES
-    from falserefusal.labelling.comparison import agreement_of_labellers, categories_of_labellers, disagreements
+    from falserefusal.labelling.comparison import (
+        agreed_refusals,
+        agreement_of_labellers,
+        categories_of_labellers,
+        disagreements,
+    )
 
     files, params, output = snakemake.input, snakemake.params, snakemake.output
     notice = params.get("notice")
@@ -22,14 +27,18 @@ with log_to(snakemake.log[0]):
     write_table(agreement, output.agreement, notice)
     write_table(categories_of_labellers(labels), output.categories, notice)
     parted = disagreements(labels, params.most, params.seed)
+    refused = agreed_refusals(labels, params.refusals, params.seed)
+    shown = {*parted["prompt_id"], *refused["prompt_id"]}
     prompts = pd.concat([read_parquet(path, PROMPTS) for path in files.prompts], ignore_index=True)
-    asked = prompts[prompts["prompt_id"].isin(parted["prompt_id"])].set_index("prompt_id")["messages"]
+    asked = prompts[prompts["prompt_id"].isin(shown)].set_index("prompt_id")["messages"]
     answers = []
     for model, path in zip(params.models, files.responses, strict=True):
         given = read_parquet(path, RESPONSES)[["prompt_id", "response"]]
-        answers.append(given[given["prompt_id"].isin(parted["prompt_id"])].assign(model=model))
+        answers.append(given[given["prompt_id"].isin(shown)].assign(model=model))
+    answers = pd.concat(answers)
     design = read_parquet(files.design, DESIGN)[["prompt_id", "task", "persona", "template"]]
-    parted = parted.merge(design, on="prompt_id").merge(pd.concat(answers), on=["model", "prompt_id"])
-    parted["prompt"] = ["\n\n".join(turn["content"] for turn in asked[prompt]) for prompt in parted["prompt_id"]]
-    write_table(parted, output.disagreements, notice)
+    for frame, path in ((parted, output.disagreements), (refused, output.refusals)):
+        frame = frame.merge(design, on="prompt_id").merge(answers, on=["model", "prompt_id"])
+        frame["prompt"] = ["\n\n".join(turn["content"] for turn in asked[prompt]) for prompt in frame["prompt_id"]]
+        write_table(frame, path, notice)
     print(agreement.to_string(index=False))

@@ -35,7 +35,8 @@ with log_to(snakemake.log[0]):
         same = all((known["asked"].get(key) or None) == row[key] for key in ("hub_id", "revision"))
         return row | {"revision": known["revision"]} if same and not known["revision"].startswith("sha256:") else row
 
-    models = load_models(snakemake.input.models, keep=params.fetched)[["model", "hub_id", "revision"]]
+    models = load_models(snakemake.input.models, keep=params.fetched)
+    models = models.reindex(columns=["model", "hub_id", "revision", "package"])
     models = models.astype(object).where(models.notna(), None)
     needs = {"memory_gb": {}, "disk_gb": {}}
     if params.fetched:
@@ -46,7 +47,7 @@ with log_to(snakemake.log[0]):
         row = {"model": f"classifier {name}", "hub_id": own["hub_id"], "revision": own["revision"]}
         wanted.append(recorded(row, "classifiers", name))
     found = preflight(
-        pd.DataFrame(wanted, columns=["model", "hub_id", "revision"]),
+        pd.DataFrame(wanted, columns=["model", "hub_id", "revision", "package"]),
         **needs,
         sources=sources,
         gpus=params.gpus,

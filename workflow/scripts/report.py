@@ -13,9 +13,10 @@ with log_to(snakemake.log[0]):
     from falserefusal.common.files import read_json
     from falserefusal.common.notice import read_table
     from falserefusal.report.build import Study, build_report
-    from falserefusal.study.materials import load_models
+    from falserefusal.study.materials import are_variants, load_models
 
     given, params = snakemake.input, snakemake.params
+    models = load_models(given.models, keep=params.models)
     build_report(
         snakemake.output.page,
         Study(
@@ -24,7 +25,8 @@ with log_to(snakemake.log[0]):
             title=params.title,
             banner=params.banner,
             model_suffix=params.model_suffix,
-            models=load_models(given.models, keep=params.models)["model"].tolist(),
+            models=models["model"].tolist(),
+            variants=are_variants(models),
         ),
         # statements.csv lies beside the folder of tables, and is a table like the others
         tables={Path(path).stem: read_table(path) for path in given.tables},
@@ -32,4 +34,5 @@ with log_to(snakemake.log[0]):
         figure_dir=Path(given.figures).parent,
         provenance=read_json(given.provenance) if given.get("provenance") else None,
         disagreements=read_table(given.disagreements) if given.get("disagreements") else None,
+        refusals=read_table(given.refusals) if given.get("refusals") else None,
     )

@@ -179,6 +179,8 @@ def test_a_copy_of_the_checkpoint_elsewhere_is_the_same_model(model, folder, tmp
     assert about["answers"]["generated"] == 0
 
 
+ROOT = Path(__file__).parents[3]
+FOLDERS = [str(ROOT / "workflow"), str(ROOT / "tests/support"), str(Path(__file__).parent)]
 JOB = """
 import sys
 sys.path[:0] = {path!r}
@@ -189,7 +191,10 @@ frame, _ = respond({model!r}, DECODING, prompts(120), {store!r}, progress=False)
 
 def test_two_jobs_on_one_store_at_once_answer_alike_and_double_nothing(model, usual, tmp_path):
     model = {**model, "batch_tokens": 300}
-    path = [str(Path(__file__).parents[3] / "workflow"), str(Path(__file__).parents[2] / "support")]
+    path = [
+        str(Path(__file__).parents[3] / "workflow"),
+        *(str(Path(__file__).parents[i]) + s for i, s in ((0, ""), (2, "/support"))),
+    ]
     code = JOB.format(path=path, model=model, store=str(tmp_path)) + "print(frame.to_json())"
     jobs = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [job.communicate()[0] for job in jobs]
@@ -206,7 +211,10 @@ def test_two_jobs_on_one_store_at_once_answer_alike_and_double_nothing(model, us
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_kill_9_in_the_middle_loses_and_doubles_nothing(model, tmp_path, dtype):
     model = {**model, "dtype": dtype, "batch_tokens": 300}
-    path = [str(Path(__file__).parents[3] / "workflow"), str(Path(__file__).parents[2] / "support")]
+    path = [
+        str(Path(__file__).parents[3] / "workflow"),
+        *(str(Path(__file__).parents[i]) + s for i, s in ((0, ""), (2, "/support"))),
+    ]
     code = JOB.format(path=path, model=model, store=str(tmp_path / "killed"))
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     kept = Store(tmp_path / "killed" / "tiny")

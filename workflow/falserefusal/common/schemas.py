@@ -63,7 +63,7 @@ MODELS = pa.DataFrameSchema(
         "family": _words(),
         "generation": _words(),
         "size_b": _positive(nullable=False),
-        "hub_id": _words(),
+        "hub_id": _text(nullable=True),  # empty where a package holds the weights
         "revision": _text(nullable=True),
         "gated": pa.Column(bool, coerce=True),
         "params_b": _positive(),
@@ -74,6 +74,10 @@ MODELS = pa.DataFrameSchema(
         "vocab": _positive(),
         "context": _positive(),
         "capability": _positive(),
+        **{
+            name: _text(nullable=True, required=False)
+            for name in ("package", "package_file", "sha256", "system_prompt", "system_prompt_file")
+        },
     },
     strict=True,
     name="models",

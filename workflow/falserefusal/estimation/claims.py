@@ -23,6 +23,7 @@ from falserefusal.estimation.effects import persona_effects
 from falserefusal.statistics.clusters import check_outcomes, cluster_table, influence
 from falserefusal.statistics.gls import fit_personas
 from falserefusal.statistics.multiplicity import holm, max_t, screen
+from falserefusal.study.materials import are_variants
 
 COLUMNS = ["claim", "statement", "rule", "effect", "effect_unit", "lo", "hi", "p", "verdict", "n", "note"]
 SUPPORTED, CONTRADICTED, INCONCLUSIVE, NOT_TESTABLE = "supported", "contradicted", "inconclusive", "not testable"
@@ -99,12 +100,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim: the paper's statement, the rule in words, and the function that applies it."""
+    """One claim: the paper's statement, the rule in words, the function that applies it, and whether it needs models.
+
+    A claim that compares models is not testable where all of them are one checkpoint under different system prompts.
+    """
 
     name: str
     statement: str
     rule: str
     test: Callable[[Evidence], Finding]
+    compares_models: bool = False
 
 
 def claims_table(
@@ -144,6 +149,8 @@ def p_value(p: float) -> str:
 
 def decide(claim: Claim, evidence: Evidence) -> Finding:
     """Apply a claim's rule; "not testable" where the evidence lacks what it needs."""
+    if claim.compares_models and are_variants(evidence.models):
+        return Finding(NOT_TESTABLE, note="all models of this study are one checkpoint under different system prompts")
     try:
         return claim.test(evidence)
     except NotTestable as error:
@@ -534,6 +541,7 @@ CLAIMS = (
         "(p <= .05). A fall in percentage points alone is inconclusive: lower refusal rates explain it. Effect: "
         "standard deviation between personas, more capable half minus less capable half.",
         capable_models_are_less_affected,
+        compares_models=True,
     ),
     Claim(
         "personas raise refusal",
@@ -550,6 +558,7 @@ CLAIMS = (
         "have 95% intervals above 0. Contradicted: one of them lies below 0. Effect: the smaller of the two "
         "differences.",
         model_and_task_matter_more,
+        compares_models=True,
     ),
     Claim(
         "overestimation",
@@ -567,6 +576,7 @@ CLAIMS = (
         "families has a 95% interval above 0, and three quarters of the families with a clear difference (Holm) "
         "agree. Contradicted: the same below 0.",
         newer_generations_refuse_less,
+        compares_models=True,
     ),
     Claim(
         "unforced formats",

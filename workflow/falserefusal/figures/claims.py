@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from falserefusal.common.standin_names import suffixed
+from falserefusal.common.naming import suffixed
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import rows_for
 from falserefusal.figures.style import GREY, WARNING, Page, number, plural, source_line

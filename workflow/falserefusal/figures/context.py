@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from falserefusal.common.naming import system_prompts_for_models
+
 
 @dataclass(frozen=True)
 class Context:
@@ -16,7 +18,12 @@ class Context:
     personas: dict[str, str]
     banner: str = ""
     model_suffix: str = ""
+    variants: bool = False  # all models are one checkpoint under different system prompts
 
     def model_label(self, name: object) -> object:
         """The name a reader sees of a model; whatever is no model of the study (`mean`, a persona) keeps its own."""
         return f"{name}{self.model_suffix}" if name in self.models else name
+
+    def say(self, text: str) -> str:
+        """A title, label or caption in the study's own words: its "models" may be system prompts."""
+        return system_prompts_for_models(text) if self.variants else text

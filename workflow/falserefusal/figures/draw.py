@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
+from matplotlib.text import Text
 
 from falserefusal.common.files import atomic
 from falserefusal.common.notice import write_table
@@ -35,13 +36,22 @@ def draw_figures(
     with styled():
         for figure in figures:
             canvas, drawn = _draw(figure, tables, context)
-            message = canvas.get_label()
+            for text in canvas.findobj(Text):
+                text.set_text(context.say(text.get_text()))
+            message = context.say(canvas.get_label())
             save(canvas, directory / figure.name)
             labels = [column for column in ("model", "scope", "level") if column in drawn]
             drawn = drawn.assign(**{column: drawn[column].map(context.model_label) for column in labels})
             write_table(drawn, directory / f"{figure.name}.csv", context.banner)
             index.append(
-                [figure.name, figure.counterpart, figure.caption, message, " ".join(figure.tables), len(drawn)]
+                [
+                    figure.name,
+                    figure.counterpart,
+                    context.say(figure.caption),
+                    message,
+                    " ".join(figure.tables),
+                    len(drawn),
+                ]
             )
     columns = ["name", "counterpart", "caption", "message", "tables", "rows"]
     index = pd.DataFrame(index, columns=columns)

@@ -62,7 +62,9 @@ def locate(model: dict) -> Checkpoint:
         if not (folder / "config.json").exists():
             raise InputError(f"model {model['model']}: no checkpoint at {folder} (no config.json there)")
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # else a missing optional file costs seconds of retries
-        name, revision = model["model"], _hash_files(folder)
+        # rows that share the weights of a package share their responses too, where the prompts are equal
+        name = f"{model['package']}/{model['package_file']}" if model.get("package") else model["model"]
+        revision = _hash_files(folder)
     else:
         folder, name = _fetch(model), model["hub_id"]
         revision = folder.name
@@ -123,9 +125,21 @@ def _dtype(model: dict, folder: Path) -> str:
 
 def _stored_dtype(folder: Path) -> str:
     """The dtype of most weights in the first file of weights."""
+    sizes = _stored_sizes(min(folder.glob("*.safetensors")))
+    stored = max(sizes, key=sizes.get, default="nothing")
+    return STORED_DTYPES.get(stored, stored)
+
+
+def stored_parameters(folder: Path) -> int:
+    """The number of weights in a checkpoint's files; weights that share one tensor count once."""
+    return sum(sum(_stored_sizes(path).values()) for path in sorted(folder.glob("*.safetensors")))
+
+
+def _stored_sizes(path: Path) -> Counter:
+    """Numbers of weights in a .safetensors file by dtype, from its header."""
     from safetensors import SafetensorError, safe_open
 
-    path, sizes = min(folder.glob("*.safetensors")), Counter()
+    sizes = Counter()
     try:
         with safe_open(path, framework="np") as weights:
             for key in weights.keys():  # noqa: SIM118 (no mapping)
@@ -133,8 +147,13 @@ def _stored_dtype(folder: Path) -> str:
                 sizes[part.get_dtype()] += math.prod(part.get_shape())
     except SafetensorError as error:
         raise InputError(f"{path}: damaged ({error}); get the checkpoint again") from error
-    stored = max(sizes, key=sizes.get, default="nothing")
-    return STORED_DTYPES.get(stored, stored)
+    return sizes
+
+
+def source_of(folder: Path) -> dict | None:
+    """Where converted weights came from, as `package.fetch_package` recorded it; None for others."""
+    record = folder / "source.json"
+    return _read_json(record) if record.exists() else None
 
 
 def _read_json(path: Path) -> dict:

@@ -126,6 +126,8 @@ class LocalEngine:
             "backend": "transformers",
             **self.identity,
             "folder": str(self.checkpoint.folder),
+            "parameters": self._parameters(),
+            "source": checkpoints.source_of(self.checkpoint.folder),
             "architecture": (self.config.architectures or [None])[0],
             "gate": {
                 "system_turn": chat.system,
@@ -142,6 +144,10 @@ class LocalEngine:
             "batches": {"batch_tokens": self.batch_tokens, "plan": "by shared prefix, longest first"},
             **self.about,
         }
+
+    def _parameters(self) -> int:
+        """The number of weights that are stored, from the headers of the files; tied ones count once."""
+        return checkpoints.stored_parameters(self.checkpoint.folder)
 
     def _context(self) -> int:
         limits = [getattr(self.config.get_text_config(), "max_position_embeddings", None)]

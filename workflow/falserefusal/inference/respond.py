@@ -70,7 +70,7 @@ def respond(
     started = time.monotonic()
     engine = _engine(model, decoding)
     names = prompts["prompt_id"].astype(str).tolist()
-    conversations = [[dict(turn) for turn in messages] for messages in prompts["messages"]]
+    conversations = [with_system(messages, model.get("system_prompt")) for messages in prompts["messages"]]
     rendered = engine.render(conversations, names)
     keys = [request_key(engine.identity, text, decoding.parameters) for text in rendered]
     mine = [i for i, key in enumerate(keys) if int(key[:8], 16) % parts == part]
@@ -115,6 +115,7 @@ def respond(
     seconds = time.monotonic() - started
     about = {
         "model": model["model"],
+        "system_prompt": model.get("system_prompt"),
         **engine.provenance(),
         "decoding": {"greedy": decoding.temperature == 0, **decoding.parameters},
         "early_decision": {"on": decided is not None, "audit": audit if decided is not None else None},
@@ -133,6 +134,16 @@ def respond(
         "versions": {"python": platform.python_version(), **_versions()},
     }
     return frame, about
+
+
+def with_system(messages: list[dict], system_prompt: str | None) -> list[dict]:
+    """The turns of a prompt under a model's own system prompt, which replaces the study's; None keeps what is there."""
+    turns = [dict(turn) for turn in messages]
+    if not system_prompt:
+        return turns
+    if turns and turns[0]["role"] == "system":
+        turns = turns[1:]
+    return [{"role": "system", "content": system_prompt}, *turns]
 
 
 def _engine(model: dict, decoding: Decoding):

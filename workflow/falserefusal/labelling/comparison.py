@@ -77,6 +77,23 @@ def disagreements(labels: Mapping[str, pd.DataFrame], most: int, seed: int) -> p
     return judgements[["model", "prompt_id", "kind", "answers", "labeller", "refusal", "category", "evidence"]]
 
 
+def agreed_refusals(labels: Mapping[str, pd.DataFrame], most: int, seed: int) -> pd.DataFrame:
+    """Answers that every labeller calls a refusal, at most `most` of each model, in random order.
+
+    One row for each: model, prompt_id, category and evidence of the first labeller, and agreed, the number of such
+    answers of the model.
+    """
+    parts = []
+    for model, frame in labels.items():
+        wide = _wide(frame, "refusal")
+        agreed = wide.index[(wide == True).all(axis=1)]  # noqa: E712 (a failed judgement is missing)
+        chosen = np.sort(np.random.default_rng([seed, 9]).permutation(len(agreed))[:most])
+        first = frame[frame["labeller"] == frame["labeller"].iloc[0]].set_index("prompt_id")
+        rows = first.loc[agreed[chosen], ["category", "evidence"]].reset_index()
+        parts.append(rows.assign(model=model, agreed=len(agreed)))
+    return pd.concat(parts, ignore_index=True)[["model", "prompt_id", "category", "evidence", "agreed"]]
+
+
 def _wide(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """One row for each prompt, one column for each labeller in their order; failed judgements are missing."""
     judged = frame[~frame["category"].isin(NOT_JUDGED)]

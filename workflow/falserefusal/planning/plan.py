@@ -146,7 +146,14 @@ def plan(
 
     prompts = workload["prompts"].sum()
     asks = [
-        _Ask(row, network(row) | (shape or {}), prompts, load, assume, (shards or {}).get(row["model"]))
+        _Ask(
+            row,
+            network(row) | (shape or {}),
+            prompts,
+            under(load, row, assume),
+            assume,
+            (shards or {}).get(row["model"]),
+        )
         for row in models.to_dict("records")
     ]
     if judges is not None:
@@ -168,6 +175,14 @@ def plan(
         "workload": workload,
         "assumptions": assume,
     }
+
+
+def under(load: dict, model: dict, assume: dict) -> dict:
+    """The load of a model whose row has a system prompt of its own, which comes with every prompt."""
+    system = model.get("system_prompt")
+    characters = len(system) if isinstance(system, str) else 0
+    more = load["prompts"] * characters / assume["characters_per_token"]
+    return load | {"prompt_tokens": load["prompt_tokens"] + more}
 
 
 @dataclass(frozen=True)

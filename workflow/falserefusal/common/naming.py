@@ -1,4 +1,4 @@
-"""Say behind the name of every model, wherever a text names one, that it is a stand-in's."""
+"""What a reader sees in place of a name: stand-ins are marked, and "model" may have to be "system prompt"."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -11,3 +11,8 @@ def suffixed(models: Iterable[str], suffix: str) -> Callable[[str], str]:
         return str
     name = re.compile(rf"(?<![\w.-])({names})(?![\w-]|\.\w)")
     return lambda text: name.sub(lambda match: match[0] + suffix, text)
+
+
+def system_prompts_for_models(text: str) -> str:
+    """`text` with "system prompt" for every "model": for a study of one checkpoint under several system prompts."""
+    return re.sub(r"\b([Mm])odel(s?)\b", lambda m: f"{'S' if m[1] == 'M' else 's'}ystem prompt{m[2]}", text)

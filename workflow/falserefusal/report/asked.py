@@ -1,0 +1,65 @@
+"""What was asked of which model: sources, checksums and system prompts, and one refusal in full."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from falserefusal.report.present import marked
+
+SMALL = 1e9  # parameters; the paper's smallest model has 1.2 billion
+DEQUANTIZED = (
+    "The weights were converted back from a 4-bit file (its name is under “What was asked”): responses may differ from "
+    "those of the model as it was published."
+)
+ONE_CHECKPOINT = (
+    "All rows are one checkpoint under different system prompts. Differences between them are effects of the system "
+    "prompt on this checkpoint; nothing here compares models, families or generations."
+)
+
+
+def models_asked(provenance: Mapping | None) -> list[dict]:
+    """For each model: name, source in words, revision, dtype, parameters (0: unknown) and system prompt (may be "")."""
+    rows = []
+    for name, about in (provenance or {}).get("models", {}).items():
+        source = about.get("source") or {}
+        held = f"{source['file']} of the Python package {source['package']} {source['version']}" if source else ""
+        rows.append(
+            {
+                "model": name,
+                "source": held or about.get("name", "unknown"),
+                "checksum": f"sha256 {source['sha256']}" if source else about.get("revision", "unknown"),
+                "dequantized": bool(source),
+                "dtype": about.get("dtype", "unknown"),
+                "parameters": int(about.get("parameters") or 0),
+                "system_prompt": about.get("system_prompt") or "",
+            }
+        )
+    return rows
+
+
+def limits_of(models: list[dict], variants: bool) -> list[str]:
+    """What the numbers of a study of real models cannot say because of the models it asked."""
+    lines = [ONE_CHECKPOINT] if variants else []
+    sizes = [model["parameters"] for model in models if model["parameters"]]
+    if sizes and max(sizes) < SMALL:
+        lines.append(
+            f"The largest model asked has {max(sizes) / 1e6:,.0f} million parameters. It does not stand for the "
+            "paper's models, which have 1 to 33 billion."
+        )
+    if any(model["dequantized"] for model in models):
+        lines.append(DEQUANTIZED)
+    return lines
+
+
+def one_refusal(refusals: pd.DataFrame | None, suffix: str) -> dict | None:
+    """A refusal on which all labellers agree, of the model with the most of them; None if there is none."""
+    if refusals is None or refusals.empty:
+        return None
+    row = refusals.sort_values(["agreed", "model", "prompt_id"], ascending=[False, True, True]).iloc[0]
+    return {
+        "model": f"{row['model']}{suffix}",
+        "task": row["task"],
+        "prompt": row["prompt"],
+        "response": marked(row["response"], "" if pd.isna(row["evidence"]) else row["evidence"]),
+        "agreed": int(refusals.drop_duplicates("model")["agreed"].sum()),
+    }
