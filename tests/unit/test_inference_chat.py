@@ -21,10 +21,10 @@ def chat(style: str = "llama3", policy: str = "native", template: str | None = N
 @pytest.mark.parametrize(
     ("style", "system", "bos"),
     [
-        ("llama3", "native", "once"),
+        ("llama3", "native", "first"),
         ("chatml", "native", "none"),
-        ("llama2", "merged", "once"),
-        ("gemma", "rejecting", "once"),
+        ("llama2", "merged", "first"),
+        ("gemma", "rejecting", "first"),
     ],
 )
 def test_templates_of_the_field_are_told_apart(style, system, bos):
@@ -33,7 +33,7 @@ def test_templates_of_the_field_are_told_apart(style, system, bos):
     (text,) = found.render([ASK], ["p"])
     assert ASK[0]["content"].strip() in text
     (ids,) = found.encode([text], ["p"], 2048, 8)
-    assert ids.count(found.tokenizer.bos_token_id) == (bos == "once")
+    assert ids.count(found.tokenizer.bos_token_id) == (bos == "first")
 
 
 @pytest.mark.parametrize("style", list(STYLES))
@@ -79,7 +79,7 @@ def test_a_template_that_drops_the_system_turn_is_caught():
         ("{% for m in messages %}{{ m['content'][:9] }}</s>{% endfor %}", "0 times"),
         ("{% for m in messages %}{{ m['content'] }}|{{ m['content'] }}</s>{% endfor %}", "2 times"),
         ("{% for m in messages %}{{ m['content'] }}{% endfor %}", "nothing after the user's text"),
-        ("{% for m in messages %}{{ bos_token }}{{ bos_token }}{{ m['content'] }}[/INST]{% endfor %}", "BOS twice"),
+        ("{% for m in messages %}{{ bos_token }}{{ bos_token }}{{ m['content'] }}[/INST]{% endfor %}", "two BOS"),
         ("{% for m in messages %}{{ m['content'] ", "cannot render"),
     ],
 )
@@ -130,6 +130,17 @@ def test_a_text_that_brings_its_own_bos_is_an_error_and_control_tokens_are_seen(
     with pytest.raises(InputError, match="prompt x: starts with two BOS"):
         found.encode(found.render([sly], ["x"]), ["x"], 2048, 8)
     assert found.holding_control_tokens([ASK, sly]) == [1]
+
+
+def test_a_bos_that_also_marks_the_turns_is_accepted():
+    """SmolLM2's BOS opens every ChatML turn; Llama 2 and Mistral write BOS before every user turn."""
+    marks = tokenizer("chatml")
+    marks.bos_token, marks.eos_token = "<|im_start|>", "<|im_end|>"
+    conversation = [*ASK, {"role": "assistant", "content": "polite"}, *ASK]
+    for fast, turns in ((marks, ASK), (marks, WITH_SYSTEM), (tokenizer("llama2"), conversation)):
+        found = examine(fast, [])
+        (ids,) = found.encode(found.render([turns], ["p"]), ["p"], 2048, 8)
+        assert found.bos == "first" and ids[0] == fast.bos_token_id and ids.count(fast.bos_token_id) > 1
 
 
 def test_a_text_that_the_tokenizer_does_not_know_is_named():

@@ -28,7 +28,7 @@ class Chat:
     tokenizer: object
     system: str
     policy: str
-    bos: str  # "once" or "none"
+    bos: str  # "first" (every prompt starts with it) or "none"
     eos_ids: list[int]
     template_sha256: str
     control: re.Pattern | None  # the tokenizer's control tokens, to find texts that contain one
@@ -62,7 +62,7 @@ class Chat:
         if not rendered:
             return []
         ids = self.tokenizer(rendered, add_special_tokens=False, return_attention_mask=False)["input_ids"]
-        bos, unknown = self.tokenizer.bos_token_id, self.tokenizer.unk_token_id
+        unknown = self.tokenizer.unk_token_id
         long = [i for i, row in enumerate(ids) if len(row) + new_tokens > context]
         if long:
             worst = max(long, key=lambda i: len(ids[i]))
@@ -79,7 +79,7 @@ class Chat:
                 )
             if not row:
                 raise InputError(f"prompt {name}: no tokens after rendering")
-            if bos is not None and row[:2] == [bos, bos]:
+            if _doubles_bos(self.tokenizer, row):
                 raise InputError(f"prompt {name}: starts with two BOS tokens; the text must not bring its own")
         return ids
 
@@ -112,15 +112,16 @@ def examine(tokenizer, generation_eos: Iterable[int], policy: str = "native") ->
     if not plain.partition(USER)[2].strip():
         raise InputError("the chat template writes nothing after the user's text: the model could not see the turn end")
     ids = tokenizer(plain, add_special_tokens=False)["input_ids"]
-    bos = tokenizer.bos_token_id
-    if bos is not None and ids.count(bos) > 1 and bos != tokenizer.eos_token_id:
-        raise InputError("the chat template writes BOS twice")
+    if _doubles_bos(tokenizer, ids):
+        raise InputError(
+            f"the chat template starts the prompt with two BOS tokens ({tokenizer.bos_token}); remove one from it"
+        )
     control = _control_tokens(tokenizer)
     return Chat(
         tokenizer=tokenizer,
         system=_system_handling(tokenizer, control),
         policy=policy,
-        bos="once" if bos is not None and bos in ids[:1] else "none",
+        bos="first" if tokenizer.bos_token_id in ids[:1] else "none",
         eos_ids=_end_of_turn(tokenizer, generation_eos, control),
         template_sha256=digest,
         control=re.compile("|".join(map(re.escape, control))) if control else None,
@@ -129,6 +130,11 @@ def examine(tokenizer, generation_eos: Iterable[int], policy: str = "native") ->
 
 def _apply(tokenizer, conversations: list[list[dict]], reply: bool = True) -> list[str]:
     return tokenizer.apply_chat_template(conversations, tokenize=False, add_generation_prompt=reply)
+
+
+def _doubles_bos(tokenizer, ids: list[int]) -> bool:
+    """Whether a prompt starts with BOS twice; later ones are turn markers in some templates (ChatML, Llama 2)."""
+    return tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2
 
 
 def _short(error: Exception) -> str:
