@@ -1,7 +1,5 @@
 """The gate before the first batch: templates that drop, double, cut or refuse are caught, by name."""
 
-import datetime
-
 import pytest
 from tiny_checkpoints import STYLES, tokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -110,11 +108,25 @@ def test_a_prompt_that_the_template_refuses_is_named():
         chat("llama3", template=picky).render([ASK, [{"role": "user", "content": "a rude text"}]], ["a", "b"])
 
 
-def test_a_template_that_prints_the_date_prints_the_same_every_day():
-    dated = "{{ 'Today Date: ' + strftime_now('%d %b %Y') + '\n' }}" + STYLES["llama3"][0]
+@pytest.mark.parametrize(
+    ("wanted", "date"),
+    [
+        ("%d %b %Y", FIXED_DATE),
+        ("%B %d, %Y", "July 26, 2024"),
+        ("%Y-%m-%d", "2024-07-26"),
+        ("%A %-d.%-m.%y", "Friday 26.7.24"),
+    ],
+)
+def test_a_template_that_prints_the_date_prints_the_same_every_day(wanted, date):
+    dated = f"{{{{ 'Today Date: ' + strftime_now('{wanted}') + '\n' }}}}{STYLES['llama3'][0]}"
     (text,) = chat("llama3", template=dated).render([ASK], ["p"])
-    assert f"Today Date: {FIXED_DATE}" in text
-    assert datetime.datetime.now().strftime("%d %b %Y") not in text
+    assert text.startswith(f"Today Date: {date}\n<|begin_of_text|>")
+
+
+def test_fixing_the_date_changes_nothing_else_in_the_prompt():
+    head = "  {% macro day() %}{{ strftime_now('%Y') }}{% endmacro %}\n\n  In {{ day() }}:\n"
+    (text,) = chat("llama3", template=head + STYLES["llama3"][0]).render([ASK], ["p"])
+    assert text.startswith("\n  In 2024:<|begin_of_text|>")
 
 
 def test_prompts_too_long_for_the_context_are_errors_before_any_batch():

@@ -5,6 +5,7 @@ each template is rendered once with sentinel turns, and every prompt is checked 
 """
 
 import dataclasses
+import datetime
 import hashlib
 import re
 from collections.abc import Iterable
@@ -12,7 +13,9 @@ from collections.abc import Iterable
 from falserefusal.errors import InputError
 
 SYSTEM, USER, REPLY = "Sentinel persona Qzvk.", "Sentinel text Wxjq.", "Sentinel reply Jqpx."
-FIXED_DATE = "26 Jul 2024"  # the default date of Llama 3.1's template; Llama 3.2's would print today's date instead
+DAY = datetime.datetime(2024, 7, 26)  # the default date of Llama 3.1's template; others would print today's date
+FIXED_DATE = DAY.strftime("%d %b %Y")
+DATE_CODES = {f"%{code}": DAY.strftime(f"%{code}") for code in ("Y", "y", "B", "b", "m", "-m", "d", "-d", *"AajHMS")}
 SYSTEM_ROLES = ("native", "merge", "error")
 
 
@@ -101,7 +104,7 @@ def examine(tokenizer, generation_eos: Iterable[int], policy: str = "native") ->
         raise InputError("the tokenizer has no chat template: an instruction-tuned checkpoint is needed")
     digest = hashlib.sha256(source.encode()).hexdigest()
     if "strftime_now" in source:  # a prompt that changes at midnight could neither be stored nor reproduced
-        tokenizer.chat_template = f"{{%- macro strftime_now(format) -%}}{FIXED_DATE}{{%- endmacro -%}}{source}"
+        tokenizer.chat_template = _fixing_the_date(source)
     user = [{"role": "user", "content": USER}]
     try:
         plain = _apply(tokenizer, [user])[0]
@@ -135,6 +138,13 @@ def _apply(tokenizer, conversations: list[list[dict]], reply: bool = True) -> li
 def _doubles_bos(tokenizer, ids: list[int]) -> bool:
     """Whether a prompt starts with BOS twice; later ones are turn markers in some templates (ChatML, Llama 2)."""
     return tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2
+
+
+def _fixing_the_date(template: str) -> str:
+    """The template with a `strftime_now` that writes FIXED_DATE in the format that the template asks for."""
+    codes = "".join(f".replace('{code}', '{value}')" for code, value in DATE_CODES.items())
+    # the line break, which Jinja removes after a block, keeps white space at the head of the template as it was
+    return f"{{%- macro strftime_now(format) -%}}{{{{ format{codes} }}}}{{%- endmacro %}}\n{template}"
 
 
 def _short(error: Exception) -> str:
