@@ -1,7 +1,7 @@
 """The gate before the first batch: templates that drop, double, cut or refuse are caught, by name."""
 
 import pytest
-from tiny_checkpoints import STYLES, tokenizer
+from tiny_checkpoints import STYLES, build_tokenizer, tokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -40,6 +40,13 @@ def test_every_token_that_ends_a_turn_ends_an_answer(style):
     found = chat(style, eos=[7])
     names = found.tokenizer.convert_ids_to_tokens(found.eos_ids)
     assert {ends[style], STYLES[style][2]} <= set(names) and 7 in found.eos_ids
+
+
+def test_an_end_of_turn_that_is_not_declared_as_special_ends_an_answer():
+    """Some ChatML checkpoints add <|im_end|> as a common token and keep <|endoftext|> as EOS."""
+    plain = build_tokenizer(STYLES["chatml"][0], None, "<|endoftext|>", None, [])
+    plain.add_tokens(["<|im_start|>", "<|im_end|>"])
+    assert plain.convert_ids_to_tokens(examine(plain, []).eos_ids) == ["<|endoftext|>", "<|im_end|>"]
 
 
 def test_no_end_token_at_all_is_an_error():

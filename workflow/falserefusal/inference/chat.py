@@ -125,7 +125,7 @@ def examine(tokenizer, generation_eos: Iterable[int], policy: str = "native") ->
         system=_system_handling(tokenizer, control),
         policy=policy,
         bos="first" if tokenizer.bos_token_id in ids[:1] else "none",
-        eos_ids=_end_of_turn(tokenizer, generation_eos, control),
+        eos_ids=_end_of_turn(tokenizer, generation_eos),
         template_sha256=digest,
         control=re.compile("|".join(map(re.escape, control))) if control else None,
     )
@@ -168,18 +168,19 @@ def _system_handling(tokenizer, control: list[str]) -> str:
     return "native" if any(token in between for token in control) else "merged"
 
 
-def _end_of_turn(tokenizer, generation_eos: Iterable[int], control: list[str]) -> list[int]:
+def _end_of_turn(tokenizer, generation_eos: Iterable[int]) -> list[int]:
     """Every token that ends an answer: the declared EOS, and what the template itself writes after a reply."""
     ends = {int(i) for i in generation_eos} | {tokenizer.eos_token_id}
-    turns = [{"role": "user", "content": USER}, {"role": "assistant", "content": REPLY}]
-    try:
-        rendered = _apply(tokenizer, [turns], reply=False)[0]
-    except Exception:
-        rendered = ""
-    after = rendered.partition(REPLY)[2].lstrip()
-    following = tokenizer(after, add_special_tokens=False)["input_ids"][:1] if after else []
-    if following and tokenizer.convert_ids_to_tokens(following[0]) in control:
-        ends.add(following[0])
+    known = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}  # not all are declared as special
+    user, reply = {"role": "user", "content": USER}, {"role": "assistant", "content": REPLY}
+    for turns in ([user, reply], [user, reply, user]):  # some templates leave the last turn open
+        try:
+            rendered = _apply(tokenizer, [turns], reply=False)[0]
+        except Exception:
+            continue
+        after = rendered.partition(REPLY)[2].lstrip()
+        following = tokenizer(after, add_special_tokens=False)["input_ids"][:1] if after else []
+        ends.update(set(following) & known)
     ends.discard(None)
     if not ends:
         raise InputError("neither the tokenizer, the generation config nor the chat template names an EOS token")
