@@ -7,6 +7,7 @@ each template is rendered once with sentinel turns, and every prompt is checked 
 import dataclasses
 import datetime
 import hashlib
+import itertools
 import re
 from collections.abc import Iterable
 
@@ -56,7 +57,10 @@ class Chat:
         for text, conversation, name in zip(rendered, turns, names, strict=True):
             for turn in conversation:
                 if turn["content"].strip() not in text:
-                    raise InputError(f"prompt {name}: the chat template lost or changed its {turn['role']} turn")
+                    raise InputError(
+                        f"prompt {name}: the chat template lost or changed its {turn['role']} turn (some remove blank "
+                        "lines); change the text, or leave the model out"
+                    )
         return rendered
 
     def encode(self, rendered: list[str], names: list[str], context: int, new_tokens: int) -> list[list[int]]:
@@ -122,7 +126,7 @@ def examine(tokenizer, generation_eos: Iterable[int], policy: str = "native") ->
     control = _control_tokens(tokenizer)
     return Chat(
         tokenizer=tokenizer,
-        system=_system_handling(tokenizer, control),
+        system=_system_handling(tokenizer, plain),
         policy=policy,
         bos="first" if tokenizer.bos_token_id in ids[:1] else "none",
         eos_ids=_end_of_turn(tokenizer, generation_eos),
@@ -157,7 +161,8 @@ def _control_tokens(tokenizer) -> list[str]:
     return sorted({t for t in {*added, *tokenizer.all_special_tokens} if t.strip()}, key=lambda t: (-len(t), t))
 
 
-def _system_handling(tokenizer, control: list[str]) -> str:
+def _system_handling(tokenizer, plain: str) -> str:
+    """What the template does with a system turn; `plain` is the prompt of the user turn alone."""
     try:
         text = _apply(tokenizer, [[{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}]])[0]
     except Exception:
@@ -165,7 +170,10 @@ def _system_handling(tokenizer, control: list[str]) -> str:
     if SYSTEM not in text or USER not in text:
         return "dropping"
     between = text[text.index(SYSTEM) + len(SYSTEM) : text.index(USER)]
-    return "native" if any(token in between for token in control) else "merged"
+    # a header that opens the user's turn, as control tokens or as plain text ("User: "), closes the system turn
+    ends = zip(reversed(between), reversed(plain.partition(USER)[0]), strict=False)
+    header = itertools.takewhile(lambda pair: pair[0] == pair[1], ends)
+    return "native" if any(character.isalnum() for character, _ in header) else "merged"
 
 
 def _end_of_turn(tokenizer, generation_eos: Iterable[int]) -> list[int]:
