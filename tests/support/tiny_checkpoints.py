@@ -1,5 +1,6 @@
 """Small randomly initialised checkpoints with the chat templates that occur in the field, for tests of inference."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 LLAMA3 = (
@@ -42,10 +43,15 @@ TRAINING_TEXT = [
 
 def tokenizer(style: str = "llama3", template: str | None = None):
     """A byte-level BPE of a few hundred tokens with the control tokens and chat template of `style`."""
+    own, bos, eos, pad, others = STYLES[style]
+    return build_tokenizer(template or own, bos, eos, pad, others)
+
+
+def build_tokenizer(template: str, bos: str | None, eos: str | None, pad: str | None, others: Iterable[str]):
+    """The tokenizer of `tokenizer`, with any chat template and control tokens; `others` are not declared as BOS, ..."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
-    own, bos, eos, pad, others = STYLES[style]
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
@@ -62,7 +68,7 @@ def tokenizer(style: str = "llama3", template: str | None = None):
     fast = PreTrainedTokenizerFast(
         tokenizer_object=bpe, bos_token=bos, eos_token=eos, pad_token=pad, clean_up_tokenization_spaces=False
     )
-    fast.chat_template = template or own
+    fast.chat_template = template
     fast.model_max_length = 2048
     return fast
 

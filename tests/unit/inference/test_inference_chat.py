@@ -1,14 +1,12 @@
 """The gate before the first batch: templates that drop, double, cut or refuse are caught, by name."""
 
-import datetime
-
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from falserefusal.common.errors import InputError
 from falserefusal.inference.chat import FIXED_DATE, REPLY, SYSTEM, USER, examine
-from tiny_checkpoints import STYLES, tokenizer
+from tiny_checkpoints import STYLES, build_tokenizer, tokenizer
 
 ASK = [{"role": "user", "content": "Given a text, would a woman classify it as polite?\n\nText:  two  spaces "}]
 WITH_SYSTEM = [{"role": "system", "content": "You are a woman."}, *ASK]
@@ -21,10 +19,10 @@ def chat(style: str = "llama3", policy: str = "native", template: str | None = N
 @pytest.mark.parametrize(
     ("style", "system", "bos"),
     [
-        ("llama3", "native", "once"),
+        ("llama3", "native", "first"),
         ("chatml", "native", "none"),
-        ("llama2", "merged", "once"),
-        ("gemma", "rejecting", "once"),
+        ("llama2", "merged", "first"),
+        ("gemma", "rejecting", "first"),
     ],
 )
 def test_templates_of_the_field_are_told_apart(style, system, bos):
@@ -33,7 +31,7 @@ def test_templates_of_the_field_are_told_apart(style, system, bos):
     (text,) = found.render([ASK], ["p"])
     assert ASK[0]["content"].strip() in text
     (ids,) = found.encode([text], ["p"], 2048, 8)
-    assert ids.count(found.tokenizer.bos_token_id) == (bos == "once")
+    assert ids.count(found.tokenizer.bos_token_id) == (bos == "first")
 
 
 @pytest.mark.parametrize("style", list(STYLES))
@@ -42,6 +40,13 @@ def test_every_token_that_ends_a_turn_ends_an_answer(style):
     found = chat(style, eos=[7])
     names = found.tokenizer.convert_ids_to_tokens(found.eos_ids)
     assert {ends[style], STYLES[style][2]} <= set(names) and 7 in found.eos_ids
+
+
+def test_an_end_of_turn_that_is_not_declared_as_special_ends_an_answer():
+    """Some ChatML checkpoints add <|im_end|> as a common token and keep <|endoftext|> as EOS."""
+    plain = build_tokenizer(STYLES["chatml"][0], None, "<|endoftext|>", None, [])
+    plain.add_tokens(["<|im_start|>", "<|im_end|>"])
+    assert plain.convert_ids_to_tokens(examine(plain, []).eos_ids) == ["<|endoftext|>", "<|im_end|>"]
 
 
 def test_no_end_token_at_all_is_an_error():
@@ -79,7 +84,7 @@ def test_a_template_that_drops_the_system_turn_is_caught():
         ("{% for m in messages %}{{ m['content'][:9] }}</s>{% endfor %}", "0 times"),
         ("{% for m in messages %}{{ m['content'] }}|{{ m['content'] }}</s>{% endfor %}", "2 times"),
         ("{% for m in messages %}{{ m['content'] }}{% endfor %}", "nothing after the user's text"),
-        ("{% for m in messages %}{{ bos_token }}{{ bos_token }}{{ m['content'] }}[/INST]{% endfor %}", "BOS twice"),
+        ("{% for m in messages %}{{ bos_token }}{{ bos_token }}{{ m['content'] }}[/INST]{% endfor %}", "two BOS"),
         ("{% for m in messages %}{{ m['content'] ", "cannot render"),
     ],
 )
@@ -110,11 +115,25 @@ def test_a_prompt_that_the_template_refuses_is_named():
         chat("llama3", template=picky).render([ASK, [{"role": "user", "content": "a rude text"}]], ["a", "b"])
 
 
-def test_a_template_that_prints_the_date_prints_the_same_every_day():
-    dated = "{{ 'Today Date: ' + strftime_now('%d %b %Y') + '\n' }}" + STYLES["llama3"][0]
+@pytest.mark.parametrize(
+    ("wanted", "date"),
+    [
+        ("%d %b %Y", FIXED_DATE),
+        ("%B %d, %Y", "July 26, 2024"),
+        ("%Y-%m-%d", "2024-07-26"),
+        ("%A %-d.%-m.%y", "Friday 26.7.24"),
+    ],
+)
+def test_a_template_that_prints_the_date_prints_the_same_every_day(wanted, date):
+    dated = f"{{{{ 'Today Date: ' + strftime_now('{wanted}') + '\n' }}}}{STYLES['llama3'][0]}"
     (text,) = chat("llama3", template=dated).render([ASK], ["p"])
-    assert f"Today Date: {FIXED_DATE}" in text
-    assert datetime.datetime.now().strftime("%d %b %Y") not in text
+    assert text.startswith(f"Today Date: {date}\n<|begin_of_text|>")
+
+
+def test_fixing_the_date_changes_nothing_else_in_the_prompt():
+    head = "  {% macro day() %}{{ strftime_now('%Y') }}{% endmacro %}\n\n  In {{ day() }}:\n"
+    (text,) = chat("llama3", template=head + STYLES["llama3"][0]).render([ASK], ["p"])
+    assert text.startswith("\n  In 2024:<|begin_of_text|>")
 
 
 def test_prompts_too_long_for_the_context_are_errors_before_any_batch():
@@ -130,6 +149,17 @@ def test_a_text_that_brings_its_own_bos_is_an_error_and_control_tokens_are_seen(
     with pytest.raises(InputError, match="prompt x: starts with two BOS"):
         found.encode(found.render([sly], ["x"]), ["x"], 2048, 8)
     assert found.holding_control_tokens([ASK, sly]) == [1]
+
+
+def test_a_bos_that_also_marks_the_turns_is_accepted():
+    """SmolLM2's BOS opens every ChatML turn; Llama 2 and Mistral write BOS before every user turn."""
+    marks = tokenizer("chatml")
+    marks.bos_token, marks.eos_token = "<|im_start|>", "<|im_end|>"
+    conversation = [*ASK, {"role": "assistant", "content": "polite"}, *ASK]
+    for fast, turns in ((marks, ASK), (marks, WITH_SYSTEM), (tokenizer("llama2"), conversation)):
+        found = examine(fast, [])
+        (ids,) = found.encode(found.render([turns], ["p"]), ["p"], 2048, 8)
+        assert found.bos == "first" and ids[0] == fast.bos_token_id and ids.count(fast.bos_token_id) > 1
 
 
 def test_a_text_that_the_tokenizer_does_not_know_is_named():

@@ -5,14 +5,18 @@ each template is rendered once with sentinel turns, and every prompt is checked 
 """
 
 import dataclasses
+import datetime
 import hashlib
+import itertools
 import re
 from collections.abc import Iterable
 
 from falserefusal.common.errors import InputError
 
 SYSTEM, USER, REPLY = "Sentinel persona Qzvk.", "Sentinel text Wxjq.", "Sentinel reply Jqpx."
-FIXED_DATE = "26 Jul 2024"  # the default date of Llama 3.1's template; Llama 3.2's would print today's date instead
+DAY = datetime.datetime(2024, 7, 26)  # the default date of Llama 3.1's template; others would print today's date
+FIXED_DATE = DAY.strftime("%d %b %Y")
+DATE_CODES = {f"%{code}": DAY.strftime(f"%{code}") for code in ("Y", "y", "B", "b", "m", "-m", "d", "-d", *"AajHMS")}
 SYSTEM_ROLES = ("native", "merge", "error")
 
 
@@ -28,7 +32,7 @@ class Chat:
     tokenizer: object
     system: str
     policy: str
-    bos: str  # "once" or "none"
+    bos: str  # "first" (every prompt starts with it) or "none"
     eos_ids: list[int]
     template_sha256: str
     control: re.Pattern | None  # the tokenizer's control tokens, to find texts that contain one
@@ -53,7 +57,10 @@ class Chat:
         for text, conversation, name in zip(rendered, turns, names, strict=True):
             for turn in conversation:
                 if turn["content"].strip() not in text:
-                    raise InputError(f"prompt {name}: the chat template lost or changed its {turn['role']} turn")
+                    raise InputError(
+                        f"prompt {name}: the chat template lost or changed its {turn['role']} turn (some remove blank "
+                        "lines); change the text, or leave the model out"
+                    )
         return rendered
 
     def encode(self, rendered: list[str], names: list[str], context: int, new_tokens: int) -> list[list[int]]:
@@ -62,7 +69,7 @@ class Chat:
         if not rendered:
             return []
         ids = self.tokenizer(rendered, add_special_tokens=False, return_attention_mask=False)["input_ids"]
-        bos, unknown = self.tokenizer.bos_token_id, self.tokenizer.unk_token_id
+        unknown = self.tokenizer.unk_token_id
         long = [i for i, row in enumerate(ids) if len(row) + new_tokens > context]
         if long:
             worst = max(long, key=lambda i: len(ids[i]))
@@ -79,7 +86,7 @@ class Chat:
                 )
             if not row:
                 raise InputError(f"prompt {name}: no tokens after rendering")
-            if bos is not None and row[:2] == [bos, bos]:
+            if _doubles_bos(self.tokenizer, row):
                 raise InputError(f"prompt {name}: starts with two BOS tokens; the text must not bring its own")
         return ids
 
@@ -101,7 +108,7 @@ def examine(tokenizer, generation_eos: Iterable[int], policy: str = "native") ->
         raise InputError("the tokenizer has no chat template: an instruction-tuned checkpoint is needed")
     digest = hashlib.sha256(source.encode()).hexdigest()
     if "strftime_now" in source:  # a prompt that changes at midnight could neither be stored nor reproduced
-        tokenizer.chat_template = f"{{%- macro strftime_now(format) -%}}{FIXED_DATE}{{%- endmacro -%}}{source}"
+        tokenizer.chat_template = _fixing_the_date(source)
     user = [{"role": "user", "content": USER}]
     try:
         plain = _apply(tokenizer, [user])[0]
@@ -112,16 +119,17 @@ def examine(tokenizer, generation_eos: Iterable[int], policy: str = "native") ->
     if not plain.partition(USER)[2].strip():
         raise InputError("the chat template writes nothing after the user's text: the model could not see the turn end")
     ids = tokenizer(plain, add_special_tokens=False)["input_ids"]
-    bos = tokenizer.bos_token_id
-    if bos is not None and ids.count(bos) > 1 and bos != tokenizer.eos_token_id:
-        raise InputError("the chat template writes BOS twice")
+    if _doubles_bos(tokenizer, ids):
+        raise InputError(
+            f"the chat template starts the prompt with two BOS tokens ({tokenizer.bos_token}); remove one from it"
+        )
     control = _control_tokens(tokenizer)
     return Chat(
         tokenizer=tokenizer,
-        system=_system_handling(tokenizer, control),
+        system=_system_handling(tokenizer, plain),
         policy=policy,
-        bos="once" if bos is not None and bos in ids[:1] else "none",
-        eos_ids=_end_of_turn(tokenizer, generation_eos, control),
+        bos="first" if tokenizer.bos_token_id in ids[:1] else "none",
+        eos_ids=_end_of_turn(tokenizer, generation_eos),
         template_sha256=digest,
         control=re.compile("|".join(map(re.escape, control))) if control else None,
     )
@@ -129,6 +137,18 @@ def examine(tokenizer, generation_eos: Iterable[int], policy: str = "native") ->
 
 def _apply(tokenizer, conversations: list[list[dict]], reply: bool = True) -> list[str]:
     return tokenizer.apply_chat_template(conversations, tokenize=False, add_generation_prompt=reply)
+
+
+def _doubles_bos(tokenizer, ids: list[int]) -> bool:
+    """Whether a prompt starts with BOS twice; later ones are turn markers in some templates (ChatML, Llama 2)."""
+    return tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2
+
+
+def _fixing_the_date(template: str) -> str:
+    """The template with a `strftime_now` that writes FIXED_DATE in the format that the template asks for."""
+    codes = "".join(f".replace('{code}', '{value}')" for code, value in DATE_CODES.items())
+    # the line break, which Jinja removes after a block, keeps white space at the head of the template as it was
+    return f"{{%- macro strftime_now(format) -%}}{{{{ format{codes} }}}}{{%- endmacro %}}\n{template}"
 
 
 def _short(error: Exception) -> str:
@@ -141,7 +161,8 @@ def _control_tokens(tokenizer) -> list[str]:
     return sorted({t for t in {*added, *tokenizer.all_special_tokens} if t.strip()}, key=lambda t: (-len(t), t))
 
 
-def _system_handling(tokenizer, control: list[str]) -> str:
+def _system_handling(tokenizer, plain: str) -> str:
+    """What the template does with a system turn; `plain` is the prompt of the user turn alone."""
     try:
         text = _apply(tokenizer, [[{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}]])[0]
     except Exception:
@@ -149,21 +170,25 @@ def _system_handling(tokenizer, control: list[str]) -> str:
     if SYSTEM not in text or USER not in text:
         return "dropping"
     between = text[text.index(SYSTEM) + len(SYSTEM) : text.index(USER)]
-    return "native" if any(token in between for token in control) else "merged"
+    # a header that opens the user's turn, as control tokens or as plain text ("User: "), closes the system turn
+    ends = zip(reversed(between), reversed(plain.partition(USER)[0]), strict=False)
+    header = itertools.takewhile(lambda pair: pair[0] == pair[1], ends)
+    return "native" if any(character.isalnum() for character, _ in header) else "merged"
 
 
-def _end_of_turn(tokenizer, generation_eos: Iterable[int], control: list[str]) -> list[int]:
+def _end_of_turn(tokenizer, generation_eos: Iterable[int]) -> list[int]:
     """Every token that ends an answer: the declared EOS, and what the template itself writes after a reply."""
     ends = {int(i) for i in generation_eos} | {tokenizer.eos_token_id}
-    turns = [{"role": "user", "content": USER}, {"role": "assistant", "content": REPLY}]
-    try:
-        rendered = _apply(tokenizer, [turns], reply=False)[0]
-    except Exception:
-        rendered = ""
-    after = rendered.partition(REPLY)[2].lstrip()
-    following = tokenizer(after, add_special_tokens=False)["input_ids"][:1] if after else []
-    if following and tokenizer.convert_ids_to_tokens(following[0]) in control:
-        ends.add(following[0])
+    known = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}  # not all are declared as special
+    user, reply = {"role": "user", "content": USER}, {"role": "assistant", "content": REPLY}
+    for turns in ([user, reply], [user, reply, user]):  # some templates leave the last turn open
+        try:
+            rendered = _apply(tokenizer, [turns], reply=False)[0]
+        except Exception:
+            continue
+        after = rendered.partition(REPLY)[2].lstrip()
+        following = tokenizer(after, add_special_tokens=False)["input_ids"][:1] if after else []
+        ends.update(set(following) & known)
     ends.discard(None)
     if not ends:
         raise InputError("neither the tokenizer, the generation config nor the chat template names an EOS token")
