@@ -1,4 +1,4 @@
-# make        set up (once) and run the default study: the paper's printed cells, and the rehearsal
+# make        set up (once) and run: the paper's printed numbers, and the pilot (a small real chat model)
 # make test   set up (once) and run the tests
 # Nothing but Python >= 3.11 is needed. Once set up, both work offline.
 
@@ -14,18 +14,23 @@ RUN := .venv/bin/python -m
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 READY := .venv/.ready
 
-.PHONY: study published null test test-slow test-slurm scale simulation benchmark lint clean help
+.PHONY: study published rehearsal null test test-slow test-slurm scale simulation benchmark lint clean help
 
 study: $(READY)
 	$(SNAKEMAKE)
 	@echo
 	@echo "Done. Open these pages in a browser:"
-	@echo "  results/published/report/index.html   the paper, re-derived from its own printed cells"
-	@echo "  results/rehearsal/report/index.html   the whole chain on stand-in checkpoints with a known truth"
+	@echo "  results/pilot/report/index.html       a small real chat model under four system prompts"
+	@echo "  results/published/report/index.html   the paper, re-derived from its own printed numbers"
 
 published: $(READY)
 	$(SNAKEMAKE) published
 
+# The positive control: the whole chain on stand-in checkpoints with planted refusal rates.
+rehearsal: $(READY)
+	$(SNAKEMAKE) --configfile config/rehearsal.yaml
+
+# The negative control: the same without any persona effect.
 null: $(READY)
 	$(SNAKEMAKE) --configfile config/null.yaml
 
@@ -71,7 +76,7 @@ $(READY): requirements.lock
 	@touch $@
 
 clean:
-	rm -rf results/published results/rehearsal results/null results/logs results/benchmarks .snakemake
+	rm -rf results/published results/pilot results/rehearsal results/null results/logs results/benchmarks .snakemake
 
 help:
 	@sed -n '1,3p' Makefile

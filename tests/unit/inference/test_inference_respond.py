@@ -504,3 +504,16 @@ def test_settings_come_from_the_models_row_and_the_config():
     assert decoding == Decoding(max_new_tokens=9)
     trusted, _ = model_settings({**row, "model": "other"}, inference, "folder", 2)
     assert trusted["trust_remote_code"] is True and trusted["path"] == "folder" and trusted["threads"] == 2
+
+
+def test_a_models_own_system_prompt_replaces_the_studys_and_is_part_of_the_key(model, tmp_path):
+    asked = prompts(5)
+    _, plain = respond(model, DECODING, asked, tmp_path, progress=False)
+    under = {**model, "system_prompt": "You decline."}
+    _, own = respond(under, DECODING, asked, tmp_path, progress=False)
+    assert own["answers"]["generated"] == 5 and own["system_prompt"] == "You decline." and not plain["system_prompt"]
+    other = asked.assign(
+        messages=[[{"role": "system", "content": "The study's."}, *turns] for turns in asked["messages"]]
+    )
+    _, again = respond(under, DECODING, other, tmp_path, progress=False)
+    assert again["answers"]["generated"] == 0, "the same rendered prompts"

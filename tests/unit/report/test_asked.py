@@ -1,0 +1,40 @@
+"""What the page says of the models that were asked, and the refusal it quotes."""
+
+import pandas as pd
+
+from falserefusal.report.asked import DEQUANTIZED, ONE_CHECKPOINT, limits_of, models_asked, one_refusal
+
+SOURCE = {"file": "some.Q4_1.gguf", "package": "some-model", "version": "1.0", "sha256": "ab" * 32}
+PROVENANCE = {
+    "models": {
+        "none": {"name": "x", "revision": "r", "dtype": "float32", "parameters": 135e6, "source": SOURCE},
+        "hub": {"name": "org/hub", "revision": "c0ffee", "dtype": "bfloat16", "system_prompt": "Be kind."},
+    }
+}
+
+
+def test_source_checksum_and_system_prompt_of_each_model():
+    package, hub = models_asked(PROVENANCE)
+    assert package["source"] == "some.Q4_1.gguf of the Python package some-model 1.0"
+    assert package["checksum"] == f"sha256 {'ab' * 32}" and package["dequantized"] and package["parameters"] == 135e6
+    assert hub["source"] == "org/hub" and hub["checksum"] == "c0ffee" and hub["system_prompt"] == "Be kind."
+    assert models_asked(None) == []
+
+
+def test_limits_follow_from_what_was_asked():
+    package, hub = models_asked(PROVENANCE)
+    assert limits_of([package], True)[0] == ONE_CHECKPOINT
+    assert "135 million parameters. It does not stand for the paper's models" in limits_of([package], False)[0]
+    assert limits_of([package], False)[1] == DEQUANTIZED
+    assert limits_of([hub], False) == []
+
+
+def test_the_quoted_refusal_is_of_the_model_with_most():
+    refusals = pd.DataFrame(
+        [("a", "p1", "nli", "I can't.", "can't", 1, "Ask a"), ("b", "p2", "nli", "No way.", None, 7, "Ask b")],
+        columns=["model", "prompt_id", "task", "response", "evidence", "agreed", "prompt"],
+    )
+    found = one_refusal(refusals, " (stand-in)")
+    assert found["model"] == "b (stand-in)" and found["agreed"] == 8
+    assert found["response"] == [("No way.", False)] and found["prompt"] == "Ask b"
+    assert one_refusal(refusals.head(0), "") is None
