@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
 
 log = logging.getLogger(__name__)
 

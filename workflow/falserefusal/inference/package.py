@@ -19,9 +19,9 @@ import time
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from falserefusal.errors import InputError
+from falserefusal.common.errors import InputError
+from falserefusal.common.files import read_json, write_json
 from falserefusal.inference.gguf_file import convert
-from falserefusal.tables import read_json, write_json
 
 log = logging.getLogger(__name__)
 

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-import tiny_checkpoints
-import tiny_gguf
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-from falserefusal.errors import InputError
+import tiny_checkpoints
+import tiny_gguf
+from falserefusal.common.errors import InputError
 from falserefusal.inference.gguf_file import convert
 
 PROMPT = [{"role": "user", "content": "Given a text, would a woman classify it as polite? 12 times\n\n34"}]

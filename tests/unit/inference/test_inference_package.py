@@ -10,10 +10,10 @@ import time
 
 import pandas as pd
 import pytest
-import tiny_gguf
 from safetensors.torch import load_file
 
-from falserefusal.errors import InputError
+import tiny_gguf
+from falserefusal.common.errors import InputError
 from falserefusal.inference import Decoding, checkpoint, package, respond
 from falserefusal.inference.package import fetch_package
 
