@@ -88,6 +88,10 @@ PACKAGES = {
     for row in MODELS_FILE
     if row["package"]
 }
+# Only a study that asks a model of the paper is compared with the paper's printed numbers.
+with open("config/published/models.csv", encoding="utf-8") as file:
+    PAPER_MODELS = {line.split(",")[0] for line in file}
+COMPARED = bool(PAPER_MODELS & set(config["models"]))
 ROUNDS = config["design"]["rounds"] is not None
 PERSONA_FREE_ASKED = config["design"]["kind"] == "blocked" or config["design"]["persona_free"]
 EFFECTS = ["effects_persona", "effects_mean", "effects_between", "rates_shrunken"]
@@ -149,6 +153,11 @@ def stimuli_of(wildcards):
     return {"models": STIMULI["models"], "personas": STIMULI["personas"]}
 
 
+def printed_for(wildcards, name):
+    """A file of the paper's printed numbers, where a study is compared with them."""
+    return f"{PRINTED}/{name}.csv" if COMPARED or wildcards.study == PUBLISHED else []
+
+
 def names_of(wildcards, kind):
     """The names of `kind` a study uses; None means every name of the file."""
     if wildcards.study == PUBLISHED:
@@ -203,6 +212,7 @@ def figure_params(study):
         "personas": None if study == PUBLISHED else config["personas"],
         "tasks": list(TASKS) if study == PUBLISHED else list(config["tasks"]),
         "stopping": study != PUBLISHED and ROUNDS,
+        "compared": study == PUBLISHED or COMPARED,
         "labellers": [] if study == PUBLISHED else LABELLERS,
         "annotated": study != PUBLISHED and bool(ANNOTATIONS),
         "banner": BANNER if rehearsal else "",
@@ -212,14 +222,15 @@ def figure_params(study):
 
 def report_params(study):
     """The same for a page, with its title."""
-    figures_only = ("personas", "tasks", "stopping", "annotated")
+    figures_only = ("personas", "tasks", "stopping", "annotated", "compared")
     params = {key: value for key, value in figure_params(study).items() if key not in figures_only}
     return {**params, "title": PUBLISHED_TITLE if study == PUBLISHED else config["title"] or study}
 
 
 def _figure_set(study):
     params = figure_params(study)
-    return params["kind"], tuple(params["tasks"]), params["stopping"], len(params["labellers"]) > 1, params["annotated"]
+    several = len(params["labellers"]) > 1
+    return params["kind"], tuple(params["tasks"]), params["stopping"], several, params["annotated"], params["compared"]
 
 
 def figure_files(study):
@@ -260,7 +271,9 @@ def reported(study):
     names += ["regression", "regression_firth", "interactions", "deviance"]
     if study == PUBLISHED:
         return [*table_files(study, [*names, "printed_check", "no_answers"]), "results/published/statements.csv"]
-    names += ["comparison", "labeller_rates", "missing"]
+    names += ["labeller_rates", "missing"]
+    if COMPARED:
+        names.append("comparison")
     if len(LABELLERS) > 1:
         names += ["labeller_agreement", "labeller_categories", "labeller_headline", "labeller_claims"]
     if ANNOTATIONS:

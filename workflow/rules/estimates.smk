@@ -28,7 +28,7 @@ rule rates:
 rule importance:
     input:
         unpack(judged),
-        figure5=f"{PRINTED}/figure5_importance.csv",
+        figure5=lambda wildcards: printed_for(wildcards, "figure5_importance"),
         code=library("importance.py"),
     output:
         **tables("importance", "sensitivity"),
@@ -51,7 +51,7 @@ rule importance:
 rule regression:
     input:
         unpack(judged),
-        table7=f"{PRINTED}/table7_logit.csv",
+        table7=lambda wildcards: printed_for(wildcards, "table7_logit"),
         code=library("regression.py"),
     output:
         **tables("regression", "regression_firth", "interactions", "deviance"),

@@ -28,7 +28,14 @@ with log_to(snakemake.log[0]):
         variants=are_variants(models),
     )
     draw_figures(
-        figures(params.kind, tuple(params.tasks), params.stopping, len(params.labellers) > 1, params.annotated),
+        figures(
+            params.kind,
+            tuple(params.tasks),
+            params.stopping,
+            len(params.labellers) > 1,
+            params.annotated,
+            params.compared,
+        ),
         {Path(path).stem: read_table(path) for path in snakemake.input.tables},
         context,
         Path(snakemake.output.index).parent,

@@ -27,6 +27,7 @@ with log_to(snakemake.log[0]):
         templates = read_csv(snakemake.input.templates)
         phrasings = dict(zip(templates["template"], templates["phrasing"], strict=True))
         sensitivity = sensitivity_from_outcomes(outcomes, phrasings, **options)
-    printed = read_csv(snakemake.input.figure5).set_index("factor")["importance"].to_dict()
+    figure5 = snakemake.input.get("figure5")
+    printed = read_csv(figure5).set_index("factor")["importance"].to_dict() if figure5 else None
     write_table(sensitivity, snakemake.output.sensitivity, notice)
     write_table(importance_table(sensitivity, printed), snakemake.output.importance, notice)

@@ -18,7 +18,8 @@ with log_to(snakemake.log[0]):
     judged = read_outcomes(files.get("outcomes"), labeller)
     if judged is None:
         judged = read_cells(files.cells, labeller)
-    write_table(regression_table(judged, printed=read_csv(files.table7)), snakemake.output.regression, notice)
+    printed = read_csv(files.table7) if files.get("table7") else None
+    write_table(regression_table(judged, printed=printed), snakemake.output.regression, notice)
     write_table(firth_table(judged), snakemake.output.regression_firth, notice)
     write_table(interaction_table(judged), snakemake.output.interactions, notice)
     write_table(deviance_table(judged), snakemake.output.deviance, notice)

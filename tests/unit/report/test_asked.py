@@ -31,8 +31,12 @@ def test_limits_follow_from_what_was_asked():
 
 def test_the_quoted_refusal_is_of_the_model_with_most():
     refusals = pd.DataFrame(
-        [("a", "p1", "nli", "I can't.", "can't", 1, "Ask a"), ("b", "p2", "nli", "No way.", None, 7, "Ask b")],
-        columns=["model", "prompt_id", "task", "response", "evidence", "agreed", "prompt"],
+        [
+            ("a", "p1", "man", "nli", "I can't.", "can't", 1, "Ask a"),
+            ("b", "p2", "persona-free", "nli", "Never.", None, 7, "Ask b0"),
+            ("b", "p3", "man", "nli", "No way.", None, 7, "Ask b"),
+        ],
+        columns=["model", "prompt_id", "persona", "task", "response", "evidence", "agreed", "prompt"],
     )
     found = one_refusal(refusals, " (stand-in)")
     assert found["model"] == "b (stand-in)" and found["agreed"] == 8

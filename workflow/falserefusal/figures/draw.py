@@ -36,8 +36,9 @@ def draw_figures(
     with styled():
         for figure in figures:
             canvas, drawn = _draw(figure, tables, context)
-            for text in canvas.findobj(Text):
-                text.set_text(context.say(text.get_text()))
+            if not figure.name.endswith("claims"):  # a claim keeps the paper's words
+                for text in canvas.findobj(Text):
+                    text.set_text(context.say(text.get_text()))
             message = context.say(canvas.get_label())
             save(canvas, directory / figure.name)
             labels = [column for column in ("model", "scope", "level") if column in drawn]

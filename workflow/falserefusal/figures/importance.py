@@ -37,6 +37,7 @@ def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     """Index of every factor over the whole study and within each task; from `importance`."""
     frame = rows_for(tables, "importance", OPTIONAL)
     frame = frame[~frame["scope"].isin(context.models)]
+    frame = frame.assign(factor=frame["factor"].map(context.say))
     whole = frame[frame["scope"] == "all"]
     ranked = whole.dropna(subset=["index"]).sort_values("index", ascending=False, kind="stable")
     message = "Importance: " + " > ".join(f"{row.factor} {number(row.index)}" for row in ranked.itertuples(index=False))

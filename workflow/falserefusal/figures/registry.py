@@ -30,12 +30,14 @@ def figures(
     stopping: bool = False,
     labellers: bool = False,
     annotated: bool = False,
+    compared: bool = True,
 ) -> list[Figure]:
     """The figures of a study, in the order of the page.
 
     `kind` is `published` (printed cells only), `run` (a study of real models) or `rehearsal` (a run on stand-ins,
     which also has a planted truth); `stopping` is true for a study in rounds, `labellers` for one with more than one
-    labeller, `annotated` for one of whose answers people labelled a sample. The paper's tasks keep the paper's
+    labeller, `annotated` for one of whose answers people labelled a sample, `compared` for one that asks models of
+    the paper. The paper's tasks keep the paper's
     figure numbers, others are named by task. A figure in this list is always written: where its tables turn out to
     have no rows for it, it says so.
     """
@@ -61,7 +63,7 @@ def figures(
         found += [LABELLER_PERSONAS, LABELLER_IMPORTANCE, LABELLER_CLAIMS]
     if annotated:
         found += [CORRECTED_MODELS, CORRECTED_PERSONAS]
-    if run:
+    if run and compared:
         found.append(COMPARISON)
     if stopping:
         found.append(STOPPING)
@@ -74,9 +76,10 @@ def figure_names(
     stopping: bool = False,
     labellers: bool = False,
     annotated: bool = False,
+    compared: bool = True,
 ) -> list[str]:
     """The file names (without ending) of `figures`."""
-    return [figure.name for figure in figures(kind, tasks, stopping, labellers, annotated)]
+    return [figure.name for figure in figures(kind, tasks, stopping, labellers, annotated, compared)]
 
 
 def figure_files(
@@ -85,9 +88,10 @@ def figure_files(
     stopping: bool = False,
     labellers: bool = False,
     annotated: bool = False,
+    compared: bool = True,
 ) -> list[str]:
     """Every file that drawing a study writes into its folder of figures, its index first."""
-    names = figure_names(kind, tasks, stopping, labellers, annotated)
+    names = figure_names(kind, tasks, stopping, labellers, annotated, compared)
     return ["index.csv", *(f"{name}.{ending}" for name in names for ending in ("png", "pdf", "csv"))]
 
 
@@ -97,11 +101,14 @@ def table_names(
     stopping: bool = False,
     labellers: bool = False,
     annotated: bool = False,
+    compared: bool = True,
 ) -> list[str]:
     """The tables that the study's figures are drawn from."""
     return list(
         dict.fromkeys(
-            table for figure in figures(kind, tasks, stopping, labellers, annotated) for table in figure.tables
+            table
+            for figure in figures(kind, tasks, stopping, labellers, annotated, compared)
+            for table in figure.tables
         )
     )
 

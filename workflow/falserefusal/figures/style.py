@@ -63,6 +63,7 @@ class Page:
 
     def __init__(self, context: Context, message: str, reading: str, source: str, body: float, width: float = WIDTH):
         self.width = width
+        message, reading = context.say(message), context.say(reading)
         lines = [
             (_wrap(context.banner, width, 8.5, bold=True), 8.5, WARNING, "bold"),
             (_wrap(message, width, 10.5, bold=True), 10.5, INK, "bold"),

@@ -36,6 +36,7 @@ class Chat:
     eos_ids: list[int]
     template_sha256: str
     control: re.Pattern | None  # the tokenizer's control tokens, to find texts that contain one
+    preamble: str = ""  # what the template writes before the user's text where a prompt has no system turn
 
     def render(self, conversations: list[list[dict]], names: list[str]) -> list[str]:
         """Rendered prompts, each checked to hold every turn verbatim. Raises InputError naming the first bad prompt."""
@@ -132,6 +133,7 @@ def examine(tokenizer, generation_eos: Iterable[int], policy: str = "native") ->
         eos_ids=_end_of_turn(tokenizer, generation_eos),
         template_sha256=digest,
         control=re.compile("|".join(map(re.escape, control))) if control else None,
+        preamble=plain.partition(USER)[0],
     )
 
 

@@ -138,6 +138,7 @@ class LocalEngine:
                 "context": self._context(),
                 "pad_token": chat.tokenizer.pad_token,
                 "template_sha256": chat.template_sha256,
+                "preamble": chat.preamble,
                 "template_date": FIXED_DATE if "strftime_now" in chat.tokenizer.chat_template else None,
             },
             "ignored_generation_config": ignored,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from falserefusal.common.schemas import PERSONA_FREE
 from falserefusal.report.present import marked
 
 SMALL = 1e9  # parameters; the paper's smallest model has 1.2 billion
@@ -18,7 +19,8 @@ ONE_CHECKPOINT = (
 
 
 def models_asked(provenance: Mapping | None) -> list[dict]:
-    """For each model: name, source in words, revision, dtype, parameters (0: unknown) and system prompt (may be "")."""
+    """Source in words, checksum, dtype, parameters (0: unknown) of each model, and its system prompt (may be ""; then
+    `preamble` is what the chat template writes before the user's text by itself)."""
     rows = []
     for name, about in (provenance or {}).get("models", {}).items():
         source = about.get("source") or {}
@@ -32,6 +34,7 @@ def models_asked(provenance: Mapping | None) -> list[dict]:
                 "dtype": about.get("dtype", "unknown"),
                 "parameters": int(about.get("parameters") or 0),
                 "system_prompt": about.get("system_prompt") or "",
+                "preamble": (about.get("gate") or {}).get("preamble", ""),
             }
         )
     return rows
@@ -52,10 +55,15 @@ def limits_of(models: list[dict], variants: bool) -> list[str]:
 
 
 def one_refusal(refusals: pd.DataFrame | None, suffix: str) -> dict | None:
-    """A refusal on which all labellers agree, of the model with the most of them; None if there is none."""
+    """A refusal on which all labellers agree, of the model with the most of them; None if there is none.
+
+    One whose prompt names a persona is preferred.
+    """
     if refusals is None or refusals.empty:
         return None
-    row = refusals.sort_values(["agreed", "model", "prompt_id"], ascending=[False, True, True]).iloc[0]
+    ranked = refusals.assign(baseline=refusals["persona"].eq(PERSONA_FREE))
+    order = {"agreed": False, "model": True, "baseline": True, "prompt_id": True}
+    row = ranked.sort_values(list(order), ascending=list(order.values())).iloc[0]
     return {
         "model": f"{row['model']}{suffix}",
         "task": row["task"],

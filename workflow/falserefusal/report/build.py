@@ -76,6 +76,7 @@ def build_report(
         lstrip_blocks=True,
     )
     tables = with_corrections(tables)
+    cards = headline(tables, "stand-ins" if study.kind == "rehearsal" else "models")
     models = models_asked(provenance) if study.kind == "run" else []
     names = [name for name in tables if name != "statements"]
     page = environment.get_template("page.html.jinja").render(
@@ -87,7 +88,7 @@ def build_report(
         models=models,
         refusal=one_refusal(refusals, study.model_suffix),
         style=(HERE / "page.css").read_text(encoding="utf-8"),
-        cards=headline(tables, study.say("stand-ins" if study.kind == "rehearsal" else "models")),
+        cards=[card._replace(value=study.say(card.value), label=study.say(card.label)) for card in cards],
         figures=[_figure(row, Path(figure_dir)) for row in figures.itertuples() if row.rows > 0],
         undrawn=[row._asdict() for row in figures.itertuples() if row.rows == 0],
         tables={name: _table(name, tables[name], study) for name in sorted(names, key=_place)},
