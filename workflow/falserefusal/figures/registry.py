@@ -214,8 +214,8 @@ CORRECTED_PERSONAS = Figure(
     "Refusal rates by persona as the labeller counts them, and corrected for its errors.",
 )
 COMPARISON = Figure(
-    "comparison", "beside.draw_comparison", ("comparison",), "This study beside the paper's printed values."
+    "comparison", "comparison.draw_comparison", ("comparison",), "This study beside the paper's printed values."
 )
-TRUTH = Figure("truth", "beside.draw_truth", ("truth",), "Planted refusal rates of the stand-ins and their estimates.")
+TRUTH = Figure("truth", "comparison.draw_truth", ("truth",), "Planted refusal rates of the stand-ins and their estimates.")
 STOPPING = Figure("stopping", "stopping.draw_stopping", ("trajectory",), "Intervals by round and calls spent.")
 CLAIMS = Figure("claims", "claims.draw_claims", ("claims",), "The paper's claims as tests.")
