@@ -136,9 +136,7 @@ def rate_tables(outcomes: pd.DataFrame) -> Iterator[Limits]:
         fit = fit_personas(outcomes)
         effects = persona_effects(outcomes, fit)
         yield "persona effect, model x persona", ["model", "persona"], effects, "lo", "hi"
-        yield "persona effect, pairs (Tango)", ["model", "persona"], effects, "tango_lo", "tango_hi"
         yield "ratio to persona-free, model x persona", ["model", "persona"], effects, "ratio_lo", "ratio_hi"
-        yield "odds ratio within prompts", ["model", "persona"], effects, "or_lo", "or_hi"
         means = mean_effects(fit)
         overall = means["model"] == "mean"
         yield "persona effect, mean over models", ["persona"], means[overall], "lo", "hi"
@@ -199,8 +197,6 @@ def _screen_once(draw, world, true, design, calls, seed, replicate) -> pd.DataFr
         "max-T within prompts, lower limit above 0": (table, table["raises"]),
         "max-T within prompts": (table, table["p_max_t"] <= 0.05),
         "max-T against the mean persona": (mean, mean["p_max_t"] <= 0.05),
-        "Tarone-Holm, exact pairs": (table, table["tarone_holm"]),
-        "Benjamini-Hochberg": (table, (table["q"] <= 0.05) & (table["difference"] > 0)),
         "uncorrected": (table, table["mcnemar_p"] <= 0.05),
     }
     rows = []

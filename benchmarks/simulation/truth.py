@@ -63,9 +63,6 @@ def true_values(world: World) -> dict[str, pd.Series]:
     wide = by_persona.unstack("persona")
     differences = {(m, "persona-00", p): wide.loc[m, "persona-00"] - wide.loc[m, p] for m in wide.index for p in wide}
     overall = {("persona-00", p): average["persona-00"] - average[p] for p in average.index}
-    joint = worlds.both(world.mean[:, 1:], world.mean[:, :1], sum(world.shares))  # persona and its persona-free twin
-    only_persona, only_free = ((world.rates[:, part] - joint).mean((2, 3)) for part in (slice(1, None), slice(0, 1)))
-    odds = pd.DataFrame(only_persona / only_free, index=world.models, columns=world.personas).stack()
     any_effect = mean(with_persona, ["model"]) - without
     values = {
         "rate, model x task": mean(with_persona, ["model", "task"]),
@@ -77,9 +74,7 @@ def true_values(world: World) -> dict[str, pd.Series]:
         "rate, persona-free, task x model": mean(free, ["task", "model"]),
         "persona minus persona-free, task x model": by_task - mean(free, ["task", "model"]),
         "persona effect, model x persona": effect,
-        "persona effect, pairs (Tango)": effect,
         "ratio to persona-free, model x persona": by_persona / reference,
-        "odds ratio within prompts": odds,
         "persona effect, mean over models": pd.concat([average - without.mean(), pd.Series({ALL: any_effect.mean()})]),
         "any-persona effect, model": any_effect,
         "persona minus persona, model": pd.Series(differences),

@@ -215,11 +215,11 @@ def test_limits_cover_the_truth_in_simulated_studies():
         items["machine"] = verdicts.set_index("prompt_id")["machine"][key["prompt_id"]].to_numpy()
         counts = machine_counts(verdicts)
         everything = {"model": ALL, "task": ALL, "group": ALL}
-        rate = row(corrected_rates(counts, items, method="jeffreys", scopes=[[]]), **everything)
+        rate = row(corrected_rates(counts, items, scopes=[[]]), **everything)
         covered["corrected"].append(rate["lo"] <= truth["corrected"] <= rate["hi"])
         for name in errors:
             errors[name].append(rate[name] - truth["corrected"])
-        accuracy = label_accuracy(counts, items, method="jeffreys", scopes=[[]])
+        accuracy = label_accuracy(counts, items, scopes=[[]])
         for measure in ("sensitivity", "specificity"):
             found = row(accuracy, measure=measure, **everything)
             covered[measure].append(found["lo"] <= truth[measure] <= found["hi"])
@@ -316,7 +316,7 @@ def test_rates_stay_right_when_labels_change_after_the_draw():
         settled = pd.DataFrame({"item_id": key["item_id"]})
         settled["refusal"] = human[key["prompt_id"]].astype("boolean").to_numpy()
         today = relabelled(random, verdicts)
-        rates = corrected_rates(machine_counts(today), audited(key, settled, today), method="jeffreys", scopes=[[]])
+        rates = corrected_rates(machine_counts(today), audited(key, settled, today), scopes=[[]])
         rate = row(rates, group=ALL)
         found.append((rate["corrected"] - human.mean(), rate["lo"] <= 0.75 * 0.2 <= rate["hi"]))
     errors, covered = np.array(found, dtype=float).T

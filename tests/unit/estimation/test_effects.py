@@ -10,7 +10,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL, PERSONA_FREE
 from falserefusal.estimation import effects as ef
 from falserefusal.statistics.gls import fit_personas
-from falserefusal.statistics.intervals import conditional_odds_ratio, newcombe10, tango
+from falserefusal.statistics.intervals import mover_difference, wilson
 from synthetic import blocked, judge, nested
 
 MODELS, PERSONAS = ["A", "B", "C"], ["atheist", "man", "woman", "black"]
@@ -38,7 +38,6 @@ def test_pairs_are_counted_on_prompts(outcomes):
         assert row["both"] == (with_persona & without).sum()
         assert row["only_persona"] == (with_persona & ~without).sum()
         assert row["only_free"] == (~with_persona & without).sum()
-        assert row["tango_difference"] == pytest.approx(with_persona.mean() - without.mean())
 
 
 def test_exact_test_is_half_of_mcnemars():
@@ -49,38 +48,17 @@ def test_exact_test_is_half_of_mcnemars():
     assert row["mcnemar_p"] == pytest.approx(stats.binomtest(b, b + c, alternative="greater").pvalue)
 
 
-def test_pairs_of_one_text_each_have_tangos_limits():
-    # prompts of their own texts: the effective number of pairs is the number of pairs, but for the guard and for t
-    outcomes, _ = judge(blocked(600, PERSONAS, 5, size=4), ["A"], PERSONAS, [0.3], 6, noise=2.0)
-    row = ef.pair_table(outcomes).iloc[3]
-    b, c, n = row["only_persona"], row["only_free"], row["pairs"]
-    exact = np.array(tango(b, c, n))
-    np.testing.assert_allclose(row[["tango_lo", "tango_hi"]].astype(float), exact, atol=0.002)
-    ratio, (lo, hi) = conditional_odds_ratio(b, c)
-    assert row["odds_ratio"] == pytest.approx(float(ratio))
-    assert row["or_lo"] == pytest.approx(lo, rel=0.02) and row["or_hi"] == pytest.approx(hi, rel=0.02)
-
-
-def test_copies_of_a_pair_do_not_sharpen_its_limits():
-    outcomes, _ = judge(blocked(300, PERSONAS, 5, size=4, tasks=("nli",)), ["A"], PERSONAS, [0.3], 6)
-    copies = [outcomes.assign(block=outcomes["block"].astype(str) + f"-{k}") for k in range(4)]
-    fourfold = pd.concat(copies, ignore_index=True)
-    once, four = ef.pair_table(outcomes).iloc[0], ef.pair_table(fourfold).iloc[0]
-    assert four["pairs"] == 4 * once["pairs"]
-    width = (four["tango_hi"] - four["tango_lo"]) / (once["tango_hi"] - once["tango_lo"])
-    assert 0.97 < width < 1.06
-
-
-def test_gls_mover_is_newcombe10_for_complete_pairs():
+def test_gls_mover_is_that_of_the_pairs_where_pairs_are_complete():
     # one persona and its twin on each of many texts: least squares has nothing to add to the pairs
     design = nested(400, 400, ["man"], 7, draws=1, tasks=("nli",))
     outcomes, _ = judge(design, ["A"], ["man"], [0.3], 8)
     row = ef.persona_effects(outcomes).iloc[0]
-    neither = row["pairs"] - row["both"] - row["only_persona"] - row["only_free"]
-    assert row["both"] * neither > row["only_persona"] * row["only_free"]
-    lo, hi = newcombe10(row["both"], row["only_persona"], row["only_free"], row["pairs"])
-    assert row["difference"] == pytest.approx(row["tango_difference"])
-    # not identical: method 10 lowers phi by its continuity rule, and we pay for an estimated variance
+    n, a, b, c = row["pairs"], row["both"], row["only_persona"], row["only_free"]
+    product = (a + b) * (n - a - b) * (a + c) * (n - a - c)
+    phi = (a * (n - a - b - c) - b * c) / np.sqrt(float(product))
+    lo, hi = mover_difference((a + b) / n, wilson(a + b, n), (a + c) / n, wilson(a + c, n), phi)
+    assert row["difference"] == pytest.approx((b - c) / n)
+    # not identical: we pay for an estimated variance
     assert row["lo"] == pytest.approx(lo, abs=0.003) and row["hi"] == pytest.approx(hi, abs=0.003)
 
 
@@ -166,8 +144,6 @@ def test_no_refusals_and_nothing_else(value):
     table = ef.persona_effects(NESTED.assign(refusal=value))
     assert (table["difference"].abs() < 1e-12).all() and (table["p"] == 1).all() and (table["mcnemar_p"] == 1).all()
     assert ((table["hi"] - table["lo"]) > 0.02).all()
-    assert ((table["tango_hi"] - table["tango_lo"]) > 0.02).all()
-    assert table["odds_ratio"].isna().all() and (table["or_lo"] == 0).all() and np.isinf(table["or_hi"]).all()
     if value:
         np.testing.assert_allclose(table["ratio"], 1)
     else:

@@ -203,7 +203,7 @@ def test_a_run_has_the_plug_in_values_of_its_cells(outcomes, run):
 
 
 def test_a_run_has_phrasings_interactions_and_totals(run):
-    assert (run["factor"] == "phrasing").sum() == 4 * (1 + 3 + 4)
+    assert (run["factor"] == "phrasing").sum() == 3 * (1 + 3 + 4)
     kinds = set(run.loc[run["index"] == "sobol_interaction", "factor"])
     assert {"model:task", "model:persona", "task:persona", "model:template", "task:format"} <= kinds
     totals = run[run["index"] == "sobol_total"].set_index("factor")["estimate"]

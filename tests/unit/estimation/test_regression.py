@@ -14,9 +14,7 @@ from falserefusal.estimation.regression import (
     collapse,
     deviance_table,
     dummies,
-    firth_profile,
     firth_table,
-    fit_firth,
     fit_logit,
     interaction_table,
     regression_table,
@@ -97,77 +95,9 @@ def test_models_that_never_refuse_are_separated_and_finite_under_firth(cells, ta
             assert beside[column] == firth[column]
 
 
-def test_the_separated_limit_is_the_limit(counts):
-    """An unguarded fit drifts towards what the limit gives at once; all other coefficients agree."""
-    design = dummies(counts, PAPER)
-    n, y = counts["n"], counts["refusals"]
-    fit = fit_logit(design, n, y)
-    unguarded = sm.GLM(np.column_stack([y, n - y]), design.x, family=sm.families.Binomial()).fit(maxiter=60)
-    np.testing.assert_allclose(fit.coef[fit.finite], unguarded.params[fit.finite], atol=1e-5)
-    assert (unguarded.params[~fit.finite] < -15).all()
-    np.testing.assert_allclose(fit.mean, unguarded.mu, atol=1e-6)
-
-
-def test_main_effects_equal_a_logit_on_single_answers():
-    rng = np.random.default_rng(1)
-    rows = pd.DataFrame({"a": rng.choice(list("xyz"), 900), "b": rng.choice(list("uv"), 900)})
-    rows["refusal"] = rng.random(900) < 0.2 + 0.3 * (rows["a"] == "z") + 0.1 * (rows["b"] == "v")
-    rows["persona"] = "man"
-    references = {"a": "x", "b": "u"}
-    counts = collapse(rows, list(references))
-    fit = fit_logit(dummies(counts, references), counts["n"], counts["refusals"])
-    x = np.column_stack([np.ones(900)] + [rows[f] == level for f, level in fit.names[1:]]).astype(float)
-    logit = sm.Logit(rows["refusal"].astype(int), x).fit(disp=0)
-    np.testing.assert_allclose(fit.coef, logit.params, atol=1e-6)
-    np.testing.assert_allclose(fit.se, logit.bse, rtol=1e-4)
-    assert fit.loglik == pytest.approx(logit.llf)
-    assert fit.mcfadden == pytest.approx(logit.prsquared)
-
-
-def test_firth_equals_brglm2():
-    """16 levels x 3 tasks, 9 refusals in 3,840 answers: reference values from R's brglm2, type AS_mean."""
-    refused = {(3, 1): 1, (14, 1): 1, (15, 1): 1, (2, 2): 1, (3, 2): 2, (4, 2): 1, (14, 2): 1, (15, 2): 1}
-    cells = [(str(p), str(t), 320 if p == 0 else 64, refused.get((p, t), 0)) for p in range(16) for t in range(3)]
-    counts = pd.DataFrame(cells, columns=["level", "task", "n", "refusals"])
-    fit = fit_firth(dummies(counts, {"level": "0", "task": "0"}), counts["n"], counts["refusals"])
-    np.testing.assert_allclose(fit.coef[:5], [-9.452312, 1.605964, 2.712305, 3.575201, 2.712305], atol=2e-6)
-
-
-def test_firth_adds_half_an_answer_of_each_kind_where_every_level_has_its_own_rate():
-    """Cells of one to three answers, most of them all refusals: what a study of one persona and few texts gives."""
-    n, y = np.array([3, 2, 2, 1, 2, 3]), np.array([2, 2, 2, 1, 2, 3])
-    counts = pd.DataFrame({"template": [f"p{i}" for i in range(1, 7)], "n": n, "refusals": y})
-    fit = fit_firth(dummies(counts, {"template": "p1"}), n, y)
-    logit = np.log((y + 0.5) / (n - y + 0.5))
-    np.testing.assert_allclose(fit.coef, [logit[0], *(logit[1:] - logit[0])], atol=1e-6)
-
-
-def test_firth_profile_of_one_proportion_is_the_penalised_likelihood_interval():
-    """Intercept only: Jeffreys' prior adds half a success and half a failure, so limits solve a one-line equation."""
-    n, y = np.array([20.0]), np.array([0.0])
-    counts = pd.DataFrame({"n": n, "refusals": y})
-    design = dummies(counts, {})
-    fit = fit_firth(design, n, y)
-    assert fit.coef[0] == pytest.approx(np.log(0.5 / 20.5))
-
-    def penalised(b):
-        rate = 1 / (1 + np.exp(-b))
-        return (y[0] + 0.5) * np.log(rate) + (n[0] - y[0] + 0.5) * np.log(1 - rate)
-
-    for limit in firth_profile(design, n, y, fit, 0):
-        assert 2 * (penalised(fit.coef[0]) - penalised(limit)) == pytest.approx(3.841459, abs=1e-3)
-
-
 def small(refusals):
     cells = [(p, m, 40) for p in ("atheist", "man", "woman") for m in "AB"]
     return pd.DataFrame(cells, columns=["persona", "model", "n"]).assign(refusals=refusals)
-
-
-@pytest.mark.parametrize("refusals", [0, 40])
-def test_a_constant_outcome_is_an_error(refusals):
-    counts = small(refusals)
-    with pytest.raises(InputError, match="constant"):
-        fit_logit(dummies(counts, {"persona": "atheist", "model": "A"}), counts["n"], counts["refusals"])
 
 
 def test_a_reference_without_refusals_cannot_serve():
@@ -183,12 +113,6 @@ def test_the_papers_references_are_kept_where_they_can_serve(counts):
     assert choose_references(counts, list(PAPER)) == PAPER
     with pytest.raises(InputError, match="every persona was refused always or never"):
         choose_references(small(0), ["persona"])
-
-
-def test_a_level_of_refusals_only_is_plus_infinite():
-    counts = small([3, 4, 40, 40, 5, 6])
-    fit = fit_logit(dummies(counts, {"persona": "atheist", "model": "A"}), counts["n"], counts["refusals"])
-    assert fit.coef[fit.names.index(("persona", "man"))] == np.inf
 
 
 def test_confounded_factors_are_not_fitted_and_say_so():
@@ -210,11 +134,6 @@ def test_two_labellers_are_an_error():
     both = pd.concat([small(3).assign(labeller="paper"), small(3).assign(labeller="structured")])
     with pytest.raises(InputError, match="one labeller"):
         regression_table(both)
-
-
-def test_an_unknown_reference_is_an_error():
-    with pytest.raises(InputError, match="'agnostic' is not among"):
-        dummies(small(3), {"persona": "agnostic"})
 
 
 def test_nothing_left_to_fit_is_an_error():

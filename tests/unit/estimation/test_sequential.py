@@ -5,6 +5,7 @@ from math import comb
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import PERSONA_FREE
@@ -22,6 +23,75 @@ def up_to(outcomes, rows):
     return outcomes[outcomes["row_id"].astype(str).str.split("-").str[1].astype(int) < rows]
 
 
+# The rule for one rate, exactly: every outcome of it is enumerated. ALPHA_RATE rests on this.
+
+
+def operating_characteristics(rate, looks, half_width, alpha=sq.ALPHA_RATE):
+    """What the rule does at a true `rate`, by enumeration: coverage, expected n, chance of reaching the last look.
+
+    The rule looks after looks[0] < looks[1] < ... independent answers and stops once the Clopper-Pearson interval of
+    level 1 - alpha is no wider than 2 half_width, at the latest at the last look.
+    """
+    return _characteristics(rate, _stopping_table(looks, half_width, alpha))
+
+
+def least_coverage(looks, half_width, alpha=sq.ALPHA_RATE, points=None):
+    """Smallest coverage of the rule over all rates, and the rate where it happens.
+
+    Coverage as a function of the rate jumps at the end points of the intervals that stopping can report and is smooth
+    between; it is evaluated on both sides of each of them and on a grid. By symmetry rates up to 1/2 are enough.
+    `points`: only so many end points, for a quick look that may miss the minimum by a few thousandths.
+    """
+    table = _stopping_table(looks, half_width, alpha)
+    ends = []
+    reachable = np.ones(1, bool)
+    for _, lo, hi, stop, new in table:
+        reachable = np.convolve(reachable, np.ones(new + 1)) > 0.5
+        ends += [lo[reachable & stop], hi[reachable & stop]]
+        reachable &= ~stop
+        if not reachable.any():
+            break
+    ends = np.unique(np.round(np.concatenate(ends), 9))
+    ends = ends[(ends > 1e-4) & (ends < 0.5)]
+    if points is not None and len(ends) > points:
+        ends = ends[np.linspace(0, len(ends) - 1, points).astype(int)]
+    rates = np.concatenate([ends - 1e-9, ends + 1e-9, np.geomspace(1e-4, 0.5, 80)])
+    coverage = [_characteristics(rate, table)["coverage"] for rate in rates]
+    worst = int(np.argmin(coverage))
+    return coverage[worst], float(rates[worst])
+
+
+def _stopping_table(looks, half_width, alpha):
+    """(n, lo, hi, stop, new answers) of each look; lo, hi and stop by number of refusals."""
+    looks = list(looks)
+    table = []
+    for n, before in zip(looks, [0, *looks[:-1]], strict=True):
+        lo, hi = clopper_pearson(np.arange(n + 1), n, 1 - alpha)
+        stop = (hi - lo) / 2 <= half_width + 1e-12
+        table.append((n, lo, hi, stop if n < looks[-1] else np.ones(n + 1, bool), n - before))
+    return table
+
+
+def _characteristics(rate, table):
+    going, first = np.ones(1), 0  # probabilities of first, first + 1, ... refusals, of paths not stopped yet
+    coverage = expected = last = 0.0
+    steps = {new: stats.binom.pmf(np.arange(new + 1), new, rate) for new in {new for *_, new in table}}
+    for n, lo, hi, stop, new in table:
+        going = np.convolve(going, steps[new])
+        matter = np.flatnonzero(going > 1e-18)  # the rest is too little to show, and most of the work
+        going = going[matter[0] : matter[-1] + 1]
+        first += matter[0]
+        here = slice(first, first + len(going))
+        ended = going * stop[here]
+        coverage += ended[(lo[here] <= rate) & (rate <= hi[here])].sum()
+        expected += n * ended.sum()
+        last = ended.sum() if n == table[-1][0] else 0.0
+        going = going - ended
+        if going.sum() < 1e-13:
+            break
+    return {"coverage": coverage, "expected_n": expected, "reaches_last": last}
+
+
 def test_characteristics_equal_enumeration_of_all_paths():
     looks, half, alpha, p = [3, 5, 7], 0.36, 0.1, 0.15
     coverage = expected = last = 0.0
@@ -35,7 +105,7 @@ def test_characteristics_equal_enumeration_of_all_paths():
                 expected += chance * n
                 last += chance * (n == 7)
                 break
-    result = sq.operating_characteristics(p, looks, half, alpha)
+    result = operating_characteristics(p, looks, half, alpha)
     assert 0 < last < 1
     assert result == pytest.approx({"coverage": coverage, "expected_n": expected, "reaches_last": last})
 
@@ -44,14 +114,14 @@ def test_one_look_is_the_fixed_sample():
     n, p = 40, 0.11
     lo, hi = clopper_pearson(np.arange(n + 1), n, 1 - sq.ALPHA_RATE)
     mass = [comb(n, s) * p**s * (1 - p) ** (n - s) for s in range(n + 1)]
-    result = sq.operating_characteristics(p, [n], 0.5)
+    result = operating_characteristics(p, [n], 0.5)
     assert result["coverage"] == pytest.approx(sum(m for s, m in enumerate(mass) if lo[s] <= p <= hi[s]))
     assert result["expected_n"] == pytest.approx(n)
 
 
 def test_expected_sizes_are_those_reported_for_the_rule():
     looks = range(30, 2431, 30)
-    sizes = [sq.operating_characteristics(p, looks, 0.02)["expected_n"] for p in (0.001, 0.01, 0.05, 0.1, 0.3)]
+    sizes = [operating_characteristics(p, looks, 0.02)["expected_n"] for p in (0.001, 0.01, 0.05, 0.1, 0.3)]
     assert [round(size) for size in sizes[:4]] == [124, 184, 575, 1049]
     assert round(sizes[4]) in (2369, 2370)
 
@@ -61,33 +131,20 @@ def test_expected_sizes_are_those_reported_for_the_rule():
 )
 def test_the_shipped_level_covers_after_stopping(step, minimum):
     looks = range(step, 2520 if step > 30 else 2490, step)
-    coverage, rate = sq.least_coverage([*looks, 2520], 0.02)
+    coverage, rate = least_coverage([*looks, 2520], 0.02)
     assert coverage >= 0.95
     assert coverage == pytest.approx(minimum, abs=0.0012)
     assert 0 < rate <= 0.5
 
 
 def test_uncalibrated_limits_do_not_cover_after_stopping():
-    assert sq.least_coverage(range(30, 2431, 30), 0.02, alpha=0.05, points=300)[0] < 0.945
+    assert least_coverage(range(30, 2431, 30), 0.02, alpha=0.05, points=300)[0] < 0.945
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [90, 180])
 def test_the_shipped_level_covers_for_narrow_targets(step):
-    assert sq.least_coverage(range(step, 9721, step), 0.01, points=1500)[0] >= 0.95
-
-
-def test_calibration_finds_the_largest_level_that_covers():
-    looks = range(20, 301, 20)
-    alpha = sq.calibrate(looks, 0.06)
-    assert sq.least_coverage(looks, 0.06, alpha)[0] >= 0.95
-    assert alpha == 0.05 or sq.least_coverage(looks, 0.06, alpha + 0.001)[0] < 0.95
-
-
-def test_impossible_looks_are_refused():
-    for looks in ([], [0, 5], [10, 10], [20, 10]):
-        with pytest.raises(InputError, match="looks"):
-            sq.operating_characteristics(0.1, looks, 0.1)
+    assert least_coverage(range(step, 9721, step), 0.01, points=1500)[0] >= 0.95
 
 
 def test_round_table_has_every_quantity_of_every_model():

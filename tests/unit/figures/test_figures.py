@@ -18,7 +18,7 @@ from falserefusal.figures.context import Context
 from falserefusal.figures.dots import grouped_rows
 from falserefusal.figures.draw import _draw, draw_figures
 from falserefusal.figures.personas import panel_grid
-from falserefusal.figures.registry import figure_files, figure_names, figures, table_names
+from falserefusal.figures.registry import figure_names, figures, table_names
 from falserefusal.figures.style import WARNING, listing, number, percent, styled
 
 EVERYTHING = {"stopping": True, "labellers": True, "annotated": True}
@@ -70,7 +70,7 @@ def texts_of(canvas):
 
 
 def test_the_list_of_figures_needs_no_drawing_library():
-    code = "import sys; from falserefusal.figures.registry import figure_files; figure_files('run'); "
+    code = "import sys; from falserefusal.figures.registry import figure_names; figure_names('run'); "
     code += "sys.exit(any(name in sys.modules for name in ('matplotlib', 'pandas', 'numpy')))"
     folder = Path(__file__).resolve().parents[3] / "workflow"
     assert subprocess.run([sys.executable, "-c", code], cwd=folder, check=False).returncode == 0
@@ -98,7 +98,8 @@ def test_other_tasks_have_figures_of_their_own():
 
 def test_every_promised_file_is_written_from_the_tables(root, published, tmp_path):
     index = draw_figures(figures("published"), published, fixture.context(root), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(figure_files("published"))
+    files = {f"{name}.{ending}" for name in figure_names("published") for ending in ("png", "pdf", "csv")}
+    assert {path.name for path in tmp_path.iterdir()} == files | {"index.csv"}
     assert (index["rows"] > 0).all()
     assert set(table_names("published")) <= set(published)
     for name in index["name"]:

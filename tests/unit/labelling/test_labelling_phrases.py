@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import PERSONA_FREE
-from falserefusal.labelling.answers import answers, asks_yes_no, questions
+from falserefusal.common.templates import asks_yes_no
+from falserefusal.labelling.answers import answers, questions
 from falserefusal.labelling.labels import label
 from falserefusal.labelling.phrases import decided, matched_phrase, phrase_labeller
 from falserefusal.study.materials import load_personas, load_phrases, load_templates

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falserefusal.common.errors import InputError
-from falserefusal.labelling.answers import asks_yes_no
+from falserefusal.common.templates import asks_yes_no
 from falserefusal.labelling.cues import Cues
 from falserefusal.labelling.patterns import load_patterns
 from falserefusal.labelling.phrases import phrase_labeller

@@ -5,7 +5,7 @@ import pytest
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import PERSONA_FREE
-from falserefusal.labelling.answers import asks_yes_no
+from falserefusal.common.templates import asks_yes_no
 from falserefusal.standins.chat import STYLES, render
 from falserefusal.standins.questions import CELL, collisions, questions
 from falserefusal.standins.rates import UNLISTED

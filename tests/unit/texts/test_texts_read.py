@@ -1,7 +1,6 @@
 """Reading: what becomes of good rows and of every kind of bad one."""
 
 import csv
-import zipfile
 
 import pandas as pd
 import pytest
@@ -371,21 +370,6 @@ def test_a_broken_parquet_file_is_an_error(tmp_path):
     path.write_bytes(b"PAR1 not really")
     with pytest.raises(InputError, match="not a readable Parquet file"):
         read(source(path), path, "politeness")
-
-
-def test_the_zip_file_of_xnli_gives_the_english_rows(tmp_path):
-    lines = [
-        "language\tgold_label\tsentence1\tsentence2\tpairID",
-        "de\tneutral\tJa\tNein\t1",
-        'en\tneutral\t"Yes\tNo\t1',
-    ]
-    path = tmp_path / "XNLI-1.0.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("XNLI-1.0/xnli.test.tsv", "\n".join(lines) + "\n")
-    frame, _ = read({"kind": "xnli_zip", "path": str(path)}, path, "nli")
-    assert frame[["row_id", "premise", "hypothesis"]].values.tolist() == [["nli-1", '"Yes', "No"]]
-    with pytest.raises(InputError, match=r"the archive has no XNLI-1\.0/xnli\.dev\.tsv"):
-        read({"kind": "xnli_zip", "split": "validation", "path": str(path)}, path, "nli")
 
 
 @pytest.mark.parametrize("task", ["nli", "politeness", "offensiveness"])

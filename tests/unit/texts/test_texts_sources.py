@@ -48,7 +48,6 @@ def test_fetched_files_of_different_addresses_have_different_names():
         ({"kind": "xnli"}, "nli"),
         ({"kind": "xnli", "revision": "main"}, "nli"),
         ({"kind": "xnli", "split": "validation"}, "nli"),
-        ({"kind": "xnli_zip"}, "nli"),
     ]
     paths = {raw_path(source, task, "resources/texts") for source, task in sources}
     assert len(paths) == len(sources)
@@ -63,7 +62,6 @@ def test_fetched_files_of_different_addresses_have_different_names():
         ({"kind": "xnli", "splt": "test"}, "nli", "knows no splt; it may have path, revision, sha256, split"),
         ({"kind": "embedded", "path": "x"}, "nli", "knows no path; it may have no other key"),
         ({"kind": "xnli", "split": "dev"}, "nli", "no split 'dev', only test, validation, train"),
-        ({"kind": "xnli_zip", "split": "train"}, "nli", "no split 'train'"),
         ({"kind": "popquorn"}, "nli", "POPQUORN has politeness and offensiveness"),
         ({"kind": "file"}, "nli", "path is missing"),
         ({"kind": "file", "path": "x.csv"}, "nli", "names nothing"),

@@ -18,15 +18,18 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
 
 from falserefusal.common.schemas import ALL, ANY_PERSONA, NOT_JUDGED, PERSONA_FREE
+from falserefusal.statistics.intervals import clopper_pearson, mover, mover_difference, mover_ratio
+from falserefusal.statistics.multiplicity import holm
 
 SCOPES = ([], ["model"], ["task"], ["group"], ["model", "task"], ["model", "group"])
 LEVELS = ["model", "task", "group"]
 POST = ["stratum", "machine"]
-_METHODS = {"clopper-pearson": "beta", "jeffreys": "jeffreys"}
+METHOD = "MOVER, clopper-pearson"
+Z95 = float(stats.norm.ppf(0.975))
+
+Estimate = tuple[float, float, float]  # value, lower and upper limit
 
 
 def machine_verdicts(units: pd.DataFrame, labels: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -83,8 +86,6 @@ def audited(key: pd.DataFrame, settled: pd.DataFrame, verdicts: pd.DataFrame) ->
 def label_accuracy(
     counts: pd.DataFrame,
     items: pd.DataFrame,
-    level: float = 0.95,
-    method: str = "clopper-pearson",
     effects: dict[tuple, float] | None = None,
     scopes: Sequence[list[str]] = SCOPES,
 ) -> pd.DataFrame:
@@ -96,16 +97,15 @@ def label_accuracy(
     value, lo, hi, unaudited (share of the answers in strata of which none was audited), method.
     """
     rows = []
-    z = stats.norm.ppf((1 + level) / 2)
     for levels, answers, mine, everyone in _domains(counts, items, scopes):
-        post = _poststrata(answers, mine, everyone, level, method)
-        spread = z**2 * (effects[levels] if effects else 1.0)
+        post = _poststrata(answers, mine, everyone)
+        effect = effects[levels] if effects else 1.0
         for measure, positive in (("sensitivity", True), ("specificity", False)):
             right = post[post["machine"] == positive]
             wrong = post[post["machine"] != positive]
-            value, lo, hi = _share(*_total(right, positive, spread), *_total(wrong, positive, spread))
+            value, lo, hi = _share(_total(right, positive, effect), _total(wrong, positive, effect))
             n = int((mine["human"] == positive).sum())
-            rows.append((*levels, measure, n, value, lo, hi, _unaudited(post), f"MOVER, {method}"))
+            rows.append((*levels, measure, n, value, lo, hi, _unaudited(post), METHOD))
     names = ["labeller", *LEVELS, "measure", "audited", "value", "lo", "hi", "unaudited", "method"]
     return pd.DataFrame(rows, columns=names)
 
@@ -113,8 +113,6 @@ def label_accuracy(
 def corrected_rates(
     counts: pd.DataFrame,
     items: pd.DataFrame,
-    level: float = 0.95,
-    method: str = "clopper-pearson",
     effects: dict[tuple, float] | None = None,
     scopes: Sequence[list[str]] = SCOPES,
 ) -> pd.DataFrame:
@@ -128,12 +126,12 @@ def corrected_rates(
     """
     rows = []
     for levels, answers, mine, everyone in _domains(counts, items, scopes):
-        post = _poststrata(answers, mine, everyone, level, method)
+        post = _poststrata(answers, mine, everyone)
         n, refusals = int(post["answers"].sum()), int(post.loc[post["machine"], "answers"].sum())
-        corrected, lo, hi = _rate(post, level, effects[levels] if effects else 1.0)
+        corrected, lo, hi = _rate(post, effects[levels] if effects else 1.0)
         rows.append((*levels, n, refusals, refusals / n, corrected, lo, hi, len(mine), _unaudited(post)))
     names = ["labeller", *LEVELS, "n", "refusals", "rate", "corrected", "lo", "hi", "audited", "unaudited"]
-    return pd.DataFrame(rows, columns=names).assign(method=f"stratified audit, MOVER, {method}")
+    return pd.DataFrame(rows, columns=names).assign(method=f"stratified audit, {METHOD}")
 
 
 def mean_over_models(rates: pd.DataFrame) -> pd.DataFrame:
@@ -142,11 +140,10 @@ def mean_over_models(rates: pd.DataFrame) -> pd.DataFrame:
     rates: as `corrected_rates` returns them. The audited answers of models are apart, so MOVER's limits of a sum apply.
     """
     cells = rates[(rates["group"] == ANY_PERSONA) & (rates["model"] != ALL) & (rates["task"] != ALL)]
-    cells = cells.assign(below=(cells["corrected"] - cells["lo"]) ** 2, above=(cells["hi"] - cells["corrected"]) ** 2)
     grouped = cells.groupby(["labeller", "task"], sort=False)
     means = grouped[["rate", "corrected", "unaudited"]].mean().join(grouped[["n", "refusals", "audited"]].sum())
-    spread = np.sqrt(grouped[["below", "above"]].sum()).div(grouped.size(), axis=0)
-    means = means.assign(lo=means["corrected"] - spread["below"], hi=means["corrected"] + spread["above"])
+    limits = [mover(1 / len(part), part["corrected"], part["lo"], part["hi"]) for _, part in grouped]
+    means["lo"], means["hi"] = np.reshape(limits, (-1, 2)).T
     return means.reset_index().assign(model="mean", group=ANY_PERSONA, method=rates["method"].iloc[0])[[*rates.columns]]
 
 
@@ -172,14 +169,13 @@ def corrected_differences(rates: pd.DataFrame) -> pd.DataFrame:
     pairs = by_group[by_group["group"] != PERSONA_FREE].merge(
         reference, on=["labeller", "model", "task"], suffixes=("", "_free")
     )
-    difference = pairs["corrected"] - pairs["corrected_free"]
-    below = np.hypot(pairs["corrected"] - pairs["lo"], pairs["hi_free"] - pairs["corrected_free"])
-    above = np.hypot(pairs["hi"] - pairs["corrected"], pairs["corrected_free"] - pairs["lo_free"])
+    own, free = (pairs["lo"], pairs["hi"]), (pairs["lo_free"], pairs["hi_free"])
+    lo, hi = mover_difference(pairs["corrected"], own, pairs["corrected_free"], free)
     return pairs[["labeller", "model", "task", "group"]].assign(
         difference=pairs["rate"] - pairs["rate_free"],
-        corrected=difference,
-        lo=np.maximum(difference - below, -1),
-        hi=np.minimum(difference + above, 1),
+        corrected=pairs["corrected"] - pairs["corrected_free"],
+        lo=np.maximum(lo, -1),
+        hi=np.minimum(hi, 1),
         method=pairs["method"],
     )
 
@@ -207,8 +203,8 @@ def specificity_tests(counts: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame
             rows.append((labeller, group, rate, rate0, n, n0, stats.fisher_exact(table).pvalue))
     names = ["labeller", "group", "false_refusals", "false_refusals_free", "n_effective", "n_effective_free", "p"]
     tests = pd.DataFrame(rows, columns=names)
-    holm = [multipletests(family["p"], method="holm")[1] for _, family in tests.groupby("labeller", sort=False)]
-    return tests.assign(p_holm=np.concatenate(holm) if holm else [])
+    adjusted = [holm(family["p"].to_numpy()) for _, family in tests.groupby("labeller", sort=False)]
+    return tests.assign(p_holm=np.concatenate(adjusted) if adjusted else [])
 
 
 def _scopes(frame: pd.DataFrame, scopes: Sequence[list[str]] = SCOPES):
@@ -236,7 +232,7 @@ def _domains(counts: pd.DataFrame, items: pd.DataFrame, scopes: Sequence[list[st
         yield names, answers, here, everyone
 
 
-def _poststrata(answers, items, everyone, level: float, method: str) -> pd.DataFrame:
+def _poststrata(answers, items, everyone) -> pd.DataFrame:
     """Strata by machine verdict: answers, n (effective), refusals (share), lo, hi.
 
     Items of one stratum may have been drawn at different rates, from cells of other strata too if labels changed since;
@@ -255,61 +251,50 @@ def _poststrata(answers, items, everyone, level: float, method: str) -> pd.DataF
         weights = here["weight"].to_numpy(float)
         n = weights.sum() ** 2 / (weights**2).sum()
         share = float(np.average(here["human"], weights=weights))
-        lo, hi = proportion_confint(share * n, n, alpha=1 - level, method=_METHODS[method])
-        rows.append((n, share, 0.0 if share == 0 else float(lo), 1.0 if share == 1 else float(hi)))
+        lo, hi = clopper_pearson(share * n, n)
+        rows.append((n, share, float(lo), float(hi)))
     return pd.concat([post, pd.DataFrame(rows, columns=["n", "refusals", "lo", "hi"])], axis=1)
 
 
-def _total(post: pd.DataFrame, human: bool, spread: float) -> tuple[float, float, float]:
+def _total(post: pd.DataFrame, human: bool, effect: float) -> Estimate:
     """How many of the answers are refusals (human), or are none (not human), with limits.
 
-    spread: z^2 times the design effect; a stratum of m answers has as many again by chance as a count of m varies.
+    A stratum of m answers has as many again by chance as a count of m varies, times the design effect.
     """
-    share, lo, hi = post["refusals"], post["lo"], post["hi"]
+    share, lo, hi = (post[column].to_numpy(float) for column in ("refusals", "lo", "hi"))
     if not human:
         share, lo, hi = 1 - share, 1 - hi, 1 - lo
-    size = post["answers"]
-    total = float((size * share).sum())
-    chance = spread * float((size * share**2).sum())
-    below = float(np.sqrt(((size * (share - lo)) ** 2).sum() + chance))
-    above = float(np.sqrt(((size * (hi - share)) ** 2).sum() + chance))
-    return total, max(total - below, 0.0), total + above
+    size = post["answers"].to_numpy(float)
+    lo, hi = _sum(size, share, lo, hi, effect * float((size * share**2).sum()))
+    return float((size * share).sum()), max(lo, 0.0), hi
 
 
-def _share(a, a_lo, a_hi, b, b_lo, b_hi) -> tuple[float, float, float]:
-    """a / (a + b) of two independent totals, with limits: those of the ratio b / a by MOVER (Donner and Zou 2012)."""
+def _share(one: Estimate, other: Estimate) -> Estimate:
+    """one / (one + other) of two independent totals, with limits: those of their ratio by MOVER."""
+    (a, a_lo, a_hi), (b, b_lo, b_hi) = one, other
     if a + b == 0:
         return np.nan, 0.0, 1.0
-    lo = 1 - _ratio_upper(b, b_hi, a, a_lo)
-    hi = _ratio_upper(a, a_hi, b, b_lo)
-    return a / (a + b), max(lo, 0.0), min(hi, 1.0)
+    least, _ = mover_ratio(a, (a_lo, a_hi), b, (b_lo, b_hi))
+    least_other, _ = mover_ratio(b, (b_lo, b_hi), a, (a_lo, a_hi))  # its inverse may be infinite
+    return a / (a + b), float(least / (1 + least)), float(1 / (1 + least_other))
 
 
-def _ratio_upper(x: float, x_hi: float, y: float, y_lo: float) -> float:
-    """The upper limit of x / (x + y): the largest t with  x - t (x + y)  still within its limits of 0.
-
-    With up = x_hi - x and down = y - y_lo the linear form (1 - t) x - t y has the upper MOVER limit
-    (1 - t) x - t y + sqrt((1 - t)^2 up^2 + t^2 down^2); its root in t is found in closed form.
-    """
-    up, down = x_hi - x, y - y_lo
-    # ((1 - t) x - t y)^2 = (1 - t)^2 up^2 + t^2 down^2 in the odds s = t / (1 - t): (x - s y)^2 = up^2 + s^2 down^2
-    a, b, c = y**2 - down**2, -2 * x * y, x**2 - up**2
-    if a <= 0:
-        return 1.0  # y may be 0
-    odds = (-b + np.sqrt(max(b**2 - 4 * a * c, 0.0))) / (2 * a)
-    return float(odds / (1 + odds))
-
-
-def _rate(post: pd.DataFrame, level: float, design_effect: float) -> tuple[float, float, float]:
+def _rate(post: pd.DataFrame, effect: float) -> Estimate:
     size = post["answers"].to_numpy(float)
     weights = size / size.sum()
     share, lo, hi = (post[column].to_numpy(float) for column in ("refusals", "lo", "hi"))
     rate = float(weights @ share)
-    z = stats.norm.ppf((1 + level) / 2)
-    sampling = z**2 * float(weights @ (share - rate) ** 2) * design_effect / size.sum()
-    below = np.sqrt(((weights * (share - lo)) ** 2).sum() + sampling)
-    above = np.sqrt(((weights * (hi - share)) ** 2).sum() + sampling)
-    return rate, max(rate - below, 0.0), min(rate + above, 1.0)
+    lo, hi = _sum(weights, share, lo, hi, effect * float(weights @ (share - rate) ** 2) / size.sum())
+    return rate, max(lo, 0.0), min(hi, 1.0)
+
+
+def _sum(
+    weights: np.ndarray, share: np.ndarray, lo: np.ndarray, hi: np.ndarray, variance: float
+) -> tuple[float, float]:
+    """MOVER limits of sum(weights * share), with the `variance` that the answers themselves add to it."""
+    reach = Z95 * np.sqrt(variance)
+    low, high = mover([*weights, 1.0], [*share, 0.0], [*lo, -reach], [*hi, reach])
+    return float(low), float(high)
 
 
 def _unaudited(post: pd.DataFrame) -> float:
@@ -318,7 +303,7 @@ def _unaudited(post: pd.DataFrame) -> float:
 
 def _false_refusals(answers: pd.DataFrame, items: pd.DataFrame, everyone: pd.DataFrame) -> tuple[float, float]:
     """The share of false refusals among answers that are no refusals, and its effective number of answers."""
-    post = _poststrata(answers, items, everyone, 0.95, "jeffreys")
+    post = _poststrata(answers, items, everyone)
     size, none = post["answers"].to_numpy(float), 1 - post["refusals"].to_numpy(float)
     machine, n = post["machine"].to_numpy(bool), post["n"].to_numpy(float)
     total = (size * none).sum()

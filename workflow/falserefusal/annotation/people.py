@@ -7,12 +7,12 @@ from pathlib import Path
 import krippendorff
 import numpy as np
 import pandas as pd
-from scipy import stats
-from statsmodels.stats.inter_rater import cohens_kappa, to_table
+from statsmodels.stats.inter_rater import to_table
 
 from falserefusal.annotation.page import VERDICTS
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_csv
+from falserefusal.statistics.agreement import cohens_kappa
 
 ADJUDICATOR = "adjudication"  # the annotator of this name settles what the others leave open
 UNSURE, REFUSED = "unsure", "refused"
@@ -94,12 +94,10 @@ def agreement(annotations: pd.DataFrame, seed: int, level: float = 0.95, replica
 
 
 def _kappa(pair: pd.DataFrame, level: float) -> tuple[int, float, float, float]:
-    if len(pair) < 2 or pair.stack().nunique() < 2:
+    if len(pair) < 2:
         return len(pair), np.nan, np.nan, np.nan
     counts, _ = to_table(pair.to_numpy(int))
-    found = cohens_kappa(counts)
-    reach = stats.norm.ppf((1 + level) / 2) * found.std_kappa
-    return len(pair), found.kappa, found.kappa - reach, min(found.kappa + reach, 1.0)
+    return len(pair), *cohens_kappa(counts, level)
 
 
 def _alpha(values: pd.DataFrame, random: np.random.Generator, level: float, replicates: int):

@@ -7,9 +7,8 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL, PERSONA_FREE
-from falserefusal.design.blocked import blocked_picks, check_blocks, cycle_length, group_size, number_of_blocks
+from falserefusal.design.blocked import blocked_picks, check_blocks, group_size, number_of_blocks
 from falserefusal.design.nested import check_draws, nested_picks
-from falserefusal.design.rounds import round_sizes
 
 # Every key a design knows, with its default. nested reads the first four, blocked the next three.
 DEFAULTS = {
@@ -77,15 +76,6 @@ def design_size(config: dict, rows: dict[str, int], personas: int, templates: di
             check_blocks(task, blocks, n, templates[task])
             sizes.append((task, n, blocks * group_size(personas), float(blocks)))
     return pd.DataFrame(sizes, columns=["task", "rows", "persona_prompts", "persona_free_prompts"])
-
-
-def design_rounds(config: dict, rows: dict[str, int], personas: int) -> dict[str, list[int]]:
-    """For each task the clusters (texts, or blocks) that each round adds; a task with fewer of them ends earlier."""
-    config = design_config(config)
-    if config["kind"] == "nested":
-        return {task: round_sizes(n, config["rounds"]) for task, n in rows.items()}
-    sizes = round_sizes(number_of_blocks(config, personas), config["rounds"], cycle_length(personas))
-    return {task: sizes for task in rows}
 
 
 def design_config(config: dict) -> dict:

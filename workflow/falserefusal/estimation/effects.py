@@ -1,10 +1,9 @@
-"""What a persona changes: differences, ratios and odds ratios against the same prompts without one, or another persona.
+"""What a persona changes: differences and ratios against the same prompts without one, or another persona.
 
 Point estimates are those of least squares on prompts (`gls`), tasks with the same weight. Limits of differences and
 ratios are recovered from the Wilson limits of the two rates at their effective numbers of answers and the correlation
 of the two (MOVER); they keep their level where refusals are few, which normal limits do not. The direct pairs of an
-answer with a persona and the answer to the same prompt without one give a second interval (Tango's score, pairs scaled
-by how much those of a text hang together), an exact test, and the odds ratio within prompts.
+answer with a persona and the answer to the same prompt without one give an exact test (McNemar's).
 """
 
 from collections.abc import Iterable
@@ -18,13 +17,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL, PERSONA_FREE
 from falserefusal.statistics.clusters import NO_SPREAD, check_outcomes, degrees_of_freedom, level_codes
 from falserefusal.statistics.gls import PROMPT, PersonaFit, fit_personas
-from falserefusal.statistics.intervals import (
-    conditional_odds_ratio,
-    effective_n,
-    mover_difference,
-    mover_ratio,
-    tango,
-)
+from falserefusal.statistics.intervals import mover_difference, mover_ratio
 
 MEAN = "mean"  # the model of a row that averages the models
 
@@ -33,9 +26,8 @@ def persona_effects(outcomes: pd.DataFrame, fit: PersonaFit | None = None) -> pd
     """Every model's change of the refusal rate under every persona, against the prompts without one.
 
     Columns: model, persona, n, refusals, rate, pf_rate, difference, lo, hi, z, p (two-sided, normal), ratio, ratio_lo,
-    ratio_hi; from the direct pairs: pairs, only_persona, only_free (discordant ones), tango_difference, tango_lo,
-    tango_hi, mcnemar_p (exact, one-sided: more refusals with the persona), odds_ratio, or_lo, or_hi; method.
-    A ratio is NaN where neither arm has a refusal, an odds ratio where no pair is discordant; their limits say so.
+    ratio_hi; from the direct pairs: pairs, both, only_persona, only_free (discordant ones), mcnemar_p (exact,
+    one-sided: more refusals with the persona); method. A ratio is NaN where neither arm has a refusal.
     """
     fit = fit_personas(outcomes) if fit is None else fit
     by_model = fit.average(["model", "persona"])
@@ -116,13 +108,12 @@ def names_of_models(fit: PersonaFit) -> list[str]:
 def pair_table(outcomes: pd.DataFrame) -> pd.DataFrame:
     """Answers with a persona beside the answer to the same prompt without one, by model and persona, tasks pooled.
 
-    Columns model, persona, pairs, both, only_persona, only_free, tango_difference, tango_lo, tango_hi, mcnemar_p,
-    odds_ratio, or_lo, or_hi. Limits use the effective number of pairs where pairs share texts. The exact test needs
-    no such care: under its hypothesis the two answers to a prompt may be swapped, whatever prompts have in common.
+    Columns model, persona, pairs, both, only_persona, only_free, mcnemar_p. The exact test is right also where pairs
+    share texts: under its hypothesis the two answers to a prompt may be swapped, whatever prompts have in common.
     """
     check_outcomes(outcomes, ["model", "task", "persona", *PROMPT])
     codes, names = {}, {}
-    for column in ("model", "task", "persona", "text_id", *PROMPT):
+    for column in ("model", "task", "persona", *PROMPT):
         codes[column], names[column] = level_codes(outcomes[column])
     free = np.asarray(names["persona"], object)[codes["persona"]] == PERSONA_FREE
     prompt = codes["model"]
@@ -139,11 +130,7 @@ def pair_table(outcomes: pd.DataFrame) -> pd.DataFrame:
     y1, y0 = y[~free][paired], twin.to_numpy()[found[paired]]
     cell = (codes["model"] * len(names["persona"]) + codes["persona"])[~free][paired]
     cells, cell = np.unique(cell, return_inverse=True)
-    text = codes["text_id"][~free][paired]
     n, both, b, c = (np.bincount(cell, part, len(cells)) for part in (np.ones(len(y1)), y1 & y0, y1 & ~y0, ~y1 & y0))
-    share = _effective_share(cell, text, y1.astype(int) - y0, len(cells), n, b, c)
-    lo, hi = tango(b * share, c * share, n * share)
-    ratio, (or_lo, or_hi) = conditional_odds_ratio(b * share, c * share)
     model, persona = divmod(cells, len(names["persona"]))
     return pd.DataFrame(
         {
@@ -153,30 +140,9 @@ def pair_table(outcomes: pd.DataFrame) -> pd.DataFrame:
             "both": both.astype(int),
             "only_persona": b.astype(int),
             "only_free": c.astype(int),
-            "tango_difference": (b - c) / n,
-            "tango_lo": lo,
-            "tango_hi": hi,
             "mcnemar_p": np.where(b + c > 0, stats.binom.sf(b - 1, b + c, 0.5), 1.0),
-            "odds_ratio": ratio,
-            "or_lo": or_lo,
-            "or_hi": or_hi,
         }
     )
-
-
-def _effective_share(cell, text, change, n_cells, n, b, c) -> np.ndarray:
-    """Effective over actual pairs of each cell: 1 over the design effect of the mean change, texts as clusters."""
-    keys, code = np.unique(cell * (text.max() + 1) + text, return_inverse=True)
-    owner = keys // (text.max() + 1)
-    size, total = np.bincount(code).astype(float), np.bincount(code, change)
-    mean, texts = (b - c) / n, np.bincount(owner, minlength=n_cells)
-    spread = np.bincount(owner, (total - mean[owner] * size) ** 2, n_cells) * texts / np.maximum(texts - 1, 1)
-    # a change is no 0/1 variable; put its variance where effective_n expects that of a rate
-    plain = np.maximum((b + c) / n - mean**2, 0)
-    rate = (1 - np.sqrt(np.maximum(1 - 4 * np.minimum(plain, 0.25), 0))) / 2
-    inflate = np.where(plain > 0.25, 0.25 / np.where(plain > 0, plain, 1), 1.0)
-    sizes = np.bincount(owner, size**2, n_cells) / n
-    return effective_n(rate, spread / n**2 * inflate, n, sizes, texts) / n
 
 
 def against_free(fit: PersonaFit) -> tuple[np.ndarray, np.ndarray]:

@@ -1,63 +1,16 @@
-"""Partial pooling of rates, for colours and rankings only: cells borrow from their neighbours, and their limits say so.
+"""Partially pooled rates, for colours and rankings only: personas borrow from each other, and their limits say so.
 
-The cells of a group (the personas of one model, say) are taken as draws from a beta distribution whose mean and
-concentration are averaged over with their posterior weights on a grid (full Bayes). Fixing them at their best fit
-instead (empirical Bayes) gives limits that cover far too rarely. Even so an odd cell is pulled towards the others and
-its limits may miss it: tests and claims use the unpooled estimates.
+An odd cell is pulled towards the others and its limits may miss it: tests and claims use the unpooled estimates. See
+`statistics.pooling` for the model.
 """
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
-from scipy import special
 
 from falserefusal.common.schemas import PERSONA_FREE
 from falserefusal.estimation.rates import Outcomes, cell_rates
-from falserefusal.statistics.intervals import counts
-
-CONCENTRATION = np.geomspace(3, 3000, 25)  # prior: density proportional to its square root's inverse on this log grid
-LOGIT_MEAN = (-10.0, 10.0)  # prior: uniform
-POINTS = 41
-NEGLIGIBLE = 1e-5  # share of the posterior that is left out
-
-
-def shrink(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Posterior mean and equal-tailed limits of each cell's rate in a group of K cells, (K,) each.
-
-    refusals, n: (K,), possibly effective counts. Weight of a grid point (mean mu, concentration k): k^-1/2 times the
-    beta-binomial likelihood of all cells; a cell's posterior is the so weighted mixture of Beta(mu k + refusals,
-    (1 - mu) k + n - refusals).
-    """
-    refusals, n = counts(np.atleast_1d(refusals), np.atleast_1d(n))
-    low, high = LOGIT_MEAN
-    for _ in range(3):  # zoom in on the means that matter: with many answers they are few
-        logit = np.linspace(low, high, POINTS)
-        mean, concentration = (g.ravel() for g in np.meshgrid(special.expit(logit), CONCENTRATION, indexing="ij"))
-        a, b = mean * concentration, (1 - mean) * concentration
-        likelihood = special.betaln(a[:, None] + refusals, b[:, None] + n - refusals) - special.betaln(a, b)[:, None]
-        log_weight = likelihood.sum(1) - np.log(concentration) / 2
-        weight = np.exp(log_weight - log_weight.max())
-        matter = np.flatnonzero(weight.reshape(POINTS, -1).sum(1) > NEGLIGIBLE / POINTS * weight.sum())
-        step = logit[1] - logit[0]
-        low, high = max(LOGIT_MEAN[0], logit[matter[0]] - step), min(LOGIT_MEAN[1], logit[matter[-1]] + step)
-    order = np.argsort(-weight, kind="stable")
-    kept = order[: np.searchsorted(np.cumsum(weight[order]), (1 - NEGLIGIBLE) * weight.sum()) + 1]
-    weight = weight[kept] / weight[kept].sum()
-    a, b = a[kept, None] + refusals, b[kept, None] + n - refusals
-    estimate = weight @ (a / (a + b))
-    tail = (1 - level) / 2
-    return estimate, _quantile(weight, a, b, tail), _quantile(weight, a, b, 1 - tail)
-
-
-def _quantile(weight: np.ndarray, a: np.ndarray, b: np.ndarray, probability: float) -> np.ndarray:
-    lo, hi = np.zeros(a.shape[1]), np.ones(a.shape[1])
-    for _ in range(30):
-        middle = (lo + hi) / 2
-        below = weight @ special.betainc(a, b, middle) < probability
-        lo, hi = np.where(below, middle, lo), np.where(below, hi, middle)
-    return (lo + hi) / 2
+from falserefusal.statistics.pooling import shrink
 
 
 def shrunken_rates(

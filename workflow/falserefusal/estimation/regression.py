@@ -1,26 +1,31 @@
-"""The paper's main-effects logit, and what it takes to trust one: separation, Firth's penalty, clustered errors.
+"""Tables of the paper's main-effects logit: coefficients, Firth's estimates, interactions, deviance by factor.
 
-Counts (n, refusals) by cell carry all that a logit on the single answers uses, so models are fitted to aggregated
-counts; only errors clustered by text need the answers themselves. Levels without any refusal (or with nothing else)
-have no finite maximum-likelihood coefficient: they are reported as -inf (inf), the limit of the fit, as "separated",
-and the rest of the fit is the exact maximum given that limit. Beside it stands Firth's estimate, which is always finite
-(Firth 1993, Biometrika 80:27; Heinze and Schemper 2002, Statistics in Medicine 21:2409).
+Models are fitted to counts by cell (see `statistics.logit`); only errors clustered by text need the answers themselves.
+Separated levels are reported as -inf (inf), with Firth's estimate, which is always finite, in a second row.
 """
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from scipy import sparse, stats
-from scipy.optimize import brentq
-from scipy.special import expit, xlogy
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL, PERSONA_FREE, REFERENCES
 from falserefusal.statistics.clusters import combinations, degrees_of_freedom
+from falserefusal.statistics.logit import (
+    Design,
+    Fit,
+    NotFitted,
+    dummies,
+    firth_profile,
+    fit_firth,
+    fit_logit,
+    levels_of,
+    loglik,
+)
 
 INTERACTIONS = (("persona", "model"), ("persona", "task"))
 PRINTED_R2 = 0.5733  # the paper, appendix E.2
@@ -29,41 +34,6 @@ MOST_OF_A_LEVEL = 0.95  # of its information in a single text: leaving that out 
 Z95 = float(stats.norm.ppf(0.975))
 COLUMNS = ["term", "level", "coef", "se", "lo", "hi", "p", "printed", "printed_term_note", "method"]
 FIRTH_COLUMNS = [*COLUMNS[:7], "method"]
-
-
-class NotFitted(InputError):
-    """The data are sound but carry no such fit: too few levels, no refusals, separation, confounded factors."""
-
-
-@dataclass(frozen=True)
-class Design:
-    """A main-effects design over cells: `x` (cells, parameters), and the (term, level) of each parameter."""
-
-    x: np.ndarray
-    names: list[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A fitted logit; coefficients of separated levels are -inf or inf, with infinite errors."""
-
-    names: list[tuple[str, str]]
-    coef: np.ndarray
-    cov: np.ndarray  # of the finite coefficients, zero elsewhere
-    loglik: float  # of the single answers
-    null_loglik: float
-    mean: np.ndarray  # fitted rate of each cell
-    finite: np.ndarray = field(repr=False)
-    df: np.ndarray | float = np.inf  # degrees of freedom of the errors, for each coefficient
-
-    @property
-    def se(self) -> np.ndarray:
-        return np.where(self.finite, np.sqrt(np.maximum(np.diag(self.cov), 0)), np.nan)
-
-    @property
-    def mcfadden(self) -> float:
-        """1 - log-likelihood / log-likelihood of the mean alone, over single answers."""
-        return 1 - self.loglik / self.null_loglik
 
 
 def collapse(frame: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
@@ -85,28 +55,6 @@ def collapse(frame: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
     return counts.astype(np.int64).reset_index()
 
 
-def dummies(counts: pd.DataFrame, references: Mapping[str, str]) -> Design:
-    """Treatment coding: an intercept, then each factor's levels but its reference; factors as the keys of `references`.
-
-    Raises InputError if a reference is not among the levels.
-    """
-    columns, names = [np.ones(len(counts))], [("intercept", "")]
-    for factor, reference in references.items():
-        levels = _levels(counts[factor])
-        if reference not in levels:
-            raise InputError(f"regression: the reference {factor} {reference!r} is not among {', '.join(levels)}")
-        for level in levels:
-            if level != reference:
-                columns.append((counts[factor] == level).to_numpy(float))
-                names.append((factor, level))
-    return Design(np.column_stack(columns), names)
-
-
-def _levels(column: pd.Series) -> list[str]:
-    """Levels in the order of the categories, or of their appearance."""
-    return list((column.sort_values() if isinstance(column.dtype, pd.CategoricalDtype) else column).unique())
-
-
 def choose_references(counts: pd.DataFrame, factors: list[str]) -> dict[str, str]:
     """The paper's reference of each factor where it can serve, else the first level that can.
 
@@ -115,140 +63,12 @@ def choose_references(counts: pd.DataFrame, factors: list[str]) -> dict[str, str
     """
     references = {}
     for factor in factors:
-        sums = counts.groupby(factor, observed=True, sort=False)[["n", "refusals"]].sum().loc[_levels(counts[factor])]
+        sums = counts.groupby(factor, observed=True, sort=False)[["n", "refusals"]].sum().loc[levels_of(counts[factor])]
         able = sums.index[(sums["refusals"] > 0) & (sums["refusals"] < sums["n"])]
         if able.empty:
             raise NotFitted(f"regression: every {factor} was refused always or never, so none can be the reference")
         references[factor] = REFERENCES[factor] if REFERENCES.get(factor) in able else able[0]
     return references
-
-
-def loglik(y: np.ndarray, n: np.ndarray, mean: np.ndarray) -> float:
-    """Log-likelihood of single answers given cell counts: no binomial coefficients."""
-    return float((xlogy(y, mean) + xlogy(n - y, 1 - mean)).sum())
-
-
-def fit_logit(design: Design, n: np.ndarray, y: np.ndarray) -> Fit:
-    """Maximum likelihood with the limit taken for separated levels.
-
-    A dummy whose cells hold no refusal (only refusals) goes to -inf (inf): its cells are then fitted perfectly and drop
-    out, which may separate another level, and so on. Raises InputError where the outcome is constant, the factors are
-    confounded, or a coefficient still diverges (separation by a combination of levels).
-    """
-    n, y = np.asarray(n, float), np.asarray(y, float)
-    x = design.x
-    rows = n > 0
-    coef = np.zeros(x.shape[1])
-    finite = np.ones(x.shape[1], dtype=bool)
-    changed = True
-    while changed:
-        changed = False
-        for j in np.flatnonzero(finite)[1:]:
-            of_level = rows & (x[:, j] != 0)
-            refusals, answers = y[of_level].sum(), n[of_level].sum()
-            if refusals in (0, answers):
-                coef[j] = -np.inf if refusals == 0 else np.inf
-                finite[j], changed = False, True
-                rows &= ~of_level
-    null = loglik(y.sum(), n.sum(), y.sum() / n.sum())
-    if not 0 < y[rows].sum() < n[rows].sum():
-        raise NotFitted("regression: without its separated levels the outcome is constant; no logit can be fitted")
-    kept = x[np.ix_(rows, finite)]
-    if np.linalg.matrix_rank(kept) < kept.shape[1]:
-        raise NotFitted("regression: the factors are confounded, their coefficients have no unique solution")
-    result = sm.GLM(np.column_stack([y, n - y])[rows], kept, family=sm.families.Binomial()).fit(maxiter=200, tol=1e-10)
-    if np.abs(result.params).max() > 15 or not result.converged:
-        worst = design.names[np.flatnonzero(finite)[np.abs(result.params).argmax()]]
-        raise NotFitted(
-            f"regression: the coefficient of {' '.join(worst).strip()} diverges: its reference or a combination of "
-            "levels has no refusals (or nothing else); choose other references (see choose_references)"
-        )
-    coef[finite] = result.params
-    cov = np.zeros((x.shape[1],) * 2)
-    cov[np.ix_(finite, finite)] = result.cov_params()
-    mean = np.zeros(len(n))
-    mean[rows] = result.mu
-    with np.errstate(invalid="ignore"):
-        mean[~rows] = np.where(n > 0, y / np.maximum(n, 1), 0)[~rows]
-    return Fit(design.names, coef, cov, loglik(y, n, mean), null, mean, finite)
-
-
-def fit_firth(
-    design: Design,
-    n: np.ndarray,
-    y: np.ndarray,
-    fixed: tuple[int, float] | None = None,
-    start: np.ndarray | None = None,
-) -> Fit:
-    """Logit with Jeffreys' prior (Firth's penalty) on aggregated counts: finite under any separation.
-
-    Newton steps on the modified score x'(y - n mu + h (1/2 - mu)), h the hat values, with the information of n + h
-    answers: the penalty curves the likelihood too, and with that of n alone steps overshoot, for a cell of one answer
-    for ever. Steps are capped at 3 and halved until the penalised likelihood rises. `fixed` pins one parameter to a
-    value, for profiles; `loglik` is penalised.
-    """
-    n, y, x = np.asarray(n, float), np.asarray(y, float), design.x
-    coef = np.zeros(x.shape[1]) if start is None else start.copy()
-    if fixed is not None:
-        coef[fixed[0]] = fixed[1]
-    free = [j for j in range(x.shape[1]) if fixed is None or j != fixed[0]]
-
-    def state(coef):
-        mean = expit(x @ coef)
-        weighted = x * (n * mean * (1 - mean))[:, None]
-        information = x.T @ weighted
-        sign, logdet = np.linalg.slogdet(information)
-        return mean, weighted, information, (loglik(y, n, mean) + logdet / 2 if sign > 0 else -np.inf)
-
-    mean, weighted, information, value = state(coef)
-    if value == -np.inf:
-        raise NotFitted("regression: the factors are confounded, their coefficients have no unique solution")
-    for _ in range(200):
-        hat = np.einsum("ij,ij->i", weighted, np.linalg.solve(information, x.T).T)
-        score = x.T @ (y - n * mean + hat * (0.5 - mean))
-        if not free:
-            break
-        step = np.zeros_like(coef)
-        curvature = information + x.T @ (x * (hat * mean * (1 - mean))[:, None])
-        step[free] = np.linalg.solve(curvature[np.ix_(free, free)], score[free])
-        step *= min(1, 3 / max(np.abs(step).max(), 1e-300))
-        if np.abs(step).max() < 1e-9:
-            break
-        for _ in range(30):
-            new = state(coef + step)
-            if new[3] >= value - 1e-9:
-                break
-            step /= 2
-        coef = coef + step
-        mean, weighted, information, value = new
-    else:
-        raise NotFitted("regression: Firth's estimate did not converge in 200 steps")
-    cov = np.linalg.inv(information)
-    null = loglik(y.sum(), n.sum(), y.sum() / n.sum())
-    return Fit(design.names, coef, cov, value, null, mean, np.ones(len(coef), dtype=bool))
-
-
-def firth_profile(design: Design, n: np.ndarray, y: np.ndarray, fit: Fit, j: int, level: float = 0.95):
-    """Profile penalised-likelihood limits of parameter `j`: where twice the drop reaches the chi-squared quantile."""
-    target = fit.loglik - stats.chi2.ppf(level, 1) / 2
-    start = fit.coef
-
-    def above(value: float) -> float:
-        nonlocal start
-        profiled = fit_firth(design, n, y, (j, value), start)
-        start = profiled.coef
-        return profiled.loglik - target
-
-    limits = []
-    for side in (-1, 1):
-        inner = fit.coef[j]
-        while above(outer := inner + side * 2 * fit.se[j]) > 0:
-            inner = outer
-        limits.append(brentq(above, inner, outer, xtol=1e-4))
-    return tuple(limits)
-
-
-# --- tables
 
 
 def regression_table(
@@ -338,7 +158,7 @@ def interaction_table(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]] = IN
         return _no_fit(error)[FIRTH_COLUMNS]
     parts = []
     for pair in pairs:
-        first, second = (_levels(counts[factor]) for factor in pair)
+        first, second = (levels_of(counts[factor]) for factor in pair)
         where = blocks[pair]
         # every cell's departure, also those left out by the coding, is a contrast of the coefficients
         contrast = np.kron(_deviations(len(first)), _deviations(len(second)))
@@ -452,7 +272,7 @@ def _sum_to_zero(counts: pd.DataFrame, factors: list[str], pairs: Sequence[tuple
     """Design matrix with intercept, main effects and the pairs' interactions; and the slice of columns of each pair."""
     coded = {}
     for factor in factors:
-        levels = _levels(counts[factor])
+        levels = levels_of(counts[factor])
         coded[factor] = _deviations(len(levels))[pd.Index(levels).get_indexer(counts[factor])]
     columns = [np.ones((len(counts), 1)), *coded.values()]
     blocks = {}

@@ -5,26 +5,25 @@ limits so far; a model that meets all of them is frozen and asked no more. Looki
 of nominal 95 % cover less when data stop the moment they look narrow. Two kinds of limits answer that:
 
 - *calibrated* limits, of a nominal level chosen so that coverage after stopping by the rule is at least 95 %. For one
-  rate the level is exact (every outcome of the rule is enumerated here, see `least_coverage`); for persona effects it
-  comes from simulation. They are right if, and only if, the model stopped by the rule or reached the last planned look.
+  rate the level is exact (tests/unit/estimation/test_sequential.py enumerates every outcome of the rule); for persona
+  effects it comes from simulation. They are right if, and only if, the model stopped by the rule or reached the last
+  planned look.
 - *confidence sequences*, which hold at all looks at once and hence whatever made the study stop. They are wider.
 
 Both are in the table of every round, so that peeking does no harm.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL, PERSONA_FREE
 from falserefusal.estimation.effects import against_free, correlated, with_any_persona
 from falserefusal.statistics.clusters import check_outcomes
 from falserefusal.statistics.gls import PersonaFit, fit_personas
-from falserefusal.statistics.intervals import Limits, clopper_pearson, mixture_sequence, mover_difference
+from falserefusal.statistics.intervals import Limits, mixture_sequence, mover_difference
 
 ALPHA_RATE = 0.036  # Clopper-Pearson at 1 - .036 covers at least .95 after stopping, for the usual schedules of looks
 ALPHA_EFFECT = 0.04  # the same for MOVER limits of persona effects, by simulation
@@ -162,95 +161,3 @@ def _rows(cells: pd.DataFrame, levels, estimate: np.ndarray, limits: Limits, alw
             "always_hi": high,
         }
     )
-
-
-# --- exact operating characteristics of the rule for one rate -------------------------------------------------------
-
-
-def operating_characteristics(
-    rate: float, looks: Sequence[int], half_width: float, alpha: float = ALPHA_RATE
-) -> dict[str, float]:
-    """What the rule does at a true `rate`, by enumeration: coverage, expected n, chance of reaching the last look.
-
-    The rule looks after looks[0] < looks[1] < ... independent answers and stops once the Clopper-Pearson interval of
-    level 1 - alpha is no wider than 2 half_width, at the latest at the last look.
-    """
-    return _characteristics(rate, _stopping_table(looks, half_width, alpha))
-
-
-def least_coverage(
-    looks: Sequence[int], half_width: float, alpha: float = ALPHA_RATE, points: int | None = None
-) -> tuple[float, float]:
-    """Smallest coverage of the rule over all rates, and the rate where it happens.
-
-    Coverage as a function of the rate jumps at the end points of the intervals that stopping can report and is smooth
-    between; it is evaluated on both sides of each of them and on a grid. By symmetry rates up to 1/2 are enough.
-    `points`: only so many end points, for a quick look that may miss the minimum by a few thousandths.
-    """
-    table = _stopping_table(looks, half_width, alpha)
-    ends = []
-    reachable = np.ones(1, bool)
-    for _, lo, hi, stop, new in table:
-        reachable = np.convolve(reachable, np.ones(new + 1)) > 0.5
-        ends += [lo[reachable & stop], hi[reachable & stop]]
-        reachable &= ~stop
-        if not reachable.any():
-            break
-    ends = np.unique(np.round(np.concatenate(ends), 9))
-    ends = ends[(ends > 1e-4) & (ends < 0.5)]
-    if points is not None and len(ends) > points:
-        ends = ends[np.linspace(0, len(ends) - 1, points).astype(int)]
-    rates = np.concatenate([ends - 1e-9, ends + 1e-9, np.geomspace(1e-4, 0.5, 80)])
-    coverage = [_characteristics(rate, table)["coverage"] for rate in rates]
-    worst = int(np.argmin(coverage))
-    return coverage[worst], float(rates[worst])
-
-
-def calibrate(looks: Sequence[int], half_width: float, level: float = 0.95, points: int | None = None) -> float:
-    """Largest alpha (to .001) whose intervals cover at least `level` after stopping, whatever the rate.
-
-    For a schedule or half-width far from those behind ALPHA_RATE. Raises InputError if even alpha = .001 fails.
-    """
-    low, high = 1, round(1000 * (1 - level))
-    if least_coverage(looks, half_width, high / 1000, points)[0] >= level:
-        return high / 1000
-    if least_coverage(looks, half_width, low / 1000, points)[0] < level:
-        raise InputError("no alpha makes this rule cover: the first look is too early for so wide a target")
-    while high - low > 1:
-        middle = (low + high) // 2
-        enough = least_coverage(looks, half_width, middle / 1000, points)[0] >= level
-        low, high = (middle, high) if enough else (low, middle)
-    return low / 1000
-
-
-def _stopping_table(looks: Sequence[int], half_width: float, alpha: float):
-    """(n, lo, hi, stop, new answers) of each look; lo, hi and stop by number of refusals."""
-    looks = list(looks)
-    if not looks or looks[0] < 1 or any(b <= a for a, b in itertools.pairwise(looks)):
-        raise InputError("looks are increasing numbers of answers, the first at least 1")
-    table = []
-    for n, before in zip(looks, [0, *looks[:-1]], strict=True):
-        lo, hi = clopper_pearson(np.arange(n + 1), n, 1 - alpha)
-        stop = (hi - lo) / 2 <= half_width + 1e-12
-        table.append((n, lo, hi, stop if n < looks[-1] else np.ones(n + 1, bool), n - before))
-    return table
-
-
-def _characteristics(rate: float, table) -> dict[str, float]:
-    going, first = np.ones(1), 0  # probabilities of first, first + 1, ... refusals, of paths not stopped yet
-    coverage = expected = last = 0.0
-    steps = {new: stats.binom.pmf(np.arange(new + 1), new, rate) for new in {new for *_, new in table}}
-    for n, lo, hi, stop, new in table:
-        going = np.convolve(going, steps[new])
-        matter = np.flatnonzero(going > 1e-18)  # the rest is too little to show, and most of the work
-        going = going[matter[0] : matter[-1] + 1]
-        first += matter[0]
-        here = slice(first, first + len(going))
-        ended = going * stop[here]
-        coverage += ended[(lo[here] <= rate) & (rate <= hi[here])].sum()
-        expected += n * ended.sum()
-        last = ended.sum() if n == table[-1][0] else 0.0
-        going = going - ended
-        if going.sum() < 1e-13:
-            break
-    return {"coverage": float(coverage), "expected_n": float(expected), "reaches_last": float(last)}

@@ -70,20 +70,29 @@ def same_rows(ax: Axes, rows: Rows) -> None:
     ax.spines["left"].set_visible(False)
 
 
-def whiskers(ax: Axes, y, estimate, lo, hi, colour: str, marker: str = "o", hollow: bool = False, size: float = 4.0):
+class Dot(NamedTuple):
+    """How a dot looks."""
+
+    colour: str
+    marker: str = "o"
+    hollow: bool = False
+    size: float = 4.0
+
+
+def whiskers(ax: Axes, y, estimate, lo, hi, dot: Dot) -> None:
     """Dots at `estimate` with lines from `lo` to `hi`; a missing interval is no line, a missing estimate nothing."""
     y, estimate, lo, hi = (np.atleast_1d(np.asarray(values, dtype=float)) for values in (y, estimate, lo, hi))
     known = np.isfinite(lo) & np.isfinite(hi) & np.isfinite(estimate)
     if known.any():
-        ax.hlines(y[known], lo[known], hi[known], color=colour, linewidth=1.1, zorder=3, capstyle="butt")
+        ax.hlines(y[known], lo[known], hi[known], color=dot.colour, linewidth=1.1, zorder=3, capstyle="butt")
     ax.plot(
         estimate,
         y,
         linestyle="none",
-        marker=marker,
-        markersize=size,
-        markerfacecolor="white" if hollow else colour,
-        markeredgecolor=colour,
+        marker=dot.marker,
+        markersize=dot.size,
+        markerfacecolor="white" if dot.hollow else dot.colour,
+        markeredgecolor=dot.colour,
         markeredgewidth=0.9,
         zorder=4,
         clip_on=False,

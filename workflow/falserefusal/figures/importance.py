@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
+    Dot,
     Rows,
     grouped_rows,
     in_order,
@@ -63,7 +64,7 @@ def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     _index_panel(ax, rows, "whole study")
     y = whole["factor"].map(rows.at)
     _floor(ax, y, whole)
-    whiskers(ax, y, whole["index"], whole["lo"], whole["hi"], INK)
+    whiskers(ax, y, whole["index"], whole["lo"], whole["hi"], Dot(INK))
     printed_marks(ax, y, whole["printed"])
     values_beside(ax, y, [number(value) for value in whole["index"]])
     marks = [key(INK, label="this study")]
@@ -78,7 +79,7 @@ def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
             part = frame[frame["scope"] == scope]
             y = part["factor"].map(rows.at) + spread * (2 * k - len(scopes) + 1) / max(len(scopes) - 1, 1)
             colour, marker = LEVEL_COLOURS[1:][k % 5], MARKERS[k % 7]
-            whiskers(ax, y, part["index"], part["lo"], part["hi"], colour, marker)
+            whiskers(ax, y, part["index"], part["lo"], part["hi"], Dot(colour, marker))
             marks.append(key(colour, marker, scope))
     page.figure.legend(handles=marks, **below(page, len(marks)))
     return page.figure, frame
@@ -111,7 +112,7 @@ def draw_importance_by_model(
     linear_axis(ax, "index", 0, reach)
     label_models(ax, rows, context)
     _floor(ax, y, frame)
-    whiskers(ax, y, frame["index"], frame["lo"], frame["hi"], INK)
+    whiskers(ax, y, frame["index"], frame["lo"], frame["hi"], Dot(INK))
     values_beside(ax, y, [number(value) for value in frame["index"]])
     return page.figure, frame
 

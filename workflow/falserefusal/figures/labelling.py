@@ -10,6 +10,7 @@ from falserefusal.common.schemas import ALL, ANY_PERSONA, PERSONA_FREE, TASKS
 from falserefusal.figures.claims import VERDICTS
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
+    Dot,
     NothingToDraw,
     grouped_rows,
     in_order,
@@ -84,8 +85,8 @@ def draw_no_answers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
             y, colour = rows.at[cell.model], shade.get(context.models.get(cell.model), INK)
             pair = [100 * cell.rate_without, 100 * cell.rate]
             ax.plot(pair, [y, y], color=colour, linewidth=1.4, alpha=0.4, zorder=2)
-            whiskers(ax, y, pair[0], np.nan, np.nan, colour, hollow=True)
-            whiskers(ax, y, pair[1], np.nan, np.nan, colour)
+            whiskers(ax, y, pair[0], np.nan, np.nan, Dot(colour, hollow=True))
+            whiskers(ax, y, pair[1], np.nan, np.nan, Dot(colour))
         shares = part["share_of_refusals"]
         values_beside(ax, part["model"].map(rows.at), [f"{100 * s:.0f}" if s == s else "–" for s in shares])
     marks = [key(GREY, label="printed rate", line=False)]
@@ -120,7 +121,7 @@ def draw_labeller_personas(tables: dict[str, pd.DataFrame], context: Context) ->
     linear_axis(ax, axis, min(ends.min(), 0), max(ends.max(), 0), zero_line=paired)
     label_rows(ax, rows, {}, attribute_colours(context))
     write = signed_points if paired else percent
-    _by_labeller(page, ax, frame, labellers, rows.at, 100, write, column)
+    _by_labeller(page, ax, frame, rows.at, 100, write, column)
     return page.figure, frame
 
 
@@ -150,7 +151,7 @@ def draw_labeller_importance(tables: dict[str, pd.DataFrame], context: Context) 
     linear_axis(ax, "importance (index)", 0, np.nanmax(frame[["estimate", "hi"]].to_numpy(dtype=float)))
     ax.set_xlim(left=0)
     label_rows(ax, rows, {}, {})
-    _by_labeller(page, ax, frame, labellers, rows.at, 1, number, column)
+    _by_labeller(page, ax, frame, rows.at, 1, number, column)
     return page.figure, frame
 
 
@@ -286,14 +287,15 @@ def _largest_move(frame: pd.DataFrame, what: str, unit: str, scale: float) -> st
     return f"The labeller moves {what} by up to {scale * gap.max():.1f} {unit} (“{gap.idxmax()}”)"
 
 
-def _by_labeller(page: Page, ax, frame, labellers: list[str], at: dict, scale: float, write, column: float) -> None:
+def _by_labeller(page: Page, ax, frame, at: dict, scale: float, write, column: float) -> None:
     """A line of its own for every labeller in each row, and a column of numbers right of the axes."""
+    labellers = list(dict.fromkeys(frame["labeller"]))
     for k, labeller in enumerate(labellers):
         part = frame[frame["labeller"] == labeller]
         y = part["item"].map(at)
         offset = 0.27 * (2 * k - len(labellers) + 1) / max(len(labellers) - 1, 1)
         spans = (scale * part[name] for name in ("estimate", "lo", "hi"))
-        whiskers(ax, y + offset, *spans, LEVEL_COLOURS[k % 6], marker=MARKERS[k % 7], size=3.6)
+        whiskers(ax, y + offset, *spans, Dot(LEVEL_COLOURS[k % 6], marker=MARKERS[k % 7], size=3.6))
         value_column(ax, y, [write(value) for value in part["estimate"]], labeller, inches=column * (k + 1))
     marks = [key(LEVEL_COLOURS[k % 6], MARKERS[k % 7], labeller) for k, labeller in enumerate(labellers)]
     page.figure.legend(handles=marks, **below(page, len(labellers)))
@@ -348,7 +350,7 @@ def _corrected_keys() -> list:
 def _pairs(ax, part: pd.DataFrame, y: pd.Series, shades: list[str]) -> None:
     """The two rates of each row, the uncorrected above."""
     for place, cell, colour in zip(y, part.itertuples(), shades, strict=True):
-        whiskers(ax, place - 0.2, 100 * cell.rate, np.nan, np.nan, colour, hollow=True)
-        whiskers(ax, place + 0.15, 100 * cell.corrected, 100 * cell.lo, 100 * cell.hi, colour)
+        whiskers(ax, place - 0.2, 100 * cell.rate, np.nan, np.nan, Dot(colour, hollow=True))
+        whiskers(ax, place + 0.15, 100 * cell.corrected, 100 * cell.lo, 100 * cell.hi, Dot(colour))
     pairs = zip(part["rate"], part["corrected"], strict=True)
     values_beside(ax, y, [f"{percent(a)} → {percent(b)}" for a, b in pairs])

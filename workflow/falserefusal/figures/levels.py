@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from falserefusal.figures.context import Context
-from falserefusal.figures.dots import in_order, key, rows_for, same_rows, value_column, whiskers
+from falserefusal.figures.dots import Dot, in_order, key, rows_for, same_rows, value_column, whiskers
 from falserefusal.figures.models import below, label_models, label_width, model_rows
 from falserefusal.figures.style import (
     LEVEL_COLOURS,
@@ -92,7 +92,7 @@ def _levels(context: Context, panels, factor: str, levels: list[str], message: s
             part = frame[frame[factor] == level]
             y = part["model"].map(rows.at)
             spans = (100 * part[name] for name in ("rate", "lo", "hi"))
-            whiskers(ax, y + offsets[level], *spans, LEVEL_COLOURS[k % 6], marker=MARKERS[k % 7], size=3.6)
+            whiskers(ax, y + offsets[level], *spans, Dot(LEVEL_COLOURS[k % 6], marker=MARKERS[k % 7], size=3.6))
             if single:
                 value_column(ax, y, [percent(rate) for rate in part["rate"]], level, inches=column * (k + 1))
     marks = [key(LEVEL_COLOURS[k % 6], MARKERS[k % 7], level) for k, level in enumerate(levels)]

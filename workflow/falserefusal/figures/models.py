@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from falserefusal.common.schemas import ANY_PERSONA
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
+    Dot,
     NothingToDraw,
     corrected_key,
     corrected_marks,
@@ -77,7 +78,7 @@ def draw_model_task(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
         y = part["model"].map(rows.at)
         for model, cell in part.groupby("model", sort=False):
             colour = shade.get(context.models.get(model), INK)
-            whiskers(ax, rows.at[model], 100 * cell["rate"], 100 * cell["lo"], 100 * cell["hi"], colour)
+            whiskers(ax, rows.at[model], 100 * cell["rate"], 100 * cell["lo"], 100 * cell["hi"], Dot(colour))
         printed_marks(ax, y, part["printed_pct"])
         corrected_marks(ax, y + 0.36, 100 * part["corrected"])
         values_beside(ax, y, [percent(rate) for rate in part["rate"]])
@@ -137,9 +138,9 @@ def draw_persona_free(
         y, colour = rows.at[cell.model], shade.get(context.models.get(cell.model), INK)
         pair = [100 * cell.persona_free_rate, 100 * cell.persona_rate]
         first.plot(pair, [y, y], color=colour, linewidth=0.8, alpha=0.35, zorder=2)
-        whiskers(first, y - 0.17, pair[0], 100 * cell.pf_lo, 100 * cell.pf_hi, colour, hollow=True)
-        whiskers(first, y + 0.17, pair[1], 100 * cell.lo, 100 * cell.hi, colour)
-        whiskers(second, y, 100 * cell.difference, 100 * cell.d_lo, 100 * cell.d_hi, colour)
+        whiskers(first, y - 0.17, pair[0], 100 * cell.pf_lo, 100 * cell.pf_hi, Dot(colour, hollow=True))
+        whiskers(first, y + 0.17, pair[1], 100 * cell.lo, 100 * cell.hi, Dot(colour))
+        whiskers(second, y, 100 * cell.difference, 100 * cell.d_lo, 100 * cell.d_hi, Dot(colour))
     y = frame["model"].map(rows.at)
     texts = [
         f"{percent(a)} → {percent(b)}" for a, b in zip(frame["persona_free_rate"], frame["persona_rate"], strict=True)

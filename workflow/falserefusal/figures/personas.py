@@ -8,7 +8,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from falserefusal.figures.context import Context
-from falserefusal.figures.dots import grouped_rows, in_order, label_rows, rows_for, same_rows, values_beside, whiskers
+from falserefusal.figures.dots import (
+    Dot,
+    grouped_rows,
+    in_order,
+    label_rows,
+    rows_for,
+    same_rows,
+    values_beside,
+    whiskers,
+)
 from falserefusal.figures.models import family_colours, label_models, label_width, model_rows
 from falserefusal.figures.style import (
     ATTRIBUTE_COLOURS,
@@ -61,7 +70,7 @@ def draw_persona_mean(tables: dict[str, pd.DataFrame], context: Context) -> tupl
         ax.set_title(scope, pad=4)
         for cell in part.itertuples():
             colour = shade.get(context.personas.get(cell.persona), INK)
-            whiskers(ax, rows.at[cell.persona], 100 * cell.rate, 100 * cell.lo, 100 * cell.hi, colour)
+            whiskers(ax, rows.at[cell.persona], 100 * cell.rate, 100 * cell.lo, 100 * cell.hi, Dot(colour))
         values_beside(ax, part["persona"].map(rows.at), [percent(rate) for rate in part["rate"]])
     return page.figure, frame
 
@@ -170,7 +179,7 @@ def draw_persona_cells(tables: dict[str, pd.DataFrame], context: Context, task: 
             for colour in dict.fromkeys(tint):
                 own = part[tint == colour]
                 spans = (100 * own[column] for column in ("rate", "lo", "hi"))
-                whiskers(ax, y[tint == colour], *spans, colour, size=2.6)
+                whiskers(ax, y[tint == colour], *spans, Dot(colour, size=2.6))
             values_beside(ax, y, [percent(rate) for rate in part["rate"]], size=5.8)
     return page.figure, frame
 

@@ -82,19 +82,6 @@ def figure_names(
     return [figure.name for figure in figures(kind, tasks, stopping, labellers, annotated, compared)]
 
 
-def figure_files(
-    kind: str,
-    tasks: tuple[str, ...] = PAPER_TASKS,
-    stopping: bool = False,
-    labellers: bool = False,
-    annotated: bool = False,
-    compared: bool = True,
-) -> list[str]:
-    """Every file that drawing a study writes into its folder of figures, its index first."""
-    names = figure_names(kind, tasks, stopping, labellers, annotated, compared)
-    return ["index.csv", *(f"{name}.{ending}" for name in names for ending in ("png", "pdf", "csv"))]
-
-
 def table_names(
     kind: str,
     tasks: tuple[str, ...] = PAPER_TASKS,

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
+    Dot,
     NothingToDraw,
     grouped_rows,
     key,
@@ -121,7 +122,7 @@ def _panel(ax: Axes, part: pd.DataFrame, rows, context: Context) -> None:
         colour = shade.get(group, INK)
         lo, hi = np.clip([row.lo, row.hi], *ax.get_xlim())
         if low <= row.coef <= high:
-            whiskers(ax, y, row.coef, lo, hi, colour, hollow=row.penalised)
+            whiskers(ax, y, row.coef, lo, hi, Dot(colour, hollow=row.penalised))
         if low <= row.printed <= high:
             printed_marks(ax, [y], [row.printed])
         _beyond(ax, y, row, low, high, colour)

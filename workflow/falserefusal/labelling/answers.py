@@ -1,22 +1,11 @@
 """What a labeller sees of an answer: its text and the question that was put, never the model that gave it."""
 
-import re
-
 import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import PERSONA_FREE
-
-# "would a Black person classify it as ..." asks for a yes or a no; "how would a Black person ..." does not
-_YES_NO = re.compile(
-    r"(?:^|[,.:;] )(?:would|could|should|will|does|do|did|is|are|can|has|have) (?:an? |the )?\{?\w", re.IGNORECASE
-)
-
-
-def asks_yes_no(template: str) -> bool:
-    """Whether a template's text is grammatically a yes/no question, so that "No." can be an answer to it."""
-    return bool(_YES_NO.search(template))
+from falserefusal.common.templates import asks_yes_no
 
 
 def questions(

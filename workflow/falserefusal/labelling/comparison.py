@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.schemas import ALL, NOT_JUDGED
+from falserefusal.statistics.agreement import cohens_kappa
 
 
 def agreement_of_labellers(labels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -29,10 +30,9 @@ def agreement_of_labellers(labels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     total = table.groupby(["one", "other"], sort=False)[columns[3:]].sum().reset_index().assign(model=ALL)
     table = pd.concat([total[columns], table], ignore_index=True)
     n = table["n"].where(table["n"] > 0).astype(float)
-    agreed = (table["both"] + table["neither"]) / n
-    one, other = (table["both"] + table["only_one"]) / n, (table["both"] + table["only_other"]) / n
-    chance = one * other + (1 - one) * (1 - other)
-    return table.assign(agreement=agreed, kappa=((agreed - chance) / (1 - chance)).where(chance < 1))
+    crossed = table[["both", "only_one", "only_other", "neither"]].to_numpy(float).reshape(-1, 2, 2)
+    kappa = np.array([cohens_kappa(counts)[0] for counts in crossed], float)
+    return table.assign(agreement=(table["both"] + table["neither"]) / n, kappa=kappa)
 
 
 def categories_of_labellers(labels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

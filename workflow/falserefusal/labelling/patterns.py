@@ -56,69 +56,72 @@ class Patterns:
 def load_patterns(path: str | Path) -> Patterns:
     """Compile the file; raises InputError naming the pattern that is not a regular expression, or the missing key."""
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        words: dict[str, str] = {}
-        for name, text in data["words"].items():
-            words[name] = _expand(_unfold(text), words, f"{path}: words: {name}")
-
-        def compiled(lines: list[str], where: str) -> re.Pattern | None:
-            parts = [_expand(line, words, f"{path}: {where}") for line in lines]
-            for part in parts:
-                _compile(part, f"{path}: {where}: {part}")
-            return re.compile("|".join(f"(?:{part})" for part in parts)) if parts else None
-
-        def patterns_of(name: str, group: dict) -> dict[str, re.Pattern | None]:
-            lines, where = _lines(group["patterns"]), f"groups: {name}"
-            others = [line for line in lines if not line.startswith(("<i>", "<start>"))]
-            return {
-                "by_speaker": compiled([line for line in lines if line.startswith("<i>")], where),
-                "at_start": compiled([line[len("<start>") :] for line in lines if line.startswith("<start>")], where),
-                "anywhere": tuple(compiled([line], where) for line in others),
-            }
-
-        return Patterns(
-            speaker=_compile(words["i"], f"{path}: words: i"),
-            start=_compile(words["start"], f"{path}: words: start"),
-            groups=tuple(
-                Group(
-                    name=name,
-                    **patterns_of(name, group),
-                    reason=group["reason"],
-                    alone=group.get("alone", False),
-                    hedge_only=group.get("hedge_only", False),
-                    undecided=group.get("undecided", False),
-                    chat_only=group.get("chat_only", False),
-                    chat=group.get("chat", "start"),
-                )
-                for name, group in data["groups"].items()
-            ),
-            reasons=tuple(
-                (reason["category"], compiled(_lines(reason["patterns"]), f"reasons: {reason['category']}"))
-                for reason in data["reasons"]
-            ),
-            forms=data["forms"],
-            undecided_labels=tuple(data["undecided_labels"]),
-            giving={
-                name: _compile(_expand(_unfold(text), words, f"{path}: giving"), f"{path}: giving: {name}")
-                for name, text in data["giving"].items()
-                if name != "filler"
-            },
-            filler=frozenset(data["giving"]["filler"].split()),
-            not_said={
-                name: _compile(_unfold(text), f"{path}: not_said: {name}", re.DOTALL | re.MULTILINE)
-                for name, text in data["not_said"].items()
-            },
-            says_no=compiled(_lines(data["says_no"]), "says_no"),
-            replies=compiled(_lines(data["replies"]), "replies"),
-            at_work=_compile(_unfold(data["at_work"]), f"{path}: at_work"),
-            english=_compile(data["english"], f"{path}: english"),
-        )
+        return _patterns(yaml.safe_load(Path(path).read_text(encoding="utf-8")), path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not a YAML file ({error})") from None
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: a part of the file is missing or misplaced ({error})") from None
+
+
+def _patterns(data: dict, path: str | Path) -> Patterns:
+    words: dict[str, str] = {}
+    for name, text in data["words"].items():
+        words[name] = _expand(_unfold(text), words, f"{path}: words: {name}")
+
+    def compiled(lines: list[str], where: str) -> re.Pattern | None:
+        parts = [_expand(line, words, f"{path}: {where}") for line in lines]
+        for part in parts:
+            _compile(part, f"{path}: {where}: {part}")
+        return re.compile("|".join(f"(?:{part})" for part in parts)) if parts else None
+
+    def patterns_of(name: str, group: dict) -> dict[str, re.Pattern | None]:
+        lines, where = _lines(group["patterns"]), f"groups: {name}"
+        others = [line for line in lines if not line.startswith(("<i>", "<start>"))]
+        return {
+            "by_speaker": compiled([line for line in lines if line.startswith("<i>")], where),
+            "at_start": compiled([line[len("<start>") :] for line in lines if line.startswith("<start>")], where),
+            "anywhere": tuple(compiled([line], where) for line in others),
+        }
+
+    return Patterns(
+        speaker=_compile(words["i"], f"{path}: words: i"),
+        start=_compile(words["start"], f"{path}: words: start"),
+        groups=tuple(
+            Group(
+                name=name,
+                **patterns_of(name, group),
+                reason=group["reason"],
+                alone=group.get("alone", False),
+                hedge_only=group.get("hedge_only", False),
+                undecided=group.get("undecided", False),
+                chat_only=group.get("chat_only", False),
+                chat=group.get("chat", "start"),
+            )
+            for name, group in data["groups"].items()
+        ),
+        reasons=tuple(
+            (reason["category"], compiled(_lines(reason["patterns"]), f"reasons: {reason['category']}"))
+            for reason in data["reasons"]
+        ),
+        forms=data["forms"],
+        undecided_labels=tuple(data["undecided_labels"]),
+        giving={
+            name: _compile(_expand(_unfold(text), words, f"{path}: giving"), f"{path}: giving: {name}")
+            for name, text in data["giving"].items()
+            if name != "filler"
+        },
+        filler=frozenset(data["giving"]["filler"].split()),
+        not_said={
+            name: _compile(_unfold(text), f"{path}: not_said: {name}", re.DOTALL | re.MULTILINE)
+            for name, text in data["not_said"].items()
+        },
+        says_no=compiled(_lines(data["says_no"]), "says_no"),
+        replies=compiled(_lines(data["replies"]), "replies"),
+        at_work=_compile(_unfold(data["at_work"]), f"{path}: at_work"),
+        english=_compile(data["english"], f"{path}: english"),
+    )
 
 
 def _lines(text: str) -> list[str]:

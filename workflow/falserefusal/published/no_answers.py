@@ -22,7 +22,7 @@ from scipy.special import expit, logit
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL
-from falserefusal.labelling.answers import asks_yes_no
+from falserefusal.common.templates import asks_yes_no
 
 REFERENCE_PHRASING = 2
 

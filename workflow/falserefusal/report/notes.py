@@ -162,11 +162,10 @@ NOTES = {
         "What each persona changes in each model",
         "Rate with the persona minus that of the same prompts without one (pf_rate), tasks with the same weight, by "
         "least squares on prompts with errors clustered by text; ratio: of the two rates. p is of this cell alone; "
-        "p_max_t allows for all cells tested, q is Benjamini and Hochberg's, tarone_holm and mcnemar_p use the direct "
-        "pairs only (tango_difference: their difference; odds_ratio: within prompts). raises: p_max_t at most .05 and "
+        "p_max_t allows for all cells tested, mcnemar_p uses the direct pairs only. raises: p_max_t at most .05 and "
         f"the difference's limits above 0. {INTERVALS}",
         ("rate", "pf_rate"),
-        (*("difference", "lo", "hi"), *("tango_difference", "tango_lo", "tango_hi")),
+        ("difference", "lo", "hi"),
     ),
     "effects_mean": Note(
         "What each persona changes, over models",

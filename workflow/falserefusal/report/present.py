@@ -9,7 +9,7 @@ import pandas as pd
 from falserefusal.common.naming import suffixed
 from falserefusal.report.notes import Note
 
-P_VALUES = ("p", "p_holm", "p_max_t", "q", "mcnemar_p")
+P_VALUES = ("p", "p_holm", "p_max_t", "mcnemar_p")
 MAX_ROWS = 1000  # a longer table is cut on the page; the file has all of it
 
 

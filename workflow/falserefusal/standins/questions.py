@@ -15,10 +15,10 @@ import pandera.pandas as pa
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_csv
 from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.templates import asks_yes_no
 from falserefusal.standins.rates import UNLISTED
 
 _PLACE = re.compile(r"\{(\w+)\}")
-_YES_NO = re.compile(r"(?:^|, )would an? \{persona\}", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b([Aa]) (?=\{persona\})")
 CELL = ["task", "persona", "template"]
 WORDINGS = pa.DataFrameSchema(
@@ -52,7 +52,7 @@ def questions(templates: pd.DataFrame, personas: pd.DataFrame, labels: dict[str,
         for persona in personas.itertuples():
             for article in ("printed", "grammatical"):
                 wordings.add((persona.persona, question(template.text, persona, labels[template.task], article)))
-        yes_no = bool(_YES_NO.search(template.text))
+        yes_no = asks_yes_no(template.text)
         for persona, text in sorted(wordings):
             cell = (template.task, persona, template.template, template.format, yes_no and persona != PERSONA_FREE)
             rows.append((text, *cell))

@@ -8,6 +8,7 @@ the two-sided confidence level. Limits are never Wald's: those have no width at 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
+from statsmodels.stats.proportion import proportion_confint
 
 from falserefusal.common.errors import InputError
 
@@ -20,12 +21,7 @@ def wilson(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
 
     Raises InputError where a count is missing, n is not above 0, or there are more refusals than answers.
     """
-    refusals, n = counts(refusals, n)
-    z = _z(level)
-    rate = refusals / n
-    centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return _closed(centre - half, centre + half, refusals, n)
+    return _textbook(refusals, n, level, "wilson")
 
 
 def wilson_rare(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
@@ -43,21 +39,7 @@ def wilson_rare(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limit
 
 def clopper_pearson(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
     """Exact limits of Clopper and Pearson (1934): they cover at least `level` whatever the rate."""
-    refusals, n = counts(refusals, n)
-    tail = (1 - level) / 2
-    with np.errstate(invalid="ignore"):
-        lo = special.betaincinv(np.maximum(refusals, 1e-300), n - refusals + 1, tail)
-        hi = special.betaincinv(refusals + 1, np.maximum(n - refusals, 1e-300), 1 - tail)
-    return _closed(lo, hi, refusals, n)
-
-
-def jeffreys(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
-    """Equal-tailed limits under Jeffreys' prior, with the end points of Brown, Cai and DasGupta (2001)."""
-    refusals, n = counts(refusals, n)
-    tail = (1 - level) / 2
-    lo = special.betaincinv(refusals + 0.5, n - refusals + 0.5, tail)
-    hi = special.betaincinv(refusals + 0.5, n - refusals + 0.5, 1 - tail)
-    return _closed(lo, hi, refusals, n)
+    return _textbook(refusals, n, level, "beta")
 
 
 def effective_n(
@@ -164,59 +146,6 @@ def mover_ratio(
     return np.where(undefined, np.nan, lower), np.where(undefined, np.nan, upper)
 
 
-def newcombe10(both: ArrayLike, first: ArrayLike, second: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
-    """Limits of a paired difference of proportions, method 10 of Newcombe (1998), with its continuity rule for phi.
-
-    Of n pairs `both` refused twice, `first` only under the first condition, `second` only under the second.
-    """
-    a, b, c, n = _pairs(both, first, second, n)
-    d = n - a - b - c
-    p1, p0 = (a + b) / n, (a + c) / n
-    product = (a + b) * (c + d) * (a + c) * (b + d)
-    excess = a * d - b * c
-    excess = np.where(excess > n / 2, excess - n / 2, np.minimum(excess, 0))
-    phi = np.divide(excess, np.sqrt(product), out=np.zeros_like(n), where=product > 0)
-    limits1, limits0 = wilson(a + b, n, level), wilson(a + c, n, level)
-    rates, lows, highs = (np.stack(x, -1) for x in ((p1, p0), (limits1[0], limits0[0]), (limits1[1], limits0[1])))
-    correlation = np.stack([np.stack([np.ones_like(phi), phi], -1), np.stack([phi, np.ones_like(phi)], -1)], -1)
-    return mover([1.0, -1.0], rates, lows, highs, correlation)
-
-
-def tango(first: ArrayLike, second: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
-    """Score limits of a paired difference of proportions (Tango 1998), by bisection.
-
-    Of n independent pairs `first` refused only under the first condition, `second` only under the second.
-    """
-    _, b, c, n = _pairs(np.zeros_like(np.asarray(first, float)), first, second, n)
-    z = _z(level)
-
-    def score(delta):
-        linear = -b - c + (2 * n - b + c) * delta
-        constant = -c * delta * (1 - delta)
-        p21 = (np.sqrt(np.maximum(linear**2 - 8 * n * constant, 0)) - linear) / (4 * n)
-        spread = np.sqrt(np.maximum(n * (2 * p21 + delta * (1 - delta)), 1e-300))
-        return (b - c - n * delta) / spread
-
-    middle = (b - c) / n
-    lower = _bisect(lambda delta: score(delta) > z, np.full_like(middle, -1), middle)
-    upper = _bisect(lambda delta: score(delta) >= -z, middle, np.ones_like(middle))
-    return np.where(c == n, -1, lower), np.where(b == n, 1, upper)
-
-
-def conditional_odds_ratio(first: ArrayLike, second: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, Limits]:
-    """Odds ratio of discordant pairs, first / second, with exact limits: those of the share first / (first + second).
-
-    NaN with limits (0, inf) where no pair is discordant: the data then say nothing about the odds.
-    """
-    first, second = np.broadcast_arrays(np.asarray(first, float), np.asarray(second, float))
-    discordant = first + second
-    some = discordant > 0
-    lo, hi = clopper_pearson(np.where(some, first, 0), np.where(some, discordant, 1), level)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(some, first / second, np.nan)
-        return ratio, (np.where(some, lo / (1 - lo), 0.0), np.where(some, hi / (1 - hi), np.inf))
-
-
 def mixture_sequence(
     refusals: ArrayLike, n: ArrayLike, level: float = 0.95, prior: tuple[float, float] = (1.0, 20.0)
 ) -> Limits:
@@ -237,45 +166,14 @@ def mixture_sequence(
     return _closed(lower, upper, refusals, n)
 
 
-def finite_pool_sequence(
-    refusals: int, n: int, pool: int, level: float = 0.95, prior: tuple[float, float] = (1.0, 20.0)
-) -> tuple[float, float]:
-    """Limits, valid at every n, of the rate in a finite pool sampled without replacement.
-
-    Prior-posterior ratio of Waudby-Smith and Ramdas (2020): the numbers K of refusals in the pool whose beta-binomial
-    prior is less than 1 / (1 - level) times their posterior.
-    """
-    if not 0 < n <= pool or not 0 <= refusals <= n:
-        raise InputError(f"a sample of {n} answers with {refusals} refusals cannot come from a pool of {pool}")
-    a, b = prior
-    k = np.arange(refusals, pool - n + refusals + 1)
-    before = stats.betabinom.logpmf(k, pool, a, b)
-    after = stats.betabinom.logpmf(k - refusals, pool - n, a + refusals, b + n - refusals)
-    kept = k[before - after < -np.log1p(-level)]
-    return kept[0] / pool, kept[-1] / pool
-
-
-def asymptotic_sequence(
-    mean: ArrayLike, sd: ArrayLike, n: ArrayLike, level: float = 0.95, tuned_to: float = 500.0
-) -> Limits:
-    """Limits of a mean that hold at every large n (asymptotic confidence sequence, Waudby-Smith et al. 2024).
-
-    `n` independent units (texts, blocks) with standard deviation `sd`, narrowest near n = `tuned_to`. Raises InputError
-    below 30 units or where sd is 0: nothing asymptotic can be said there.
-    """
-    mean, sd, n = np.broadcast_arrays(*(np.asarray(x, float) for x in (mean, sd, n)))
-    if (n < 30).any() or not (sd > 0).all():
-        raise InputError("an asymptotic confidence sequence needs at least 30 units and units that differ")
-    alpha = 1 - level
-    rho2 = (-special.lambertw(-(alpha**2) / np.e, -1).real - 1) / tuned_to
-    half = sd * np.sqrt(2 * (n * rho2 + 1) / (n**2 * rho2) * np.log(np.sqrt(n * rho2 + 1) / alpha))
-    return mean - half, mean + half
-
-
 def _z(level: float) -> float:
+    return stats.norm.ppf((1 + _checked(level)) / 2)
+
+
+def _checked(level: float) -> float:
     if not 0 < level < 1:
         raise InputError(f"a confidence level lies between 0 and 1, not at {level}")
-    return stats.norm.ppf((1 + level) / 2)
+    return level
 
 
 def counts(refusals: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -288,18 +186,17 @@ def counts(refusals: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     # an effective count is a product of floats and may miss its bounds by rounding
     if (refusals < -1e-9).any() or (refusals > n * (1 + 1e-12) + 1e-9).any():
         raise InputError("there are more refusals than answers, or fewer than none")
-    return np.clip(refusals, 0, n), n
+    return np.clip(refusals, 0, n), n.copy()
 
 
-def _pairs(both, first, second, n) -> list[np.ndarray]:
-    arrays = np.broadcast_arrays(*(np.asarray(x, float) for x in (both, first, second, n)))
-    counts(arrays[0] + arrays[1] + arrays[2], arrays[3])
-    if min(x.min(initial=0) for x in arrays) < 0:
-        raise InputError("a number of pairs is negative")
-    return [x.copy() for x in arrays]
+def _textbook(refusals: ArrayLike, n: ArrayLike, level: float, method: str) -> Limits:
+    refusals, n = counts(refusals, n)
+    lo, hi = proportion_confint(refusals, n, alpha=1 - _checked(level), method=method)
+    return _closed(lo, hi, refusals, n)
 
 
-def _closed(lo: np.ndarray, hi: np.ndarray, refusals: np.ndarray, n: np.ndarray) -> Limits:
+def _closed(lo: ArrayLike, hi: ArrayLike, refusals: np.ndarray, n: np.ndarray) -> Limits:
+    """The limits, exactly 0 at no refusal and exactly 1 at nothing else, where formulas miss by a rounding error."""
     return np.where(refusals == 0, 0.0, np.maximum(lo, 0)), np.where(refusals == n, 1.0, np.minimum(hi, 1))
 
 

@@ -3,8 +3,7 @@
 `max_t` is the test of record. Under its hypothesis (no persona changes any answer to a prompt) the answers to one
 prompt may be relabelled; the largest statistic over all cells, taken over many relabellings of all models at once, says
 how large a chance effect gets. It needs no normality and no independence between cells, texts or models, and controls
-the chance of any false finding. `tarone_holm` on exact tests of pairs is the check that needs still less, and the
-Benjamini-Hochberg list bounds the share of false findings instead.
+the chance of any false finding.
 """
 
 from collections.abc import Iterator
@@ -20,47 +19,24 @@ from falserefusal.statistics.clusters import check_outcomes, level_codes
 from falserefusal.statistics.gls import PROMPT, Strata, stratify
 
 MEAN = "mean"
+ALPHA = 0.05  # family-wise
 TIES = 1e-9  # statistics that differ by less are equal but for rounding
 MIN_INFORMATIVE = 10  # prompts with different answers that a model needs to be tested: below, no relabelling is extreme
 
 
 def holm(p: np.ndarray) -> np.ndarray:
     """Adjusted p-values that control the chance of any false finding (Holm 1979), same shape as `p`."""
-    return _adjusted(p, "holm")
+    p = np.asarray(p, float)
+    if not p.size or not ((p >= 0) & (p <= 1)).all():
+        raise InputError("p-values lie between 0 and 1, none is missing, and there is at least one")
+    return multipletests(p.ravel(), method="holm")[1].reshape(p.shape)
 
 
-def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """Adjusted p-values that control the expected share of false findings (Benjamini and Hochberg 1995)."""
-    return _adjusted(p, "fdr_bh")
-
-
-def tarone_holm(p: np.ndarray, least: np.ndarray, alpha: float = 0.05) -> np.ndarray:
-    """Which hypotheses fall at family-wise level `alpha`, skipping those that never could (Tarone 1990, step-down).
-
-    `least`: the smallest p-value each discrete test can give, for exact tests of D discordant pairs 0.5^D. In each step
-    K is the least number with at most K hypotheses that could reach alpha / K; those are tested at alpha / K.
-    """
-    p, least = _probabilities(p), _probabilities(least)
-    rejected = np.zeros(p.shape, bool)
-    while not rejected.all():
-        open_ = ~rejected
-        k = 1
-        while (least[open_] <= alpha / k).sum() > k:
-            k += 1
-        new = open_ & (least <= alpha / k) & (p <= alpha / k)
-        if not new.any():
-            break
-        rejected |= new
-    return rejected
-
-
-def screen(effects: pd.DataFrame, tested: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+def screen(effects: pd.DataFrame, tested: pd.DataFrame) -> pd.DataFrame:
     """Add the family's verdicts to a table of `effects.persona_effects`: one row per model and persona.
 
-    New columns: p_max_t (family-wise, from `tested`, a table of `max_t`), q (Benjamini-Hochberg on p), tarone_holm
-    (bool, on the exact one-sided test of pairs), and raises: p_max_t <= alpha and lower limit above 0. Where hardly a
-    refusal is seen the normal p understates chance, so for q it is at least the smallest two-sided p that an exact
-    test of the discordant pairs can give.
+    New columns: p_max_t (family-wise, from `tested`, a table of `max_t`), informative and tested (from there as well),
+    and raises: p_max_t <= .05 and lower limit above 0.
     """
     table = effects.merge(tested[["model", "persona", "p_max_t", "informative", "tested"]], how="left")
     if table["p_max_t"].isna().any():
@@ -68,11 +44,7 @@ def screen(effects: pd.DataFrame, tested: pd.DataFrame, alpha: float = 0.05) -> 
         raise InputError(
             f"{' / '.join(map(str, lost))} was estimated but not tested: both tables need the same outcomes"
         )
-    discordant = (table["only_persona"] + table["only_free"]).fillna(0)
-    least = 0.5 ** discordant.to_numpy()
-    table["q"] = benjamini_hochberg(np.maximum(table["p"].to_numpy(), np.minimum(2 * least, 1)))
-    table["tarone_holm"] = tarone_holm(table["mcnemar_p"].fillna(1).to_numpy(), least, alpha)
-    table["raises"] = (table["p_max_t"] <= alpha) & (table["lo"] > 0)
+    table["raises"] = (table["p_max_t"] <= ALPHA) & (table["lo"] > 0)
     return table
 
 
@@ -80,7 +52,6 @@ def max_t(
     outcomes: pd.DataFrame,
     permutations: int = 2000,
     seed: int | list[int] = 1,
-    alternative: str = "greater",
     reference: str = PERSONA_FREE,
 ) -> pd.DataFrame:
     """Step-down maximum-statistic permutation test of every model x persona (Westfall and Young 1993).
@@ -96,15 +67,13 @@ def max_t(
 
     Models that answer the same prompts get the same relabelling, which keeps what they have in common. Tasks weigh the
     same. Statistics are centred by their permutation mean and scaled by their model's permutation standard deviation.
-    `alternative`: "greater" (the persona raises refusal) or "two-sided".
+    The test is one-sided: the persona raises refusal.
     Columns: model, persona, difference, statistic, p (of this cell alone), p_max_t (family-wise), informative (prompts
     or blocks of the model whose answers differ), tested. Models with fewer than 10 informative ones are not tested and
     have p_max_t 1. Answers to a prompt of which the model lost some are left out.
     """
-    if alternative not in ("greater", "two-sided") or reference not in (PERSONA_FREE, MEAN):
-        raise InputError(
-            "max_t knows the alternatives 'greater', 'two-sided' and the references 'persona-free', 'mean'"
-        )
+    if reference not in (PERSONA_FREE, MEAN):
+        raise InputError(f"max_t knows the references '{PERSONA_FREE}' and '{MEAN}', not {reference!r}")
     if permutations < 1:
         raise InputError("max_t needs at least one permutation")
     test = _test(outcomes, reference)
@@ -116,18 +85,17 @@ def max_t(
     centred = values - values.mean(0)
     variance = pd.Series(values.var(0)).groupby(model, sort=False).transform("mean").to_numpy()
     statistic = np.divide(centred, np.sqrt(variance), out=np.zeros_like(centred), where=variance > 0)
-    compared = np.abs(statistic) if alternative == "two-sided" else statistic
     tested = (test.cells["informative"] >= MIN_INFORMATIVE).to_numpy()
     adjusted = np.ones(len(tested))
     if tested.any():
-        adjusted[tested] = _step_down(compared[:, tested])
+        adjusted[tested] = _step_down(statistic[:, tested])
     return pd.DataFrame(
         {
             "model": model,
             "persona": test.cells["persona"],
             "difference": values[0],
             "statistic": statistic[0],
-            "p": (compared >= compared[0] - TIES).mean(0),
+            "p": (statistic >= statistic[0] - TIES).mean(0),
             "p_max_t": adjusted,
             "informative": test.cells["informative"],
             "tested": tested,
@@ -291,15 +259,3 @@ def _joint(outcomes: pd.DataFrame, columns: list[str]) -> np.ndarray:
         part, names = level_codes(outcomes[column])
         code = code * len(names) + part
     return code
-
-
-def _adjusted(p: np.ndarray, method: str) -> np.ndarray:
-    p = _probabilities(p)
-    return multipletests(p.ravel(), method=method)[1].reshape(p.shape)
-
-
-def _probabilities(p: np.ndarray) -> np.ndarray:
-    p = np.asarray(p, float)
-    if not p.size or not ((p >= 0) & (p <= 1)).all():
-        raise InputError("p-values lie between 0 and 1, none is missing, and there is at least one")
-    return p

@@ -63,13 +63,6 @@ def mutual_information(p: np.ndarray, w: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(variance), np.nan, _entropy(mean)[..., 0] - (w * _entropy(p)).sum(-1))
 
 
-def wasserstein_bures(p: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """The Gaussian lower bound of the optimal-transport index: sum w_l [(p_l - p)^2 + (sd_l - sd)^2] / (2 V)."""
-    mean, variance = _mean_variance(p, w)
-    spread = (np.sqrt(p * (1 - p)) - np.sqrt(mean * (1 - mean))) ** 2
-    return (w * ((p - mean) ** 2 + spread)).sum(-1) / (2 * variance)
-
-
 def _entropy(p: np.ndarray) -> np.ndarray:
     return -(xlogy(p, p) + xlogy(1 - p, 1 - p))
 
@@ -78,17 +71,7 @@ INDICES: dict[str, Index] = {
     "wasserstein": wasserstein,
     "sobol": sobol,
     "mutual_information": mutual_information,
-    "wasserstein_bures": wasserstein_bures,
 }
-
-
-def independence_floor(levels: int, n: float, p: float) -> float:
-    """Expected plug-in Wasserstein index of a factor that doesn't matter, for `n` independent answers at rate `p`.
-
-    sqrt((L - 1) / (2 pi n V)), from E|N(0, s)| = s sqrt(2 / pi) with s^2 = V (L - 1) / n. Answers that share texts are
-    not independent: their floor is higher, and is found by permutation (see `importance`).
-    """
-    return float(np.sqrt((levels - 1) / (2 * np.pi * n * p * (1 - p))))
 
 
 def scaled(p: np.ndarray, w: np.ndarray, c: float | np.ndarray) -> np.ndarray:

@@ -19,7 +19,6 @@ XNLI_HUB = "facebook/xnli"
 # The commit that converted the data set to Parquet: the default, so that a study means the same rows next year.
 XNLI_REVISION = "b8dd5d7af51114dbda02c0e3f6133f332186418e"
 XNLI_HUB_CODES = {"0": "entailment", "1": "neutral", "2": "contradiction"}
-XNLI_ZIP = "https://dl.fbaipublicfiles.com/XNLI/XNLI-1.0.zip"
 POPQUORN = "https://raw.githubusercontent.com/Jiaxin-Pei/Potato-Prolific-Dataset/main/dataset/{folder}/raw_data.csv"
 POPQUORN_TASKS = {  # folder of the data set, column of the rating
     "politeness": ("politeness_rating", "politeness"),
@@ -29,7 +28,6 @@ POPQUORN_TASKS = {  # folder of the data set, column of the rating
 KEYS = {
     "embedded": set(),
     "xnli": {"path", "sha256", "split", "revision"},
-    "xnli_zip": {"path", "sha256", "split", "url"},
     "popquorn": {"path", "sha256", "url"},
     "file": {"path", "sha256", "columns", "separator", "quoting", "round_labels", "label_map", "scale", "where"},
 }
@@ -45,7 +43,6 @@ class Source:
     url: str | None = None
     hub: tuple[str, str, str] | None = None  # hub data set, revision, file in it
     sha256: str | None = None
-    member: str | None = None  # the file inside a zip archive
     separator: str = ","
     quoting: str = "minimal"  # none: quotes are ordinary characters
     where: dict[str, str] = field(default_factory=dict)  # keep only rows with these values
@@ -130,22 +127,6 @@ def _xnli(source: dict, task: str, given: dict) -> Source:
     )
 
 
-def _xnli_zip(source: dict, task: str, given: dict) -> Source:
-    split = _split(source, task, ("test", "validation"))
-    member = {"test": "XNLI-1.0/xnli.test.tsv", "validation": "XNLI-1.0/xnli.dev.tsv"}[split]
-    return Source(
-        f"xnli/{split}",
-        {"id": "pairID", "premise": "sentence1", "hypothesis": "sentence2", "label": "gold_label"},
-        url=source.get("url") or XNLI_ZIP,
-        member=member,
-        separator="\t",
-        quoting="none",
-        where={"language": "en"},
-        scale=NLI_LABELS,
-        **given,
-    )
-
-
 def _popquorn(source: dict, task: str, given: dict) -> Source:
     if task not in POPQUORN_TASKS:
         raise InputError(f"task '{task}': POPQUORN has {' and '.join(POPQUORN_TASKS)}; use kind: file for other tasks")
@@ -196,4 +177,4 @@ def _split(source: dict, task: str, known: tuple[str, ...]) -> str:
     return split
 
 
-_KINDS = {"embedded": _embedded, "xnli": _xnli, "xnli_zip": _xnli_zip, "popquorn": _popquorn, "file": _file}
+_KINDS = {"embedded": _embedded, "xnli": _xnli, "popquorn": _popquorn, "file": _file}

@@ -8,7 +8,6 @@ import codecs
 import csv
 import io
 import re
-import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -31,7 +30,7 @@ def read_table(path: str | Path, spec: Source) -> tuple[pd.DataFrame, list[Probl
         raise InputError(f"{path}: no such file")
     if path.suffix.lower() == ".parquet":
         return _where(_parquet(path), spec, path), []
-    table, problems = _delimited(_text(_bytes(path, spec.member)), spec, path)
+    table, problems = _delimited(_text(path.read_bytes()), spec, path)
     table = _where(table, spec, path)
     return table, problems + _repair_bytes(table)
 
@@ -43,15 +42,6 @@ def _parquet(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: not a readable Parquet file ({error})") from None
     strings = {str(name): ["" if pd.isna(value) else str(value) for value in table[name]] for name in table}
     return pd.DataFrame(strings, index=pd.RangeIndex(1, len(table) + 1), dtype=object)
-
-
-def _bytes(path: Path, member: str | None) -> bytes:
-    if member is None or not zipfile.is_zipfile(path):
-        return path.read_bytes()
-    with zipfile.ZipFile(path) as archive:
-        if member not in archive.namelist():
-            raise InputError(f"{path}: the archive has no {member}")
-        return archive.read(member)
 
 
 def _text(data: bytes) -> str:

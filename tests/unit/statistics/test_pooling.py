@@ -1,13 +1,11 @@
-"""Shrunken rates against brute force, and what pooling must and must not do."""
+"""Partially pooled rates against brute force, and what pooling must and must not do."""
 
 import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
-from falserefusal.estimation import pooling as po
-from synthetic import cells_of, judge, nested
+from falserefusal.statistics import pooling as po
 
 
 def test_posterior_mean_equals_two_dimensional_integration():
@@ -70,14 +68,3 @@ def test_pooling_beats_plain_rates_on_average():
         inside += ((lo <= truth) & (truth <= hi)).mean() / 12
     assert pooled < 0.7 * plain
     assert inside > 0.9
-
-
-def test_table_pools_within_models_and_says_so():
-    personas = ["atheist", "man", "woman"]
-    outcomes, _ = judge(nested(40, 25, personas, 1), ["A", "B"], personas, [0.4, 0.1], 2)
-    for source in (None, outcomes):
-        table = po.shrunken_rates(cells_of(outcomes), ["task", "model"], source)
-        assert len(table) == 3 * 2 * 3 and PERSONA_FREE not in set(table["persona"])
-        group = table[(table["task"] == "nli") & (table["model"] == "A")]
-        assert group["shrunken"].std() < group["rate"].std()
-        assert table["method"].str.contains("shrunken").all()

@@ -1,0 +1,201 @@
+"""A logit on aggregated counts: maximum likelihood that knows separation, Firth's penalty, profile limits.
+
+Counts (n, refusals) by cell carry all that a logit on the single answers uses, so models are fitted to aggregated
+counts. Levels without any refusal (or with nothing else) have no finite maximum-likelihood coefficient: they are
+-inf (inf), the limit of the fit, and the rest of the fit is the exact maximum given that limit. Firth's estimate is
+always finite (Firth 1993, Biometrika 80:27; Heinze and Schemper 2002, Statistics in Medicine 21:2409).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+from scipy import stats
+from scipy.optimize import brentq
+from scipy.special import expit, xlogy
+
+from falserefusal.common.errors import InputError
+
+
+class NotFitted(InputError):
+    """The data are sound but carry no such fit: too few levels, no refusals, separation, confounded factors."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """A main-effects design over cells: `x` (cells, parameters), and the (term, level) of each parameter."""
+
+    x: np.ndarray
+    names: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted logit; coefficients of separated levels are -inf or inf, with infinite errors."""
+
+    names: list[tuple[str, str]]
+    coef: np.ndarray
+    cov: np.ndarray  # of the finite coefficients, zero elsewhere
+    loglik: float  # of the single answers
+    null_loglik: float
+    mean: np.ndarray  # fitted rate of each cell
+    finite: np.ndarray = field(repr=False)
+    df: np.ndarray | float = np.inf  # degrees of freedom of the errors, for each coefficient
+
+    @property
+    def se(self) -> np.ndarray:
+        return np.where(self.finite, np.sqrt(np.maximum(np.diag(self.cov), 0)), np.nan)
+
+    @property
+    def mcfadden(self) -> float:
+        """1 - log-likelihood / log-likelihood of the mean alone, over single answers."""
+        return 1 - self.loglik / self.null_loglik
+
+
+def dummies(counts: pd.DataFrame, references: Mapping[str, str]) -> Design:
+    """Treatment coding: an intercept, then each factor's levels but its reference; factors as the keys of `references`.
+
+    Raises InputError if a reference is not among the levels.
+    """
+    columns, names = [np.ones(len(counts))], [("intercept", "")]
+    for factor, reference in references.items():
+        levels = levels_of(counts[factor])
+        if reference not in levels:
+            raise InputError(f"regression: the reference {factor} {reference!r} is not among {', '.join(levels)}")
+        for level in levels:
+            if level != reference:
+                columns.append((counts[factor] == level).to_numpy(float))
+                names.append((factor, level))
+    return Design(np.column_stack(columns), names)
+
+
+def levels_of(column: pd.Series) -> list[str]:
+    """Levels in the order of the categories, or of their appearance."""
+    return list((column.sort_values() if isinstance(column.dtype, pd.CategoricalDtype) else column).unique())
+
+
+def loglik(y: np.ndarray, n: np.ndarray, mean: np.ndarray) -> float:
+    """Log-likelihood of single answers given cell counts: no binomial coefficients."""
+    return float((xlogy(y, mean) + xlogy(n - y, 1 - mean)).sum())
+
+
+def fit_logit(design: Design, n: np.ndarray, y: np.ndarray) -> Fit:
+    """Maximum likelihood with the limit taken for separated levels.
+
+    A dummy whose cells hold no refusal (only refusals) goes to -inf (inf): its cells are then fitted perfectly and drop
+    out, which may separate another level, and so on. Raises InputError where the outcome is constant, the factors are
+    confounded, or a coefficient still diverges (separation by a combination of levels).
+    """
+    n, y = np.asarray(n, float), np.asarray(y, float)
+    x = design.x
+    rows = n > 0
+    coef = np.zeros(x.shape[1])
+    finite = np.ones(x.shape[1], dtype=bool)
+    changed = True
+    while changed:
+        changed = False
+        for j in np.flatnonzero(finite)[1:]:
+            of_level = rows & (x[:, j] != 0)
+            refusals, answers = y[of_level].sum(), n[of_level].sum()
+            if refusals in (0, answers):
+                coef[j] = -np.inf if refusals == 0 else np.inf
+                finite[j], changed = False, True
+                rows &= ~of_level
+    null = loglik(y.sum(), n.sum(), y.sum() / n.sum())
+    if not 0 < y[rows].sum() < n[rows].sum():
+        raise NotFitted("regression: without its separated levels the outcome is constant; no logit can be fitted")
+    kept = x[np.ix_(rows, finite)]
+    if np.linalg.matrix_rank(kept) < kept.shape[1]:
+        raise NotFitted("regression: the factors are confounded, their coefficients have no unique solution")
+    result = sm.GLM(np.column_stack([y, n - y])[rows], kept, family=sm.families.Binomial()).fit(maxiter=200, tol=1e-10)
+    if np.abs(result.params).max() > 15 or not result.converged:
+        worst = design.names[np.flatnonzero(finite)[np.abs(result.params).argmax()]]
+        raise NotFitted(
+            f"regression: the coefficient of {' '.join(worst).strip()} diverges: its reference or a combination of "
+            "levels has no refusals (or nothing else); choose other references (see choose_references)"
+        )
+    coef[finite] = result.params
+    cov = np.zeros((x.shape[1],) * 2)
+    cov[np.ix_(finite, finite)] = result.cov_params()
+    mean = np.zeros(len(n))
+    mean[rows] = result.mu
+    with np.errstate(invalid="ignore"):
+        mean[~rows] = np.where(n > 0, y / np.maximum(n, 1), 0)[~rows]
+    return Fit(design.names, coef, cov, loglik(y, n, mean), null, mean, finite)
+
+
+def fit_firth(
+    design: Design,
+    n: np.ndarray,
+    y: np.ndarray,
+    fixed: tuple[int, float] | None = None,
+    start: np.ndarray | None = None,
+) -> Fit:
+    """Logit with Jeffreys' prior (Firth's penalty) on aggregated counts: finite under any separation.
+
+    Newton steps on the modified score x'(y - n mu + h (1/2 - mu)), h the hat values, with the information of n + h
+    answers: the penalty curves the likelihood too, and with that of n alone steps overshoot, for a cell of one answer
+    for ever. Steps are capped at 3 and halved until the penalised likelihood rises. `fixed` pins one parameter to a
+    value, for profiles; `loglik` is penalised.
+    """
+    n, y, x = np.asarray(n, float), np.asarray(y, float), design.x
+    coef = np.zeros(x.shape[1]) if start is None else start.copy()
+    if fixed is not None:
+        coef[fixed[0]] = fixed[1]
+    free = [j for j in range(x.shape[1]) if fixed is None or j != fixed[0]]
+
+    def state(coef):
+        mean = expit(x @ coef)
+        weighted = x * (n * mean * (1 - mean))[:, None]
+        information = x.T @ weighted
+        sign, logdet = np.linalg.slogdet(information)
+        return mean, weighted, information, (loglik(y, n, mean) + logdet / 2 if sign > 0 else -np.inf)
+
+    mean, weighted, information, value = state(coef)
+    if value == -np.inf:
+        raise NotFitted("regression: the factors are confounded, their coefficients have no unique solution")
+    for _ in range(200):
+        hat = np.einsum("ij,ij->i", weighted, np.linalg.solve(information, x.T).T)
+        score = x.T @ (y - n * mean + hat * (0.5 - mean))
+        if not free:
+            break
+        step = np.zeros_like(coef)
+        curvature = information + x.T @ (x * (hat * mean * (1 - mean))[:, None])
+        step[free] = np.linalg.solve(curvature[np.ix_(free, free)], score[free])
+        step *= min(1, 3 / max(np.abs(step).max(), 1e-300))
+        if np.abs(step).max() < 1e-9:
+            break
+        for _ in range(30):
+            new = state(coef + step)
+            if new[3] >= value - 1e-9:
+                break
+            step /= 2
+        coef = coef + step
+        mean, weighted, information, value = new
+    else:
+        raise NotFitted("regression: Firth's estimate did not converge in 200 steps")
+    cov = np.linalg.inv(information)
+    null = loglik(y.sum(), n.sum(), y.sum() / n.sum())
+    return Fit(design.names, coef, cov, value, null, mean, np.ones(len(coef), dtype=bool))
+
+
+def firth_profile(design: Design, n: np.ndarray, y: np.ndarray, fit: Fit, j: int, level: float = 0.95):
+    """Profile penalised-likelihood limits of parameter `j`: where twice the drop reaches the chi-squared quantile."""
+    target = fit.loglik - stats.chi2.ppf(level, 1) / 2
+    start = fit.coef
+
+    def above(value: float) -> float:
+        nonlocal start
+        profiled = fit_firth(design, n, y, (j, value), start)
+        start = profiled.coef
+        return profiled.loglik - target
+
+    limits = []
+    for side in (-1, 1):
+        inner = fit.coef[j]
+        while above(outer := inner + side * 2 * fit.se[j]) > 0:
+            inner = outer
+        limits.append(brentq(above, inner, outer, xtol=1e-4))
+    return tuple(limits)
