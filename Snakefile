@@ -77,6 +77,6 @@ rule plan:
         f"<results>/{STUDY}/plan/plan.txt",
 
 
-if ROUNDS:
+if SEQUENTIAL:
 
     include: "workflow/rules/rounds.smk"

@@ -1,4 +1,4 @@
-"""Time and peak memory of all estimation at the paper's scale: 16 models x 127,010 prompts, and persona-free twins.
+"""Time and peak memory of all estimation at the paper's scale: 16 models x 127,010 prompts, and baseline twins.
 
     python benchmarks/estimation.py [--share 1.0] [--out results/benchmarks/estimation.csv]
 
@@ -29,7 +29,7 @@ REPLICATES, PERMUTATIONS, RELABELLINGS = 1000, 500, 2000
 def simulate(folder: Path, share: float) -> tuple[int, int]:
     """Write outcomes of the paper's nested design; answers with and without a persona."""
     from falserefusal.common.files import read_csv
-    from falserefusal.common.schemas import PERSONA_FREE
+    from falserefusal.common.schemas import BASELINE
     from falserefusal.design.monte_carlo import make_design
     from falserefusal.study.materials import load_templates
     from simulation.worlds import answer, make_world
@@ -51,7 +51,7 @@ def simulate(folder: Path, share: float) -> tuple[int, int]:
     design = make_design(texts, world.personas, templates, {"kind": "nested"}, world.models, 1)
     outcomes = answer(design, world, 2)
     outcomes.to_parquet(folder / "outcomes.parquet", index=False)
-    free = int((outcomes["persona"] == PERSONA_FREE).sum())
+    free = int((outcomes["persona"] == BASELINE).sum())
     return len(outcomes) - free, free
 
 

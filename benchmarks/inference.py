@@ -4,13 +4,13 @@
     python benchmarks/inference.py [--personas 1] [--new-tokens 128] [--repeats 3] [--shape 17M] [--dtype float32]
 
 Prompts are those of the default study (all tasks, templates and formats; --personas of its 15, with the same share of
-persona-free twins), so a question head is shared by as many prompts as in that study. --sparse draws as many prompts
+baseline twins), so a question head is shared by as many prompts as in that study. --sparse draws as many prompts
 from all personas instead, so that heads are hardly shared. The model is no real one (see random_model.py). Methods:
 
     floor     one forward pass over the prompts, batched by length: no tool that reads every prompt can be faster
               without sharing work between prompts
     engine    falserefusal.inference, answers in full
-    early     the same, stopping at a settled verdict; 3% audited and all refusals in full, as is the default
+    early     the same, stopping at a settled verdict; 3% annotated and all refusals in full, as is the default
     decided   the same without audit and without refusals in full
     lm-eval   lm-evaluation-harness, HFLM.generate_until, with the best of the batch sizes in --lm-eval-batches
     pipeline  transformers' text-generation pipeline, batch size 16
@@ -43,7 +43,7 @@ def study_prompts(personas: int, sparse: bool, seed: int = 0) -> list[list[dict]
     import pandas as pd
     import yaml
 
-    from falserefusal.common.schemas import PERSONA_FREE
+    from falserefusal.common.schemas import BASELINE
     from falserefusal.design.monte_carlo import make_design
     from falserefusal.prompts.rendering import render
     from falserefusal.study.materials import load_personas, load_templates
@@ -55,9 +55,9 @@ def study_prompts(personas: int, sparse: bool, seed: int = 0) -> list[list[dict]
     texts = {}
     for task, settings in tasks.items():
         rows, _ = read(settings["source"], raw_path(settings["source"], task, ROOT), task)
-        texts[task] = sample(rows, settings["rows_per_label"], seed)
+        texts[task] = sample(rows, settings["rows_per_gold_label"], seed)
     design = make_design(texts, people["persona"].tolist(), templates, {"kind": "nested"}, [], seed)
-    free = design["persona"] == PERSONA_FREE
+    free = design["persona"] == BASELINE
     twins = design[free].sample(frac=personas / len(people), random_state=seed)
     some = design["persona"].isin(people["persona"].sample(personas, random_state=seed))
     kept = pd.concat([design[some], twins])
@@ -133,7 +133,7 @@ def engine(method: str, folder: Path, rendered: list[str], args: argparse.Namesp
 
     from falserefusal.inference import Decoding, respond
     from falserefusal.inference import checkpoint as checkpoints
-    from falserefusal.labelling.phrases import decided, matched_phrase
+    from falserefusal.labelling.phrase_list import decided, matched_phrase
     from falserefusal.study.materials import load_phrases
 
     phrases = load_phrases(ROOT / "config/refusal_phrases.txt")
@@ -156,7 +156,7 @@ def engine(method: str, folder: Path, rendered: list[str], args: argparse.Namesp
                 prompts,
                 store,
                 decided=stop,
-                audit=0.03 if method == "early" else 0.0,
+                recheck=0.03 if method == "early" else 0.0,
                 progress=False,
             )
         return frame["response"].tolist(), {"new_tokens": int(frame["new_tokens"].sum()), "work": about["work"]}
@@ -242,7 +242,7 @@ def prepare(folder: Path, args: argparse.Namespace) -> None:
 
 def report(runs: dict[str, list[dict]], reference: dict, phrases: list[str], args: argparse.Namespace) -> str:
     """The table in Markdown: medians, ratios, agreement with one prompt at a time."""
-    from falserefusal.labelling.phrases import matched_phrase
+    from falserefusal.labelling.phrase_list import matched_phrase
 
     clock = "wall" if args.shape != "17M" else "cpu"
     label = {"cpu": "CPU s", "wall": "s"}[clock]

@@ -2,10 +2,10 @@
 
     python benchmarks/scale.py [--grow texts|models|personas] [--times 6] [--out benchmarks/results/scale.csv]
 
-The study of size 1 is the paper's: 16 models, 12,701 texts of three tasks, 10 draws each and their persona-free twins,
+The study of size 1 is the paper's: 16 models, 12,701 texts of three tasks, 10 draws each and their baseline twins,
 3.3 million judgements by each of two labellers. `--times 6` with texts, models or personas makes six times as many of
 them (for personas also of draws per text, so that each is drawn as often as before): 20 million, with personas 14, as
-their persona-free twins are no more. Answers and labels are synthetic, with the paper's rates by model; from there on
+their baseline twins are no more. Answers and labels are synthetic, with the paper's rates by model; from there on
 it is what the workflow runs, each script in a process of its own. `labels` is a job for each model, and one model's is
 measured; every other stage is one job over all of them.
 """
@@ -27,7 +27,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from falserefusal.common.files import read_csv, write_csv, write_parquet  # noqa: E402
-from falserefusal.common.schemas import DESIGN, LABELS, PROMPTS, RESPONSES, TASKS  # noqa: E402
+from falserefusal.common.schemas import DESIGN, PROMPTS, RESPONSES, TASKS, VERDICTS  # noqa: E402
 from falserefusal.design.monte_carlo import make_design  # noqa: E402
 from falserefusal.study.materials import load_models, load_personas, load_templates  # noqa: E402
 
@@ -58,7 +58,7 @@ def copies(frame: pd.DataFrame, column: str, times: int) -> pd.DataFrame:
 
 
 def write_study(folder: Path, grow: str, times: int) -> dict:
-    """The design, the labels of all models, and the stimuli of a study `times` as large as the paper's; their names."""
+    """The design, the labels of all models, and the materials of a study `times` as large as the paper's; their names."""
     factor = {name: times if name == grow else 1 for name in ("texts", "models", "personas")}
     models = copies(load_models(ROOT / "config/models.csv"), "model", factor["models"])
     models["model"] = models["model"].str.replace(" ", "-")
@@ -96,7 +96,7 @@ def write_study(folder: Path, grow: str, times: int) -> dict:
             parts.append(pd.DataFrame({"prompt_id": design["prompt_id"], "labeller": labeller, "refusal": flipped}))
         labels = pd.concat(parts, ignore_index=True)
         labels = labels.assign(category=np.where(labels["refusal"], "refusal", "answer"), answer=None, evidence=None)
-        write_parquet(labels, folder / f"labels/{model}.parquet", LABELS)
+        write_parquet(labels, folder / f"labels/{model}.parquet", VERDICTS)
         given = pd.Series(task).map({name: words[0] for name, words in WORDS.items()})
         given = given.where(~refusal, rng.choice(REFUSALS, len(design)))
         responses = pd.DataFrame({"prompt_id": design["prompt_id"], "response": given, "finish_reason": "stop"})
@@ -110,7 +110,7 @@ def jobs(folder: Path, names: dict) -> dict[str, dict]:
     """Input, output and params of each script, as the rules give them."""
     printed = ROOT / "config/published"
     judged = {"cells": f"{folder}/cells.parquet", "outcomes": f"{folder}/outcomes.parquet"}
-    stimuli = {"models": f"{folder}/models.csv", "personas": f"{folder}/personas.csv"}
+    materials = {"models": f"{folder}/models.csv", "personas": f"{folder}/personas.csv"}
     main = {"labeller": LABELLERS[0]}
     chance = {"seed": SEED, "bootstrap": 1000, "permutations": 999}
 
@@ -118,12 +118,12 @@ def jobs(folder: Path, names: dict) -> dict[str, dict]:
         return {name: f"{folder}/tables/{name}.csv" for name in names}
 
     rates = ["table1", "rates_model_task", "rates_persona", "rates_model_persona", "rates_task_model_persona"]
-    rates += ["rates_format", "rates_persona_free"]
+    rates += ["rates_format", "rates_baseline"]
     labels, responses = (
         [f"{folder}/{of}/{model}.parquet" for model in names["models"]] for of in ("labels", "responses")
     )
     design = {"design": f"{folder}/design.parquet"}
-    materials = {"personas": stimuli["personas"], "templates": "config/templates.csv"}
+    materials = {"personas": materials["personas"], "templates": "config/templates.csv"}
     rules = {"phrases": "config/refusal_phrases.txt", "patterns": "config/labelling/patterns.yaml"}
     return {
         "labels": {
@@ -139,7 +139,7 @@ def jobs(folder: Path, names: dict) -> dict[str, dict]:
         "rates": {
             "input": {
                 **judged,
-                **stimuli,
+                **materials,
                 "table1": f"{printed}/table1_refusal_pct.csv",
                 "quoted": f"{printed}/quoted_statements.csv",
             },
@@ -158,7 +158,7 @@ def jobs(folder: Path, names: dict) -> dict[str, dict]:
             "params": {"models": names["models"], "most": 60, "seed": SEED},
         },
         "labeller_effects": {
-            "input": {**judged, **stimuli},
+            "input": {**judged, **materials},
             "output": tables("labeller_headline", "labeller_claims"),
             "params": {"labellers": LABELLERS, "seed": SEED, **{key: names[key] for key in ("models", "personas")}},
         },
@@ -178,7 +178,7 @@ def jobs(folder: Path, names: dict) -> dict[str, dict]:
             "params": main,
         },
         "claims": {
-            "input": {**judged, **stimuli},
+            "input": {**judged, **materials},
             "output": tables("claims"),
             "params": {**main, "models": names["models"], "seed": SEED},
         },

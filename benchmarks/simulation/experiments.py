@@ -2,7 +2,7 @@
 
 Every experiment simulates studies, design and all, and applies the very functions that estimate a real one. A design is
 drawn by a function handed in, `draw(name, world, calls, seed)`, which gives the frame of schemas.DESIGN for about
-`calls` prompts per model (persona-free ones included); so this module depends on no other stage. Results are tidy
+`calls` prompts per model (baseline ones included); so this module depends on no other stage. Results are tidy
 tables, one row per quantity, world, design and size, with the number of replicates; a share over R replicates has a
 Monte Carlo error of at most 0.5 / sqrt(R).
 """
@@ -16,19 +16,19 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.estimation import claims
 from falserefusal.estimation.effects import mean_effects, persona_differences, persona_effects
 from falserefusal.estimation.importance import sensitivity_from_outcomes
 from falserefusal.estimation.rates import (
+    rates_baseline,
     rates_format,
     rates_model_persona,
     rates_model_task,
-    rates_persona_free,
     rates_task_model_persona,
 )
 from falserefusal.estimation.regression import regression_table
-from falserefusal.estimation.sequential import final_limits, round_table
+from falserefusal.estimation.sequential import final_limits, interim_table
 from falserefusal.statistics.gls import fit_personas
 from falserefusal.statistics.multiplicity import max_t, screen
 from simulation import worlds
@@ -129,14 +129,14 @@ def rate_tables(outcomes: pd.DataFrame) -> Iterator[Limits]:
     table = rates_task_model_persona(cells, outcomes)
     yield "rate, task x model x persona", ["task", "model", "persona"], table, "lo", "hi"
     yield "rate, task x model x format", ["task", "model", "format"], rates_format(cells, outcomes), "lo", "hi"
-    if (outcomes["persona"] == PERSONA_FREE).any():
-        table = rates_persona_free(cells, outcomes)
-        yield "rate, persona-free, task x model", ["task", "model"], table, "pf_lo", "pf_hi"
-        yield "persona minus persona-free, task x model", ["task", "model"], table, "d_lo", "d_hi"
+    if (outcomes["persona"] == BASELINE).any():
+        table = rates_baseline(cells, outcomes)
+        yield "rate, baseline, task x model", ["task", "model"], table, "baseline_lo", "baseline_hi"
+        yield "persona minus baseline, task x model", ["task", "model"], table, "d_lo", "d_hi"
         fit = fit_personas(outcomes)
         effects = persona_effects(outcomes, fit)
         yield "persona effect, model x persona", ["model", "persona"], effects, "lo", "hi"
-        yield "ratio to persona-free, model x persona", ["model", "persona"], effects, "ratio_lo", "ratio_hi"
+        yield "ratio to baseline, model x persona", ["model", "persona"], effects, "ratio_lo", "ratio_hi"
         means = mean_effects(fit)
         overall = means["model"] == "mean"
         yield "persona effect, mean over models", ["persona"], means[overall], "lo", "hi"
@@ -231,22 +231,25 @@ CLAIM_WORLDS = {  # rates: falling with capability where not given; "shuffled": 
 }
 
 
-def claim_verdicts(
+def claim_conclusions(
     draw: Draw, world_name: str, design: str, calls: int, count: int, cores: int, seed: int
 ) -> pd.DataFrame:
-    """How often each claim gets each verdict in one kind of world, beside what an endless study would find.
+    """How often each claim gets each conclusion in one kind of world, beside what an endless study would find.
 
     Effects are drawn anew in every simulated world. Columns: claim, endless_supported and endless_contradicted (shares
     of the worlds in which an endless study says so), supported, contradicted, inconclusive, wrong (the opposite of an
-    endless study's verdict), covered (share of intervals that hold the endless study's effect; none where the effect is
+    endless study's conclusion), covered (share of intervals that hold the endless study's effect; none where the effect is
     of a cell that the data choose), replicates, world, design, calls.
     """
     run = partial(_claims_once, draw, world_name, design, calls, seed)
     frame = pd.concat(replicates(run, count, cores))
     opposite = {claims.SUPPORTED: claims.CONTRADICTED, claims.CONTRADICTED: claims.SUPPORTED}
-    frame["wrong"] = frame["verdict"].map(opposite) == frame["endless"]
-    for verdict in (claims.SUPPORTED, claims.CONTRADICTED, claims.INCONCLUSIVE):
-        frame[f"endless_{verdict}"], frame[verdict] = frame["endless"] == verdict, frame["verdict"] == verdict
+    frame["wrong"] = frame["conclusion"].map(opposite) == frame["endless"]
+    for conclusion in (claims.SUPPORTED, claims.CONTRADICTED, claims.INCONCLUSIVE):
+        frame[f"endless_{conclusion}"], frame[conclusion] = (
+            frame["endless"] == conclusion,
+            frame["conclusion"] == conclusion,
+        )
     columns = ["endless_supported", "endless_contradicted", "supported", "contradicted", "inconclusive", "wrong"]
     groups = frame.groupby("claim", sort=False)
     table = groups[[*columns, "covered"]].mean().assign(replicates=groups.size())
@@ -276,7 +279,9 @@ def _claims_once(draw, world_name, design, calls, seed, replicate) -> pd.DataFra
         chosen = claim.test is claims.some_personas_raise_refusal  # its effect is of whichever cell is the largest
         known = np.isfinite([found.lo, found.hi, true.effect]).all() and not chosen
         covered = float(found.lo - 1e-9 <= true.effect <= found.hi + 1e-9) if known else np.nan
-        rows.append({"claim": claim.name, "verdict": found.verdict, "endless": true.verdict, "covered": covered})
+        rows.append(
+            {"claim": claim.name, "conclusion": found.conclusion, "endless": true.conclusion, "covered": covered}
+        )
     return pd.DataFrame(rows)
 
 
@@ -314,20 +319,20 @@ def stopping(
 
 def _stopping_once(draw, world, true, design, target, cap, seed, replicate) -> pd.DataFrame:
     outcomes = answer(draw(design, world, cap, [seed, 2, replicate]), world, [seed, 3, replicate])
-    last = int(outcomes["round"].max())
+    last = int(outcomes["interim_look"].max())
     going, tables = list(world.models), []
     for k in range(last + 1):
-        rows = outcomes["model"].isin(going).to_numpy() & (outcomes["round"] <= k).to_numpy()
+        rows = outcomes["model"].isin(going).to_numpy() & (outcomes["interim_look"] <= k).to_numpy()
         part = outcomes[rows]
         part = part.assign(model=part["model"].cat.remove_unused_categories())
-        tables.append(round_table(part, {"persona effects": target}, k))
+        tables.append(interim_table(part, {"persona effects": target}, k))
         met = tables[-1].groupby("model", observed=True)["met"].all()
         going = [model for model in going if not met.get(model, False)]
         if not going:
             break
     final = final_limits(tables, last)
     known = true.reindex(_key(final, ["model", "level"])).to_numpy()
-    place = ["round", "model", "level"]
+    place = ["interim_look", "model", "level"]
     always = pd.concat(tables).set_index(place).loc[pd.MultiIndex.from_frame(final[place])]
     final["coverage"] = (final["lo"] <= known) & (known <= final["hi"])
     final["coverage_always"] = (always["always_lo"].to_numpy() <= known) & (known <= always["always_hi"].to_numpy())
@@ -372,7 +377,7 @@ def efficiency(
 
 
 def _targets(world: World) -> dict[str, np.ndarray]:
-    rates = world.rates.mean((2, 3))  # models x (persona-free, personas)
+    rates = world.rates.mean((2, 3))  # models x (baseline, personas)
     indices = true_indices(world)
     return _quantities(rates) | {
         f"{index} index of {factor}": np.array([indices[f"{index}, whole study"][factor]])
@@ -397,7 +402,7 @@ def _quantities(rates: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _efficiency_once(draw, world, targets, designs, calls, seed, with_indices, replicate) -> pd.DataFrame:
-    place = pd.MultiIndex.from_product([world.models, [PERSONA_FREE, *world.personas]])
+    place = pd.MultiIndex.from_product([world.models, [BASELINE, *world.personas]])
     rows = []
     for number, design in enumerate(designs):
         frame = draw(design, world, calls, [seed, 2, replicate, number])

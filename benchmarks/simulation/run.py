@@ -20,28 +20,28 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.files import write_csv
-from falserefusal.common.schemas import ALL, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.design.monte_carlo import make_design
 from simulation import experiments
 from simulation.truth import formats_of
 
 FULL = 127_010  # prompts per model of the paper's design
-ROUNDS = {"first": 35, "growth": 0.25}
+SEQUENTIAL = {"first": 35, "growth": 0.25}
 
 
 def draw(name: str, world, calls: int, seed: list[int]) -> pd.DataFrame:
-    """A design of about `calls` prompts per model, persona-free ones included, all tasks alike."""
+    """A design of about `calls` prompts per model, baseline ones included, all tasks alike."""
     per_task, design_seed = calls / len(world.tasks), int(np.random.default_rng(seed).integers(2**62))
     if name in ("independent draws", "independent draws, own prompts"):
         return independent(world, round(per_task), seed, own="own" in name)
     if name.startswith("nested"):
-        rows, config = round(per_task / (10 + 6.1)), {"kind": "nested", "persona_free": True}
+        rows, config = round(per_task / (10 + 6.1)), {"kind": "nested", "baseline": True}
         per_text = 3 if "3 rows per text" in name else 1
     else:
         rows, per_text = round(per_task / 4), 1
         config = {"kind": "blocked", "blocks_per_task": rows, "share_prompts": "own" not in name}
-    if "rounds" in name:
-        config["rounds"] = ROUNDS
+    if "sequential" in name:
+        config["sequential"] = SEQUENTIAL
     number = np.arange(rows)
     ids = pd.DataFrame({"row_id": number, "text_id": number // per_text}).astype(str)
     texts = {task: ids.radd(task + ":") for task in world.tasks}
@@ -52,18 +52,18 @@ def draw(name: str, world, calls: int, seed: list[int]) -> pd.DataFrame:
 
 
 def independent(world, per_task: int, seed: list[int], own: bool) -> pd.DataFrame:
-    """Every prompt a new text with a random template and a random persona, persona-free being one of them."""
+    """Every prompt a new text with a random template and a random persona, baseline being one of them."""
     rng = np.random.default_rng(seed)
     parts = []
     for model in world.models if own else [ALL]:
         for task in world.tasks:
             frame = pd.DataFrame({"row_id": [f"{task}:{model}:{k}" for k in range(per_task)]})
-            frame["persona"] = rng.choice([PERSONA_FREE, *world.personas], per_task)
+            frame["persona"] = rng.choice([BASELINE, *world.personas], per_task)
             frame["template"] = rng.choice(world.templates, per_task)
             parts.append(frame.assign(task=task, model=model))
     frame = pd.concat(parts, ignore_index=True)
     frame["format"] = frame["template"].map(formats_of(world))
-    return frame.assign(text_id=frame["row_id"], block=frame["row_id"], draw=0, round=0)
+    return frame.assign(text_id=frame["row_id"], block=frame["row_id"], draw=0, interim_look=0)
 
 
 CLUSTERED = "nested, 3 rows per text"
@@ -103,7 +103,7 @@ def choose(share: float, cores: int, seed: int) -> dict:
     def claims():
         for world in experiments.CLAIM_WORLDS:
             for setting in (("nested", 2000), ("blocked", 8000)):
-                yield experiments.claim_verdicts(draw, world, *setting, part(30), cores, seed + 2)
+                yield experiments.claim_conclusions(draw, world, *setting, part(30), cores, seed + 2)
 
     def stopping():
         for setting in STOPPING:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from falserefusal.common.schemas import ALL, PERSONA_FREE, TASKS
+from falserefusal.common.schemas import ALL, BASELINE, TASKS
 from falserefusal.estimation import claims
 from falserefusal.estimation.regression import choose_references, collapse, dummies, fit_logit
 from falserefusal.statistics import sensitivity
@@ -32,20 +32,20 @@ def endless_study(world: World, models: pd.DataFrame) -> claims.Evidence:
         table = table.agg(rate=("rate", "mean"), n=("n", "sum"), refusals=("refusals", "sum")).reset_index()
         return claims.Rates(table, table["rate"].to_numpy(), 1e-7 * np.eye(len(table)))
 
-    free = cells["persona"] == PERSONA_FREE
+    free = cells["persona"] == BASELINE
     by_model = cells.groupby(["model", "persona"], sort=False)["rate"].mean().unstack()
-    effect = by_model[world.personas].sub(by_model[PERSONA_FREE], axis=0).stack().rename("difference").reset_index()
+    effect = by_model[world.personas].sub(by_model[BASELINE], axis=0).stack().rename("difference").reset_index()
     raised = effect["difference"] > 1e-9
     screened = effect.assign(lo=effect["difference"], hi=effect["difference"], p_max_t=np.where(raised, 0.0, 1.0))
     everything = rates(cells, "persona")
-    personas, without = (everything.part((everything.cells["persona"] == PERSONA_FREE) == k) for k in (False, True))
+    personas, without = (everything.part((everything.cells["persona"] == BASELINE) == k) for k in (False, True))
     return claims.Evidence(personas, rates(cells[~free], "format"), without, pd.DataFrame(), screened, models, 0)
 
 
 def true_values(world: World) -> dict[str, pd.Series]:
     """The true value behind every interval of `interval_tables`, as quantity -> Series over keys."""
     cells = worlds.truth(world, formats_of(world))
-    with_persona, free = cells[cells["persona"] != PERSONA_FREE], cells[cells["persona"] == PERSONA_FREE]
+    with_persona, free = cells[cells["persona"] != BASELINE], cells[cells["persona"] == BASELINE]
 
     def mean(frame, keys):
         return frame.groupby(keys, sort=False)["rate"].mean()
@@ -71,10 +71,10 @@ def true_values(world: World) -> dict[str, pd.Series]:
         "rate, model x persona": by_persona,
         "rate, task x model x persona": mean(with_persona, ["task", "model", "persona"]),
         "rate, task x model x format": mean(with_persona, ["task", "model", "format"]),
-        "rate, persona-free, task x model": mean(free, ["task", "model"]),
-        "persona minus persona-free, task x model": by_task - mean(free, ["task", "model"]),
+        "rate, baseline, task x model": mean(free, ["task", "model"]),
+        "persona minus baseline, task x model": by_task - mean(free, ["task", "model"]),
         "persona effect, model x persona": effect,
-        "ratio to persona-free, model x persona": by_persona / reference,
+        "ratio to baseline, model x persona": by_persona / reference,
         "persona effect, mean over models": pd.concat([average - without.mean(), pd.Series({ALL: any_effect.mean()})]),
         "any-persona effect, model": any_effect,
         "persona minus persona, model": pd.Series(differences),

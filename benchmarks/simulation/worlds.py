@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from falserefusal.common.schemas import ALL, OUTCOME_LEVELS, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE, OUTCOME_LEVELS
 
 
 @dataclass(frozen=True)
 class World:
-    """`mean` (M, P + 1, T, Q) of the latent number, persona 0 being persona-free; `shares`: a^2, b^2, c^2."""
+    """`mean` (M, P + 1, T, Q) of the latent number, persona 0 being baseline; `shares`: a^2, b^2, c^2."""
 
     models: list[str]
     personas: list[str]
@@ -55,7 +55,7 @@ def make_world(
     """A world with the given overall refusal rate of each model; all effects are in units of the latent's deviation.
 
     persona_sd: of persona effects, for all models or each, of which the share `common` is common to the models;
-    presence: added to every persona, not to persona-free; hot: (model, persona, effect) of single cells; unforced:
+    presence: added to every persona, not to baseline; hot: (model, persona, effect) of single cells; unforced:
     added to the first third of the templates. Model rates hold for the mean over personas, tasks and templates.
     """
     rng = np.random.default_rng(seed)
@@ -87,7 +87,7 @@ def make_world(
 
 def truth(world: World, formats: dict[str, str]) -> pd.DataFrame:
     """The true rate of every cell: model, task, persona, template, format, rate."""
-    names = [world.models, [PERSONA_FREE, *world.personas], world.tasks, world.templates]
+    names = [world.models, [BASELINE, *world.personas], world.tasks, world.templates]
     index = pd.MultiIndex.from_product(names, names=["model", "persona", "task", "template"])
     frame = pd.Series(world.rates.ravel(), index=index, name="rate").reset_index()
     return frame.assign(format=frame["template"].map(formats))
@@ -122,7 +122,7 @@ def answer(design: pd.DataFrame, world: World, seed: int | list[int]) -> pd.Data
     """Outcomes (schemas.OUTCOMES) of every model to a design (schemas.DESIGN) with the world's names of levels."""
     rng = np.random.default_rng(seed)
     codes = {name: pd.factorize(design[name]) for name in ("row_id", "text_id", "block")}
-    names = {"persona": [PERSONA_FREE, *world.personas], "task": world.tasks, "template": world.templates}
+    names = {"persona": [BASELINE, *world.personas], "task": world.tasks, "template": world.templates}
     level = {name: pd.Index(values).get_indexer(design[name]) for name, values in names.items()}
     text = codes["text_id"][0]
     prompt = pd.factorize(text * len(world.templates) + level["template"])[0]
@@ -151,6 +151,6 @@ def answer(design: pd.DataFrame, world: World, seed: int | list[int]) -> pd.Data
     columns["format"] = pd.Categorical.from_codes(code[rows], values)
     frame = pd.DataFrame(columns)[OUTCOME_LEVELS]
     frame["draw"] = design["draw"].to_numpy("int16")[rows]
-    frame["round"] = design["round"].to_numpy("int16")[rows]
+    frame["interim_look"] = design["interim_look"].to_numpy("int16")[rows]
     frame["labeller"] = pd.Categorical.from_codes(np.zeros(len(frame), np.int8), ["simulated"])
     return frame.assign(refusal=np.concatenate(refusals))

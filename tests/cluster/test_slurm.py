@@ -24,12 +24,12 @@ checkpoints: {kind: standins}
 tasks:
   nli:
     source: {kind: embedded}
-    rows_per_label: 10
+    rows_per_gold_label: 10
     labels: [entailment, contradiction, neutral]
     layout: "\\n\\nPremise: {premise}\\nHypothesis: {hypothesis}"
   offensiveness:
     source: {kind: embedded}
-    rows_per_label: 8
+    rows_per_gold_label: 8
     labels: [offensive, not offensive]
 design: {draws_per_row: 5}
 inference: {batch_tokens: 256, shards: {Llama2-7B: 2}}

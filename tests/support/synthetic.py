@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from falserefusal.common.schemas import FORMATS, PERSONA_FREE, TASKS
+from falserefusal.common.schemas import BASELINE, FORMATS, TASKS
 
 TEMPLATES = [f"p{k}" for k in range(1, 10)]
 TASK_SHIFT = np.array([-1.2, 0.2, 1.0])
@@ -47,7 +47,7 @@ def blocked(blocks, personas, seed, size=3, tasks=TASKS):
 def judge(design, models, personas, rates, seed, effect=None, sd_text=1.0, sd_own=1.0, noise=1.0):
     """Judge a design for models of given mean `rates` by a probit with effects of text, text x model and prompt.
 
-    `effect`: (models, 1 + personas) shift of the latent scale, persona-free first. Returns outcomes and the true rates
+    `effect`: (models, 1 + personas) shift of the latent scale, baseline first. Returns outcomes and the true rates
     (models, tasks, 1 + personas). `noise` is the standard deviation of what repeated answers do not share.
     """
     rng = np.random.default_rng(seed)
@@ -71,7 +71,7 @@ def judge(design, models, personas, rates, seed, effect=None, sd_text=1.0, sd_ow
 def frame(design, models, personas, refusal):
     """The outcomes frame of a design judged as `refusal` (models, draws)."""
     copies = len(models)
-    names = [PERSONA_FREE, *personas]
+    names = [BASELINE, *personas]
 
     def column(values, categories):
         return pd.Categorical(np.tile(np.asarray(values, object), copies), categories=categories)
@@ -90,7 +90,7 @@ def frame(design, models, personas, refusal):
             "template": column([TEMPLATES[k] for k in design["template"]], TEMPLATES),
             "format": column([FORMATS[k // 3] for k in design["template"]], list(FORMATS)),
             "draw": np.tile(design["draw"].to_numpy(np.int16), copies),
-            "round": np.zeros(copies * len(design), np.int16),
+            "interim_look": np.zeros(copies * len(design), np.int16),
             "labeller": pd.Categorical(["phrases"] * (copies * len(design))),
             "refusal": np.asarray(refusal, bool).ravel(),
         }

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 
-from falserefusal.common.schemas import ANY_PERSONA, PERSONA_FREE
+from falserefusal.common.schemas import ANY_PERSONA, BASELINE
 from falserefusal.figures.context import Context
 from falserefusal.published.no_answers import no_answer_bounds
 from falserefusal.study.materials import load_templates
@@ -80,15 +80,15 @@ def published_tables(root):
     formats["refusals"] = (formats["refusal_pct"] * formats["n"] / 100).round()
     tables["rates_format"] = with_interval(formats.drop(columns="refusal_pct"))
 
-    free = pd.read_csv(folder / "fig1_persona_free_offensiveness.csv").set_index("model").iloc[:, 0] / 100
+    free = pd.read_csv(folder / "fig1_baseline_offensiveness.csv").set_index("model").iloc[:, 0] / 100
     own = model_task[(model_task["task"] == "offensiveness") & (model_task["model"] != "mean")].copy()
     own = own.rename(columns={"rate": "persona_rate"}).drop(columns=["refusals", "printed_pct"])
-    own["persona_free_rate"] = own["model"].map(free)
-    tables["rates_persona_free"] = own.assign(
-        difference=own["persona_rate"] - own["persona_free_rate"],
-        pf_n=np.nan,
-        pf_lo=np.nan,
-        pf_hi=np.nan,
+    own["baseline_rate"] = own["model"].map(free)
+    tables["rates_baseline"] = own.assign(
+        difference=own["persona_rate"] - own["baseline_rate"],
+        baseline_n=np.nan,
+        baseline_lo=np.nan,
+        baseline_hi=np.nan,
         d_lo=np.nan,
         d_hi=np.nan,
     )
@@ -201,7 +201,7 @@ def run_tables(root, seed=20250909, n=60):
     truth = with_interval(truth).rename(columns={"rate": "estimate"})
     error = np.sqrt(truth["planted"] * (1 - truth["planted"]) / n)
     truth["z"] = ((truth["estimate"] - truth["planted"]) / error).where(error > 0)
-    tables["truth"] = truth
+    tables["planted_rates"] = truth
     shown = truth.drop(columns=["planted", "z", "method"])
     tables["rates_task_model_persona"] = with_interval(shown.drop(columns=["estimate", "lo", "hi"]))
     tables["rates_model_persona"] = mean_rates(tables["rates_task_model_persona"], ["model", "persona"])
@@ -213,11 +213,11 @@ def run_tables(root, seed=20250909, n=60):
         part["refusals"], part["pf"] = rng.binomial(900, part["rate"]), rng.binomial(900, part["rate"] * 0.9)
         part = with_interval(part).rename(columns={"rate": "persona_rate"})
         lo, hi = wilson(part["pf"], 900)
-        part = part.assign(pf_n=900, pf_lo=lo, pf_hi=hi, persona_free_rate=part["pf"] / 900)
-        part["difference"] = part["persona_rate"] - part["persona_free_rate"]
+        part = part.assign(baseline_n=900, baseline_lo=lo, baseline_hi=hi, baseline_rate=part["pf"] / 900)
+        part["difference"] = part["persona_rate"] - part["baseline_rate"]
         half = 1.96 * np.sqrt((part["hi"] - part["lo"]) ** 2 + (hi - lo) ** 2) / 3.9
         free.append(part.assign(d_lo=part["difference"] - half, d_hi=part["difference"] + half).drop(columns="pf"))
-    tables["rates_persona_free"] = pd.concat(free, ignore_index=True)
+    tables["rates_baseline"] = pd.concat(free, ignore_index=True)
 
     rates = tables["rates_model_task"]
     rates = rates[rates["model"] != "mean"]
@@ -261,8 +261,8 @@ def run_tables(root, seed=20250909, n=60):
             ]:
                 half = width / np.sqrt(step + 1)
                 steps.append([step, model, quantity, 0.2, 0.2 - half, 0.2 + half, 480 * (step + 1)])
-    columns = ["round", "model", "quantity", "estimate", "lo", "hi", "calls"]
-    tables["trajectory"] = pd.DataFrame(steps, columns=columns)
+    columns = ["interim_look", "model", "quantity", "estimate", "lo", "hi", "calls"]
+    tables["interim_looks"] = pd.DataFrame(steps, columns=columns)
     return tables
 
 
@@ -272,9 +272,7 @@ def of_labellers(tables, personas, seed):
     for shift, labeller in enumerate(["paper", "structured", "judge"]):
         for persona in personas:
             value = seed.normal(0.03 - 0.01 * shift, 0.03)
-            headlines.append(
-                [labeller, "persona minus persona-free", persona, "rate", value, value - 0.02, value + 0.03]
-            )
+            headlines.append([labeller, "persona minus baseline", persona, "rate", value, value - 0.02, value + 0.03])
         for factor, value in {"model": 0.6, "task": 0.4, "persona": 0.15, "template": 0.1, "format": 0.1}.items():
             value -= 0.02 * shift
             headlines.append([labeller, "importance of a factor", factor, "index", value, value - 0.05, value + 0.05])
@@ -285,8 +283,8 @@ def of_labellers(tables, personas, seed):
             )
         )
     columns = ["labeller", "quantity", "item", "unit", "estimate", "lo", "hi"]
-    cells = tables["rates_model_task"].assign(labeller="paper", group=ANY_PERSONA)
-    alone = pd.DataFrame({"labeller": "paper", "persona": [*personas, PERSONA_FREE]})
+    cells = tables["rates_model_task"].assign(labeller="phrase_list", group=ANY_PERSONA)
+    alone = pd.DataFrame({"labeller": "paper", "persona": [*personas, BASELINE]})
     alone["rate"] = seed.uniform(0.05, 0.2, len(alone))
     return {
         "labeller_headline": pd.DataFrame(headlines, columns=columns).assign(method="for this test"),

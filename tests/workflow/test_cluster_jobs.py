@@ -13,7 +13,7 @@ checkpoints: {kind: standins}
 tasks:
   offensiveness:
     source: {kind: embedded}
-    rows_per_label: 3
+    rows_per_gold_label: 3
     labels: [offensive, not offensive]
 design: {draws_per_row: 3}
 estimation: {bootstrap: 100, permutations: 99}
@@ -68,8 +68,11 @@ def test_shards_are_jobs_of_their_own_on_as_many_gpus_as_they_need(copy):
         ({"planning": {"card": "A100"}}, "no card 'A100'; known are A100-40GB"),
         ({"allow_missing": True}, "no model of the study 'paper' has its answers in results/paper/responses yet"),
         ({"judges": {"strict": {"model": "gpt-4o"}}}, "judges.strict.model: gpt-4o is not in config/models.csv, which"),
-        ({"stimuli": {"models": "bare.csv"}}, "bare.csv: column family, generation, size_b, gated"),
-        ({"inference": {"shards": 2}, "design": {"rounds": {"first": 9, "growth": 1}}}, "asks a model once a round"),
+        ({"materials": {"models": "bare.csv"}}, "bare.csv: column family, generation, size_b, gated"),
+        (
+            {"inference": {"shards": 2}, "design": {"sequential": {"first": 9, "growth": 1}}},
+            "asks a model once a round",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_runs(copy, changes, message):

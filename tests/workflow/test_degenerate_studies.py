@@ -16,7 +16,7 @@ import yaml
 )
 def test_it_reaches_its_page(checkout, root, changes):
     config = yaml.safe_load((root / "config/rehearsal.yaml").read_text())
-    config["tasks"] = {"offensiveness": config["tasks"]["offensiveness"] | {"rows_per_label": 3}}
+    config["tasks"] = {"offensiveness": config["tasks"]["offensiveness"] | {"rows_per_gold_label": 3}}
     config |= {"study": "edge", "models": ["Llama2-7B"], "estimation": {"bootstrap": 100, "permutations": 99}}
     config |= changes
     workflow = checkout()

@@ -30,12 +30,14 @@ def foretold(checkout):
         labels = []
         for model in pd.read_csv(workflow.path("config/models.csv"))["model"]:
             truth = pd.read_parquet(folder / f"truth/{model}.parquet")
-            verdicts = truth[["prompt_id", "category"]].assign(labeller="paper", refusal=truth["paper_refusal"])
+            verdicts = truth[["prompt_id", "category"]].assign(
+                labeller="phrase_list", refusal=truth["phrase_list_refusal"]
+            )
             labels.append((model, verdicts))
         personas = pd.read_csv(workflow.path("config/personas.csv"))["persona"].tolist()
         outcomes, missing = judged_draws(design, labels, personas, [f"p{k}" for k in range(1, 10)])
         assert missing.empty and outcomes["model"].nunique() == 16
-        planted = pd.read_csv(folder / "truth/personas.csv").query("persona != 'persona-free'")
+        planted = pd.read_csv(folder / "truth/personas.csv").query("persona != 'baseline'")
         return outcomes, planted.groupby(["model", "task"])["planted"].mean()
 
     return study

@@ -13,15 +13,15 @@ Gone,Tiny,Tiny2,1,./nowhere,,false,,,,,,,,
 """
 CONFIG = """
 study: small
-stimuli: {models: own.csv}
+materials: {models: own.csv}
 models: [%s]
 checkpoints: {kind: hub}
 tasks:
   offensiveness:
     source: {kind: file, path: ~/own.csv, columns: {id: id, text: text, label: label}}
-    rows_per_label: 2
+    rows_per_gold_label: 2
     labels: [offensive, not offensive]
-design: {draws_per_row: 1, persona_free: false}
+design: {draws_per_row: 1, baseline: false}
 inference: {max_new_tokens: 2}
 planning: {card: L4-24GB}
 classifiers: {c: {hub_id: ~/classifier, refusal_labels: [LABEL_1]}}
@@ -35,7 +35,7 @@ tiny_checkpoints.tokenizer("chatml").save_pretrained(sys.argv[1] + "/classifier"
 config = transformers.LlamaConfig.from_pretrained(sys.argv[1] + "/tiny")
 transformers.LlamaForSequenceClassification(config).save_pretrained(sys.argv[1] + "/classifier")
 """
-LABELS = "results/small/labels/{}.parquet".format
+VERDICTS = "results/small/labels/{}.parquet".format
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def copy(checkout, root, tmp_path_factory):
     def ask(*arguments, models="Here", size=1, check=True):
         copy.path("own.csv").write_text(HEADER + ROWS.format(size=size))
         copy.path("own.yaml").write_text(CONFIG % models)
-        arguments = [*map(LABELS, models.split(", ")), *arguments, "--configfile", "own.yaml"]
+        arguments = [*map(VERDICTS, models.split(", ")), *arguments, "--configfile", "own.yaml"]
         return copy.run(*arguments, check=check, HOME=str(home), CUDA_VISIBLE_DEVICES="")
 
     copy.ask = ask
@@ -62,12 +62,12 @@ def test_nobody_is_asked_while_a_model_is_missing_unless_the_run_keeps_going(cop
     assert "nowhere" in said and "Asking" not in said  # by the list of what is missing, or by the download before it
     said = copy.ask("--keep-going", models="Here, Gone", check=False)
     assert "What lacks nothing is asked all the same" in said and "Asking Here" in said and "Asking Gone" not in said
-    assert copy.path(LABELS("Here")).exists() and not copy.path(LABELS("Gone")).exists()
+    assert copy.path(VERDICTS("Here")).exists() and not copy.path(VERDICTS("Gone")).exists()
 
 
 def test_a_model_that_needs_more_gpus_than_the_run_may_use(copy):
     copy.path("results/small/responses/Here.parquet").unlink(missing_ok=True)
-    copy.path(LABELS("Here")).unlink(missing_ok=True)
+    copy.path(VERDICTS("Here")).unlink(missing_ok=True)
     said = copy.ask(size=40, check=False)
     assert "GPUs by the plan, but a job of this run may use 1 -> add --resources gpu=4" in said and "Asking" not in said
     assert "GPUs 4" in copy.ask("--resources", "gpu=4", size=40)
@@ -77,5 +77,5 @@ def test_another_card_or_another_look_asks_nobody_again(copy):
     copy.ask("--resources", "gpu=4", size=40)
     text = copy.path("own.yaml").read_text()
     copy.path("own.yaml").write_text(text.replace("L4-24GB", "H200-141GB"))
-    said = copy.run(LABELS("Here"), "--configfile", "own.yaml", "--dry-run", check=False)
+    said = copy.run(VERDICTS("Here"), "--configfile", "own.yaml", "--dry-run", check=False)
     assert "Asking" not in said

@@ -39,10 +39,10 @@ def test_the_papers_shape_on_a_real_model(checkout, root, shared_dir):
     """The paper's study with one small real model and 20 rows per label: half an hour on two cores."""
     workflow = checkout()
     config = yaml.safe_load((root / "config/paper.yaml").read_text())
-    config |= {"study": "shape", "models": ["none"], "stimuli": {"models": "config/models_pilot.csv"}}
+    config |= {"study": "shape", "models": ["none"], "materials": {"models": "config/models_pilot.csv"}}
     config |= {"inference": {"shards": 2}, "estimation": {"bootstrap": 100, "permutations": 99}}
     for task, source in real_sources(shared_dir / "data", workflow.folder).items():
-        config["tasks"][task] |= {"rows_per_label": 20, "source": source}
+        config["tasks"][task] |= {"rows_per_gold_label": 20, "source": source}
     workflow.path("config/shape.yaml").write_text(yaml.safe_dump(config))
     weights = root / "resources/weights"
     if weights.is_dir():  # converted once already
@@ -68,7 +68,7 @@ def test_the_papers_scale_on_real_files(checkout, root, shared_dir):
     config |= {"study": "real", "models": ["Llama2-7B"], "inference": {"shards": 100}}
     config["estimation"] = {"bootstrap": 100, "permutations": 99}
     for task, settings in config["tasks"].items():
-        settings |= {"rows_per_label": 1000, "source": sources[task]}
+        settings |= {"rows_per_gold_label": 1000, "source": sources[task]}
     workflow.path("config/real.yaml").write_text(yaml.safe_dump(config))
     shard = "results/real/shards/Llama2-7B/1-of-100.parquet"
     workflow.run(shard, "results/real/truth/cells.csv", "--configfile", "config/real.yaml")
@@ -77,7 +77,7 @@ def test_the_papers_scale_on_real_files(checkout, root, shared_dir):
     assert table5[["nli", "politeness", "offensiveness"]].sum().tolist() == [30_000, 50_000, 47_010]
     design = pd.read_parquet(workflow.path("results/real/design.parquet"))
     prompts = sum(len(pd.read_parquet(file)) for file in workflow.path("results/real/prompts").glob("*.parquet"))
-    assert (design["persona"] != "persona-free").sum() == 127_010
+    assert (design["persona"] != "baseline").sum() == 127_010
     assert prompts == len(design) > 200_000
     answers = pd.read_parquet(workflow.path(shard)).set_index("prompt_id")["response"].str.strip()
     truth = pd.read_parquet(workflow.path("results/real/truth/Llama2-7B.parquet")).set_index("prompt_id")["text"]
@@ -91,14 +91,14 @@ def test_the_papers_scale_on_real_files(checkout, root, shared_dir):
         shutil.copy(workflow.path(shard).with_name(f"1-of-100.{ending}"), responses / f"Llama2-7B.{ending}")
     page = "results/real/report/index.html"
     workflow.run(page, "--configfile", "config/real.yaml", "--config", "allow_missing=true")
-    labels = pd.read_parquet(workflow.path("results/real/labels/Llama2-7B.parquet")).query("labeller == 'paper'")
+    labels = pd.read_parquet(workflow.path("results/real/labels/Llama2-7B.parquet")).query("labeller == 'phrase_list'")
     verdicts = pd.read_parquet(workflow.path("results/real/truth/Llama2-7B.parquet")).set_index("prompt_id")
     assert set(labels["prompt_id"]) == set(answers.index)
-    assert (labels.set_index("prompt_id")["refusal"] == verdicts["paper_refusal"][labels["prompt_id"]]).all()
-    missing = pd.read_csv(workflow.path("results/real/tables/missing.csv")).query("labeller == 'paper'")
+    assert (labels.set_index("prompt_id")["refusal"] == verdicts["phrase_list_refusal"][labels["prompt_id"]]).all()
+    missing = pd.read_csv(workflow.path("results/real/tables/missing.csv")).query("labeller == 'phrase_list'")
     assert missing["n"].sum() == len(design) - len(answers)
     rates = pd.read_csv(workflow.path("results/real/tables/rates_model_task.csv")).query("model == 'Llama2-7B'")
-    planted = pd.read_csv(workflow.path("results/real/truth/personas.csv")).query("persona != 'persona-free'")
+    planted = pd.read_csv(workflow.path("results/real/truth/personas.csv")).query("persona != 'baseline'")
     rates = rates.merge(planted.groupby("task", as_index=False)["planted"].mean())
     assert len(rates) == 3 and rates["planted"].between(rates["lo"], rates["hi"]).sum() >= 2
     assert "REHEARSAL on stand-in checkpoints" in workflow.path(page).read_text()

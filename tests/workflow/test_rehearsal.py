@@ -16,7 +16,7 @@ def small(root, **changes):
     config = yaml.safe_load((root / "config/rehearsal.yaml").read_text())
     config |= {"study": "small", "models": MODELS, "estimation": {"bootstrap": 100, "permutations": 99}}
     for task, rows in {"nli": 8, "politeness": 5, "offensiveness": 5}.items():
-        config["tasks"][task]["rows_per_label"] = rows
+        config["tasks"][task]["rows_per_gold_label"] = rows
     return yaml.safe_dump(config | changes)
 
 
@@ -41,9 +41,9 @@ def test_every_answer_is_the_one_that_was_foretold(done):
 
 
 def test_the_papers_labeller_says_what_was_planted(done):
-    labels = pd.read_parquet(done.results / "labels/Llama2-13B.parquet").query("labeller == 'paper'")
+    labels = pd.read_parquet(done.results / "labels/Llama2-13B.parquet").query("labeller == 'phrase_list'")
     truth = pd.read_parquet(done.results / "truth/Llama2-13B.parquet").set_index("prompt_id")
-    assert (labels.set_index("prompt_id")["refusal"] == truth["paper_refusal"]).all()
+    assert (labels.set_index("prompt_id")["refusal"] == truth["phrase_list_refusal"]).all()
 
 
 def test_the_structured_labeller_is_nearer_to_the_planted_category(done):
@@ -63,8 +63,8 @@ def test_tables_figures_and_page_are_there_and_say_what_they_are(done):
     assert "(stand-in)" in page
     tables = {file.stem for file in (done.results / "tables").glob("*.csv")}
     published = {"table1", "table5", "table6", "rates_persona", "rates_format", "importance", "regression", "claims"}
-    assert published | {"truth", "comparison", "labeller_rates", "effects_persona", "missing"} <= tables
-    truth = pd.read_csv(done.results / "tables/truth.csv")
+    assert published | {"planted_rates", "comparison", "labeller_rates", "effects_persona", "missing"} <= tables
+    truth = pd.read_csv(done.results / "tables/planted_rates.csv")
     assert truth["planted"].between(truth["lo"], truth["hi"]).mean() > 0.9
     planted = (
         pd.read_csv(done.results / "truth/personas.csv").groupby(["model", "task"])["planted"].mean().reset_index()
@@ -166,7 +166,7 @@ def test_a_judge_that_cannot_be_read_is_a_failure_and_never_a_refusal(done, root
     row[0], row[4] = "Judge", str(shutil.copytree(done.results / "standins/Llama2-13B", done.path("judge")))
     done.path("config/models_judge.csv").write_text(models + ",".join(row) + "\n")
     config = yaml.safe_load(small(root))
-    config |= {"judges": {"stern": {"model": "Judge"}}, "stimuli": {"models": "config/models_judge.csv"}}
+    config |= {"judges": {"stern": {"model": "Judge"}}, "materials": {"models": "config/models_judge.csv"}}
     done.path("config/judge.yaml").write_text(yaml.safe_dump(config))
     done.run("results/small/labels/Gemma2-2B.parquet", "--configfile", "config/judge.yaml")
     labels = pd.read_parquet(done.results / "labels/Gemma2-2B.parquet").query("labeller == 'stern'")
@@ -177,17 +177,17 @@ def test_a_judge_that_cannot_be_read_is_a_failure_and_never_a_refusal(done, root
 
 def test_a_study_in_rounds_stops_models_one_by_one(checkout, root):
     workflow = checkout()
-    config = yaml.safe_load(small(root, design={"rounds": {"first": 30, "growth": 0.5}}))
+    config = yaml.safe_load(small(root, design={"sequential": {"first": 30, "growth": 0.5}}))
     for task in config["tasks"].values():
-        task["rows_per_label"] = 20  # no target counts as met on fewer than 30 texts of a task
+        task["rows_per_gold_label"] = 20  # no target counts as met on fewer than 30 texts of a task
     config["estimation"]["targets"] = {"any-persona effect": 0.08}
     workflow.path("config/rounds.yaml").write_text(yaml.safe_dump(config))
     workflow.run(
-        "results/small/tables/stopping.csv", "results/small/cells.parquet", "--configfile", "config/rounds.yaml"
+        "results/small/tables/sequential.csv", "results/small/cells.parquet", "--configfile", "config/rounds.yaml"
     )
-    stopping = pd.read_csv(workflow.path("results/small/tables/stopping.csv")).set_index("model")
+    stopping = pd.read_csv(workflow.path("results/small/tables/sequential.csv")).set_index("model")
     assert stopping.loc["all", "answers"] < stopping.loc["all", "full"]
-    cells = pd.read_parquet(workflow.path("results/small/cells.parquet")).query("labeller == 'paper'")
+    cells = pd.read_parquet(workflow.path("results/small/cells.parquet")).query("labeller == 'phrase_list'")
     assert cells.groupby("model")["n"].sum().to_dict() == stopping["answers"].drop("all").to_dict()
     missing = pd.read_csv(workflow.path("results/small/tables/missing.csv"))
     assert missing.empty, "a model that stopped early has no unanswered draws"

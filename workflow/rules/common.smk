@@ -32,7 +32,7 @@ def config_error(error):
 
 try:
     config = load_study(config, Path(workflow.basedir) / "config/schemas/study.schema.yaml")
-    MODELS_FILE = rows_of(config["stimuli"]["models"], config["models"], config["judges"])
+    MODELS_FILE = rows_of(config["materials"]["models"], config["models"], config["judges"])
     if workflow.is_main_process:  # the start of every job reads this file again; it need not check again
         from falserefusal.study.checks import check_study
 
@@ -42,7 +42,7 @@ except InputError as error:
 
 STUDY = config["study"]
 PUBLISHED = "published"
-STIMULI = config["stimuli"]
+MATERIALS = config["materials"]
 STANDINS = config["checkpoints"]["kind"] == "standins"
 SERVER = config["inference"]["backend"] == "openai"
 # What a stand-in is, whatever the model whose name it borrows: about a million parameters in one layer.
@@ -71,7 +71,7 @@ PRINTED_NAMES = [
     "format_heatmaps",
     "table1_refusal_pct",
     "table6_prompt_n",
-    "fig1_persona_free_offensiveness",
+    "fig1_baseline_offensiveness",
     "figure5_importance",
     "table7_logit",
     "quoted_statements",
@@ -92,8 +92,8 @@ PACKAGES = {
 with open("config/published/models.csv", encoding="utf-8") as file:
     PAPER_MODELS = {line.split(",")[0] for line in file}
 COMPARED = bool(PAPER_MODELS & set(config["models"]))
-ROUNDS = config["design"]["rounds"] is not None
-PERSONA_FREE_ASKED = config["design"]["kind"] == "blocked" or config["design"]["persona_free"]
+SEQUENTIAL = config["design"]["sequential"] is not None
+BASELINE_ASKED = config["design"]["kind"] == "blocked" or config["design"]["baseline"]
 EFFECTS = ["effects_persona", "effects_mean", "effects_between", "rates_shrunken"]
 VALIDATED = {  # tables made of people's labels, and what their rule calls them
     "annotator_agreement": "agreement",
@@ -109,7 +109,7 @@ RATES = [
     "rates_model_persona",
     "rates_task_model_persona",
     "rates_format",
-    "rates_persona_free",
+    "rates_baseline",
 ]
 
 
@@ -117,7 +117,7 @@ wildcard_constraints:
     study=f"{PUBLISHED}|{STUDY}",
     model="|".join(map(re.escape, config["models"])),
     task="|".join(map(re.escape, config["tasks"])),
-    round=r"\d+",
+    interim_look=r"\d+",
 
 
 def library(script):
@@ -135,7 +135,7 @@ def judged(wildcards):
     files = {"cells": f"results/{wildcards.study}/cells.parquet"}
     if wildcards.study != PUBLISHED:
         files["outcomes"] = f"results/{wildcards.study}/outcomes.parquet"
-        files["templates"] = STIMULI["templates"]
+        files["templates"] = MATERIALS["templates"]
     return files
 
 
@@ -145,12 +145,12 @@ def chance(name):
     return lambda wildcards: (PUBLISHED_CHANCE if wildcards.study == PUBLISHED else given)[name]
 
 
-def stimuli_of(wildcards):
+def materials_of(wildcards):
     """The models and personas a study is about; the published one is about the paper's, whatever others are edited."""
     if wildcards.study == PUBLISHED:
-        names = {"models": "models", "personas": "personas", "persona_free": "fig1_persona_free_offensiveness"}
+        names = {"models": "models", "personas": "personas", "baseline": "fig1_baseline_offensiveness"}
         return {key: f"{PRINTED}/{name}.csv" for key, name in names.items()}
-    return {"models": STIMULI["models"], "personas": STIMULI["personas"]}
+    return {"models": MATERIALS["models"], "personas": MATERIALS["personas"]}
 
 
 def printed_for(wildcards, name):
@@ -211,7 +211,7 @@ def figure_params(study):
         "models": None if study == PUBLISHED else config["models"],
         "personas": None if study == PUBLISHED else config["personas"],
         "tasks": list(TASKS) if study == PUBLISHED else list(config["tasks"]),
-        "stopping": study != PUBLISHED and ROUNDS,
+        "sequential": study != PUBLISHED and SEQUENTIAL,
         "compared": study == PUBLISHED or COMPARED,
         "labellers": [] if study == PUBLISHED else LABELLERS,
         "annotated": study != PUBLISHED and bool(ANNOTATIONS),
@@ -222,7 +222,7 @@ def figure_params(study):
 
 def report_params(study):
     """The same for a page, with its title."""
-    figures_only = ("personas", "tasks", "stopping", "annotated", "compared")
+    figures_only = ("personas", "tasks", "sequential", "annotated", "compared")
     params = {key: value for key, value in figure_params(study).items() if key not in figures_only}
     return {**params, "title": PUBLISHED_TITLE if study == PUBLISHED else config["title"] or study}
 
@@ -230,7 +230,7 @@ def report_params(study):
 def _figure_set(study):
     params = figure_params(study)
     several = len(params["labellers"]) > 1
-    return params["kind"], tuple(params["tasks"]), params["stopping"], several, params["annotated"], params["compared"]
+    return params["kind"], tuple(params["tasks"]), params["sequential"], several, params["annotated"], params["compared"]
 
 
 def figure_files(study):
@@ -278,12 +278,12 @@ def reported(study):
         names += ["labeller_agreement", "labeller_categories", "labeller_headline", "labeller_claims"]
     if ANNOTATIONS:
         names += VALIDATED
-    if PERSONA_FREE_ASKED:
+    if BASELINE_ASKED:
         names += EFFECTS
-    if ROUNDS:
-        names += ["stopping", "trajectory"]
+    if SEQUENTIAL:
+        names += ["sequential", "interim_looks"]
     if STANDINS:
-        names.append("truth")
+        names.append("planted_rates")
     return table_files(study, names)
 
 
@@ -312,7 +312,7 @@ def models_in_round(study, number):
     """The models asked in a round: all in the first, then those the look before it left."""
     if number == 0:
         return config["models"]
-    return Path(checkpoints.look.get(study=study, round=number - 1).output.models).read_text().split()
+    return Path(checkpoints.look.get(study=study, interim_look=number - 1).output.models).read_text().split()
 
 
 def last_rounds(study):

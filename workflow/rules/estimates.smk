@@ -4,7 +4,7 @@
 rule rates:
     input:
         unpack(judged),
-        unpack(stimuli_of),
+        unpack(materials_of),
         table1=f"{PRINTED}/table1_refusal_pct.csv",
         quoted=f"{PRINTED}/quoted_statements.csv",
         code=library("rates.py"),
@@ -71,7 +71,7 @@ rule regression:
 rule claims:
     input:
         unpack(judged),
-        unpack(stimuli_of),
+        unpack(materials_of),
         code=library("claims.py"),
     output:
         **tables("claims"),

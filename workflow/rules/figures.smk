@@ -25,8 +25,8 @@ rule draw_published_figures:
 use rule draw_published_figures as draw_figures with:
     input:
         tables=drawn_from(STUDY),
-        models=STIMULI["models"],
-        personas=STIMULI["personas"],
+        models=MATERIALS["models"],
+        personas=MATERIALS["personas"],
         code=library("figures.py"),
     output:
         figures=figure_files(STUDY),

@@ -17,7 +17,7 @@ def inference_jobs_of_study():
     """
     models, shards = config["models"], config["inference"]["shards"]
     check_shards(shards, models)
-    if ROUNDS:
+    if SEQUENTIAL:
         if shards is not None:
             raise InputError("inference.shards: a study in rounds asks a model once a round, in one job; leave it out")
         shards = 1
@@ -114,7 +114,7 @@ def judged_models():
     """The models a study reports on: all of it, or with allow_missing those whose answers are there."""
     if not config["allow_missing"]:
         return config["models"]
-    if ROUNDS:
+    if SEQUENTIAL:
         raise InputError("allow_missing: a study in rounds decides after every look whom to ask; finish it first")
     folder = Path("results") / STUDY / "responses"
     there = [model for model in config["models"] if (folder / f"{model}.parquet").exists()]

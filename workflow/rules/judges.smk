@@ -6,8 +6,8 @@ rule judge_prompts:
         responses="<results>/{study}/responses/{model}.parquet",
         prompts=expand("<results>/{{study}}/prompts/{task}.parquet", task=config["tasks"]),
         design=rules.design.output.design,
-        personas=STIMULI["personas"],
-        templates=STIMULI["templates"],
+        personas=MATERIALS["personas"],
+        templates=MATERIALS["templates"],
         instructions=JUDGE_INSTRUCTIONS,
         code=library("judge_prompts.py"),
     output:

@@ -4,7 +4,7 @@
 rule design:
     input:
         texts=expand("<results>/{{study}}/texts/{task}.parquet", task=config["tasks"]),
-        templates=STIMULI["templates"],
+        templates=MATERIALS["templates"],
         code=library("design.py"),
     output:
         design="<results>/{study}/design.parquet",
@@ -35,8 +35,8 @@ rule prompts:
     input:
         design=rules.design.output.design,
         texts="<results>/{study}/texts/{task}.parquet",
-        personas=STIMULI["personas"],
-        templates=STIMULI["templates"],
+        personas=MATERIALS["personas"],
+        templates=MATERIALS["templates"],
         code=library("prompts.py"),
     output:
         prompts="<results>/{study}/prompts/{task}.parquet",

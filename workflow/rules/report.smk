@@ -22,7 +22,7 @@ rule published_provenance:
 
 use rule published_provenance as provenance with:
     input:
-        data=[*STIMULI.values(), *expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"])],
+        data=[*MATERIALS.values(), *expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"])],
         labelling=["config/labelling/patterns.yaml", *(["config/labelling/judge.txt"] if config["judges"] else [])],
         people=[ANNOTATION_KEY, *ANNOTATIONS] if ANNOTATIONS else [],
         texts=[text_source(task) for task in config["tasks"]],
@@ -70,7 +70,7 @@ use rule published_report as report with:
         provenance=rules.provenance.output.provenance,
         disagreements=f"<results>/{STUDY}/disagreements.csv" if len(LABELLERS) > 1 else [],
         refusals=f"<results>/{STUDY}/refusals.csv",
-        models=STIMULI["models"],
+        models=MATERIALS["models"],
         code=library("report.py"),
     output:
         page=f"<results>/{STUDY}/report/index.html",

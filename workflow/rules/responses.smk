@@ -7,7 +7,7 @@ rule responses:
         unpack(checkpoint_of),
         prompts=expand("<results>/{{study}}/prompts/{task}.parquet", task=config["tasks"]),
         design=rules.design.output.design,
-        phrases=STIMULI["refusal_phrases"] if EARLY_DECISION else [],
+        phrases=MATERIALS["refusal_phrases"] if EARLY_DECISION else [],
         # ancient: that it was looked up again is no reason to ask again
         ready=ancient(f"<results>/{STUDY}/plan/ready.csv") if FETCHED or SERVER or config["classifiers"] else [],
         code=library("responses.py"),

@@ -4,13 +4,13 @@
 rule standins:
     input:
         texts=expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"]),
-        models=STIMULI["models"],
-        templates=STIMULI["templates"],
+        models=MATERIALS["models"],
+        templates=MATERIALS["templates"],
         wordings="config/standins/personas.csv",
-        answers="config/standins/answers.csv",
+        answers="config/standins/sentences.csv",
         counts=f"{PRINTED}/counts_task_model_persona.csv",
         formats=f"{PRINTED}/format_heatmaps.csv",
-        persona_free=f"{PRINTED}/fig1_persona_free_offensiveness.csv",
+        baseline=f"{PRINTED}/fig1_baseline_offensiveness.csv",
         coefficients=f"{PRINTED}/table7_logit.csv",
         code=library("standins.py"),
     output:
@@ -40,9 +40,9 @@ rule planted:
         texts=expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"]),
         prompts=expand("<results>/{study}/prompts/{task}.parquet", study=STUDY, task=config["tasks"]),
         design=f"<results>/{STUDY}/design.parquet",
-        personas=STIMULI["personas"],
-        templates=STIMULI["templates"],
-        phrases=STIMULI["refusal_phrases"],
+        personas=MATERIALS["personas"],
+        templates=MATERIALS["templates"],
+        phrases=MATERIALS["refusal_phrases"],
         code=library("truth.py"),
     output:
         prompts=expand("<results>/{study}/truth/{model}.parquet", study=STUDY, model=config["models"]),
@@ -74,7 +74,7 @@ rule truth:
         planted=rules.planted.output.personas,
         code=library("truth_table.py"),
     output:
-        truth=f"<results>/{STUDY}/tables/truth.csv",
+        truth=f"<results>/{STUDY}/tables/planted_rates.csv",
     log:
         f"<logs>/{STUDY}/truth.log",
     localrule: True

@@ -37,7 +37,7 @@ rule texts:
         source=lambda wildcards: config["tasks"][wildcards.task]["source"],
         task="{task}",
         folder="resources/texts",
-        rows_per_label=lambda wildcards: config["tasks"][wildcards.task]["rows_per_label"],
+        rows_per_gold_label=lambda wildcards: config["tasks"][wildcards.task]["rows_per_gold_label"],
         seed=config["seed"],
     message:
         "Sampling the texts of {wildcards.task}"

@@ -12,7 +12,7 @@ with log_to(snakemake.log[0]):
 
     from falserefusal.common.files import read_parquet
     from falserefusal.common.notice import write_table
-    from falserefusal.common.schemas import DESIGN, LABELS, PROMPTS, RESPONSES
+    from falserefusal.common.schemas import DESIGN, PROMPTS, RESPONSES, VERDICTS
     from falserefusal.labelling.comparison import (
         agreed_refusals,
         agreement_of_labellers,
@@ -22,12 +22,12 @@ with log_to(snakemake.log[0]):
 
     files, params, output = snakemake.input, snakemake.params, snakemake.output
     notice = params.get("notice")
-    labels = {m: read_parquet(path, LABELS) for m, path in zip(params.models, files.labels, strict=True)}
-    agreement = agreement_of_labellers(labels)
+    verdicts = {m: read_parquet(path, VERDICTS) for m, path in zip(params.models, files.verdicts, strict=True)}
+    agreement = agreement_of_labellers(verdicts)
     write_table(agreement, output.agreement, notice)
-    write_table(categories_of_labellers(labels), output.categories, notice)
-    parted = disagreements(labels, params.most, params.seed)
-    refused = agreed_refusals(labels, params.refusals, params.seed)
+    write_table(categories_of_labellers(verdicts), output.categories, notice)
+    parted = disagreements(verdicts, params.most, params.seed)
+    refused = agreed_refusals(verdicts, params.refusals, params.seed)
     shown = {*parted["prompt_id"], *refused["prompt_id"]}
     prompts = pd.concat([read_parquet(path, PROMPTS) for path in files.prompts], ignore_index=True)
     asked = prompts[prompts["prompt_id"].isin(shown)].set_index("prompt_id")["messages"]

@@ -20,11 +20,11 @@ with log_to(snakemake.log[0]):
     models = load_models(snakemake.input.models, keep=params.models)
     personas = load_personas(snakemake.input.personas, keep=params.personas)
     templates = load_templates(snakemake.input.templates, list(tasks), keep=params.templates)
-    prompts = {task: {"labels": t["labels"], "layout": t["layout"], **params.prompts} for task, t in tasks.items()}
+    prompts = {task: {"options": t["options"], "layout": t["layout"], **params.prompts} for task, t in tasks.items()}
 
     texts, rows, characters = {}, {}, {}
     for task, settings in tasks.items():
-        source, most = settings["source"], settings["rows_per_label"]
+        source, most = settings["source"], settings["rows_per_gold_label"]
         path = raw_path(source, task, params.raw)
         if path.is_file():
             texts[task] = sample(read(source, path, task)[0], most, params.seed)

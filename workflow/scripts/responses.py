@@ -19,7 +19,7 @@ with log_to(snakemake.log[0]):
     from falserefusal.common.schemas import ALL, DESIGN, PROMPTS, RESPONSES
     from falserefusal.inference import model_settings, respond
     from falserefusal.inference.devices import claim_gpus
-    from falserefusal.labelling.phrases import decided, matched_phrase
+    from falserefusal.labelling.phrase_list import decided, matched_phrase
     from falserefusal.planning.jobs import require_gpus
     from falserefusal.study.materials import load_phrases
 
@@ -33,9 +33,9 @@ with log_to(snakemake.log[0]):
         design = read_parquet(snakemake.input.design, DESIGN, columns=list(DESIGN.columns))
         mine = design.loc[design["model"].isin([ALL, model["model"]]), "prompt_id"]
         prompts = prompts[prompts["prompt_id"].isin(mine)]
-    if snakemake.params.get("round") is not None:  # everything asked so far: the store knows most
+    if snakemake.params.get("interim_look") is not None:  # everything asked so far: the store knows most
         design = read_parquet(snakemake.input.design, DESIGN)
-        asked = design.loc[design["round"] <= int(snakemake.params.round), "prompt_id"]
+        asked = design.loc[design["interim_look"] <= int(snakemake.params.round), "prompt_id"]
         prompts = prompts[prompts["prompt_id"].isin(asked)]
     stop = None
     if snakemake.params.early:
@@ -50,7 +50,7 @@ with log_to(snakemake.log[0]):
         prompts=prompts,
         store=snakemake.params.store,
         decided=stop,
-        audit=inference["audit_share"],
+        recheck=inference["recheck_share"],
         shard=tuple(snakemake.params.get("shard", (0, 1))),
     )
     write_parquet(responses, snakemake.output.responses, RESPONSES)

@@ -16,8 +16,8 @@ with log_to(snakemake.log[0]):
 
     params = snakemake.params
     rows, problems = read(params.source, raw_path(params.source, params.task, params.folder), params.task)
-    texts = sample(rows, params.rows_per_label, params.seed)
-    problems = pd.concat([problems, shortfalls(rows, params.rows_per_label, params.task)], ignore_index=True)
+    texts = sample(rows, params.rows_per_gold_label, params.seed)
+    problems = pd.concat([problems, shortfalls(rows, params.rows_per_gold_label, params.task)], ignore_index=True)
     print(f"{params.task}: {len(texts)} of {len(rows)} usable rows\n{summary(problems)}")
     write_parquet(texts, snakemake.output.texts, TEXTS)
     write_csv(problems, snakemake.output.problems)

@@ -4,22 +4,22 @@ import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.estimation.cells import count_cells, judged_draws
 
 
 @pytest.fixture
 def design():
-    rows = [("q1", "man", 0), ("q2", "woman", 1), ("q3", PERSONA_FREE, -1), ("q4", "man", 2)]
+    rows = [("q1", "man", 0), ("q2", "woman", 1), ("q3", BASELINE, -1), ("q4", "man", 2)]
     frame = pd.DataFrame(rows, columns=["prompt_id", "persona", "draw"])
     return frame.assign(
-        task="nli", row_id="r", text_id="t", template="p1", format="unforced", round=0, block="r", model="*"
+        task="nli", row_id="r", text_id="t", template="p1", format="unforced", interim_look=0, block="r", model="*"
     )
 
 
 def labels(*verdicts):
     frame = pd.DataFrame(verdicts, columns=["prompt_id", "refusal", "category"])
-    return frame.assign(labeller="paper", answer=None, evidence=None)
+    return frame.assign(labeller="phrase_list", choice=None, evidence=None)
 
 
 def test_counts_by_hand(design):
@@ -32,10 +32,10 @@ def test_counts_by_hand(design):
     assert cells[["model", "persona", "n", "refusals"]].to_numpy().tolist() == [
         ["B", "man", 2, 1],
         ["B", "woman", 1, 0],
-        ["B", PERSONA_FREE, 1, 0],
+        ["B", BASELINE, 1, 0],
         ["A", "man", 2, 2],
         ["A", "woman", 1, 1],
-        ["A", PERSONA_FREE, 1, 1],
+        ["A", BASELINE, 1, 1],
     ]
     assert missing.empty
 

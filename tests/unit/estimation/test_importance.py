@@ -19,7 +19,7 @@ PRINTED = {"model": 0.642, "task": 0.378, "persona": 0.168, "prompt": 0.109}
 
 def cells_of(frame):
     """Fill a frame of counts up to the columns of cells."""
-    return frame.assign(**{c: "*" for c in ("persona", "template", "format") if c not in frame}, labeller="paper")
+    return frame.assign(**{c: "*" for c in ("persona", "template", "format") if c not in frame}, labeller="phrase_list")
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +122,8 @@ def test_a_model_missing_from_a_task_is_no_level_there():
     assert dict(levels) == {"all": 2, "nli": 1, "offensiveness": 2}
 
 
-def test_persona_free_answers_are_not_a_level():
-    free = tiny().assign(persona="persona-free", refusals=0).drop_duplicates(["model", "task"])
+def test_baseline_answers_are_not_a_level():
+    free = tiny().assign(persona="baseline", refusals=0).drop_duplicates(["model", "task"])
     with_free = pd.concat([tiny(), free], ignore_index=True)
     options = {"replicates": 20, "permutations": 10}
     pd.testing.assert_frame_equal(
@@ -157,7 +157,7 @@ OPTIONS = {"replicates": 200, "permutations": 60}
 
 
 def nested(world, rows_per_task=60, draws=10, seed=0, twins=True, texts_per_row=1.0):
-    """A nested design: each row with random personas and templates, shared by all models, and persona-free twins."""
+    """A nested design: each row with random personas and templates, shared by all models, and baseline twins."""
     rng = np.random.default_rng(seed)
     parts = []
     for task in world.tasks:
@@ -169,11 +169,11 @@ def nested(world, rows_per_task=60, draws=10, seed=0, twins=True, texts_per_row=
         frame["template"] = np.array(world.templates)[pairs.ravel() // 15]
         frame["draw"] = np.tile(np.arange(draws), rows_per_task)
         if twins:
-            free = frame.drop_duplicates(["row_id", "template"]).assign(persona="persona-free", draw=-1)
+            free = frame.drop_duplicates(["row_id", "template"]).assign(persona="baseline", draw=-1)
             frame = pd.concat([frame, free], ignore_index=True)
         parts.append(frame.assign(task=task))
     frame = pd.concat(parts, ignore_index=True)
-    return frame.assign(format=frame["template"].map(FORMS), block=frame["row_id"], round=0, model="*")
+    return frame.assign(format=frame["template"].map(FORMS), block=frame["row_id"], interim_look=0, model="*")
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +192,7 @@ def run(outcomes):
 
 
 def test_a_run_has_the_plug_in_values_of_its_cells(outcomes, run):
-    with_persona = outcomes[outcomes["persona"] != "persona-free"]
+    with_persona = outcomes[outcomes["persona"] != "baseline"]
     cells = with_persona.groupby(["model", "task", "persona", "template", "format"], observed=True)["refusal"]
     cells = cells.agg(n="size", refusals="sum").reset_index().assign(labeller="x")
     from_cells = sensitivity_from_cells(cells, **OPTIONS).set_index(["factor", "scope", "index"])["estimate"]
@@ -217,7 +217,7 @@ def test_a_run_has_phrasings_interactions_and_totals(run):
 
 def test_floors_of_a_run_are_higher_than_independent_answers_would_have(outcomes, run):
     """Answers about one text hang together, so a task or a model that doesn't matter looks as if it did."""
-    with_persona = outcomes[outcomes["persona"] != "persona-free"]
+    with_persona = outcomes[outcomes["persona"] != "baseline"]
     cells = with_persona.groupby(["model", "task", "persona"], observed=True)["refusal"].agg(n="size", refusals="sum")
     cells = cells.reset_index().assign(template="*", format="*", labeller="x")
     key = ["factor", "scope", "index"]
@@ -284,7 +284,7 @@ def test_total_order_of_a_small_population_by_hand():
 
 
 def test_limits_of_total_order_are_a_jackknife_over_texts(outcomes):
-    frame = outcomes[outcomes["persona"] != "persona-free"]
+    frame = outcomes[outcomes["persona"] != "baseline"]
     texts = frame["text_id"].astype(str)
     total = total_order(frame, "persona")
     left_out = np.array([total_order(frame[texts != text], "persona")["estimate"] for text in texts.unique()])

@@ -26,7 +26,7 @@ PAPER = {factor: REFERENCES[factor] for factor in ("persona", "task", "model")}
 @pytest.fixture(scope="module")
 def cells(root):
     frame = read_csv(root / "config" / "published" / "counts_task_model_persona.csv")
-    return frame.assign(template="*", format="*", labeller="paper")
+    return frame.assign(template="*", format="*", labeller="phrase_list")
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_a_study_of_one_outcome_is_not_fitted_and_says_so(refusals):
 
 
 def test_two_labellers_are_an_error():
-    both = pd.concat([small(3).assign(labeller="paper"), small(3).assign(labeller="structured")])
+    both = pd.concat([small(3).assign(labeller="phrase_list"), small(3).assign(labeller="structured")])
     with pytest.raises(InputError, match="one labeller"):
         regression_table(both)
 
@@ -162,8 +162,8 @@ def test_clustered_errors_are_a_jackknife_over_texts(outcomes):
         assert (row["hi"] - row["lo"]) / 2 > 1.96 * row["se"]  # Student's, not normal
 
 
-def test_persona_free_answers_are_left_out(outcomes):
-    free = outcomes.assign(persona="persona-free", refusal=True)
+def test_baseline_answers_are_left_out(outcomes):
+    free = outcomes.assign(persona="baseline", refusal=True)
     pd.testing.assert_frame_equal(regression_table(pd.concat([outcomes, free])), regression_table(outcomes))
 
 

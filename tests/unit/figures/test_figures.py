@@ -21,7 +21,7 @@ from falserefusal.figures.personas import panel_grid
 from falserefusal.figures.registry import figure_names, figures, table_names
 from falserefusal.figures.style import WARNING, listing, number, percent, styled
 
-EVERYTHING = {"stopping": True, "labellers": True, "annotated": True}
+EVERYTHING = {"sequential": True, "labellers": True, "annotated": True}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def rehearsed(root):
 @pytest.fixture(scope="module")
 def gallery(root, published, rehearsed):
     """Figures of both kinds of study, drawn once: kind -> [(figure's entry, canvas)]."""
-    few = ("figure01_persona_free", "figure02_persona_mean", "figure04_format_offensiveness", "figure05_importance")
+    few = ("figure01_baseline", "figure02_persona_mean", "figure04_format_offensiveness", "figure05_importance")
     few += ("figure06_regression", "figure07_nli", "no_answers")
     return {
         "published": drawn([f for f in figures("published") if f.name in few], published, fixture.context(root)),
@@ -81,8 +81,8 @@ def test_published_has_a_counterpart_of_every_figure_of_the_paper():
     for i in range(1, 12):
         assert f"Figure {i}" in counterparts
     assert len(set(figure_names("rehearsal", stopping=True))) == len(figure_names("rehearsal", stopping=True))
-    assert "truth" in figure_names("rehearsal") and "truth" not in figure_names("run")
-    assert "stopping" in figure_names("run", stopping=True) and "stopping" not in figure_names("run")
+    assert "planted_rates" in figure_names("rehearsal") and "planted_rates" not in figure_names("run")
+    assert "sequential" in figure_names("run", stopping=True) and "sequential" not in figure_names("run")
     assert "comparison" not in figure_names("published")
     assert "labeller_claims" in figure_names("run", labellers=True) and "labeller_claims" not in figure_names("run")
     assert "corrected_models" in figure_names("run", annotated=True) and "corrected_models" not in figure_names("run")
@@ -90,7 +90,7 @@ def test_published_has_a_counterpart_of_every_figure_of_the_paper():
 
 def test_other_tasks_have_figures_of_their_own():
     names = figure_names("run", tasks=("nli", "sentiment"))
-    assert {"personas_sentiment", "format_sentiment", "persona_free_sentiment", "figure07_nli"} <= set(names)
+    assert {"personas_sentiment", "format_sentiment", "baseline_sentiment", "figure07_nli"} <= set(names)
     assert "figure09_offensiveness" not in names
     with pytest.raises(ValueError, match="kind is 'other'"):
         figure_names("other")
@@ -112,7 +112,7 @@ def test_every_promised_file_is_written_from_the_tables(root, published, tmp_pat
 
 
 def test_same_tables_same_bytes(root, published, tmp_path):
-    chosen = named("figure05_importance") + named("figure01_persona_free")
+    chosen = named("figure05_importance") + named("figure01_baseline")
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         draw_figures(chosen, published, fixture.context(root), tmp_path / folder)
@@ -165,8 +165,8 @@ def test_printed_values_are_those_of_real_models_and_notes_those_of_stand_ins(ro
 
 def test_data_drawn_in_a_rehearsal_name_stand_ins(root, rehearsed, tmp_path):
     context = fixture.context(root, rehearsal=True)
-    draw_figures(named("figure01_persona_free") + named("importance_by_model"), rehearsed, context, tmp_path)
-    assert set(pd.read_csv(tmp_path / "figure01_persona_free.csv")["model"].str[-11:]) == {" (stand-in)"}
+    draw_figures(named("figure01_baseline") + named("importance_by_model"), rehearsed, context, tmp_path)
+    assert set(pd.read_csv(tmp_path / "figure01_baseline.csv")["model"].str[-11:]) == {" (stand-in)"}
     assert pd.read_csv(tmp_path / "importance_by_model.csv")["scope"].str.endswith(" (stand-in)").all()
 
 
@@ -181,7 +181,7 @@ def test_messages_follow_the_data(root, gallery, published):
 
 def test_what_the_paper_gets_wrong_is_in_the_titles(gallery):
     said = {figure.name: canvas.get_label() for figure, canvas in gallery["published"]}
-    assert "lowers it in 2 of 16 models" in said["figure01_persona_free"]
+    assert "lowers it in 2 of 16 models" in said["figure01_baseline"]
     assert "not by Llama2-13B, Llama2-7B" in said["figure04_format_offensiveness"]
     assert said["figure05_importance"].startswith("Importance: model 0.68 > task 0.34 > persona 0.16 > format 0.13")
 
@@ -209,7 +209,7 @@ def test_a_study_of_many_small_families_is_drawn(root, rehearsed):
     models = list(fixture.context(root).models)
     context = Context("mixed", {model: f"family {i // 2}" for i, model in enumerate(models)}, {"black": "Race"})
     assert panel_grid(models, context) == [models[:6], models[6:12], models[12:]]
-    chosen = named("figure08_politeness") + named("stopping") + named("figure02_persona_mean")
+    chosen = named("figure08_politeness") + named("sequential") + named("figure02_persona_mean")
     for _, canvas in drawn(chosen, rehearsed, context):
         assert len(texts_of(canvas)) > 20
 
@@ -297,7 +297,7 @@ def test_rows_stand_in_groups():
     assert rows.at == {"a": 1.0, "c": 2.0, "b": 4.5} and rows.height == 5.5
 
 
-@pytest.mark.parametrize("name", ["truth", "comparison"])
+@pytest.mark.parametrize("name", ["planted_rates", "comparison"])
 def test_what_an_interval_misses_has_a_mark_of_its_own(gallery, name):
     canvas = next(canvas for figure, canvas in gallery["rehearsal"] if figure.name == name)
     marks = {(line.get_color(), line.get_marker()) for ax in canvas.axes for line in ax.lines if len(line.get_xdata())}

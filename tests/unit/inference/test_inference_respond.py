@@ -24,7 +24,7 @@ from falserefusal.common.schemas import RESPONSES
 from falserefusal.inference import Decoding, checkpoint, local, model_settings, respond
 from falserefusal.inference import store as store_module
 from falserefusal.inference.store import Store
-from falserefusal.labelling.phrases import decided, matched_phrase
+from falserefusal.labelling.phrase_list import decided, matched_phrase
 from falserefusal.study.materials import load_phrases
 
 PERSONAS = ("black person", "white person", "asian", "man", "woman", "transgender woman", "muslim")
@@ -269,7 +269,7 @@ def phrases(usual) -> list[str]:
 def test_verdicts_are_those_of_full_generation_and_most_tokens_are_saved(model, usual, phrases, tmp_path):
     full = usual[0]
     frame, about = respond(
-        model, DECODING, prompts(120), tmp_path, decided=lambda t: decided(t, phrases), audit=0.1, progress=False
+        model, DECODING, prompts(120), tmp_path, decided=lambda t: decided(t, phrases), recheck=0.1, progress=False
     )
     verdicts = [[bool(matched_phrase(text, phrases)) for text in f["response"]] for f in (full, frame)]
     assert verdicts[0] == verdicts[1]
@@ -285,8 +285,8 @@ def test_verdicts_are_those_of_full_generation_and_most_tokens_are_saved(model, 
 def test_a_shortened_answer_serves_only_those_whose_verdict_it_settles(model, phrases, tmp_path):
     asked = prompts(60)
 
-    def run(rule, audit=0.0):
-        return respond(model, DECODING, asked, tmp_path, decided=rule, audit=audit, progress=False)
+    def run(rule, recheck=0.0):
+        return respond(model, DECODING, asked, tmp_path, decided=rule, recheck=audit, progress=False)
 
     _, first = run(lambda t: decided(t, phrases))
     assert first["answers"]["generated"] == 60

@@ -252,7 +252,7 @@ def test_reasons_that_mean_the_model_ended(tmp_path, reason):
 )
 def test_a_stream_that_goes_wrong_is_asked_again(tmp_path, fault):
     with serving(lambda number, _: fault if number % 2 else None) as (_, model):
-        frame, _ = respond(model, DECODING, prompts(6), tmp_path, decided=lambda _: False, audit=0.0, progress=False)
+        frame, _ = respond(model, DECODING, prompts(6), tmp_path, decided=lambda _: False, recheck=0.0, progress=False)
     assert frame["response"].tolist() == expected(6) and set(frame["finish_reason"]) == {"stop"}
 
 
@@ -279,7 +279,7 @@ def test_a_bug_of_ours_keeps_what_was_served(tmp_path):
         return False
 
     with serving() as (_, model), pytest.raises(ZeroDivisionError):
-        respond(model, DECODING, prompts(30), tmp_path, decided=decided, audit=0.0, progress=False)
+        respond(model, DECODING, prompts(30), tmp_path, decided=decided, recheck=0.0, progress=False)
     assert len(Store(tmp_path / "org--m").read()) >= 5
 
 
@@ -436,16 +436,16 @@ def test_a_stream_is_left_once_the_verdict_is_settled(tmp_path):
         return text.startswith("I'm sorry,") or len(text) > 9
 
     with serving(lambda *_: {"answer": long, "pause": 0.002}) as (server, model):
-        frame, _ = respond(model, DECODING, prompts(8), tmp_path, decided=decided, audit=0.0, progress=False)
+        frame, _ = respond(model, DECODING, prompts(8), tmp_path, decided=decided, recheck=0.0, progress=False)
         assert set(frame["finish_reason"]) == {"decided"} and set(frame["response"]) == {"I'm sorry,"}
         assert server.words < 8 * 200, "the server stopped early too"
-        full, _ = respond(model, DECODING, prompts(1), tmp_path, decided=decided, audit=1.0, progress=False)
+        full, _ = respond(model, DECODING, prompts(1), tmp_path, decided=decided, recheck=1.0, progress=False)
     assert full["response"].tolist() == [long] and full["finish_reason"].tolist() == ["stop"]
 
 
 def test_a_stream_cut_by_the_server_is_no_answer(tmp_path):
     with serving(lambda number, _: {"cut_after": 1} if number % 2 else None) as (_, model):
-        frame, _ = respond(model, DECODING, prompts(6), tmp_path, decided=lambda _: False, audit=0.0, progress=False)
+        frame, _ = respond(model, DECODING, prompts(6), tmp_path, decided=lambda _: False, recheck=0.0, progress=False)
     assert frame["response"].tolist() == expected(6)
 
 
@@ -478,7 +478,7 @@ def test_transformers_serve_says_what_the_local_backend_says(tmp_path):
         remote = {"model": "tiny", "backend": "openai", "server": server}
         told, _ = respond(remote, DECODING, asked, tmp_path / "store", progress=False)
         streamed, _ = respond(
-            remote, DECODING, asked, tmp_path / "s2", decided=lambda _: False, audit=0.0, progress=False
+            remote, DECODING, asked, tmp_path / "s2", decided=lambda _: False, recheck=0.0, progress=False
         )
         local, _ = respond({"model": "t", "path": str(folder)}, DECODING, asked, tmp_path / "store", progress=False)
     finally:

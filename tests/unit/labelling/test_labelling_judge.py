@@ -7,9 +7,9 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import PROMPTS
 from falserefusal.labelling.classifier import Classifier, classifier_labeller, classify
 from falserefusal.labelling.judge import CHOICES, judge_labeller, judge_prompts, load_instructions, verdict
-from falserefusal.labelling.labels import label
+from falserefusal.labelling.verdicts import label
 
-LABELS = ("offensive", "not offensive")
+VERDICTS = ("offensive", "not offensive")
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def answers():
             "prompt_id": ["q0", "q1", "q2", "q3", "q4"],
             "response": responses,
             "finish_reason": ["stop", "stop", "stop", "stop", "error"],
-            "labels": [LABELS] * 5,
+            "labels": [VERDICTS] * 5,
             "yes_no": True,
         }
     )

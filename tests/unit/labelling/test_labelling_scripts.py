@@ -9,7 +9,7 @@ import pytest
 
 from falserefusal.annotation.page import VERDICTS
 from falserefusal.common.files import read_csv, read_parquet, write_csv, write_parquet
-from falserefusal.common.schemas import ALL, ANY_PERSONA, DESIGN, LABELS, PERSONA_FREE, PROMPTS, RESPONSES
+from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, DESIGN, PROMPTS, RESPONSES, VERDICTS
 
 TASK_LABELS = {"politeness": ["polite", "impolite"], "offensiveness": ["offensive", "not offensive"]}
 ANSWERS = {
@@ -52,8 +52,8 @@ def study(tmp_path):
     design = pd.DataFrame(
         {
             "prompt_id": [f"q{i:03d}" for i in range(n)], "task": task, "row_id": [f"r{i // 4}" for i in range(n)],
-            "text_id": [f"t{i // 4}" for i in range(n)], "persona": random.choice(["black", "woman", PERSONA_FREE], n),
-            "template": random.choice(["p1", "p2"], n), "format": "unforced", "draw": 0, "round": 0, "block": "b",
+            "text_id": [f"t{i // 4}" for i in range(n)], "persona": random.choice(["black", "woman", BASELINE], n),
+            "template": random.choice(["p1", "p2"], n), "format": "unforced", "draw": 0, "interim_look": 0, "block": "b",
             "model": ALL,
         }
     )  # fmt: skip
@@ -77,7 +77,7 @@ def study(tmp_path):
     return truth
 
 
-def stimuli(root):
+def materials(root):
     names = {"personas": "personas.csv", "templates": "templates.csv", "phrases": "refusal_phrases.txt"}
     names |= {"models": "models.csv", "patterns": "labelling/patterns.yaml", "instructions": "labelling/judge.txt"}
     return {name: str(root / "config" / file) for name, file in names.items()}
@@ -86,7 +86,7 @@ def stimuli(root):
 def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
     models = ["Llama2-7B", "Gemma-2B"]
     common = {
-        **stimuli(root),
+        **materials(root),
         "design": str(tmp_path / "design.parquet"),
         "prompts": [str(tmp_path / "prompts.parquet")],
     }
@@ -102,10 +102,10 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
             "labels",
             {**common, "responses": path, "judged": [str(tmp_path / f"{model}.judged.parquet")]},
             {"labels": f"{model}.labels.parquet"},
-            labellers=["paper", "structured"], judges=["mild"], **tasks,
+            labellers= ["phrase_list", "structured"], judges=["mild"], **tasks,
         )  # fmt: skip
         labels.append(found["labels"])
-    mine = read_parquet(labels[0], LABELS)
+    mine = read_parquet(labels[0], VERDICTS)
     assert set(mine["labeller"]) == {"paper", "structured", "mild"}
     assert (mine["category"] == "judge_failed").sum() == 4  # of the five, one was no answer
     assert (mine["category"] == "error").sum() == 3
@@ -120,8 +120,8 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
     )  # fmt: skip
     items, key = read_csv(sample["sheet"]), read_csv(sample["key"])
     assert len(items) == len(key) == 200
-    assert not items["answer"].fillna("").str.contains("Meta").any()
-    assert not items.loc[key["persona"] == "black", "answer"].fillna("").str.contains("Black person").any()
+    assert not items["choice"].fillna("").str.contains("Meta").any()
+    assert not items.loc[key["persona"] == "black", "choice"].fillna("").str.contains("Black person").any()
     people = []
     for name, slips in (("ann", 0.0), ("bo", 0.05), ("cy", 0.05)):
         random = np.random.default_rng(len(people))
@@ -144,7 +144,7 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
     assert (everything["lo"].le(actual) & everything["hi"].ge(actual)).all()
     assert everything.loc["mild", "rate"] == 0 and everything.loc["mild", "corrected"] == pytest.approx(actual, abs=0.1)
     named = rates.xs((ALL, ALL, ANY_PERSONA), level=["model", "task", "group"])
-    assert (named["n"] < everything["n"]).all() and (named["audited"] < everything["audited"]).all()
+    assert (named["n"] < everything["n"]).all() and (named["annotated"] < everything["annotated"]).all()
     means = rates.loc["paper", "mean"]["corrected"].droplevel("group")
     by_model = rates.xs(("paper", ANY_PERSONA), level=["labeller", "group"])["corrected"]
     assert means["politeness"] == pytest.approx(by_model[models].unstack()["politeness"].mean())
@@ -175,5 +175,5 @@ def test_the_bound_on_no_answers(run, root):
     inputs = {name: str(folder / f"{file}.csv") for name, file in [
         ("format_heatmaps", "format_heatmaps"), ("table6", "table6_prompt_n"), ("table7", "table7_logit"),
     ]}  # fmt: skip
-    table = run("no_answers", {**inputs, "templates": stimuli(root)["templates"]}, {"bounds": "no_answers.csv"})
+    table = run("no_answers", {**inputs, "templates": materials(root)["templates"]}, {"bounds": "no_answers.csv"})
     assert len(read_csv(table["bounds"])) == 64

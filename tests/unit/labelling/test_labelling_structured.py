@@ -23,7 +23,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.templates import asks_yes_no
 from falserefusal.labelling.cues import Cues
 from falserefusal.labelling.patterns import load_patterns
-from falserefusal.labelling.phrases import phrase_labeller
+from falserefusal.labelling.phrase_list import phrase_labeller
 from falserefusal.labelling.spoken import spoken
 from falserefusal.labelling.structured import CATEGORIES, CHAT_SCOPES, REFUSALS, Reader, structured_labeller
 from falserefusal.study.materials import load_phrases, load_templates
@@ -49,7 +49,7 @@ def suite(root, patterns):
     templates = load_templates(root / "config" / "templates.csv", TASKS).set_index(["task", "template"])["text"]
     suite["yes_no"] = [asks_yes_no(templates[key]) for key in zip(suite["task"], suite["template"], strict=True)]
     judged = structured_labeller(patterns)(suite)
-    suite["right"] = (judged["category"] == suite["category"]) & (judged["answer"].fillna("") == suite["answer"])
+    suite["right"] = (judged["category"] == suite["category"]) & (judged["choice"].fillna("") == suite["choice"])
     suite["refusal_right"] = judged["refusal"] == suite["refusal"]
     return suite
 
@@ -80,9 +80,9 @@ def test_probes(root, patterns):
     probes = read_suite(root / "tests" / "suites" / "labelling_probes.csv")
     judged = structured_labeller(patterns)(probes)
     category = judged["category"].where(probes["category"] != "refused", judged["category"].str[:7])
-    right = (category == probes["category"]) & (judged["answer"].fillna("") == probes["answer"])
-    wrong = probes.assign(got=judged["category"], said=judged["answer"])[~right & ~probes["known_wrong"]]
-    assert wrong.empty, wrong[["id", "response", "category", "answer", "got", "said"]].to_string()
+    right = (category == probes["category"]) & (judged["choice"].fillna("") == probes["choice"])
+    wrong = probes.assign(got=judged["category"], said=judged["choice"])[~right & ~probes["known_wrong"]]
+    assert wrong.empty, wrong[["id", "response", "category", "choice", "got", "said"]].to_string()
 
 
 def test_answers_written_blindly(root, patterns):
@@ -101,7 +101,7 @@ def test_answers_written_blindly(root, patterns):
 
 
 @pytest.mark.parametrize(
-    ("labels", "text", "answer"),
+    ("labels", "text", "choice"),
     [
         (("Hateful", "Not hateful"), "This is not hateful.", "Not hateful"),
         (("positive", "negative"), "I wouldn't call it positive.", "negative"),
@@ -112,7 +112,7 @@ def test_answers_written_blindly(root, patterns):
 )
 def test_other_label_sets_need_no_patterns(patterns, labels, text, answer):
     verdict = Reader(labels, patterns).read(text)
-    assert (verdict.category, verdict.answer) == ("answered", answer)
+    assert (verdict.category, verdict.choice) == ("answered", answer)
 
 
 def test_evidence_is_a_piece_of_the_answer(patterns, suite):
@@ -126,7 +126,7 @@ def test_evidence_is_a_piece_of_the_answer(patterns, suite):
 def test_any_text_gets_a_category(patterns, text, labels):
     verdict = Reader(labels, patterns).read(text)
     assert verdict.category in CATEGORIES
-    assert verdict.answer is None or verdict.answer in labels
+    assert verdict.choice is None or verdict.choice in labels
     assert len(spoken(text, patterns.not_said).text) == len(text)
 
 

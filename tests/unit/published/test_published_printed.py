@@ -121,7 +121,7 @@ ROWS = {  # of each file: its second
     "format_heatmaps": "task 'nli', model 'Llama2-7B', format 'semi-forced'",
     "table1_refusal_pct": "model 'Llama2-13B'",
     "table6_prompt_n": "prompt 'p2'",
-    "fig1_persona_free_offensiveness": "model 'Llama2-13B'",
+    "fig1_baseline_offensiveness": "model 'Llama2-13B'",
     "figure5_importance": "factor 'task'",
     "table7_logit": "type 'persona', variable 'White'",
     "quoted_statements": "id 's02'",

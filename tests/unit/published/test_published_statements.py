@@ -1,4 +1,4 @@
-"""Every quoted number is recomputed from the printed cells, and the verdict follows from the numbers alone."""
+"""Every quoted number is recomputed from the printed cells, and the conclusion follows from the numbers alone."""
 
 import pandas as pd
 import pytest
@@ -38,12 +38,12 @@ def statements(printed, asked):
 
 def test_all_72_are_judged(statements):
     assert len(statements) == 72
-    assert set(statements["verdict"]) == {"agrees", "differs", "not recomputable"}
-    assert (statements.loc[statements["verdict"] != "agrees", "reason"] != "").all(), "a disagreement has a reason"
+    assert set(statements["conclusion"]) == {"agrees", "differs", "not recomputable"}
+    assert (statements.loc[statements["conclusion"] != "agrees", "reason"] != "").all(), "a disagreement has a reason"
 
 
 @pytest.mark.parametrize(
-    ("statement", "recomputed", "verdict"),
+    ("statement", "recomputed", "conclusion"),
     [
         ("s01", 30_000, "agrees"),
         ("s04", 14.669, "differs"),  # Table 1 prints 76.54 for Llama2-7B and 0.19 for Qwen2.5-7B
@@ -63,9 +63,9 @@ def test_all_72_are_judged(statements):
         ("s72", 0.541, "not recomputable"),
     ],
 )
-def test_known_quantities(statements, statement, recomputed, verdict):
+def test_known_quantities(statements, statement, recomputed, conclusion):
     assert statements.loc[statement, "recomputed"] == pytest.approx(recomputed, abs=0.0051)
-    assert statements.loc[statement, "verdict"] == verdict
+    assert statements.loc[statement, "conclusion"] == conclusion
 
 
 def test_the_ranking_of_importance_reproduces(statements):
@@ -76,7 +76,7 @@ def test_the_ranking_of_importance_reproduces(statements):
 
 def test_printed_tables_against_each_other(asked, printed):
     table = check_tables(asked, printed)
-    off = table[table["verdict"] == "differs"]
+    off = table[table["conclusion"] == "differs"]
     assert set(off.loc[off["source"] == "Table 1", "item"]) == {"Llama2-7B, offensiveness", "Qwen2.5-7B, offensiveness"}
     assert off.loc[off["source"] == "Figure 4", "difference"].abs().max() == pytest.approx(0.169, abs=0.001)
 
@@ -84,7 +84,7 @@ def test_printed_tables_against_each_other(asked, printed):
 def test_a_changed_number_changes_its_verdict(printed, asked):
     quoted = printed["quoted_statements"].copy()
     quoted.loc[quoted["id"] == "s13", "value"] = 87.37
-    assert check_statements(quoted, asked).set_index("id").loc["s13", "verdict"] == "differs"
+    assert check_statements(quoted, asked).set_index("id").loc["s13", "conclusion"] == "differs"
 
 
 def test_every_recipe_is_used_and_unknown_wording_is_an_error(printed):

@@ -33,7 +33,7 @@ def test_the_quoted_refusal_is_of_the_model_with_most():
     refusals = pd.DataFrame(
         [
             ("a", "p1", "man", "nli", "I can't.", "can't", 1, "Ask a"),
-            ("b", "p2", "persona-free", "nli", "Never.", None, 7, "Ask b0"),
+            ("b", "p2", "baseline", "nli", "Never.", None, 7, "Ask b0"),
             ("b", "p3", "man", "nli", "No way.", None, 7, "Ask b"),
         ],
         columns=["model", "prompt_id", "persona", "task", "response", "evidence", "agreed", "prompt"],

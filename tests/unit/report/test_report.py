@@ -17,7 +17,7 @@ from falserefusal.report.headline import headline
 from falserefusal.report.notes import LIMITS, NOTES, note_for
 from falserefusal.report.present import MAX_ROWS, in_percent, marked, number, p_value, show
 
-OTHER_TABLES = ("design_balance", "effects_persona", "effects_mean", "effects_between", "rates_shrunken", "stopping")
+OTHER_TABLES = ("design_balance", "effects_persona", "effects_mean", "effects_between", "rates_shrunken", "sequential")
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000002000001e221bc33"
@@ -55,7 +55,7 @@ class Outline(HTMLParser):
 @pytest.fixture(scope="module")
 def figure_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
-    for name in ("figure05_importance", "truth", "stopping", "labellers", "claims"):
+    for name in ("figure05_importance", "planted_rates", "sequential", "labellers", "claims"):
         (folder / f"{name}.png").write_bytes(PIXEL)
     return folder
 
@@ -73,7 +73,12 @@ def index():
 @pytest.fixture(scope="module")
 def rehearsed_index(index):
     """With figures that are named like sections of the page."""
-    named = {"truth": "truth", "stopping": "trajectory", "labellers": "labeller_rates", "claims": "claims"}
+    named = {
+        "planted_rates": "planted_rates",
+        "sequential": "interim_looks",
+        "labellers": "labeller_rates",
+        "claims": "claims",
+    }
     rows = [[name, np.nan, f"Of {name}.", "A message", table, 3] for name, table in named.items()]
     return pd.concat([index.head(1), pd.DataFrame(rows, columns=index.columns)], ignore_index=True)
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from falserefusal.common.files import validate
-from falserefusal.common.schemas import OUTCOMES, PERSONA_FREE
+from falserefusal.common.schemas import BASELINE, OUTCOMES
 from falserefusal.estimation import claims
 from simulation import experiments
 from simulation.truth import endless_study, formats_of, true_indices, true_values
@@ -56,13 +56,13 @@ def test_answers_follow_the_truth(world, outcomes):
     seen = outcomes.groupby(["task", "model", "persona"], observed=True)["refusal"].agg(["mean", "size"])
     z = (seen["mean"] - true) / np.sqrt(true * (1 - true) / seen["size"])
     assert z.abs().max() < 6 and abs(z.mean()) < 1
-    free = (outcomes["persona"] == PERSONA_FREE).mean()
+    free = (outcomes["persona"] == BASELINE).mean()
     assert 0.3 < free < 0.45
 
 
 def test_answers_of_one_prompt_correlate_as_the_world_says(world, outcomes):
     pair = outcomes.pivot_table("refusal", ["model", "block", "template"], "persona", observed=True)
-    first, second = pair[PERSONA_FREE], pair[world.personas].mean(axis=1)
+    first, second = pair[BASELINE], pair[world.personas].mean(axis=1)
     together = pd.DataFrame({"a": first, "b": second}).dropna()
     product = (together["a"] * together["b"]).groupby("model", observed=True).mean()
     joint = both(world.mean[:, :1], world.mean[:, 1:], sum(world.shares)).mean((1, 2, 3))
@@ -71,7 +71,9 @@ def test_answers_of_one_prompt_correlate_as_the_world_says(world, outcomes):
 
 def test_the_same_prompt_gets_the_same_answer(world):
     design = pd.DataFrame({"persona": ["persona-01"] * 2, "template": "p2", "task": "task-0", "text_id": "x"})
-    design = design.assign(row_id=["r1", "r2"], block=["r1", "r2"], format="unforced", draw=0, round=0, model="*")
+    design = design.assign(
+        row_id=["r1", "r2"], block=["r1", "r2"], format="unforced", draw=0, interim_look=0, model="*"
+    )
     for seed in range(20):
         assert answer(design, world, seed).groupby("model", observed=True)["refusal"].nunique().max() == 1
 
@@ -135,14 +137,14 @@ def test_an_endless_study_finds_what_is_true():
     world = make_world(2, unforced=0.5, **falling)
     models = experiments.panel(world.models)
     found = {claim.name: claims.decide(claim, endless_study(world, models)) for claim in claims.CLAIMS}
-    assert found["personas raise refusal"].verdict == "supported"
-    assert found["newer generations"].verdict == "supported"  # rates fall with the model's number
-    assert found["unforced formats"].verdict == "supported"
+    assert found["personas raise refusal"].conclusion == "supported"
+    assert found["newer generations"].conclusion == "supported"  # rates fall with the model's number
+    assert found["unforced formats"].conclusion == "supported"
     assert found["unforced formats"].lo == pytest.approx(found["unforced formats"].hi, abs=1e-3)
     nothing = endless_study(make_world(2, rates=[0.1] * 6, tasks=(0, 0, 0), model_task_sd=0, template_sd=0), models)
-    verdicts = {claim.name: claims.decide(claim, nothing).verdict for claim in claims.CLAIMS}
-    assert verdicts.pop("personas raise refusal") == "contradicted"
-    assert set(verdicts.values()) == {"inconclusive"}
+    conclusions = {claim.name: claims.decide(claim, nothing).conclusion for claim in claims.CLAIMS}
+    assert conclusions.pop("personas raise refusal") == "contradicted"
+    assert set(conclusions.values()) == {"inconclusive"}
 
 
 # --- designs and experiments
@@ -156,8 +158,8 @@ def test_designs_have_the_size_asked_for(script, world, name):
     design = script.draw(name, world, 1200, [4])
     per_model = len(design) / (len(world.models) if "own" in name else 1)
     assert per_model == pytest.approx(1200, rel=0.06)
-    assert (design["persona"] == PERSONA_FREE).any()
-    assert (design["round"].max() > 0) == ("rounds" in name)
+    assert (design["persona"] == BASELINE).any()
+    assert (design["interim_look"].max() > 0) == ("sequential" in name)
 
 
 def test_panel_has_two_generations_in_each_family():
@@ -188,7 +190,7 @@ def test_screen_table(script):
 
 
 def test_claims_table_of_simulations(script):
-    table = experiments.claim_verdicts(script.draw, "as the paper says", "blocked", 1500, 2, 1, 1).set_index("claim")
+    table = experiments.claim_conclusions(script.draw, "as the paper says", "blocked", 1500, 2, 1, 1).set_index("claim")
     assert list(table.index) == [claim.name for claim in claims.CLAIMS]
     assert table.loc["personas raise refusal", "supported"] == 1
     assert np.isnan(table.loc["personas raise refusal", "covered"])

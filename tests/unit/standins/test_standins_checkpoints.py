@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.standins import circuit
 from falserefusal.standins.chat import render
+from falserefusal.standins.enumeration import open_standin, persona_rates, truth_of_cells, truth_of_prompts
 from falserefusal.standins.planted import load
-from falserefusal.standins.truth import open_standin, persona_rates, truth_of_cells, truth_of_prompts
 from standin_study import MODELS, ROOT, load_study
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -64,7 +64,7 @@ def chat(folder, messages, dtype="auto", attention=None, side="left", mask=True,
 def asked(study, n, seed, task=None, **changes):
     rng = np.random.default_rng(seed)
     personas = changes.pop("personas", study.personas)
-    design = study.draw(n, rng, [*personas["persona"], PERSONA_FREE], task)
+    design = study.draw(n, rng, [*personas["persona"], BASELINE], task)
     prompts = study.ask(design, personas=personas, **changes)
     return prompts, design
 
@@ -80,7 +80,7 @@ def test_answers_are_foretold_word_for_word(study, folder, model):
 def test_every_precision_and_attention_decides_alike(study, folder):
     prompts, design = asked(study, 120, seed=20, task="offensiveness")
     truth = truth_of_prompts(folder / "Llama2-7B", prompts, design, study.phrases)
-    assert 20 < truth["paper_refusal"].sum() < 110
+    assert 20 < truth["phrase_list_refusal"].sum() < 110
     for dtype, attention in [("bfloat16", "sdpa"), ("bfloat16", "eager"), ("float32", "eager")]:
         assert chat(folder / "Llama2-7B", prompts["messages"], dtype, attention) == list(truth["text"])
 
@@ -107,7 +107,7 @@ def test_articles_and_rewordings(study, folder):
 def test_odd_characters_and_a_system_turn(study, folder):
     rows = study.texts[study.texts["row_id"].isin(["politeness-o1", "politeness-o2", "politeness-o3"])]
     design = rows[["task", "row_id", "text_id"]].merge(study.templates[["task", "template", "format"]], on="task")
-    design = design.merge(pd.DataFrame({"persona": ["woman", PERSONA_FREE]}), how="cross")
+    design = design.merge(pd.DataFrame({"persona": ["woman", BASELINE]}), how="cross")
     design["prompt_id"] = [f"q{i}" for i in range(len(design))]
     prompts = study.ask(design, system="Answer as the zoologist Ångström would.")
     for model, role in (("Llama2-7B", "native"), ("Qwen1.5-32B", "native"), ("Gemma2-9B", "merge")):
@@ -160,7 +160,9 @@ def test_the_truth_foretells_complaints_about_prompts(study, folder):
         changed.texts = texts
         prompts = changed.ask(design)
         truth = truth_of_prompts(folder / "Llama2-7B", prompts, design, study.phrases)
-        assert truth[["category", "text", "paper_refusal"]].to_numpy().tolist() == [["complaint", complaint, False]]
+        assert truth[["category", "text", "phrase_list_refusal"]].to_numpy().tolist() == [
+            ["complaint", complaint, False]
+        ]
         assert chat(folder / "Llama2-7B", prompts["messages"]) == [complaint]
 
 
@@ -184,7 +186,7 @@ def test_sampling_probability_is_the_models(study, folder):
     kinds = planted.answers["kind"]
     texts = [
         t.text
-        for t in circuit.spoken_tokens(list(planted.answers["text"]), planted.personas, planted.labels)
+        for t in circuit.spoken_tokens(list(planted.answers["text"]), planted.personas, planted.options)
         if t.piece in openings and kinds[openings.index(t.piece)] == "caught"
     ]
     caught = {tokenizer.vocab[written(text)] for text in texts}
@@ -207,7 +209,7 @@ def test_cells_hold_the_rates_they_were_asked_to(study, folder):
         assert len(cells) == 27 * 16 and cells["known"].all()
         one_text = 1 / cells["rows"]
         assert ((cells["rate"] - cells["wanted"]).abs() < 3 * one_text).all()
-        named = cells[cells["persona"] != PERSONA_FREE]
+        named = cells[cells["persona"] != BASELINE]
         means = named.groupby("task")[["rate", "wanted"]].mean()
         assert (means["rate"] - means["wanted"]).abs().max() < 1e-3
         assert ((cells["wanted"] > 0) | (cells["rate"] == 0)).all()
@@ -224,13 +226,13 @@ def test_cells_are_what_asking_every_text_gives(study, folder):
     words = pd.concat([words, words.head(1).assign(persona="quaker", surface="elderly quaker")])
     templates = study.templates[study.templates["template"].isin(["p1", "p5", "p8"])]
     design = texts[["task", "row_id", "text_id"]].merge(templates[["task", "template", "format"]], on="task")
-    design = design.merge(pd.DataFrame({"persona": [*words["persona"], PERSONA_FREE]}), how="cross")
+    design = design.merge(pd.DataFrame({"persona": [*words["persona"], BASELINE]}), how="cross")
     design["prompt_id"] = [f"q{i}" for i in range(len(design))]
     every = load_study(rows=5)
     every.texts, every.personas = texts, words
     truth = truth_of_prompts(folder / "Llama2-7B", every.ask(design), design, study.phrases)
-    both = (truth["paper_refusal"] & truth["refusal"]).rename("both_rate")
-    found = truth.assign(both_rate=both, rate=truth["paper_refusal"], refusal_rate=truth["refusal"])
+    both = (truth["phrase_list_refusal"] & truth["refusal"]).rename("both_rate")
+    found = truth.assign(both_rate=both, rate=truth["phrase_list_refusal"], refusal_rate=truth["refusal"])
     found = found.groupby(["persona", "template"])[["rate", "refusal_rate", "both_rate"]].mean()
     tasks = {"offensiveness": study.tasks["offensiveness"]}
     cells = truth_of_cells(folder / "Llama2-7B", texts, words, templates, tasks, study.phrases)

@@ -7,7 +7,7 @@ from scipy.special import logit
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_csv
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.standins.rates import UNLISTED, rake, rates_from_published, shifted
 from standin_study import CONFIG, load_study
 
@@ -20,7 +20,7 @@ def study():
 @pytest.fixture(scope="module")
 def named(study):
     rates = study.rates.merge(study.templates[["task", "template", "format"]], on=["task", "template"])
-    return rates[~rates["persona"].isin([PERSONA_FREE, UNLISTED])]
+    return rates[~rates["persona"].isin([BASELINE, UNLISTED])]
 
 
 def test_rake_meets_both_margins_and_keeps_the_odds_within_a_group():
@@ -66,9 +66,9 @@ def test_the_mean_over_cells_is_table_1_but_for_its_slip(named):
     assert list(mean.loc[difference > 0.1, ["model", "task"]].agg("/".join, axis=1)) == ["Qwen2.5-7B/offensiveness"]
 
 
-def test_persona_free_rates_are_figure_1s_where_it_has_them(study):
-    printed = read_csv(CONFIG / "published/fig1_persona_free_offensiveness.csv").set_index("model").iloc[:, 0]
-    free = study.rates[(study.rates["persona"] == PERSONA_FREE) & (study.rates["task"] == "offensiveness")]
+def test_baseline_rates_are_figure_1s_where_it_has_them(study):
+    printed = read_csv(CONFIG / "published/fig1_baseline_offensiveness.csv").set_index("model").iloc[:, 0]
+    free = study.rates[(study.rates["persona"] == BASELINE) & (study.rates["task"] == "offensiveness")]
     np.testing.assert_allclose(free.groupby("model")["rate"].mean().reindex(printed.index), printed / 100, atol=1e-9)
 
 
@@ -82,14 +82,14 @@ def test_null_keeps_the_rates_of_templates_and_no_persona_differs(study, named):
 
 
 def test_a_model_without_printed_rates_is_the_users_to_mend(study):
-    names = ["counts_task_model_persona", "format_heatmaps", "fig1_persona_free_offensiveness", "table7_logit"]
+    names = ["counts_task_model_persona", "format_heatmaps", "fig1_baseline_offensiveness", "table7_logit"]
     printed = [read_csv(CONFIG / f"published/{name}.csv") for name in names]
     with pytest.raises(InputError, match="no rates for SmolLM in nli"):
         rates_from_published(*printed, study.templates, ["SmolLM"])
 
 
 def test_a_template_the_paper_does_not_have_gets_its_formats_mean(study):
-    names = ["counts_task_model_persona", "format_heatmaps", "fig1_persona_free_offensiveness", "table7_logit"]
+    names = ["counts_task_model_persona", "format_heatmaps", "fig1_baseline_offensiveness", "table7_logit"]
     printed = [read_csv(CONFIG / f"published/{name}.csv") for name in names]
     extra = study.templates.query("task == 'politeness' and template == 'p1'").assign(template="mine")
     rates = rates_from_published(*printed, pd.concat([study.templates, extra]), ["Llama2-7B"])

@@ -6,7 +6,7 @@ import pytest
 import statsmodels.api as sm
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.statistics import gls
 from synthetic import blocked, judge, nested
 
@@ -75,7 +75,7 @@ def test_full_correlation_leaves_paired_differences():
     part = next(iter(gls.stratify(outcomes).parts.values()))
     rate, moves = part.solve(0.999999)
     wide = outcomes.pivot(index="row_id", columns="persona", values="refusal").astype(float)
-    change = wide["man"] - wide[PERSONA_FREE]
+    change = wide["man"] - wide[BASELINE]
     assert rate[1] - rate[0] == pytest.approx(change.mean(), abs=1e-9)
     sd = np.sqrt(((moves[:, 1] - moves[:, 0]) ** 2).sum())
     assert sd == pytest.approx(change.std(ddof=1) / np.sqrt(200), rel=0.01)

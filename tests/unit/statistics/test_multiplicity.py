@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.estimation.effects import persona_effects
 from falserefusal.statistics import multiplicity as mu
 from falserefusal.statistics.gls import fit_personas
@@ -59,7 +59,7 @@ def test_observed_difference_is_that_of_the_fit(outcomes):
 @pytest.mark.parametrize("outcomes", [NESTED, BLOCKED], ids=["nested", "blocked"])
 def test_relabelling_equals_refitting(outcomes):
     # reverse the labels of every prompt, once in the fast statistic and once in the outcomes themselves
-    test = mu._test(outcomes, PERSONA_FREE)
+    test = mu._test(outcomes, BASELINE)
     order = np.lexsort((-np.arange(len(test.group)), test.group))
     fast = test.differences(test.labels[order][None])[0]
     outcomes = asked_once(outcomes)
@@ -72,7 +72,7 @@ def test_relabelling_equals_refitting(outcomes):
     turned["persona"] = turned["persona"].astype(outcomes["persona"].dtype)
     refit = fit_personas(turned).average(["model", "persona"])
     rate = pd.Series(refit.rate, index=pd.MultiIndex.from_frame(refit.cells[["model", "persona"]].astype(str)))
-    slow = [rate[m, p] - rate[m, PERSONA_FREE] for m, p in test.cells[["model", "persona"]].to_numpy()]
+    slow = [rate[m, p] - rate[m, BASELINE] for m, p in test.cells[["model", "persona"]].to_numpy()]
     np.testing.assert_allclose(fast, slow, atol=1e-10)
     assert np.abs(fast - test.differences(test.labels[None])[0]).max() > 0.01
 
@@ -88,7 +88,7 @@ def test_p_values_approach_those_of_all_relabellings():
     # four blocks of two personas and one answer without, each with one refusal: 3^4 relabellings are all there is
     rows = []
     for block, refused in enumerate([1, 1, 1, 0]):
-        for place, persona in enumerate([PERSONA_FREE, "man", "woman"]):
+        for place, persona in enumerate([BASELINE, "man", "woman"]):
             rows.append(("A", "nli", f"r{block}", f"t{block}", f"b{block}", persona, "p1", place - 1, place == refused))
     columns = ["model", "task", "row_id", "text_id", "block", "persona", "template", "draw", "refusal"]
     outcomes = pd.DataFrame(rows, columns=columns)
@@ -119,7 +119,7 @@ def test_true_effects_are_found_and_adjusted_p_exceed_plain_ones():
         assert (found.drop(("A", "man")) > 0.05).all()
 
 
-@pytest.mark.parametrize("reference", [PERSONA_FREE, "mean"])
+@pytest.mark.parametrize("reference", [BASELINE, "mean"])
 @pytest.mark.parametrize("kind", ["nested", "blocked"])
 def test_family_wise_error_under_the_null(kind, reference):
     # 100 studies without any persona effect, texts shared by models and asked repeatedly: at most 5 % find one
@@ -138,8 +138,8 @@ def test_family_wise_error_under_the_null(kind, reference):
     assert 0.015 < np.mean(plain) < 0.09  # and the test is not simply asleep
 
 
-def test_mean_reference_needs_no_persona_free_answers():
-    part = NESTED[NESTED["persona"] != PERSONA_FREE]
+def test_mean_reference_needs_no_baseline_answers():
+    part = NESTED[NESTED["persona"] != BASELINE]
     table = mu.max_t(part, 199, reference="mean").set_index(["model", "persona"])
     assert table.loc[("A", "man"), "p_max_t"] < 0.05
     once = asked_once(part[part["model"] == "A"])
@@ -162,9 +162,7 @@ def test_models_with_hardly_a_refusal_are_not_tested():
 
 
 def test_prompts_that_lost_an_answer_are_left_out_of_that_model_only():
-    lost = BLOCKED.index[
-        (BLOCKED["model"] == "B") & (BLOCKED["block"] == "nli-3") & (BLOCKED["persona"] != PERSONA_FREE)
-    ]
+    lost = BLOCKED.index[(BLOCKED["model"] == "B") & (BLOCKED["block"] == "nli-3") & (BLOCKED["persona"] != BASELINE)]
     table = mu.max_t(BLOCKED.drop(index=lost[0]), 19).set_index("model")
     whole = mu.max_t(BLOCKED, 19).set_index("model")
     assert table.loc["A", "difference"].to_numpy() == pytest.approx(whole.loc["A", "difference"].to_numpy())

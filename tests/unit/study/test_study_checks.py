@@ -14,13 +14,13 @@ from falserefusal.texts import resolve
 from falserefusal.texts.sources import KEYS
 
 SCHEMA = "config/schemas/study.schema.yaml"
-ROUNDS = {"rounds": {"first": 20, "growth": 0.5}}
+SEQUENTIAL = {"sequential": {"first": 20, "growth": 0.5}}
 
 
 def check(root, monkeypatch, change=None, task=None):
     """Load and check a stand-in study of one embedded task, with changes to it or to the task."""
     monkeypatch.chdir(root)
-    offensiveness = {"source": {"kind": "embedded"}, "rows_per_label": 3, "labels": ["offensive", "not offensive"]}
+    offensiveness = {"source": {"kind": "embedded"}, "rows_per_gold_label": 3, "labels": ["offensive", "not offensive"]}
     config = {"study": "small", "checkpoints": {"kind": "standins"}, "tasks": {"offensiveness": offensiveness}}
     config["tasks"]["offensiveness"] |= task or {}
     check_study(load_study(config | copy.deepcopy(change or {}), root / SCHEMA, root), root)
@@ -55,7 +55,7 @@ def test_a_servers_settings_are_checked_without_showing_a_key(root, monkeypatch,
         ({"design": {"kind": "blocked"}}, "needs either blocks_per_task or calls_per_task"),
         ({"design": {"kind": "blocked", "blocks_per_task": 136}}, "its 15 texts and 9 templates make only 135"),
         ({"design": {"balance": "balanced", "replacement": True}}, "needs replacement: false"),
-        ({"design": ROUNDS | {"persona_free": False}}, "persona effects compares with persona-free answers"),
+        ({"design": SEQUENTIAL | {"baseline": False}}, "persona effects compares with baseline answers"),
         ({"inference": {"trust_remote_code": ["Qwen2-7b"]}}, "no model 'Qwen2-7b' in .*did you mean 'Qwen2-7B'"),
     ],
 )
@@ -78,9 +78,9 @@ def test_what_is_wrong_with_a_task_is_said(root, monkeypatch, task, message):
         check(root, monkeypatch, task=task)
 
 
-def test_rounds_without_persona_free_prompts_may_aim_at_rates(root, monkeypatch):
+def test_rounds_without_baseline_prompts_may_aim_at_rates(root, monkeypatch):
     rates = {"estimation": {"targets": {"model rate": 0.03}}}
-    check(root, monkeypatch, {"design": ROUNDS | {"persona_free": False}} | rates)
+    check(root, monkeypatch, {"design": SEQUENTIAL | {"baseline": False}} | rates)
 
 
 def test_the_guide_to_own_studies_is_right(root, monkeypatch, tmp_path):
@@ -98,7 +98,7 @@ def test_the_guide_to_own_studies_is_right(root, monkeypatch, tmp_path):
     own = "".join(line.replace("politeness", "toxicity") for line in templates.splitlines(True) if "politeness" in line)
     for name, content in {"models": models, "personas": personas, "templates": templates + own}.items():
         (tmp_path / f"{name}.csv").write_text(content)
-    study["stimuli"] = {name: str(tmp_path / f"{name}.csv") for name in study["stimuli"]}
+    study["materials"] = {name: str(tmp_path / f"{name}.csv") for name in study["materials"]}
     monkeypatch.chdir(root)
     check_study(load_study(study, root / SCHEMA, root), root)
 

@@ -30,9 +30,9 @@ def load(config, root):
 def test_defaults_come_from_the_schema(config, root):
     study = load(config, root)
     assert study["seed"] == 2025
-    assert study["stimuli"]["personas"] == "config/personas.csv"
+    assert study["materials"]["personas"] == "config/personas.csv"
     assert len(study["models"]) == 16 and len(study["personas"]) == 15 and len(study["templates"]) == 9
-    assert study["tasks"]["nli"]["rows_per_label"] == 1000
+    assert study["tasks"]["nli"]["rows_per_gold_label"] == 1000
     assert config.keys() == {"study", "checkpoints", "tasks"}, "the caller's config is not changed"
 
 
@@ -82,7 +82,7 @@ def test_names_keep_the_order_of_their_file(config, root):
         ({"study": "../x"}, "study"),
         ({"models": ["GPT-2"]}, "models: GPT-2 not in"),
         ({"personas": ["elf"]}, "personas: elf not in"),
-        ({"stimuli": {"personas": "nowhere.csv"}}, "stimuli.personas: no such file"),
+        ({"materials": {"personas": "nowhere.csv"}}, "materials.personas: no such file"),
         ({"tasks": {}}, "tasks"),
         ({"tasks": {"irony": {"source": {"kind": "embedded"}, "labels": ["a", "b"]}}}, "no templates for task irony"),
         ({"tasks": {"nli": {"source": {"kind": "embedded"}, "labels": ["a", "b"]}}}, "tasks.nli.labels"),
@@ -95,8 +95,11 @@ def test_names_keep_the_order_of_their_file(config, root):
         ({"tasks": {"nli": {"source": {"kind": "embedded"}, "labels": ["a", "b", "a"]}}}, "tasks.nli.labels: ['a', 'b"),
         ({"models": "Qwen2-7B"}, "models: 'Qwen2-7B' is neither all nor a list of names, such as [Qwen2-7B]"),
         ({"models": ["Qwen2-7B", "Qwen2-7B"]}, "models: ['Qwen2-7B', 'Qwen2-7B'] has non-unique elements"),
-        ({"design": {"rounds": {"first": 20}}}, "design.rounds: 'growth' is a required property"),
-        ({"design": {"rounds": {"first": 20, "grow": 1, "growth": 1}}}, "unknown key 'grow'; did you mean 'growth'?"),
+        ({"design": {"sequential": {"first": 20}}}, "design.sequential: 'growth' is a required property"),
+        (
+            {"design": {"sequential": {"first": 20, "grow": 1, "growth": 1}}},
+            "unknown key 'grow'; did you mean 'growth'?",
+        ),
         ({"estimation": {"targets": {"persona effcts": 0.02}}}, "estimation.targets: 'persona effcts' is not one of"),
     ],
 )
@@ -109,20 +112,20 @@ def test_what_is_wrong_is_said_by_key(config, root, change, message):
 def test_a_stimuli_file_without_rows_is_not_told_to_lack_a_column(config, root, tmp_path):
     (tmp_path / "personas.csv").write_text("persona,group,printed,surface,article\n")
     with pytest.raises(InputError, match=r"personas\.csv: no rows below the header"):
-        load(config | {"stimuli": {"personas": str(tmp_path / "personas.csv")}}, root)
+        load(config | {"materials": {"personas": str(tmp_path / "personas.csv")}}, root)
 
 
 def test_stimuli_saved_by_a_spreadsheet_are_read(config, root, tmp_path):
     """Excel writes a byte order mark before the first column's name."""
     models = tmp_path / "models.csv"
     models.write_text((root / "config/models.csv").read_text(), encoding="utf-8-sig")
-    assert len(load(config | {"stimuli": {"models": str(models)}}, root)["models"]) == 16
+    assert len(load(config | {"materials": {"models": str(models)}}, root)["models"]) == 16
 
 
 def test_no_model_is_called_as_an_average_is(config, root, tmp_path):
     models = tmp_path / "models.csv"
     models.write_text((root / "config/models.csv").read_text().replace("\nGemma-2B,", "\nmean,"))
-    change = {"stimuli": {"models": str(models)}}
+    change = {"materials": {"models": str(models)}}
     assert load(config | change | {"models": ["Llama2-7B"]}, root)["models"] == ["Llama2-7B"]
     with pytest.raises(InputError, match="models: mean is what tables call the mean of all models"):
         load(config | change, root)

@@ -184,7 +184,7 @@ except InputError as error:
 
 
 def test_xnli_comes_from_the_hub_and_then_from_its_cache(tmp_path):
-    pairs = {"premise": ["a", "b", "c"], "hypothesis": ["d", "e", "f"], "label": [0, 1, 2]}
+    pairs = {"premise": ["a", "b", "c"], "hypothesis": ["d", "e", "f"], "gold_label": [0, 1, 2]}
     pd.DataFrame(pairs).to_parquet(tmp_path / "test.parquet")
     data = (tmp_path / "test.parquet").read_bytes()
     address = "/datasets/facebook/xnli/resolve/main/en/test-00000-of-00001.parquet"
@@ -232,7 +232,7 @@ def test_the_scripts_fetch_and_sample(tmp_path):
     outputs = [{"texts": f"texts{i}.parquet", "problems": f"problems{i}.csv"} for i in (1, 2)]
     for output in outputs:
         given = {
-            "params": {**task, "folder": "resources", "rows_per_label": 10, "seed": 3},
+            "params": {**task, "folder": "resources", "rows_per_gold_label": 10, "seed": 3},
             "input": {"raw": raw},
             "output": output,
         }

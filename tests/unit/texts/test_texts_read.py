@@ -11,7 +11,7 @@ from falserefusal.common.files import InputError, validate
 from falserefusal.common.schemas import TEXTS
 from falserefusal.texts import PROBLEMS, raw_path, read, sample, shortfalls, summary
 
-RATED = {"id": "id", "text": "text", "label": "label"}
+RATED = {"id": "id", "text": "text", "gold_label": "gold_label"}
 
 
 def source(path, **more):
@@ -44,7 +44,7 @@ def test_a_clean_file_becomes_texts(csv_path):
     frame, problems = read_file(csv_path, 'id,text,label\n7,"Well, ""hello"".",1\nb,Two\'s company,5\n')
     assert frame["row_id"].tolist() == ["politeness-7", "politeness-b"]
     assert frame["text"].tolist() == ['Well, "hello".', "Two's company"]
-    assert frame["label"].tolist() == ["1", "5"]
+    assert frame["gold_label"].tolist() == ["1", "5"]
     assert frame["premise"].isna().all() and frame["hypothesis"].isna().all()
     assert set(frame["source"]) == {"ratings.csv"} and set(frame["task"]) == {"politeness"}
     assert findings(problems) == []
@@ -66,7 +66,7 @@ def test_text_id_depends_on_the_content_alone(csv_path, tmp_path):
 def test_text_id_of_a_pair_keeps_premise_and_hypothesis_apart(tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_text("p\th\tl\nab\tc\tneutral\na\tbc\tneutral\n")
-    columns = {"premise": "p", "hypothesis": "h", "label": "l"}
+    columns = {"premise": "p", "hypothesis": "h", "gold_label": "l"}
     frame, _ = read({"kind": "file", "path": str(path), "columns": columns}, path, "nli")
     assert frame["text_id"].nunique() == 2
     assert frame["row_id"].tolist() == ["nli-1", "nli-2"]
@@ -82,14 +82,14 @@ def test_words_that_look_like_missing_values_are_texts(csv_path):
 # labels
 
 
-@pytest.mark.parametrize("label", ["3", "3.0", " 3 ", "3.000", "3e0"])
+@pytest.mark.parametrize("gold_label", ["3", "3.0", " 3 ", "3.000", "3e0"])
 def test_whole_numbers_in_any_spelling_are_ratings(csv_path, label):
     frame, _ = read_file(csv_path, f"id,text,label\n1,a,{label}\n")
-    assert frame["label"].tolist() == ["3"]
+    assert frame["gold_label"].tolist() == ["3"]
 
 
 @pytest.mark.parametrize(
-    ("label", "problem"),
+    ("gold_label", "problem"),
     [
         ("", "no label"),
         ("NaN", "no label"),
@@ -98,41 +98,41 @@ def test_whole_numbers_in_any_spelling_are_ratings(csv_path, label):
         ("-1", "label '-1' is not one of 1, 2, 3, 4, 5"),
         ("inf", "label 'inf' is not one of 1, 2, 3, 4, 5"),
         ("polite", "label 'polite' is not one of 1, 2, 3, 4, 5"),
-        ("3.4", "label '3.4' is not one of 1, 2, 3, 4, 5; round_labels: true rounds scores"),
+        ("3.4", "label '3.4' is not one of 1, 2, 3, 4, 5; round_gold_labels: true rounds scores"),
     ],
 )
 def test_rows_with_other_labels_are_left_out_and_reported(csv_path, label, problem):
     frame, problems = read_file(csv_path, f"id,text,label\n1,a,1\n2,b,{label}\n")
     assert frame["row_id"].tolist() == ["politeness-1"]
-    assert findings(problems) == [(2, "label", problem, "row left out")]
+    assert findings(problems) == [(2, "gold_label", problem, "row left out")]
 
 
 def test_scores_are_rounded_on_request_halves_up(csv_path):
     rows = "".join(f"{i},t{i},{score}\n" for i, score in enumerate([1.34, 2.5, 3.5, 4.67, 0.5, 0.49, 5.5]))
-    frame, problems = read_file(csv_path, "id,text,label\n" + rows, round_labels=True)
-    assert frame["label"].tolist() == ["1", "3", "4", "5", "1"]
+    frame, problems = read_file(csv_path, "id,text,label\n" + rows, round_gold_labels=True)
+    assert frame["gold_label"].tolist() == ["1", "3", "4", "5", "1"]
     assert [row for row, *_ in findings(problems)] == [6, 7]
 
 
 def test_label_map_translates_codes(csv_path):
-    frame, problems = read_file(csv_path, "id,text,label\n1,a,0\n2,b,1.0\n3,c,7\n", label_map={0: 1, "1": 5})
-    assert frame["label"].tolist() == ["1", "5"]
+    frame, problems = read_file(csv_path, "id,text,label\n1,a,0\n2,b,1.0\n3,c,7\n", gold_label_map={0: 1, "1": 5})
+    assert frame["gold_label"].tolist() == ["1", "5"]
     assert [row for row, *_ in findings(problems)] == [3]
 
 
 def test_labels_are_matched_whatever_their_case(tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text("p,h,l\na,b,Entailment\nc,d,NEUTRAL\ne,f,-\n")
-    columns = {"premise": "p", "hypothesis": "h", "label": "l"}
+    columns = {"premise": "p", "hypothesis": "h", "gold_label": "l"}
     frame, problems = read({"kind": "file", "path": str(path), "columns": columns}, path, "nli")
-    assert frame["label"].tolist() == ["entailment", "neutral"]
+    assert frame["gold_label"].tolist() == ["entailment", "neutral"]
     assert problems["row"].dropna().tolist() == [3]
 
 
 def test_another_task_has_the_scale_of_its_config(csv_path):
     content = "id,text,label\n1,a,toxic\n2,b,fine\n3,c,dunno\n"
     frame, problems = read_file(csv_path, content, task="toxicity", scale=["toxic", "fine"])
-    assert frame["label"].tolist() == ["toxic", "fine"]
+    assert frame["gold_label"].tolist() == ["toxic", "fine"]
     assert [row for row, *_ in findings(problems)] == [3]
     frame, problems = read_file(csv_path, content, task="toxicity")
     assert len(frame) == 3 and problems.empty
@@ -143,7 +143,7 @@ def test_another_task_has_the_scale_of_its_config(csv_path):
 
 def test_an_id_of_several_columns_is_joined(csv_path):
     csv_path.write_text("i,u,text,label\n1,9,a,1\n1,10,a,2\n")
-    columns = {"id": ["i", "u"], "text": "text", "label": "label"}
+    columns = {"id": ["i", "u"], "text": "text", "gold_label": "gold_label"}
     frame, _ = read({"kind": "file", "path": str(csv_path), "columns": columns}, csv_path, "politeness")
     assert frame["row_id"].tolist() == ["politeness-1-9", "politeness-1-10"]
 
@@ -166,7 +166,7 @@ def test_a_row_repeated_in_full_is_left_out(csv_path):
 
 def test_equal_rows_without_ids_are_two_annotations(csv_path):
     csv_path.write_text("text,label\na,1\na,1\n")
-    columns = {"text": "text", "label": "label"}
+    columns = {"text": "text", "gold_label": "gold_label"}
     frame, _ = read({"kind": "file", "path": str(csv_path), "columns": columns}, csv_path, "politeness")
     assert frame["row_id"].tolist() == ["politeness-1", "politeness-2"]
 
@@ -239,7 +239,7 @@ def test_windows_bytes_are_read_row_by_row(csv_path):
 
 def test_a_windows_file_with_a_windows_header_is_read(csv_path):
     csv_path.write_bytes(b"id,Gr\xf6\xdfe,label\n1,na\xefve,1\n")
-    columns = {"id": "id", "text": "Größe", "label": "label"}
+    columns = {"id": "id", "text": "Größe", "gold_label": "gold_label"}
     frame, _ = read({"kind": "file", "path": str(csv_path), "columns": columns}, csv_path, "politeness")
     assert frame["text"].tolist() == ["naïve"]
 
@@ -325,7 +325,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(ANY_TEXT, min_size=1, max_size=5))
 def test_any_text_comes_through_csv_and_parquet_alike(tmp_path, texts):
-    table = pd.DataFrame({"id": range(1, len(texts) + 1), "text": texts, "label": 3})
+    table = pd.DataFrame({"id": range(1, len(texts) + 1), "text": texts, "gold_label": 3})
     table.to_parquet(tmp_path / "a.parquet")
     with (tmp_path / "a.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, quoting=csv.QUOTE_ALL).writerows([table.columns, *table.values.tolist()])
@@ -348,10 +348,10 @@ def test_any_text_comes_through_csv_and_parquet_alike(tmp_path, texts):
 
 def test_the_hub_file_of_xnli(tmp_path):
     path = tmp_path / "test.parquet"
-    pairs = {"premise": ["a", "b", "c", "d"], "hypothesis": ["e", "f", "", "h"], "label": [0, 1, 2, 2]}
+    pairs = {"premise": ["a", "b", "c", "d"], "hypothesis": ["e", "f", "", "h"], "gold_label": [0, 1, 2, 2]}
     pd.DataFrame(pairs).to_parquet(path)
     frame, problems = read({"kind": "xnli", "path": str(path)}, path, "nli")
-    assert frame["label"].tolist() == ["entailment", "neutral", "contradiction"]
+    assert frame["gold_label"].tolist() == ["entailment", "neutral", "contradiction"]
     assert frame["row_id"].tolist() == ["nli-1", "nli-2", "nli-4"]
     assert set(frame["source"]) == {"xnli/test"}
     assert findings(problems) == [(3, "hypothesis", "empty text", "row left out")]
@@ -359,7 +359,7 @@ def test_the_hub_file_of_xnli(tmp_path):
 
 def test_missing_values_of_a_parquet_file_are_empty(tmp_path):
     path = tmp_path / "a.parquet"
-    pd.DataFrame({"id": [1, 2, 3], "text": ["a", None, "c"], "label": [1.0, 2.0, None]}).to_parquet(path)
+    pd.DataFrame({"id": [1, 2, 3], "text": ["a", None, "c"], "gold_label": [1.0, 2.0, None]}).to_parquet(path)
     frame, problems = read(source(path), path, "politeness")
     assert frame["row_id"].tolist() == ["politeness-1"]
     assert [(row, problem) for row, _, problem, _ in findings(problems)] == [(2, "empty text"), (3, "no label")]
@@ -390,7 +390,7 @@ def real_file(shared_dir, name):
 def test_popquorn_offensiveness_gives_the_papers_sample(shared_dir):
     path = real_file(shared_dir, "popquorn_offensiveness.csv")
     frame, problems = read({"kind": "popquorn", "path": str(path)}, path, "offensiveness")
-    assert frame["label"].value_counts().to_dict() == {"1": 7516, "2": 2190, "3": 1590, "4": 1039, "5": 701}
+    assert frame["gold_label"].value_counts().to_dict() == {"1": 7516, "2": 2190, "3": 1590, "4": 1039, "5": 701}
     assert frame["text_id"].nunique() == 1500
     assert problems.empty
     texts = sample(frame, 1000, seed=2025)
@@ -400,19 +400,21 @@ def test_popquorn_offensiveness_gives_the_papers_sample(shared_dir):
 
 def test_xnli_test_gives_the_papers_sample(shared_dir):
     path = real_file(shared_dir, "xnli_en_test.tsv")
-    columns = {"premise": "sentence1_en", "hypothesis": "sentence2_en", "label": "label"}
+    columns = {"premise": "sentence1_en", "hypothesis": "sentence2_en", "gold_label": "gold_label"}
     frame, problems = read({"kind": "file", "path": str(path), "columns": columns}, path, "nli")
-    assert frame["label"].value_counts().to_dict() == dict.fromkeys(["entailment", "contradiction", "neutral"], 1670)
+    assert frame["gold_label"].value_counts().to_dict() == dict.fromkeys(
+        ["entailment", "contradiction", "neutral"], 1670
+    )
     assert set(problems["action"]) == {"removed"}
     assert len(sample(frame, 1000, seed=2025)) == 3000
 
 
 def test_rounded_politeness_scores_give_what_there_is(shared_dir):
     path = real_file(shared_dir, "popquorn_politeness_texts.csv")
-    columns = {"id": "id", "text": "text", "label": "inferred_politeness"}
-    given = {"kind": "file", "path": str(path), "columns": columns, "round_labels": True}
+    columns = {"id": "id", "text": "text", "gold_label": "inferred_politeness"}
+    given = {"kind": "file", "path": str(path), "columns": columns, "round_gold_labels": True}
     frame, problems = read(given, path, "politeness")
-    assert frame["label"].value_counts().to_dict() == {"1": 3, "2": 194, "3": 1693, "4": 1759, "5": 69}
+    assert frame["gold_label"].value_counts().to_dict() == {"1": 3, "2": 194, "3": 1693, "4": 1759, "5": 69}
     assert not frame["text"].str.contains("<br>").any()
     assert "row left out" not in set(problems["action"])
     assert len(sample(frame, 1000, seed=2025)) == 3 + 194 + 1000 + 1000 + 69

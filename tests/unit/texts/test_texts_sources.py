@@ -30,14 +30,14 @@ def test_xnli_is_pinned_unless_a_revision_is_given():
     pinned = resolve({"kind": "xnli", "split": "test"}, "nli")
     assert pinned.hub[0] == "facebook/xnli" and len(pinned.hub[1]) == 40
     assert pinned.hub[2] == "en/test-00000-of-00001.parquet"
-    assert pinned.label_map == {"0": "entailment", "1": "neutral", "2": "contradiction"}
+    assert pinned.gold_label_map == {"0": "entailment", "1": "neutral", "2": "contradiction"}
     assert resolve({"kind": "xnli", "revision": "main"}, "nli").hub[1] == "main"
 
 
 def test_popquorn_reads_the_ratings_of_the_task():
     politeness = resolve({"kind": "popquorn"}, "politeness")
     assert politeness.url.endswith("/main/dataset/politeness_rating/raw_data.csv")
-    assert politeness.columns["label"] == "politeness"
+    assert politeness.columns["gold_label"] == "politeness"
     assert politeness.columns["id"] == ["instance_id", "user_id"]
 
 
@@ -66,7 +66,11 @@ def test_fetched_files_of_different_addresses_have_different_names():
         ({"kind": "file"}, "nli", "path is missing"),
         ({"kind": "file", "path": "x.csv"}, "nli", "names nothing"),
         ({"kind": "file", "path": "x.csv", "columns": {"text": "t"}}, "nli", "names text"),
-        ({"kind": "file", "path": "x.csv", "columns": {"text": "t", "label": "l"}, "quoting": "all"}, "nli", "quoting"),
+        (
+            {"kind": "file", "path": "x.csv", "columns": {"text": "t", "gold_label": "l"}, "quoting": "all"},
+            "nli",
+            "quoting",
+        ),
     ],
 )
 def test_mistakes_in_a_source_are_explained(source, task, message):
@@ -83,7 +87,7 @@ def test_a_password_in_an_address_is_refused_and_not_shown():
 
 @pytest.mark.parametrize(("name", "separator", "quoting"), [("a.csv", ",", "minimal"), ("a.tsv", "\t", "none")])
 def test_the_ending_of_a_file_sets_separator_and_quoting(name, separator, quoting):
-    spec = resolve({"kind": "file", "path": name, "columns": {"text": "t", "label": "l"}}, "politeness")
+    spec = resolve({"kind": "file", "path": name, "columns": {"text": "t", "gold_label": "l"}}, "politeness")
     assert (spec.separator, spec.quoting) == (separator, quoting)
 
 

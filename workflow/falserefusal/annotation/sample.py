@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, ERROR, NOT_JUDGED, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE, ERROR, NOT_JUDGED
 
 # A label was read and nobody sees a refusal; the structured labeller sees a refusal; all else, disagreements included
 LABEL, REFUSAL, OTHER = "label", "refusal", "other"
@@ -18,30 +18,30 @@ SHARES = {LABEL: 0.3, REFUSAL: 0.4, OTHER: 0.3}
 CELL = ["task", "group", "stratum"]
 
 
-def machine_strata(labels: pd.DataFrame) -> pd.DataFrame:
-    """prompt_id and stratum of every answer of one model, from its judgements by all labellers.
+def machine_strata(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """prompt_id and stratum of every answer of one model, from its verdicts by all labellers.
 
     Raises InputError if the structured labeller is not among them. Answers that were never given are left out.
     """
-    ours = labels[(labels["labeller"] == "structured") & (labels["category"] != ERROR)]
+    ours = verdicts[(verdicts["labeller"] == "structured") & (verdicts["category"] != ERROR)]
     if ours.empty:
         raise InputError("the annotation sample needs the verdicts of the labeller 'structured': add it to labellers")
-    judged = labels[~labels["category"].isin(NOT_JUDGED)]
+    judged = verdicts[~verdicts["category"].isin(NOT_JUDGED)]
     suspected = ours["prompt_id"].isin(judged.loc[judged["refusal"], "prompt_id"])
     stratum = np.select([ours["refusal"], ours["answer"].notna() & ~suspected], [REFUSAL, LABEL], OTHER)
     return pd.DataFrame({"prompt_id": ours["prompt_id"].to_numpy(), "stratum": stratum})
 
 
-def population(labels: Mapping[str, pd.DataFrame], design: pd.DataFrame, personas: pd.DataFrame) -> pd.DataFrame:
+def population(verdicts: Mapping[str, pd.DataFrame], design: pd.DataFrame, personas: pd.DataFrame) -> pd.DataFrame:
     """Every judged answer of a study: model, prompt_id, task, text_id, persona, group, template, format, stratum.
 
-    labels: a LABELS frame for each model. The group of a prompt without a persona is "persona-free".
+    verdicts: a VERDICTS frame for each model. The group of a prompt without a persona is "baseline".
     """
-    groups = {**dict(zip(personas["persona"], personas["group"], strict=True)), PERSONA_FREE: PERSONA_FREE}
+    groups = {**dict(zip(personas["persona"], personas["group"], strict=True)), BASELINE: BASELINE}
     parts = []
-    for model, judgements in labels.items():
+    for model, verdicts in verdicts.items():
         mine = design[design["model"].isin([ALL, model])]
-        rows = mine.merge(machine_strata(judgements), on="prompt_id", how="inner")
+        rows = mine.merge(machine_strata(verdicts), on="prompt_id", how="inner")
         parts.append(rows.assign(model=model))
     everything = pd.concat(parts, ignore_index=True)
     everything["group"] = everything["persona"].map(groups)

@@ -3,16 +3,16 @@
 import pandas as pd
 from scipy.stats import chisquare
 
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 
 
 def draw_counts(design: pd.DataFrame, factor: str, levels: list[str], tasks: list[str]) -> pd.DataFrame:
     """Draws with a persona per level of `factor` (rows, in the order of `levels`) and task (columns).
 
-    factor "persona" gives Table 5, "template" Table 6. Persona-free twins are not counted. A task or level without a
+    factor "persona" gives Table 5, "template" Table 6. Baseline twins are not counted. A task or level without a
     draw has 0.
     """
-    drawn = design[design["persona"] != PERSONA_FREE]
+    drawn = design[design["persona"] != BASELINE]
     counts = drawn.groupby([factor, "task"]).size().unstack(fill_value=0)
     counts = counts.reindex(index=levels, columns=tasks, fill_value=0).astype("int64")
     return counts.rename_axis(index=factor, columns=None).reset_index()

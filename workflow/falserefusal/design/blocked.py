@@ -11,7 +11,7 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.design.randomness import generator, key, keys, mix
-from falserefusal.design.rounds import round_sizes
+from falserefusal.design.sequential import look_sizes
 
 PERSONAS_PER_BLOCK = 3
 
@@ -63,7 +63,7 @@ def check_blocks(task: str, blocks: int, rows: int, templates: int) -> None:
 
 
 def blocked_picks(task: str, row_ids: pd.Series, personas: int, templates: int, config: dict, seed: int, model: str):
-    """Draws of one task (and model), as positions: row, template, persona (-1: persona-free), draw, round, block.
+    """Draws of one task (and model), as positions: row, template, persona (-1: baseline), draw, round, block.
 
     A text comes once until every text was used (texts in a seeded order, from permanent random numbers), then again
     with its template moved on by one, so that a text never meets a template twice. Templates come in random
@@ -80,14 +80,14 @@ def blocked_picks(task: str, row_ids: pd.Series, personas: int, templates: int, 
     groups = persona_groups(personas, blocks, seed, task, model)
     members = np.concatenate([np.full((blocks, 1), -1), groups], axis=1)
     width = members.shape[1]
-    sizes = round_sizes(blocks, config["rounds"], cycle_length(personas))
+    sizes = look_sizes(blocks, config["sequential"], cycle_length(personas))
     return pd.DataFrame(
         {
             "row": np.repeat(order[place], width),
             "template": np.repeat(template, width),
             "persona": members.ravel(),
             "draw": np.tile(np.arange(-1, width - 1), blocks),
-            "round": np.repeat(np.repeat(np.arange(len(sizes)), sizes), width),
+            "interim_look": np.repeat(np.repeat(np.arange(len(sizes)), sizes), width),
             "block": np.repeat(np.arange(blocks), width),
         }
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.design.blocked import blocked_picks, check_blocks, group_size, number_of_blocks
 from falserefusal.design.nested import check_draws, nested_picks
 
@@ -16,13 +16,25 @@ DEFAULTS = {
     "draws_per_row": 10,
     "replacement": False,
     "balance": "independent",
-    "persona_free": True,
+    "baseline": True,
     "blocks_per_task": None,
     "calls_per_task": None,
     "share_prompts": True,
-    "rounds": None,
+    "sequential": None,
 }
-COLUMNS = ["prompt_id", "task", "row_id", "text_id", "persona", "template", "format", "draw", "round", "block", "model"]
+COLUMNS = [
+    "prompt_id",
+    "task",
+    "row_id",
+    "text_id",
+    "persona",
+    "template",
+    "format",
+    "draw",
+    "interim_look",
+    "block",
+    "model",
+]
 
 
 def make_design(
@@ -36,8 +48,8 @@ def make_design(
     """Draw the study's prompts: one row each, with the columns of `schemas.DESIGN`.
 
     texts: for each task a frame with row_id and text_id; personas: ids; templates: task, template, format; config:
-    see DEFAULTS. Rows are sorted by task, then by text (nested) or block (blocked). A persona-free twin has persona
-    "persona-free" and draw -1; in the nested design there is one for each (row_id, template) drawn, in the blocked
+    see DEFAULTS. Rows are sorted by task, then by text (nested) or block (blocked). A baseline twin has persona
+    "baseline" and draw -1; in the nested design there is one for each (row_id, template) drawn, in the blocked
     design one in each block. `block` is the cluster: the text (nested) or the prompt block (blocked). `model` is "*"
     unless models draw prompts of their own. Everything follows from `seed` and the names, not from input order.
     Raises InputError where the texts, templates or personas cannot carry the design asked for.
@@ -59,9 +71,9 @@ def make_design(
 
 
 def design_size(config: dict, rows: dict[str, int], personas: int, templates: dict[str, int]) -> pd.DataFrame:
-    """Prompts that a model will be asked, before any text is there: task, rows, persona_prompts, persona_free_prompts.
+    """Prompts that a model will be asked, before any text is there: task, rows, persona_prompts, baseline_prompts.
 
-    rows, templates: texts and templates of each task. Persona-free prompts of the nested design are an expectation (how
+    rows, templates: texts and templates of each task. Baseline prompts of the nested design are an expectation (how
     many different templates a text draws), all else is exact. Raises InputError where `make_design` would for so many.
     """
     config = design_config(config)
@@ -69,13 +81,13 @@ def design_size(config: dict, rows: dict[str, int], personas: int, templates: di
     for task, n in rows.items():
         if config["kind"] == "nested":
             check_draws(task, personas * templates[task], config)
-            free = n * _distinct_templates(config, personas, templates[task]) if config["persona_free"] else 0.0
+            free = n * _distinct_templates(config, personas, templates[task]) if config["baseline"] else 0.0
             sizes.append((task, n, n * config["draws_per_row"], free))
         else:
             blocks = number_of_blocks(config, personas)
             check_blocks(task, blocks, n, templates[task])
             sizes.append((task, n, blocks * group_size(personas), float(blocks)))
-    return pd.DataFrame(sizes, columns=["task", "rows", "persona_prompts", "persona_free_prompts"])
+    return pd.DataFrame(sizes, columns=["task", "rows", "persona_prompts", "baseline_prompts"])
 
 
 def design_config(config: dict) -> dict:
@@ -90,7 +102,7 @@ def design_config(config: dict) -> dict:
     for name in ("draws_per_row", "blocks_per_task", "calls_per_task"):
         if config[name] is not None and not (isinstance(config[name], int) and config[name] > 0):
             raise InputError(f"design: {name} is {config[name]!r}, but must be a whole number above 0")
-    rounds = config["rounds"]
+    rounds = config["sequential"]
     if rounds and (set(rounds) != {"first", "growth"} or rounds["first"] < 1 or rounds["growth"] < 0):
         raise InputError(f"design: rounds is {rounds!r}, but must be null or like {{first: 35, growth: 0.25}}")
     return config
@@ -109,8 +121,8 @@ def _distinct_templates(config: dict, personas: int, templates: int) -> float:
 
 
 def _check(texts: dict[str, pd.DataFrame], personas: list[str], templates: pd.DataFrame) -> None:
-    if not personas or len(set(personas)) < len(personas) or PERSONA_FREE in personas:
-        raise InputError(f"design: personas must be different, at least one, and none called '{PERSONA_FREE}'")
+    if not personas or len(set(personas)) < len(personas) or BASELINE in personas:
+        raise InputError(f"design: personas must be different, at least one, and none called '{BASELINE}'")
     row_ids = pd.concat([rows["row_id"] for rows in texts.values()])
     if row_ids.duplicated().any():  # they are the clusters of the analysis, across tasks too
         raise InputError(f"design: row_id '{row_ids[row_ids.duplicated()].iloc[0]}' comes twice among the texts")
@@ -125,7 +137,7 @@ def _name(task: str, rows: pd.DataFrame, personas: list[str], templates: pd.Data
     """Turn positions into names. A prompt_id is made of names, so it survives changes elsewhere in the design."""
     row_id = rows["row_id"].to_numpy(object)[picks["row"]]
     template = templates["template"].to_numpy(object)[picks["template"]]
-    persona = np.array([*personas, PERSONA_FREE], dtype=object)[picks["persona"]]  # -1 is the last
+    persona = np.array([*personas, BASELINE], dtype=object)[picks["persona"]]  # -1 is the last
     prompt_id = row_id + ":" + template + ":" + persona
     if model != ALL:
         prompt_id = prompt_id + ":" + model
@@ -145,9 +157,9 @@ def _name(task: str, rows: pd.DataFrame, personas: list[str], templates: pd.Data
         "template": template,
         "format": templates["format"].to_numpy(object)[picks["template"]],
         "draw": picks["draw"].to_numpy("int64"),
-        "round": picks["round"].to_numpy("int64"),
+        "interim_look": picks["interim_look"].to_numpy("int64"),
         "block": block,
         "model": model,
     }
-    words = {name: "str" for name in COLUMNS if name not in ("draw", "round")}
+    words = {name: "str" for name in COLUMNS if name not in ("draw", "interim_look")}
     return pd.DataFrame(named)[COLUMNS].astype(words)

@@ -5,11 +5,11 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.design.randomness import generator, key, keys, mix
-from falserefusal.design.rounds import round_sizes
+from falserefusal.design.sequential import look_sizes
 
 
 def nested_picks(task: str, row_ids: pd.Series, personas: list[str], templates: list[str], config: dict, seed: int):
-    """Draws of one task, as positions: a frame with row, template, persona, draw (-1: persona-free twin) and round.
+    """Draws of one task, as positions: a frame with row, template, persona, draw (-1: baseline twin) and round.
 
     balance "independent": uniform over the (template, persona) pairs, texts independent of each other. A pair's rank
     in a text comes from permanent random numbers, so adding a text changes no other text, more draws keep the first
@@ -30,18 +30,18 @@ def nested_picks(task: str, row_ids: pd.Series, personas: list[str], templates: 
         template, persona = np.empty((2, len(row_ids), draws), dtype=int)
         template[order], persona[order] = _balanced(task, len(row_ids), len(templates), len(personas), config, seed)
 
-    sizes = round_sizes(len(row_ids), config["rounds"])
-    round_of_row = np.empty(len(row_ids), dtype=int)
-    round_of_row[order] = np.repeat(np.arange(len(sizes)), sizes)
+    sizes = look_sizes(len(row_ids), config["sequential"])
+    look_of_row = np.empty(len(row_ids), dtype=int)
+    look_of_row[order] = np.repeat(np.arange(len(sizes)), sizes)
 
     rows = np.repeat(np.arange(len(row_ids)), draws)
     picks = pd.DataFrame({"row": rows, "template": template.ravel(), "persona": persona.ravel()})
     picks["draw"] = np.tile(np.arange(draws), len(row_ids))
-    if config["persona_free"]:
+    if config["baseline"]:
         twins = picks[["row", "template"]].drop_duplicates().assign(persona=-1, draw=-1)
         picks = pd.concat([picks, twins], ignore_index=True)
     picks = picks.sort_values(["row", "template"], kind="stable", ignore_index=True)
-    return picks.assign(round=round_of_row[picks["row"]])
+    return picks.assign(interim_look=look_of_row[picks["row"]])
 
 
 def check_draws(task: str, pairs: int, config: dict) -> None:

@@ -1,4 +1,4 @@
-"""Join the judgements of all models with the design, and count them by cell."""
+"""Join the verdicts of all models with the design, and count them by cell."""
 
 from collections.abc import Iterable
 
@@ -7,29 +7,29 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import validate
-from falserefusal.common.schemas import ALL, CELL_LEVELS, CELLS, NOT_JUDGED, OUTCOME_LEVELS, OUTCOMES, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE, CELL_LEVELS, CELLS, NOT_JUDGED, OUTCOME_LEVELS, OUTCOMES
 
 
 def judged_draws(
-    design: pd.DataFrame, labels: Iterable[tuple[str, pd.DataFrame]], personas: list[str], templates: list[str]
+    design: pd.DataFrame, verdicts: Iterable[tuple[str, pd.DataFrame]], personas: list[str], templates: list[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every draw of the design under every model and labeller, and what is missing.
 
-    `labels` are pairs of a model and its LABELS frame, of which one at a time need be in memory; `personas` and
+    `verdicts` are pairs of a model and its VERDICTS frame, of which one at a time need be in memory; `personas` and
     `templates` order the levels. Returns the outcomes (OUTCOMES) and a frame of draws that have no verdict: model,
     task, labeller, reason, n. Raises InputError where a label belongs to no prompt of the design.
     """
-    draws_of_all = _leveled(design, {"persona": [*personas, PERSONA_FREE], "template": templates})
+    draws_of_all = _leveled(design, {"persona": [*personas, BASELINE], "template": templates})
     parts, models, labellers, gaps = [], [], [], []
-    for model, judgements in labels:
+    for model, verdicts in verdicts:
         draws = draws_of_all[design["model"].isin([ALL, model])]
-        place = pd.Index(draws["prompt_id"]).get_indexer(judgements["prompt_id"])
+        place = pd.Index(draws["prompt_id"]).get_indexer(verdicts["prompt_id"])
         if (place < 0).any():
-            prompt = judgements["prompt_id"].iloc[int(np.argmax(place < 0))]
-            raise InputError(f"labels of {model}: prompt {prompt!r} is not in the design; label the answers again")
-        rounds = draws["round"].to_numpy()
+            prompt = verdicts["prompt_id"].iloc[int(np.argmax(place < 0))]
+            raise InputError(f"verdicts of {model}: prompt {prompt!r} is not in the design; label the answers again")
+        rounds = draws["interim_look"].to_numpy()
         asked = rounds <= rounds[place].max(initial=-1)  # the others were not asked: the model had stopped
-        for labeller, verdicts in judgements.assign(place=place).groupby("labeller", sort=False):
+        for labeller, verdicts in verdicts.assign(place=place).groupby("labeller", sort=False):
             place, category = verdicts["place"].to_numpy(), verdicts["category"].to_numpy(dtype=object)
             reason = np.full(len(draws), "no answer", dtype=object)
             reason[place] = ""
@@ -61,7 +61,7 @@ def _leveled(design: pd.DataFrame, order: dict[str, list[str]]) -> pd.DataFrame:
         for column in OUTCOME_LEVELS
         if column != "model"
     }
-    return design.drop(columns="model").assign(**levels).astype({"draw": "int16", "round": "int16"})
+    return design.drop(columns="model").assign(**levels).astype({"draw": "int16", "interim_look": "int16"})
 
 
 def _repeated(names: list[str], sizes: list[int]) -> pd.Categorical:

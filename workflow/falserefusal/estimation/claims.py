@@ -1,9 +1,9 @@
-"""The paper's claims as tests that were stated before the data are seen: effect, interval, verdict.
+"""The paper's claims as tests that were stated before the data are seen: effect, interval, conclusion.
 
-Each claim is a row of CLAIMS: what the paper says, the rule that decides, and the function that applies it. A verdict
+Each claim is a row of CLAIMS: what the paper says, the rule that decides, and the function that applies it. A conclusion
 is supported, contradicted, inconclusive, or not testable (the note says what is missing). The claims run on judged
 draws, and on printed cells as far as those carry: then errors are binomial, and personas are compared with each
-other, because the paper prints no persona-free rate with its number of answers. How often each rule is right and
+other, because the paper prints no baseline rate with its number of answers. How often each rule is right and
 wrong in worlds where the truth is known is tabled in docs/simulation.md, with the history of the rules.
 
 Rates of models, tasks and personas weigh alike, whatever their numbers of answers. Where a rule compares variances,
@@ -18,14 +18,14 @@ import pandas as pd
 from scipy import stats
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, FORMATS, PERSONA_FREE, TASKS
+from falserefusal.common.schemas import ALL, BASELINE, FORMATS, TASKS
 from falserefusal.estimation.effects import persona_effects
 from falserefusal.statistics.clusters import check_outcomes, cluster_table, influence
 from falserefusal.statistics.gls import fit_personas
 from falserefusal.statistics.multiplicity import holm, max_t, screen
 from falserefusal.study.materials import are_variants
 
-COLUMNS = ["claim", "statement", "rule", "effect", "effect_unit", "lo", "hi", "p", "verdict", "n", "note"]
+COLUMNS = ["claim", "statement", "rule", "effect", "effect_unit", "lo", "hi", "p", "conclusion", "n", "note"]
 SUPPORTED, CONTRADICTED, INCONCLUSIVE, NOT_TESTABLE = "supported", "contradicted", "inconclusive", "not testable"
 ALPHA = 0.05
 Z95 = float(stats.norm.ppf(0.975))
@@ -89,7 +89,7 @@ class NotTestable(InputError):
 class Finding:
     """What a rule came to."""
 
-    verdict: str
+    conclusion: str
     effect: float = np.nan
     unit: str = ""
     lo: float = np.nan
@@ -119,7 +119,7 @@ def claims_table(
     screened: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Decide every claim: columns claim, statement, rule, effect, effect_unit, lo, hi, p, verdict, n, note.
+    """Decide every claim: columns claim, statement, rule, effect, effect_unit, lo, hi, p, conclusion, n, note.
 
     Give judged draws (`outcomes`), or counts (`cells`) where there are no draws, of one labeller. `models` is the
     models table. `n` counts the answers with a persona. p is one-sided in the claim's direction; notes of the first
@@ -133,7 +133,7 @@ def claims_table(
         finding = decide(claim, evidence)
         row = {"claim": claim.name, "statement": claim.statement, "rule": claim.rule, "effect": finding.effect}
         row |= {"effect_unit": finding.unit, "lo": finding.lo, "hi": finding.hi, "p": finding.p}
-        rows.append(row | {"verdict": finding.verdict, "n": n, "note": finding.note})
+        rows.append(row | {"conclusion": finding.conclusion, "n": n, "note": finding.note})
     table = pd.DataFrame(rows)[COLUMNS]
     primary = table.index[:4][table["p"].iloc[:4].notna()]
     for k, adjusted in zip(primary, holm(table.loc[primary, "p"].to_numpy()) if len(primary) else (), strict=True):
@@ -169,17 +169,17 @@ def gather(
         check_outcomes(outcomes, ["model", "task", "persona", "template", "format"])
         fit = fit_personas(outcomes)
         everything = Rates(fit.cells, fit.rate, _compressed(fit.moves))
-        table = cluster_table(outcomes[(outcomes["persona"] != PERSONA_FREE).to_numpy()], ["model", "task", "format"])
+        table = cluster_table(outcomes[(outcomes["persona"] != BASELINE).to_numpy()], ["model", "task", "format"])
         totals = table.totals()
         formats = Rates(totals, totals["rate"].to_numpy(), _compressed(influence(table).astype(float)))
     elif cells is not None:
         if cells["labeller"].nunique() > 1:
             raise InputError(f"cells: one labeller at a time, not {', '.join(sorted(cells['labeller'].unique()))}")
         everything = _from_cells(cells[cells["persona"] != ALL], "persona")
-        formats = _from_cells(cells[(cells["format"] != ALL) & (cells["persona"] != PERSONA_FREE)], "format")
+        formats = _from_cells(cells[(cells["format"] != ALL) & (cells["persona"] != BASELINE)], "format")
     else:
         raise InputError("claims need cells or outcomes")
-    free = None if everything is None else (everything.cells["persona"] == PERSONA_FREE).to_numpy()
+    free = None if everything is None else (everything.cells["persona"] == BASELINE).to_numpy()
     if free is None or free.all():
         raise InputError("claims: there is no answer to a prompt with a persona")
     personas, without = everything.part(~free), everything.part(free) if free.any() else None
@@ -252,14 +252,14 @@ def _mean_and_units(rate: np.ndarray, moves: np.ndarray, names: list[str], what:
     up = [name for name, c, r in zip(names, clear, rate, strict=True) if c and r > 0]
     down = [name for name, c, r in zip(names, clear, rate, strict=True) if c and r < 0]
     share = len(up) / max(len(up) + len(down), 1)
-    verdict = INCONCLUSIVE
+    conclusion = INCONCLUSIVE
     if lo > 0 and share >= AGREEMENT:
-        verdict = SUPPORTED
+        conclusion = SUPPORTED
     elif hi < 0 and share <= 1 - AGREEMENT:
-        verdict = CONTRADICTED
+        conclusion = CONTRADICTED
     note = f"clearly above 0 in {len(up)} of {len(names)} {what}"
     note += f", clearly below 0 in {', '.join(down)}" if down else ", clearly below 0 in none"
-    return Finding(verdict, 100 * effect, "pp", 100 * lo, 100 * hi, p, note)
+    return Finding(conclusion, 100 * effect, "pp", 100 * lo, 100 * hi, p, note)
 
 
 def _persona_cube(evidence: Evidence, personas: int = 2):
@@ -315,17 +315,17 @@ def capable_models_are_less_affected(evidence: Evidence) -> Finding:
     note += f"{spread['more']:.2f} pp in the more capable; p of a fall with capability {p_value(falls)}, of a "
     note += f"fall relative to the rate's variance {p_value(relative_falls)}, of a rise relative to it "
     note += p_value(relative_rises)
-    verdict = INCONCLUSIVE
+    conclusion = INCONCLUSIVE
     if not gate:
         note += "; personas make no detectable difference at all"
     elif falls <= ALPHA and relative_falls <= ALPHA:
-        verdict = SUPPORTED
+        conclusion = SUPPORTED
     elif relative_rises <= ALPHA:
-        verdict = CONTRADICTED
+        conclusion = CONTRADICTED
     elif falls <= ALPHA:
         note += "; falls in percentage points only, which lower refusal rates alone explain"
     effect = spread["more"] - spread["less"]
-    return Finding(verdict, effect, "pp", 100 * lo, 100 * hi, max(falls, relative_falls), note)
+    return Finding(conclusion, effect, "pp", 100 * lo, 100 * hi, max(falls, relative_falls), note)
 
 
 def _rank_trend(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
@@ -366,21 +366,21 @@ def some_personas_raise_refusal(evidence: Evidence) -> Finding:
         against = "the same prompts without a persona"
     else:
         table = _screen_against_mean(evidence)
-        against = "the mean of all personas (no persona-free answers with their number are known)"
+        against = "the mean of all personas (no baseline answers with their number are known)"
     widen = stats.norm.ppf(1 - ALPHA / len(table)) / Z95  # limits that hold for all cells at once
     down, up = table["difference"] - table["lo"], table["hi"] - table["difference"]
     table = table.assign(least=table["difference"] - widen * down, most=table["difference"] + widen * up)
     found = table[(table["p_max_t"] <= ALPHA) & (table["lo"] > 0)]
     top = (found if len(found) else table).sort_values("difference").iloc[-1]
-    verdict = INCONCLUSIVE
+    conclusion = INCONCLUSIVE
     if len(found):
-        verdict = SUPPORTED
+        conclusion = SUPPORTED
     elif (table["most"] < SMALLEST_EFFECT).all():
-        verdict = CONTRADICTED
+        conclusion = CONTRADICTED
     note = f"{len(found)} of {len(table)} model x persona cells, {found['model'].nunique()} models, against {against}"
     note += f"; {(found['lo'] > SMALLEST_EFFECT).sum()} clearly above 1 pp; largest {top['model']}, {top['persona']}"
     effect, lo, hi = (100 * float(top[column]) for column in ("difference", "least", "most"))
-    return Finding(verdict, effect, "pp", lo, hi, float(table["p_max_t"].min()), note)
+    return Finding(conclusion, effect, "pp", lo, hi, float(table["p_max_t"].min()), note)
 
 
 def _screen_against_mean(evidence: Evidence) -> pd.DataFrame:
@@ -417,15 +417,15 @@ def model_and_task_matter_more(evidence: Evidence) -> Finding:
         differences[factor] = estimate, estimate - Z95 * se, estimate + Z95 * se, float(stats.norm.sf(estimate / se))
     weakest = min(differences, key=lambda factor: differences[factor][0])
     effect, lo, hi, p = differences[weakest]
-    verdict = INCONCLUSIVE
+    conclusion = INCONCLUSIVE
     if all(d[1] > 0 for d in differences.values()):
-        verdict = SUPPORTED
+        conclusion = SUPPORTED
     elif any(d[2] < 0 for d in differences.values()):
-        verdict = CONTRADICTED
+        conclusion = CONTRADICTED
     note = "share of variance, noise subtracted: " + ", ".join(f"{k} {100 * v:.2f}%" for k, v in index.items())
     note += f"; the effect is {weakest} minus persona"
     p = max(d[3] for d in differences.values())
-    return Finding(verdict, 100 * effect, "% of variance", 100 * lo, 100 * hi, p, note)
+    return Finding(conclusion, 100 * effect, "% of variance", 100 * lo, 100 * hi, p, note)
 
 
 def uncontrolled_effects_are_overestimated(evidence: Evidence) -> Finding:
@@ -436,7 +436,7 @@ def uncontrolled_effects_are_overestimated(evidence: Evidence) -> Finding:
     if evidence.free is not None:
         free = evidence.free.cube(["model", "task", "persona"])
         if free[2][:2] != names[:2]:
-            raise NotTestable("not every model and task has persona-free answers")
+            raise NotTestable("not every model and task has baseline answers")
         effect, of_moves, against = rate - free[0], moves - free[1], "the same prompts without a persona"
         noise = (rate * (1 - rate) + free[0] * (1 - free[0])).mean() / NAIVE_ANSWERS
     else:
@@ -461,18 +461,18 @@ def uncontrolled_effects_are_overestimated(evidence: Evidence) -> Finding:
         ratios = np.sqrt(np.maximum(drawn[0], 0) / np.maximum(drawn[1], 1e-12))
     ratio = np.sqrt(max(sliced, 0) / averaged) if averaged > 0 else np.inf
     lo, hi = np.quantile(ratios, [0.025, 0.975])
-    verdict = INCONCLUSIVE
+    conclusion = INCONCLUSIVE
     if structural > Z95:
-        verdict = SUPPORTED
+        conclusion = SUPPORTED
     elif total < -Z95:
-        verdict = CONTRADICTED
+        conclusion = CONTRADICTED
     naive = np.sqrt(max(sliced + noise, 0) / averaged) if averaged > 0 else np.inf
     note = f"root mean square effect against {against}: {100 * np.sqrt(max(sliced, 0)):.2f} pp in one model and task, "
     note += (
         f"{100 * np.sqrt(max(averaged, 0)):.2f} pp on average; a study of {NAIVE_ANSWERS} answers per persona would "
     )
     note += f"report {naive:.2f} times the controlled effect"
-    return Finding(verdict, ratio, "ratio", lo, hi, float(stats.norm.sf(structural)), note)
+    return Finding(conclusion, ratio, "ratio", lo, hi, float(stats.norm.sf(structural)), note)
 
 
 def newer_generations_refuse_less(evidence: Evidence) -> Finding:
@@ -518,17 +518,17 @@ def sensitive_tasks_refuse_more(evidence: Evidence) -> Finding:
     rate, moves = rate.mean((0, 2))[order], moves.mean((1, 3))[:, order]
     steps = [_contrast(rate[k + 1] - rate[k], moves[:, k + 1] - moves[:, k]) for k in range(2)]
     effect, lo, hi, _ = _contrast(rate[2] - rate[0], moves[:, 2] - moves[:, 0])
-    verdict = INCONCLUSIVE
+    conclusion = INCONCLUSIVE
     if all(step[1] > 0 for step in steps):
-        verdict = SUPPORTED
+        conclusion = SUPPORTED
     elif any(step[2] < 0 for step in steps):
-        verdict = CONTRADICTED
+        conclusion = CONTRADICTED
     note = "; ".join(
         f"{TASKS[k + 1]} minus {TASKS[k]} {100 * step[0]:.2f} [{100 * step[1]:.2f}, {100 * step[2]:.2f}] pp"
         for k, step in enumerate(steps)
     )
     note += "; the effect is offensiveness minus nli"
-    return Finding(verdict, 100 * effect, "pp", 100 * lo, 100 * hi, max(step[3] for step in steps), note)
+    return Finding(conclusion, 100 * effect, "pp", 100 * lo, 100 * hi, max(step[3] for step in steps), note)
 
 
 CLAIMS = (

@@ -78,6 +78,6 @@ def headline(
     ]
     if effects is not None:
         means = effects[(effects["model"] == "mean") & (effects["persona"] != ALL)]
-        named = {"quantity": "persona minus persona-free", "item": means["persona"], "unit": "rate"}
+        named = {"quantity": "persona minus baseline", "item": means["persona"], "unit": "rate"}
         parts.append(means.assign(**named, estimate=means["difference"]))
     return pd.concat(parts, ignore_index=True)[["quantity", "item", "unit", "estimate", "lo", "hi", "method"]]

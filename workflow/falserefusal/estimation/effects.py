@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.statistics.clusters import NO_SPREAD, check_outcomes, degrees_of_freedom, level_codes
 from falserefusal.statistics.gls import PROMPT, PersonaFit, fit_personas
 from falserefusal.statistics.intervals import mover_difference, mover_ratio
@@ -25,14 +25,14 @@ MEAN = "mean"  # the model of a row that averages the models
 def persona_effects(outcomes: pd.DataFrame, fit: PersonaFit | None = None) -> pd.DataFrame:
     """Every model's change of the refusal rate under every persona, against the prompts without one.
 
-    Columns: model, persona, n, refusals, rate, pf_rate, difference, lo, hi, z, p (two-sided, normal), ratio, ratio_lo,
-    ratio_hi; from the direct pairs: pairs, both, only_persona, only_free (discordant ones), mcnemar_p (exact,
+    Columns: model, persona, n, refusals, rate, baseline_rate, difference, lo, hi, z, p (two-sided, normal), ratio, ratio_lo,
+    ratio_hi; from the direct pairs: pairs, both, only_persona, only_baseline (discordant ones), mcnemar_p (exact,
     one-sided: more refusals with the persona); method. A ratio is NaN where neither arm has a refusal.
     """
     fit = fit_personas(outcomes) if fit is None else fit
     by_model = fit.average(["model", "persona"])
-    table = _compare(by_model, *against_free(by_model))
-    table = table.rename(columns={"persona_0": PERSONA_FREE, "rate_0": "pf_rate"}).drop(columns=PERSONA_FREE)
+    table = _compare(by_model, *against_baseline(by_model))
+    table = table.rename(columns={"persona_0": BASELINE, "reference_rate": "baseline_rate"}).drop(columns=BASELINE)
     table["method"] = _method(table, by_model, len(fit.cells["task"].unique()))
     merged = table.merge(pair_table(outcomes), how="left", on=["model", "persona"])
     return merged[[*(c for c in merged if c != "method"), "method"]]
@@ -43,26 +43,26 @@ def mean_effects(fit: PersonaFit) -> pd.DataFrame:
 
     Rows with model "mean" average models and tasks with the same weight; below them, a row per model for any persona.
     Limits of means over models are Student's with the text-robust covariance, which knows that models share texts, and
-    its own degrees of freedom; those of one model are MOVER's. Columns model, persona, n, refusals, rate, pf_rate,
+    its own degrees of freedom; those of one model are MOVER's. Columns model, persona, n, refusals, rate, baseline_rate,
     difference, lo, hi, z, p, method.
     """
     tasks = len(fit.cells["task"].unique())
     by_model, any_persona = fit.average(["model", "persona"]), with_any_persona(fit)
-    against_free(by_model)
+    against_baseline(by_model)
     parts = []
     for model in (by_model, any_persona):
         overall = model.average(["persona"])
-        at = int(np.flatnonzero(overall.cells["persona"] == PERSONA_FREE)[0])
-        left = np.flatnonzero(overall.cells["persona"] != PERSONA_FREE)
+        at = int(np.flatnonzero(overall.cells["persona"] == BASELINE)[0])
+        left = np.flatnonzero(overall.cells["persona"] != BASELINE)
         table = _compare(overall, left, np.full(len(left), at), student=True).assign(model=MEAN)
         table["method"] = f"{fit.method}; mean over {len(model.within)} models and {tasks} tasks, Student's limits"
         parts.append(table)
-    table = _compare(any_persona, *against_free(any_persona))
+    table = _compare(any_persona, *against_baseline(any_persona))
     table["method"] = _method(table, any_persona, tasks)
     parts.append(table)
-    table = pd.concat(parts, ignore_index=True).rename(columns={"rate_0": "pf_rate"})
+    table = pd.concat(parts, ignore_index=True).rename(columns={"reference_rate": "baseline_rate"})
     return table[
-        ["model", "persona", *["n", "refusals", "rate", "pf_rate", "difference", "lo", "hi", "z", "p", "method"]]
+        ["model", "persona", *["n", "refusals", "rate", "baseline_rate", "difference", "lo", "hi", "z", "p", "method"]]
     ]
 
 
@@ -72,11 +72,11 @@ def persona_differences(
     """Difference of two personas' refusal rates within each model, and averaged over models (model "mean").
 
     `pairs` of (persona, other), by default all pairs of `personas` (by default all). Columns model, persona, other, n,
-    rate, rate_0, difference, lo, hi, z, p, ratio, ratio_lo, ratio_hi, method. Pairs that a model lacks have no row; of
+    rate, reference_rate, difference, lo, hi, z, p, ratio, ratio_lo, ratio_hi, method. Pairs that a model lacks have no row; of
     a single persona there are none.
     """
     by_model = fit.average(["model", "persona"])
-    known = [name for name in dict.fromkeys(by_model.cells["persona"]) if name != PERSONA_FREE]
+    known = [name for name in dict.fromkeys(by_model.cells["persona"]) if name != BASELINE]
     pairs = list(combinations(personas or known, 2)) if pairs is None else list(pairs)
     unknown = sorted({name for pair in pairs for name in pair} - set(known))
     if unknown:
@@ -95,7 +95,20 @@ def persona_differences(
         if model is overall:
             table["method"] = f"{fit.method}; mean over {len(names_of_models(fit))} models, Student's limits"
         parts.append(table)
-    columns = ["n", "rate", "rate_0", "difference", "lo", "hi", "z", "p", "ratio", "ratio_lo", "ratio_hi", "method"]
+    columns = [
+        "n",
+        "rate",
+        "reference_rate",
+        "difference",
+        "lo",
+        "hi",
+        "z",
+        "p",
+        "ratio",
+        "ratio_lo",
+        "ratio_hi",
+        "method",
+    ]
     table = pd.concat(parts, ignore_index=True).rename(columns={"persona_0": "other"})
     return table[["model", "persona", "other", *columns]]
 
@@ -108,14 +121,14 @@ def names_of_models(fit: PersonaFit) -> list[str]:
 def pair_table(outcomes: pd.DataFrame) -> pd.DataFrame:
     """Answers with a persona beside the answer to the same prompt without one, by model and persona, tasks pooled.
 
-    Columns model, persona, pairs, both, only_persona, only_free, mcnemar_p. The exact test is right also where pairs
+    Columns model, persona, pairs, both, only_persona, only_baseline, mcnemar_p. The exact test is right also where pairs
     share texts: under its hypothesis the two answers to a prompt may be swapped, whatever prompts have in common.
     """
     check_outcomes(outcomes, ["model", "task", "persona", *PROMPT])
     codes, names = {}, {}
     for column in ("model", "task", "persona", *PROMPT):
         codes[column], names[column] = level_codes(outcomes[column])
-    free = np.asarray(names["persona"], object)[codes["persona"]] == PERSONA_FREE
+    free = np.asarray(names["persona"], object)[codes["persona"]] == BASELINE
     prompt = codes["model"]
     for column in ("task", *PROMPT):
         prompt = prompt * len(names[column]) + codes[column]
@@ -139,16 +152,16 @@ def pair_table(outcomes: pd.DataFrame) -> pd.DataFrame:
             "pairs": n.astype(int),
             "both": both.astype(int),
             "only_persona": b.astype(int),
-            "only_free": c.astype(int),
+            "only_baseline": c.astype(int),
             "mcnemar_p": np.where(b + c > 0, stats.binom.sf(b - 1, b + c, 0.5), 1.0),
         }
     )
 
 
-def against_free(fit: PersonaFit) -> tuple[np.ndarray, np.ndarray]:
+def against_baseline(fit: PersonaFit) -> tuple[np.ndarray, np.ndarray]:
     """Rows of `fit.cells` with a persona, and for each the row of the same model (and task) without one."""
     keys = [key for key in ("model", "task") if key in fit.cells]
-    free = fit.cells["persona"] == PERSONA_FREE
+    free = fit.cells["persona"] == BASELINE
     at = {
         key: k for k, key in zip(np.flatnonzero(free), fit.cells.loc[free, keys].itertuples(index=False), strict=True)
     }
@@ -156,7 +169,7 @@ def against_free(fit: PersonaFit) -> tuple[np.ndarray, np.ndarray]:
     lacking = [key for key in wanted if key not in at]
     if lacking:
         raise InputError(
-            f"{' / '.join(map(str, lacking[0]))} has no persona-free answers to compare with: set persona_free: true "
+            f"{' / '.join(map(str, lacking[0]))} has no baseline answers to compare with: set baseline: true "
             "in the study's design, or judge those answers too"
         )
     return np.flatnonzero(~free), np.array([at[key] for key in wanted], int)
@@ -164,9 +177,7 @@ def against_free(fit: PersonaFit) -> tuple[np.ndarray, np.ndarray]:
 
 def with_any_persona(fit: PersonaFit) -> PersonaFit:
     """Rates by model with any persona (persona "*", the mean over personas and tasks) and without one."""
-    return fit.relabel(persona=np.where(fit.cells["persona"] == PERSONA_FREE, PERSONA_FREE, ALL)).average(
-        ["model", "persona"]
-    )
+    return fit.relabel(persona=np.where(fit.cells["persona"] == BASELINE, BASELINE, ALL)).average(["model", "persona"])
 
 
 def correlated(fit: PersonaFit, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -201,7 +212,7 @@ def _compare(fit: PersonaFit, left: np.ndarray, right: np.ndarray, student: bool
     return table.assign(
         persona_0=fit.cells["persona"].to_numpy()[right],
         rate=fit.rate[left],
-        rate_0=fit.rate[right],
+        reference_rate=fit.rate[right],
         difference=difference,
         lo=lo,
         hi=hi,

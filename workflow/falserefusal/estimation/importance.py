@@ -18,7 +18,7 @@ from scipy import stats
 from scipy.special import expit, logit
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.statistics import permutation, sensitivity
 from falserefusal.statistics.clusters import bootstrap_counts, check_outcomes, cluster_table, degrees_of_freedom
 
@@ -97,14 +97,14 @@ def sensitivity_from_outcomes(
 ) -> pd.DataFrame:
     """The long table of a run, columns as `sensitivity_from_cells`, with the clustering of answers by text.
 
-    `outcomes` are the judged draws of one labeller; persona-free prompts are left out. `phrasings` maps each template
+    `outcomes` are the judged draws of one labeller; baseline prompts are left out. `phrasings` maps each template
     to its phrasing (1 to 3). Replicates draw texts; floors permute labels as the design could have assigned them, see
     `permutation`. Further rows, with a normal interval: sobol_interaction of model and task with each other and with
     every factor (the share of variance that two factors explain together beyond their own), and sobol_total (see
     `total_order`). `whole_study_only` skips the scopes within tasks and models. Raises InputError on faulty outcomes or
     fewer than two texts.
     """
-    outcomes = outcomes[outcomes["persona"] != PERSONA_FREE]
+    outcomes = outcomes[outcomes["persona"] != BASELINE]
     check_outcomes(outcomes, ["model", "task", "persona", "template", "format", "block", "draw"])
     if outcomes["text_id"].nunique() < 2:
         raise InputError("outcomes: sensitivity needs at least two texts")
@@ -171,19 +171,19 @@ def importance_table(table: pd.DataFrame, printed: Mapping[str, float] | None = 
 
 
 def _levels(frame: pd.DataFrame, column: str) -> list[str]:
-    """Levels in the order of the categories, or of their appearance; neither "*" nor persona-free."""
+    """Levels in the order of the categories, or of their appearance; neither "*" nor baseline."""
     values = frame[column]
     found = values.drop_duplicates()
     if isinstance(values.dtype, pd.CategoricalDtype):
         found = found.sort_values()
-    return [level for level in dict.fromkeys(found) if level not in (ALL, PERSONA_FREE)]
+    return [level for level in dict.fromkeys(found) if level not in (ALL, BASELINE)]
 
 
 def _margin(cells: pd.DataFrame, factor: str) -> tuple[list[str], pd.DataFrame] | None:
     """Levels of `factor` and counts summed to task x model x factor, or None where the cells don't name it."""
     if factor not in cells:
         return None
-    rows = cells[(cells[factor] != ALL) & (cells["persona"] != PERSONA_FREE)]
+    rows = cells[(cells[factor] != ALL) & (cells["persona"] != BASELINE)]
     levels = _levels(rows, factor)
     if not levels:
         return None

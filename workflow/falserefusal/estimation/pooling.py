@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.estimation.rates import Outcomes, cell_rates
 from falserefusal.statistics.pooling import shrink
 
@@ -21,7 +21,7 @@ def shrunken_rates(
     Columns: `within`, persona, n, refusals, rate (plain), shrunken, lo, hi (of the shrunken rate), method.
     """
     frame, _ = cell_rates(cells, [*within, "persona"], outcomes)
-    frame = frame[frame["persona"] != PERSONA_FREE]
+    frame = frame[frame["persona"] != BASELINE]
     parts = []
     for _, part in frame.groupby(list(within), sort=False, observed=True):
         estimate, lo, hi = shrink(part["rate"] * part["effective"], part["effective"])

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, CELL_LEVELS, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE, CELL_LEVELS
 from falserefusal.statistics.clusters import (
     NO_SPREAD,
     ClusterTable,
@@ -96,7 +96,7 @@ def rates_persona(
 ) -> pd.DataFrame:
     """Mean rate of each persona over the models of each scope and all tasks. `groups`: persona to attribute."""
     frame, moves = cell_rates(cells, ["persona", "model", "task"], outcomes)
-    frame = frame[frame["persona"] != PERSONA_FREE]
+    frame = frame[frame["persona"] != BASELINE]
     unknown = sorted(set(frame["persona"]) - set(groups))
     if unknown:
         raise InputError(f"personas {', '.join(unknown)} have answers but no group: add them to the list of personas")
@@ -127,12 +127,12 @@ def model_scopes(models: pd.DataFrame) -> dict[str, list[str]]:
 
 def rates_model_persona(cells: pd.DataFrame, outcomes: Outcomes | None = None) -> pd.DataFrame:
     """Mean rate over tasks of every model and persona."""
-    return _without_free(mean_rates(cells, ["model", "persona"], ["task"], outcomes))
+    return _without_baseline(mean_rates(cells, ["model", "persona"], ["task"], outcomes))
 
 
 def rates_task_model_persona(cells: pd.DataFrame, outcomes: Outcomes | None = None) -> pd.DataFrame:
     """Rate of every task, model and persona."""
-    return _without_free(rates(cells, ["task", "model", "persona"], outcomes))
+    return _without_baseline(rates(cells, ["task", "model", "persona"], outcomes))
 
 
 def rates_format(cells: pd.DataFrame, outcomes: Outcomes | None = None) -> pd.DataFrame:
@@ -140,18 +140,18 @@ def rates_format(cells: pd.DataFrame, outcomes: Outcomes | None = None) -> pd.Da
     return rates(cells, ["task", "model", "format"], outcomes)
 
 
-def rates_persona_free(
+def rates_baseline(
     cells: pd.DataFrame, outcomes: Outcomes | None = None, printed: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """Rate with and without a persona, and their difference, by task and model.
 
     With outcomes the difference is paired through the texts: both rates come from the same ones, and its limits use
-    their correlation. Where only a printed rate is known (`printed`: task, model, persona_free_rate), it and the
+    their correlation. Where only a printed rate is known (`printed`: task, model, baseline_rate), it and the
     difference have no limits, because it was printed without the number of answers behind it.
-    Columns task, model, persona_free_rate, pf_n, pf_lo, pf_hi, persona_rate, n, lo, hi, difference, d_lo, d_hi, method.
+    Columns task, model, baseline_rate, baseline_n, baseline_lo, baseline_hi, persona_rate, n, lo, hi, difference, d_lo, d_hi, method.
     """
     frame, moves = cell_rates(cells, ["task", "model", "persona"], outcomes, arms=True)
-    free = frame["persona"] == PERSONA_FREE
+    free = frame["persona"] == BASELINE
     table = frame[~free].merge(frame[free], how="left", on=["task", "model"], suffixes=("", "_pf"), sort=False)
     known = table["n_pf"].notna().to_numpy()
     shared = np.zeros(len(table))
@@ -166,10 +166,10 @@ def rates_persona_free(
     columns = {
         "task": table["task"],
         "model": table["model"],
-        "persona_free_rate": table["rate_pf"],
-        "pf_n": table["n_pf"].astype("Int64"),
-        "pf_lo": table["lo_pf"],
-        "pf_hi": table["hi_pf"],
+        "baseline_rate": table["rate_pf"],
+        "baseline_n": table["n_pf"].astype("Int64"),
+        "baseline_lo": table["lo_pf"],
+        "baseline_hi": table["hi_pf"],
         "persona_rate": table["rate"],
         "n": table["n"],
         "lo": table["lo"],
@@ -177,15 +177,15 @@ def rates_persona_free(
         "difference": table["rate"] - table["rate_pf"],
         "d_lo": d_lo,
         "d_hi": d_hi,
-        "method": table["method"] + np.where(known, pairing, "; no persona-free answers"),
+        "method": table["method"] + np.where(known, pairing, "; no baseline answers"),
     }
     result = pd.DataFrame(columns)
     if printed is not None:
-        value = result[["task", "model"]].merge(printed, how="left", on=["task", "model"])["persona_free_rate"]
+        value = result[["task", "model"]].merge(printed, how="left", on=["task", "model"])["baseline_rate"]
         fill = ~known & value.notna().to_numpy()
-        result.loc[fill, "persona_free_rate"] = value[fill]
-        result.loc[fill, "difference"] = result["persona_rate"] - result["persona_free_rate"]
-        note = "; persona-free rate as printed, without its n"
+        result.loc[fill, "baseline_rate"] = value[fill]
+        result.loc[fill, "difference"] = result["persona_rate"] - result["baseline_rate"]
+        note = "; baseline rate as printed, without its n"
         result.loc[fill, "method"] = table.loc[fill, "method"] + note
     return result
 
@@ -221,14 +221,14 @@ def _as_table(outcomes: Outcomes, by: list[str]) -> ClusterTable:
 
 
 def _persona_arms(table: ClusterTable, by: list[str], arms: bool) -> ClusterTable:
-    free = (table.cells["persona"] == PERSONA_FREE).to_numpy()
+    free = (table.cells["persona"] == BASELINE).to_numpy()
     if arms:
-        two = table.cells.assign(persona=np.where(free, PERSONA_FREE, ALL))
+        two = table.cells.assign(persona=np.where(free, BASELINE, ALL))
         table = ClusterTable(table.texts, table.strata, two, table.n, table.refusals)
     elif "persona" not in by:
         table = table.keep(~free)
         if table.cells.empty:
-            raise InputError("outcomes: every prompt is persona-free, so there is no rate with a persona")
+            raise InputError("outcomes: every prompt is baseline, so there is no rate with a persona")
     return table.merge(by)
 
 
@@ -244,14 +244,14 @@ def _pool(cells: pd.DataFrame, by: list[str], arms: bool) -> pd.DataFrame:
     if usable.empty:
         raise InputError(f"cells: no row tells {', '.join(by)} apart")
     # cells may hold several margins of the same answers (the paper prints persona cells and format cells): take the
-    # margin that names the persona, because only it can leave the persona-free prompts out, and of those the coarsest
+    # margin that names the persona, because only it can leave the baseline prompts out, and of those the coarsest
     pattern = summed.loc[usable.index].astype(int)
     rank = pattern["persona"] * len(FACTORS) - pattern.sum(axis=1)
     best = pattern[rank == rank.min()].iloc[0]
     chosen = usable[(pattern == best).all(axis=1)]
-    free = chosen["persona"] == PERSONA_FREE
+    free = chosen["persona"] == BASELINE
     if arms:
-        chosen = chosen.assign(persona=np.where(free, PERSONA_FREE, ALL))
+        chosen = chosen.assign(persona=np.where(free, BASELINE, ALL))
     elif "persona" not in by:
         chosen = chosen[~free]
     groups, code = combinations(chosen, by)
@@ -281,5 +281,5 @@ def _means(
     return pd.DataFrame(rows)
 
 
-def _without_free(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["persona"] != PERSONA_FREE].reset_index(drop=True)
+def _without_baseline(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["persona"] != BASELINE].reset_index(drop=True)

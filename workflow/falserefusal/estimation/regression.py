@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import sparse, stats
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, PERSONA_FREE, REFERENCES
+from falserefusal.common.schemas import ALL, BASELINE, REFERENCES
 from falserefusal.statistics.clusters import combinations, degrees_of_freedom
 from falserefusal.statistics.logit import (
     Design,
@@ -37,12 +37,12 @@ FIRTH_COLUMNS = [*COLUMNS[:7], "method"]
 
 
 def collapse(frame: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
-    """Counts n and refusals over the observed combinations of `factors`, persona-free prompts left out.
+    """Counts n and refusals over the observed combinations of `factors`, baseline prompts left out.
 
     `frame` holds cells (n, refusals) or outcomes (refusal). Raises InputError on a factor that was summed over, on more
     than one labeller, or if nothing is left.
     """
-    frame = frame[frame["persona"] != PERSONA_FREE]
+    frame = frame[frame["persona"] != BASELINE]
     if "labeller" in frame and frame["labeller"].nunique() > 1:
         raise InputError(f"one labeller at a time, not {', '.join(sorted(frame['labeller'].unique()))}")
     for factor in factors:
@@ -212,7 +212,7 @@ def text_moves(outcomes: pd.DataFrame, counts: pd.DataFrame, design: Design, fit
     levels that stand in few texts then come out too sure. Zero for separated coefficients; InputError where there is a
     single text.
     """
-    outcomes = outcomes[outcomes["persona"] != PERSONA_FREE]
+    outcomes = outcomes[outcomes["persona"] != BASELINE]
     factors = list(dict.fromkeys(term for term, _ in design.names[1:]))
     cells, cell = combinations(outcomes, factors)
     index = pd.MultiIndex.from_frame(counts[factors]).get_indexer(pd.MultiIndex.from_frame(cells))

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, PERSONA_FREE
-from falserefusal.estimation.effects import against_free, correlated, with_any_persona
+from falserefusal.common.schemas import ALL, BASELINE
+from falserefusal.estimation.effects import against_baseline, correlated, with_any_persona
 from falserefusal.statistics.clusters import check_outcomes
 from falserefusal.statistics.gls import PersonaFit, fit_personas
 from falserefusal.statistics.intervals import Limits, mixture_sequence, mover_difference
@@ -29,7 +29,7 @@ ALPHA_RATE = 0.036  # Clopper-Pearson at 1 - .036 covers at least .95 after stop
 ALPHA_EFFECT = 0.04  # the same for MOVER limits of persona effects, by simulation
 FEWEST_TEXTS = 30  # of a model and task: with fewer, no target counts as met
 
-# quantity: (levels that have one each within a model, compares with persona-free answers)
+# quantity: (levels that have one each within a model, compares with baseline answers)
 QUANTITIES = {
     "model rate": ((), False),
     "task rates": (("task",), False),
@@ -39,7 +39,7 @@ QUANTITIES = {
 }
 
 
-def round_table(outcomes: pd.DataFrame, targets: Mapping[str, float], round_number: int) -> pd.DataFrame:
+def interim_table(outcomes: pd.DataFrame, targets: Mapping[str, float], look: int) -> pd.DataFrame:
     """Every target quantity of every model after a round, from all answers so far.
 
     targets: half-width wanted, by quantity (see QUANTITIES), as proportions. Columns: round, model, quantity, level (a
@@ -48,7 +48,7 @@ def round_table(outcomes: pd.DataFrame, targets: Mapping[str, float], round_numb
     Raises InputError on an unknown quantity, a half-width outside (0, 1), or outcomes that cannot give it.
     """
     check_targets(targets)
-    check_outcomes(outcomes, ["model", "task", "persona", "round"])
+    check_outcomes(outcomes, ["model", "task", "persona", "interim_look"])
     fit = fit_personas(outcomes)
     asked = outcomes.groupby("model", observed=True).size()
     texts = (
@@ -60,9 +60,9 @@ def round_table(outcomes: pd.DataFrame, targets: Mapping[str, float], round_numb
         part = (_effects if effect else _rates)(fit, levels).assign(quantity=quantity, target=target)
         part["met"] = (part["half_width"] <= target) & (part["model"].map(texts) >= FEWEST_TEXTS)
         parts.append(part)
-    table = pd.concat(parts, ignore_index=True).assign(round=round_number)
+    table = pd.concat(parts, ignore_index=True).assign(interim_look=look)
     table["answers"] = table["model"].map(asked).astype(int)
-    columns = ["round", "model", "quantity", "level", "answers", "n", "estimate", "lo", "hi", "half_width"]
+    columns = ["interim_look", "model", "quantity", "level", "answers", "n", "estimate", "lo", "hi", "half_width"]
     return table[[*columns, "always_lo", "always_hi", "target", "met"]]
 
 
@@ -80,28 +80,28 @@ def decide(rounds: pd.DataFrame | Sequence[pd.DataFrame]) -> pd.DataFrame:
         raise InputError("a round's table lacks a half-width or a target")
     rows = []
     for model, part in table.groupby("model", sort=False, observed=True):
-        met = part.groupby("round")["met"].all()
+        met = part.groupby("interim_look")["met"].all()
         at = met.index[met.to_numpy()].min() if met.any() else met.index.max()
-        look = part[part["round"] == at]
+        look = part[part["interim_look"] == at]
         worst = look.loc[(look["half_width"] / look["target"]).idxmax()]
-        rows.append({"model": model, "met": bool(met.any()), "round": int(at)} | worst[_WORST].to_dict())
+        rows.append({"model": model, "met": bool(met.any()), "interim_look": int(at)} | worst[_WORST].to_dict())
     return pd.DataFrame(rows)
 
 
 _WORST = ["answers", "quantity", "level", "half_width", "target"]
 
 
-def final_limits(rounds: pd.DataFrame | Sequence[pd.DataFrame], last_round: int) -> pd.DataFrame:
+def final_limits(rounds: pd.DataFrame | Sequence[pd.DataFrame], last_look: int) -> pd.DataFrame:
     """What to report of each quantity: calibrated limits if its model stopped by the rule, else the sequence's.
 
-    `last_round` is the last one planned; stopping there is by the rule. Columns as in a round's table, with lo and hi
+    `last_look` is the last one planned; stopping there is by the rule. Columns as in a round's table, with lo and hi
     the limits to report and method saying which they are.
     """
     table = pd.concat(rounds, ignore_index=True) if not isinstance(rounds, pd.DataFrame) else rounds
     decision = decide(table).set_index("model")
-    final = table[table["round"] == table["model"].map(decision["round"])].copy()
+    final = table[table["interim_look"] == table["model"].map(decision["interim_look"])].copy()
     done = final["model"].map(decision["met"]).to_numpy()
-    ruled = done | (final["round"] >= last_round).to_numpy()
+    ruled = done | (final["interim_look"] >= last_look).to_numpy()
     final["lo"], final["hi"] = np.where(ruled, [final["lo"], final["hi"]], [final["always_lo"], final["always_hi"]])
     final["half_width"] = (final["hi"] - final["lo"]) / 2
     ends = np.where(done, "stopped by the rule", "asked in full")
@@ -123,7 +123,7 @@ def check_targets(targets: Mapping[str, float]) -> None:
 
 
 def _rates(fit: PersonaFit, levels: tuple[str, ...]) -> pd.DataFrame:
-    part = fit.keep(fit.cells["persona"] != PERSONA_FREE).average(["model", *levels])
+    part = fit.keep(fit.cells["persona"] != BASELINE).average(["model", *levels])
     lo, hi = part.limits(1 - ALPHA_RATE, exact=True)
     low, high = _always(part)
     return _rows(part.cells, levels, np.clip(part.rate, 0, 1), (lo, hi), (low, high))
@@ -131,7 +131,7 @@ def _rates(fit: PersonaFit, levels: tuple[str, ...]) -> pd.DataFrame:
 
 def _effects(fit: PersonaFit, levels: tuple[str, ...]) -> pd.DataFrame:
     part = fit.average(["model", "persona"]) if levels else with_any_persona(fit)
-    left, right = against_free(part)
+    left, right = against_baseline(part)
     shared, rate = correlated(part, left, right), np.clip(part.rate, 0, 1)
     limits = []
     for lo, hi in (part.limits(1 - ALPHA_EFFECT), _always(part)):

@@ -1,4 +1,4 @@
-"""The paper's claims as tests: effect, interval and verdict of each."""
+"""The paper's claims as tests: effect, interval and conclusion of each."""
 
 import textwrap
 
@@ -12,15 +12,15 @@ from falserefusal.figures.dots import rows_for
 from falserefusal.figures.style import GREY, WARNING, Page, number, plural, source_line
 
 # a word, a colour and a symbol each, so that no reader depends on one of them
-VERDICTS = {"supported": ("#00735c", "✓"), "contradicted": (WARNING, "✗"), "inconclusive": (GREY, "?")}
+CONCLUSIONS = {"supported": ("#00735c", "✓"), "contradicted": (WARNING, "✗"), "inconclusive": (GREY, "?")}
 
 
 def draw_claims(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """One row a claim: statement, effect with interval on a scale of its own, verdict; from `claims`."""
+    """One row a claim: statement, effect with interval on a scale of its own, conclusion; from `claims`."""
     frame = rows_for(tables, "claims", ("effect", "effect_unit", "lo", "hi", "note"))
-    counts = frame["verdict"].value_counts()
+    counts = frame["conclusion"].value_counts()
     message = f"Of {plural(len(frame), 'claim')}: " + ", ".join(
-        f"{counts[v]} {v}" for v in dict.fromkeys(frame["verdict"])
+        f"{counts[v]} {v}" for v in dict.fromkeys(frame["conclusion"])
     )
     wrapped = [textwrap.wrap(str(statement), 62) for statement in frame["statement"]]
     name = suffixed(context.models, context.model_suffix)
@@ -30,7 +30,7 @@ def draw_claims(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figu
         context,
         message,
         "Dot: effect; line: 95% interval; vertical line: no effect (0, or a ratio of 1). Units differ, so each row has "
-        "its own scale; tables/claims.csv gives the rule of each verdict.",
+        "its own scale; tables/claims.csv gives the rule of each conclusion.",
         source_line(["claims"], []),
         body=sum(heights) + 0.15,
     )
@@ -47,7 +47,7 @@ def draw_claims(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figu
         ax.text(0.12, top + 0.07, "\n".join(lines), va="top", fontsize=7, linespacing=1.15)
         below = top + 0.09 + 0.12 * len(lines)
         ax.text(0.12, below, "\n".join(note), va="top", fontsize=5.8, linespacing=1.15, color=GREY)
-        colour, sign = next((VERDICTS[v] for v in VERDICTS if str(row.verdict).startswith(v)), (GREY, "–"))
+        colour, sign = next((CONCLUSIONS[v] for v in CONCLUSIONS if str(row.conclusion).startswith(v)), (GREY, "–"))
         values = np.array([row.effect, row.lo, row.hi], dtype=float)
         unit = row.effect_unit if isinstance(row.effect_unit, str) else ""
         scaled = middle + reach * _along(values, ratio=unit == "ratio")
@@ -59,9 +59,9 @@ def draw_claims(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figu
             if np.isfinite(values[1:]).all():
                 text = f"{_short(values[1])} to {_short(values[2])}"
                 ax.text(right + 0.12, y + 0.065, text, va="center", fontsize=6, color=GREY)
-        verdict = "\n".join(textwrap.wrap(str(row.verdict), 20))
+        conclusion = "\n".join(textwrap.wrap(str(row.conclusion), 20))
         ax.text(6.78, y, f"{sign} ", va="center", ha="right", fontsize=9, color=colour, weight="bold")
-        ax.text(6.8, y, verdict, va="center", fontsize=7, color=colour, weight="bold", linespacing=1.1)
+        ax.text(6.8, y, conclusion, va="center", fontsize=7, color=colour, weight="bold", linespacing=1.1)
         top += height
         ax.plot([0.1, page.width - 0.1], [top, top], color="#e6e6e6", linewidth=0.5, zorder=0)
     return page.figure, frame

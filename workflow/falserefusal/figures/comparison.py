@@ -23,9 +23,9 @@ from falserefusal.figures.style import (
 )
 
 
-def draw_truth(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+def draw_planted_rates(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
     """Planted against estimated rate of every cell, and the z-score of each by model; from `truth`."""
-    frame = rows_for(tables, "truth", ("lo", "hi", "z", "method"))
+    frame = rows_for(tables, "planted_rates", ("lo", "hi", "z", "method"))
     known = frame["lo"].notna() & frame["hi"].notna()
     inside = known & (frame["planted"] >= frame["lo"]) & (frame["planted"] <= frame["hi"])
     message = f"{inside.sum():,} of {known.sum():,} intervals contain the planted rate"
@@ -40,7 +40,7 @@ def draw_truth(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figur
         "Top: one mark a cell, on the diagonal where the estimate equals the planted rate; red × and line: the 95% "
         "interval misses it. Bottom: z-score of every cell, (estimate − planted) / standard error; grey band: ±1.96; "
         "none where the planted rate is 0.",
-        source_line(["truth"], frame["method"]),
+        source_line(["planted_rates"], frame["method"]),
         body=(side := (8.0 - left - 0.2 - gap * (len(tasks) - 1)) / len(tasks)) + rows.height * 0.165 + 1.3,
     )
     shade = family_colours(context)

@@ -8,7 +8,7 @@ from matplotlib.text import Text
 
 from falserefusal.common.files import atomic
 from falserefusal.common.notice import write_table
-from falserefusal.figures import claims, importance, labelling, levels, models, personas, regression, stopping
+from falserefusal.figures import claims, importance, labelling, levels, models, personas, regression, sequential
 from falserefusal.figures import comparison as beside
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import NothingToDraw
@@ -17,7 +17,7 @@ from falserefusal.figures.style import Page, listing, styled
 
 MODULES = {
     module.__name__.rsplit(".", 1)[-1]: module
-    for module in (beside, claims, importance, labelling, levels, models, personas, regression, stopping)
+    for module in (beside, claims, importance, labelling, levels, models, personas, regression, sequential)
 }
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from falserefusal.common.schemas import ALL, ANY_PERSONA, PERSONA_FREE, TASKS
-from falserefusal.figures.claims import VERDICTS
+from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, TASKS
+from falserefusal.figures.claims import CONCLUSIONS
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
     Dot,
@@ -48,7 +48,7 @@ from falserefusal.figures.style import (
 )
 
 ROW = 0.165  # inches a row of dots takes
-DIFFERENCE, RATE, IMPORTANCE = "persona minus persona-free", "mean rate of a persona", "importance of a factor"
+DIFFERENCE, RATE, IMPORTANCE = "persona minus baseline", "mean rate of a persona", "importance of a factor"
 
 
 def draw_no_answers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
@@ -96,7 +96,7 @@ def draw_no_answers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
 
 
 def draw_labeller_personas(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """Persona minus persona-free under each labeller (rates, where nothing was asked without); `labeller_headline`."""
+    """Persona minus baseline under each labeller (rates, where nothing was asked without); `labeller_headline`."""
     frame = rows_for(tables, "labeller_headline", ("lo", "hi", "method"))
     paired = DIFFERENCE in set(frame["quantity"])
     frame = _quantity(frame, DIFFERENCE if paired else RATE)
@@ -159,14 +159,16 @@ def draw_labeller_claims(tables: dict[str, pd.DataFrame], context: Context) -> t
     """Every claim's verdict and effect, a column a labeller; from `labeller_claims`."""
     frame = rows_for(tables, "labeller_claims", ("effect", "effect_unit", "lo", "hi"))
     labellers = list(dict.fromkeys(frame["labeller"]))
-    verdicts = frame.pivot(index="claim", columns="labeller", values="verdict").loc[list(dict.fromkeys(frame["claim"]))]
+    verdicts = frame.pivot(index="claim", columns="labeller", values="conclusion").loc[
+        list(dict.fromkeys(frame["claim"]))
+    ]
     same = (verdicts.nunique(axis=1) == 1).sum()
-    message = f"{same} of {plural(len(verdicts), 'claim')} have the same verdict under every labeller"
+    message = f"{same} of {plural(len(verdicts), 'claim')} have the same conclusion under every labeller"
     statements = frame.drop_duplicates("claim").set_index("claim")["statement"]
     width, left = 8.0, 3.4 if len(labellers) < 3 else 2.6
     column = (width - left - 0.15) / len(labellers)
     cells = {
-        (cell.claim, cell.labeller): (textwrap.wrap(cell.verdict, int(column * 14) - 2), _effect(cell))
+        (cell.claim, cell.labeller): (textwrap.wrap(cell.conclusion, int(column * 14) - 2), _effect(cell))
         for cell in frame.itertuples()
     }
     wrapped = {claim: textwrap.wrap(str(statements[claim]), int(17.5 * (left - 0.25))) for claim in verdicts.index}
@@ -179,7 +181,7 @@ def draw_labeller_claims(tables: dict[str, pd.DataFrame], context: Context) -> t
     page = Page(
         context,
         message,
-        "The paper's claims as tests of the same answers, judged by each labeller: verdict, effect and its 95% "
+        "The paper's claims as tests of the same answers, judged by each labeller: conclusion, effect and its 95% "
         "interval. A grey band marks a claim on which labellers part.",
         source_line(["labeller_claims"], []),
         body=(total := head + sum(heights.values())) + 0.12,
@@ -201,7 +203,7 @@ def draw_labeller_claims(tables: dict[str, pd.DataFrame], context: Context) -> t
                 continue
             said, found = cells[claim, labeller]
             verdict = verdicts.loc[claim, labeller]
-            colour, sign = next((VERDICTS[v] for v in VERDICTS if verdict.startswith(v)), (GREY, "–"))
+            colour, sign = next((CONCLUSIONS[v] for v in CONCLUSIONS if verdict.startswith(v)), (GREY, "–"))
             x, y = left + k * column, top + (height - _tall(said, found)) / 2
             ax.text(x, y, sign, va="top", fontsize=7.5, color=colour, weight="bold")
             verdict = "\n".join(said)
@@ -244,9 +246,9 @@ def draw_corrected_personas(tables: dict[str, pd.DataFrame], context: Context) -
     """Rates by persona with and without correction for the first labeller's errors; from `corrected_personas`."""
     frame = _first_labeller(rows_for(tables, "corrected_personas", ("method",)))
     order = in_order(frame, "persona", list(context.personas))
-    rows = persona_rows(pd.Series([persona for persona in order if persona != PERSONA_FREE]), context)
-    if PERSONA_FREE in order:
-        rows = rows._replace(at={**rows.at, PERSONA_FREE: rows.height + 0.35}, height=rows.height + 1.35)
+    rows = persona_rows(pd.Series([persona for persona in order if persona != BASELINE]), context)
+    if BASELINE in order:
+        rows = rows._replace(at={**rows.at, BASELINE: rows.height + 0.35}, height=rows.height + 1.35)
     page = Page(
         context,
         _moved(frame, ["persona"], context),

@@ -1,4 +1,4 @@
-"""Rates by model: the paper's Table 1 with intervals, and persona prompts beside persona-free ones (Figure 1)."""
+"""Rates by model: the paper's Table 1 with intervals, and persona prompts beside baseline ones (Figure 1)."""
 
 import numpy as np
 import pandas as pd
@@ -96,16 +96,16 @@ def _with_corrected(frame: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> pd.
     return frame.merge(rates[["model", "task", "corrected"]], on=["model", "task"], how="left")
 
 
-def draw_persona_free(
+def draw_baseline(
     tables: dict[str, pd.DataFrame], context: Context, task: str = "offensiveness"
 ) -> tuple[Figure, pd.DataFrame]:
-    """Persona against persona-free rate for one task, and their difference; from `rates_persona_free`."""
+    """Persona against baseline rate for one task, and their difference; from `rates_baseline`."""
     frame = rows_for(
-        tables, "rates_persona_free", ("pf_lo", "pf_hi", "d_lo", "d_hi", "difference", "method"), task=task
+        tables, "rates_baseline", ("baseline_lo", "baseline_hi", "d_lo", "d_hi", "difference", "method"), task=task
     )
-    frame = frame[frame["persona_free_rate"].notna()]
+    frame = frame[frame["baseline_rate"].notna()]
     if frame.empty:
-        raise NothingToDraw(f"tables/rates_persona_free.csv has no persona-free rate for {task}")
+        raise NothingToDraw(f"tables/rates_baseline.csv has no baseline rate for {task}")
     sure = frame["d_lo"].notna() & frame["d_hi"].notna()
     up = ((frame["difference"] > 0) & (~sure | (frame["d_lo"] > 0))).sum()
     down = ((frame["difference"] < 0) & (~sure | (frame["d_hi"] < 0))).sum()
@@ -117,10 +117,10 @@ def draw_persona_free(
     page = Page(
         context,
         message,
-        "Left: hollow = prompts without a persona, filled = prompts with one. Right: persona minus persona-free in "
+        "Left: hollow = prompts without a persona, filled = prompts with one. Right: persona minus baseline in "
         "percentage points."
         + ("" if sure.all() else " A dot without a line has no known sample size, hence no interval."),
-        source_line(["rates_persona_free"], frame["method"]),
+        source_line(["rates_baseline"], frame["method"]),
         body=rows.height * ROW + 0.75,
     )
     left, gap = label_width(context), 0.85
@@ -136,20 +136,16 @@ def draw_persona_free(
     same_rows(second, rows)
     for cell in frame.itertuples():
         y, colour = rows.at[cell.model], shade.get(context.models.get(cell.model), INK)
-        pair = [100 * cell.persona_free_rate, 100 * cell.persona_rate]
+        pair = [100 * cell.baseline_rate, 100 * cell.persona_rate]
         first.plot(pair, [y, y], color=colour, linewidth=0.8, alpha=0.35, zorder=2)
-        whiskers(first, y - 0.17, pair[0], 100 * cell.pf_lo, 100 * cell.pf_hi, Dot(colour, hollow=True))
+        whiskers(first, y - 0.17, pair[0], 100 * cell.baseline_lo, 100 * cell.baseline_hi, Dot(colour, hollow=True))
         whiskers(first, y + 0.17, pair[1], 100 * cell.lo, 100 * cell.hi, Dot(colour))
         whiskers(second, y, 100 * cell.difference, 100 * cell.d_lo, 100 * cell.d_hi, Dot(colour))
     y = frame["model"].map(rows.at)
-    texts = [
-        f"{percent(a)} → {percent(b)}" for a, b in zip(frame["persona_free_rate"], frame["persona_rate"], strict=True)
-    ]
+    texts = [f"{percent(a)} → {percent(b)}" for a, b in zip(frame["baseline_rate"], frame["persona_rate"], strict=True)]
     values_beside(first, y, texts)
     values_beside(second, y, [signed_points(value) for value in frame["difference"]])
-    page.figure.legend(
-        handles=[key(GREY, hollow=True, label="persona-free"), key(GREY, label="persona")], **below(page, 2)
-    )
+    page.figure.legend(handles=[key(GREY, hollow=True, label="baseline"), key(GREY, label="persona")], **below(page, 2))
     return page.figure, frame
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 KINDS = ("published", "run", "rehearsal")
 PAPER_TASKS = ("nli", "politeness", "offensiveness")
-PERSONA_FREE_FIGURE = {"offensiveness": "figure01_persona_free"}
+BASELINE_FIGURE = {"offensiveness": "figure01_baseline"}
 FORMAT_FIGURES = {"offensiveness": "figure04_format_offensiveness", "nli": "figure10_format_nli"}
 FORMAT_FIGURES["politeness"] = "figure11_format_politeness"
 CELL_FIGURES = {"nli": "figure07_nli", "politeness": "figure08_politeness", "offensiveness": "figure09_offensiveness"}
@@ -50,14 +50,14 @@ def figures(
     if kind == "rehearsal":
         found.append(TRUTH)
     found += [TABLE1._replace(tables=(*TABLE1.tables, "corrected_rates")) if annotated else TABLE1]
-    found += [_persona_free(task) for task in ["offensiveness"] if task in tasks]
+    found += [_baseline(task) for task in ["offensiveness"] if task in tasks]
     found += [PERSONA_MEAN, PERSONA_BY_MODEL]
     found += [_format(task) for task in ["offensiveness"] if task in tasks]
     found += [IMPORTANCE, IMPORTANCE_BY_MODEL, REGRESSION]
     found += [_cells(task) for task in [*numbered, *unknown]]
     found += [_format(task) for task in [*numbered, *unknown] if task != "offensiveness"]
     if run:
-        found += [_persona_free(task) for task in [*numbered, *unknown] if task != "offensiveness"]
+        found += [_baseline(task) for task in [*numbered, *unknown] if task != "offensiveness"]
     found += [LABELLERS] if run else [NO_ANSWERS]
     if labellers:
         found += [LABELLER_PERSONAS, LABELLER_IMPORTANCE, LABELLER_CLAIMS]
@@ -104,12 +104,12 @@ def _said(task: str) -> str:
     return {"nli": "natural language inference"}.get(task, task)
 
 
-def _persona_free(task: str) -> Figure:
-    name = PERSONA_FREE_FIGURE.get(task, f"persona_free_{task}")
+def _baseline(task: str) -> Figure:
+    name = BASELINE_FIGURE.get(task, f"baseline_{task}")
     return Figure(
         name,
-        "models.draw_persona_free",
-        ("rates_persona_free",),
+        "models.draw_baseline",
+        ("rates_baseline",),
         f"Refusal rate for {_said(task)} with and without a persona in the prompt, and the difference.",
         "Figure 1" if task == "offensiveness" else "",
         (("task", task),),
@@ -199,7 +199,7 @@ LABELLER_CLAIMS = Figure(
     "labeller_claims",
     "labelling.draw_labeller_claims",
     ("labeller_claims",),
-    "Verdicts on the paper's claims under each labeller.",
+    "Conclusions on the paper's claims under each labeller.",
 )
 NO_ANSWERS = Figure(
     "no_answers",
@@ -223,7 +223,10 @@ COMPARISON = Figure(
     "comparison", "comparison.draw_comparison", ("comparison",), "This study beside the paper's printed values."
 )
 TRUTH = Figure(
-    "truth", "comparison.draw_truth", ("truth",), "Planted refusal rates of the stand-ins and their estimates."
+    "planted_rates",
+    "comparison.draw_planted_rates",
+    ("planted_rates",),
+    "Planted refusal rates of the stand-ins and their estimates.",
 )
-STOPPING = Figure("stopping", "stopping.draw_stopping", ("trajectory",), "Intervals by round and calls spent.")
+STOPPING = Figure("sequential", "sequential.draw_sequential", ("interim_looks",), "Intervals by round and calls spent.")
 CLAIMS = Figure("claims", "claims.draw_claims", ("claims",), "The paper's claims as tests.")

@@ -78,11 +78,11 @@ def respond(
     for i in mine:
         first.setdefault(keys[i], i)  # identical prompts are asked once
 
-    def in_audit(key: str) -> bool:
+    def in_recheck(key: str) -> bool:
         return int(key[8:16], 16) < audit * 16**8
 
     def usable(key: str, answer: Answer) -> bool:
-        stopped = answer.finish_reason == "decided" and decided is not None and not in_audit(key)
+        stopped = answer.finish_reason == "decided" and decided is not None and not in_recheck(key)
         return answer.complete or (stopped and decided(answer.response))
 
     with Store(Path(store) / re.sub(r"[^A-Za-z0-9._-]+", "--", engine.identity["name"])) as kept:
@@ -94,7 +94,7 @@ def respond(
             log.info("%s: %d answers stored, %d to generate", model["model"], reused, len(missing))
             asked = [first[key] for key in missing]
             sizes = engine.prepare([rendered[i] for i in asked], [names[i] for i in asked])
-            reports = engine.answer(missing, decided, [in_audit(key) for key in missing])
+            reports = engine.answer(missing, decided, [in_recheck(key) for key in missing])
             next(reports)  # the weights are loaded: what is left is estimated from here on
             bar = Progress(sum(sizes), model["model"], progress)
             for batch, fresh in reports:

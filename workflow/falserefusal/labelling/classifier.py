@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.labelling.answers import wordless
-from falserefusal.labelling.phrases import NOT_REFUSED, REFUSED
+from falserefusal.labelling.phrase_list import NOT_REFUSED, REFUSED
+from falserefusal.labelling.responses import wordless
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def classifier_labeller(scores: pd.DataFrame, threshold: float = 0.5):
             {
                 "refusal": refusal,
                 "category": [REFUSED if refused else NOT_REFUSED for refused in refusal],
-                "answer": pd.Series([None] * len(answers), dtype="str"),
+                "choice": pd.Series([None] * len(answers), dtype="str"),
                 "evidence": pd.Series(
                     [f"{label} (p = {p:.3f})" for label, p in zip(mine["label"], mine["p_refusal"], strict=True)],
                     dtype="str",

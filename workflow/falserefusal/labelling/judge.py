@@ -14,11 +14,11 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import JUDGE_FAILED
-from falserefusal.labelling.answers import wordless
+from falserefusal.labelling.responses import wordless
 from falserefusal.labelling.structured import CATEGORIES, EMPTY, REFUSED
 
 CHOICES = tuple(category for category in CATEGORIES if category != EMPTY)
-PLACEHOLDERS = ("labels", "mark", "question", "answer")
+PLACEHOLDERS = ("options", "mark", "question", "choice")
 
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
 _VERDICT = re.compile(r"[\s*`\"]*category[\s*`\"]*:[\s*`\"]*([a-z_]+)[\s*`\".]*", re.IGNORECASE)
@@ -26,7 +26,7 @@ _FIELD = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
 
 
 def load_instructions(path: str | Path) -> str:
-    """The judge's prompt, with {labels}, {mark}, {question} and {answer}; raises InputError if one is missing."""
+    """The judge's prompt, with {options}, {mark}, {question} and {answer}; raises InputError if one is missing."""
     text = Path(path).read_text(encoding="utf-8").strip()
     missing = [name for name in PLACEHOLDERS if f"{{{name}}}" not in text]
     if missing:
@@ -47,9 +47,9 @@ def judge_prompts(answers: pd.DataFrame, prompts: pd.DataFrame, instructions: st
     if len(absent):
         raise InputError(f"no prompt for {len(absent)} of the answers to judge, {absent.iloc[0]} for one")
     asked = []
-    for prompt_id, answer, labels in zip(said["prompt_id"], said["response"], said["labels"], strict=True):
+    for prompt_id, answer, options in zip(said["prompt_id"], said["response"], said["options"], strict=True):
         question = "\n\n".join(turn["content"] for turn in messages[prompt_id])
-        asked.append([{"role": "user", "content": _fill(instructions, question, answer, labels)}])
+        asked.append([{"role": "user", "content": _fill(instructions, question, answer, options)}])
     return pd.DataFrame({"prompt_id": said["prompt_id"].to_numpy(), "messages": pd.Series(asked, dtype=object)})
 
 
@@ -68,7 +68,7 @@ def judge_labeller(replies: pd.DataFrame):
             {
                 "refusal": [category.startswith(REFUSED) for category in categories],
                 "category": categories,
-                "answer": pd.Series([None] * len(answers), dtype="str"),
+                "choice": pd.Series([None] * len(answers), dtype="str"),
                 "evidence": pd.Series(
                     [said.get(i, "") if bad else None for i, bad in zip(answers["prompt_id"], failed, strict=True)],
                     dtype="str",
@@ -86,8 +86,8 @@ def verdict(reply: str) -> str:
     return category if category in CHOICES else JUDGE_FAILED
 
 
-def _fill(instructions: str, question: str, answer: str, labels: Sequence[str]) -> str:
+def _fill(instructions: str, question: str, answer: str, options: Sequence[str]) -> str:
     """Put question and answer in, each field once over the template only, between marks that neither can contain."""
     digest = hashlib.sha256(f"{question}\0{answer}".encode()).hexdigest()
-    fields = {"labels": ", ".join(labels), "mark": f"=== {digest[:12]} ===", "question": question, "answer": answer}
+    fields = {"options": ", ".join(options), "mark": f"=== {digest[:12]} ===", "question": question, "choice": answer}
     return _FIELD.sub(lambda field: fields[field[1]], instructions)

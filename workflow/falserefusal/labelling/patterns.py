@@ -43,7 +43,7 @@ class Patterns:
     groups: tuple[Group, ...]
     reasons: tuple[tuple[str, re.Pattern], ...]
     forms: dict[str, list[str]]
-    undecided_labels: tuple[str, ...]
+    undecided_options: tuple[str, ...]
     giving: dict[str, re.Pattern]
     filler: frozenset[str]
     not_said: dict[str, re.Pattern]
@@ -106,7 +106,7 @@ def _patterns(data: dict, path: str | Path) -> Patterns:
             for reason in data["reasons"]
         ),
         forms=data["forms"],
-        undecided_labels=tuple(data["undecided_labels"]),
+        undecided_options=tuple(data["undecided_options"]),
         giving={
             name: _compile(_expand(_unfold(text), words, f"{path}: giving"), f"{path}: giving: {name}")
             for name, text in data["giving"].items()

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 
 # The paper does not say how the text follows the question; these are this project's choice.
 PAIR_LAYOUT = "\n\nPremise: {premise}\nHypothesis: {hypothesis}"
@@ -28,23 +28,23 @@ def render(
     texts: pd.DataFrame,
     personas: pd.DataFrame,
     templates: pd.DataFrame,
-    labels: list[str],
+    options: list[str],
     layout: str | None = None,
     article: str = "printed",
     system: str | None = None,
 ) -> pd.DataFrame:
     """Prompts of the one task in `texts`: prompt_id, messages (a list of {role, content}), in the design's order.
 
-    personas: persona, surface, article; templates: task, template, text, persona_free_text; labels: the words for
+    personas: persona, surface, article; templates: task, template, text, baseline_text; options: the words for
     {label1}, {label2}, ...; layout: what follows the question, with {text}, or {premise} and {hypothesis} (None:
     PAIR_LAYOUT or TEXT_LAYOUT); article: "printed" keeps the templates' "a"/"A", "grammatical" makes it "an"/"An"
     where the persona wants it; system: a system turn before the question, word for word (None: no such turn).
-    Raises InputError for a placeholder without a value, labels that a template does not use, a text that the design
+    Raises InputError for a placeholder without a value, options that a template does not use, a text that the design
     asks for and `texts` lacks, or a prompt without its persona or its text.
     """
     task = _only_task(texts)
     design = design[design["task"] == task]
-    questions = _questions(personas, templates[templates["task"] == task], labels, article)
+    questions = _questions(personas, templates[templates["task"] == task], options, article)
     bodies, contents = _bodies(texts, layout)
 
     place = pd.Index(texts["row_id"]).get_indexer(design["row_id"])
@@ -57,7 +57,7 @@ def render(
         raise InputError(f"prompts: no template and persona {error} for task '{task}', which the design uses") from None
     turns = [question + bodies[i] for question, i in zip(asked, place, strict=True)]
 
-    surface = dict(zip(personas["persona"], personas["surface"], strict=True)) | {PERSONA_FREE: ""}
+    surface = dict(zip(personas["persona"], personas["surface"], strict=True)) | {BASELINE: ""}
     for turn, i, persona, prompt_id in zip(turns, place, design["persona"], design["prompt_id"], strict=True):
         if surface[persona] not in turn or any(content not in turn for content in contents[i]):
             raise InputError(f"prompts: '{prompt_id}' lacks its persona or its text: {turn!r}")
@@ -72,16 +72,16 @@ def render(
 def question_characters(
     personas: pd.DataFrame,
     templates: pd.DataFrame,
-    labels: list[str],
+    options: list[str],
     layout: str,
     article: str = "printed",
     system: str | None = None,
 ) -> tuple[float, float]:
-    """Mean characters of a prompt of one task apart from its text, with a persona and persona-free, before any text."""
-    questions = _questions(personas, templates, labels, article)
+    """Mean characters of a prompt of one task apart from its text, with a persona and baseline, before any text."""
+    questions = _questions(personas, templates, options, article)
     fixed = len(_PLACEHOLDER.sub("", layout)) + len(system or "")
-    free = [len(text) for (_, persona), text in questions.items() if persona == PERSONA_FREE]
-    asked = [len(text) for (_, persona), text in questions.items() if persona != PERSONA_FREE]
+    free = [len(text) for (_, persona), text in questions.items() if persona == BASELINE]
+    asked = [len(text) for (_, persona), text in questions.items() if persona != BASELINE]
     return float(np.mean(asked)) + fixed, float(np.mean(free)) + fixed
 
 
@@ -97,11 +97,11 @@ def _only_task(texts: pd.DataFrame) -> str:
     return tasks[0]
 
 
-def _questions(personas: pd.DataFrame, templates: pd.DataFrame, labels: list[str], article: str) -> dict:
-    """The question of each (template, persona), persona-free included: everything but the text."""
+def _questions(personas: pd.DataFrame, templates: pd.DataFrame, options: list[str], article: str) -> dict:
+    """The question of each (template, persona), baseline included: everything but the text."""
     if article not in ARTICLES:
         raise InputError(f"prompts: article is {article!r}, but must be {' or '.join(ARTICLES)}")
-    words = {f"label{i}": label for i, label in enumerate(labels, start=1)}
+    words = {f"label{i}": label for i, label in enumerate(options, start=1)}
     questions = {}
     for row in templates.itertuples():
         where = f"template '{row.template}' of task '{row.task}'"
@@ -109,7 +109,7 @@ def _questions(personas: pd.DataFrame, templates: pd.DataFrame, labels: list[str
             n = "n" if article == "grammatical" and persona.article == "an" else ""
             text = _ARTICLE.sub(lambda match, n=n: f"{match[1]}{n} ", row.text)
             questions[row.template, persona.persona] = _fill(text, words | {"persona": persona.surface}, where)
-        questions[row.template, PERSONA_FREE] = _fill(row.persona_free_text, words, f"persona-free {where}")
+        questions[row.template, BASELINE] = _fill(row.baseline_text, words, f"baseline {where}")
     return questions
 
 

@@ -50,8 +50,8 @@ def schemas(models: list[str], personas: list[str]) -> dict[str, pa.DataFrameSch
         ),
         "table1_refusal_pct": _frame({"model": model} | by_task, ["model"]),
         "table6_prompt_n": _frame({"prompt": pa.Column(str)} | {task: _n for task in TASKS}, ["prompt"]),
-        "fig1_persona_free_offensiveness": _frame(
-            {"model": model, "persona_free_refusal_pct_read_from_vector": _percent}, ["model"]
+        "fig1_baseline_offensiveness": _frame(
+            {"model": model, "baseline_refusal_pct_read_from_vector": _percent}, ["model"]
         ),
         "figure5_importance": _frame({"factor": pa.Column(str), "importance": _number}, ["factor"]),
         "table7_logit": _frame(
@@ -77,7 +77,7 @@ def _rows(models: list[str], personas: list[str]) -> dict[str, list[tuple[str, .
         "format_heatmaps": list(itertools.product(TASKS, models, FORMATS)),
         "table1_refusal_pct": by_model,
         "table6_prompt_n": list(itertools.product(PROMPTS)),
-        "fig1_persona_free_offensiveness": by_model,
+        "fig1_baseline_offensiveness": by_model,
         "figure5_importance": list(itertools.product(FACTORS)),
         "table7_logit": [
             (factor, level.capitalize() if factor in ("task", "persona") else level)  # as the table prints them
@@ -205,7 +205,7 @@ def published_cells(printed: dict[str, pd.DataFrame]) -> pd.DataFrame:
     persona = printed["counts_task_model_persona"].assign(template=ALL, format=ALL)
     form = printed["format_heatmaps"].assign(persona=ALL, template=ALL)
     form["refusals"] = np.rint(form["refusal_pct"] * form["n"] / 100).astype(int)
-    cells = pd.concat([persona, form], ignore_index=True).assign(labeller="paper")
+    cells = pd.concat([persona, form], ignore_index=True).assign(labeller="phrase_list")
     return validate(cells[list(CELLS.columns)], CELLS, "published cells")
 
 

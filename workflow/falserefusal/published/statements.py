@@ -16,7 +16,7 @@ from falserefusal.published.wordings import listed_models, read_wording
 READING_ERROR = 0.01  # percentage points: Figure 1 is read off its vector drawing, not printed as numbers
 TASK_WORDS = {"NLI": "nli", "politeness": "politeness", "offensiveness": "offensiveness"}
 
-COLUMNS = ["id", "section", "quantity", "unit", "printed", "recomputed", "difference", "verdict", "reason"]
+COLUMNS = ["id", "section", "quantity", "unit", "printed", "recomputed", "difference", "conclusion", "reason"]
 
 
 class Cells:
@@ -28,8 +28,8 @@ class Cells:
         self.counts = by_persona
         form = printed["format_heatmaps"]
         self.format_rate = form.set_index(["model", "task", "format"])["refusal_pct"]
-        figure1 = printed["fig1_persona_free_offensiveness"].set_index("model")
-        self.persona_free = figure1["persona_free_refusal_pct_read_from_vector"]
+        figure1 = printed["fig1_baseline_offensiveness"].set_index("model")
+        self.baseline = figure1["baseline_refusal_pct_read_from_vector"]
         self.index = importance[importance["scope"] == "all"].set_index("factor")["index"]
         table7 = printed["table7_logit"]
         self.table7 = dict(
@@ -85,15 +85,15 @@ def _no_refusals(cells: Cells, model: str) -> dict:
     return {"recomputed": rates[worst], "reason": f"the cells give {rates[worst]:.2f} % for {worst}"}
 
 
-def _persona_minus_free(cells: Cells, task: str, model: str) -> dict:
-    value = cells.model_task(model, TASK_WORDS[task]) - cells.persona_free[model]
-    return {"recomputed": value, "slack": READING_ERROR, "reason": "persona-free rate read off Figure 1 (± 0.01)"}
+def _persona_minus_baseline(cells: Cells, task: str, model: str) -> dict:
+    value = cells.model_task(model, TASK_WORDS[task]) - cells.baseline[model]
+    return {"recomputed": value, "slack": READING_ERROR, "reason": "baseline rate read off Figure 1 (± 0.01)"}
 
 
 def _silent_models(cells: Cells, names: str) -> dict:
     rates = {}
     for model in listed_models(names):
-        rates[model] = max(*(cells.model_task(model, task) for task in TASK_WORDS.values()), cells.persona_free[model])
+        rates[model] = max(*(cells.model_task(model, task) for task in TASK_WORDS.values()), cells.baseline[model])
     loud = {model: rate for model, rate in rates.items() if rate > 0}
     listed = ", ".join(f"{model} {rate:.2f} %" for model, rate in loud.items())
     return {"recomputed": len(rates) - len(loud), "reason": f"refuse somewhere: {listed}" if loud else ""}
@@ -148,7 +148,7 @@ RECIPES: dict[str, Callable[..., dict]] = {
     "extreme": _extreme,
     "one rate": _one_rate,
     "no refusals": _no_refusals,
-    "persona minus free": _persona_minus_free,
+    "persona minus free": _persona_minus_baseline,
     "silent models": _silent_models,
     "persona mean": _persona_mean,
     "persona mean of models": _persona_mean_of,
@@ -159,7 +159,7 @@ RECIPES: dict[str, Callable[..., dict]] = {
 }
 
 
-def _verdict(printed: float, decimals: int, found: dict) -> tuple[str, str]:
+def _conclusion(printed: float, decimals: int, found: dict) -> tuple[str, str]:
     """agrees, differs or not recomputable, with the reason; agreement is within the printed rounding."""
     rounding = 0.5 * 10.0**-decimals + 1e-9
     reason, value = found.get("reason", ""), found["recomputed"]
@@ -177,7 +177,7 @@ def _verdict(printed: float, decimals: int, found: dict) -> tuple[str, str]:
 
 
 def check_statements(quoted: pd.DataFrame, cells: Cells) -> pd.DataFrame:
-    """One row per quoted quantity: id, section, quantity, unit, printed, recomputed, difference, verdict, reason.
+    """One row per quoted quantity: id, section, quantity, unit, printed, recomputed, difference, conclusion, reason.
 
     `quoted` has columns id, section, quantity, value, unit, note and decimals (as printed). Difference is
     recomputed minus printed, in the statement's unit.
@@ -188,18 +188,18 @@ def check_statements(quoted: pd.DataFrame, cells: Cells) -> pd.DataFrame:
         found = RECIPES[kind](cells, **arguments)
         # the paper writes a rate of exactly zero as "0", all others with two decimals
         decimals = max(statement.decimals, 2) if statement.unit in ("%", "pp") else statement.decimals
-        verdict, reason = _verdict(statement.value, decimals, found)
+        conclusion, reason = _conclusion(statement.value, decimals, found)
         value = float(found["recomputed"])
         quoted_as = [statement.id, statement.section, statement.quantity, statement.unit, statement.value]
         difference = value - statement.value if np.isfinite(value) else np.nan
-        rows.append([*quoted_as, value, difference, verdict, reason])
+        rows.append([*quoted_as, value, difference, conclusion, reason])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def check_tables(cells: Cells, printed: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """The paper's tables and figures held against each other: every number of Table 1, and the pooled formats.
 
-    Columns source, item, unit, printed, recomputed, difference, verdict. Table 1 is recomputed from the persona cells;
+    Columns source, item, unit, printed, recomputed, difference, conclusion. Table 1 is recomputed from the persona cells;
     the rate of each model and task pooled over the format heat maps is held against the same persona cells.
     """
     rows = []
@@ -219,4 +219,4 @@ def check_tables(cells: Cells, printed: dict[str, pd.DataFrame]) -> pd.DataFrame
     table.insert(2, "unit", "%")
     table["difference"] = table["recomputed"] - table["printed"]
     agrees = table["difference"].abs() <= table.pop("rounding") + 1e-9
-    return table.assign(verdict=np.where(agrees, "agrees", "differs"))
+    return table.assign(conclusion=np.where(agrees, "agrees", "differs"))

@@ -17,7 +17,7 @@ WORDINGS = [
     (f"(?P<which>highest|lowest) model refusal rate, {_task}", "extreme"),
     (f"{_model} refusal rate, {_task}", "one rate"),
     (f"{_model} registers no refusals at all", "no refusals"),
-    (f"persona minus persona-free refusal rate, {_task}, {_model}", "persona minus free"),
+    (f"persona minus baseline refusal rate, {_task}, {_model}", "persona minus free"),
     (r"models with no refusals in both setups \((?P<names>.+)\)", "silent models"),
     ("mean over models and tasks, persona (?P<persona>.+)", "persona mean"),
     ("mean over (?P<names>.+) and tasks, persona (?P<persona>.+)", "persona mean of models"),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.report.present import marked
 
 SMALL = 1e9  # parameters; the paper's smallest model has 1.2 billion
@@ -61,7 +61,7 @@ def one_refusal(refusals: pd.DataFrame | None, suffix: str) -> dict | None:
     """
     if refusals is None or refusals.empty:
         return None
-    ranked = refusals.assign(baseline=refusals["persona"].eq(PERSONA_FREE))
+    ranked = refusals.assign(baseline=refusals["persona"].eq(BASELINE))
     order = {"agreed": False, "model": True, "baseline": True, "prompt_id": True}
     row = ranked.sort_values(list(order), ascending=list(order.values())).iloc[0]
     return {

@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 OPEN_ROWS = 60  # a longer table starts folded
 MAX_DISAGREEMENTS = 300
 # tables with a section of their own
-PLACED = ("claims", "truth", "trajectory", "labeller_rates")
+PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates")
 FACTOR_WORDS = ("model", "model x task", "all models")  # cells that name the factor itself
 
 
@@ -139,7 +139,7 @@ def _table(name: str, frame: pd.DataFrame, study: Study) -> dict:
 
 
 def _claims(claims: pd.DataFrame, study: Study) -> list[dict[str, str]]:
-    """Each claim with its verdict, its effect in words, the rule of the verdict and what else was found."""
+    """Each claim with its conclusion, its effect in words, the rule of the conclusion and what else was found."""
     shown = show(claims, note_for("claims"), study.models, study.model_suffix)
     rows = [dict(zip(shown.head, row, strict=True)) for row in shown.rows]
     for row in rows:
@@ -157,12 +157,12 @@ def _statements(statements: pd.DataFrame | None) -> dict | None:
     if statements is None:
         return None
     note = Note("Quoted numbers", "")
-    verdicts = statements["verdict"]
+    verdicts = statements["conclusion"]
     parts = {
         "differs": statements[verdicts == "differs"],
         "not recomputable": statements[verdicts == "not recomputable"],
     }
-    shown = {verdict: show(part.drop(columns="verdict"), note, [], "") for verdict, part in parts.items()}
+    shown = {verdict: show(part.drop(columns="conclusion"), note, [], "") for verdict, part in parts.items()}
     return {"counts": verdicts.value_counts().to_dict(), "parts": shown, "all": show(statements, note, [], "")}
 
 

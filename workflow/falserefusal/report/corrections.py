@@ -10,7 +10,7 @@ BESIDE = {
     "rates_model_task": "corrected_rates",
     "labeller_rates": "corrected_rates",
     "rates_persona": "corrected_personas",
-    "rates_persona_free": "corrected_differences",
+    "rates_baseline": "corrected_differences",
 }
 # why others have none
 UNCORRECTED = {
@@ -24,7 +24,7 @@ UNCORRECTED = {
     "They are made of single verdicts, paired or modelled by text, and the correction is one of rates: it changes no "
     "single verdict. How far several labellers move them is in labeller_headline and labeller_claims": (
         *("effects_persona", "effects_mean", "effects_between", "importance", "sensitivity"),
-        *("regression", "regression_firth", "interactions", "deviance", "claims", "trajectory", "stopping"),
+        *("regression", "regression_firth", "interactions", "deviance", "claims", "interim_looks", "sequential"),
     ),
 }
 LIMITS = {"lo": "corrected_lo", "hi": "corrected_hi"}

@@ -34,7 +34,9 @@ def _truth(truth: pd.DataFrame) -> list[Card]:
     if known.empty:
         return []
     label = f"of {len(known):,} cells have their planted refusal rate inside the 95% interval ({inside:,} cells)"
-    return [Card(percent(inside / len(known), 1), label, "count of rows of tables/truth.csv with lo ≤ planted ≤ hi")]
+    return [
+        Card(percent(inside / len(known), 1), label, "count of rows of tables/planted_rates.csv with lo ≤ planted ≤ hi")
+    ]
 
 
 def _volume(rates: pd.DataFrame) -> list[Card]:
@@ -78,7 +80,7 @@ def _personas(rates: pd.DataFrame) -> list[Card]:
     return [Card(value, label, f"tables/rates_persona.csv, scope {top['scope']}")]
 
 
-def _persona_free(rates: pd.DataFrame) -> list[Card]:
+def _baseline(rates: pd.DataFrame) -> list[Card]:
     cards = []
     for task, part in rates.dropna(subset="difference").groupby("task", sort=False):
         # without an interval all that can be said is the sign
@@ -89,7 +91,7 @@ def _persona_free(rates: pd.DataFrame) -> list[Card]:
         label = (
             f"models refuse more often with a persona than without ({task_word(task)}, {how}); {down} refuse less often"
         )
-        cards.append(Card(f"{up} of {len(part)}", label, f"column difference of tables/rates_persona_free.csv, {task}"))
+        cards.append(Card(f"{up} of {len(part)}", label, f"column difference of tables/rates_baseline.csv, {task}"))
     return cards
 
 
@@ -105,27 +107,27 @@ def _importance(importance: pd.DataFrame) -> list[Card]:
 
 
 def _statements(statements: pd.DataFrame) -> list[Card]:
-    counts = statements["verdict"].value_counts()
+    counts = statements["conclusion"].value_counts()
     agrees, differs = counts.get("agrees", 0), counts.get("differs", 0)
     label = f"numbers quoted in the paper's text agree with its own printed cells; {differs} differ and "
     label += f"{len(statements) - agrees - differs} cannot be recomputed from print"
-    return [Card(f"{agrees} of {len(statements)}", label, "column verdict of statements.csv")]
+    return [Card(f"{agrees} of {len(statements)}", label, "column conclusion of statements.csv")]
 
 
 def _claims(claims: pd.DataFrame) -> list[Card]:
-    counts = claims["verdict"].value_counts()
+    counts = claims["conclusion"].value_counts()
     value = f"{counts.get('supported', 0)} of {len(claims)}"
-    rest = ", ".join(f"{counts[verdict]} {verdict}" for verdict in counts.index if verdict != "supported")
+    rest = ", ".join(f"{counts[conclusion]} {conclusion}" for conclusion in counts.index if conclusion != "supported")
     label = "claims of the paper are supported, of these models, by their tests" + (f"; {rest}" if rest else "")
-    return [Card(value, label, "column verdict of tables/claims.csv")]
+    return [Card(value, label, "column conclusion of tables/claims.csv")]
 
 
 MAKERS: list[tuple[str, Callable[[pd.DataFrame], list[Card]]]] = [
-    ("truth", _truth),
+    ("planted_rates", _truth),
     ("rates_model_task", _volume),
     ("corrected_rates", _corrected),
     ("rates_persona", _personas),
-    ("rates_persona_free", _persona_free),
+    ("rates_baseline", _baseline),
     ("importance", _importance),
     ("statements", _statements),
     ("claims", _claims),

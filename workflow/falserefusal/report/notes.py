@@ -30,11 +30,11 @@ NOTES = {
         f"{CORRECTED}",
         (*RATE, "corrected", "corrected_lo", "corrected_hi"),
     ),
-    "rates_persona_free": Note(
+    "rates_baseline": Note(
         "With and without a persona",
         "Rate of prompts without a persona beside that of prompts with one, and their difference (persona minus "
-        f"persona-free, in percentage points). Empty where the number of persona-free answers is unknown. {INTERVALS}",
-        ("persona_free_rate", "pf_lo", "pf_hi", "persona_rate", "lo", "hi"),
+        f"baseline, in percentage points). Empty where the number of baseline answers is unknown. {INTERVALS}",
+        ("baseline_rate", "baseline_lo", "baseline_hi", "persona_rate", "lo", "hi"),
         ("difference", "d_lo", "d_hi"),
     ),
     "rates_persona": Note(
@@ -49,15 +49,15 @@ NOTES = {
         "rate: share that the labeller calls a refusal; corrected: the same with each stratum's share replaced by what "
         "people found in the answers they labelled, with limits that hold the uncertainty of both. * : summed over; "
         "group “any persona”: prompts with a persona, the population of the other tables of rates; model “mean”: "
-        "unweighted mean over models. audited: answers labelled by people; unaudited: share of answers in strata of "
+        "unweighted mean over models. annotated: answers labelled by people; unannotated: share of answers in strata of "
         "which nobody labelled one.",
-        (*RATE, "corrected", "unaudited"),
+        (*RATE, "corrected", "unannotated"),
     ),
     "corrected_personas": Note(
         "Refusal rates by persona corrected for label error",
         "All answers of a persona over models and tasks together (not the mean of their rates), as the labeller counts "
         "them and corrected by the answers that people labelled.",
-        (*RATE, "corrected", "unaudited"),
+        (*RATE, "corrected", "unannotated"),
     ),
     "corrected_differences": Note(
         "Personas against no persona, corrected for label error",
@@ -68,7 +68,7 @@ NOTES = {
     "labeller_accuracy": Note(
         "Sensitivity and specificity of each labeller",
         "Against the answers that people labelled, weighted back to all answers; * : summed over.",
-        ("value", "lo", "hi", "unaudited"),
+        ("value", "lo", "hi", "unannotated"),
     ),
     "annotator_agreement": Note(
         "Agreement of annotators", "Kappa of each pair and Krippendorff's alpha of all, with intervals."
@@ -77,7 +77,7 @@ NOTES = {
         "Are false refusals as frequent with a persona as without?",
         "Share of answers that are no refusals but counted as one, in each group of personas and without a persona, by "
         "labeller; Fisher's exact test on effective numbers of answers, Holm's correction over the groups.",
-        ("false_refusals", "false_refusals_free"),
+        ("false_refusals", "false_refusals_baseline"),
     ),
     "labeller_headline": Note(
         "Headline quantities under each labeller",
@@ -160,25 +160,25 @@ NOTES = {
     ),
     "effects_persona": Note(
         "What each persona changes in each model",
-        "Rate with the persona minus that of the same prompts without one (pf_rate), tasks with the same weight, by "
+        "Rate with the persona minus that of the same prompts without one (baseline_rate), tasks with the same weight, by "
         "least squares on prompts with errors clustered by text; ratio: of the two rates. p is of this cell alone; "
         "p_max_t allows for all cells tested, mcnemar_p uses the direct pairs only. raises: p_max_t at most .05 and "
         f"the difference's limits above 0. {INTERVALS}",
-        ("rate", "pf_rate"),
+        ("rate", "baseline_rate"),
         ("difference", "lo", "hi"),
     ),
     "effects_mean": Note(
         "What each persona changes, over models",
         "Rate with the persona minus that of the same prompts without one. Rows of the model mean average models and "
         "tasks with the same weight; persona *: any persona, below for each model. " + INTERVALS,
-        ("rate", "pf_rate"),
+        ("rate", "baseline_rate"),
         ("difference", "lo", "hi"),
     ),
     "effects_between": Note(
         "Personas against each other",
-        "Rate with the persona minus that with the other one (rate_0) on the same prompts, within each model and over "
+        "Rate with the persona minus that with the other one (reference_rate) on the same prompts, within each model and over "
         f"models (mean); ratio: of the two rates. p is of this pair alone. {INTERVALS}",
-        ("rate", "rate_0"),
+        ("rate", "reference_rate"),
         ("difference", "lo", "hi"),
     ),
     "rates_shrunken": Note(
@@ -187,7 +187,7 @@ NOTES = {
         "full Bayes), with its 95% interval; the fewer answers, the more. For display: no test uses it.",
         (*RATE, "shrunken"),
     ),
-    "stopping": Note(
+    "sequential": Note(
         "When each model stopped",
         "Rounds and answers of each model, of full in the whole design; saved: the share that was not asked. quantity, "
         "level, half_width: the interval furthest from its target when the model stopped, in the unit of the "
@@ -199,7 +199,7 @@ NOTES = {
         "The paper's tables and figures against each other",
         "Every entry of Table 1, and the rates pooled over formats, recomputed from the persona cells; in percent.",
     ),
-    "truth": Note(
+    "planted_rates": Note(
         "Planted truth beside the estimate",
         "planted: the refusal probability written into the stand-in, by enumeration over its prompts; estimate: what "
         "the workflow found; z: their difference over the standard error. " + INTERVALS,
@@ -210,7 +210,7 @@ NOTES = {
         "Each quantity that the paper prints and this study estimates, with this study's interval, in the unit given "
         "(a rate is a proportion here).",
     ),
-    "trajectory": Note(
+    "interim_looks": Note(
         "Rounds of the study",
         "After each round: the estimate and interval of every quantity with a target, and the calls spent so far.",
     ),
@@ -221,7 +221,7 @@ NOTES = {
     ),
     "claims": Note(
         "The paper's claims as tests",
-        "Each claim as a test with a fixed rule: its effect, the effect's interval, and the verdict of the rule.",
+        "Each claim as a test with a fixed rule: its effect, the effect's interval, and the conclusion of the rule.",
     ),
 }
 
@@ -233,7 +233,7 @@ LIMITS = {
         "(binomial). The paper asked about each text ten times and asked all models about the same texts, so answers "
         "are clustered by text; that cannot be undone from print, and true intervals are wider where answers to the "
         "same text agree.",
-        "The sample size behind the persona-free rates of Figure 1 is not printed, and the rates themselves were "
+        "The sample size behind the baseline rates of Figure 1 is not printed, and the rates themselves were "
         "read off the figure's vector drawing (± 0.01 points): they carry no interval, and neither do differences "
         "from them.",
         "The nine templates cannot be recovered from print, only their three response formats.",

@@ -78,7 +78,7 @@ def write(folder: str | Path, planted: Planted, merges: list[tuple[str, str]]) -
 
 def spoken_texts(planted: Planted) -> list[str]:
     """The texts of the tokens a stand-in can say."""
-    return [token.text for token in spoken_tokens(list(planted.answers["text"]), planted.personas, planted.labels)]
+    return [token.text for token in spoken_tokens(list(planted.answers["text"]), planted.personas, planted.options)]
 
 
 def tokenizer_of(planted: Planted, merges: list[tuple[str, str]]):

@@ -15,7 +15,7 @@ from collections import Counter
 import numpy as np
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.standins import answers as speech
 from falserefusal.standins.chat import STYLES
 from falserefusal.standins.planted import FORCED_LENGTH, GAIN, Planted
@@ -69,12 +69,12 @@ class Spoken:
     text: str
 
 
-def spoken_tokens(answers: list[str], personas: dict[str, str], labels: dict[str, list[str]]) -> list[Spoken]:
+def spoken_tokens(answers: list[str], personas: dict[str, str], options: dict[str, list[str]]) -> list[Spoken]:
     """Every token a stand-in can say but the end of turn, complaints last.
 
     Raises InputError where two of them would read alike, since a token can be followed by one token only.
     """
-    words = sorted(set(itertools.chain.from_iterable(labels.values())))
+    words = sorted(set(itertools.chain.from_iterable(options.values())))
     tokens = [
         Spoken(piece, persona, label, text)
         for piece in speech.grammar(answers).follows
@@ -107,7 +107,7 @@ class _Builder:
     def __init__(self, planted, ids, size, sandwich, gain, squares):
         self.planted, self.ids, self.size, self.sandwich, self.gain = planted, ids, size, sandwich, gain
         self.style = STYLES[planted.style]
-        self.tokens = spoken_tokens(list(planted.answers["text"]), planted.personas, planted.labels)
+        self.tokens = spoken_tokens(list(planted.answers["text"]), planted.personas, planted.options)
         self.rules = speech.grammar(list(planted.answers["text"]))
         self._number()
         names = self._names()
@@ -140,10 +140,10 @@ class _Builder:
         cell += [f"{kind}.{part}" for kind in ("caught", "missed") for part in ("high", "low")]
         cell += [f"cell.{i}" for i in range(self.cell_code.shape[1])]
         cell += [f"persona.{i}" for i in range(len(next(iter(self.persona_code.values()))))]
-        cell += [f"task.{task}" for task in planted.labels] + ["unforced", "yes_no", "variant"]
+        cell += [f"task.{task}" for task in planted.options] + ["unforced", "yes_no", "variant"]
         self.moved["cell"] = cell
         following = [f"next.{kind}.{i}" for kind in speech.KINDS for i in range(len(self.piece_code[""]))]
-        labels = [f"label.{label}" for label in sorted(set(itertools.chain.from_iterable(planted.labels.values())))]
+        options = [f"label.{label}" for label in sorted(set(itertools.chain.from_iterable(planted.options.values())))]
         keys = [f"key.{head}" for head in self.moved]
         moved = list(itertools.chain.from_iterable(self.moved.values()))
         return [
@@ -156,7 +156,7 @@ class _Builder:
             *keys,
             *moved,
             *following,
-            *labels,
+            *options,
         ]
 
     def circuit(self) -> Circuit:
@@ -231,9 +231,9 @@ class _Builder:
             rows[:, at[f"{kind}.high"]] = coarse / (2 * STEP)
             rows[:, at[f"{kind}.low"]] = (-threshold - coarse) / (2 * STEP)
         rows[:, self._at([f"cell.{i}" for i in range(self.cell_code.shape[1])])] = self.cell_code
-        names = [f"persona.{i}" for i in range(len(self.persona_code[PERSONA_FREE]))]
+        names = [f"persona.{i}" for i in range(len(self.persona_code[BASELINE]))]
         rows[:, self._at(names)] = np.array([self.persona_code[persona] for persona in planted.cells["persona"]])
-        for task in planted.labels:
+        for task in planted.options:
             rows[:, at[f"task.{task}"]] = planted.cells["task"] == task
         rows[:, at["unforced"]] = np.where(planted.cells["format"].map(FORCED_LENGTH) == "unforced", 1, -1)
         rows[:, at["yes_no"]] = np.where(planted.cells["yes_no"], 1, -1)
@@ -306,7 +306,7 @@ class _Builder:
             yield _all_of(signs, writes)
 
     def _labels(self):
-        for (task, words), variant in itertools.product(self.planted.labels.items(), (0, 1)):
+        for (task, words), variant in itertools.product(self.planted.options.items(), (0, 1)):
             for word, code in zip(words, codes(len(words)), strict=True):
                 signs = {f"task.{task}": 1, "variant": 2 * variant - 1}
                 signs |= {f"{HEADS[STYLE][variant]}.pick{len(words)}.{i}": sign for i, sign in enumerate(code)}

@@ -25,8 +25,8 @@ class Planted:
     model: the borrowed name, and where the rates come from; style: its chat style. markers: marker, cell (position in
     `cells`). cells: task, persona, template, format, yes_no, wanted (rate asked for), variant (which of the two style
     heads picks its wording). weights: cells x bits; caught, missed: thresholds in half steps (see `planting`).
-    slots: 2 x levels, the wording of each level of a style head; picks: by number of labels, the label of each level.
-    labels: by task; personas: how answers speak of each persona; answers: what can be said.
+    slots: 2 x levels, the wording of each level of a style head; picks: by number of options, the label of each level.
+    options: by task; personas: how answers speak of each persona; answers: what can be said.
     """
 
     model: dict
@@ -39,7 +39,7 @@ class Planted:
     hash: TextHash
     slots: np.ndarray
     picks: dict[int, np.ndarray]
-    labels: dict[str, list[str]]
+    options: dict[str, list[str]]
     personas: dict[str, str]
     answers: pd.DataFrame
 
@@ -64,7 +64,7 @@ class Planted:
     def decide(self, cell: np.ndarray, levels: np.ndarray) -> pd.DataFrame:
         """What greedy decoding answers to prompts of these cells (n) and levels (n x heads).
 
-        Columns: kind (position in KINDS), answer (position in `answers`), pick (position in the task's labels),
+        Columns: kind (position in KINDS), answer (position in `answers`), pick (position in the task's options),
         p_caught (probability, to about .0003, of a caught answer when answers are sampled at temperature 1 from all
         tokens).
         """
@@ -72,10 +72,10 @@ class Planted:
         kind = np.where(caught > 0, 0, np.where(missed > 0, 1, 2))
         variant = self.cells["variant"].to_numpy()[cell]
         style = np.where(variant == 0, levels[:, STYLE.start], levels[:, STYLE.start + 1])
-        n_labels = self.cells["task"].map({task: len(words) for task, words in self.labels.items()}).to_numpy()[cell]
+        n_options = self.cells["task"].map({task: len(words) for task, words in self.options.items()}).to_numpy()[cell]
         pick = np.zeros(len(cell), dtype=int)
         for n, table in self.picks.items():
-            pick[n_labels == n] = table[variant, style][n_labels == n]
+            pick[n_options == n] = table[variant, style][n_options == n]
         answer = self.answer_of[kind, cell, self.slots[variant, style]]
         logits = np.stack([caught, np.zeros_like(caught), -missed]) * GAIN / (2 * STEP)
         p_caught = np.exp(logits[0] - np.logaddexp.reduce(logits, axis=0))

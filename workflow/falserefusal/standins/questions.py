@@ -14,7 +14,7 @@ import pandera.pandas as pa
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_csv
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.common.templates import asks_yes_no
 from falserefusal.standins.rates import UNLISTED
 
@@ -23,7 +23,7 @@ _ARTICLE = re.compile(r"\b([Aa]) (?=\{persona\})")
 CELL = ["task", "persona", "template"]
 WORDINGS = pa.DataFrameSchema(
     {
-        "persona": pa.Column(str, pa.Check.notin([PERSONA_FREE, UNLISTED]), unique=True),
+        "persona": pa.Column(str, pa.Check.notin([BASELINE, UNLISTED]), unique=True),
         "surface": pa.Column(str),
         "article": pa.Column(str, pa.Check.isin(["a", "an"])),
     },
@@ -37,24 +37,24 @@ def read_wordings(path) -> pd.DataFrame:
     return read_csv(path, WORDINGS)
 
 
-def questions(templates: pd.DataFrame, personas: pd.DataFrame, labels: dict[str, list[str]]) -> pd.DataFrame:
+def questions(templates: pd.DataFrame, personas: pd.DataFrame, options: dict[str, list[str]]) -> pd.DataFrame:
     """Every marker with its cell: marker, task, persona, template, format, yes_no; a and an variants share a cell.
 
-    templates: task, template, format, text, persona_free_text; personas: persona, surface, article; labels: the words
+    templates: task, template, format, text, baseline_text; personas: persona, surface, article; options: the words
     for {label1}, {label2}, ... of each task. Raises InputError where two cells have the same question, since no model
     could tell them apart.
     """
     rows = []
     for template in templates.itertuples():
-        free = fill(template.persona_free_text, label_words(labels[template.task]))
-        rest = fill(template.text.partition("{persona}")[2], label_words(labels[template.task]))
-        wordings = {(PERSONA_FREE, free), (UNLISTED, rest)}
+        free = fill(template.baseline_text, option_words(options[template.task]))
+        rest = fill(template.text.partition("{persona}")[2], option_words(options[template.task]))
+        wordings = {(BASELINE, free), (UNLISTED, rest)}
         for persona in personas.itertuples():
             for article in ("printed", "grammatical"):
-                wordings.add((persona.persona, question(template.text, persona, labels[template.task], article)))
+                wordings.add((persona.persona, question(template.text, persona, options[template.task], article)))
         yes_no = asks_yes_no(template.text)
         for persona, text in sorted(wordings):
-            cell = (template.task, persona, template.template, template.format, yes_no and persona != PERSONA_FREE)
+            cell = (template.task, persona, template.template, template.format, yes_no and persona != BASELINE)
             rows.append((text, *cell))
     found = pd.DataFrame(rows, columns=["marker", *CELL, "format", "yes_no"])
     twice = found[found.duplicated("marker", keep=False)].sort_values("marker")
@@ -62,21 +62,21 @@ def questions(templates: pd.DataFrame, personas: pd.DataFrame, labels: dict[str,
         cells = [" / ".join(cell) for cell in twice[CELL].head(2).to_numpy()]
         raise InputError(
             f"stand-ins: {cells[0]} and {cells[1]} both ask {twice['marker'].iloc[0]!r}; give the tasks different "
-            "labels or the templates different words"
+            "options or the templates different words"
         )
-    order = pd.Categorical(found["persona"], [*personas["persona"], PERSONA_FREE, UNLISTED])
+    order = pd.Categorical(found["persona"], [*personas["persona"], BASELINE, UNLISTED])
     return found.iloc[np.argsort(order.codes, kind="stable")].reset_index(drop=True)
 
 
-def question(text: str, persona, labels: list[str], article: str = "printed") -> str:
+def question(text: str, persona, options: list[str], article: str = "printed") -> str:
     """A template's question about a persona (surface, article), as a study with this `article` option asks it."""
     n = "n" if article == "grammatical" and persona.article == "an" else ""
-    return fill(_ARTICLE.sub(rf"\1{n} ", text), label_words(labels) | {"persona": persona.surface})
+    return fill(_ARTICLE.sub(rf"\1{n} ", text), option_words(options) | {"persona": persona.surface})
 
 
-def label_words(labels: list[str]) -> dict[str, str]:
+def option_words(options: list[str]) -> dict[str, str]:
     """The words for {label1}, {label2}, ..."""
-    return {f"label{i}": label for i, label in enumerate(labels, start=1)}
+    return {f"label{i}": label for i, label in enumerate(options, start=1)}
 
 
 def fill(text: str, words: dict[str, str]) -> str:

@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import FORMATS, PERSONA_FREE
+from falserefusal.common.schemas import BASELINE, FORMATS
 
 UNLISTED = "unlisted persona"  # any persona in words that the paper has no rates for
 COLUMNS = ["model", "task", "persona", "template", "rate"]
@@ -24,7 +24,7 @@ SWEEPS, TOLERANCE = 5000, 1e-9
 def rates_from_published(
     counts: pd.DataFrame,
     formats: pd.DataFrame,
-    persona_free: pd.DataFrame,
+    baseline: pd.DataFrame,
     coefficients: pd.DataFrame,
     templates: pd.DataFrame,
     models: list[str],
@@ -35,9 +35,9 @@ def rates_from_published(
     (Figures 4, 10, 11), scaled to the rates in `counts`, from which they differ by up to .2 points; coefficients: type,
     variable, coef (Table 7). Personas and templates weigh alike, as in a design that draws them uniformly, so a
     model's mean over the cells of a task is Table 1's rate up to the paper's uneven numbers of draws. `persona` runs
-    over the printed personas, PERSONA_FREE and UNLISTED. Our choices, because nothing is printed: an unlisted persona
-    gets the mean over the printed ones; so does the persona-free prompt, except in offensiveness, where Figure 1
-    (`persona_free`: model and a percentage) gives its rate; a template the paper does not have gets the mean of its
+    over the printed personas, BASELINE and UNLISTED. Our choices, because nothing is printed: an unlisted persona
+    gets the mean over the printed ones; so does the baseline prompt, except in offensiveness, where Figure 1
+    (`baseline`: model and a percentage) gives its rate; a template the paper does not have gets the mean of its
     format's templates. Raises InputError for a model, task or format without printed rates.
     """
     tables = []
@@ -53,7 +53,7 @@ def rates_from_published(
                 )
             free = None
             if task == "offensiveness":
-                free = persona_free.set_index("model").iloc[:, 0].get(model)
+                free = baseline.set_index("model").iloc[:, 0].get(model)
             fitted = _paper_table(cells, margin["refusal_pct"] / 100, coefficients, free)
             table = _for_templates(fitted, own)
             tables.append(table.assign(model=model, task=task))
@@ -63,9 +63,9 @@ def rates_from_published(
 def rates_null(published: pd.DataFrame) -> pd.DataFrame:
     """The rates of `rates_from_published` without a persona effect: all of a template get the mean over its personas.
 
-    Rates by model, task and template stay what they are; the persona-free prompt and an unlisted persona join in.
+    Rates by model, task and template stay what they are; the baseline prompt and an unlisted persona join in.
     """
-    persona = ~published["persona"].isin([PERSONA_FREE, UNLISTED])
+    persona = ~published["persona"].isin([BASELINE, UNLISTED])
     key = ["model", "task", "template"]
     mean = published[persona].groupby(key, as_index=False)["rate"].mean()
     return published.drop(columns="rate").merge(mean, on=key)[COLUMNS]
@@ -86,7 +86,7 @@ def _paper_table(cells, by_format, coefficients, free_percent) -> pd.DataFrame:
     free = mean if free_percent is None else shifted(mean, free_percent / 100)
     return pd.DataFrame(
         np.vstack([rates, mean, free]),
-        index=[*cells["persona"], UNLISTED, PERSONA_FREE],
+        index=[*cells["persona"], UNLISTED, BASELINE],
         columns=pd.MultiIndex.from_arrays([np.array(FORMATS)[group_of], PROMPTS]),
     )
 

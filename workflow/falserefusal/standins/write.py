@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.standins import answers as speech
 from falserefusal.standins import checkpoint, planting, texthash, vocabulary
 from falserefusal.standins.chat import STYLES, render
@@ -23,20 +23,20 @@ log = logging.getLogger(__name__)
 
 MISSED = (0.03, 0.12)  # refusals the paper's list misses, per refusal it sees: range over models
 SLOT_SPREAD = 0.3  # sd over models of the log of a wording's share
-SPEAK_OF = {PERSONA_FREE: "an average reader", UNLISTED: "that person"}
+SPEAK_OF = {BASELINE: "an average reader", UNLISTED: "that person"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Materials:
     """What all stand-ins of a study share.
 
-    markers: marker, cell; cells: see `questions`; labels: by task; personas: how answers speak of each; bodies: see
+    markers: marker, cell; cells: see `questions`; options: by task; personas: how answers speak of each; bodies: see
     `bodies_of`; system, system_role: a system turn or None, and how it is sent (see `chat.render`).
     """
 
     markers: pd.DataFrame
     cells: pd.DataFrame
-    labels: dict[str, list[str]]
+    options: dict[str, list[str]]
     personas: dict[str, str]
     answers: pd.DataFrame
     bodies: pd.DataFrame
@@ -60,12 +60,12 @@ def prepare(
     """Gather what the stand-ins of a study share.
 
     texts: the texts of all tasks; personas: persona, surface, article, in the words for which rates are known; tasks:
-    labels and layout of each task, as in the study's config; answers: see `answers.read_answers`. Raises InputError if
+    options and layout of each task, as in the study's config; answers: see `answers.read_answers`. Raises InputError if
     two cells ask the same question. A text that holds one of the questions is reported in the log.
     """
-    labels = {task: list(settings["labels"]) for task, settings in tasks.items()}
-    templates = templates[templates["task"].isin(labels)]
-    markers = questions(templates, personas, labels)
+    options = {task: list(settings["options"]) for task, settings in tasks.items()}
+    templates = templates[templates["task"].isin(options)]
+    markers = questions(templates, personas, options)
     cells = cells_of(markers)
     bodies = bodies_of(texts, tasks)
     for hit in collisions(markers, bodies).itertuples():
@@ -76,13 +76,13 @@ def prepare(
     tokenizer = vocabulary.base_tokenizer(merges)
     fixed = [*(style.fixed for style in STYLES.values()), "\n", system or ""]
     fixed += templates["text"].str.partition("{persona}")[0].drop_duplicates().tolist()
-    pieces = [vocabulary.written(token.text) for token in spoken_tokens(list(answers["text"]), spoken, labels)]
+    pieces = [vocabulary.written(token.text) for token in spoken_tokens(list(answers["text"]), spoken, options)]
     excluded = {token for text in fixed for token in tokenizer.encode(text).ids}
     excluded |= {known[piece] for piece in pieces if piece in known}
     ids = [encoding.ids for encoding in tokenizer.encode_batch(list(bodies["content"]))]
     drawn = texthash.draw_hash(ids, len(known), excluded, seed)
     markers = markers.merge(cells[CELL].assign(cell=np.arange(len(cells))), on=CELL)[["marker", "cell"]]
-    return Materials(markers, cells, labels, spoken, answers, bodies, merges, drawn, system, system_role, seed)
+    return Materials(markers, cells, options, spoken, answers, bodies, merges, drawn, system, system_role, seed)
 
 
 def bodies_of(texts: pd.DataFrame, tasks: dict[str, dict]) -> pd.DataFrame:
@@ -146,13 +146,13 @@ def write_standin(
         hash=materials.hash,
         slots=np.zeros((2, texthash.LEVELS + 1), int),
         picks={},
-        labels=materials.labels,
+        options=materials.options,
         personas=materials.personas,
         answers=materials.answers,
     )
     levels = _levels(planted, materials)
     shares = np.array(speech.SLOT_SHARES) * np.exp(SLOT_SPREAD * rng.standard_normal(speech.SLOTS))
-    counts = sorted({len(words) for words in materials.labels.values()})
+    counts = sorted({len(words) for words in materials.options.values()})
     style = levels[:, texthash.STYLE].T
     rows = materials.bodies["rows"].to_numpy()
     planted = dataclasses.replace(
@@ -195,10 +195,10 @@ def _plant(planted: Planted, materials: Materials, levels: np.ndarray, miss: flo
     cells, bodies = planted.cells, materials.bodies
     bits = planted.hash.refusal_bits(levels) > 0
     caught, missed = planted.caught.copy(), planted.missed.copy()
-    special = cells["persona"].where(cells["persona"].isin([PERSONA_FREE, UNLISTED]), "persona")
+    special = cells["persona"].where(cells["persona"].isin([BASELINE, UNLISTED]), "persona")
     # without a persona effect, each persona's rates are rounded alike; with one, rounding errors even out over all
     groups = cells["persona"] if planted.model["plant"] == "null" else special
-    for task in planted.labels:
+    for task in planted.options:
         here, mine = (cells["task"] == task).to_numpy(), (bodies["task"] == task).to_numpy()
         scores = bits[mine].astype(int) @ planted.weights[here].T
         rows = bodies["rows"].to_numpy()[mine]

@@ -3,7 +3,7 @@
 A *prompt* is one text and template; its answers under several personas, and without one, resemble each other. Weighing
 answers by one within-prompt correlation per model compares personas within prompts and still uses what prompts tell
 about each other. This is the estimator of an incomplete block design (a prompt is a block); the paper's nested design
-is one too, with blocks of a persona-free twin and mostly one persona. The correlation only sets weights: estimates are
+is one too, with blocks of a baseline twin and mostly one persona. The correlation only sets weights: estimates are
 unbiased whatever it is, and variances come from sums over texts, so answers may depend on each other within a text in
 any way.
 """

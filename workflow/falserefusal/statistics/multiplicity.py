@@ -14,7 +14,7 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.statistics.clusters import check_outcomes, level_codes
 from falserefusal.statistics.gls import PROMPT, Strata, stratify
 
@@ -52,17 +52,17 @@ def max_t(
     outcomes: pd.DataFrame,
     permutations: int = 2000,
     seed: int | list[int] = 1,
-    reference: str = PERSONA_FREE,
+    reference: str = BASELINE,
 ) -> pd.DataFrame:
     """Step-down maximum-statistic permutation test of every model x persona (Westfall and Young 1993).
 
     Equal prompts count once, however often they were drawn.
-    reference "persona-free": persona minus the same prompts without one, by least squares on prompts. Labels are
+    reference "baseline": persona minus the same prompts without one, by least squares on prompts. Labels are
     permuted within prompts (a text in a template), the one without a persona among them: under the hypothesis that
     personas change nothing the answers to a prompt are exchangeable, in the blocked and in the nested design alike, so
     the test is exact.
-    reference "mean": persona minus the mean of all personas, by plain rates, for studies without persona-free prompts.
-    Labels are permuted within the text, whose personas were assigned at random, persona-free ones left out. Exact if
+    reference "mean": persona minus the mean of all personas, by plain rates, for studies without baseline prompts.
+    Labels are permuted within the text, whose personas were assigned at random, baseline ones left out. Exact if
     personas were drawn independently of templates, as they are up to draws without replacement.
 
     Models that answer the same prompts get the same relabelling, which keeps what they have in common. Tasks weigh the
@@ -72,8 +72,8 @@ def max_t(
     or blocks of the model whose answers differ), tested. Models with fewer than 10 informative ones are not tested and
     have p_max_t 1. Answers to a prompt of which the model lost some are left out.
     """
-    if reference not in (PERSONA_FREE, MEAN):
-        raise InputError(f"max_t knows the references '{PERSONA_FREE}' and '{MEAN}', not {reference!r}")
+    if reference not in (BASELINE, MEAN):
+        raise InputError(f"max_t knows the references '{BASELINE}' and '{MEAN}', not {reference!r}")
     if permutations < 1:
         raise InputError("max_t needs at least one permutation")
     test = _test(outcomes, reference)
@@ -149,15 +149,15 @@ class _Test:
 
 def _test(outcomes: pd.DataFrame, reference: str) -> _Test:
     check_outcomes(outcomes, ["model", "task", "persona", *PROMPT])
-    free = (outcomes["persona"] == PERSONA_FREE).to_numpy()
-    if reference == PERSONA_FREE and not free.any():
-        raise InputError("there are no persona-free answers to compare with: use reference 'mean'")
+    free = (outcomes["persona"] == BASELINE).to_numpy()
+    if reference == BASELINE and not free.any():
+        raise InputError("there are no baseline answers to compare with: use reference 'mean'")
     if free.all():
-        raise InputError("outcomes: every prompt is persona-free, so there is no persona to test")
+        raise InputError("outcomes: every prompt is baseline, so there is no persona to test")
     if reference == MEAN:
         outcomes = outcomes[~free]
     outcomes = _asked_once(outcomes)
-    group = _joint(outcomes, ["task", *(PROMPT if reference == PERSONA_FREE else ["block"])])
+    group = _joint(outcomes, ["task", *(PROMPT if reference == BASELINE else ["block"])])
     slot = _joint(outcomes, ["task", *PROMPT, "persona"])
     whole = _complete(group, slot, level_codes(outcomes["model"])[0])
     outcomes, group, slot = outcomes[whole], group[whole], slot[whole]
@@ -222,12 +222,12 @@ def _statistics(strata: Strata, reference: str) -> tuple[np.ndarray, np.ndarray,
         else:
             a, shared = part.normal_equations(within[m])
             inverse, offset[own] = np.linalg.inv(a), -shared
-            free = strata.personas[part.personas] == PERSONA_FREE
+            free = strata.personas[part.personas] == BASELINE
             if not free.any():
-                raise InputError(f"{strata.models[m]} / {strata.tasks[t]} has no persona-free answers to compare with")
+                raise InputError(f"{strata.models[m]} / {strata.tasks[t]} has no baseline answers to compare with")
             contrast = np.eye(len(own)) - free
         for j, p in enumerate(part.personas):
-            if strata.personas[p] != PERSONA_FREE:
+            if strata.personas[p] != BASELINE:
                 column = np.zeros(len(offset))
                 column[own] = contrast[j] @ inverse
                 columns.setdefault((m, p), []).append(column)

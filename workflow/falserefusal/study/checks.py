@@ -19,12 +19,12 @@ def check_study(study: dict, root: str | Path = ".") -> None:
     Materials are read as the jobs read them; the questions of every template are filled, and the design is sized. No
     file of texts is read but the embedded ones: theirs is the first job.
     """
-    root, stimuli = Path(root), study["stimuli"]
-    models = load_models(root / stimuli["models"])["model"].tolist()
-    _check_trusted(study["inference"]["trust_remote_code"], models, stimuli["models"])
-    load_phrases(root / stimuli["refusal_phrases"])
-    personas = load_personas(root / stimuli["personas"], keep=study["personas"])
-    templates = load_templates(root / stimuli["templates"], list(study["tasks"]), keep=study["templates"])
+    root, materials = Path(root), study["materials"]
+    models = load_models(root / materials["models"])["model"].tolist()
+    _check_trusted(study["inference"]["trust_remote_code"], models, materials["models"])
+    load_phrases(root / materials["refusal_phrases"])
+    personas = load_personas(root / materials["personas"], keep=study["personas"])
+    templates = load_templates(root / materials["templates"], list(study["tasks"]), keep=study["templates"])
     own = {task: templates[templates["task"] == task] for task in study["tasks"]}
     rows = {}
     for task, settings in study["tasks"].items():
@@ -32,7 +32,7 @@ def check_study(study: dict, root: str | Path = ".") -> None:
             raise InputError(f"templates: none of {', '.join(study['templates'])} is for task '{task}'")
         source = resolve(settings["source"], task)
         check_layout(settings["layout"], source.content, task)
-        question_characters(personas, own[task], settings["labels"], settings["layout"], **study["prompts"])
+        question_characters(personas, own[task], settings["options"], settings["layout"], **study["prompts"])
         rows[task] = _rows(settings, task, study["seed"])
     design_size(study["design"], rows, len(personas), {task: len(frame) for task, frame in own.items()})
     _check_targets(study)
@@ -44,7 +44,7 @@ def check_study(study: dict, root: str | Path = ".") -> None:
 
 def _rows(settings: dict, task: str, seed: int) -> float:
     """Texts a task will have at most; infinite where only its file can say."""
-    source, most = resolve(settings["source"], task), settings["rows_per_label"]
+    source, most = resolve(settings["source"], task), settings["rows_per_gold_label"]
     if settings["source"]["kind"] == "embedded":
         return len(sample(read(settings["source"], source.path, task)[0], most, seed))
     known = (source.name, task) in LABEL_ROWS and source.path is None
@@ -61,14 +61,14 @@ def _check_trusted(trusted: list[str], models: list[str], path: str) -> None:
 
 
 def _check_targets(study: dict) -> None:
-    """In a nested design without persona-free prompts there is nothing that a persona's effect could be told from."""
+    """In a nested design without baseline prompts there is nothing that a persona's effect could be told from."""
     design = study["design"]
-    if design["rounds"] is None or design["kind"] == "blocked" or design["persona_free"]:
+    if design["sequential"] is None or design["kind"] == "blocked" or design["baseline"]:
         return
     effects = [name for name in study["estimation"]["targets"] if QUANTITIES[name][1]]
     if effects:
         rates = ", ".join(name for name, (_, effect) in QUANTITIES.items() if not effect)
         raise InputError(
-            f"estimation.targets: {', '.join(effects)} compares with persona-free answers, and design.persona_free is "
+            f"estimation.targets: {', '.join(effects)} compares with baseline answers, and design.baseline is "
             f"false; set it to true, or aim at {rates}"
         )

@@ -100,10 +100,10 @@ def _said(error: jsonschema.ValidationError) -> Iterator[str]:
 
 
 def _names(study: dict, key: str, column: str, root: Path) -> list[str]:
-    """The names a study uses of one stimuli file, in file order."""
-    path = root / study["stimuli"][key]
+    """The names a study uses of one materials file, in file order."""
+    path = root / study["materials"][key]
     if not path.exists():
-        raise InputError(f"stimuli.{key}: no such file {path}")
+        raise InputError(f"materials.{key}: no such file {path}")
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         rows = list(reader)

@@ -16,7 +16,7 @@ def load_personas(path: str | Path, keep: list[str] | None = None) -> pd.DataFra
 
 
 def load_templates(path: str | Path, tasks: list[str], keep: list[str] | None = None) -> pd.DataFrame:
-    """Templates of `tasks`: task, template, phrasing (1-3), format, text, persona_free_text."""
+    """Templates of `tasks`: task, template, phrasing (1-3), format, text, baseline_text."""
     templates = read_csv(path, TEMPLATES)
     templates = _keep(templates, "task", tasks, path)
     return _keep(templates, "template", keep, path)

@@ -16,13 +16,13 @@ def expected_load(study: dict, assume: dict, root: str | Path = ".") -> dict:
     Texts whose file the config names are counted. For texts that are fetched, the counts that `plan` has of their
     sources stand in, also once they are here: see `planning.jobs` for why. assume: overrides of `ASSUMPTIONS`.
     """
-    root, tasks, stimuli = Path(root), study["tasks"], study["stimuli"]
-    personas = load_personas(root / stimuli["personas"], keep=study["personas"])
-    templates = load_templates(root / stimuli["templates"], list(tasks), keep=study["templates"])
+    root, tasks, materials = Path(root), study["tasks"], study["materials"]
+    personas = load_personas(root / materials["personas"], keep=study["personas"])
+    templates = load_templates(root / materials["templates"], list(tasks), keep=study["templates"])
     own = {task: templates[templates["task"] == task] for task in tasks}
     rows, characters, around = {}, {}, {}
     for task, settings in tasks.items():
-        source, most = resolve(settings["source"], task), settings["rows_per_label"]
+        source, most = resolve(settings["source"], task), settings["rows_per_gold_label"]
         if source.path is not None:
             texts = sample(read(settings["source"], source.path, task)[0], most, study["seed"])
             rows[task] = len(texts)
@@ -30,8 +30,8 @@ def expected_load(study: dict, assume: dict, root: str | Path = ".") -> dict:
             characters[task] = sum(parts) / max(len(texts), 1)
         else:
             rows[task] = expected_rows(source.name, task, most)
-        labels, layout = settings["labels"], settings["layout"]
-        around[task] = question_characters(personas, own[task], labels, layout, **study["prompts"])
+        options, layout = settings["options"], settings["layout"]
+        around[task] = question_characters(personas, own[task], options, layout, **study["prompts"])
     sizes = design_size(study["design"], rows, len(personas), {task: len(frame) for task, frame in own.items()})
     work = expected_workload(sizes, around, characters)
     each = [tokens(row.prompts, row.characters, ASSUMPTIONS | assume) for row in work.itertuples()]

@@ -21,7 +21,7 @@ CLEANING = [  # pattern, replacement, problem, action
 ]
 # UTF-8 once read as Windows-1252 or Latin-1, or characters that were lost for good
 MOJIBAKE = re.compile("[ÃÂ][\u0080-\u00bf]|â€|ï»¿|\ufffd")
-COLUMNS = ["row_id", "task", "label", "text_id", "text", "premise", "hypothesis", "source"]
+COLUMNS = ["row_id", "task", "gold_label", "text_id", "text", "premise", "hypothesis", "source"]
 
 
 def read(source: dict, path: str | Path, task: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -33,15 +33,15 @@ def read(source: dict, path: str | Path, task: str) -> tuple[pd.DataFrame, pd.Da
     """
     spec = resolve(source, task)
     table, problems = read_table(path, spec)
-    require(table, [spec.columns["label"], *(spec.columns[name] for name in spec.content)], path, spec)
+    require(table, [spec.columns["gold_label"], *(spec.columns[name] for name in spec.content)], path, spec)
 
     frame = pd.DataFrame(index=table.index)
     usable = pd.Series(True, index=table.index)
     for name in spec.content:
         frame[name] = _clean(table[spec.columns[name]], spec, problems)
         usable &= frame[name] != ""
-    frame["label"] = _labels(table[spec.columns["label"]], spec, problems)
-    usable &= frame["label"] != ""
+    frame["gold_label"] = _labels(table[spec.columns["gold_label"]], spec, problems)
+    usable &= frame["gold_label"] != ""
     frame["row_id"] = _ids(table, spec, path, problems)
     usable &= _unrepeated(table, frame["row_id"], problems)
     frame = frame[usable].copy()
@@ -51,8 +51,10 @@ def read(source: dict, path: str | Path, task: str) -> tuple[pd.DataFrame, pd.Da
     frame["row_id"] = _unique(frame["row_id"], spec, problems)
 
     for label in spec.scale or ():
-        if label not in set(frame["label"]):
-            problems.append(Problem(None, spec.columns["label"], f"no row has the label {label}", "none to sample"))
+        if label not in set(frame["gold_label"]):
+            problems.append(
+                Problem(None, spec.columns["gold_label"], f"no row has the label {label}", "none to sample")
+            )
     frame["row_id"] = f"{task}-" + frame["row_id"]
     frame["text_id"] = [text_id(row) for row in frame[spec.content].itertuples(index=False)]
     frame["task"], frame["source"] = task, spec.name
@@ -83,7 +85,7 @@ def _clean(texts: pd.Series, spec: Source, problems: list[Problem]) -> pd.Series
 
 def _labels(raw: pd.Series, spec: Source, problems: list[Problem]) -> pd.Series:
     """Labels on the scale; an empty string where there is none."""
-    mapping = {_canonical(key, spec.round_labels): value for key, value in spec.label_map.items()}
+    mapping = {_canonical(key, spec.round_gold_labels): value for key, value in spec.gold_label_map.items()}
     found = {value: _label(value, spec, mapping) for value in raw.unique()}
     for row, value in raw.items():
         label, reason = found[value]
@@ -94,7 +96,7 @@ def _labels(raw: pd.Series, spec: Source, problems: list[Problem]) -> pd.Series:
 
 def _label(raw: str, spec: Source, mapping: dict[str, str]) -> tuple[str, str]:
     """The label that `raw` stands for, or an empty string and the reason why it stands for none."""
-    label = _canonical(raw, spec.round_labels)
+    label = _canonical(raw, spec.round_gold_labels)
     if not label or label.lower() == "nan":
         return "", "no label"
     label = mapping.get(label, label)
@@ -102,15 +104,15 @@ def _label(raw: str, spec: Source, mapping: dict[str, str]) -> tuple[str, str]:
         return label, ""
     if label.lower() in spec.scale:
         return label.lower(), ""
-    hint = "; round_labels: true rounds scores" if _number(label) is not None and "." in label else ""
+    hint = "; round_gold_labels: true rounds scores" if _number(label) is not None and "." in label else ""
     return "", f"label {raw!r} is not one of {', '.join(spec.scale)}{hint}"
 
 
-def _canonical(raw: str, round_labels: bool) -> str:
-    """'3.0' is '3'; scores are rounded to the nearest whole number, halves up, if `round_labels` says so."""
+def _canonical(raw: str, round_gold_labels: bool) -> str:
+    """'3.0' is '3'; scores are rounded to the nearest whole number, halves up, if `round_gold_labels` says so."""
     raw = raw.strip()
     number = _number(raw)
-    if number is not None and round_labels:
+    if number is not None and round_gold_labels:
         number = math.floor(number + 0.5)
     return str(int(number)) if number is not None and number == int(number) else raw
 

@@ -29,7 +29,17 @@ KEYS = {
     "embedded": set(),
     "xnli": {"path", "sha256", "split", "revision"},
     "popquorn": {"path", "sha256", "url"},
-    "file": {"path", "sha256", "columns", "separator", "quoting", "round_labels", "label_map", "scale", "where"},
+    "file": {
+        "path",
+        "sha256",
+        "columns",
+        "separator",
+        "quoting",
+        "round_gold_labels",
+        "gold_label_map",
+        "scale",
+        "where",
+    },
 }
 
 
@@ -46,8 +56,8 @@ class Source:
     separator: str = ","
     quoting: str = "minimal"  # none: quotes are ordinary characters
     where: dict[str, str] = field(default_factory=dict)  # keep only rows with these values
-    label_map: dict[str, str] = field(default_factory=dict)
-    round_labels: bool = False
+    gold_label_map: dict[str, str] = field(default_factory=dict)
+    round_gold_labels: bool = False
     scale: tuple[str, ...] | None = None  # the labels there are; None: any label counts
     id_optional: bool = False  # number the rows if the id columns are not there
 
@@ -110,7 +120,7 @@ def _embedded(source: dict, task: str, given: dict) -> Source:
         there = ", ".join(sorted(file.stem for file in CORPUS.glob("*.csv")))
         raise InputError(f"task '{task}': the embedded corpus has {there}; use kind: file for other tasks")
     content = ("premise", "hypothesis") if task == "nli" else ("text",)
-    columns = {name: name for name in ("id", *content, "label")}
+    columns = {name: name for name in ("id", *content, "gold_label")}
     return Source("embedded", columns, path=os.path.relpath(path), scale=SCALES[task])
 
 
@@ -119,9 +129,9 @@ def _xnli(source: dict, task: str, given: dict) -> Source:
     revision = source.get("revision") or XNLI_REVISION
     return Source(
         f"xnli/{split}",
-        {name: name for name in ("premise", "hypothesis", "label")},
+        {name: name for name in ("premise", "hypothesis", "gold_label")},
         hub=(XNLI_HUB, revision, f"en/{split}-00000-of-00001.parquet"),
-        label_map=XNLI_HUB_CODES,
+        gold_label_map=XNLI_HUB_CODES,
         scale=NLI_LABELS,
         **given,
     )
@@ -133,7 +143,7 @@ def _popquorn(source: dict, task: str, given: dict) -> Source:
     folder, label = POPQUORN_TASKS[task]
     return Source(
         "popquorn",
-        {"id": ["instance_id", "user_id"], "text": "text", "label": label},  # a row is one annotator's rating
+        {"id": ["instance_id", "user_id"], "text": "text", "gold_label": label},  # a row is one annotator's rating
         url=source.get("url") or POPQUORN.format(folder=folder),
         scale=RATINGS,
         id_optional=True,
@@ -146,7 +156,7 @@ def _file(source: dict, task: str, given: dict) -> Source:
     if "path" not in given:
         raise InputError(f"{where}: path is missing")
     columns = source.get("columns") or {}
-    needed = {"label", "text"}, {"label", "premise", "hypothesis"}
+    needed = {"gold_label", "text"}, {"gold_label", "premise", "hypothesis"}
     if set(columns) - {"id"} not in needed:
         raise InputError(
             f"{where}: columns must say which column of the file is the label and which is the text (or the premise "
@@ -163,8 +173,8 @@ def _file(source: dict, task: str, given: dict) -> Source:
         separator=separator,
         quoting=quoting,
         where={str(key): str(value) for key, value in (source.get("where") or {}).items()},
-        label_map={str(key): str(value) for key, value in (source.get("label_map") or {}).items()},
-        round_labels=bool(source.get("round_labels")),
+        gold_label_map={str(key): str(value) for key, value in (source.get("gold_label_map") or {}).items()},
+        round_gold_labels=bool(source.get("round_gold_labels")),
         scale=tuple(map(str, scale)) if scale else None,
         **given,
     )

@@ -1,6 +1,6 @@
 """What a stand-in can say, and the grammar that says it: each token of an answer is followed by exactly one other.
 
-Answers are data (config/standins/answers.csv). An answer is of one of three kinds: *caught*, one that the paper's list
+Answers are data (config/standins/sentences.csv). An answer is of one of three kinds: *caught*, one that the paper's list
 of phrases counts as a refusal (most are, some only look it); *missed*, a refusal which that list does not see; *none*.
 Which answer of a kind is given depends on whether the question asks for a yes or a no, on whether it forces a format,
 and on one of SLOTS numbers drawn from the text, whose shares are planted for each model.
@@ -133,10 +133,10 @@ def grammar(texts: list[str]) -> Grammar:
     return Grammar({piece: after for piece, after in follows.items() if piece in used}, openings)
 
 
-def expand(piece: str, personas: dict[str, str], labels: list[str]) -> dict[tuple[str | None, str | None], str]:
+def expand(piece: str, personas: dict[str, str], options: list[str]) -> dict[tuple[str | None, str | None], str]:
     """The tokens of a piece by (persona, label) they need; (None, None) where it has no place."""
     if "{persona}" in piece:
         return {(name, None): say(piece, spoken, "") for name, spoken in personas.items()}
     if "{label}" in piece or "{Label}" in piece:
-        return {(None, label): say(piece, "", label) for label in labels}
+        return {(None, label): say(piece, "", label) for label in options}
     return {(None, None): piece}

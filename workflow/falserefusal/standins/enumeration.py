@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.standins import answers as speech
 from falserefusal.standins.chat import STYLES, render
 from falserefusal.standins.planted import Planted, load
-from falserefusal.standins.questions import fill, label_words, question
+from falserefusal.standins.questions import fill, option_words, question
 from falserefusal.standins.rates import UNLISTED
 from falserefusal.standins.reading import Reader
 from falserefusal.standins.write import bodies_of, messages
@@ -34,7 +34,7 @@ def truth_of_prompts(
     """What the stand-in at `folder` answers to each prompt under greedy decoding, in full.
 
     prompts: prompt_id, messages; design: prompt_id, task, persona, template; phrases: the paper's list. Columns:
-    prompt_id, task, persona, template, format, paper_refusal (the list's verdict on the answer), refusal (a person's),
+    prompt_id, task, persona, template, format, phrase_list_refusal (the list's verdict on the answer), refusal (a person's),
     category, answer (its name in the answers file), text (the answer word for word), new_tokens (its end included),
     p_caught (see `Planted.decide`). A prompt whose question it cannot read gets its complaint as text and the category
     "complaint". Raises InputError where a prompt asks another question than the design says.
@@ -55,7 +55,7 @@ def truth_of_prompts(
     decided = planted.decide(cell.clip(0), levels)
     given = planted.answers.iloc[decided["answer"]].reset_index(drop=True)
     text = [
-        speech.say(form, planted.personas[persona], planted.labels[task][pick])
+        speech.say(form, planted.personas[persona], planted.options[task][pick])
         for form, persona, task, pick in zip(
             given["text"], asked["persona"], asked["task"], decided["pick"], strict=True
         )
@@ -63,7 +63,7 @@ def truth_of_prompts(
     lengths = np.array(speech.grammar(list(planted.answers["text"])).lengths)
     truth = design[["prompt_id", "task", "persona", "template"]].assign(
         format=asked["format"],
-        paper_refusal=listed(text, phrases),
+        phrase_list_refusal=listed(text, phrases),
         refusal=speech.is_refusal(given["category"]),
         category=given["category"],
         answer=given["answer"],
@@ -74,7 +74,7 @@ def truth_of_prompts(
     lost = complaint != ""
     truth.loc[lost, ["category", "answer", "text"]] = "complaint"
     truth.loc[lost, "text"] = complaint[lost]
-    truth.loc[lost, ["paper_refusal", "refusal"]] = False
+    truth.loc[lost, ["phrase_list_refusal", "refusal"]] = False
     truth.loc[lost, "new_tokens"] = 2
     return truth
 
@@ -102,7 +102,7 @@ def truth_of_cells(
     parts = []
     for task, settings in tasks.items():
         here = bodies[bodies["task"] == task]
-        asked = _asked(planted, personas, templates[templates["task"] == task], settings["labels"], article)
+        asked = _asked(planted, personas, templates[templates["task"] == task], settings["options"], article)
         # a known question adds nothing to the levels of a text; a persona in other words adds its own
         for _, cells in asked.groupby(asked["persona"].where(~asked["known"], ""), sort=False):
             first = cells["question"].iloc[0]
@@ -127,18 +127,18 @@ def listed(texts: list[str], phrases: list[str]) -> np.ndarray:
     return np.array([text.lower().lstrip().startswith(tuple(phrases)) for text in texts], dtype=bool)
 
 
-def _asked(planted: Planted, personas, templates, labels: list[str], article: str) -> pd.DataFrame:
+def _asked(planted: Planted, personas, templates, options: list[str], article: str) -> pd.DataFrame:
     """Every question a study asks in one task: persona, question, cell (position in planted.cells), known."""
     cell_of = dict(zip(planted.markers["marker"], planted.markers["cell"], strict=True))
-    words = label_words(labels)
+    words = option_words(options)
     rows = []
     for template in templates.itertuples():
-        free = fill(template.persona_free_text, words)
+        free = fill(template.baseline_text, words)
         unlisted = cell_of[fill(template.text.partition("{persona}")[2], words)]
         texts = [
-            (persona.persona, question(template.text, persona, labels, article)) for persona in personas.itertuples()
+            (persona.persona, question(template.text, persona, options, article)) for persona in personas.itertuples()
         ]
-        for name, text in [*texts, (PERSONA_FREE, free)]:
+        for name, text in [*texts, (BASELINE, free)]:
             rows.append((name, text, cell_of.get(text, unlisted), text in cell_of))
     return pd.DataFrame(rows, columns=["persona", "question", "cell", "known"])
 
@@ -154,7 +154,7 @@ def _shares(planted: Planted, cells: np.ndarray, levels: np.ndarray, rows: np.nd
         said = [
             speech.say(text, planted.personas[persona], word)
             for text in planted.answers["text"]
-            for word in planted.labels[task]
+            for word in planted.options[task]
         ]
         flags[persona, task] = listed(said, phrases).reshape(len(planted.answers), -1)
     each = zip(own["persona"], own["task"], answer, pick, strict=True)

@@ -4,34 +4,34 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.common.templates import asks_yes_no
 
 
 def questions(
-    design: pd.DataFrame, templates: pd.DataFrame, personas: pd.DataFrame, labels: dict[str, list[str]]
+    design: pd.DataFrame, templates: pd.DataFrame, personas: pd.DataFrame, options: dict[str, list[str]]
 ) -> pd.DataFrame:
     """One row for each prompt of `design`, with all that labellers may know about it.
 
-    labels: for each task its label words, in the order of the template's {label1}, {label2}, ...
+    options: for each task its label words, in the order of the template's {label1}, {label2}, ...
     Columns: prompt_id, task, persona, surface (the persona's words in the prompt; "" without a persona), template,
-    format, yes_no (bool), labels (tuple of str). Raises InputError for a task without labels, an unknown template or
+    format, yes_no (bool), options (tuple of str). Raises InputError for a task without options, an unknown template or
     an unknown persona.
     """
     frame = design[["prompt_id", "task", "persona", "template", "format"]].reset_index(drop=True)
-    surfaces = {**dict(zip(personas["persona"], personas["surface"], strict=True)), PERSONA_FREE: ""}
+    surfaces = {**dict(zip(personas["persona"], personas["surface"], strict=True)), BASELINE: ""}
     with_persona = templates.set_index(["task", "template"])["text"].map(asks_yes_no).to_dict()
-    persona_free = templates.set_index(["task", "template"])["persona_free_text"].map(asks_yes_no).to_dict()
-    _known(frame["task"], labels, "task", "no label words are given for it in the config")
+    baseline = templates.set_index(["task", "template"])["baseline_text"].map(asks_yes_no).to_dict()
+    _known(frame["task"], options, "task", "no label words are given for it in the config")
     _known(frame["persona"], surfaces, "persona", "the file of personas does not have it")
     keys = list(zip(frame["task"], frame["template"], strict=True))
     _known(pd.Series(keys, dtype=object), with_persona, "template", "the file of templates does not have it")
     frame["surface"] = frame["persona"].map(surfaces)
     frame["yes_no"] = [
-        (persona_free if persona == PERSONA_FREE else with_persona)[key]
+        (baseline if persona == BASELINE else with_persona)[key]
         for key, persona in zip(keys, frame["persona"], strict=True)
     ]
-    frame["labels"] = frame["task"].map({task: tuple(words) for task, words in labels.items()})
+    frame["options"] = frame["task"].map({task: tuple(words) for task, words in options.items()})
     return frame
 
 

@@ -32,7 +32,7 @@ rule label_comparison:
 rule labeller_effects:
     input:
         unpack(judged),
-        unpack(stimuli_of),
+        unpack(materials_of),
         code=library("labeller_effects.py"),
     output:
         **tables("labeller_headline", "labeller_claims"),
@@ -81,8 +81,8 @@ rule annotate:
         responses=expand("<results>/{{study}}/responses/{model}.parquet", model=JUDGED),
         prompts=expand("<results>/{{study}}/prompts/{task}.parquet", task=config["tasks"]),
         design=rules.design.output.design,
-        personas=STIMULI["personas"],
-        models=STIMULI["models"],
+        personas=MATERIALS["personas"],
+        models=MATERIALS["models"],
         code=library("annotation.py"),
         template="workflow/falserefusal/annotation/page.html.jinja",
     output:
@@ -113,7 +113,7 @@ rule validate:
         annotations=ANNOTATIONS,
         labels=expand("<results>/{{study}}/labels/{model}.parquet", model=JUDGED),
         design=rules.design.output.design,
-        personas=STIMULI["personas"],
+        personas=MATERIALS["personas"],
         code=library("validation.py"),
     output:
         **dict(zip(VALIDATED.values(), tables(*VALIDATED).values())),

@@ -13,7 +13,7 @@ with log_to(snakemake.log[0]):
     from falserefusal.common.files import read_parquet
     from falserefusal.common.notice import read_table, write_table
     from falserefusal.common.schemas import DESIGN
-    from falserefusal.estimation.trajectory import savings, widest
+    from falserefusal.estimation.interim import savings, widest
 
     notice = snakemake.params.get("notice")
     looks = pd.concat(map(read_table, snakemake.input.looks), ignore_index=True)

@@ -12,20 +12,20 @@ with log_to(snakemake.log[0]):
 
     from falserefusal.common.files import read_parquet, write_text
     from falserefusal.common.notice import read_table, write_table
-    from falserefusal.common.schemas import DESIGN, LABELS
+    from falserefusal.common.schemas import DESIGN, VERDICTS
     from falserefusal.estimation.cells import judged_draws
-    from falserefusal.estimation.sequential import decide, round_table
+    from falserefusal.estimation.sequential import decide, interim_table
 
     files, params, this = snakemake.input, snakemake.params, int(snakemake.params.round)
     design = read_parquet(files.design, DESIGN)
-    labels = {Path(path).stem: read_parquet(path, LABELS) for path in files.labels}
-    own = {model: judged[judged["labeller"] == params.labeller] for model, judged in labels.items()}
+    verdicts = {Path(path).stem: read_parquet(path, VERDICTS) for path in files.verdicts}
+    own = {model: judged[judged["labeller"] == params.labeller] for model, judged in verdicts.items()}
     outcomes, _ = judged_draws(design, own.items(), params.personas, params.templates)
-    table = round_table(outcomes, params.targets, this)
+    table = interim_table(outcomes, params.targets, this)
     decision = decide([*map(read_table, files.looks), table]).set_index("model")
-    unmet = [model for model in labels if not decision.loc[model, "met"]]
-    goes_on = unmet if this < design["round"].max() else []
+    unmet = [model for model in verdicts if not decision.loc[model, "met"]]
+    goes_on = unmet if this < design["interim_look"].max() else []
     write_table(table, snakemake.output.look, params.get("notice"))
     write_text("".join(f"{model}\n" for model in goes_on), snakemake.output.models)
-    print(decision.loc[list(labels)].to_string())
-    print(f"after round {this}: {len(goes_on)} of {len(labels)} models asked again")
+    print(decision.loc[list(verdicts)].to_string())
+    print(f"after round {this}: {len(goes_on)} of {len(verdicts)} models asked again")

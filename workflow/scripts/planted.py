@@ -13,7 +13,7 @@ with log_to(snakemake.log[0]):
     from falserefusal.common.files import read_parquet, write_parquet
     from falserefusal.common.notice import write_table
     from falserefusal.common.schemas import ALL, DESIGN, PROMPTS, TEXTS
-    from falserefusal.standins.truth import persona_rates, truth_of_cells, truth_of_prompts
+    from falserefusal.standins.enumeration import persona_rates, truth_of_cells, truth_of_prompts
     from falserefusal.study.materials import load_personas, load_phrases, load_templates
 
     files, params = snakemake.input, snakemake.params
@@ -31,7 +31,7 @@ with log_to(snakemake.log[0]):
         write_parquet(truth, path)
         wording = params.article, params.system, params.system_role
         cells.append(truth_of_cells(folder, texts, personas, templates, params.tasks, phrases, *wording))
-        print(f"{model}: {truth['paper_refusal'].sum()} of {len(truth)} answers will count as refusals")
+        print(f"{model}: {truth['phrase_list_refusal'].sum()} of {len(truth)} answers will count as refusals")
     cells = pd.concat(cells, ignore_index=True)
     write_table(cells, snakemake.output.cells, params.get("notice"))
     write_table(persona_rates(cells), snakemake.output.personas, params.get("notice"))

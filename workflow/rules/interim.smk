@@ -26,9 +26,9 @@ use rule labels as labels_round with:
     input:
         responses="<results>/{study}/rounds/{round}/responses/{model}.parquet",
         design=rules.design.output.design,
-        personas=STIMULI["personas"],
-        templates=STIMULI["templates"],
-        phrases=STIMULI["refusal_phrases"],
+        personas=MATERIALS["personas"],
+        templates=MATERIALS["templates"],
+        phrases=MATERIALS["refusal_phrases"],
         patterns="config/labelling/patterns.yaml",
         code=library("labels.py"),
     output:
@@ -105,8 +105,8 @@ rule trajectory:
         design=rules.design.output.design,
         code=library("trajectory.py"),
     output:
-        trajectory="<results>/{study}/tables/trajectory.csv",
-        stopping="<results>/{study}/tables/stopping.csv",
+        trajectory="<results>/{study}/tables/interim_looks.csv",
+        stopping="<results>/{study}/tables/sequential.csv",
     log:
         "<logs>/{study}/trajectory.log",
     conda:

@@ -1,11 +1,11 @@
-"""Run labellers over answers and stack their judgements into one frame."""
+"""Run labellers over answers and stack their verdicts into one frame."""
 
 from collections.abc import Callable, Mapping
 
 import pandas as pd
 
 from falserefusal.common.files import validate
-from falserefusal.common.schemas import ERROR, LABELS
+from falserefusal.common.schemas import ERROR, VERDICTS
 
 Labeller = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -23,8 +23,8 @@ def label(answers: pd.DataFrame, labellers: Mapping[str, Labeller]) -> pd.DataFr
         judged = labeller(answers).reset_index(drop=True)
         judged.loc[failed, "refusal"] = False
         judged.loc[failed, "category"] = ERROR
-        judged.loc[failed, ["answer", "evidence"]] = None
+        judged.loc[failed, ["choice", "evidence"]] = None
         judged.insert(0, "prompt_id", answers["prompt_id"])
         judged.insert(1, "labeller", name)
         frames.append(judged)
-    return validate(pd.concat(frames, ignore_index=True), LABELS, "labels")
+    return validate(pd.concat(frames, ignore_index=True), VERDICTS, "verdicts")

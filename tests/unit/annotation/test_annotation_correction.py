@@ -8,7 +8,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from falserefusal.annotation import people
 from falserefusal.annotation.correction import (
-    audited,
+    annotated,
     corrected_differences,
     corrected_rates,
     design_effects,
@@ -20,7 +20,7 @@ from falserefusal.annotation.correction import (
 from falserefusal.annotation.people import ADJUDICATOR, agreement, read_annotations, settle
 from falserefusal.annotation.sample import LABEL, OTHER, REFUSAL, draw_sample
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE
 
 
 def annotations(**verdicts):
@@ -104,8 +104,8 @@ def test_files_of_several_annotators_are_read_together(tmp_path):
         read_annotations([tmp_path / "x.csv"], KEY)
 
 
-def one_cell(cells, labeller="paper"):
-    """Counts and items of a study of one model, task and group; cells: stratum, machine, answers, audited, refusals."""
+def one_cell(cells, labeller="phrase_list"):
+    """Counts and items of a study of one model, task and group; cells: stratum, machine, answers, annotated, refusals."""
     levels = {"labeller": labeller, "model": "A", "task": "nli", "group": "Race"}
     counts, items = [], []
     for stratum, machine, answers, n, refusals in cells:
@@ -161,7 +161,7 @@ def test_accuracy_of_a_full_audit_is_what_was_counted():
     specificity = row(accuracy, model="A", task=ALL, group=ALL, measure="specificity")
     assert sensitivity["value"] == pytest.approx(38 / 42)
     assert specificity["value"] == pytest.approx(146 / 158)
-    assert (sensitivity["audited"], specificity["audited"]) == (42, 158)
+    assert (sensitivity["annotated"], specificity["annotated"]) == (42, 158)
     for found in (sensitivity, specificity):
         assert 0 < found["lo"] < found["value"] < found["hi"] < 1
 
@@ -179,14 +179,14 @@ def test_a_stratum_that_nobody_audited_may_be_anything():
     counts, items = one_cell([(REFUSAL, True, 100, 50, 40), (OTHER, False, 100, 50, 5)])
     items = items[items["stratum"] != OTHER]
     found = row(corrected_rates(counts, items), model=ALL, task=ALL, group=ALL)
-    assert found["unaudited"] == pytest.approx(0.5)
+    assert found["unannotated"] == pytest.approx(0.5)
     assert found["hi"] > 0.85
 
 
 def world(random, n, sensitivity, specificity, rate):
     """A study with known human verdicts, whose machine labels err at given rates."""
     model = random.choice(["A", "B"], n)
-    group = random.choice(["Race", PERSONA_FREE], n)
+    group = random.choice(["Race", BASELINE], n)
     human = random.random(n) < np.where(model == "A", rate, rate / 2)
     machine = np.where(human, random.random(n) < sensitivity, random.random(n) > specificity)
     doubtful = random.random(n) < np.where(human | machine, 0.5, 0.01)
@@ -198,7 +198,7 @@ def world(random, n, sensitivity, specificity, rate):
             "template": "p1", "format": "unforced", "stratum": stratum,
         }
     )  # fmt: skip
-    verdicts = units.assign(labeller="paper", machine=machine)
+    verdicts = units.assign(labeller="phrase_list", machine=machine)
     return units, verdicts, pd.Series(human, index=units["prompt_id"])
 
 
@@ -211,7 +211,7 @@ def test_limits_cover_the_truth_in_simulated_studies():
         random = np.random.default_rng([11, replicate])
         units, verdicts, human = world(random, 3000, 0.8, 0.98, 0.04)
         key = draw_sample(units, 500, seed=replicate)
-        items = key.assign(labeller="paper", human=human[key["prompt_id"]].to_numpy())
+        items = key.assign(labeller="phrase_list", human=human[key["prompt_id"]].to_numpy())
         items["machine"] = verdicts.set_index("prompt_id")["machine"][key["prompt_id"]].to_numpy()
         counts = machine_counts(verdicts)
         everything = {"model": ALL, "task": ALL, "group": ALL}
@@ -232,7 +232,7 @@ def test_limits_cover_the_truth_in_simulated_studies():
 def test_corrected_differences_subtract_independent_groups():
     rates = pd.DataFrame(
         {
-            "labeller": "paper", "model": "A", "task": ALL, "group": ["Race", PERSONA_FREE, ALL],
+            "labeller": "paper", "model": "A", "task": ALL, "group": ["Race", BASELINE, ALL],
             "rate": [0.3, 0.1, 0.2], "corrected": [0.25, 0.15, 0.2], "lo": [0.21, 0.12, 0.1],
             "hi": [0.30, 0.18, 0.3], "method": "m",
         }
@@ -244,13 +244,13 @@ def test_corrected_differences_subtract_independent_groups():
     assert found["hi"] == pytest.approx(0.1 + np.hypot(0.05, 0.03))
 
 
-def test_specificity_is_compared_with_persona_free_prompts():
+def test_specificity_is_compared_with_baseline_prompts():
     parts = []
-    for group, false in (("Race", 15), ("Gender", 2), (PERSONA_FREE, 2)):
+    for group, false in (("Race", 15), ("Gender", 2), (BASELINE, 2)):
         counts, items = one_cell([(OTHER, True, false, false, 0), (LABEL, False, 200 - false, 200 - false, 0)])
         parts.append((counts.assign(group=group), items.assign(group=group)))
     counts, items = (pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True))
-    # audited in full and at equal weights, but each verdict is its own stratum: certain, so that all audited count
+    # annotated in full and at equal weights, but each verdict is its own stratum: certain, so that all annotated count
     tests = specificity_tests(counts, items).set_index("group")
     expected = stats.fisher_exact([[15, 185], [2, 198]]).pvalue
     assert tests.loc["Race", "p"] == pytest.approx(expected)
@@ -290,7 +290,7 @@ def test_audited_items_meet_every_labellers_verdict():
     }  # fmt: skip
     units = key.drop(columns="item_id").assign(text_id="t", persona="x", template="p1", format="unforced")
     verdicts = machine_verdicts(units, labels)
-    items = audited(key, settled, verdicts)
+    items = annotated(key, settled, verdicts)
     assert items[["item_id", "labeller", "machine", "human", "weight"]].to_dict("records") == [
         {"item_id": "a0", "labeller": "paper", "machine": True, "human": True, "weight": 10},
         {"item_id": "a2", "labeller": "paper", "machine": True, "human": False, "weight": 10},
@@ -316,7 +316,7 @@ def test_rates_stay_right_when_labels_change_after_the_draw():
         settled = pd.DataFrame({"item_id": key["item_id"]})
         settled["refusal"] = human[key["prompt_id"]].astype("boolean").to_numpy()
         today = relabelled(random, verdicts)
-        rates = corrected_rates(machine_counts(today), audited(key, settled, today), scopes=[[]])
+        rates = corrected_rates(machine_counts(today), annotated(key, settled, today), scopes=[[]])
         rate = row(rates, group=ALL)
         found.append((rate["corrected"] - human.mean(), rate["lo"] <= 0.75 * 0.2 <= rate["hi"]))
     errors, covered = np.array(found, dtype=float).T

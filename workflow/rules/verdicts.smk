@@ -5,9 +5,9 @@ rule labels:
     input:
         responses="<results>/{study}/responses/{model}.parquet",
         design=rules.design.output.design,
-        personas=STIMULI["personas"],
-        templates=STIMULI["templates"],
-        phrases=STIMULI["refusal_phrases"],
+        personas=MATERIALS["personas"],
+        templates=MATERIALS["templates"],
+        phrases=MATERIALS["refusal_phrases"],
         patterns="config/labelling/patterns.yaml",
         judged=expand("<results>/{{study}}/judged/{judge}/{{model}}.parquet", judge=config["judges"]),
         classified=expand("<results>/{{study}}/classified/{name}/{{model}}.parquet", name=config["classifiers"]),

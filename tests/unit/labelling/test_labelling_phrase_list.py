@@ -6,14 +6,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.common.templates import asks_yes_no
-from falserefusal.labelling.answers import answers, questions
-from falserefusal.labelling.labels import label
-from falserefusal.labelling.phrases import decided, matched_phrase, phrase_labeller
+from falserefusal.labelling.phrase_list import decided, matched_phrase, phrase_labeller
+from falserefusal.labelling.responses import answers, questions
+from falserefusal.labelling.verdicts import label
 from falserefusal.study.materials import load_personas, load_phrases, load_templates
 
-LABELS = {
+VERDICTS = {
     "nli": ["entailment", "contradiction", "neutral"],
     "politeness": ["polite", "impolite"],
     "offensiveness": ["offensive", "not offensive"],
@@ -138,7 +138,7 @@ def test_impossible_phrases_are_refused(bad):
 
 
 def test_yes_no_templates_are_those_that_ask(root):
-    templates = load_templates(root / "config" / "templates.csv", list(LABELS))
+    templates = load_templates(root / "config" / "templates.csv", list(VERDICTS))
     asking = {
         task: set(rows.loc[rows["text"].map(asks_yes_no), "template"]) for task, rows in templates.groupby("task")
     }
@@ -147,7 +147,7 @@ def test_yes_no_templates_are_those_that_ask(root):
         "politeness": {"p1", "p3", "p4", "p6", "p7", "p9"},
         "offensiveness": {"p1", "p3", "p4", "p6", "p7", "p9"},
     }
-    assert not templates["persona_free_text"].map(asks_yes_no).any()
+    assert not templates["baseline_text"].map(asks_yes_no).any()
 
 
 @pytest.fixture
@@ -156,20 +156,24 @@ def asked(root):
         {
             "prompt_id": ["q0", "q1", "q2"],
             "task": ["nli", "politeness", "politeness"],
-            "persona": ["black", "asian", PERSONA_FREE],
+            "persona": ["black", "asian", BASELINE],
             "template": ["p1", "p2", "p1"],
             "format": "unforced",
         }
     )
     config = root / "config"
-    templates = load_templates(config / "templates.csv", list(LABELS))
-    return questions(design, templates, load_personas(config / "personas.csv"), LABELS)
+    templates = load_templates(config / "templates.csv", list(VERDICTS))
+    return questions(design, templates, load_personas(config / "personas.csv"), VERDICTS)
 
 
 def test_questions_say_what_was_asked(asked):
     assert asked["surface"].tolist() == ["black person", "asian", ""]
-    assert asked["yes_no"].tolist() == [True, False, False]  # the persona-free p1 is no question
-    assert asked["labels"].tolist() == [tuple(LABELS["nli"]), tuple(LABELS["politeness"]), tuple(LABELS["politeness"])]
+    assert asked["yes_no"].tolist() == [True, False, False]  # the baseline p1 is no question
+    assert asked["labels"].tolist() == [
+        tuple(VERDICTS["nli"]),
+        tuple(VERDICTS["politeness"]),
+        tuple(VERDICTS["politeness"]),
+    ]
 
 
 def test_labels_are_stacked_and_failed_answers_are_no_judgement(asked, phrases):

@@ -9,12 +9,24 @@ from falserefusal.estimation.sequential import decide
 def widest(looks: pd.DataFrame) -> pd.DataFrame:
     """For each round, model and quantity the level furthest from its target: what decides whether to go on.
 
-    `looks` are the tables of `sequential.round_table` of all rounds. Columns round, model, quantity, level, estimate,
+    `looks` are the tables of `sequential.interim_table` of all rounds. Columns round, model, quantity, level, estimate,
     lo, hi (calibrated), always_lo, always_hi (confidence sequence), target, met, calls (answers so far).
     """
     ratio = looks["half_width"] / looks["target"]
-    worst = looks.loc[ratio.groupby([looks["round"], looks["model"], looks["quantity"]], sort=False).idxmax()]
-    columns = ["round", "model", "quantity", "level", "estimate", "lo", "hi", "always_lo", "always_hi", "target", "met"]
+    worst = looks.loc[ratio.groupby([looks["interim_look"], looks["model"], looks["quantity"]], sort=False).idxmax()]
+    columns = [
+        "interim_look",
+        "model",
+        "quantity",
+        "level",
+        "estimate",
+        "lo",
+        "hi",
+        "always_lo",
+        "always_hi",
+        "target",
+        "met",
+    ]
     return worst.assign(calls=worst["answers"])[[*columns, "calls"]].reset_index(drop=True)
 
 
@@ -25,10 +37,10 @@ def savings(looks: pd.DataFrame, design: pd.DataFrame) -> pd.DataFrame:
     """
     decision = decide(looks)
     full = [int(design["model"].isin([ALL, model]).sum()) for model in decision["model"]]
-    table = decision.assign(rounds=decision["round"] + 1, full=full)
+    table = decision.assign(rounds=decision["interim_look"] + 1, full=full)
     table["saved"] = 1 - table["answers"] / table["full"]
     answers, whole = int(table["answers"].sum()), int(table["full"].sum())
-    total = {"model": "all", "rounds": int(table["rounds"].max()), "answers": answers, "full": whole}
+    total = {"model": "all", "sequential": int(table["sequential"].max()), "answers": answers, "full": whole}
     total |= {"saved": 1 - answers / whole, "met": bool(table["met"].all())}
-    columns = ["model", "rounds", "answers", "full", "saved", "met", "quantity", "level", "half_width", "target"]
+    columns = ["model", "sequential", "answers", "full", "saved", "met", "quantity", "level", "half_width", "target"]
     return pd.concat([table, pd.DataFrame([total])], ignore_index=True)[columns]

@@ -13,13 +13,13 @@ with log_to(snakemake.log[0]):
     from falserefusal.annotation.page import annotation_page, makers_of, sample_id, shown_items
     from falserefusal.annotation.sample import draw_sample, population
     from falserefusal.common.files import read_parquet, write_csv, write_text
-    from falserefusal.common.schemas import DESIGN, LABELS, PROMPTS, RESPONSES
+    from falserefusal.common.schemas import DESIGN, PROMPTS, RESPONSES, VERDICTS
     from falserefusal.study.materials import load_models, load_personas
 
     files, params = snakemake.input, snakemake.params
     personas = load_personas(files.personas)
-    labels = {m: read_parquet(path, LABELS) for m, path in zip(params.models, files.labels, strict=True)}
-    units = population(labels, read_parquet(files.design, DESIGN), personas)
+    verdicts = {m: read_parquet(path, VERDICTS) for m, path in zip(params.models, files.verdicts, strict=True)}
+    units = population(verdicts, read_parquet(files.design, DESIGN), personas)
     key = draw_sample(units, params.size, params.seed, params.shares)
     prompts = pd.concat([read_parquet(path, PROMPTS) for path in files.prompts], ignore_index=True)
     responses = []
@@ -29,7 +29,7 @@ with log_to(snakemake.log[0]):
         responses.append(answers[answers["prompt_id"].isin(drawn)].assign(model=model))
     surfaces = dict(zip(personas["persona"], personas["surface"], strict=True))
     makers = makers_of(load_models(files.models, keep=params.models))
-    items = shown_items(key, prompts, pd.concat(responses, ignore_index=True), surfaces, params.labels, makers)
+    items = shown_items(key, prompts, pd.concat(responses, ignore_index=True), surfaces, params.verdicts, makers)
     sample = sample_id(items)
     write_csv(items.assign(sample=sample), snakemake.output.sheet)
     write_csv(key.assign(sample=sample), snakemake.output.key)

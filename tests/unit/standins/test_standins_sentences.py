@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.labelling.phrases import matched_phrase
+from falserefusal.labelling.phrase_list import matched_phrase
 from falserefusal.labelling.structured import CATEGORIES
 from falserefusal.standins import answers as speech
 from falserefusal.standins.circuit import spoken_tokens
@@ -50,16 +50,16 @@ def test_answers_no_grammar_can_tell_apart_are_refused(texts):
 
 
 def test_a_token_with_two_meanings_is_refused():
-    labels = {"politeness": ["Polite", "not polite"]}  # a label with a capital of its own
-    assert spoken_tokens(["{label}", "{Label}."], {}, labels)
+    options = {"politeness": ["Polite", "not polite"]}  # a label with a capital of its own
+    assert spoken_tokens(["{label}", "{Label}."], {}, options)
     with pytest.raises(InputError, match="'Polite' could be said for two reasons"):
-        spoken_tokens(["{label}", "{Label}"], {}, labels)
+        spoken_tokens(["{label}", "{Label}"], {}, options)
 
 
 def test_caught_answers_are_those_the_papers_list_matches(study):
-    labels = list(itertools.chain.from_iterable(task["labels"] for task in study.tasks.values()))
+    options = list(itertools.chain.from_iterable(task["options"] for task in study.tasks.values()))
     for row in study.answers.itertuples():
-        for persona, label in itertools.product(spoken_of(study).values(), labels):
+        for persona, label in itertools.product(spoken_of(study).values(), options):
             text = speech.say(row.text, persona, label)
             assert (matched_phrase(text, study.phrases) is not None) == (row.kind == "caught"), text
 

@@ -3,9 +3,9 @@
 
 rule plan_study:
     input:
-        models=STIMULI["models"],
-        personas=STIMULI["personas"],
-        templates=STIMULI["templates"],
+        models=MATERIALS["models"],
+        personas=MATERIALS["personas"],
+        templates=MATERIALS["templates"],
         cards="config/cards.csv",
         instructions=JUDGE_INSTRUCTIONS,
         code=library("plan.py"),
@@ -45,7 +45,7 @@ rule plan_study:
 # job that fails.
 rule preflight:
     input:
-        models=STIMULI["models"],
+        models=MATERIALS["models"],
         plan=f"<results>/{STUDY}/plan/models.csv" if FETCHED else [],
         code=library("preflight.py"),
     log:

@@ -1,4 +1,4 @@
-"""What people's labels say of the labellers: agreement, accuracy, and rates corrected for label error."""
+"""What people's verdicts say of the labellers: agreement, accuracy, and rates corrected for label error."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ with log_to(snakemake.log[0]):
     from falserefusal.annotation.sample import population
     from falserefusal.common.files import read_csv, read_parquet
     from falserefusal.common.notice import write_table
-    from falserefusal.common.schemas import DESIGN, LABELS
+    from falserefusal.common.schemas import DESIGN, VERDICTS
     from falserefusal.study.materials import load_personas
 
     files, params, output = snakemake.input, snakemake.params, snakemake.output
@@ -23,11 +23,11 @@ with log_to(snakemake.log[0]):
     key = read_csv(files.key)
     annotations = read_annotations(files.annotations, key)
     settled = settle(annotations)
-    labels = {m: read_parquet(path, LABELS) for m, path in zip(params.models, files.labels, strict=True)}
-    units = population(labels, read_parquet(files.design, DESIGN), load_personas(files.personas))
-    verdicts = validation.machine_verdicts(units, labels)
+    verdicts = {m: read_parquet(path, VERDICTS) for m, path in zip(params.models, files.verdicts, strict=True)}
+    units = population(verdicts, read_parquet(files.design, DESIGN), load_personas(files.personas))
+    verdicts = validation.machine_verdicts(units, verdicts)
     counts, effects = validation.machine_counts(verdicts), validation.design_effects(verdicts)
-    items = validation.audited(key, settled, verdicts)
+    items = validation.annotated(key, settled, verdicts)
     rates = validation.corrected_rates(counts, items, effects=effects)
     write_table(agreement(annotations, params.seed), output.agreement, notice)
     write_table(validation.label_accuracy(counts, items, effects=effects), output.accuracy, notice)

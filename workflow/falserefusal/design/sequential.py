@@ -1,7 +1,7 @@
 """The schedule of looks at the data: how many clusters (texts, or prompt blocks) each round adds. No imports."""
 
 
-def round_sizes(total: int, rounds: dict | None = None, unit: int = 1) -> list[int]:
+def look_sizes(total: int, rounds: dict | None = None, unit: int = 1) -> list[int]:
     """Clusters of one task that each round adds; they sum to `total`.
 
     rounds: None for a single round, or {"first": clusters in round 0, "growth": share of what is there that a later

@@ -11,9 +11,9 @@ from falserefusal.figures.personas import panel_grid
 from falserefusal.figures.style import FAINT, INK, LEVEL_COLOURS, MARKERS, Page, ink, plural, source_line
 
 
-def draw_stopping(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+def draw_sequential(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
     """Half-width of each target's interval against the calls spent, a panel a model; from `trajectory`."""
-    frame = rows_for(tables, "trajectory")
+    frame = rows_for(tables, "interim_looks")
     spent = frame.groupby("model")["calls"].max()
     message = f"{plural(len(spent), 'model')} spent {spent.min():,} to {spent.max():,} calls in up to "
     message += f"{plural(int(frame['round'].nunique()), 'round')}"
@@ -26,7 +26,7 @@ def draw_stopping(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Fi
         message,
         "Half-width of the 95% interval after each round, in points (hundredths). A line ends where the model needed "
         "no further round.",
-        source_line(["trajectory"], []),
+        source_line(["interim_looks"], []),
         body=len(grid) * step + 0.45,
     )
     left, gap = 0.45, 0.14

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from falserefusal.estimation.trajectory import savings, widest
+from falserefusal.estimation.interim import savings, widest
 
 
 @pytest.fixture
@@ -16,14 +16,14 @@ def looks():
         (1, "B", "man", 150, 0.30, 0.05, False),
         (1, "B", "woman", 150, 0.30, 0.04, False),
     ]
-    frame = pd.DataFrame(rows, columns=["round", "model", "level", "answers", "estimate", "half_width", "met"])
+    frame = pd.DataFrame(rows, columns=["interim_look", "model", "level", "answers", "estimate", "half_width", "met"])
     frame = frame.assign(quantity="persona effects", n=50, target=0.03, always_lo=0.0, always_hi=1.0)
     return frame.assign(lo=frame["estimate"] - frame["half_width"], hi=frame["estimate"] + frame["half_width"])
 
 
 def test_the_level_that_decides(looks):
     table = widest(looks)
-    assert table[["round", "model", "level", "calls"]].to_numpy().tolist() == [
+    assert table[["interim_look", "model", "level", "calls"]].to_numpy().tolist() == [
         [0, "A", "woman", 100],
         [0, "B", "man", 100],
         [1, "B", "man", 150],
@@ -33,6 +33,6 @@ def test_the_level_that_decides(looks):
 def test_what_was_spent_and_saved(looks):
     design = pd.DataFrame({"model": ["*"] * 400})
     table = savings(looks, design).set_index("model")
-    assert table.loc["A", ["rounds", "answers", "full", "saved"]].tolist() == [1, 100, 400, 0.75]
-    assert table.loc["B", ["rounds", "answers", "met"]].tolist() == [2, 150, False]
+    assert table.loc["A", ["sequential", "answers", "full", "saved"]].tolist() == [1, 100, 400, 0.75]
+    assert table.loc["B", ["sequential", "answers", "met"]].tolist() == [2, 150, False]
     assert table.loc["all", "saved"] == pytest.approx(1 - 250 / 800)

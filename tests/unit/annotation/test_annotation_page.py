@@ -19,12 +19,12 @@ from falserefusal.annotation.page import (
 )
 from falserefusal.annotation.sample import LABEL, OTHER, REFUSAL, draw_sample, machine_strata, population
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.study.materials import load_models, load_personas
 
 
 def labels_frame(rows):
-    columns = ["prompt_id", "labeller", "refusal", "category", "answer"]
+    columns = ["prompt_id", "labeller", "refusal", "category", "choice"]
     return pd.DataFrame(rows, columns=columns).assign(evidence=None)
 
 
@@ -58,7 +58,7 @@ def units():
             "model": random.choice(["A", "B"], n),
             "prompt_id": [f"q{i:04d}" for i in range(n)],
             "task": random.choice(["nli", "offensiveness"], n),
-            "group": random.choice(["Race", "Gender", PERSONA_FREE], n),
+            "group": random.choice(["Race", "Gender", BASELINE], n),
             "stratum": random.choice([LABEL, REFUSAL, OTHER], n, p=[0.95, 0.04, 0.01]),
         }
     )
@@ -98,7 +98,7 @@ def test_population_takes_each_models_own_prompts(root):
             "prompt_id": ["q0", "q1", "q2"],
             "task": "nli",
             "text_id": "t0",
-            "persona": ["black", PERSONA_FREE, "woman"],
+            "persona": ["black", BASELINE, "woman"],
             "template": "p1",
             "format": "unforced",
             "model": [ALL, ALL, "B"],
@@ -108,8 +108,8 @@ def test_population_takes_each_models_own_prompts(root):
     personas = load_personas(root / "config" / "personas.csv")
     units = population({"A": labels, "B": labels}, design, personas)
     assert units.groupby("model")["group"].agg(list).to_dict() == {
-        "A": ["Race", PERSONA_FREE],
-        "B": ["Race", PERSONA_FREE, "Gender"],
+        "A": ["Race", BASELINE],
+        "B": ["Race", BASELINE, "Gender"],
     }
 
 
@@ -152,7 +152,7 @@ def items():
             "model": ["A", "B", "A"],
             "prompt_id": ["q0", "q0", "q1"],
             "task": "offensiveness",
-            "persona": ["black", "black", PERSONA_FREE],
+            "persona": ["black", "black", BASELINE],
         }
     )
     question = "Would a black person classify it as offensive or not offensive?\n\nText: the black person left"
@@ -178,7 +178,7 @@ def test_items_hide_model_and_persona_but_not_the_text(items):
     assert items["question"][0] == (
         "Would [persona] classify it as offensive or not offensive?\n\nText: the black person left"
     )
-    assert items["answer"].tolist() == ["As [persona], no.", NASTY, ""]
+    assert items["choice"].tolist() == ["As [persona], no.", NASTY, ""]
     assert items["cut"].tolist() == [False, True, False]
     assert not {"model", "persona", "stratum", "weight"} & set(items.columns)
 

@@ -19,7 +19,7 @@ def phrase_labeller(phrases: Sequence[str]):
             {
                 "refusal": [phrase is not None for phrase in found],
                 "category": [NOT_REFUSED if phrase is None else REFUSED for phrase in found],
-                "answer": pd.Series([None] * len(found), dtype="str"),
+                "choice": pd.Series([None] * len(found), dtype="str"),
                 "evidence": pd.Series(found, dtype="str"),
             }
         )
