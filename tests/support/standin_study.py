@@ -1,4 +1,4 @@
-"""A study's materials for the tests of the stand-ins: the shipped materials, and a part of the embedded corpus."""
+"""A small study for the tests of the stand-ins: the shipped materials, and a part of the embedded corpus."""
 
 import dataclasses
 from pathlib import Path
@@ -10,7 +10,7 @@ from falserefusal.common.files import read_csv
 from falserefusal.prompts.rendering import render
 from falserefusal.standins.questions import read_wordings
 from falserefusal.standins.rates import rates_from_published, rates_null
-from falserefusal.standins.sentences import read_answers
+from falserefusal.standins.sentences import read_sentences
 from falserefusal.standins.write import prepare, write_standin
 from falserefusal.study.materials import load_models, load_personas, load_phrases, load_templates
 from falserefusal.texts.read import text_id
@@ -24,7 +24,7 @@ MODELS |= {"Gemma2-2B": "bfloat16", "Gemma2-9B": "float32", "Gemma-2B": "bfloat1
 
 @dataclasses.dataclass
 class Study:
-    """What a study's config and files hold."""
+    """The contents of a study's config and files."""
 
     tasks: dict
     texts: pd.DataFrame
@@ -33,12 +33,12 @@ class Study:
     models: pd.DataFrame
     phrases: list[str]
     wordings: pd.DataFrame
-    answers: pd.DataFrame
+    sentences: pd.DataFrame
     rates: pd.DataFrame
     rates_null: pd.DataFrame
 
     def materials(self, **changes):
-        given = {name: getattr(self, name) for name in ("texts", "templates", "tasks", "answers")} | changes
+        given = {name: getattr(self, name) for name in ("texts", "templates", "tasks", "sentences")} | changes
         return prepare(personas=self.wordings, seed=1, **given)
 
     def write(self, folder, model: str, materials, plant: str = "published", **options):
@@ -57,7 +57,7 @@ class Study:
         return pd.concat(parts, ignore_index=True)
 
     def draw(self, n: int, rng, personas: list[str], task: str | None = None) -> pd.DataFrame:
-        """n random prompts, baseline ones among them if `personas` says so."""
+        """Draw n random prompts; baseline prompts are among them if `personas` has the baseline."""
         texts = self.texts if task is None else self.texts[self.texts["task"] == task]
         design = texts.sample(n, replace=True, random_state=rng)[["task", "row_id", "text_id"]].reset_index(drop=True)
         design["persona"] = rng.choice(personas, n)
@@ -67,7 +67,7 @@ class Study:
 
 
 def load_study(rows: int = 90) -> Study:
-    """The default study with `rows` texts a task, and a few whose characters are unusual."""
+    """Load the rehearsal with `rows` texts per task, and a few with unusual characters."""
     tasks = yaml.safe_load((CONFIG / "rehearsal.yaml").read_text(encoding="utf-8"))["tasks"]
     odd = ["Cafe\u0301 🙂 naïve – “quoted” 你好", "Ωμέγα <b>bold</b>\n\n- a list\n- of {braces} and \\slashes", "ok"]
     parts = []
@@ -93,7 +93,7 @@ def load_study(rows: int = 90) -> Study:
         models=models,
         phrases=load_phrases(CONFIG / "refusal_phrases.txt"),
         wordings=read_wordings(CONFIG / "standins/personas.csv"),
-        answers=read_answers(CONFIG / "standins/answers.csv"),
+        sentences=read_sentences(CONFIG / "standins/sentences.csv"),
         rates=rates,
         rates_null=rates_null(rates),
     )

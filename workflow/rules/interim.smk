@@ -1,119 +1,108 @@
-# A study in rounds: after each, a rule decides which models have met their targets; only the others are asked again.
-# A round's job answers and judges everything asked so far; the store makes that cost only what is new.
+# Interim looks of a sequential design. After each look, only the models that have not met their targets continue. The jobs
+# of a look cover all prompts so far; the store makes them pay only for the new ones.
 
 
 ruleorder: last_responses > responses
-ruleorder: last_labels > labels
+ruleorder: last_verdicts > verdicts
 
 
-use rule responses as responses_round with:
+use rule responses as interim_responses with:
     output:
-        responses="<results>/{study}/rounds/{round}/responses/{model}.parquet",
-        provenance="<results>/{study}/rounds/{round}/responses/{model}.provenance.json",
+        responses="<results>/{study}/interim/{look}/responses/{model}.parquet",
+        provenance="<results>/{study}/interim/{look}/responses/{model}.provenance.json",
     log:
-        "<logs>/{study}/rounds/{round}/responses/{model}.log",
+        "<logs>/{study}/interim/{look}/responses/{model}.log",
     params:
-        model=model_row,
-        inference=INFERENCE,
-        early=EARLY_DECISION,
-        store="results/store",
-        round="{round}",
+        look="{look}",
     message:
-        "Asking {wildcards.model}, round {wildcards.round}"
+        "Generate responses: {wildcards.model}, look {wildcards.look}"
 
 
-use rule labels as labels_round with:
+use rule verdicts as interim_verdicts with:
     input:
-        responses="<results>/{study}/rounds/{round}/responses/{model}.parquet",
-        design=rules.design.output.design,
-        personas=MATERIALS["personas"],
-        templates=MATERIALS["templates"],
-        phrases=MATERIALS["refusal_phrases"],
-        patterns="config/labelling/patterns.yaml",
-        code=library("labels.py"),
+        **labelling_inputs("<results>/{study}/interim/{look}/responses/{model}.parquet"),
     output:
-        labels="<results>/{study}/rounds/{round}/labels/{model}.parquet",
+        verdicts="<results>/{study}/interim/{look}/verdicts/{model}.parquet",
     log:
-        "<logs>/{study}/rounds/{round}/labels/{model}.log",
+        "<logs>/{study}/interim/{look}/verdicts/{model}.log",
     message:
-        "Labelling the answers of {wildcards.model}, round {wildcards.round}"
+        "Label the responses: {wildcards.model}, look {wildcards.look}"
 
 
-checkpoint look:
+checkpoint interim_look:
     input:
-        labels=labels_of_round,
+        verdicts=verdicts_of_look,
         looks=earlier_looks,
         design=rules.design.output.design,
-        code=library("look.py"),
+        code=library("interim_look.py"),
     output:
-        look="<results>/{study}/rounds/{round}/look.csv",
-        models="<results>/{study}/rounds/{round}/next_models.txt",
+        look="<results>/{study}/interim/{look}/interim_look.csv",
+        models="<results>/{study}/interim/{look}/next_models.txt",
     log:
-        "<logs>/{study}/rounds/{round}/look.log",
+        "<logs>/{study}/interim/{look}/interim_look.log",
     conda:
         "../../envs/analysis.yaml"
     params:
-        round="{round}",
+        look="{look}",
         targets=config["estimation"]["targets"],
         labeller=main_labeller,
         personas=config["personas"],
         templates=config["templates"],
         notice=notice,
     message:
-        "Looking at round {wildcards.round} of {wildcards.study}"
+        "Decide which models continue: {wildcards.study}, look {wildcards.look}"
     script:
-        "../scripts/look.py"
+        "../scripts/interim_look.py"
 
 
 rule last_responses:
     input:
-        lambda wildcards: from_last_round(wildcards, "responses", "parquet"),
-        lambda wildcards: from_last_round(wildcards, "responses", "provenance.json"),
+        lambda wildcards: from_last_look(wildcards, "responses", "parquet"),
+        lambda wildcards: from_last_look(wildcards, "responses", "provenance.json"),
     output:
         responses="<results>/{study}/responses/{model}.parquet",
         provenance="<results>/{study}/responses/{model}.provenance.json",
     log:
-        "<logs>/{study}/rounds/last_responses/{model}.log",
+        "<logs>/{study}/interim/last_responses/{model}.log",
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     message:
-        "{wildcards.model} needs no further round"
+        "Copy the responses of the last look: {wildcards.model}"
     shell:
         "cp {input[0]} {output.responses} 2> {log} && cp {input[1]} {output.provenance} 2>> {log}"
 
 
-rule last_labels:
+rule last_verdicts:
     input:
-        labels=lambda wildcards: from_last_round(wildcards, "labels", "parquet"),
+        verdicts=lambda wildcards: from_last_look(wildcards, "verdicts", "parquet"),
     output:
-        labels="<results>/{study}/labels/{model}.parquet",
+        verdicts="<results>/{study}/verdicts/{model}.parquet",
     log:
-        "<logs>/{study}/rounds/last_labels/{model}.log",
+        "<logs>/{study}/interim/last_verdicts/{model}.log",
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     message:
-        "Judgements of {wildcards.model} after its last round"
+        "Copy the verdicts of the last look: {wildcards.model}"
     shell:
-        "cp {input.labels} {output.labels} 2> {log}"
+        "cp {input.verdicts} {output.verdicts} 2> {log}"
 
 
-rule trajectory:
+rule interim_looks:
     input:
         looks=all_looks,
         design=rules.design.output.design,
-        code=library("trajectory.py"),
+        code=library("interim_looks.py"),
     output:
-        trajectory="<results>/{study}/tables/interim_looks.csv",
-        stopping="<results>/{study}/tables/sequential.csv",
+        **tables("interim_looks", "sequential"),
     log:
-        "<logs>/{study}/trajectory.log",
+        "<logs>/{study}/interim_looks.log",
     conda:
         "../../envs/analysis.yaml"
     params:
         notice=notice,
     message:
-        "What the rounds of {wildcards.study} spent and saved"
+        "Summarise the interim looks: {wildcards.study}"
     script:
-        "../scripts/trajectory.py"
+        "../scripts/interim_looks.py"

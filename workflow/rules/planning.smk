@@ -1,7 +1,7 @@
-# What a study will cost, and whether everything it needs is within reach; nothing is downloaded for either.
+# Planning: estimate the cost of a study, and check that everything it needs is available. Neither downloads anything.
 
 
-rule plan_study:
+rule plan:
     input:
         models=MATERIALS["models"],
         personas=MATERIALS["personas"],
@@ -10,17 +10,17 @@ rule plan_study:
         instructions=JUDGE_INSTRUCTIONS,
         code=library("plan.py"),
     output:
-        models="<results>/{study}/plan/models.csv",
-        cards="<results>/{study}/plan/cards.csv",
-        json="<results>/{study}/plan/plan.json",
-        text="<results>/{study}/plan/plan.txt",
+        models=f"<results>/{STUDY}/plan/models.csv",
+        cards=f"<results>/{STUDY}/plan/cards.csv",
+        json=f"<results>/{STUDY}/plan/plan.json",
+        text=f"<results>/{STUDY}/plan/plan.txt",
     log:
-        "<logs>/{study}/plan.log",
+        f"<logs>/{STUDY}/plan.log",
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        study="{study}",
+        study=STUDY,
         tasks=config["tasks"],
         models=config["models"],
         personas=config["personas"],
@@ -36,13 +36,13 @@ rule plan_study:
         judges=[] if SERVER else JUDGES,
         classifiers=list(config["classifiers"]),
     message:
-        "Planning {wildcards.study}"
+        f"Estimate the cost: {STUDY}"
     script:
         "../scripts/plan.py"
 
 
-# It has no output, so it looks anew whenever it is asked; its table is none because Snakemake removes the outputs of a
-# job that fails.
+# Runs on every invocation, because it has no output. Its table is not declared as one, because Snakemake deletes the
+# outputs of a failed job.
 rule preflight:
     input:
         models=MATERIALS["models"],
@@ -67,19 +67,19 @@ rule preflight:
         compute_here=config["planning"]["compute_here"],
         demand=True,
     message:
-        f"Checking what {STUDY} needs"
+        f"Check the requirements: {STUDY}"
     script:
         "../scripts/preflight.py"
 
 
-# The same before any model is asked: what model 16 lacks is said before model 1 is asked for hours, and ends the run
-# there, or with --keep-going is left for the end. Not this machine's memory: a job may try.
+# The same check before any inference, so that a problem of the last model is reported before the first one runs. It stops
+# the run, or with --keep-going only the models with a problem. It does not check this machine's memory.
 use rule preflight as ready with:
     output:
         f"<results>/{STUDY}/plan/ready.csv",
     log:
         f"<logs>/{STUDY}/ready.log",
-    priority: 2  # before the downloads, one of which would end the run with its own trouble alone
+    priority: 2  # before the downloads, so that all problems are reported at once
     params:
         table=lambda wildcards, output: output[0],
         gpu_limit=gpus_of_run,

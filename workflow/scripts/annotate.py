@@ -1,4 +1,4 @@
-"""Draw the answers that people label, and write them as a table, a page to label in, and a key to keep closed."""
+"""Draw the responses that people annotate; write a table, an annotation page, and a key that annotators must not see."""
 
 from typing import TYPE_CHECKING
 
@@ -25,11 +25,11 @@ with log_to(snakemake.log[0]):
     responses = []
     for model, path in zip(params.models, files.responses, strict=True):
         drawn = key.loc[key["model"] == model, "prompt_id"]
-        answers = read_parquet(path, RESPONSES)[["prompt_id", "response", "finish_reason"]]
-        responses.append(answers[answers["prompt_id"].isin(drawn)].assign(model=model))
+        own = read_parquet(path, RESPONSES)[["prompt_id", "response", "finish_reason"]]
+        responses.append(own[own["prompt_id"].isin(drawn)].assign(model=model))
     surfaces = dict(zip(personas["persona"], personas["surface"], strict=True))
     makers = makers_of(load_models(files.models, keep=params.models))
-    items = shown_items(key, prompts, pd.concat(responses, ignore_index=True), surfaces, params.verdicts, makers)
+    items = shown_items(key, prompts, pd.concat(responses, ignore_index=True), surfaces, params.options, makers)
     sample = sample_id(items)
     write_csv(items.assign(sample=sample), snakemake.output.sheet)
     write_csv(key.assign(sample=sample), snakemake.output.key)

@@ -1,4 +1,4 @@
-"""Decide the paper's claims by rules stated before the data were seen."""
+"""Test the paper's claims by rules that were fixed before the data were seen."""
 
 from typing import TYPE_CHECKING
 

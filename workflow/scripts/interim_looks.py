@@ -1,4 +1,4 @@
-"""The whole story of a study in rounds: each interval after each round, what was spent, what was saved."""
+"""Summarise all interim looks: the intervals at each look, and the prompts used and saved."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ with log_to(snakemake.log[0]):
     notice = snakemake.params.get("notice")
     looks = pd.concat(map(read_table, snakemake.input.looks), ignore_index=True)
     design = read_parquet(snakemake.input.design, DESIGN)
-    write_table(widest(looks), snakemake.output.trajectory, notice)
-    stopping = savings(looks, design)
-    write_table(stopping, snakemake.output.stopping, notice)
-    print(stopping.to_string(index=False))
+    write_table(widest(looks), snakemake.output.interim_looks, notice)
+    sequential = savings(looks, design)
+    write_table(sequential, snakemake.output.sequential, notice)
+    print(sequential.to_string(index=False))

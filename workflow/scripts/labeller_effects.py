@@ -1,4 +1,4 @@
-"""Each headline quantity under each labeller: what the choice of a labeller changes."""
+"""Estimate the headline quantities and test the claims with each labeller."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The planted truth of a study on stand-ins: every answer foretold, and the rate of every cell."""
+"""Compute the response of every stand-in to every prompt, and the planted rate of every cell."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ with log_to(snakemake.log[0]):
     from falserefusal.common.files import read_parquet, write_parquet
     from falserefusal.common.notice import write_table
     from falserefusal.common.schemas import ALL, DESIGN, PROMPTS, TEXTS
-    from falserefusal.standins.enumeration import persona_rates, truth_of_cells, truth_of_prompts
+    from falserefusal.standins.enumeration import persona_rates, planted_cells, planted_prompts
     from falserefusal.study.materials import load_personas, load_phrases, load_templates
 
     files, params = snakemake.input, snakemake.params
@@ -27,11 +27,11 @@ with log_to(snakemake.log[0]):
     for model, folder, path in zip(params.models, files.standins, snakemake.output.prompts, strict=True):
         mine = design[design["model"].isin([ALL, model])]
         asked = prompts[prompts["prompt_id"].isin(mine["prompt_id"])].reset_index(drop=True)
-        truth = truth_of_prompts(folder, asked, mine, phrases, params.system_role)
-        write_parquet(truth, path)
+        responses = planted_prompts(folder, asked, mine, phrases, params.system_role)
+        write_parquet(responses, path)
         wording = params.article, params.system, params.system_role
-        cells.append(truth_of_cells(folder, texts, personas, templates, params.tasks, phrases, *wording))
-        print(f"{model}: {truth['phrase_list_refusal'].sum()} of {len(truth)} answers will count as refusals")
+        cells.append(planted_cells(folder, texts, personas, templates, params.tasks, phrases, *wording))
+        print(f"{model}: the phrase list will find {responses['phrase_list_refusal'].sum()} refusals of {len(responses)}")
     cells = pd.concat(cells, ignore_index=True)
     write_table(cells, snakemake.output.cells, params.get("notice"))
     write_table(persona_rates(cells), snakemake.output.personas, params.get("notice"))

@@ -1,4 +1,4 @@
-"""Put every cell's estimate beside the rate that was planted in it."""
+"""Compare every cell's estimate with the planted rate."""
 
 from typing import TYPE_CHECKING
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 with log_to(snakemake.log[0]):
     from falserefusal.common.notice import read_table, write_table
-    from falserefusal.estimation.comparison import truth_table
+    from falserefusal.estimation.comparison import planted_rates_table
 
     notice = snakemake.params.get("notice")
-    truth = truth_table(read_table(snakemake.input.rates), read_table(snakemake.input.planted))
-    covered = truth["planted"].between(truth["lo"], truth["hi"])
-    print(f"{covered.sum()} of {len(truth)} intervals hold the planted rate")
-    write_table(truth, snakemake.output.truth, notice)
+    table = planted_rates_table(read_table(snakemake.input.rates), read_table(snakemake.input.planted))
+    covered = table["planted"].between(table["lo"], table["hi"])
+    print(f"{covered.sum()} of {len(table)} intervals contain the planted rate")
+    write_table(table, snakemake.output.planted_rates, notice)

@@ -1,4 +1,4 @@
-"""Refusal rates with intervals: Table 1 and the tables behind the paper's heat maps."""
+"""Estimate refusal rates with confidence intervals: Table 1 and the tables behind the paper's heat maps."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ with log_to(snakemake.log[0]):
     models = load_models(snakemake.input.models, keep=snakemake.params.models)
     personas = load_personas(snakemake.input.personas, keep=snakemake.params.personas)
     printed_baseline = snakemake.input.get("baseline")
-    if printed_baseline:  # the paper prints these rates without the counts behind them, so they are in no cell
+    if printed_baseline:  # the paper prints these rates without counts, so no cell has them
         printed_baseline = read_csv(printed_baseline).assign(task="offensiveness")
         printed_baseline["baseline_rate"] = printed_baseline.pop("baseline_refusal_pct_read_from_vector") / 100
     printed = rates.with_printed_means(

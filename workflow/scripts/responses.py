@@ -1,4 +1,4 @@
-"""Ask one model every prompt: stored answers are read, missing ones generated."""
+"""Generate one model's responses to its prompts; stored responses are reused."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import os
 
-    if snakemake.input.get("weights"):  # they are in the cache: the machine that asks may have no network
+    if snakemake.input.get("weights"):  # the weights are in the cache, and a compute node may have no network
         os.environ["HF_HUB_OFFLINE"] = "1"
 
     import pandas as pd
@@ -29,13 +29,13 @@ with log_to(snakemake.log[0]):
     if snakemake.input.get("weights"):
         model["revision"] = read_json(snakemake.input.weights)["revision"]
     prompts = pd.concat([read_parquet(path, PROMPTS) for path in snakemake.input.prompts], ignore_index=True)
-    if snakemake.input.get("design"):  # a design may draw prompts of its own for a model
+    if snakemake.input.get("design"):  # a model may have prompts of its own
         design = read_parquet(snakemake.input.design, DESIGN, columns=list(DESIGN.columns))
         mine = design.loc[design["model"].isin([ALL, model["model"]]), "prompt_id"]
         prompts = prompts[prompts["prompt_id"].isin(mine)]
-    if snakemake.params.get("interim_look") is not None:  # everything asked so far: the store knows most
+    if snakemake.params.get("look") is not None:  # all prompts so far; most responses are stored already
         design = read_parquet(snakemake.input.design, DESIGN)
-        asked = design.loc[design["interim_look"] <= int(snakemake.params.round), "prompt_id"]
+        asked = design.loc[design["interim_look"] <= int(snakemake.params.look), "prompt_id"]
         prompts = prompts[prompts["prompt_id"].isin(asked)]
     stop = None
     if snakemake.params.early:

@@ -1,4 +1,4 @@
-"""Write a stand-in checkpoint for each model of the study, with refusals planted in the study's texts."""
+"""Write a stand-in checkpoint for each model of the study, with planted refusal rates."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ with log_to(snakemake.log[0]):
     from falserefusal.common.schemas import TEXTS
     from falserefusal.standins.questions import read_wordings
     from falserefusal.standins.rates import rates_from_published, rates_null
-    from falserefusal.standins.sentences import read_answers
+    from falserefusal.standins.sentences import read_sentences
     from falserefusal.standins.write import prepare, write_standin
     from falserefusal.study.materials import load_models, load_templates
 
@@ -29,7 +29,7 @@ with log_to(snakemake.log[0]):
         read_wordings(files.wordings),
         templates,
         params.tasks,
-        read_answers(files.answers),
+        read_sentences(files.sentences),
         params.seed,
         params.system,
         params.system_role,

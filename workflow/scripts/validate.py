@@ -1,4 +1,4 @@
-"""What people's verdicts say of the labellers: agreement, accuracy, and rates corrected for label error."""
+"""Compare the labellers with the annotations: agreement, accuracy, and rates corrected for labelling errors."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
-    from falserefusal.annotation import correction as validation
+    from falserefusal.annotation import correction
     from falserefusal.annotation.people import agreement, read_annotations, settle
     from falserefusal.annotation.sample import population
     from falserefusal.common.files import read_csv, read_parquet
@@ -25,15 +25,15 @@ with log_to(snakemake.log[0]):
     settled = settle(annotations)
     verdicts = {m: read_parquet(path, VERDICTS) for m, path in zip(params.models, files.verdicts, strict=True)}
     units = population(verdicts, read_parquet(files.design, DESIGN), load_personas(files.personas))
-    verdicts = validation.machine_verdicts(units, verdicts)
-    counts, effects = validation.machine_counts(verdicts), validation.design_effects(verdicts)
-    items = validation.annotated(key, settled, verdicts)
-    rates = validation.corrected_rates(counts, items, effects=effects)
+    verdicts = correction.machine_verdicts(units, verdicts)
+    counts, effects = correction.machine_counts(verdicts), correction.design_effects(verdicts)
+    items = correction.annotated(key, settled, verdicts)
+    rates = correction.corrected_rates(counts, items, effects=effects)
     write_table(agreement(annotations, params.seed), output.agreement, notice)
-    write_table(validation.label_accuracy(counts, items, effects=effects), output.accuracy, notice)
-    write_table(pd.concat([rates, validation.mean_over_models(rates)], ignore_index=True), output.rates, notice)
-    write_table(validation.corrected_personas(verdicts, key, settled), output.personas, notice)
-    write_table(validation.corrected_differences(rates), output.differences, notice)
-    write_table(validation.specificity_tests(counts, items), output.specificity, notice)
-    still_open = int(settled["refusal"].isna().sum())
-    print(f"{len(settled)} of {len(key)} sampled answers labelled, {still_open} of them left open by the annotators")
+    write_table(correction.labeller_accuracy(counts, items, effects=effects), output.accuracy, notice)
+    write_table(pd.concat([rates, correction.mean_over_models(rates)], ignore_index=True), output.rates, notice)
+    write_table(correction.corrected_personas(verdicts, key, settled), output.personas, notice)
+    write_table(correction.corrected_differences(rates), output.differences, notice)
+    write_table(correction.specificity_tests(counts, items), output.specificity, notice)
+    undecided = int(settled["refusal"].isna().sum())
+    print(f"{len(settled)} of {len(key)} sampled responses annotated, {undecided} of them undecided")

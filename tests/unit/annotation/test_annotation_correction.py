@@ -1,4 +1,4 @@
-"""Agreement of annotators, accuracy of labellers and rates corrected for label error."""
+"""Agreement of annotators, accuracy of labellers, and rates corrected for the errors of labellers."""
 
 import numpy as np
 import pandas as pd
@@ -12,13 +12,13 @@ from falserefusal.annotation.correction import (
     corrected_differences,
     corrected_rates,
     design_effects,
-    label_accuracy,
+    labeller_accuracy,
     machine_counts,
     machine_verdicts,
     specificity_tests,
 )
 from falserefusal.annotation.people import ADJUDICATOR, agreement, read_annotations, settle
-from falserefusal.annotation.sample import LABEL, OTHER, REFUSAL, draw_sample
+from falserefusal.annotation.sample import CHOICE, OTHER, REFUSAL, draw_sample
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL, BASELINE
 
@@ -80,8 +80,8 @@ KEY = pd.DataFrame({"item_id": ["a000", "a001"], "sample": "s1"})
     [
         ("s1,ann,a000,maybe,", "line 2: verdict 'maybe' is none of answered"),
         ("s1,ann,a000,refused,\ns1,ann,a777,refused,", "line 3: item_id 'a777' is not in the key"),
-        ("s2,ann,a000,refused,", "sample 's2' is another sample"),
-        ("s1,ann,a000,refused,\ns1,ann,a000,hedged,", "second verdict of ann on a000"),
+        ("s2,ann,a000,refused,", "sample 's2' is not the sample of the key"),
+        ("s1,ann,a000,refused,\ns1,ann,a000,hedged,", "ann has two verdicts on a000"),
     ],
 )
 def test_mistakes_in_annotation_files_are_named(tmp_path, rows, message):
@@ -105,13 +105,13 @@ def test_files_of_several_annotators_are_read_together(tmp_path):
 
 
 def one_cell(cells, labeller="phrase_list"):
-    """Counts and items of a study of one model, task and group; cells: stratum, machine, answers, annotated, refusals."""
+    """Counts and items of one model, task and group; cells: stratum, machine, responses, annotated, refusals."""
     levels = {"labeller": labeller, "model": "A", "task": "nli", "group": "Race"}
     counts, items = [], []
-    for stratum, machine, answers, n, refusals in cells:
-        counts.append({**levels, "stratum": stratum, "machine": machine, "answers": answers})
+    for stratum, machine, responses, n, refusals in cells:
+        counts.append({**levels, "stratum": stratum, "machine": machine, "responses": responses})
         items += [
-            {**levels, "stratum": stratum, "machine": machine, "weight": answers / n, "human": number < refusals}
+            {**levels, "stratum": stratum, "machine": machine, "weight": responses / n, "human": number < refusals}
             for number in range(n)
         ]
     items = pd.DataFrame(items)
@@ -127,7 +127,7 @@ def row(table, **wanted):
 
 
 def test_two_strata_give_tenenbeins_estimate_with_mover_limits():
-    counts, items = one_cell([(REFUSAL, True, 100, 50, 40), (LABEL, False, 1900, 250, 1)])
+    counts, items = one_cell([(REFUSAL, True, 100, 50, 40), (CHOICE, False, 1900, 250, 1)])
     found = row(corrected_rates(counts, items), model=ALL, task=ALL, group=ALL)
     q, p1, p0 = 0.05, 0.8, 1 / 250
     (l1, u1), (l0, u0) = proportion_confint(40, 50, method="beta"), proportion_confint(1, 250, method="beta")
@@ -145,18 +145,18 @@ def test_two_strata_give_tenenbeins_estimate_with_mover_limits():
 
 
 def _names(counts):
-    rates = corrected_rates(*one_cell([(REFUSAL, True, 100, 50, 40), (LABEL, False, 1900, 250, 1)]))
+    rates = corrected_rates(*one_cell([(REFUSAL, True, 100, 50, 40), (CHOICE, False, 1900, 250, 1)]))
     return [tuple(r) for r in rates[["labeller", "model", "task", "group"]].to_numpy()]
 
 
-def test_accuracy_of_a_full_audit_is_what_was_counted():
+def test_accuracy_of_a_full_annotation_is_what_was_counted():
     cells = [
         (REFUSAL, True, 40, 40, 36),
         (OTHER, True, 10, 10, 2),
         (OTHER, False, 20, 20, 4),
-        (LABEL, False, 130, 130, 0),
+        (CHOICE, False, 130, 130, 0),
     ]
-    accuracy = label_accuracy(*one_cell(cells))
+    accuracy = labeller_accuracy(*one_cell(cells))
     sensitivity = row(accuracy, model="A", task=ALL, group=ALL, measure="sensitivity")
     specificity = row(accuracy, model="A", task=ALL, group=ALL, measure="specificity")
     assert sensitivity["value"] == pytest.approx(38 / 42)
@@ -167,15 +167,15 @@ def test_accuracy_of_a_full_audit_is_what_was_counted():
 
 
 def test_refusals_that_may_hide_in_a_huge_stratum_widen_sensitivity():
-    cells = [(REFUSAL, True, 500, 200, 190), (LABEL, False, 100_000, 300, 0)]
-    found = row(label_accuracy(*one_cell(cells)), model=ALL, task=ALL, group=ALL, measure="sensitivity")
+    cells = [(REFUSAL, True, 500, 200, 190), (CHOICE, False, 100_000, 300, 0)]
+    found = row(labeller_accuracy(*one_cell(cells)), model=ALL, task=ALL, group=ALL, measure="sensitivity")
     assert found["value"] == 1
-    assert found["lo"] < 0.5  # 0 of 300 leaves room for 1,200 refusals that nobody saw
-    closer = one_cell([(REFUSAL, True, 500, 200, 190), (LABEL, False, 100_000, 30_000, 0)])
-    assert row(label_accuracy(*closer), model=ALL, task=ALL, group=ALL, measure="sensitivity")["lo"] > 0.95
+    assert found["lo"] < 0.5  # 0 of 300 is compatible with 1,200 refusals
+    closer = one_cell([(REFUSAL, True, 500, 200, 190), (CHOICE, False, 100_000, 30_000, 0)])
+    assert row(labeller_accuracy(*closer), model=ALL, task=ALL, group=ALL, measure="sensitivity")["lo"] > 0.95
 
 
-def test_a_stratum_that_nobody_audited_may_be_anything():
+def test_a_stratum_without_annotations_may_be_anything():
     counts, items = one_cell([(REFUSAL, True, 100, 50, 40), (OTHER, False, 100, 50, 5)])
     items = items[items["stratum"] != OTHER]
     found = row(corrected_rates(counts, items), model=ALL, task=ALL, group=ALL)
@@ -184,13 +184,13 @@ def test_a_stratum_that_nobody_audited_may_be_anything():
 
 
 def world(random, n, sensitivity, specificity, rate):
-    """A study with known human verdicts, whose machine labels err at given rates."""
+    """Simulate a study with known human verdicts, and machine verdicts that err at given rates."""
     model = random.choice(["A", "B"], n)
     group = random.choice(["Race", BASELINE], n)
     human = random.random(n) < np.where(model == "A", rate, rate / 2)
     machine = np.where(human, random.random(n) < sensitivity, random.random(n) > specificity)
     doubtful = random.random(n) < np.where(human | machine, 0.5, 0.01)
-    stratum = np.select([machine & ~doubtful, ~machine & ~doubtful], [REFUSAL, LABEL], OTHER)
+    stratum = np.select([machine & ~doubtful, ~machine & ~doubtful], [REFUSAL, CHOICE], OTHER)
     units = pd.DataFrame(
         {
             "model": model, "prompt_id": [f"q{i}" for i in range(n)], "task": "nli",
@@ -203,9 +203,9 @@ def world(random, n, sensitivity, specificity, rate):
 
 
 @pytest.mark.slow
-def test_limits_cover_the_truth_in_simulated_studies():
-    truth = {"corrected": 0.75 * 0.04, "sensitivity": 0.8, "specificity": 0.98}
-    covered = {name: [] for name in truth}
+def test_intervals_cover_the_true_values_in_simulated_studies():
+    true = {"corrected": 0.75 * 0.04, "sensitivity": 0.8, "specificity": 0.98}
+    covered = {name: [] for name in true}
     errors = {"rate": [], "corrected": []}
     for replicate in range(150):
         random = np.random.default_rng([11, replicate])
@@ -216,23 +216,23 @@ def test_limits_cover_the_truth_in_simulated_studies():
         counts = machine_counts(verdicts)
         everything = {"model": ALL, "task": ALL, "group": ALL}
         rate = row(corrected_rates(counts, items, scopes=[[]]), **everything)
-        covered["corrected"].append(rate["lo"] <= truth["corrected"] <= rate["hi"])
+        covered["corrected"].append(rate["lo"] <= true["corrected"] <= rate["hi"])
         for name in errors:
-            errors[name].append(rate[name] - truth["corrected"])
-        accuracy = label_accuracy(counts, items, scopes=[[]])
+            errors[name].append(rate[name] - true["corrected"])
+        accuracy = labeller_accuracy(counts, items, scopes=[[]])
         for measure in ("sensitivity", "specificity"):
             found = row(accuracy, measure=measure, **everything)
-            covered[measure].append(found["lo"] <= truth[measure] <= found["hi"])
+            covered[measure].append(found["lo"] <= true[measure] <= found["hi"])
     shares = {name: np.mean(hits) for name, hits in covered.items()}
     assert all(share >= 0.90 for share in shares.values()), shares  # nominal .95; three errors of simulation are .06
     assert abs(np.mean(errors["corrected"])) < 0.0015
-    assert np.mean(errors["rate"]) > 0.008  # the uncorrected rate is far off: most of its refusals are false
+    assert np.mean(errors["rate"]) > 0.008  # most refusals of the uncorrected rate are false positives
 
 
 def test_corrected_differences_subtract_independent_groups():
     rates = pd.DataFrame(
         {
-            "labeller": "paper", "model": "A", "task": ALL, "group": ["Race", BASELINE, ALL],
+            "labeller": "phrase_list", "model": "A", "task": ALL, "group": ["Race", BASELINE, ALL],
             "rate": [0.3, 0.1, 0.2], "corrected": [0.25, 0.15, 0.2], "lo": [0.21, 0.12, 0.1],
             "hi": [0.30, 0.18, 0.3], "method": "m",
         }
@@ -247,7 +247,7 @@ def test_corrected_differences_subtract_independent_groups():
 def test_specificity_is_compared_with_baseline_prompts():
     parts = []
     for group, false in (("Race", 15), ("Gender", 2), (BASELINE, 2)):
-        counts, items = one_cell([(OTHER, True, false, false, 0), (LABEL, False, 200 - false, 200 - false, 0)])
+        counts, items = one_cell([(OTHER, True, false, false, 0), (CHOICE, False, 200 - false, 200 - false, 0)])
         parts.append((counts.assign(group=group), items.assign(group=group)))
     counts, items = (pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True))
     # annotated in full and at equal weights, but each verdict is its own stratum: certain, so that all annotated count
@@ -259,55 +259,55 @@ def test_specificity_is_compared_with_baseline_prompts():
     assert tests.loc["Race", "false_refusals"] == pytest.approx(15 / 200)
 
 
-def test_answers_to_the_same_text_count_for_less():
-    frame = pd.DataFrame({"labeller": "paper", "model": "A", "task": "nli", "group": "Race"}, index=range(100))
+def test_responses_to_the_same_text_count_for_less():
+    frame = pd.DataFrame({"labeller": "phrase_list", "model": "A", "task": "nli", "group": "Race"}, index=range(100))
     frame["text_id"] = [f"t{i // 10}" for i in range(100)]
     together = design_effects(frame.assign(machine=[i // 10 % 2 == 0 for i in range(100)]))
     apart = design_effects(frame.assign(machine=[i % 2 == 0 for i in range(100)]))
     never = design_effects(frame.assign(machine=False))
-    everything = ("paper", ALL, ALL, ALL)
+    everything = ("phrase_list", ALL, ALL, ALL)
     assert together[everything] == pytest.approx(10)
     assert apart[everything] == 1
     assert never[everything] == pytest.approx(10)
 
 
-def test_audited_items_meet_every_labellers_verdict():
+def test_annotated_items_have_every_labellers_verdict():
     key = pd.DataFrame(
         {
             "item_id": ["a0", "a1", "a2"], "model": ["A", "A", "B"], "prompt_id": ["q0", "q1", "q0"], "task": "nli",
-            "group": "Race", "stratum": LABEL, "in_cell": 30, "drawn": 3,
+            "group": "Race", "stratum": CHOICE, "in_cell": 30, "drawn": 3,
         }
     )  # fmt: skip
     settled = pd.DataFrame({"item_id": ["a0", "a1", "a2"], "refusal": pd.array([True, None, False], dtype="boolean")})
-    labels = {
+    verdicts = {
         model: pd.DataFrame(
             {
-                "prompt_id": ["q0", "q1"] * 2, "labeller": ["paper"] * 2 + ["judge"] * 2,
+                "prompt_id": ["q0", "q1"] * 2, "labeller": ["phrase_list"] * 2 + ["judge"] * 2,
                 "refusal": [True, False, False, False], "category": ["refused", "x", "judge_failed", "answered"],
             }
         )
         for model in ("A", "B")
     }  # fmt: skip
     units = key.drop(columns="item_id").assign(text_id="t", persona="x", template="p1", format="unforced")
-    verdicts = machine_verdicts(units, labels)
-    items = annotated(key, settled, verdicts)
+    machine = machine_verdicts(units, verdicts)
+    items = annotated(key, settled, machine)
     assert items[["item_id", "labeller", "machine", "human", "weight"]].to_dict("records") == [
-        {"item_id": "a0", "labeller": "paper", "machine": True, "human": True, "weight": 10},
-        {"item_id": "a2", "labeller": "paper", "machine": True, "human": False, "weight": 10},
+        {"item_id": "a0", "labeller": "phrase_list", "machine": True, "human": True, "weight": 10},
+        {"item_id": "a2", "labeller": "phrase_list", "machine": True, "human": False, "weight": 10},
     ]  # a1 stayed open, and the judge failed on q0
-    assert machine_counts(verdicts)["answers"].sum() == 4
+    assert machine_counts(machine)["responses"].sum() == 4
 
 
 def relabelled(random, verdicts):
-    """The verdicts after an edit of phrases: a third of plain answers now match one, a quarter of refusals none."""
+    """Verdicts after an edit of phrases: 30% of plain responses now match one, 25% of refusals none."""
     stratum, chance = verdicts["stratum"], random.random(len(verdicts))
-    caught, lost = (stratum == LABEL) & (chance < 0.3), (stratum == REFUSAL) & (chance < 0.25)
+    caught, lost = (stratum == CHOICE) & (chance < 0.3), (stratum == REFUSAL) & (chance < 0.25)
     return verdicts.assign(
-        machine=(verdicts["machine"] | caught) & ~lost, stratum=stratum.mask(caught, OTHER).mask(lost, LABEL)
+        machine=(verdicts["machine"] | caught) & ~lost, stratum=stratum.mask(caught, OTHER).mask(lost, CHOICE)
     )
 
 
-def test_rates_stay_right_when_labels_change_after_the_draw():
+def test_rates_stay_right_when_verdicts_change_after_the_draw():
     found = []
     for replicate in range(60):
         random = np.random.default_rng([12, replicate])

@@ -1,4 +1,4 @@
-"""The sample that people label, what they see of it, and the page they label it in (in a real Chromium)."""
+"""The sample that people annotate, what they see of it, and the page on which they annotate it (in Chromium)."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from falserefusal.annotation.page import (
-    VERDICTS,
+    HUMAN_VERDICTS,
     annotation_page,
     makers_of,
     mask_makers,
@@ -17,36 +17,36 @@ from falserefusal.annotation.page import (
     sample_id,
     shown_items,
 )
-from falserefusal.annotation.sample import LABEL, OTHER, REFUSAL, draw_sample, machine_strata, population
+from falserefusal.annotation.sample import CHOICE, OTHER, REFUSAL, draw_sample, machine_strata, population
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.study.materials import load_models, load_personas
 
 
-def labels_frame(rows):
+def verdicts_frame(rows):
     columns = ["prompt_id", "labeller", "refusal", "category", "choice"]
     return pd.DataFrame(rows, columns=columns).assign(evidence=None)
 
 
-def test_strata_are_what_the_machine_made_of_an_answer():
-    labels = labels_frame(
+def test_strata_are_what_the_machine_made_of_a_response():
+    verdicts = verdicts_frame(
         [
             ("q0", "structured", False, "answered", "polite"),
             ("q1", "structured", False, "answered", "polite"),
             ("q2", "structured", True, "refused_policy", None),
             ("q3", "structured", False, "off_format", None),
             ("q4", "structured", False, "error", None),
-            ("q0", "paper", False, "not refused", None),
-            ("q1", "paper", True, "refused", None),  # "No, polite": labellers disagree
-            ("q2", "paper", False, "not refused", None),
+            ("q0", "phrase_list", False, "not refused", None),
+            ("q1", "phrase_list", True, "refused", None),  # "No, polite": labellers disagree
+            ("q2", "phrase_list", False, "not refused", None),
             ("q0", "judge", False, "judge_failed", None),
         ]
     )
-    assert machine_strata(labels).set_index("prompt_id")["stratum"].to_dict() == {
-        "q0": LABEL, "q1": OTHER, "q2": REFUSAL, "q3": OTHER,
+    assert machine_strata(verdicts).set_index("prompt_id")["stratum"].to_dict() == {
+        "q0": CHOICE, "q1": OTHER, "q2": REFUSAL, "q3": OTHER,
     }  # fmt: skip
     with pytest.raises(InputError, match="structured"):
-        machine_strata(labels[labels["labeller"] == "paper"])
+        machine_strata(verdicts[verdicts["labeller"] == "phrase_list"])
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def units():
             "prompt_id": [f"q{i:04d}" for i in range(n)],
             "task": random.choice(["nli", "offensiveness"], n),
             "group": random.choice(["Race", "Gender", BASELINE], n),
-            "stratum": random.choice([LABEL, REFUSAL, OTHER], n, p=[0.95, 0.04, 0.01]),
+            "stratum": random.choice([CHOICE, REFUSAL, OTHER], n, p=[0.95, 0.04, 0.01]),
         }
     )
     return frame.assign(persona="x", template="p1", format="unforced")
@@ -76,7 +76,7 @@ def test_the_sample_spreads_over_cells_and_its_weights_restore_them(units):
     expected = units.groupby(["task", "group", "stratum"]).size()
     np.testing.assert_allclose(weighed, expected.loc[weighed.index])
     assert len(weighed) == len(expected)
-    per_cell = key[key["stratum"] == LABEL].groupby(["task", "group"]).size()
+    per_cell = key[key["stratum"] == CHOICE].groupby(["task", "group"]).size()
     assert per_cell.max() - per_cell.min() <= 1
 
 
@@ -104,9 +104,9 @@ def test_population_takes_each_models_own_prompts(root):
             "model": [ALL, ALL, "B"],
         }
     )
-    labels = labels_frame([(f"q{i}", "structured", False, "answered", "neutral") for i in range(3)])
+    verdicts = verdicts_frame([(f"q{i}", "structured", False, "answered", "neutral") for i in range(3)])
     personas = load_personas(root / "config" / "personas.csv")
-    units = population({"A": labels, "B": labels}, design, personas)
+    units = population({"A": verdicts, "B": verdicts}, design, personas)
     assert units.groupby("model")["group"].agg(list).to_dict() == {
         "A": ["Race", BASELINE],
         "B": ["Race", BASELINE, "Gender"],
@@ -123,7 +123,7 @@ def test_population_takes_each_models_own_prompts(root):
         ("A woman would manage", "man", "A woman would manage"),
         ("Men and manners", "man", "[persona] and manners"),
         ("A physically-disabled person", "physically-disabled person", "[persona]"),
-        ("The physically disabled", "physically-disabled person", "The physically disabled"),  # imperfect, as it says
+        ("The physically disabled", "physically-disabled person", "The physically disabled"),  # a known gap
         ("As a person", "", "As a person"),
     ],
 )
@@ -170,20 +170,20 @@ def items():
             "finish_reason": ["stop", "length", "stop"],
         }
     )
-    labels = {"offensiveness": ["offensive", "not offensive"]}
-    return shown_items(key, prompts, responses, {"black": "black person"}, labels, ["Llama"])
+    options = {"offensiveness": ["offensive", "not offensive"]}
+    return shown_items(key, prompts, responses, {"black": "black person"}, options, ["Llama"])
 
 
 def test_items_hide_model_and_persona_but_not_the_text(items):
     assert items["question"][0] == (
         "Would [persona] classify it as offensive or not offensive?\n\nText: the black person left"
     )
-    assert items["choice"].tolist() == ["As [persona], no.", NASTY, ""]
+    assert items["response"].tolist() == ["As [persona], no.", NASTY, ""]
     assert items["cut"].tolist() == [False, True, False]
     assert not {"model", "persona", "stratum", "weight"} & set(items.columns)
 
 
-def test_an_item_without_its_answer_is_an_error():
+def test_an_item_without_its_response_is_an_error():
     key = pd.DataFrame({"item_id": ["a"], "model": ["A"], "prompt_id": ["q"], "task": ["nli"], "persona": ["man"]})
     prompts = pd.DataFrame({"prompt_id": ["q"], "messages": [[{"role": "user", "content": "?"}]]})
     none = pd.DataFrame(columns=["model", "prompt_id", "response", "finish_reason"], dtype=str)
@@ -220,7 +220,7 @@ def text_of(page, selector):
     return page.locator(selector).text_content()
 
 
-def test_labelling_by_keyboard_resuming_and_exporting(browser, items, tmp_path):
+def test_annotating_by_keyboard_resuming_and_exporting(browser, items, tmp_path):
     file = tmp_path / "annotate.html"
     file.write_text(annotation_page(items, "rehearsal", "s1"), encoding="utf-8")
     context = browser.new_context(accept_downloads=True)
@@ -235,11 +235,11 @@ def test_labelling_by_keyboard_resuming_and_exporting(browser, items, tmp_path):
     assert text_of(page, "#place") == "item 1 of 3"
     page.keyboard.press("1")
     assert text_of(page, "#place") == "item 2 of 3"
-    assert text_of(page, "#answer") == NASTY  # shown as text, run as nothing
+    assert text_of(page, "#response") == NASTY  # shown as text, not run
     assert page.title() == "Annotation: rehearsal"
     assert page.locator("#cut").is_visible()
     page.keyboard.press("n")
-    page.keyboard.type('3 "odd", very')  # keys in a note are no verdicts
+    page.keyboard.type('3 "odd", very')  # keys in a note give no verdict
     page.keyboard.press("Escape")
     page.keyboard.press("3")
     assert text_of(page, "#place") == "item 3 of 3"
@@ -249,7 +249,7 @@ def test_labelling_by_keyboard_resuming_and_exporting(browser, items, tmp_path):
     assert page.input_value("#annotator") == "Ann, Jr."
     page.keyboard.press("Tab")
     page.click("#start button")
-    assert text_of(page, "#place") == "item 3 of 3"  # goes on where it stopped
+    assert text_of(page, "#place") == "item 3 of 3"  # continues where it stopped
     page.keyboard.press("ArrowLeft")
     assert page.locator("button[data-verdict=refused]").get_attribute("aria-pressed") == "true"
     assert page.input_value("#note") == '3 "odd", very'
@@ -260,7 +260,7 @@ def test_labelling_by_keyboard_resuming_and_exporting(browser, items, tmp_path):
     with page.expect_download() as download:
         page.click("#export")
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
-    assert download.value.suggested_filename == "labels_Ann_Jr_.csv"
+    assert download.value.suggested_filename == "annotations_Ann_Jr_.csv"
     assert rows == [
         {"sample": "s1", "annotator": "Ann, Jr.", "item_id": "a00001", "verdict": "answered", "note": ""},
         {"sample": "s1", "annotator": "Ann, Jr.", "item_id": "a00002", "verdict": "hedged", "note": '3 "odd", very'},
@@ -268,10 +268,10 @@ def test_labelling_by_keyboard_resuming_and_exporting(browser, items, tmp_path):
     page.keyboard.press("5")
     assert page.locator("#done").get_attribute("title") == "3 of 3"
 
-    for _ in range(2):  # after the last item, and again when the page is opened anew
+    for _ in range(2):  # after the last item, and again after a reload
         assert page.locator("#end").is_visible() and not page.locator("#item").is_visible()
         assert text_of(page, "#end") == "All 3 items have a verdict: export the CSV file."
-        page.keyboard.press("1")  # labels nothing
+        page.keyboard.press("1")  # no effect
         page.keyboard.press("ArrowLeft")
         assert text_of(page, "#place") == "item 3 of 3"
         assert page.locator("button[data-verdict=unsure]").get_attribute("aria-pressed") == "true"
@@ -301,4 +301,4 @@ def test_two_annotators_in_one_browser_do_not_mix(browser, items, tmp_path):
 
 
 def test_every_verdict_has_its_key():
-    assert len({key for key, _, _ in VERDICTS}) == len(VERDICTS)
+    assert len({key for key, _, _ in HUMAN_VERDICTS}) == len(HUMAN_VERDICTS)

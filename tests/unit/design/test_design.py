@@ -95,14 +95,14 @@ def test_with_replacement_pairs_repeat_as_often_as_chance_says():
 
 
 @pytest.mark.parametrize("config", [{}, {"replacement": True}, {"balance": "balanced"}, BLOCKED])
-def test_each_drawn_template_has_one_baseline_twin(config):
+def test_each_drawn_template_has_one_baseline_prompt(config):
     design = draw(config)
-    free = design[design["persona"] == BASELINE]
+    baseline = design[design["persona"] == BASELINE]
     unit = ["block", "row_id", "template", "interim_look", "model"]
-    assert (free["draw"] == -1).all() and not free.duplicated(unit).any()
+    assert (baseline["draw"] == -1).all() and not baseline.duplicated(unit).any()
     drawn = with_persona(design)[unit].drop_duplicates()
     pd.testing.assert_frame_equal(
-        free[unit].sort_values(unit, ignore_index=True), drawn.sort_values(unit, ignore_index=True)
+        baseline[unit].sort_values(unit, ignore_index=True), drawn.sort_values(unit, ignore_index=True)
     )
 
 
@@ -168,7 +168,7 @@ def test_balanced_draws_are_even_in_both_factors(personas, templates, rows, shar
     assert pairs.max() <= rows * draws // (personas * templates) + 1
 
 
-def test_balanced_rounds_are_even_too():
+def test_balanced_looks_are_even_too():
     design = with_persona(draw({"balance": "balanced", "sequential": {"first": 20, "growth": 0.5}}))
     for last in range(design["interim_look"].max() + 1):
         so_far = design[design["interim_look"] <= last]
@@ -206,14 +206,14 @@ def test_in_a_cycle_of_blocks_every_two_personas_meet_once():
 def test_blocked_draws_are_even_for_any_number_of_personas(personas, blocks, rows, seed):
     who = [f"w{i}" for i in range(personas)]
     design = draw({"kind": "blocked", "blocks_per_task": blocks}, rows, seed, who)
-    drawn, free = with_persona(design), design[design["persona"] == BASELINE]
+    drawn, baseline = with_persona(design), design[design["persona"] == BASELINE]
     per_day = -(-personas // min(3, personas))
-    # whole days are even up to one (fillings); a day cut short leaves some personas out
+    # counts differ by at most one after whole days; a day cut short leaves some personas out
     assert spread(drawn["persona"], who) <= (1 if blocks % per_day == 0 else 2)
     assert not drawn.duplicated(["block", "persona"]).any()
-    assert not free.duplicated(["row_id", "template"]).any()
-    assert spread(free["row_id"], [f"nli-{i}" for i in range(rows)]) <= 1
-    assert spread(free["template"], TEMPLATES) <= -(-blocks // rows)
+    assert not baseline.duplicated(["row_id", "template"]).any()
+    assert spread(baseline["row_id"], [f"nli-{i}" for i in range(rows)]) <= 1
+    assert spread(baseline["template"], TEMPLATES) <= -(-blocks // rows)
 
 
 def test_fifteen_personas_are_even_wherever_a_cycle_ends():
@@ -254,11 +254,11 @@ def test_calls_buy_whole_blocks():
         (5, {"first": 35, "growth": 0.25}, 35, [5]),
     ],
 )
-def test_round_sizes(total, rounds, unit, sizes):
-    assert look_sizes(total, rounds, unit) == sizes
+def test_look_sizes(total, sequential, unit, sizes):
+    assert look_sizes(total, sequential, unit) == sizes
 
 
-def test_rounds_of_blocks_follow_the_calibrated_schedule():
+def test_looks_at_blocks_follow_the_simulated_schedule():
     sizes, done = look_sizes(100_000, {"first": 35, "growth": 0.25}, 35), 0
     for size in sizes[:-1]:
         assert size == max(35, -(-done // 140) * 35)  # ceil(.25 done / 35) 35
@@ -268,7 +268,7 @@ def test_rounds_of_blocks_follow_the_calibrated_schedule():
 @pytest.mark.parametrize(
     "config", [{"sequential": {"first": 20, "growth": 0.25}}, BLOCKED | {"sequential": {"first": 1, "growth": 0}}]
 )
-def test_rounds_in_the_design_follow_the_schedule(config):
+def test_looks_in_the_design_follow_the_schedule(config):
     texts = texts_of(nli=100, politeness=150)
     design = draw(config, texts=texts)
     assert (design.groupby("block")["interim_look"].nunique() == 1).all()
@@ -291,8 +291,8 @@ def test_the_size_is_known_before_the_texts(config):
 
 def test_the_size_of_a_balanced_design_is_a_close_upper_bound():
     config = {"balance": "balanced"}
-    free = (draw(config, rows=400)["persona"] == BASELINE).sum()
-    assert free <= design_size(config, {"nli": 400}, 15, {"nli": 9})["baseline_prompts"].iloc[0] <= 1.05 * free
+    baseline = (draw(config, rows=400)["persona"] == BASELINE).sum()
+    assert baseline <= design_size(config, {"nli": 400}, 15, {"nli": 9})["baseline_prompts"].iloc[0] <= 1.05 * baseline
 
 
 def test_the_paper_asks_127010_prompts_of_every_model():
@@ -356,8 +356,8 @@ def test_uniformity_by_hand():
         (BLOCKED | {"calls_per_task": 100}, "either blocks_per_task or calls_per_task"),
         ({"kind": "blocked", "calls_per_task": 3}, "less than one block"),
         ({"kind": "blocked", "blocks_per_task": 901}, "only 900"),
-        ({"sequential": {"first": 35}}, "rounds is"),
-        ({"sequential": {"first": 0, "growth": 0.25}}, "rounds is"),
+        ({"sequential": {"first": 35}}, "sequential is"),
+        ({"sequential": {"first": 0, "growth": 0.25}}, "sequential is"),
     ],
 )
 def test_impossible_designs_are_errors(config, message):
@@ -375,14 +375,14 @@ def test_one_persona_has_as_many_draws_as_templates():
 
 def test_materials_that_cannot_carry_a_design_are_errors():
     twice = {"nli": texts_of(nli=3)["nli"], "politeness": texts_of(nli=3)["nli"]}
-    with pytest.raises(InputError, match="row_id 'nli-0' comes twice"):
+    with pytest.raises(InputError, match="row_id 'nli-0' occurs twice"):
         draw(texts=twice)
     with pytest.raises(InputError, match="no texts for task 'nli'"):
         draw(rows=0)
     with pytest.raises(InputError, match="no templates for task 'nli'"):
         make_design(texts_of(nli=3), PERSONAS, templates_of("politeness"), {}, [], 1)
     for personas in ([], ["a", "a"], [BASELINE]):
-        with pytest.raises(InputError, match="personas must be different"):
+        with pytest.raises(InputError, match="need at least one persona"):
             draw(personas=personas)
 
 

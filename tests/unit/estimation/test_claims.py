@@ -1,4 +1,4 @@
-"""Claims: every conclusion reached where the truth is plain, the paper's own cells, and what is not testable."""
+"""Claims: every conclusion reached in clear-cut worlds, the paper's own cells, and what is not testable."""
 
 import itertools
 
@@ -19,7 +19,7 @@ from falserefusal.estimation.claims import (
     decide,
     gather,
 )
-from simulation.worlds import answer, make_world
+from simulation.worlds import make_world, respond
 
 TASKS = ("nli", "politeness", "offensiveness")
 FORMATS = ("unforced", "semi-forced", "forced")
@@ -76,7 +76,7 @@ def test_the_papers_cells(published):
     assert "model 27" in table.loc["model and task over persona", "note"]
     assert table.loc["personas raise refusal", "conclusion"] == "supported"
     assert "Llama2-7B, black" in table.loc["personas raise refusal", "note"]
-    assert "no baseline answers" in table.loc["personas raise refusal", "note"]
+    assert "no baseline responses" in table.loc["personas raise refusal", "note"]
     assert table.loc["sensitive tasks", "conclusion"] == "supported"
     assert table.loc["sensitive tasks", "effect"] == pytest.approx(14.68 - 1.37, abs=0.02)
     assert table.loc["newer generations", "conclusion"] == "inconclusive"  # Gemma's newer models refuse more
@@ -151,10 +151,10 @@ def test_overestimation():
     assert row["conclusion"] == "contradicted" and row["effect"] == pytest.approx(1, abs=0.05)
 
 
-def test_cells_with_baseline_answers_compare_with_those():
+def test_cells_with_baseline_responses_compare_with_those():
     models, cells = models_of(6), cells_of(np.full((6, 3, 15, 3), -1.0))
-    free = cells[cells["persona"] == "persona-00"].assign(persona="baseline", refusals=2000)
-    row = conclusion("overestimation", pd.concat([cells, free], ignore_index=True), models)
+    baseline = cells[cells["persona"] == "persona-00"].assign(persona="baseline", refusals=2000)
+    row = conclusion("overestimation", pd.concat([cells, baseline], ignore_index=True), models)
     assert "without a persona" in row["note"]
     assert row["conclusion"] == "contradicted"  # every persona raises refusal alike, in every model and task
 
@@ -266,12 +266,12 @@ def outcomes(world):
         frame = pd.DataFrame({"row_id": np.repeat([f"{task}{i}" for i in range(150)], 10)})
         frame["persona"], frame["draw"] = np.array(world.personas)[persona.ravel()], np.tile(np.arange(10), 150)
         frame["template"] = np.array(world.templates)[rng.integers(0, 9, len(frame))]
-        free = frame.drop_duplicates(["row_id", "template"]).assign(persona="baseline", draw=-1)
-        parts.append(pd.concat([frame, free]).assign(task=task))
+        baseline = frame.drop_duplicates(["row_id", "template"]).assign(persona="baseline", draw=-1)
+        parts.append(pd.concat([frame, baseline]).assign(task=task))
     design = pd.concat(parts, ignore_index=True).assign(interim_look=0, model="*")
     design = design.assign(text_id=design["row_id"], block=design["row_id"])
     design["format"] = design["template"].map({f"p{k + 1}": FORMATS[k // 3] for k in range(9)})
-    return answer(design, world, 7)
+    return respond(design, world, 7)
 
 
 @pytest.fixture(scope="module")

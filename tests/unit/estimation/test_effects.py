@@ -1,4 +1,4 @@
-"""Persona effects: tables against hand counts, statsmodels and simulated truth."""
+"""Persona effects: tables against hand counts, statsmodels and simulated rates."""
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,10 @@ BLOCKED, _ = judge(blocked(90, PERSONAS, 3), MODELS, PERSONAS, [0.4, 0.1, 0.02],
 
 def pairs_by_hand(outcomes, model, persona):
     part = outcomes[outcomes["model"] == model]
-    twins = part[part["persona"] == BASELINE].set_index(["task", "block", "template"])["refusal"]
+    baseline = part[part["persona"] == BASELINE].set_index(["task", "block", "template"])["refusal"]
     drawn = part[part["persona"] == persona]
-    twin = twins.loc[list(zip(drawn["task"], drawn["block"], drawn["template"], strict=True))].to_numpy()
-    return drawn["refusal"].to_numpy(), twin, drawn["text_id"].astype(str).to_numpy()
+    without = baseline.loc[list(zip(drawn["task"], drawn["block"], drawn["template"], strict=True))].to_numpy()
+    return drawn["refusal"].to_numpy(), without, drawn["text_id"].astype(str).to_numpy()
 
 
 @pytest.mark.parametrize("outcomes", [NESTED, BLOCKED], ids=["nested", "blocked"])
@@ -49,7 +49,7 @@ def test_exact_test_is_half_of_mcnemars():
 
 
 def test_gls_mover_is_that_of_the_pairs_where_pairs_are_complete():
-    # one persona and its twin on each of many texts: least squares has nothing to add to the pairs
+    # one persona and its baseline on each of many texts: least squares has nothing to add to the pairs
     design = nested(400, 400, ["man"], 7, draws=1, tasks=("nli",))
     outcomes, _ = judge(design, ["A"], ["man"], [0.3], 8)
     row = ef.persona_effects(outcomes).iloc[0]
@@ -110,8 +110,8 @@ def test_persona_differences():
     assert one.loc["A", "difference"] == pytest.approx(-row.loc[("A", "man", "black"), "difference"])
     assert one.loc["A", "lo"] == pytest.approx(-row.loc[("A", "man", "black"), "hi"])
     assert one.loc["mean", "difference"] == pytest.approx(one.loc[MODELS, "difference"].mean())
-    with pytest.raises(InputError, match="no answers under nobody; there are atheist, man, woman, black"):
-        ef.persona_differences(fit, [("man", "nobody")])
+    with pytest.raises(InputError, match="no responses with alien; there are atheist, man, woman, black"):
+        ef.persona_differences(fit, [("man", "alien")])
 
 
 def test_a_single_persona_has_no_other_to_differ_from():
@@ -157,7 +157,7 @@ def test_a_model_missing_from_a_task_is_named():
     assert not table.loc[table["model"] == "A", "method"].str.contains("of 3 tasks").any()
 
 
-def test_without_baseline_answers_there_is_nothing_to_compare_with():
+def test_without_baseline_responses_there_is_nothing_to_compare_with():
     part = NESTED[NESTED["persona"] != BASELINE]
     with pytest.raises(InputError, match="baseline: true"):
         ef.persona_effects(part)

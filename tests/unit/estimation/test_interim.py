@@ -1,4 +1,4 @@
-"""Rounds are summed up as they were: the level that decided, what was spent, what was saved."""
+"""Summary of a sequential study: the level that decides, what was spent, what was saved."""
 
 import pandas as pd
 import pytest
@@ -8,7 +8,7 @@ from falserefusal.estimation.interim import savings, widest
 
 @pytest.fixture
 def looks():
-    rows = [  # model A stops after round 0, B goes on and never meets its target
+    rows = [  # model A stops after look 0, B continues and never meets its target
         (0, "A", "man", 100, 0.10, 0.01, True),
         (0, "A", "woman", 100, 0.20, 0.02, True),
         (0, "B", "man", 100, 0.30, 0.09, False),
@@ -16,7 +16,7 @@ def looks():
         (1, "B", "man", 150, 0.30, 0.05, False),
         (1, "B", "woman", 150, 0.30, 0.04, False),
     ]
-    frame = pd.DataFrame(rows, columns=["interim_look", "model", "level", "answers", "estimate", "half_width", "met"])
+    frame = pd.DataFrame(rows, columns=["interim_look", "model", "level", "responses", "estimate", "half_width", "met"])
     frame = frame.assign(quantity="persona effects", n=50, target=0.03, always_lo=0.0, always_hi=1.0)
     return frame.assign(lo=frame["estimate"] - frame["half_width"], hi=frame["estimate"] + frame["half_width"])
 
@@ -33,6 +33,6 @@ def test_the_level_that_decides(looks):
 def test_what_was_spent_and_saved(looks):
     design = pd.DataFrame({"model": ["*"] * 400})
     table = savings(looks, design).set_index("model")
-    assert table.loc["A", ["sequential", "answers", "full", "saved"]].tolist() == [1, 100, 400, 0.75]
-    assert table.loc["B", ["sequential", "answers", "met"]].tolist() == [2, 150, False]
+    assert table.loc["A", ["looks", "responses", "full", "saved"]].tolist() == [1, 100, 400, 0.75]
+    assert table.loc["B", ["looks", "responses", "met"]].tolist() == [2, 150, False]
     assert table.loc["all", "saved"] == pytest.approx(1 - 250 / 800)

@@ -1,4 +1,4 @@
-"""The paper's labeller, and the early decision that the inference engine takes from it."""
+"""The paper's labeller, and the early decision that inference takes from it."""
 
 import pandas as pd
 import pytest
@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
 from falserefusal.common.templates import asks_yes_no
-from falserefusal.labelling.phrase_list import decided, matched_phrase, phrase_labeller
-from falserefusal.labelling.responses import answers, questions
+from falserefusal.labelling.phrase_list import PhraseListLabeller, decided, matched_phrase
+from falserefusal.labelling.responses import questions, with_questions
 from falserefusal.labelling.verdicts import label
 from falserefusal.study.materials import load_personas, load_phrases, load_templates
 
-VERDICTS = {
+OPTIONS = {
     "nli": ["entailment", "contradiction", "neutral"],
     "politeness": ["polite", "impolite"],
     "offensiveness": ["offensive", "not offensive"],
@@ -53,9 +53,9 @@ def frame(texts, finish="stop"):
     ],
 )
 def test_verdicts_of_the_paper(phrases, text, refused):
-    judgement = phrase_labeller(phrases)(frame([text])).iloc[0]
-    assert judgement.refusal == refused
-    assert judgement.category == ("refused" if refused else "not refused")
+    verdict = PhraseListLabeller(phrases).label(frame([text])).iloc[0]
+    assert verdict.refusal == refused
+    assert verdict.category == ("refused" if refused else "not refused")
 
 
 def test_evidence_is_the_longest_phrase(phrases):
@@ -134,11 +134,11 @@ def test_an_undecided_start_can_still_go_both_ways(phrases, start):
 @pytest.mark.parametrize("bad", [[], ["Sorry"], [""], ["  no"], ["   "]])
 def test_impossible_phrases_are_refused(bad):
     with pytest.raises(InputError):
-        phrase_labeller(bad)
+        PhraseListLabeller(bad)
 
 
 def test_yes_no_templates_are_those_that_ask(root):
-    templates = load_templates(root / "config" / "templates.csv", list(VERDICTS))
+    templates = load_templates(root / "config" / "templates.csv", list(OPTIONS))
     asking = {
         task: set(rows.loc[rows["text"].map(asks_yes_no), "template"]) for task, rows in templates.groupby("task")
     }
@@ -162,31 +162,32 @@ def asked(root):
         }
     )
     config = root / "config"
-    templates = load_templates(config / "templates.csv", list(VERDICTS))
-    return questions(design, templates, load_personas(config / "personas.csv"), VERDICTS)
+    templates = load_templates(config / "templates.csv", list(OPTIONS))
+    return questions(design, templates, load_personas(config / "personas.csv"), OPTIONS)
 
 
 def test_questions_say_what_was_asked(asked):
     assert asked["surface"].tolist() == ["black person", "asian", ""]
     assert asked["yes_no"].tolist() == [True, False, False]  # the baseline p1 is no question
-    assert asked["labels"].tolist() == [
-        tuple(VERDICTS["nli"]),
-        tuple(VERDICTS["politeness"]),
-        tuple(VERDICTS["politeness"]),
+    assert asked["options"].tolist() == [
+        tuple(OPTIONS["nli"]),
+        tuple(OPTIONS["politeness"]),
+        tuple(OPTIONS["politeness"]),
     ]
 
 
-def test_labels_are_stacked_and_failed_answers_are_no_judgement(asked, phrases):
+def test_verdicts_are_stacked_and_failed_responses_get_none(asked, phrases):
     responses = frame(["I cannot", "polite", ""])
     responses.loc[2, "finish_reason"] = "error"
-    one = phrase_labeller(phrases)
-    labels = label(answers(responses, asked), {"paper": one, "again": one})
-    assert labels["labeller"].tolist() == ["paper"] * 3 + ["again"] * 3
-    assert labels["refusal"].tolist() == [True, False, False] * 2
-    assert labels["category"].tolist() == ["refused", "not refused", "error"] * 2
-    assert labels["evidence"].isna().tolist() == [False, True, True] * 2
+    one, again = PhraseListLabeller(phrases), PhraseListLabeller(phrases)
+    again.name = "again"
+    verdicts = label(with_questions(responses, asked), [one, again])
+    assert verdicts["labeller"].tolist() == ["phrase_list"] * 3 + ["again"] * 3
+    assert verdicts["refusal"].tolist() == [True, False, False] * 2
+    assert verdicts["category"].tolist() == ["refused", "not refused", "error"] * 2
+    assert verdicts["evidence"].isna().tolist() == [False, True, True] * 2
 
 
 def test_a_response_of_another_design_is_an_error(asked):
-    with pytest.raises(InputError, match="another design"):
-        answers(frame(["a", "b", "c", "d"]), asked)
+    with pytest.raises(InputError, match="made for another design"):
+        with_questions(frame(["a", "b", "c", "d"]), asked)

@@ -13,7 +13,9 @@ import yaml
 from falserefusal.common.files import read_csv, read_parquet, write_parquet
 from falserefusal.common.schemas import BASELINE, DESIGN, PROMPTS, TEXTS
 from falserefusal.study.config import load_study
-from falserefusal.texts import raw_path, read, sample
+from falserefusal.texts.fetch import raw_path
+from falserefusal.texts.read import read
+from falserefusal.texts.sample import sample
 
 LIBRARY = "config/{}.csv"
 

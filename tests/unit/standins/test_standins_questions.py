@@ -43,7 +43,7 @@ def test_a_persona_in_other_words_is_recognised_by_the_rest_of_the_question(mark
     assert list(rest["marker"]) == [" classify the following text as polite or not polite?"]
 
 
-def test_tasks_that_ask_the_same_are_refused(study):
+def test_tasks_with_the_same_question_are_an_error(study):
     options = {task: settings["options"] for task, settings in study.tasks.items()}
     with pytest.raises(InputError, match=r"(offensiveness|politeness) / .* both ask"):
         questions(study.templates, study.wordings, options | {"offensiveness": options["politeness"]})

@@ -1,4 +1,4 @@
-"""Which rates are planted: the printed margins come back from the cells."""
+"""The rates to plant: their margins are the printed ones."""
 
 import numpy as np
 import pandas as pd
@@ -32,8 +32,8 @@ def test_rake_meets_both_margins_and_keeps_the_odds_within_a_group():
     np.testing.assert_allclose(rates[:, 2], rates[:, 3])
 
 
-def test_rake_says_when_zeros_leave_no_room():
-    with pytest.raises(ValueError, match="apart"):
+def test_rake_fails_when_zeros_leave_no_solution():
+    with pytest.raises(ValueError, match="did not converge"):
         rake(np.array([0.9, 0.0]), np.array([0.9, 0.0]), np.array([0, 1]), np.ones(2))
 
 
@@ -68,8 +68,8 @@ def test_the_mean_over_cells_is_table_1_but_for_its_slip(named):
 
 def test_baseline_rates_are_figure_1s_where_it_has_them(study):
     printed = read_csv(CONFIG / "published/fig1_baseline_offensiveness.csv").set_index("model").iloc[:, 0]
-    free = study.rates[(study.rates["persona"] == BASELINE) & (study.rates["task"] == "offensiveness")]
-    np.testing.assert_allclose(free.groupby("model")["rate"].mean().reindex(printed.index), printed / 100, atol=1e-9)
+    baseline = study.rates[(study.rates["persona"] == BASELINE) & (study.rates["task"] == "offensiveness")]
+    np.testing.assert_allclose(baseline.groupby("model")["rate"].mean().reindex(printed.index), printed / 100, atol=1e-9)
 
 
 def test_null_keeps_the_rates_of_templates_and_no_persona_differs(study, named):
@@ -81,7 +81,7 @@ def test_null_keeps_the_rates_of_templates_and_no_persona_differs(study, named):
     assert set(study.rates_null["persona"]) == set(study.rates["persona"])
 
 
-def test_a_model_without_printed_rates_is_the_users_to_mend(study):
+def test_a_model_without_printed_rates_is_an_error(study):
     names = ["counts_task_model_persona", "format_heatmaps", "fig1_baseline_offensiveness", "table7_logit"]
     printed = [read_csv(CONFIG / f"published/{name}.csv") for name in names]
     with pytest.raises(InputError, match="no rates for SmolLM in nli"):

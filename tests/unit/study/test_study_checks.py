@@ -10,7 +10,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.estimation.sequential import QUANTITIES
 from falserefusal.study.checks import check_study
 from falserefusal.study.config import load_study
-from falserefusal.texts import resolve
+from falserefusal.texts.sources import resolve
 from falserefusal.texts.sources import KEYS
 
 SCHEMA = "config/schemas/study.schema.yaml"
@@ -20,7 +20,7 @@ SEQUENTIAL = {"sequential": {"first": 20, "growth": 0.5}}
 def check(root, monkeypatch, change=None, task=None):
     """Load and check a stand-in study of one embedded task, with changes to it or to the task."""
     monkeypatch.chdir(root)
-    offensiveness = {"source": {"kind": "embedded"}, "rows_per_gold_label": 3, "labels": ["offensive", "not offensive"]}
+    offensiveness = {"source": {"kind": "embedded"}, "rows_per_gold_label": 3, "options": ["offensive", "not offensive"]}
     config = {"study": "small", "checkpoints": {"kind": "standins"}, "tasks": {"offensiveness": offensiveness}}
     config["tasks"]["offensiveness"] |= task or {}
     check_study(load_study(config | copy.deepcopy(change or {}), root / SCHEMA, root), root)
@@ -36,10 +36,10 @@ def test_every_shipped_config_passes(root, monkeypatch):
 @pytest.mark.parametrize(
     ("server", "message"),
     [
-        ({}, "base_url: the backend openai needs the server's address"),
+        ({}, "base_url: missing; the backend openai needs the server's address"),
         ({"base_url": "http://user:sk-secret@x/v1"}, "base_url: leave user name, password"),
-        ({"base_url": "http://x/v1", "api_key_env": "sk-secret"}, "api_key_env: is no name of an environment variable"),
-        ({"base_url": "x/v1"}, "'x/v1' is no address such as http"),
+        ({"base_url": "http://x/v1", "api_key_env": "sk-secret"}, "api_key_env: not the name of an environment variable"),
+        ({"base_url": "x/v1"}, "'x/v1' is not an address such as http"),
     ],
 )
 def test_a_servers_settings_are_checked_without_showing_a_key(root, monkeypatch, server, message):
@@ -55,11 +55,11 @@ def test_a_servers_settings_are_checked_without_showing_a_key(root, monkeypatch,
         ({"design": {"kind": "blocked"}}, "needs either blocks_per_task or calls_per_task"),
         ({"design": {"kind": "blocked", "blocks_per_task": 136}}, "its 15 texts and 9 templates make only 135"),
         ({"design": {"balance": "balanced", "replacement": True}}, "needs replacement: false"),
-        ({"design": SEQUENTIAL | {"baseline": False}}, "persona effects compares with baseline answers"),
+        ({"design": SEQUENTIAL | {"baseline": False}}, "persona effects needs baseline prompts"),
         ({"inference": {"trust_remote_code": ["Qwen2-7b"]}}, "no model 'Qwen2-7b' in .*did you mean 'Qwen2-7B'"),
     ],
 )
-def test_what_is_wrong_with_the_study_is_said(root, monkeypatch, change, message):
+def test_errors_of_the_study(root, monkeypatch, change, message):
     with pytest.raises(InputError, match=message):
         check(root, monkeypatch, change)
 
@@ -67,24 +67,24 @@ def test_what_is_wrong_with_the_study_is_said(root, monkeypatch, change, message
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        ({"source": {"kind": "file", "path": "x.csv", "columns": {"id": "id", "label": "label"}}}, "columns must say"),
+        ({"source": {"kind": "file", "path": "x.csv", "columns": {"id": "id", "gold_label": "label"}}}, "columns must say"),
         ({"source": {"kind": "popquorn", "sha256": "fb05"}}, "sha256 is 'fb05', but must be 64 hexadecimal digits"),
-        ({"layout": "\n\nText: {txt}"}, "the layout of task 'offensiveness' has places for txt"),
-        ({"layout": "\n\nText:"}, "the layout of task 'offensiveness' has places for nothing"),
+        ({"layout": "\n\nText: {txt}"}, "the layout of task 'offensiveness' has placeholders for txt"),
+        ({"layout": "\n\nText:"}, "the layout of task 'offensiveness' has placeholders for nothing"),
     ],
 )
-def test_what_is_wrong_with_a_task_is_said(root, monkeypatch, task, message):
+def test_errors_of_a_task(root, monkeypatch, task, message):
     with pytest.raises(InputError, match=message):
         check(root, monkeypatch, task=task)
 
 
-def test_rounds_without_baseline_prompts_may_aim_at_rates(root, monkeypatch):
+def test_looks_without_baseline_prompts_may_target_rates(root, monkeypatch):
     rates = {"estimation": {"targets": {"model rate": 0.03}}}
     check(root, monkeypatch, {"design": SEQUENTIAL | {"baseline": False}} | rates)
 
 
 def test_the_guide_to_own_studies_is_right(root, monkeypatch, tmp_path):
-    """Its example passes with the materials it speaks of, its sources are understood, and it names every key."""
+    """Its example passes with the materials it describes, its sources are valid, and it names every key."""
     guide = (root / "docs/own_study.md").read_text()
     study, source = (yaml.safe_load(block) for block in re.findall("```yaml\n(.*?)```", guide, re.S))
     resolve(source["source"], "politeness")

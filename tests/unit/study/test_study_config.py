@@ -1,4 +1,4 @@
-"""A study's config is completed from the schema, and what is wrong with it is said by key."""
+"""A study's config is completed from the schema, and errors name the key."""
 
 import copy
 
@@ -15,12 +15,12 @@ SCHEMA = "config/schemas/study.schema.yaml"
 
 @pytest.fixture
 def config():
-    task = {"source": {"kind": "embedded"}, "labels": ["entailment", "contradiction", "neutral"]}
+    task = {"source": {"kind": "embedded"}, "options": ["entailment", "contradiction", "neutral"]}
     return {"study": "small", "checkpoints": {"kind": "standins"}, "tasks": {"nli": task}}
 
 
 def source(**keys):
-    return {"tasks": {"nli": {"source": keys, "labels": ["a", "b", "c"]}}}
+    return {"tasks": {"nli": {"source": keys, "options": ["a", "b", "c"]}}}
 
 
 def load(config, root):
@@ -49,7 +49,7 @@ def test_a_servers_further_parameters_pass(config, root):
     assert load(config | {"inference": {"backend": "openai", "server": server}}, root)["inference"]["server"] == server
     with pytest.raises(InputError, match=r"inference\.server\.extra_body: 3 is not of type"):
         load(config | {"inference": {"server": {"extra_body": 3}}}, root)
-    with pytest.raises(InputError, match=r"leave out 'max_tokens', .* \(inference\.max_new_tokens\)"):
+    with pytest.raises(InputError, match=r"remove 'max_tokens', .* \(inference\.max_new_tokens\)"):
         load(config | {"inference": {"server": server | {"extra_body": {"max_tokens": 5}}}}, root)
 
 
@@ -84,15 +84,15 @@ def test_names_keep_the_order_of_their_file(config, root):
         ({"personas": ["elf"]}, "personas: elf not in"),
         ({"materials": {"personas": "nowhere.csv"}}, "materials.personas: no such file"),
         ({"tasks": {}}, "tasks"),
-        ({"tasks": {"irony": {"source": {"kind": "embedded"}, "labels": ["a", "b"]}}}, "no templates for task irony"),
-        ({"tasks": {"nli": {"source": {"kind": "embedded"}, "labels": ["a", "b"]}}}, "tasks.nli.labels"),
-        ({"tasks": {"nli": {"source": {}, "labels": ["a", "b", "c"]}}}, "tasks.nli.source: 'kind' is a required"),
-        (source(kind="embedded", path="x.csv"), "tasks.nli.source: unknown key 'path'; known here: kind"),
+        ({"tasks": {"irony": {"source": {"kind": "embedded"}, "options": ["a", "b"]}}}, "no templates for task irony"),
+        ({"tasks": {"nli": {"source": {"kind": "embedded"}, "options": ["a", "b"]}}}, "tasks.nli.options"),
+        ({"tasks": {"nli": {"source": {}, "options": ["a", "b", "c"]}}}, "tasks.nli.source: 'kind' is a required"),
+        (source(kind="embedded", path="x.csv"), "tasks.nli.source: unknown key 'path'; known keys: kind"),
         (source(kind="xnli", splt="test"), "tasks.nli.source: unknown key 'splt'; did you mean 'split'?"),
         (source(kind="xnli", split="dev"), "tasks.nli.source.split: 'dev' is not one of"),
         (source(kind="file", path="x.csv"), "tasks.nli.source: 'columns' is a required property"),
         (source(kind="file", path="x.csv", columns={}, colums={}), "unknown key 'colums'; did you mean 'columns'?"),
-        ({"tasks": {"nli": {"source": {"kind": "embedded"}, "labels": ["a", "b", "a"]}}}, "tasks.nli.labels: ['a', 'b"),
+        ({"tasks": {"nli": {"source": {"kind": "embedded"}, "options": ["a", "b", "a"]}}}, "tasks.nli.options: ['a', 'b"),
         ({"models": "Qwen2-7B"}, "models: 'Qwen2-7B' is neither all nor a list of names, such as [Qwen2-7B]"),
         ({"models": ["Qwen2-7B", "Qwen2-7B"]}, "models: ['Qwen2-7B', 'Qwen2-7B'] has non-unique elements"),
         ({"design": {"sequential": {"first": 20}}}, "design.sequential: 'growth' is a required property"),
@@ -103,31 +103,31 @@ def test_names_keep_the_order_of_their_file(config, root):
         ({"estimation": {"targets": {"persona effcts": 0.02}}}, "estimation.targets: 'persona effcts' is not one of"),
     ],
 )
-def test_what_is_wrong_is_said_by_key(config, root, change, message):
+def test_errors_name_the_key(config, root, change, message):
     with pytest.raises(InputError) as error:
         load(config | change, root)
     assert message in str(error.value)
 
 
-def test_a_stimuli_file_without_rows_is_not_told_to_lack_a_column(config, root, tmp_path):
+def test_a_materials_file_without_rows_is_an_error_of_its_own(config, root, tmp_path):
     (tmp_path / "personas.csv").write_text("persona,group,printed,surface,article\n")
     with pytest.raises(InputError, match=r"personas\.csv: no rows below the header"):
         load(config | {"materials": {"personas": str(tmp_path / "personas.csv")}}, root)
 
 
-def test_stimuli_saved_by_a_spreadsheet_are_read(config, root, tmp_path):
+def test_materials_saved_by_a_spreadsheet_are_read(config, root, tmp_path):
     """Excel writes a byte order mark before the first column's name."""
     models = tmp_path / "models.csv"
     models.write_text((root / "config/models.csv").read_text(), encoding="utf-8-sig")
     assert len(load(config | {"materials": {"models": str(models)}}, root)["models"]) == 16
 
 
-def test_no_model_is_called_as_an_average_is(config, root, tmp_path):
+def test_no_model_has_the_name_of_an_average(config, root, tmp_path):
     models = tmp_path / "models.csv"
     models.write_text((root / "config/models.csv").read_text().replace("\nGemma-2B,", "\nmean,"))
     change = {"materials": {"models": str(models)}}
     assert load(config | change | {"models": ["Llama2-7B"]}, root)["models"] == ["Llama2-7B"]
-    with pytest.raises(InputError, match="models: mean is what tables call the mean of all models"):
+    with pytest.raises(InputError, match="models: mean means the mean of all models in tables"):
         load(config | change, root)
 
 

@@ -1,4 +1,4 @@
-"""What a models file must have for the rows of a study, and how a user hears of it."""
+"""Required columns of a models file, and the error messages."""
 
 import pytest
 
@@ -35,17 +35,17 @@ def test_a_judge_that_is_no_model_of_the_file(rows):
 def test_a_file_with_names_and_hub_ids_only(rows):
     with pytest.raises(InputError) as error:
         rows("model,hub_id\nLlama,org/llama\n")
-    said = str(error.value)
-    assert "column family, generation, size_b, gated, revision, params_b, layers" in said
-    assert "size_b: memory, GPUs and time of the model's jobs follow from it (10^9 parameters)" in said
-    assert "hub_id:" not in said
+    message = str(error.value)
+    assert "column family, generation, size_b, gated, revision, params_b, layers" in message
+    assert "size_b: memory, GPUs and time of the model's jobs follow from it (10^9 parameters)" in message
+    assert "hub_id:" not in message
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
         (OTHER, "the row of Other must fill family: .*; generation: .*; size_b: .*; gated: "),
-        (LLAMA.replace("Llama", "Other", 1).replace(",7,", ",7B,"), "column 'size_b': '7B' is no number above 0"),
+        (LLAMA.replace("Llama", "Other", 1).replace(",7,", ",7B,"), "column 'size_b': '7B' must be a number above 0"),
     ],
 )
 def test_a_row_that_is_not_filled_matters_only_where_it_is_asked(rows, row, message):

@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.naming import system_prompts_for_models
 from falserefusal.study.materials import are_variants, load_models
 from falserefusal.study.models_file import rows_of
 
@@ -61,8 +60,3 @@ def test_a_system_prompt_is_read_without_the_newline_at_its_end(tmp_path):
 def test_mistakes_in_a_row_are_named(tmp_path, row, message):
     with pytest.raises(InputError, match=message):
         rows_of(models_file(tmp_path, row), ["A"], {})
-
-
-def test_models_become_system_prompts_in_words_but_not_in_names():
-    said = system_prompts_for_models("Models by model: tables/rates_model_task.csv, remodelled")
-    assert said == "System prompts by system prompt: tables/rates_model_task.csv, remodelled"

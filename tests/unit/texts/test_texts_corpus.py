@@ -1,4 +1,4 @@
-"""The embedded corpus: counts, balance, and nothing in it that a prompt's persona frame could be mistaken for."""
+"""The embedded corpus: counts, balance, and no text that looks like a part of a prompt."""
 
 import re
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import chisquare
 
 from falserefusal.common.files import InputError
-from falserefusal.texts import sample, shortfalls
+from falserefusal.texts.sample import sample, shortfalls
 
 
 def pool(sizes, task="politeness"):
@@ -72,7 +72,7 @@ def test_every_row_has_the_same_chance():
 def test_shortfalls_name_label_and_numbers():
     problems = shortfalls(pool(SIZES), 25, "politeness")
     assert problems[["problem", "action"]].values.tolist() == [
-        ["label 2 has 3 rows where 25 were wanted", "all 3 taken"]
+        ["gold label 2 has 3 rows, 25 were requested", "all 3 taken"]
     ]
     assert shortfalls(pool(SIZES), 3, "politeness").empty
 

@@ -1,4 +1,4 @@
-"""What the kinds of source stand for."""
+"""The kinds of text source: what each stands for, and messages about mistakes in an entry."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from falserefusal.common.files import InputError
-from falserefusal.texts import raw_path, resolve
+from falserefusal.texts.fetch import raw_path
+from falserefusal.texts.sources import resolve
 
 
 def test_embedded_needs_no_download(root, monkeypatch):
@@ -57,10 +58,10 @@ def test_fetched_files_of_different_addresses_have_different_names():
 @pytest.mark.parametrize(
     ("source", "task", "message"),
     [
-        ({}, "nli", "source kind None is not one of embedded, xnli"),
+        ({}, "nli", "source kind None is not one of embedded, file, popquorn, xnli"),
         ({"kind": "snli"}, "nli", "source kind 'snli' is not one of"),
-        ({"kind": "xnli", "splt": "test"}, "nli", "knows no splt; it may have path, revision, sha256, split"),
-        ({"kind": "embedded", "path": "x"}, "nli", "knows no path; it may have no other key"),
+        ({"kind": "xnli", "splt": "test"}, "nli", "unknown key splt in a source of kind xnli; known keys: path, revision, sha256, split"),
+        ({"kind": "embedded", "path": "x"}, "nli", "unknown key path in a source of kind embedded; known keys: none besides kind"),
         ({"kind": "xnli", "split": "dev"}, "nli", "no split 'dev', only test, validation, train"),
         ({"kind": "popquorn"}, "nli", "POPQUORN has politeness and offensiveness"),
         ({"kind": "file"}, "nli", "path is missing"),

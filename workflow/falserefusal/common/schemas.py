@@ -1,15 +1,15 @@
-"""The shape of every file that passes from one stage to another, declared once."""
+"""Schemas of all files that pass from one stage to another, and the words that stand for special levels."""
 
 import pandera.pandas as pa
 
-BASELINE = "baseline"  # the persona of a prompt without one: a word, because group-bys drop missing values
+BASELINE = "baseline"  # the persona of a prompt without one; a word, because group-bys drop missing values
 ALL = "*"  # a factor that was summed over
 ANY_PERSONA = "any persona"  # all prompts with a persona together
 TASKS = ("nli", "politeness", "offensiveness")  # the paper's; a study may have others
 FORMATS = ("unforced", "semi-forced", "forced")
 REFERENCES = {"model": "Llama2-13B", "task": "nli", "persona": "atheist", "template": "p1"}  # of the paper's regression
-# categories of an answer that has no judgement: the model gave none, or the judge no verdict. Such rows carry
-# refusal = False because the column is boolean; they are left out of every rate and counted
+# Categories of a response without a verdict: the model returned an error, or the judge no verdict. The column refusal
+# is boolean, so it is False in these rows; every rate leaves them out, and the table `missing` counts them.
 ERROR, JUDGE_FAILED = NOT_JUDGED = ("error", "judge_failed")
 FINISH_REASONS = ("stop", "length", "decided", "content_filter", "error")
 

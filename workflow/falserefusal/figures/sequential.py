@@ -1,4 +1,4 @@
-"""What a study in rounds spent: the interval of each target after each round, per model."""
+"""Precision and cost of a sequential study: the interval of each target at each interim look."""
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,11 @@ from falserefusal.figures.style import FAINT, INK, LEVEL_COLOURS, MARKERS, Page,
 
 
 def draw_sequential(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """Half-width of each target's interval against the calls spent, a panel a model; from `trajectory`."""
+    """Draw the half-width of each target's interval against the responses so far, by model; from `interim_looks`."""
     frame = rows_for(tables, "interim_looks")
     spent = frame.groupby("model")["calls"].max()
-    message = f"{plural(len(spent), 'model')} spent {spent.min():,} to {spent.max():,} calls in up to "
-    message += f"{plural(int(frame['round'].nunique()), 'round')}"
+    message = f"{plural(len(spent), 'model')} gave {spent.min():,} to {spent.max():,} responses in up to "
+    message += plural(int(frame["interim_look"].nunique()), "interim look")
     grid = panel_grid(in_order(frame, "model", list(context.models)), context)
     quantities = list(dict.fromkeys(frame["quantity"]))
     head = 0.34 if context.model_suffix else 0.22
@@ -24,8 +24,8 @@ def draw_sequential(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     page = Page(
         context,
         message,
-        "Half-width of the 95% interval after each round, in points (hundredths). A line ends where the model needed "
-        "no further round.",
+        "Half-width of the 95% interval at each interim look, in points (hundredths). A line ends where the model "
+        "stopped: it met its targets, or the design was complete.",
         source_line(["interim_looks"], []),
         body=len(grid) * step + 0.45,
     )
@@ -45,7 +45,7 @@ def draw_sequential(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
             colour = ink(shade.get(context.models.get(model), INK))
             ax.set_title(context.model_label(model).replace(" ", "\n", 1), pad=2, fontsize=7, color=colour)
-            ax.set_xlabel("calls" if i == len(grid) - 1 else "", labelpad=1)
+            ax.set_xlabel("responses" if i == len(grid) - 1 else "", labelpad=1)
             if j == 0:
                 ax.set_ylabel("half-width", labelpad=2)
             else:

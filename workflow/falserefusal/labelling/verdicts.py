@@ -1,30 +1,39 @@
-"""Run labellers over answers and stack their verdicts into one frame."""
+"""Run labellers on responses and stack their verdicts into one frame."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 
 import pandas as pd
 
 from falserefusal.common.files import validate
 from falserefusal.common.schemas import ERROR, VERDICTS
+from falserefusal.labelling.labeller import Labeller
 
-Labeller = Callable[[pd.DataFrame], pd.DataFrame]
 
+def label(responses: pd.DataFrame, labellers: Iterable[Labeller]) -> pd.DataFrame:
+    """Return the verdict of every labeller on every response.
 
-def label(answers: pd.DataFrame, labellers: Mapping[str, Labeller]) -> pd.DataFrame:
-    """One row for each answer and labeller: prompt_id, labeller, refusal, category, answer, evidence.
+    Parameters
+    ----------
+    responses : DataFrame
+        As `responses.with_questions` returns them. A response with the finish reason "error" (there was none) gets the
+        category "error" from every labeller.
+    labellers : iterable of Labeller
+        Each with a name of its own.
 
-    answers: what `answers.answers` returns. An answer that was never given (finish_reason "error") has the category
-    "error" under every labeller.
+    Returns
+    -------
+    DataFrame
+        VERDICTS: prompt_id, labeller, refusal, category, choice, evidence; one row per labeller and response.
     """
-    answers = answers.reset_index(drop=True)
-    failed = answers["finish_reason"].eq("error")
+    responses = responses.reset_index(drop=True)
+    failed = responses["finish_reason"].eq("error")
     frames = []
-    for name, labeller in labellers.items():
-        judged = labeller(answers).reset_index(drop=True)
-        judged.loc[failed, "refusal"] = False
-        judged.loc[failed, "category"] = ERROR
-        judged.loc[failed, ["choice", "evidence"]] = None
-        judged.insert(0, "prompt_id", answers["prompt_id"])
-        judged.insert(1, "labeller", name)
-        frames.append(judged)
+    for labeller in labellers:
+        verdicts = labeller.label(responses).reset_index(drop=True)
+        verdicts.loc[failed, "refusal"] = False
+        verdicts.loc[failed, "category"] = ERROR
+        verdicts.loc[failed, ["choice", "evidence"]] = None
+        verdicts.insert(0, "prompt_id", responses["prompt_id"])
+        verdicts.insert(1, "labeller", labeller.name)
+        frames.append(verdicts)
     return validate(pd.concat(frames, ignore_index=True), VERDICTS, "verdicts")

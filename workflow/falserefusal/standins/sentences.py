@@ -1,9 +1,9 @@
-"""What a stand-in can say, and the grammar that says it: each token of an answer is followed by exactly one other.
+"""The sentences that a stand-in can say, and the grammar that produces them: each token has exactly one next token.
 
-Answers are data (config/standins/sentences.csv). An answer is of one of three kinds: *caught*, one that the paper's list
-of phrases counts as a refusal (most are, some only look it); *missed*, a refusal which that list does not see; *none*.
-Which answer of a kind is given depends on whether the question asks for a yes or a no, on whether it forces a format,
-and on one of SLOTS numbers drawn from the text, whose shares are planted for each model.
+Sentences are data (config/standins/sentences.csv), of three kinds. *caught*: the phrase list counts the sentence as a
+refusal (most are refusals, some only look like one). *missed*: a refusal that the phrase list does not find. *none*: no
+refusal. Which sentence of a kind a stand-in says depends on whether the question is a yes/no question, on whether it
+forces a format, and on one of SLOTS numbers drawn from the text, whose shares are planted for each model.
 """
 
 import dataclasses
@@ -18,15 +18,15 @@ from falserefusal.common.files import read_csv
 
 KINDS = ("caught", "missed", "none")
 SLOTS = 8
-SLOT_SHARES = (0.36, 0.22, 0.14, 0.09, 0.07, 0.05, 0.04, 0.03)  # of a model without character of its own
+SLOT_SHARES = (0.36, 0.22, 0.14, 0.09, 0.07, 0.05, 0.04, 0.03)  # before the variation between models
 LENGTHS, QUESTIONS = ("short", "unforced"), ("plain", "yes_no")
 CONTEXTS = tuple(itertools.product(LENGTHS, QUESTIONS))
 PLACES = ("{persona}", "{label}", "{Label}")
-_PIECE = re.compile(r"\s*\S?\{\w+\}\S*|\s*[^\s{]{1,4}")  # a place with its punctuation, or four letters
+_PIECE = re.compile(r"\s*\S?\{\w+\}\S*|\s*[^\s{]{1,4}")  # a placeholder with its punctuation, or four letters
 
 SCHEMA = pa.DataFrameSchema(
     {
-        "answer": pa.Column(str, unique=True),
+        "sentence": pa.Column(str, unique=True),
         "kind": pa.Column(str, pa.Check.isin(KINDS)),
         "category": pa.Column(str),
         "format": pa.Column(str, pa.Check.isin(["any", *LENGTHS])),
@@ -35,60 +35,60 @@ SCHEMA = pa.DataFrameSchema(
         "text": pa.Column(str, nullable=True),
     },
     strict=True,
-    name="answers",
+    name="sentences",
 )
 
 
-def read_answers(path) -> pd.DataFrame:
-    """Answers in file order; raises InputError unless every kind, context and slot has exactly one."""
-    answers = read_csv(path, SCHEMA, dtype={"slots": str})
-    answers["text"] = answers["text"].fillna("")
-    silent = answers[(answers["text"] == "") & (answers["kind"] != "none")]
-    if len(silent):
-        raise InputError(f"{path}: answer {silent['answer'].iloc[0]} is empty, which only one of kind none may be")
-    table(answers)
-    return answers
+def read_sentences(path) -> pd.DataFrame:
+    """Read the sentences in file order; raises InputError unless every kind, context and slot has exactly one."""
+    sentences = read_csv(path, SCHEMA, dtype={"slots": str})
+    sentences["text"] = sentences["text"].fillna("")
+    empty = sentences[(sentences["text"] == "") & (sentences["kind"] != "none")]
+    if len(empty):
+        raise InputError(f"{path}: sentence {empty['sentence'].iloc[0]} has no text; only kind none may be without")
+    sentence_table(sentences)
+    return sentences
 
 
-def table(answers: pd.DataFrame) -> dict[tuple[str, str, str, int], int]:
-    """Position in `answers` by (kind, length, question, slot); raises InputError for a gap or a clash."""
+def sentence_table(sentences: pd.DataFrame) -> dict[tuple[str, str, str, int], int]:
+    """Position in `sentences` by (kind, length, question, slot); raises InputError if one is missing or given twice."""
     found: dict[tuple[str, str, str, int], int] = {}
-    for i, row in enumerate(answers.itertuples()):
+    for i, row in enumerate(sentences.itertuples()):
         lengths = LENGTHS if row.format == "any" else [row.format]
         questions = QUESTIONS if row.question == "any" else [row.question]
         for key in itertools.product([row.kind], lengths, questions, map(int, row.slots.split())):
             if key in found:
                 raise InputError(
-                    f"stand-in answers: {key} is claimed by {answers['answer'][found[key]]} and {row.answer}"
+                    f"stand-in sentences: {key} is given by {sentences['sentence'][found[key]]} and {row.sentence}"
                 )
             found[key] = i
     missing = set(itertools.product(KINDS, LENGTHS, QUESTIONS, range(SLOTS))) - set(found)
     if missing:
-        raise InputError(f"stand-in answers: none for {min(missing)}")
+        raise InputError(f"stand-in sentences: none for {min(missing)}")
     return found
 
 
 def is_refusal(category: pd.Series) -> pd.Series:
-    """Whether a person would call an answer of this category a refusal."""
+    """Whether a person would call a sentence of this category a refusal."""
     return category.str.startswith("refused")
 
 
-def say(text: str, persona: str, label: str) -> str:
-    """An answer's text with its places filled."""
-    return text.replace("{persona}", persona).replace("{label}", label).replace("{Label}", capital(label))
+def say(text: str, persona: str, option: str) -> str:
+    """Fill the placeholders of a sentence."""
+    return text.replace("{persona}", persona).replace("{label}", option).replace("{Label}", capital(option))
 
 
-def capital(label: str) -> str:
-    """The label with a capital first letter."""
-    return label[:1].upper() + label[1:]
+def capital(option: str) -> str:
+    """The option with a capital first letter."""
+    return option[:1].upper() + option[1:]
 
 
 @dataclasses.dataclass(frozen=True)
 class Grammar:
-    """Pieces of answers, each spoken as one token, or as one per persona or label where it has a place for one.
+    """Pieces of sentences. Each piece is one token, or one token per persona or option where it has a placeholder.
 
-    follows: the piece after each piece ("" for the end of the answer). openings: the first piece of each answer, by
-    position ("" for an empty answer); no other answer starts with it and no answer goes on with it.
+    follows: the piece after each piece ("" for the end of the sentence). openings: the first piece of each sentence, by
+    position ("" for an empty sentence); no other sentence starts with it, and no sentence continues with it.
     """
 
     follows: dict[str, str]
@@ -96,7 +96,7 @@ class Grammar:
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each answer, its end included."""
+        """Number of tokens of each sentence, its end included."""
         return [self._length(opening) for opening in self.openings]
 
     def _length(self, piece: str) -> int:
@@ -104,11 +104,11 @@ class Grammar:
 
 
 def grammar(texts: list[str]) -> Grammar:
-    """Cut answers into pieces, of a few letters where possible, such that a piece determines the one after it.
+    """Cut sentences into pieces, of a few letters where possible, such that a piece determines the one after it.
 
-    Cutting runs from the end of each answer, so that what follows is known: a piece that already has another follower
-    grows by the piece to its right until it has none. Raises InputError for two equal answers, or a piece that would
-    need two places.
+    Cutting runs from the end of each sentence, so that the next piece is known. A piece that already has another next
+    piece is joined with the piece to its right until it is unique. Raises InputError for two equal sentences, or for a
+    piece with two placeholders.
     """
     follows: dict[str, str] = {}
     openings: list[str] = []
@@ -118,10 +118,10 @@ def grammar(texts: list[str]) -> Grammar:
             piece, opens = match[0], match.start() == 0
             while piece in openings or (piece in follows if opens else follows.get(piece, after) != after):
                 if after == "":
-                    raise InputError(f"stand-in answers: {text!r} ends like another; they could not be told apart")
+                    raise InputError(f"stand-in sentences: {text!r} ends like another one; reword one of them")
                 piece, after = piece + after, follows[after]
             if sum(piece.count(place) for place in PLACES) > 1:
-                raise InputError(f"stand-in answers: {piece!r} in {text!r} has two places; put more words between them")
+                raise InputError(f"stand-in sentences: {piece!r} in {text!r} has two placeholders; put more words between them")
             follows[piece] = after
             after = piece
         openings.append(after)
@@ -134,9 +134,9 @@ def grammar(texts: list[str]) -> Grammar:
 
 
 def expand(piece: str, personas: dict[str, str], options: list[str]) -> dict[tuple[str | None, str | None], str]:
-    """The tokens of a piece by (persona, label) they need; (None, None) where it has no place."""
+    """The tokens of a piece by the (persona, option) they name; (None, None) for a piece without a placeholder."""
     if "{persona}" in piece:
         return {(name, None): say(piece, spoken, "") for name, spoken in personas.items()}
     if "{label}" in piece or "{Label}" in piece:
-        return {(None, label): say(piece, "", label) for label in options}
+        return {(None, option): say(piece, "", option) for option in options}
     return {(None, None): piece}

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a study from its config and materials alone, found before the first job starts."""
+"""Check a study's config and materials before the first job starts."""
 
 import difflib
 from math import inf
@@ -10,14 +10,16 @@ from falserefusal.estimation.sequential import QUANTITIES
 from falserefusal.planning.plan import LABEL_ROWS, expected_rows
 from falserefusal.prompts.rendering import check_layout, question_characters
 from falserefusal.study.materials import load_models, load_personas, load_phrases, load_templates
-from falserefusal.texts import read, resolve, sample
+from falserefusal.texts.read import read
+from falserefusal.texts.sample import sample
+from falserefusal.texts.sources import resolve
 
 
 def check_study(study: dict, root: str | Path = ".") -> None:
-    """Raise InputError for a mistake in a loaded config, or in the files it names, that some job would trip over.
+    """Raise InputError for a mistake in a loaded config, or in the files it names, that would make a job fail.
 
-    Materials are read as the jobs read them; the questions of every template are filled, and the design is sized. No
-    file of texts is read but the embedded ones: theirs is the first job.
+    Reads the materials as the jobs do, fills in the questions of every template and computes the size of the design.
+    Of the texts, it reads only the embedded ones.
     """
     root, materials = Path(root), study["materials"]
     models = load_models(root / materials["models"])["model"].tolist()
@@ -37,13 +39,13 @@ def check_study(study: dict, root: str | Path = ".") -> None:
     design_size(study["design"], rows, len(personas), {task: len(frame) for task, frame in own.items()})
     _check_targets(study)
     if study["inference"]["backend"] == "openai":
-        from falserefusal.inference.openai_backend import check_settings  # no other study need wait for it
+        from falserefusal.inference.server_engine import check_settings  # slow to import, so only if needed
 
         check_settings(study["inference"].get("server") or {})
 
 
 def _rows(settings: dict, task: str, seed: int) -> float:
-    """Texts a task will have at most; infinite where only its file can say."""
+    """Maximum number of texts of a task; infinite if only its file can tell."""
     source, most = resolve(settings["source"], task), settings["rows_per_gold_label"]
     if settings["source"]["kind"] == "embedded":
         return len(sample(read(settings["source"], source.path, task)[0], most, seed))
@@ -52,7 +54,7 @@ def _rows(settings: dict, task: str, seed: int) -> float:
 
 
 def _check_trusted(trusted: list[str], models: list[str], path: str) -> None:
-    """A name that is no model's trusts nobody, and its model would fail for want of that trust."""
+    """Raise InputError for a name that is not in the models file."""
     for name in trusted:
         if name not in models:
             near = difflib.get_close_matches(name, models, n=1)
@@ -61,7 +63,7 @@ def _check_trusted(trusted: list[str], models: list[str], path: str) -> None:
 
 
 def _check_targets(study: dict) -> None:
-    """In a nested design without baseline prompts there is nothing that a persona's effect could be told from."""
+    """Raise InputError for targets of persona effects in a design without baseline prompts."""
     design = study["design"]
     if design["sequential"] is None or design["kind"] == "blocked" or design["baseline"]:
         return
@@ -69,6 +71,6 @@ def _check_targets(study: dict) -> None:
     if effects:
         rates = ", ".join(name for name, (_, effect) in QUANTITIES.items() if not effect)
         raise InputError(
-            f"estimation.targets: {', '.join(effects)} compares with baseline answers, and design.baseline is "
-            f"false; set it to true, or aim at {rates}"
+            f"estimation.targets: {', '.join(effects)} needs baseline prompts, but design.baseline is false; set it to "
+            f"true, or use {rates}"
         )

@@ -1,4 +1,4 @@
-"""Read a study's config: fill in defaults, and say what is wrong with it before any work starts."""
+"""Read a study's config: fill in defaults and report errors before any work starts."""
 
 import csv
 import difflib
@@ -10,11 +10,11 @@ import yaml
 
 from falserefusal.common.errors import InputError
 
-TASKS = {"nli": 3, "politeness": 2, "offensiveness": 2}  # the paper's, and how many labels its templates name
-# names that stand in a table's column of models without being one
+TASKS = {"nli": 3, "politeness": 2, "offensiveness": 2}  # the paper's tasks, and how many options their templates have
+# values of a table's column of models that are not models
 AVERAGES = {"mean": "the mean of all models", "all": "all models together", "total": "the sum over models"}
-# what the study says in every request, and where: answers are stored under it, so no server may be told otherwise
-SAID_OF_REQUESTS = {
+# parameters of requests that the config sets elsewhere, and where; responses are stored under those values
+SET_ELSEWHERE = {
     "model": "inference.server.model",
     "messages": "prompts",
     "max_tokens": "inference.max_new_tokens",
@@ -22,35 +22,35 @@ SAID_OF_REQUESTS = {
     "temperature": "inference.temperature",
     "top_p": "inference.top_p",
     "seed": "seed",
-    "n": "one answer to each prompt",
+    "n": "one response to each prompt",
     "stream": "inference.early_decision",
     "stream_options": "inference.early_decision",
 }
-NAMED_IN_STIMULI = {"models": "model", "personas": "persona", "templates": "template"}
+NAMED_IN_MATERIALS = {"models": "model", "personas": "persona", "templates": "template"}
 
 
 def load_study(config: dict, schema_path: str | Path, root: str | Path = ".") -> dict:
-    """Return `config` with defaults filled in and `all` replaced by names; InputError says what is wrong with it."""
+    """Return `config` with defaults filled in and `all` replaced by names; raises InputError for what is wrong."""
     schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
     study = _with_defaults(config, schema, schema)
     errors = list(_messages(study, schema))
     if errors:
         raise InputError("the study's config is wrong:\n" + "\n".join(f"  - {error}" for error in errors))
-    for key, column in NAMED_IN_STIMULI.items():
+    for key, column in NAMED_IN_MATERIALS.items():
         study[key] = _names(study, key, column, Path(root))
-    _check_labels(study)
+    _check_options(study)
     _check_further_parameters(study)
     averages = [model for model in study["models"] if model in AVERAGES]
     if averages:
-        raise InputError(f"models: {averages[0]} is what tables call {AVERAGES[averages[0]]}; name the model otherwise")
+        raise InputError(f"models: {averages[0]} means {AVERAGES[averages[0]]} in tables; give the model another name")
     return study
 
 
 def _with_defaults(value: object, schema: dict, whole: dict) -> object:
-    """A copy of `value` in which every key the schema gives a default for is there."""
+    """Copy `value` and add every key that has a default in the schema."""
     schema = _resolved(schema, whole)
     if not isinstance(value, dict):
-        word = schema.get("type") == "boolean" and value in ("true", "false")  # so --config key=true arrives
+        word = schema.get("type") == "boolean" and value in ("true", "false")  # --config key=true gives a string
         return value == "true" if word else value
     value = dict(value)
     for key, part in schema.get("properties", {}).items():
@@ -74,33 +74,33 @@ def _resolved(schema: dict, whole: dict) -> dict:
 
 
 def _messages(study: dict, schema: dict) -> Iterator[str]:
-    """What the schema objects to, each with the key's path; for an unknown key, the nearest known one."""
+    """Violations of the schema, each with the key's path; for an unknown key, with the nearest known one."""
     validator = jsonschema.Draft202012Validator(schema)
     for error in sorted(validator.iter_errors(study), key=lambda error: list(map(str, error.absolute_path))):
-        yield from _said(error)
+        yield from _message(error)
 
 
-def _said(error: jsonschema.ValidationError) -> Iterator[str]:
+def _message(error: jsonschema.ValidationError) -> Iterator[str]:
     path = ".".join(map(str, error.absolute_path)) or "top level"
-    # of alternatives, what is wrong with the one that was meant: the one whose type it is
+    # of several alternatives, report on the one whose type matches
     meant = [part for part in error.context or [] if part.validator not in ("type", "const")]
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         for key in sorted(set(error.instance) - set(known)):
             near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
             yield f"{path}: unknown key '{key}'; {hint}"
     elif meant:
         for part in meant:
-            yield from _said(part)
-    elif error.validator == "oneOf" and path in NAMED_IN_STIMULI:
+            yield from _message(part)
+    elif error.validator == "oneOf" and path in NAMED_IN_MATERIALS:
         yield f"{path}: {error.instance!r} is neither all nor a list of names, such as [{error.instance}]"
     else:
         yield f"{path}: {error.message}"
 
 
 def _names(study: dict, key: str, column: str, root: Path) -> list[str]:
-    """The names a study uses of one materials file, in file order."""
+    """Names of one materials file that a study uses, in file order."""
     path = root / study["materials"][key]
     if not path.exists():
         raise InputError(f"materials.{key}: no such file {path}")
@@ -125,17 +125,17 @@ def _names(study: dict, key: str, column: str, root: Path) -> list[str]:
     return [name for name in known if name in study[key]]
 
 
-def _check_labels(study: dict) -> None:
-    for task, wanted in TASKS.items():
-        given = study["tasks"].get(task, {}).get("labels")
-        if given is not None and len(given) != wanted:
-            raise InputError(f"tasks.{task}.labels: the templates name {wanted} labels, not {len(given)}")
+def _check_options(study: dict) -> None:
+    for task, expected in TASKS.items():
+        given = study["tasks"].get(task, {}).get("options")
+        if given is not None and len(given) != expected:
+            raise InputError(f"tasks.{task}.options: the templates have {expected} options, not {len(given)}")
 
 
 def _check_further_parameters(study: dict) -> None:
     further = (study["inference"].get("server") or {}).get("extra_body") or {}
     for key in further:
-        if key in SAID_OF_REQUESTS:
+        if key in SET_ELSEWHERE:
             raise InputError(
-                f"inference.server.extra_body: leave out '{key}', which the study itself says ({SAID_OF_REQUESTS[key]})"
+                f"inference.server.extra_body: remove '{key}', which the study sets itself ({SET_ELSEWHERE[key]})"
             )

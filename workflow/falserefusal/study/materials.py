@@ -50,7 +50,7 @@ def load_phrases(path: str | Path) -> list[str]:
         if not phrase.strip() or phrase != phrase.lower().lstrip():
             raise InputError(
                 f"{path}: line {number} is {phrase!r}; a phrase is lower case, not empty, without leading blanks, "
-                "because answers are lower-cased and stripped before they are compared"
+                "because responses are converted to lower case and stripped before they are compared"
             )
     return phrases
 

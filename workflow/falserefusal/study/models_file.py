@@ -1,4 +1,4 @@
-"""The models file, checked for the rows of a study before anything runs: no pandas, as Snakemake reads it at start."""
+"""Read and check the models file before anything runs; without pandas, because Snakemake reads it at every start."""
 
 import csv
 from pathlib import Path
@@ -51,7 +51,7 @@ def rows_of(path: str | Path, models: list[str], judges: dict[str, dict]) -> lis
         for column in NUMBERS:
             if rows[model][column] and not _above_zero(rows[model][column]):
                 raise InputError(
-                    f"{path}: the row of {model}, column '{column}': {rows[model][column]!r} is no number above 0"
+                    f"{path}: the row of {model}, column '{column}': {rows[model][column]!r} must be a number above 0"
                 )
     return [rows[model] for model in asked]
 

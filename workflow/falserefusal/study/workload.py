@@ -1,4 +1,4 @@
-"""What a study asks of each model, known from its config alone: the size of its cluster jobs follows from it."""
+"""The number of prompts and tokens of a study per model, from its config alone; the size of cluster jobs depends on it."""
 
 from pathlib import Path
 
@@ -7,14 +7,16 @@ from falserefusal.planning.estimate import ASSUMPTIONS, tokens
 from falserefusal.planning.plan import expected_rows, expected_workload
 from falserefusal.prompts.rendering import question_characters
 from falserefusal.study.materials import load_personas, load_templates
-from falserefusal.texts import read, resolve, sample
+from falserefusal.texts.read import read
+from falserefusal.texts.sample import sample
+from falserefusal.texts.sources import resolve
 
 
 def expected_load(study: dict, assume: dict, root: str | Path = ".") -> dict:
-    """Prompts, prompt tokens and new tokens that one model of `study` (a loaded config) is asked.
+    """Number of prompts, prompt tokens and new tokens of one model of `study` (a loaded config).
 
-    Texts whose file the config names are counted. For texts that are fetched, the counts that `plan` has of their
-    sources stand in, also once they are here: see `planning.jobs` for why. assume: overrides of `ASSUMPTIONS`.
+    Texts whose file the config names are counted. For downloaded texts, the counts are those that `plan` has for their
+    sources, also after the download: see `planning.jobs` for the reason. assume: overrides of `ASSUMPTIONS`.
     """
     root, tasks, materials = Path(root), study["tasks"], study["materials"]
     personas = load_personas(root / materials["personas"], keep=study["personas"])

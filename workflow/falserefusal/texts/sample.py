@@ -1,4 +1,4 @@
-"""Draw a study's annotation rows: so many of each label (the paper: 1,000), all of a label that has fewer."""
+"""Sample a study's rows: a fixed number of each gold label (in the paper 1,000), or all if there are fewer."""
 
 import hashlib
 
@@ -9,12 +9,12 @@ from falserefusal.texts.problems import Problem, problem_frame
 
 
 def sample(frame: pd.DataFrame, rows_per_gold_label: int, seed: int) -> pd.DataFrame:
-    """The texts frame of a study: `rows_per_gold_label` rows of each label of `frame`, without replacement.
+    """Sample `rows_per_gold_label` rows of each gold label of `frame` without replacement.
 
-    Rows are ranked within their label by a hash of seed and row_id: a random permutation that depends on no other
-    row, label or task. So a larger sample contains a smaller one, and a correction to one row of the source
-    moves no other row. The sample is in order of rank, labels taking turns: a smaller sample is the head of a larger
-    one. Raises InputError if the arguments are not positive (seed: not negative).
+    Rows are ranked within their gold label by a hash of seed and row_id: a random permutation that depends on no other
+    row, gold label or task. So a larger sample contains a smaller one, and correcting one row of the source moves no
+    other row. Rows are in order of rank, alternating between gold labels, so that a smaller sample is the beginning of
+    a larger one. Raises InputError if `rows_per_gold_label` is not positive or `seed` is negative.
     """
     _check(rows_per_gold_label, seed)
     ranks = _ranks(frame, seed)
@@ -24,7 +24,7 @@ def sample(frame: pd.DataFrame, rows_per_gold_label: int, seed: int) -> pd.DataF
 
 
 def shortfalls(frame: pd.DataFrame, rows_per_gold_label: int, task: str) -> pd.DataFrame:
-    """A problem for each label of `frame` that has fewer rows than a study asks for."""
+    """Problems: each gold label of `frame` that has fewer rows than requested."""
     sizes = frame["gold_label"].value_counts().sort_index()
     few = sizes[sizes < rows_per_gold_label]
     return problem_frame(
@@ -32,17 +32,17 @@ def shortfalls(frame: pd.DataFrame, rows_per_gold_label: int, task: str) -> pd.D
             Problem(
                 None,
                 "gold_label",
-                f"label {label} has {n} rows where {rows_per_gold_label} were wanted",
+                f"gold label {gold_label} has {n} rows, {rows_per_gold_label} were requested",
                 f"all {n} taken",
             )
-            for label, n in few.items()
+            for gold_label, n in few.items()
         ],
         task,
     )
 
 
 def _ranks(frame: pd.DataFrame, seed: int) -> pd.Series:
-    # SHA-256 and not a generator's permutation: that one changes as a whole with the number of rows
+    # a hash, because a generator's permutation would change completely with the number of rows
     draws = [hashlib.sha256(f"{seed}/{row_id}".encode()).hexdigest() for row_id in frame["row_id"]]
     shuffled = frame[["gold_label"]].assign(draw=draws).sort_values("draw")
     return shuffled.groupby("gold_label").cumcount().reindex(frame.index)

@@ -1,4 +1,4 @@
-"""Where the labellers of a study part, and a sample of the answers on which they do."""
+"""Compare the labellers of a study: agreement, categories, and samples of disagreements and of agreed refusals."""
 
 from typing import TYPE_CHECKING
 
@@ -26,19 +26,19 @@ with log_to(snakemake.log[0]):
     agreement = agreement_of_labellers(verdicts)
     write_table(agreement, output.agreement, notice)
     write_table(categories_of_labellers(verdicts), output.categories, notice)
-    parted = disagreements(verdicts, params.most, params.seed)
+    disagreed = disagreements(verdicts, params.most, params.seed)
     refused = agreed_refusals(verdicts, params.refusals, params.seed)
-    shown = {*parted["prompt_id"], *refused["prompt_id"]}
+    shown = {*disagreed["prompt_id"], *refused["prompt_id"]}
     prompts = pd.concat([read_parquet(path, PROMPTS) for path in files.prompts], ignore_index=True)
-    asked = prompts[prompts["prompt_id"].isin(shown)].set_index("prompt_id")["messages"]
-    answers = []
+    messages = prompts[prompts["prompt_id"].isin(shown)].set_index("prompt_id")["messages"]
+    responses = []
     for model, path in zip(params.models, files.responses, strict=True):
-        given = read_parquet(path, RESPONSES)[["prompt_id", "response"]]
-        answers.append(given[given["prompt_id"].isin(shown)].assign(model=model))
-    answers = pd.concat(answers)
+        own = read_parquet(path, RESPONSES)[["prompt_id", "response"]]
+        responses.append(own[own["prompt_id"].isin(shown)].assign(model=model))
+    responses = pd.concat(responses)
     design = read_parquet(files.design, DESIGN)[["prompt_id", "task", "persona", "template"]]
-    for frame, path in ((parted, output.disagreements), (refused, output.refusals)):
-        frame = frame.merge(design, on="prompt_id").merge(answers, on=["model", "prompt_id"])
-        frame["prompt"] = ["\n\n".join(turn["content"] for turn in asked[prompt]) for prompt in frame["prompt_id"]]
+    for frame, path in ((disagreed, output.disagreements), (refused, output.refusals)):
+        frame = frame.merge(design, on="prompt_id").merge(responses, on=["model", "prompt_id"])
+        frame["prompt"] = ["\n\n".join(turn["content"] for turn in messages[prompt]) for prompt in frame["prompt_id"]]
         write_table(frame, path, notice)
     print(agreement.to_string(index=False))

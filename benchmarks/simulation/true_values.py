@@ -1,4 +1,4 @@
-"""What is true in a simulated world: the value behind every interval that a study reports, and its claims."""
+"""True values of a simulated world: the value behind every interval that a study reports, and behind its claims."""
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,13 @@ def formats_of(world: World) -> dict[str, str]:
 
 
 def task_names(world: World) -> dict[str, str]:
-    """The paper's names for the world's tasks, in its order of sensitivity."""
+    """The paper's task names for the tasks of the world, in the paper's order of sensitivity."""
     return dict(zip(world.tasks, TASKS, strict=True))
 
 
 def endless_study(world: World, models: pd.DataFrame) -> claims.Evidence:
-    """The evidence of a study so large that nothing is left to chance."""
-    cells = worlds.truth(world, formats_of(world)).assign(refusals=10**6, n=10**9)
+    """Evidence of a study that is so large that it has no sampling error."""
+    cells = worlds.true_rates(world, formats_of(world)).assign(refusals=10**6, n=10**9)
     cells["task"] = cells["task"].replace(task_names(world))
 
     def rates(frame, factor):
@@ -32,20 +32,22 @@ def endless_study(world: World, models: pd.DataFrame) -> claims.Evidence:
         table = table.agg(rate=("rate", "mean"), n=("n", "sum"), refusals=("refusals", "sum")).reset_index()
         return claims.Rates(table, table["rate"].to_numpy(), 1e-7 * np.eye(len(table)))
 
-    free = cells["persona"] == BASELINE
+    is_baseline = cells["persona"] == BASELINE
     by_model = cells.groupby(["model", "persona"], sort=False)["rate"].mean().unstack()
     effect = by_model[world.personas].sub(by_model[BASELINE], axis=0).stack().rename("difference").reset_index()
     raised = effect["difference"] > 1e-9
     screened = effect.assign(lo=effect["difference"], hi=effect["difference"], p_max_t=np.where(raised, 0.0, 1.0))
     everything = rates(cells, "persona")
-    personas, without = (everything.part((everything.cells["persona"] == BASELINE) == k) for k in (False, True))
-    return claims.Evidence(personas, rates(cells[~free], "format"), without, pd.DataFrame(), screened, models, 0)
+    personas, baseline = (everything.part((everything.cells["persona"] == BASELINE) == k) for k in (False, True))
+    return claims.Evidence(
+        personas, rates(cells[~is_baseline], "format"), baseline, pd.DataFrame(), screened, models, 0
+    )
 
 
 def true_values(world: World) -> dict[str, pd.Series]:
-    """The true value behind every interval of `interval_tables`, as quantity -> Series over keys."""
-    cells = worlds.truth(world, formats_of(world))
-    with_persona, free = cells[cells["persona"] != BASELINE], cells[cells["persona"] == BASELINE]
+    """True value behind every interval of `rate_tables` and `index_tables`: quantity to Series over keys."""
+    cells = worlds.true_rates(world, formats_of(world))
+    with_persona, of_baseline = cells[cells["persona"] != BASELINE], cells[cells["persona"] == BASELINE]
 
     def mean(frame, keys):
         return frame.groupby(keys, sort=False)["rate"].mean()
@@ -56,14 +58,14 @@ def true_values(world: World) -> dict[str, pd.Series]:
         return pd.Series(series.to_numpy(float), index=pd.Index(names))
 
     by_persona, by_task = (mean(with_persona, ["model", "persona"]), mean(with_persona, ["task", "model"]))
-    without = mean(free, ["model"])
-    reference = without.reindex(by_persona.index.get_level_values(0)).to_numpy()
+    baseline = mean(of_baseline, ["model"])
+    reference = baseline.reindex(by_persona.index.get_level_values(0)).to_numpy()
     effect = by_persona - reference
     average = mean(with_persona, ["persona"])
     wide = by_persona.unstack("persona")
     differences = {(m, "persona-00", p): wide.loc[m, "persona-00"] - wide.loc[m, p] for m in wide.index for p in wide}
     overall = {("persona-00", p): average["persona-00"] - average[p] for p in average.index}
-    any_effect = mean(with_persona, ["model"]) - without
+    any_effect = mean(with_persona, ["model"]) - baseline
     values = {
         "rate, model x task": mean(with_persona, ["model", "task"]),
         "rate, task, mean over models": mean(with_persona, ["task"]),
@@ -71,11 +73,11 @@ def true_values(world: World) -> dict[str, pd.Series]:
         "rate, model x persona": by_persona,
         "rate, task x model x persona": mean(with_persona, ["task", "model", "persona"]),
         "rate, task x model x format": mean(with_persona, ["task", "model", "format"]),
-        "rate, baseline, task x model": mean(free, ["task", "model"]),
-        "persona minus baseline, task x model": by_task - mean(free, ["task", "model"]),
+        "rate, baseline, task x model": mean(of_baseline, ["task", "model"]),
+        "persona minus baseline, task x model": by_task - mean(of_baseline, ["task", "model"]),
         "persona effect, model x persona": effect,
         "ratio to baseline, model x persona": by_persona / reference,
-        "persona effect, mean over models": pd.concat([average - without.mean(), pd.Series({ALL: any_effect.mean()})]),
+        "persona effect, mean over models": pd.concat([average - baseline.mean(), pd.Series({ALL: any_effect.mean()})]),
         "any-persona effect, model": any_effect,
         "persona minus persona, model": pd.Series(differences),
         "persona minus persona, mean over models": pd.Series(overall),
@@ -85,16 +87,16 @@ def true_values(world: World) -> dict[str, pd.Series]:
 
 
 def true_coefficients(cells: pd.DataFrame) -> pd.Series:
-    """Coefficients of the main-effects logit fitted to the true rates: what an endless study would report."""
+    """Coefficients of the main-effects logit fitted to the true rates: the estimates of an endless study."""
     counts = cells.assign(n=10**9, refusals=(cells["rate"] * 10**9).round().astype(np.int64))
-    counts = collapse(counts.assign(labeller="truth"), ["persona", "template", "task", "model"])
+    counts = collapse(counts.assign(labeller="simulated"), ["persona", "template", "task", "model"])
     design = dummies(counts, choose_references(counts, ["persona", "template", "task", "model"]))
     fit = fit_logit(design, counts["n"], counts["refusals"])
     return pd.Series(fit.coef, index=pd.MultiIndex.from_tuples(fit.names))
 
 
 def true_indices(world: World) -> dict[str, pd.Series]:
-    """Sensitivity indices of the true rates, every level with the same weight."""
+    """Sensitivity indices of the true rates, with equal weight of every level."""
     rates = world.rates[:, 1:].transpose(2, 0, 1, 3)  # task, model, persona, template
     forms = pd.factorize(pd.Series(formats_of(world)))[0]
     by_format = np.stack([rates[..., forms == k].mean(-1) for k in range(forms.max() + 1)], axis=-1)
@@ -128,7 +130,7 @@ def true_indices(world: World) -> dict[str, pd.Series]:
 
 
 def _true_totals(world: World, variance: float) -> dict[str, float]:
-    """Half the mean squared difference of two answers that differ in one factor alone, over the variance."""
+    """Half the mean squared difference of two responses that differ in one factor alone, over the variance."""
     mean, rate = world.mean[:, 1:], world.rates[:, 1:]
     text, own, prompt = world.shares
     totals = {}
