@@ -10,8 +10,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.estimation.sequential import QUANTITIES
 from falserefusal.study.checks import check_study
 from falserefusal.study.config import load_study
-from falserefusal.texts.sources import resolve
-from falserefusal.texts.sources import KEYS
+from falserefusal.texts.sources import KEYS, resolve
 
 SCHEMA = "config/schemas/study.schema.yaml"
 SEQUENTIAL = {"sequential": {"first": 20, "growth": 0.5}}
@@ -20,7 +19,8 @@ SEQUENTIAL = {"sequential": {"first": 20, "growth": 0.5}}
 def check(root, monkeypatch, change=None, task=None):
     """Load and check a stand-in study of one embedded task, with changes to it or to the task."""
     monkeypatch.chdir(root)
-    offensiveness = {"source": {"kind": "embedded"}, "rows_per_gold_label": 3, "options": ["offensive", "not offensive"]}
+    offensiveness = {"source": {"kind": "embedded"}, "rows_per_gold_label": 3}
+    offensiveness["options"] = ["offensive", "not offensive"]
     config = {"study": "small", "checkpoints": {"kind": "standins"}, "tasks": {"offensiveness": offensiveness}}
     config["tasks"]["offensiveness"] |= task or {}
     check_study(load_study(config | copy.deepcopy(change or {}), root / SCHEMA, root), root)
@@ -38,7 +38,7 @@ def test_every_shipped_config_passes(root, monkeypatch):
     [
         ({}, "base_url: missing; the backend openai needs the server's address"),
         ({"base_url": "http://user:sk-secret@x/v1"}, "base_url: leave user name, password"),
-        ({"base_url": "http://x/v1", "api_key_env": "sk-secret"}, "api_key_env: not the name of an environment variable"),
+        ({"base_url": "http://x/v1", "api_key_env": "sk-secret"}, "api_key_env: not the name of an environment"),
         ({"base_url": "x/v1"}, "'x/v1' is not an address such as http"),
     ],
 )
@@ -67,7 +67,7 @@ def test_errors_of_the_study(root, monkeypatch, change, message):
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        ({"source": {"kind": "file", "path": "x.csv", "columns": {"id": "id", "gold_label": "label"}}}, "columns must say"),
+        ({"source": {"kind": "file", "path": "x.csv", "columns": {"gold_label": "label"}}}, "columns must give"),
         ({"source": {"kind": "popquorn", "sha256": "fb05"}}, "sha256 is 'fb05', but must be 64 hexadecimal digits"),
         ({"layout": "\n\nText: {txt}"}, "the layout of task 'offensiveness' has placeholders for txt"),
         ({"layout": "\n\nText:"}, "the layout of task 'offensiveness' has placeholders for nothing"),

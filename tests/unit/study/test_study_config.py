@@ -92,7 +92,7 @@ def test_names_keep_the_order_of_their_file(config, root):
         (source(kind="xnli", split="dev"), "tasks.nli.source.split: 'dev' is not one of"),
         (source(kind="file", path="x.csv"), "tasks.nli.source: 'columns' is a required property"),
         (source(kind="file", path="x.csv", columns={}, colums={}), "unknown key 'colums'; did you mean 'columns'?"),
-        ({"tasks": {"nli": {"source": {"kind": "embedded"}, "options": ["a", "b", "a"]}}}, "tasks.nli.options: ['a', 'b"),
+        ({"tasks": {"nli": {"source": {"kind": "embedded"}, "options": ["a", "b", "a"]}}}, "tasks.nli.options: ['a'"),
         ({"models": "Qwen2-7B"}, "models: 'Qwen2-7B' is neither all nor a list of names, such as [Qwen2-7B]"),
         ({"models": ["Qwen2-7B", "Qwen2-7B"]}, "models: ['Qwen2-7B', 'Qwen2-7B'] has non-unique elements"),
         ({"design": {"sequential": {"first": 20}}}, "design.sequential: 'growth' is a required property"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from falserefusal.common.errors import InputError
 from falserefusal.design.monte_carlo import design_size
 from falserefusal.estimation.sequential import QUANTITIES
-from falserefusal.planning.plan import LABEL_ROWS, expected_rows
+from falserefusal.planning.plan import GOLD_LABEL_ROWS, expected_rows
 from falserefusal.prompts.rendering import check_layout, question_characters
 from falserefusal.study.materials import load_models, load_personas, load_phrases, load_templates
 from falserefusal.texts.read import read
@@ -49,7 +49,7 @@ def _rows(settings: dict, task: str, seed: int) -> float:
     source, most = resolve(settings["source"], task), settings["rows_per_gold_label"]
     if settings["source"]["kind"] == "embedded":
         return len(sample(read(settings["source"], source.path, task)[0], most, seed))
-    known = (source.name, task) in LABEL_ROWS and source.path is None
+    known = (source.name, task) in GOLD_LABEL_ROWS and source.path is None
     return expected_rows(source.name, task, most) if known else inf
 
 

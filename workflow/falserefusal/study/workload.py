@@ -1,4 +1,4 @@
-"""The number of prompts and tokens of a study per model, from its config alone; the size of cluster jobs depends on it."""
+"""Compute the prompts and tokens of a study per model from its config alone; cluster jobs are sized by them."""
 
 from pathlib import Path
 
