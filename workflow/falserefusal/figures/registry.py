@@ -216,6 +216,8 @@ CORRECTED_PERSONAS = Figure(
 COMPARISON = Figure(
     "comparison", "comparison.draw_comparison", ("comparison",), "This study beside the paper's printed values."
 )
-TRUTH = Figure("truth", "comparison.draw_truth", ("truth",), "Planted refusal rates of the stand-ins and their estimates.")
+TRUTH = Figure(
+    "truth", "comparison.draw_truth", ("truth",), "Planted refusal rates of the stand-ins and their estimates."
+)
 STOPPING = Figure("stopping", "stopping.draw_stopping", ("trajectory",), "Intervals by round and calls spent.")
 CLAIMS = Figure("claims", "claims.draw_claims", ("claims",), "The paper's claims as tests.")
