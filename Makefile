@@ -14,7 +14,7 @@ RUN := .venv/bin/python -m
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 READY := .venv/.ready
 
-.PHONY: study published rehearsal null test test-slow test-slurm scale simulation benchmark lint clean help
+.PHONY: study published rehearsal null test test-slow test-slurm scale simulation benchmark reference lint clean help
 
 study: $(READY)
 	$(SNAKEMAKE)
@@ -59,6 +59,10 @@ benchmark: $(READY)
 # Coverage, false findings, power and efficiency in simulated worlds (docs/simulation.md); well over an hour.
 simulation: $(READY)
 	.venv/bin/python benchmarks/simulation/run.py --cores $(CORES) --out docs/simulation
+
+# What is generated from the typed config: the schema for editors, and docs/reference/config.md.
+reference: $(READY)
+	PYTHONPATH=workflow $(RUN) falserefusal.study.reference
 
 lint: $(READY)
 	$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) snakefmt --check Snakefile workflow/rules
