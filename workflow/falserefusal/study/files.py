@@ -223,7 +223,9 @@ def table_names(study: "AnyStudy") -> list[str]:
     names = ["table1", "table5", "table6", "design_balance", *RATES, "sensitivity", "importance", "claims", *REGRESSION]
     if study.kind == PUBLISHED:
         return [*names, "printed_check", "no_answers"]
-    names += ["comparison", "labeller_rates", "missing"]
+    names += ["labeller_rates", "missing"]
+    if study.compared:
+        names.append("comparison")
     if len(study.labellers) > 1:
         names += LABELLER_TABLES
     if study.annotation_files:

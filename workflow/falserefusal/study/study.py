@@ -113,6 +113,11 @@ class AnyStudy(ABC):
 
     @property
     @abstractmethod
+    def compared(self) -> bool:
+        """Whether its rates can be compared with the paper's: it asks a model of the paper."""
+
+    @property
+    @abstractmethod
     def annotation_files(self) -> tuple[str, ...]:
         """What people labelled, one file a person."""
 
@@ -150,7 +155,7 @@ class AnyStudy(ABC):
     def figures(self) -> list[registry.Figure]:
         """The figures of the study, in the order of the page."""
         many, annotated = len(self.labellers) > 1, bool(self.annotation_files)
-        return registry.figures(self.kind, self.tasks, self.sequential, many, annotated)
+        return registry.figures(self.kind, self.tasks, self.sequential, many, annotated, self.compared)
 
     @property
     def figure_files(self) -> list[str]:
@@ -207,6 +212,7 @@ class PublishedStudy(AnyStudy):
     headline = LABELLERS[0]
     baseline = False
     sequential = False
+    compared = True
     annotation_files = ()
 
     @property
@@ -279,7 +285,7 @@ class Study(AnyStudy):
             study = cls(typed, *_materials(typed, root), root)
             if check:
                 check_materials(typed, study.rows, root)
-            _ = study.jobs, study.reported_models
+            _ = study.jobs, study.reported_models, study.compared
         except InputError as error:
             raise InputError("\n".join(_placed(line, source) for line in str(error).splitlines())) from None
         return study
@@ -516,6 +522,12 @@ class Study(AnyStudy):
     def early_decision(self) -> bool:
         """Whether a response may stop early: only where phrase_list alone reads it, which ignores its end."""
         return self.config.inference.early_decision and self.labellers == ("phrase_list",)
+
+    @cached_property
+    def compared(self) -> bool:
+        """Whether it asks a model of the paper."""
+        paper = read_models(f"{PRINTED}/models.csv", self.root)
+        return any(model in paper for model in self.models)
 
     @cached_property
     def annotation_files(self) -> tuple[str, ...]:
