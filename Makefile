@@ -1,4 +1,4 @@
-# make        set up (once) and run: the paper's printed numbers, and the pilot (a small real chat model)
+# make        set up (once) and run the paper's printed numbers and the pilot (a small real chat model)
 # make test   set up (once) and run the tests
 # Nothing but Python >= 3.11 is needed. Once set up, both work offline.
 
@@ -26,7 +26,7 @@ study: $(READY)
 published: $(READY)
 	$(SNAKEMAKE) published
 
-# The positive control: the whole chain on stand-in checkpoints with planted refusal rates.
+# The positive control: the whole workflow on stand-in checkpoints with planted refusal rates.
 rehearsal: $(READY)
 	$(SNAKEMAKE) --configfile config/rehearsal.yaml
 
@@ -40,7 +40,7 @@ test: $(READY)
 test-slow: $(READY)
 	$(RUN) pytest -m "slow"
 
-# A real Slurm on this machine alone; needs root and Debian's slurm-wlm and munge, and says so where they are missing.
+# A real one-node Slurm on this machine; needs root and Debian's slurm-wlm and munge, and is skipped without them.
 test-slurm: $(READY)
 	$(RUN) pytest -m cluster
 
@@ -51,12 +51,12 @@ scale: $(READY)
 		$(RUN:-m=) benchmarks/scale.py --grow $$what --times 6 --out benchmarks/results/scale.csv || exit; done
 	$(RUN:-m=) benchmarks/scale.py --grow personas --times 10 --stages effects --out benchmarks/results/scale.csv
 
-# Inference beside lm-evaluation-harness, a pipeline and the floor, on the same prompts; half an hour.
+# Inference compared with lm-evaluation-harness, a pipeline and a lower bound, on the same prompts; half an hour.
 benchmark: $(READY)
 	$(RUN) pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
 	.venv/bin/python benchmarks/inference.py --repeats 3 --lm-eval-batches 64 --out benchmarks/results/inference_cpu.md
 
-# Coverage, false findings, power and efficiency in simulated worlds (docs/simulation.md); well over an hour.
+# Coverage, false positives, power and efficiency in simulated studies (docs/simulation.md); well over an hour.
 simulation: $(READY)
 	.venv/bin/python benchmarks/simulation/run.py --cores $(CORES) --out docs/simulation
 

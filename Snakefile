@@ -11,7 +11,7 @@ pathvars:
     benchmarks="results/benchmarks",
 
 
-# A study is one config file. It replaces the default whole: Snakemake would merge the two key by key.
+# A study is one config file. --configfile replaces the default file; Snakemake alone would merge the two.
 if "study" not in config:
 
     configfile: "config/pilot.yaml"
@@ -19,28 +19,30 @@ if "study" not in config:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/jobs.smk"
-include: "workflow/rules/published.smk"
+# The stages of a study, in order.
 include: "workflow/rules/texts.smk"
+include: "workflow/rules/design.smk"
 include: "workflow/rules/prompts.smk"
-include: "workflow/rules/fetch.smk"
-include: "workflow/rules/labels.smk"
-include: "workflow/rules/judges.smk"
-include: "workflow/rules/validation.smk"
+include: "workflow/rules/responses.smk"
+include: "workflow/rules/verdicts.smk"
+include: "workflow/rules/cells.smk"
+include: "workflow/rules/published.smk"
 include: "workflow/rules/estimates.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/plan.smk"
-
-
-# Answers that are there are files like any other where no more are asked for.
-if not config["allow_missing"]:
-
-    include: "workflow/rules/responses.smk"
+# Rules that not every study needs.
+include: "workflow/rules/annotation.smk"
+include: "workflow/rules/planning.smk"
 
 
 if STANDINS:
 
     include: "workflow/rules/standins.smk"
+
+
+if SEQUENTIAL:
+
+    include: "workflow/rules/interim.smk"
 
 
 rule all:
@@ -55,28 +57,20 @@ rule published:
         rules.published_report.output.page,
 
 
-# The figures of every study whose tables are here; where there are none yet, of both.
-rule figures:
-    input:
-        [figure_files(study) for study in studies_with_tables()],
-
-
 rule tables:
     input:
         reported(STUDY),
 
 
-# The sample that people label; its key.csv and their exports go to annotations/<study>/, and the next run uses them.
+# The sample for people to annotate. Put its key.csv and their exports into annotations/<study>/; the next run uses them.
 rule annotation:
     input:
         f"<results>/{STUDY}/annotation/index.html",
 
 
-rule plan:
+# All weights of a study, for example before a cluster run.
+rule weights:
     input:
-        f"<results>/{STUDY}/plan/plan.txt",
-
-
-if ROUNDS:
-
-    include: "workflow/rules/rounds.smk"
+        [weights_record(model) for model in FETCHED],
+        expand("resources/classifiers/{classifier}.json", classifier=config["classifiers"]),
+    localrule: True

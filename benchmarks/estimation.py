@@ -1,9 +1,9 @@
-"""Time and peak memory of all estimation at the paper's scale: 16 models x 127,010 prompts, and persona-free twins.
+"""Time and peak memory of all estimation at the paper's scale: 16 models x 127,010 prompts, and baseline prompts.
 
     python benchmarks/estimation.py [--share 1.0] [--out results/benchmarks/estimation.csv]
 
 Outcomes are simulated in a world with the paper's rates by model, written to Parquet, and estimated in a fresh process,
-as a workflow's job would, so the memory printed is that of estimation alone. `--share` takes a part of the rows.
+as in a workflow's job, so the memory reported is that of estimation alone. `--share` uses a share of the rows.
 """
 
 import argparse
@@ -17,22 +17,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # matrices are small: threads of the linear algebra only get in the way
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # matrices are small: more threads of the linear algebra are slower
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 ROWS = {"task-0": (3000, 3000), "task-1": (5000, 3718), "task-2": (4701, 1500)}  # rows sampled, texts behind them
-REPLICATES, PERMUTATIONS, RELABELLINGS = 1000, 500, 2000
+REPLICATES, PERMUTATIONS, SCREEN_PERMUTATIONS = 1000, 500, 2000
 
 
 def simulate(folder: Path, share: float) -> tuple[int, int]:
-    """Write outcomes of the paper's nested design; answers with and without a persona."""
+    """Write outcomes of the paper's nested design; return the numbers of responses with and without a persona."""
     from falserefusal.common.files import read_csv
-    from falserefusal.common.schemas import PERSONA_FREE
+    from falserefusal.common.schemas import BASELINE
     from falserefusal.design.monte_carlo import make_design
     from falserefusal.study.materials import load_templates
-    from simulation.worlds import answer, make_world
+    from simulation.worlds import make_world, respond
 
     printed = (
         read_csv(ROOT / "config" / "published" / "table1_refusal_pct.csv").drop(columns="model").mean(axis=1) / 100
@@ -49,10 +49,10 @@ def simulate(folder: Path, share: float) -> tuple[int, int]:
             {"row_id": [f"{task}r{i}" for i in number], "text_id": [f"{task}x{i}" for i in text]}
         )
     design = make_design(texts, world.personas, templates, {"kind": "nested"}, world.models, 1)
-    outcomes = answer(design, world, 2)
+    outcomes = respond(design, world, 2)
     outcomes.to_parquet(folder / "outcomes.parquet", index=False)
-    free = int((outcomes["persona"] == PERSONA_FREE).sum())
-    return len(outcomes) - free, free
+    baseline = int((outcomes["persona"] == BASELINE).sum())
+    return len(outcomes) - baseline, baseline
 
 
 def estimate(path: Path, queue: multiprocessing.Queue) -> None:
@@ -92,7 +92,7 @@ def estimate(path: Path, queue: multiprocessing.Queue) -> None:
         fit = fit_personas(outcomes)
         table = persona_effects(outcomes, fit)
         mean_effects(fit), persona_differences(fit)
-        return screen(table, max_t(outcomes, permutations=RELABELLINGS))
+        return screen(table, max_t(outcomes, permutations=SCREEN_PERMUTATIONS))
 
     def sensitivity():
         phrasings = {f"p{k + 1}": k % 3 + 1 for k in range(9)}
@@ -116,8 +116,8 @@ def main() -> None:
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        persona, free = simulate(Path(folder), options.share)
-        print(f"{persona:,} answers with a persona, {free:,} without")
+        persona, baseline = simulate(Path(folder), options.share)
+        print(f"{persona:,} responses with a persona, {baseline:,} without")
         queue = context.Queue()
         process = context.Process(target=estimate, args=(Path(folder) / "outcomes.parquet", queue))
         process.start()

@@ -1,20 +1,21 @@
-"""Throughput of this workflow's inference beside two general tools, and beside the floor, on the same prompts.
+"""Throughput of this workflow's inference, of two general tools, and of a lower bound, on the same prompts.
 
     pip install -r benchmarks/requirements.txt
     python benchmarks/inference.py [--personas 1] [--new-tokens 128] [--repeats 3] [--shape 17M] [--dtype float32]
 
 Prompts are those of the default study (all tasks, templates and formats; --personas of its 15, with the same share of
-persona-free twins), so a question head is shared by as many prompts as in that study. --sparse draws as many prompts
-from all personas instead, so that heads are hardly shared. The model is no real one (see random_model.py). Methods:
+baseline prompts), so as many prompts share a question head as in that study. With --sparse, as many prompts are drawn
+from all personas, so that heads are hardly shared. The model is a random one (see random_model.py). Methods:
 
     floor     one forward pass over the prompts, batched by length: no tool that reads every prompt can be faster
               without sharing work between prompts
-    engine    falserefusal.inference, answers in full
-    early     the same, stopping at a settled verdict; 3% audited and all refusals in full, as is the default
-    decided   the same without audit and without refusals in full
+    engine    falserefusal.inference, complete responses
+    early     the same, stopped as soon as the verdict is settled; a recheck share of 3%, and all refusals, complete,
+              as is the default
+    decided   the same without a recheck and without complete refusals
     lm-eval   lm-evaluation-harness, HFLM.generate_until, with the best of the batch sizes in --lm-eval-batches
     pipeline  transformers' text-generation pipeline, batch size 16
-    single    transformers' generate, one prompt at a time: the reference that answers are compared with (once)
+    single    transformers' generate, one prompt at a time: the reference for the responses (once)
 
 Each run is a fresh process, the methods take turns, and loading is not timed.
 """
@@ -43,11 +44,13 @@ def study_prompts(personas: int, sparse: bool, seed: int = 0) -> list[list[dict]
     import pandas as pd
     import yaml
 
-    from falserefusal.common.schemas import PERSONA_FREE
+    from falserefusal.common.schemas import BASELINE
     from falserefusal.design.monte_carlo import make_design
     from falserefusal.prompts.rendering import render
     from falserefusal.study.materials import load_personas, load_templates
-    from falserefusal.texts import raw_path, read, sample
+    from falserefusal.texts.fetch import raw_path
+    from falserefusal.texts.read import read
+    from falserefusal.texts.sample import sample
 
     tasks = yaml.safe_load((ROOT / "config/rehearsal.yaml").read_text(encoding="utf-8"))["tasks"]
     people = load_personas(ROOT / "config/personas.csv")
@@ -55,27 +58,26 @@ def study_prompts(personas: int, sparse: bool, seed: int = 0) -> list[list[dict]
     texts = {}
     for task, settings in tasks.items():
         rows, _ = read(settings["source"], raw_path(settings["source"], task, ROOT), task)
-        texts[task] = sample(rows, settings["rows_per_label"], seed)
+        texts[task] = sample(rows, settings["rows_per_gold_label"], seed)
     design = make_design(texts, people["persona"].tolist(), templates, {"kind": "nested"}, [], seed)
-    free = design["persona"] == PERSONA_FREE
-    twins = design[free].sample(frac=personas / len(people), random_state=seed)
+    baseline = design[design["persona"] == BASELINE].sample(frac=personas / len(people), random_state=seed)
     some = design["persona"].isin(people["persona"].sample(personas, random_state=seed))
-    kept = pd.concat([design[some], twins])
+    kept = pd.concat([design[some], baseline])
     if sparse:
         kept = design.sample(len(kept), random_state=seed)
     kept = kept.sample(frac=1, random_state=seed)
     rendered = [
-        render(kept, texts[task], people, templates, settings["labels"], settings["layout"])
+        render(kept, texts[task], people, templates, settings["options"], settings["layout"])
         for task, settings in tasks.items()
     ]
     return [[dict(turn) for turn in turns] for turns in pd.concat(rendered)["messages"]]
 
 
-# ---- one run of one method, in a process of its own
+# ---- one run of one method, in its own process
 
 
 def worker(method: str, folder: Path, args: argparse.Namespace) -> dict:
-    """Answer all prompts; seconds, CPU seconds, peak memory, answers by prompt and tokens written."""
+    """Respond to all prompts; return time, CPU time, peak memory, responses by prompt and tokens written."""
     import torch
 
     torch.set_num_threads(args.threads)
@@ -84,18 +86,18 @@ def worker(method: str, folder: Path, args: argparse.Namespace) -> dict:
     run = {"floor": floor, "lm-eval": lm_eval, "pipeline": pipeline, "single": single}.get(name, engine)
     start = run(name if run is engine else int(batch or 16), folder, rendered, args)  # loads, returns the timed part
     before = time.process_time(), time.perf_counter()
-    answers, extra = start()
+    responses, extra = start()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     cpu, wall = time.process_time() - before[0], time.perf_counter() - before[1]
-    from falserefusal.inference.local import peak_memory
+    from falserefusal.inference.devices import peak_memory
 
     peak = peak_memory()
     return {
         "cpu": cpu,
         "wall": wall,
         "peak_mib": peak.get("accelerator_mib", peak["host_mib"]),
-        "answers": answers,
+        "responses": responses,
         **extra,
     }
 
@@ -133,7 +135,7 @@ def engine(method: str, folder: Path, rendered: list[str], args: argparse.Namesp
 
     from falserefusal.inference import Decoding, respond
     from falserefusal.inference import checkpoint as checkpoints
-    from falserefusal.labelling.phrases import decided, matched_phrase
+    from falserefusal.labelling.phrase_list import decided, matched_phrase
     from falserefusal.study.materials import load_phrases
 
     phrases = load_phrases(ROOT / "config/refusal_phrases.txt")
@@ -156,7 +158,7 @@ def engine(method: str, folder: Path, rendered: list[str], args: argparse.Namesp
                 prompts,
                 store,
                 decided=stop,
-                audit=0.03 if method == "early" else 0.0,
+                recheck=0.03 if method == "early" else 0.0,
                 progress=False,
             )
         return frame["response"].tolist(), {"new_tokens": int(frame["new_tokens"].sum()), "work": about["work"]}
@@ -198,14 +200,14 @@ def single(_: int, folder: Path, rendered: list[str], args: argparse.Namespace):
     model, tokenizer = load(folder, args.dtype)
 
     def run():
-        answers, lengths = [], []
+        responses, lengths = [], []
         for text in rendered:
             ids = tokenizer(text, add_special_tokens=False, return_tensors="pt").to(model.device)
             out = model.generate(**ids, max_new_tokens=args.new_tokens, do_sample=False)[0, ids["input_ids"].shape[1] :]
             lengths.append(len(out))
-            answers.append(tokenizer.decode(out, skip_special_tokens=True))
+            responses.append(tokenizer.decode(out, skip_special_tokens=True))
         prompt_tokens = sum(map(len, tokenizer(rendered, add_special_tokens=False)["input_ids"]))
-        return answers, {"lengths": lengths, "prompt_tokens": prompt_tokens}
+        return responses, {"lengths": lengths, "prompt_tokens": prompt_tokens}
 
     with torch.inference_mode():
         return run
@@ -215,7 +217,7 @@ def single(_: int, folder: Path, rendered: list[str], args: argparse.Namespace):
 
 
 def measure(method: str, folder: Path, args: argparse.Namespace) -> dict:
-    """One run of `method` in a fresh process."""
+    """Run `method` once in a fresh process."""
     out = folder / "out.json"
     command = [sys.executable, __file__, "--worker", method, "--folder", str(folder), "--worker-out", str(out)]
     for name in ("new_tokens", "threads", "dtype", "batch_tokens"):
@@ -228,7 +230,7 @@ def measure(method: str, folder: Path, args: argparse.Namespace) -> dict:
 
 
 def prepare(folder: Path, args: argparse.Namespace) -> None:
-    """Prompts and checkpoint, for all runs."""
+    """Write the prompts and the checkpoint for all runs."""
     import random_model
 
     conversations = study_prompts(args.personas, args.sparse)[: args.limit]
@@ -241,42 +243,44 @@ def prepare(folder: Path, args: argparse.Namespace) -> None:
 
 
 def report(runs: dict[str, list[dict]], reference: dict, phrases: list[str], args: argparse.Namespace) -> str:
-    """The table in Markdown: medians, ratios, agreement with one prompt at a time."""
-    from falserefusal.labelling.phrases import matched_phrase
+    """Table in Markdown: medians, ratios, agreement with one prompt at a time."""
+    from falserefusal.labelling.phrase_list import matched_phrase
 
     clock = "wall" if args.shape != "17M" else "cpu"
-    label = {"cpu": "CPU s", "wall": "s"}[clock]
+    unit = {"cpu": "CPU s", "wall": "s"}[clock]
     seconds = {method: statistics.median(run[clock] for run in of) for method, of in runs.items()}
     rival = min((m for m in seconds if m.startswith("lm-eval")), key=seconds.get, default=None)
-    count, full = len(reference["answers"]), sum(reference["lengths"])
-    verdicts = [bool(matched_phrase(text, phrases)) for text in reference["answers"]]
+    count, full = len(reference["responses"]), sum(reference["lengths"])
+    refused = [bool(matched_phrase(text, phrases)) for text in reference["responses"]]
     lines = [
-        f"| method | {label} (median) | range | prompts/s | new tokens/s | peak MiB | times lm-eval's speed "
-        "| times the floor's time | answers as one by one | labels |",
+        f"| method | {unit} (median) | range | prompts/s | new tokens/s | peak MiB | times lm-eval's speed "
+        "| times the floor's time | responses as one by one | verdicts |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for method, of in runs.items():
-        answers, spread = of[0]["answers"], [run[clock] for run in of]
-        same = labels = "–"
-        if answers:
-            exact = sum(a.strip() == b.strip() for a, b in zip(answers, reference["answers"], strict=True))
-            starts = sum(b.startswith(a.rstrip("\ufffd")) for a, b in zip(answers, reference["answers"], strict=True))
+        responses, spread = of[0]["responses"], [run[clock] for run in of]
+        same = verdicts = "–"
+        if responses:
+            exact = sum(a.strip() == b.strip() for a, b in zip(responses, reference["responses"], strict=True))
+            starts = sum(
+                b.startswith(a.rstrip("\ufffd")) for a, b in zip(responses, reference["responses"], strict=True)
+            )
             same = f"{exact}/{count}" if method not in ("early", "decided") else f"{starts}/{count} as begun"
-            agree = sum(bool(matched_phrase(a, phrases)) == v for a, v in zip(answers, verdicts, strict=True))
-            labels = f"{agree}/{count}"
-        written = of[0].get("new_tokens", full if answers else 0)
+            agree = sum(bool(matched_phrase(a, phrases)) == v for a, v in zip(responses, refused, strict=True))
+            verdicts = f"{agree}/{count}"
+        written = of[0].get("new_tokens", full if responses else 0)
         median = seconds[method]
         lines.append(
             f"| {method} | {median:.1f} | {min(spread):.1f}–{max(spread):.1f} | {count / median:.1f} "
             f"| {written / median:.0f} | {max(run['peak_mib'] for run in of)} "
             f"| {seconds[rival] / median if rival else float('nan'):.2f} | {median / seconds['floor']:.2f} "
-            f"| {same} | {labels} |"
+            f"| {same} | {verdicts} |"
         )
     short = sum(length <= 9 for length in reference["lengths"]) / count
     work = runs["engine"][0]["work"] if "engine" in runs else {}
     facts = [
-        f"{count} prompts, mean {reference['prompt_tokens'] / count:.0f} tokens; answers: mean {full / count:.0f} new "
-        f"tokens, {short:.0%} end within 8, limit {args.new_tokens}; {sum(verdicts) / count:.1%} refusals.",
+        f"{count} prompts, mean {reference['prompt_tokens'] / count:.0f} tokens; responses: mean {full / count:.0f} new "
+        f"tokens, {short:.0%} end within 8, limit {args.new_tokens}; {sum(refused) / count:.1%} refusals.",
         f"The engine computed {work.get('prefilled_tokens', 0)} of {reference['prompt_tokens']} prompt tokens "
         f"({'heads hardly shared' if args.sparse else 'heads shared as in the default study'}).",
         f"{args.repeats} runs of each method in turn, {args.threads} thread(s), {args.shape} random Llama in "
@@ -297,9 +301,9 @@ def versions() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--personas", type=int, default=1, help="personas of the default study to ask about")
-    parser.add_argument("--limit", type=int, default=None, help="at most so many prompts, for a quick look")
-    parser.add_argument("--sparse", action="store_true", help="the same number of prompts, drawn from all personas")
+    parser.add_argument("--personas", type=int, default=1, help="number of personas of the default study")
+    parser.add_argument("--limit", type=int, default=None, help="maximum number of prompts, for a quick run")
+    parser.add_argument("--sparse", action="store_true", help="draw the same number of prompts from all personas")
     parser.add_argument("--new-tokens", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
@@ -336,7 +340,7 @@ def main() -> None:
     print(table)
     if args.out:
         command = f"python benchmarks/inference.py {' '.join(sys.argv[1:])}"
-        args.out.write_text(f"# Inference beside general tools\n\n`{command}`\n\n{table}\n", encoding="utf-8")
+        args.out.write_text(f"# Inference compared with general tools\n\n`{command}`\n\n{table}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

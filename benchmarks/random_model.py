@@ -1,15 +1,15 @@
-"""A model of a real architecture and size whose answers are as long as a study's, for benchmarks.
+"""A random model with a real architecture and size, whose responses are as long as those of a study, for benchmarks.
 
-Its layers are random, and cost what trained ones cost. The output matrix is written so that each answer follows one of
-three scripts, picked by where the prompt's last hidden state lies: a label (SHORT of the answers), a long answer that
-runs into the limit (as many unforced answers do), or a refusal (REFUSED, about the paper's mean rate). What it says
-means nothing; that it is as long as real answers is all that is wanted.
+Its layers are random, and cost what trained ones cost. The output matrix is written so that each response follows one
+of three scripts, selected by the prompt's last hidden state: an option (SHORT of the responses), a long response that
+reaches the limit (as many unforced responses do), or a refusal (REFUSED, about the paper's mean rate). The content has
+no meaning; only the length is realistic.
 """
 
 import itertools
 from pathlib import Path
 
-SHORT, REFUSED = 0.59, 0.08  # the rest, a third as the unforced templates are, is long
+SHORT, REFUSED = 0.59, 0.08  # the rest is long: a third, like the unforced templates
 EMBEDDING = 50.0  # scale of the embeddings over the usual one: a token's own embedding dominates its hidden state
 SHAPES = {  # hidden size, intermediate size, layers, heads, key-value heads, vocabulary
     "17M": (384, 1024, 6, 6, 6, 4096),
@@ -20,14 +20,17 @@ TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<|start|>{{ m['role'] }}<|sep|>\n{{ m['content'] }}<|end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|start|>assistant<|reply|>{% endif %}"
 )
-LABEL, REFUSAL = "Not offensive", "I'm sorry, but it would be wrong to say how people of one group judge any such text."
+OPTION, REFUSAL = (
+    "Not offensive",
+    "I'm sorry, but it would be wrong to say how people of one group judge any such text.",
+)
 SPECIAL = ["<|bos|>", "<|end|>", "<|pad|>", "<|start|>", "<|sep|>", "<|reply|>"]
 LONG = 160  # tokens, more than any limit used
 STRENGTH = 40.0  # of a script over everything else, in logits per unit of hidden state
 
 
 def make_tokenizer(texts: list[str], vocabulary: int):
-    """A byte-level BPE trained on `texts`."""
+    """Train a byte-level BPE tokenizer on `texts`."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -38,7 +41,7 @@ def make_tokenizer(texts: list[str], vocabulary: int):
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
     )
-    bpe.train_from_iterator([*texts, LABEL, REFUSAL], trainer)
+    bpe.train_from_iterator([*texts, OPTION, REFUSAL], trainer)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         bos_token="<|bos|>",
@@ -53,19 +56,29 @@ def make_tokenizer(texts: list[str], vocabulary: int):
 
 
 def scripts(tokenizer) -> list[list[int]]:
-    """The three answers in tokens, no token in two of them or twice in one, since each decides the next."""
+    """The three responses in tokens; no token is in two of them or twice in one, because each determines the next."""
     end = tokenizer.eos_token_id
     refusal = list(dict.fromkeys(tokenizer(REFUSAL)["input_ids"]))
-    label = [token for token in dict.fromkeys(tokenizer(LABEL)["input_ids"]) if token not in refusal]
+    option = [token for token in dict.fromkeys(tokenizer(OPTION)["input_ids"]) if token not in refusal]
     words = [i for text, i in sorted(tokenizer.get_vocab().items()) if text[0] == "Ġ" and text[1:].isalpha()]
-    long = [token for token in words if token not in {*refusal, *label}][:LONG]
-    return [[*label, end], long, [*refusal, end]]
+    long = [token for token in words if token not in {*refusal, *option}][:LONG]
+    return [[*option, end], long, [*refusal, end]]
 
 
 def make(
     folder: Path, shape: str, dtype: str, texts: list[str], conversations: list[list[dict]], seed: int = 0
 ) -> None:
-    """Write the checkpoint to `folder`; `conversations` are the prompts it will be asked."""
+    """Write the checkpoint to `folder`.
+
+    Parameters
+    ----------
+    folder : folder of the checkpoint.
+    shape : key of SHAPES.
+    dtype : name of the torch type.
+    texts : training texts of the tokenizer.
+    conversations : the prompts of the benchmark.
+    seed : seed of the random layers.
+    """
     import torch
     import transformers
 
@@ -107,35 +120,35 @@ def make(
     tokenizer.save_pretrained(folder)
 
 
-def _outputs(embedding, state, answers: list[list[int]]):
-    """The output matrix [vocabulary, hidden] that starts an answer by the prompt's `state` and goes on by its script.
+def _outputs(embedding, state, scripts: list[list[int]]):
+    """Output matrix [vocabulary, hidden] that selects a script by the prompt's `state` and continues along it.
 
-    The scripts are ranked along the direction in which states differ most (apart from what the scripts' own tokens
-    span), relative to the states' common part, and the logits of their first tokens are lines that cross at the two
-    quantiles wanted, in the widest gap near each.
+    The scripts are ranked along the direction in which states differ most (apart from the span of the scripts' own
+    tokens), relative to the states' common part. The logits of their first tokens are lines that cross near the two
+    target quantiles, each in the widest gap nearby.
     """
     import torch
 
     embedding = embedding.cpu()
     weight = torch.zeros_like(embedding)
     unit = embedding / embedding.norm(dim=1, keepdim=True)
-    for answer in answers:
-        for before, after in itertools.pairwise(answer):
+    for script in scripts:
+        for before, after in itertools.pairwise(script):
             weight[after] += STRENGTH * unit[before]
     common = state.mean(0) / state.mean(0).norm()
-    taken = torch.linalg.qr(torch.stack([common, *(unit[token] for answer in answers for token in answer)]).T)[0]
+    taken = torch.linalg.qr(torch.stack([common, *(unit[token] for script in scripts for token in script)]).T)[0]
     free = state - state @ taken @ taken.T
     main = torch.linalg.svd(free - free.mean(0), full_matrices=False)[2][0]
     place = (state @ main) / (state @ common)
     cuts = [_gap(place.sort().values, share) for share in (SHORT, 1 - REFUSED)]
     slope = 1 / float(place.std())
-    for rank, answer in enumerate(answers):
-        weight[answer[0]] += (STRENGTH - slope * sum(cuts[:rank])) * common + rank * slope * main
+    for rank, script in enumerate(scripts):
+        weight[script[0]] += (STRENGTH - slope * sum(cuts[:rank])) * common + rank * slope * main
     return weight
 
 
 def _gap(ordered, share: float) -> float:
-    """A value in the widest gap within one per cent of the quantile `share`."""
+    """A value in the widest gap within one percent of the quantile `share`."""
     middle, reach = int(share * len(ordered)), max(2, len(ordered) // 100)
     near = range(max(0, middle - reach), min(len(ordered) - 1, middle + reach))
     i = max(near, key=lambda i: ordered[i + 1] - ordered[i])

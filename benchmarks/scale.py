@@ -1,13 +1,13 @@
-"""How the stages after inference grow: seconds and peak memory of each rule's script on a larger and larger study.
+"""Growth of the stages after inference: time and peak memory of each rule's script on larger and larger studies.
 
     python benchmarks/scale.py [--grow texts|models|personas] [--times 6] [--out benchmarks/results/scale.csv]
 
-The study of size 1 is the paper's: 16 models, 12,701 texts of three tasks, 10 draws each and their persona-free twins,
-3.3 million judgements by each of two labellers. `--times 6` with texts, models or personas makes six times as many of
-them (for personas also of draws per text, so that each is drawn as often as before): 20 million, with personas 14, as
-their persona-free twins are no more. Answers and labels are synthetic, with the paper's rates by model; from there on
-it is what the workflow runs, each script in a process of its own. `labels` is a job for each model, and one model's is
-measured; every other stage is one job over all of them.
+The study of size 1 is the paper's: 16 models, 12,701 texts of three tasks, 10 draws each with their baseline prompts,
+3.3 million verdicts by each of two labellers. `--times 6` makes six times as many texts, models or personas (for
+personas also six times the draws per text, so that each persona is drawn as often as before). That is 20 million
+verdicts; with personas 14 million, because the number of baseline prompts stays the same. Responses and verdicts are
+synthetic, with the paper's rates by model. Everything after them is what the workflow runs, each script in its own
+process. `verdicts` is one job per model, and one model is measured; every other stage is one job over all models.
 """
 
 import argparse
@@ -27,13 +27,13 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from falserefusal.common.files import read_csv, write_csv, write_parquet  # noqa: E402
-from falserefusal.common.schemas import DESIGN, LABELS, PROMPTS, RESPONSES, TASKS  # noqa: E402
+from falserefusal.common.schemas import DESIGN, PROMPTS, RESPONSES, TASKS, VERDICTS  # noqa: E402
 from falserefusal.design.monte_carlo import make_design  # noqa: E402
 from falserefusal.study.materials import load_models, load_personas, load_templates  # noqa: E402
 
 ROWS = {"nli": 3000, "politeness": 5000, "offensiveness": 4701}
-LABELLERS = ["paper", "structured"]
-WORDS = {
+LABELLERS = ["phrase_list", "structured"]
+OPTIONS = {
     "nli": ["entailment", "contradiction", "neutral"],
     "politeness": ["polite", "not polite"],
     "offensiveness": ["offensive", "not offensive"],
@@ -52,13 +52,18 @@ runpy.run_path(script, init_globals={"snakemake": job})
 
 
 def copies(frame: pd.DataFrame, column: str, times: int) -> pd.DataFrame:
-    """`frame` so many times, with other names in `column`."""
+    """`frame` repeated `times` times, with different names in `column`."""
     parts = [frame.assign(**{column: frame[column] + ("" if i == 0 else f" {i}")}) for i in range(times)]
     return pd.concat(parts, ignore_index=True)
 
 
 def write_study(folder: Path, grow: str, times: int) -> dict:
-    """The design, the labels of all models, and the stimuli of a study `times` as large as the paper's; their names."""
+    """Write design, prompts, responses, verdicts and materials of a study `times` as large as the paper's.
+
+    Returns
+    -------
+    Names of models, personas and templates, and the number of prompts.
+    """
     factor = {name: times if name == grow else 1 for name in ("texts", "models", "personas")}
     models = copies(load_models(ROOT / "config/models.csv"), "model", factor["models"])
     models["model"] = models["model"].str.replace(" ", "-")
@@ -84,101 +89,120 @@ def write_study(folder: Path, grow: str, times: int) -> dict:
         write_parquet(asked.assign(messages=[turns] * len(asked)), folder / f"prompts/{name}.parquet", PROMPTS)
 
     printed = read_csv(ROOT / "config/published/table1_refusal_pct.csv").set_index("model")
-    task = design["task"].to_numpy()
     for number, model in enumerate(models["model"]):
-        rng = np.random.default_rng([SEED, number])
         rates = printed.loc[load_models(ROOT / "config/models.csv")["model"][number % 16]] / 100
-        chance = pd.Series(task).map(rates.to_dict()).to_numpy().clip(1e-4)
-        refusal = rng.random(len(design)) < chance
-        parts = []
-        for labeller in LABELLERS:
-            flipped = refusal ^ (rng.random(len(design)) < 0.005 * (labeller != LABELLERS[0]))
-            parts.append(pd.DataFrame({"prompt_id": design["prompt_id"], "labeller": labeller, "refusal": flipped}))
-        labels = pd.concat(parts, ignore_index=True)
-        labels = labels.assign(category=np.where(labels["refusal"], "refusal", "answer"), answer=None, evidence=None)
-        write_parquet(labels, folder / f"labels/{model}.parquet", LABELS)
-        given = pd.Series(task).map({name: words[0] for name, words in WORDS.items()})
-        given = given.where(~refusal, rng.choice(REFUSALS, len(design)))
-        responses = pd.DataFrame({"prompt_id": design["prompt_id"], "response": given, "finish_reason": "stop"})
-        responses = responses.assign(prompt_tokens=80, new_tokens=8)
-        write_parquet(responses, folder / f"responses/{model}.parquet", RESPONSES)
+        write_responses(folder, model, design, rates.to_dict(), np.random.default_rng([SEED, number]))
     names = {"models": models["model"].tolist(), "personas": personas["persona"].tolist()}
     return names | {"templates": templates["template"].unique().tolist(), "prompts": len(design)}
 
 
+def write_responses(folder: Path, model: str, design: pd.DataFrame, rates: dict[str, float], rng) -> None:
+    """Write synthetic verdicts and responses of one model, with the given refusal rate of each task."""
+    task = design["task"].reset_index(drop=True)
+    refusal = rng.random(len(design)) < task.map(rates).to_numpy().clip(1e-4)
+    parts = []
+    for labeller in LABELLERS:
+        flipped = refusal ^ (rng.random(len(design)) < 0.005 * (labeller != LABELLERS[0]))
+        parts.append(pd.DataFrame({"prompt_id": design["prompt_id"], "labeller": labeller, "refusal": flipped}))
+    verdicts = pd.concat(parts, ignore_index=True)
+    category = np.where(verdicts["refusal"], "refused", "answered")
+    verdicts = verdicts.assign(category=category, choice=None, evidence=None)
+    write_parquet(verdicts, folder / f"verdicts/{model}.parquet", VERDICTS)
+    given = task.map({name: options[0] for name, options in OPTIONS.items()})
+    given = given.where(~refusal, rng.choice(REFUSALS, len(design)))
+    responses = pd.DataFrame({"prompt_id": design["prompt_id"], "response": given, "finish_reason": "stop"})
+    responses = responses.assign(prompt_tokens=80, new_tokens=8)
+    write_parquet(responses, folder / f"responses/{model}.parquet", RESPONSES)
+
+
 def jobs(folder: Path, names: dict) -> dict[str, dict]:
-    """Input, output and params of each script, as the rules give them."""
-    printed = ROOT / "config/published"
-    judged = {"cells": f"{folder}/cells.parquet", "outcomes": f"{folder}/outcomes.parquet"}
-    stimuli = {"models": f"{folder}/models.csv", "personas": f"{folder}/personas.csv"}
-    main = {"labeller": LABELLERS[0]}
+    """Input, output and params of each script, as in the rules."""
+    design, verdicts = f"{folder}/design.parquet", [f"{folder}/verdicts/{model}.parquet" for model in names["models"]]
+    responses = [f"{folder}/responses/{model}.parquet" for model in names["models"]]
+    return {
+        "verdicts": {
+            "input": {
+                "responses": responses[0],
+                "design": design,
+                "personas": f"{folder}/personas.csv",
+                "templates": "config/templates.csv",
+                "phrases": "config/refusal_phrases.txt",
+                "patterns": "config/labelling/patterns.yaml",
+            },
+            "output": {"verdicts": f"{folder}/verdicts_of_one.parquet"},
+            "params": {"labellers": LABELLERS, "tasks": list(ROWS), "options": OPTIONS},
+        },
+        "cells": {
+            "input": {"verdicts": verdicts, "design": design},
+            "output": {**_counts(folder), "missing": f"{folder}/tables/missing.csv"},
+            "params": {key: names[key] for key in ("models", "personas", "templates")},
+        },
+        "labeller_comparison": {
+            "input": {
+                "verdicts": verdicts,
+                "responses": responses,
+                "design": design,
+                "prompts": [f"{folder}/prompts/{task}.parquet" for task in ROWS],
+            },
+            "output": {
+                name: f"{folder}/{name}.csv" for name in ("agreement", "categories", "disagreements", "refusals")
+            },
+            "params": {"models": names["models"], "most": 60, "refusals": 60, "seed": SEED},
+        },
+        **estimation_jobs(folder, names),
+    }
+
+
+def _counts(folder: Path) -> dict[str, str]:
+    return {"cells": f"{folder}/cells.parquet", "outcomes": f"{folder}/outcomes.parquet"}
+
+
+def estimation_jobs(folder: Path, names: dict) -> dict[str, dict]:
+    """Input, output and params of each script after `cells`."""
+    printed, counts = ROOT / "config/published", _counts(folder)
+    materials = {"models": f"{folder}/models.csv", "personas": f"{folder}/personas.csv"}
+    main, levels = {"labeller": LABELLERS[0]}, {key: names[key] for key in ("models", "personas")}
     chance = {"seed": SEED, "bootstrap": 1000, "permutations": 999}
 
     def tables(*names: str) -> dict[str, str]:
         return {name: f"{folder}/tables/{name}.csv" for name in names}
 
     rates = ["table1", "rates_model_task", "rates_persona", "rates_model_persona", "rates_task_model_persona"]
-    rates += ["rates_format", "rates_persona_free"]
-    labels, responses = (
-        [f"{folder}/{of}/{model}.parquet" for model in names["models"]] for of in ("labels", "responses")
-    )
-    design = {"design": f"{folder}/design.parquet"}
-    materials = {"personas": stimuli["personas"], "templates": "config/templates.csv"}
-    rules = {"phrases": "config/refusal_phrases.txt", "patterns": "config/labelling/patterns.yaml"}
+    rates += ["rates_format", "rates_baseline"]
+    printed_rates = {"table1": f"{printed}/table1_refusal_pct.csv", "quoted": f"{printed}/quoted_statements.csv"}
     return {
-        "labels": {
-            "input": {"responses": responses[0], **design, **materials, **rules},
-            "output": {"labels": f"{folder}/labels_of_one.parquet"},
-            "params": {"labellers": LABELLERS, "tasks": list(ROWS), "labels": WORDS},
-        },
-        "cells": {
-            "input": {"labels": labels, **design},
-            "output": {**judged, "missing": f"{folder}/tables/missing.csv"},
-            "params": {key: names[key] for key in ("models", "personas", "templates")},
-        },
         "rates": {
-            "input": {
-                **judged,
-                **stimuli,
-                "table1": f"{printed}/table1_refusal_pct.csv",
-                "quoted": f"{printed}/quoted_statements.csv",
-            },
+            "input": {**counts, **materials, **printed_rates},
             "output": tables(*rates),
-            "params": {**main, "models": names["models"], "personas": names["personas"]},
+            "params": {**main, **levels},
         },
         "labeller_rates": {
-            "input": judged,
+            "input": counts,
             "output": tables("labeller_rates"),
             "params": {"labellers": LABELLERS},
         },
-        "label_comparison": {
-            "input": {"labels": labels, "responses": responses, **design}
-            | {"prompts": [f"{folder}/prompts/{task}.parquet" for task in ROWS]},
-            "output": {name: f"{folder}/{name}.csv" for name in ("agreement", "categories", "disagreements")},
-            "params": {"models": names["models"], "most": 60, "seed": SEED},
-        },
         "labeller_effects": {
-            "input": {**judged, **stimuli},
+            "input": {**counts, **materials},
             "output": tables("labeller_headline", "labeller_claims"),
-            "params": {"labellers": LABELLERS, "seed": SEED, **{key: names[key] for key in ("models", "personas")}},
+            "params": {"labellers": LABELLERS, "seed": SEED, **levels},
         },
         "effects": {
-            "input": judged,
+            "input": counts,
             "output": tables("effects_persona", "effects_mean", "effects_between", "rates_shrunken"),
             "params": {**main, **chance},
         },
         "importance": {
-            "input": {**judged, "figure5": f"{printed}/figure5_importance.csv", "templates": "config/templates.csv"},
+            "input": {**counts, "figure5": f"{printed}/figure5_importance.csv", "templates": "config/templates.csv"},
             "output": tables("importance", "sensitivity"),
             "params": {**main, **chance},
         },
         "regression": {
-            "input": {**judged, "table7": f"{printed}/table7_logit.csv"},
+            "input": {**counts, "table7": f"{printed}/table7_logit.csv"},
             "output": tables("regression", "regression_firth", "interactions", "deviance"),
             "params": main,
         },
         "claims": {
-            "input": {**judged, **stimuli},
+            "input": {**counts, **materials},
             "output": tables("claims"),
             "params": {**main, "models": names["models"], "seed": SEED},
         },
@@ -186,7 +210,7 @@ def jobs(folder: Path, names: dict) -> dict[str, dict]:
 
 
 def run(script: str, given: dict, folder: Path) -> dict:
-    """Run one script as a job would; its seconds (of wall and of processor) and its peak memory in MiB."""
+    """Run one script as a job would; return its time (wall and processor) and its peak memory in MiB."""
     log = folder / f"{script}.log"
     command = [sys.executable, "-c", JOB, f"workflow/scripts/{script}.py", json.dumps(given | {"log": str(log)})]
     env = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
@@ -209,9 +233,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--grow", choices=["texts", "models", "personas"], default="texts")
     parser.add_argument("--times", type=int, default=1)
-    parser.add_argument("--stages", nargs="*", help="these scripts only, after cells")
+    parser.add_argument("--stages", nargs="*", help="run only these scripts, after cells")
     parser.add_argument(
-        "--out", type=Path, help="add the table to this CSV file, in place of earlier measurements of the same"
+        "--out", type=Path, help="CSV file to add the table to; replaces earlier measurements of the same size"
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -219,7 +243,7 @@ def main() -> None:
         names = write_study(folder, options.grow, options.times)
         size = {"grown": options.grow, "times": options.times, "outcomes": names["prompts"] * len(names["models"])}
         print(
-            f"{options.times} times the {options.grow}: {size['outcomes']:,} judgements by each of two labellers",
+            f"{options.times} times the {options.grow}: {size['outcomes']:,} verdicts by each of two labellers",
             flush=True,
         )
         rows = []

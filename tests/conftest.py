@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests; among them copies of the working tree in which whole workflows run."""
+"""Fixtures shared by all tests, such as copies of the working tree in which whole workflows run."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """A folder of real data (SHARED_DIR, or `shared` beside the repository); the test skips where there is none."""
+    """The folder of real data (SHARED_DIR, or `shared` next to the repository); skips the test if there is none."""
     folder = Path(os.environ.get("SHARED_DIR", ROOT.parent / "shared"))
     if not folder.is_dir():
         pytest.skip("no folder of real data: set SHARED_DIR to run this test")
@@ -28,7 +28,7 @@ def shared_dir() -> Path:
 
 
 def copy_tree(root: Path, target: Path) -> Path:
-    """Copy what git would commit of `root` to `target`; without git, everything but results and environments."""
+    """Copy the files that git would commit from `root` to `target`; without git, all but results and environments."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=root, capture_output=True, text=True, check=False
     )
@@ -43,7 +43,7 @@ def copy_tree(root: Path, target: Path) -> Path:
 
 
 class Workflow:
-    """One checkout, and Snakemake in it."""
+    """A checkout, and Snakemake in it."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -64,7 +64,7 @@ class Workflow:
         return done.stdout
 
     def dry_run(self, *arguments: str) -> dict[str, int]:
-        """The jobs that a run would do: rule name to number of jobs."""
+        """The jobs of a dry run: rule name to number of jobs."""
         text = self.run(*arguments, "--dry-run", "--quiet", "host")
         jobs: dict[str, int] = {}
         lines = iter(text.splitlines())

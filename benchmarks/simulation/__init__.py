@@ -1,1 +1,1 @@
-"""Simulated worlds in which the estimators are tried: coverage, false findings, power."""
+"""Simulation: coverage, false positives and power of the estimators in worlds with known rates."""

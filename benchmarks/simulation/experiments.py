@@ -1,41 +1,39 @@
-"""Operating characteristics: how often intervals cover, claims err and screens cry wolf in worlds whose truth is known.
+"""Operating characteristics in simulated worlds: coverage of intervals, errors and power of screen and claims.
 
-Every experiment simulates studies, design and all, and applies the very functions that estimate a real one. A design is
-drawn by a function handed in, `draw(name, world, calls, seed)`, which gives the frame of schemas.DESIGN for about
-`calls` prompts per model (persona-free ones included); so this module depends on no other stage. Results are tidy
-tables, one row per quantity, world, design and size, with the number of replicates; a share over R replicates has a
-Monte Carlo error of at most 0.5 / sqrt(R).
+Every experiment simulates studies, including the design, and applies the functions that estimate a real study. Results
+are tidy tables, one row per quantity, world, design and size, with the number of replicates. A share over R replicates
+has a Monte Carlo error of at most 0.5 / sqrt(R).
 """
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.estimation import claims
 from falserefusal.estimation.effects import mean_effects, persona_differences, persona_effects
 from falserefusal.estimation.importance import sensitivity_from_outcomes
 from falserefusal.estimation.rates import (
+    rates_baseline,
     rates_format,
     rates_model_persona,
     rates_model_task,
-    rates_persona_free,
     rates_task_model_persona,
 )
 from falserefusal.estimation.regression import regression_table
-from falserefusal.estimation.sequential import final_limits, round_table
+from falserefusal.estimation.sequential import final_limits, interim_table
 from falserefusal.statistics.gls import fit_personas
 from falserefusal.statistics.multiplicity import max_t, screen
 from simulation import worlds
-from simulation.truth import endless_study, task_names, true_indices, true_values
-from simulation.worlds import World, answer, make_world
+from simulation.true_values import endless_study, task_names, true_indices, true_values
+from simulation.worlds import World, make_world, respond
 
-Draw = Callable[[str, World, int, Sequence[int]], pd.DataFrame]
 MODELS = 16
 FALLING = np.geomspace(0.35, 0.002, MODELS)  # refusal rates that fall with capability
 LEVELS = ["model", "task", "persona", "template", "format", "labeller"]
@@ -43,8 +41,40 @@ HOT = [(0, 3, 0.3), (0, 9, 0.25), (1, 4, 0.3), (2, 5, 0.4), (3, 3, 0.35), (4, 12
 HOT += [(8, 6, 0.6), (10, 2, 0.8)]
 
 
+@dataclass(frozen=True)
+class Setting:
+    """One setting of an experiment.
+
+    draw : function (design, world, calls, seed) that draws a frame of DESIGN for about `calls` prompts per model,
+        baseline included.
+    world : name of the world, a key of the worlds of the experiment.
+    design : name of the design.
+    calls : prompts per model.
+    count : number of replicates.
+    cores : number of processes.
+    seed : seed of all replicates.
+    """
+
+    draw: Callable[[str, World, int, Sequence[int]], pd.DataFrame]
+    world: str
+    design: str
+    calls: int
+    count: int
+    cores: int
+    seed: int
+
+    def study(self, world: World, replicate: int) -> pd.DataFrame:
+        """Outcomes of one simulated study."""
+        design = self.draw(self.design, world, self.calls, [self.seed, 2, replicate])
+        return respond(design, world, [self.seed, 3, replicate])
+
+    def run(self, once: Callable[[int], pd.DataFrame]) -> pd.DataFrame:
+        """Tables of all replicates, in one frame."""
+        return pd.concat(replicates(once, self.count, self.cores))
+
+
 def replicates(run: Callable[[int], object], count: int, cores: int) -> list:
-    """`run` for the replicate numbers 0 to count - 1, in order, in `cores` processes."""
+    """Call `run` for the replicate numbers 0 to count - 1, in order, in `cores` processes."""
     if cores == 1:
         return [run(k) for k in range(count)]
     with ProcessPoolExecutor(cores) as pool:
@@ -52,7 +82,7 @@ def replicates(run: Callable[[int], object], count: int, cores: int) -> list:
 
 
 def panel(models: Sequence[str]) -> pd.DataFrame:
-    """A models table: three families of two generations each, capability rising with the model's number."""
+    """A models table: three families of two generations each; capability rises with the model's number."""
     table = pd.DataFrame({"model": list(models), "capability": np.linspace(30.0, 80.0, len(models))})
     family = pd.Series(np.arange(len(models)) * 3 // len(models))
     groups = family.groupby(family)
@@ -70,18 +100,19 @@ COVERAGE_WORLDS = {
 }
 
 
-def coverage(draw: Draw, world_name: str, design: str, calls: int, count: int, cores: int, seed: int) -> pd.DataFrame:
+def coverage(setting: Setting) -> pd.DataFrame:
     """Coverage of every nominal 95% interval of rates, persona effects, indices and regression in one setting.
 
-    Columns: quantity, intervals (how many a study has), coverage (over all of them), worst (the lowest coverage of one
-    of them, among those that at least half of the studies could give), worst_by_chance (the median of the worst if each
-    covered 95% exactly and independently), half_width (median of the bounded intervals), unbounded (share of intervals
-    without an upper limit, ratios to a rate that may be 0), error (Monte Carlo standard error of coverage, studies as
-    the units), replicates, world, design, calls.
+    Returns
+    -------
+    Columns quantity, intervals (number per study), coverage (over all of them), error (Monte Carlo standard error of
+    coverage, with studies as the units), worst (lowest coverage of one interval, among those that at least half of the
+    studies have), worst_by_chance (median of the worst if each covered 95% exactly and independently), half_width
+    (median of the bounded intervals), unbounded (share of intervals without an upper limit: ratios to a rate that may
+    be 0), replicates, world, design, calls.
     """
-    world = make_world([seed, 1], **COVERAGE_WORLDS[world_name])
-    run = partial(_coverage_once, draw, world, true_values(world), design, calls, seed)
-    parts = pd.concat(replicates(run, count, cores))
+    world = make_world([setting.seed, 1], **COVERAGE_WORLDS[setting.world])
+    parts = setting.run(partial(_coverage_once, setting, world, true_values(world)))
     single = parts.groupby(["quantity", "key"], sort=False)["covered"].agg(["mean", "size"])
     rows = []
     for quantity, pooled in parts.groupby("quantity", sort=False):
@@ -94,14 +125,15 @@ def coverage(draw: Draw, world_name: str, design: str, calls: int, count: int, c
         row |= {"worst": often.min(), "worst_by_chance": by_chance}
         row |= {"half_width": pooled["half_width"][bounded].median(), "unbounded": 1 - bounded.mean()}
         rows.append(row | {"replicates": studies})
-    return pd.DataFrame(rows).assign(world=world_name, design=design, calls=calls)
+    return pd.DataFrame(rows).assign(world=setting.world, design=setting.design, calls=setting.calls)
 
 
-def _coverage_once(draw, world, truths, design, calls, seed, replicate) -> pd.DataFrame:
-    outcomes = answer(draw(design, world, calls, [seed, 2, replicate]), world, [seed, 3, replicate])
+def _coverage_once(setting: Setting, world: World, true: dict[str, pd.Series], replicate: int) -> pd.DataFrame:
+    """Whether each interval of one study covers its true value, and its half-width."""
+    outcomes = setting.study(world, replicate)
     parts = []
     for quantity, keys, table, lo, hi in itertools.chain(rate_tables(outcomes), index_tables(outcomes, replicate)):
-        known = truths[quantity].reindex(_key(table, keys))
+        known = true[quantity].reindex(_key(table, keys))
         kept = known.notna().to_numpy() & table[[lo, hi]].notna().all(axis=1).to_numpy()
         low, high, value = table[lo].to_numpy()[kept], table[hi].to_numpy()[kept], known.to_numpy()[kept]
         covered = (low <= value + 1e-9) & (value - 1e-9 <= high)
@@ -111,6 +143,7 @@ def _coverage_once(draw, world, truths, design, calls, seed, replicate) -> pd.Da
 
 
 def _key(table: pd.DataFrame, keys: list[str]) -> pd.Index:
+    """Key columns joined by "|"."""
     return pd.Index(table[keys].astype(str).agg("|".join, axis=1))
 
 
@@ -118,7 +151,7 @@ Limits = tuple[str, list[str], pd.DataFrame, str, str]
 
 
 def rate_tables(outcomes: pd.DataFrame) -> Iterator[Limits]:
-    """Rates and persona effects of a study: quantity, key columns, table, names of the columns with its limits."""
+    """Yield rates and persona effects of a study: quantity, key columns, table, and the columns of its limits."""
     cells = outcomes.groupby(LEVELS, observed=True)["refusal"].agg(n="size", refusals="sum").reset_index()
     model_task = rates_model_task(cells, outcomes)
     yield "rate, model x task", ["model", "task"], model_task[model_task["model"] != "mean"], "lo", "hi"
@@ -129,14 +162,14 @@ def rate_tables(outcomes: pd.DataFrame) -> Iterator[Limits]:
     table = rates_task_model_persona(cells, outcomes)
     yield "rate, task x model x persona", ["task", "model", "persona"], table, "lo", "hi"
     yield "rate, task x model x format", ["task", "model", "format"], rates_format(cells, outcomes), "lo", "hi"
-    if (outcomes["persona"] == PERSONA_FREE).any():
-        table = rates_persona_free(cells, outcomes)
-        yield "rate, persona-free, task x model", ["task", "model"], table, "pf_lo", "pf_hi"
-        yield "persona minus persona-free, task x model", ["task", "model"], table, "d_lo", "d_hi"
+    if (outcomes["persona"] == BASELINE).any():
+        table = rates_baseline(cells, outcomes)
+        yield "rate, baseline, task x model", ["task", "model"], table, "baseline_lo", "baseline_hi"
+        yield "persona minus baseline, task x model", ["task", "model"], table, "d_lo", "d_hi"
         fit = fit_personas(outcomes)
         effects = persona_effects(outcomes, fit)
         yield "persona effect, model x persona", ["model", "persona"], effects, "lo", "hi"
-        yield "ratio to persona-free, model x persona", ["model", "persona"], effects, "ratio_lo", "ratio_hi"
+        yield "ratio to baseline, model x persona", ["model", "persona"], effects, "ratio_lo", "ratio_hi"
         means = mean_effects(fit)
         overall = means["model"] == "mean"
         yield "persona effect, mean over models", ["persona"], means[overall], "lo", "hi"
@@ -148,7 +181,7 @@ def rate_tables(outcomes: pd.DataFrame) -> Iterator[Limits]:
 
 
 def index_tables(outcomes: pd.DataFrame, seed: int) -> Iterator[Limits]:
-    """Sensitivity indices and logit coefficients of a study, in the same form."""
+    """Yield sensitivity indices and logit coefficients of a study, in the form of `rate_tables`."""
     indices = sensitivity_from_outcomes(outcomes, replicates=300, permutations=100, seed=seed)
     for index in ("wasserstein", "sobol", "mutual_information", "sobol_interaction", "sobol_total"):
         part = indices[indices["index"] == index]
@@ -171,25 +204,26 @@ SCREEN_WORLDS = {
 }
 
 
-def persona_screen(
-    draw: Draw, world_name: str, design: str, calls: int, count: int, cores: int, seed: int
-) -> pd.DataFrame:
-    """False findings and power of every way to screen 240 persona effects, in one setting.
+def persona_screen(setting: Setting) -> pd.DataFrame:
+    """False positives and power of several ways to screen 240 persona effects, in one setting.
 
-    Columns: method, any_false (share of studies with a false finding), false_share (of findings, 0 where there are
-    none), power (share of true effects found), replicates, world, design, calls. "uncorrected" is the exact test of
-    pairs at .05 for each, common practice.
+    Method "uncorrected" is the exact test of pairs at 0.05 for each effect, which is common practice.
+
+    Returns
+    -------
+    Columns method, any_false (share of studies with a false positive), false_share (of findings; 0 if there are none),
+    power (share of true effects found), replicates, world, design, calls.
     """
-    world = make_world([seed, 1], **SCREEN_WORLDS[world_name])
-    true = {(world.models[m], world.personas[p]) for m, p, _ in SCREEN_WORLDS[world_name].get("hot", ())}
-    run = partial(_screen_once, draw, world, true, design, calls, seed)
-    table = pd.concat(replicates(run, count, cores)).groupby("method", sort=False)
+    world = make_world([setting.seed, 1], **SCREEN_WORLDS[setting.world])
+    true = {(world.models[m], world.personas[p]) for m, p, _ in SCREEN_WORLDS[setting.world].get("hot", ())}
+    table = setting.run(partial(_screen_once, setting, world, true)).groupby("method", sort=False)
     shares = table[["any_false", "false_share", "power"]].mean().assign(replicates=table.size())
-    return shares.reset_index().assign(world=world_name, design=design, calls=calls)
+    return shares.reset_index().assign(world=setting.world, design=setting.design, calls=setting.calls)
 
 
-def _screen_once(draw, world, true, design, calls, seed, replicate) -> pd.DataFrame:
-    outcomes = answer(draw(design, world, calls, [seed, 2, replicate]), world, [seed, 3, replicate])
+def _screen_once(setting: Setting, world: World, true: set[tuple[str, str]], replicate: int) -> pd.DataFrame:
+    """False positives and power of each method in one study."""
+    outcomes, seed = setting.study(world, replicate), setting.seed
     effects = persona_effects(outcomes)
     table = screen(effects, max_t(outcomes, permutations=500, seed=[seed, 5, replicate]))
     mean = max_t(outcomes, permutations=500, seed=[seed, 4, replicate], reference="mean")
@@ -231,30 +265,32 @@ CLAIM_WORLDS = {  # rates: falling with capability where not given; "shuffled": 
 }
 
 
-def claim_verdicts(
-    draw: Draw, world_name: str, design: str, calls: int, count: int, cores: int, seed: int
-) -> pd.DataFrame:
-    """How often each claim gets each verdict in one kind of world, beside what an endless study would find.
+def claim_conclusions(setting: Setting) -> pd.DataFrame:
+    """How often each claim gets each conclusion in one kind of world, compared with the conclusion of an endless study.
 
-    Effects are drawn anew in every simulated world. Columns: claim, endless_supported and endless_contradicted (shares
-    of the worlds in which an endless study says so), supported, contradicted, inconclusive, wrong (the opposite of an
-    endless study's verdict), covered (share of intervals that hold the endless study's effect; none where the effect is
-    of a cell that the data choose), replicates, world, design, calls.
+    Every simulated world has its own effects.
+
+    Returns
+    -------
+    Columns claim, endless_supported and endless_contradicted (shares of the worlds in which an endless study concludes
+    so), supported, contradicted, inconclusive, wrong (the opposite of an endless study's conclusion), covered (share of
+    intervals that hold the endless study's effect; missing if the effect is of a cell that the data choose),
+    replicates, world, design, calls.
     """
-    run = partial(_claims_once, draw, world_name, design, calls, seed)
-    frame = pd.concat(replicates(run, count, cores))
+    frame = setting.run(partial(_claims_once, setting))
     opposite = {claims.SUPPORTED: claims.CONTRADICTED, claims.CONTRADICTED: claims.SUPPORTED}
-    frame["wrong"] = frame["verdict"].map(opposite) == frame["endless"]
-    for verdict in (claims.SUPPORTED, claims.CONTRADICTED, claims.INCONCLUSIVE):
-        frame[f"endless_{verdict}"], frame[verdict] = frame["endless"] == verdict, frame["verdict"] == verdict
+    frame["wrong"] = frame["conclusion"].map(opposite) == frame["endless"]
+    for conclusion in (claims.SUPPORTED, claims.CONTRADICTED, claims.INCONCLUSIVE):
+        frame[f"endless_{conclusion}"] = frame["endless"] == conclusion
+        frame[conclusion] = frame["conclusion"] == conclusion
     columns = ["endless_supported", "endless_contradicted", "supported", "contradicted", "inconclusive", "wrong"]
     groups = frame.groupby("claim", sort=False)
     table = groups[[*columns, "covered"]].mean().assign(replicates=groups.size())
-    return table.reset_index().assign(world=world_name, design=design, calls=calls)
+    return table.reset_index().assign(world=setting.world, design=setting.design, calls=setting.calls)
 
 
 def claim_world(name: str, seed: list[int]) -> World:
-    """A world of the kind `name`, with its own effects."""
+    """Make a world of the kind `name`, with its own effects."""
     rng = np.random.default_rng(seed)
     options = {"rates": FALLING, "shares": (0.25, 0.25, 0.2)} | CLAIM_WORLDS[name]
     if options.pop("shuffled", False):
@@ -262,78 +298,79 @@ def claim_world(name: str, seed: list[int]) -> World:
     return make_world([*seed, 1], **options)
 
 
-def _claims_once(draw, world_name, design, calls, seed, replicate) -> pd.DataFrame:
-    world = claim_world(world_name, [seed, 1, replicate])
-    models = panel(world.models)
-    outcomes = answer(draw(design, world, calls, [seed, 2, replicate]), world, [seed, 3, replicate])
+def _claims_once(setting: Setting, replicate: int) -> pd.DataFrame:
+    """Conclusion of each claim in one study, and in an endless one."""
+    world = claim_world(setting.world, [setting.seed, 1, replicate])
+    models, outcomes = panel(world.models), setting.study(world, replicate)
     outcomes["task"] = outcomes["task"].cat.rename_categories(task_names(world))
-    screened = screen(persona_effects(outcomes), max_t(outcomes, permutations=400, seed=[seed, 4, replicate]))
+    screened = screen(persona_effects(outcomes), max_t(outcomes, permutations=400, seed=[setting.seed, 4, replicate]))
     study = claims.gather(models, outcomes=outcomes, screened=screened, seed=replicate)
     endless = endless_study(world, models)
     rows = []
     for claim in claims.CLAIMS:
         found, true = claims.decide(claim, study), claims.decide(claim, endless)
-        chosen = claim.test is claims.some_personas_raise_refusal  # its effect is of whichever cell is the largest
+        chosen = claim.test is claims.some_personas_raise_refusal  # its effect is that of the largest cell
         known = np.isfinite([found.lo, found.hi, true.effect]).all() and not chosen
         covered = float(found.lo - 1e-9 <= true.effect <= found.hi + 1e-9) if known else np.nan
-        rows.append({"claim": claim.name, "verdict": found.verdict, "endless": true.verdict, "covered": covered})
+        rows.append(
+            {"claim": claim.name, "conclusion": found.conclusion, "endless": true.conclusion, "covered": covered}
+        )
     return pd.DataFrame(rows)
 
 
-# --- stopping
+# --- sequential designs
 
 
-def stopping(
-    draw: Draw,
-    world_name: str,
-    design: str,
-    target: float,
-    count: int,
-    cores: int,
-    seed: int,
-    cap: int,
-    full: int,
-) -> pd.DataFrame:
+def sequential(setting: Setting, target: float, full: int) -> pd.DataFrame:
     """Coverage after stopping by the rule on all persona effects of a model, and what it saves, in one setting.
 
-    Rounds as the design has them, up to `cap` prompts per model (what is simulated); savings refer to `full` prompts
-    per model. One row per model and one for their mean. Columns: model, model_rate, target (half-width), met (share of
-    studies in which the target was met within the cap), prompts (mean), saved (1 - prompts / full), coverage
-    (calibrated limits at the stop), coverage_always (confidence sequence at the stop), replicates, world, design.
+    Interim looks are those of the design, up to `setting.calls` prompts per model.
+
+    Parameters
+    ----------
+    setting : the setting.
+    target : target half-width of the persona effects.
+    full : prompts per model of the full design, to which savings refer.
+
+    Returns
+    -------
+    One row per model and one for their mean: model, model_rate, met (share of studies in which the target was met),
+    prompts (mean), coverage (calibrated interval at the stop), coverage_always (confidence sequence at the stop), saved
+    (1 - prompts / full), target, replicates, world, design.
     """
-    world = make_world([seed, 1], **COVERAGE_WORLDS[world_name])
+    world = make_world([setting.seed, 1], **COVERAGE_WORLDS[setting.world])
     true = true_values(world)["persona effect, model x persona"]
-    run = partial(_stopping_once, draw, world, true, design, target, cap, seed)
-    frame = pd.concat(replicates(run, count, cores))
+    frame = setting.run(partial(_sequential_once, setting, world, true, target))
     table = frame.groupby("model")[["met", "prompts", "coverage", "coverage_always"]].mean().loc[world.models]
     table.insert(0, "model_rate", world.rates[:, 1:].mean((1, 2, 3)))
     table.loc["mean"] = table.mean()
     table = table.reset_index().assign(saved=1 - table["prompts"].to_numpy() / full)
-    return table.assign(target=target, replicates=count, world=world_name, design=design)
+    return table.assign(target=target, replicates=setting.count, world=setting.world, design=setting.design)
 
 
-def _stopping_once(draw, world, true, design, target, cap, seed, replicate) -> pd.DataFrame:
-    outcomes = answer(draw(design, world, cap, [seed, 2, replicate]), world, [seed, 3, replicate])
-    last = int(outcomes["round"].max())
+def _sequential_once(setting: Setting, world: World, true: pd.Series, target: float, replicate: int) -> pd.DataFrame:
+    """Prompts, whether the target was met, and coverage at the stop, by model, in one study."""
+    outcomes = setting.study(world, replicate)
+    last = int(outcomes["interim_look"].max())
     going, tables = list(world.models), []
     for k in range(last + 1):
-        rows = outcomes["model"].isin(going).to_numpy() & (outcomes["round"] <= k).to_numpy()
+        rows = outcomes["model"].isin(going).to_numpy() & (outcomes["interim_look"] <= k).to_numpy()
         part = outcomes[rows]
         part = part.assign(model=part["model"].cat.remove_unused_categories())
-        tables.append(round_table(part, {"persona effects": target}, k))
+        tables.append(interim_table(part, {"persona effects": target}, k))
         met = tables[-1].groupby("model", observed=True)["met"].all()
         going = [model for model in going if not met.get(model, False)]
         if not going:
             break
     final = final_limits(tables, last)
     known = true.reindex(_key(final, ["model", "level"])).to_numpy()
-    place = ["round", "model", "level"]
+    place = ["interim_look", "model", "level"]
     always = pd.concat(tables).set_index(place).loc[pd.MultiIndex.from_frame(final[place])]
     final["coverage"] = (final["lo"] <= known) & (known <= final["hi"])
     final["coverage_always"] = (always["always_lo"].to_numpy() <= known) & (known <= always["always_hi"].to_numpy())
     done = final.groupby("model", sort=False, observed=True)
     table = done[["coverage", "coverage_always"]].mean()
-    return table.assign(prompts=done["answers"].first(), met=done["met"].all()).reset_index()
+    return table.assign(prompts=done["responses"].first(), met=done["met"].all()).reset_index()
 
 
 # --- efficiency of designs
@@ -342,28 +379,33 @@ def _stopping_once(draw, world, true, design, target, cap, seed, replicate) -> p
 INDEXED = ("model", "task", "persona", "template")
 
 
-def efficiency(
-    draw: Draw,
-    designs: Sequence[str],
-    correlation: float,
-    calls: int,
-    counts: tuple[int, int],
-    cores: int,
-    seed: int,
-) -> pd.DataFrame:
+EFFICIENCY_WORLDS = {"moderate": {"rates": FALLING, "persona_sd": 0.12, "presence": 0.05}}
+
+
+def efficiency(setting: Setting, others: Sequence[str], correlation: float, index_count: int) -> pd.DataFrame:
     """Precision of designs at an equal number of prompts per model, at one within-prompt correlation.
 
-    Least squares on prompts for every design; the first (the paper's) also by plain rates, as the paper analysed it.
-    counts: replicates of rates and effects, and of indices, which take longer.
-    Columns: estimate, design, mse (mean squared error in squared percentage points, mean over the quantities of its
-    kind; of the index itself for indices), calls (prompts per model), efficiency (mse x calls of the first design over
-    this one's; above 1 is better), correlation, replicates. The relative error of an mse is about
-    sqrt(2 / (replicates x quantities)), more where quantities hang together.
+    All designs are analysed by least squares on prompts, and the reference (the paper's) also by plain rates, as in the
+    paper. The relative error of an mse is about sqrt(2 / (replicates x quantities)), more for correlated quantities.
+
+    Parameters
+    ----------
+    setting : the setting; its design is the reference.
+    others : the other designs.
+    correlation : within-prompt correlation of the world.
+    index_count : replicates with sensitivity indices, which take longer.
+
+    Returns
+    -------
+    Columns estimate, design, mse (mean squared error in squared percentage points, mean over the quantities of its
+    kind; of the index itself for indices), calls (prompts per model), replicates, efficiency (mse x calls of the
+    reference over this design's; above 1 is better), correlation.
     """
-    world = make_world([seed, 1], rates=FALLING, persona_sd=0.12, presence=0.05)
+    world = make_world([setting.seed, 1], **EFFICIENCY_WORLDS[setting.world])
     world = worlds.shares_for(world, correlation)
-    run = partial(_efficiency_once, draw, world, _targets(world), tuple(designs), calls, seed, counts[1])
-    groups = pd.concat(replicates(run, counts[0], cores)).groupby(["estimate", "design"], sort=False)
+    designs = (setting.design, *others)
+    once = partial(_efficiency_once, setting, world, _targets(world), designs, index_count)
+    groups = setting.run(once).groupby(["estimate", "design"], sort=False)
     table = groups[["mse", "calls"]].mean().assign(replicates=groups.size()).reset_index()
     cost = table["mse"] * table["calls"]
     first = table["design"] == designs[0]
@@ -372,7 +414,8 @@ def efficiency(
 
 
 def _targets(world: World) -> dict[str, np.ndarray]:
-    rates = world.rates.mean((2, 3))  # models x (persona-free, personas)
+    """True values of all quantities that the designs estimate."""
+    rates = world.rates.mean((2, 3))  # models x (baseline, personas)
     indices = true_indices(world)
     return _quantities(rates) | {
         f"{index} index of {factor}": np.array([indices[f"{index}, whole study"][factor]])
@@ -382,7 +425,7 @@ def _targets(world: World) -> dict[str, np.ndarray]:
 
 
 def _quantities(rates: np.ndarray) -> dict[str, np.ndarray]:
-    """What is compared in percentage points, from rates (models, 1 + personas), the first without a persona."""
+    """Quantities in percentage points, from rates (models, 1 + personas), the baseline first."""
     effect, by_model = rates[:, 1:] - rates[:, :1], rates[:, 1:].mean(1)
     mean = effect.mean(0)
     values = {
@@ -396,16 +439,24 @@ def _quantities(rates: np.ndarray) -> dict[str, np.ndarray]:
     return {name: 100 * value.ravel() for name, value in values.items()}
 
 
-def _efficiency_once(draw, world, targets, designs, calls, seed, with_indices, replicate) -> pd.DataFrame:
-    place = pd.MultiIndex.from_product([world.models, [PERSONA_FREE, *world.personas]])
+def _efficiency_once(
+    setting: Setting,
+    world: World,
+    targets: dict[str, np.ndarray],
+    designs: Sequence[str],
+    index_count: int,
+    replicate: int,
+) -> pd.DataFrame:
+    """Squared error of each design's estimates in one study per design."""
+    place = pd.MultiIndex.from_product([world.models, [BASELINE, *world.personas]])
     rows = []
     for number, design in enumerate(designs):
-        frame = draw(design, world, calls, [seed, 2, replicate, number])
-        outcomes = answer(frame, world, [seed, 3, replicate, number])
+        frame = setting.draw(design, world, setting.calls, [setting.seed, 2, replicate, number])
+        outcomes = respond(frame, world, [setting.seed, 3, replicate, number])
         fit = fit_personas(outcomes).average(["model", "persona"])
         rates = pd.Series(fit.rate, index=pd.MultiIndex.from_frame(fit.cells[["model", "persona"]])).reindex(place)
         found = {design: _quantities(rates.to_numpy().reshape(len(world.models), -1))}
-        if replicate < with_indices:
+        if replicate < index_count:
             indices = sensitivity_from_outcomes(
                 outcomes, replicates=20, permutations=40, seed=replicate, whole_study_only=True
             )

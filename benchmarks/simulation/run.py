@@ -1,15 +1,16 @@
-"""Simulate studies in worlds with a known truth and table how the estimators do: docs/simulation/*.csv.
+"""Simulate studies in worlds with known rates, and write how well the estimators do: docs/simulation/*.csv.
 
     python benchmarks/simulation/run.py [--share 1] [--cores 2] [--only coverage screen ...] [--out docs/simulation]
 
-All five experiments take about an hour on two cores. A share of the replicates is that many of the same replicates, the
-first ones. Tables are written after every setting, so what is finished is kept.
+All five experiments take about an hour on two cores. A share of the replicates means the first ones of the full run.
+Tables are written after every setting, so an interrupted run keeps what is finished.
 """
 
 import argparse
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -20,28 +21,29 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.files import write_csv
-from falserefusal.common.schemas import ALL, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.design.monte_carlo import make_design
 from simulation import experiments
-from simulation.truth import formats_of
+from simulation.experiments import Setting
+from simulation.true_values import formats_of
 
 FULL = 127_010  # prompts per model of the paper's design
-ROUNDS = {"first": 35, "growth": 0.25}
+SCHEDULE = {"first": 35, "growth": 0.25}  # of interim looks
 
 
 def draw(name: str, world, calls: int, seed: list[int]) -> pd.DataFrame:
-    """A design of about `calls` prompts per model, persona-free ones included, all tasks alike."""
+    """Draw a design of about `calls` prompts per model, baseline included, all tasks alike."""
     per_task, design_seed = calls / len(world.tasks), int(np.random.default_rng(seed).integers(2**62))
     if name in ("independent draws", "independent draws, own prompts"):
         return independent(world, round(per_task), seed, own="own" in name)
     if name.startswith("nested"):
-        rows, config = round(per_task / (10 + 6.1)), {"kind": "nested", "persona_free": True}
+        rows, config = round(per_task / (10 + 6.1)), {"kind": "nested", "baseline": True}
         per_text = 3 if "3 rows per text" in name else 1
     else:
         rows, per_text = round(per_task / 4), 1
         config = {"kind": "blocked", "blocks_per_task": rows, "share_prompts": "own" not in name}
-    if "rounds" in name:
-        config["rounds"] = ROUNDS
+    if "sequential" in name:
+        config["sequential"] = SCHEDULE
     number = np.arange(rows)
     ids = pd.DataFrame({"row_id": number, "text_id": number // per_text}).astype(str)
     texts = {task: ids.radd(task + ":") for task in world.tasks}
@@ -52,18 +54,18 @@ def draw(name: str, world, calls: int, seed: list[int]) -> pd.DataFrame:
 
 
 def independent(world, per_task: int, seed: list[int], own: bool) -> pd.DataFrame:
-    """Every prompt a new text with a random template and a random persona, persona-free being one of them."""
+    """Draw a design in which every prompt has a new text, a random template and a random persona or the baseline."""
     rng = np.random.default_rng(seed)
     parts = []
     for model in world.models if own else [ALL]:
         for task in world.tasks:
             frame = pd.DataFrame({"row_id": [f"{task}:{model}:{k}" for k in range(per_task)]})
-            frame["persona"] = rng.choice([PERSONA_FREE, *world.personas], per_task)
+            frame["persona"] = rng.choice([BASELINE, *world.personas], per_task)
             frame["template"] = rng.choice(world.templates, per_task)
             parts.append(frame.assign(task=task, model=model))
     frame = pd.concat(parts, ignore_index=True)
     frame["format"] = frame["template"].map(formats_of(world))
-    return frame.assign(text_id=frame["row_id"], block=frame["row_id"], draw=0, round=0)
+    return frame.assign(text_id=frame["row_id"], block=frame["row_id"], draw=0, interim_look=0)
 
 
 CLUSTERED = "nested, 3 rows per text"
@@ -72,8 +74,8 @@ COVERAGE += [("high", "nested", 4000), ("high", "blocked", 4000)]
 SCREEN = [("null", "nested", 2000), ("null", "blocked", 2000), ("null, high correlation", "blocked", 4000)]
 SCREEN += [("null, high correlation", "nested", 4000), ("null", CLUSTERED, 4000)]
 SCREEN += [("10 of 240 cells", design, 8000) for design in ("nested", "blocked")]
-STOPPING = [
-    (world, f"{kind}, rounds", target)
+SEQUENTIAL = [
+    (world, f"{kind}, sequential", target)
     for kind in ("blocked", "nested")
     for world, target in (("moderate", 0.05), ("moderate", 0.03), ("high", 0.03))
 ]
@@ -89,43 +91,51 @@ EFFICIENCY = {
 def choose(share: float, cores: int, seed: int) -> dict:
     """Every experiment by name: a function that yields its tables, with a share of the replicates of the full run."""
 
-    def part(count: int) -> int:
-        return max(1, round(count * share))
+    def setting(world: str, design: str, calls: int, count: int, offset: int) -> Setting:
+        return Setting(draw, world, design, calls, max(1, round(count * share)), cores, seed + offset)
 
     def coverage():
-        for setting in COVERAGE:
-            yield experiments.coverage(draw, *setting, part(300), cores, seed)
+        for where in COVERAGE:
+            yield experiments.coverage(setting(*where, 300, 0))
 
     def screen():
-        for setting in SCREEN:
-            yield experiments.persona_screen(draw, *setting, part(400), cores, seed + 1)
+        for where in SCREEN:
+            yield experiments.persona_screen(setting(*where, 400, 1))
 
     def claims():
         for world in experiments.CLAIM_WORLDS:
-            for setting in (("nested", 2000), ("blocked", 8000)):
-                yield experiments.claim_verdicts(draw, world, *setting, part(30), cores, seed + 2)
+            for where in (("nested", 2000), ("blocked", 8000)):
+                yield experiments.claim_conclusions(setting(world, *where, 30, 2))
 
-    def stopping():
-        for setting in STOPPING:
-            yield experiments.stopping(draw, *setting, part(40), cores, seed + 3, cap=20_000, full=FULL)
+    def sequential():
+        for world, design, target in SEQUENTIAL:
+            yield experiments.sequential(setting(world, design, 20_000, 40, 3), target, FULL)
 
     def efficiency():
+        reference, *others = EFFICIENCY
         for correlation in (0.1, 0.2, 0.35, 0.5, 0.65, 0.8):
-            counts = (part(60), part(12))
-            yield experiments.efficiency(draw_named, tuple(EFFICIENCY), correlation, 2000, counts, cores, seed + 4)
+            named = replace(setting("moderate", reference, 2000, 60, 4), draw=draw_named)
+            yield experiments.efficiency(named, others, correlation, max(1, round(12 * share)))
 
-    return {"coverage": coverage, "screen": screen, "claims": claims, "stopping": stopping, "efficiency": efficiency}
+    return {
+        "coverage": coverage,
+        "screen": screen,
+        "claims": claims,
+        "sequential": sequential,
+        "efficiency": efficiency,
+    }
 
 
 def draw_named(name: str, world, calls: int, seed: list[int]) -> pd.DataFrame:
+    """Draw a design by its name in the table of efficiencies."""
     return draw(EFFICIENCY[name], world, calls, seed)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/simulation"), help="folder of the tables")
-    parser.add_argument("--only", nargs="+", help="some of coverage, screen, claims, stopping, efficiency")
-    parser.add_argument("--share", type=float, default=1.0, help="of the replicates, such as 0.1 for a quick look")
+    parser.add_argument("--only", nargs="+", help="some of coverage, screen, claims, sequential, efficiency")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the replicates, such as 0.1 for a quick run")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=20251)
     options = parser.parse_args()

@@ -1,12 +1,12 @@
-"""Simulated worlds: a truth that is known exactly, and models that answer any design in it.
+"""Simulated worlds: refusal rates that are known exactly, and models that respond to any design.
 
-Model m refuses a prompt (text i, template q, persona p, task t) where a latent number exceeds 0:
+Model m refuses a prompt (text i, template q, persona p, task t) if a latent number exceeds 0:
 
     mean[m, p, t, q] + a u_i + b v_im + c w_iqm + d e_iqpm,   a^2 + b^2 + c^2 + d^2 = 1, all of them standard normal,
 
-so that the refusal rate of a cell is exactly Phi(mean). a ties together all that is said about a text, b all that one
-model says about it, c all that one model says to one prompt whatever the persona. The same prompt always gets the same
-answer, as under greedy decoding. Texts are drawn afresh in every simulation (a super-population).
+so that the refusal rate of a cell is exactly Phi(mean). a correlates all responses to a text, b all responses of one
+model to it, c all responses of one model to one prompt with any persona. The same prompt always gets the same response,
+as under greedy decoding. Every simulation draws new texts (a super-population).
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from falserefusal.common.schemas import ALL, OUTCOME_LEVELS, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE, OUTCOME_LEVELS
 
 
 @dataclass(frozen=True)
 class World:
-    """`mean` (M, P + 1, T, Q) of the latent number, persona 0 being persona-free; `shares`: a^2, b^2, c^2."""
+    """`mean` (M, P + 1, T, Q) of the latent number, with persona 0 the baseline; `shares`: a^2, b^2, c^2."""
 
     models: list[str]
     personas: list[str]
@@ -52,11 +52,24 @@ def make_world(
     unforced: float = 0.0,
     shares: tuple[float, float, float] = (0.2, 0.2, 0.2),
 ) -> World:
-    """A world with the given overall refusal rate of each model; all effects are in units of the latent's deviation.
+    """Make a world with the given overall refusal rate of each model.
 
-    persona_sd: of persona effects, for all models or each, of which the share `common` is common to the models;
-    presence: added to every persona, not to persona-free; hot: (model, persona, effect) of single cells; unforced:
-    added to the first third of the templates. Model rates hold for the mean over personas, tasks and templates.
+    All effects are in units of the latent standard deviation.
+
+    Parameters
+    ----------
+    seed : seed of the effects.
+    rates : refusal rate of each model, mean over personas, tasks and templates.
+    persona_sd : standard deviation of persona effects, for all models or each.
+    common : share of the variance of persona effects that the models have in common.
+    presence : added to every persona, not to the baseline.
+    hot : (model, persona, effect) of single cells.
+    tasks : effect of each task.
+    model_task_sd : standard deviation of the interaction of model and task.
+    personas, templates : numbers of each.
+    template_sd : standard deviation of template effects.
+    unforced : added to the first third of the templates.
+    shares : a^2, b^2, c^2.
     """
     rng = np.random.default_rng(seed)
     models = len(rates)
@@ -85,9 +98,9 @@ def make_world(
     )
 
 
-def truth(world: World, formats: dict[str, str]) -> pd.DataFrame:
-    """The true rate of every cell: model, task, persona, template, format, rate."""
-    names = [world.models, [PERSONA_FREE, *world.personas], world.tasks, world.templates]
+def true_rates(world: World, formats: dict[str, str]) -> pd.DataFrame:
+    """True rate of every cell: columns model, task, persona, template, format, rate."""
+    names = [world.models, [BASELINE, *world.personas], world.tasks, world.templates]
     index = pd.MultiIndex.from_product(names, names=["model", "persona", "task", "template"])
     frame = pd.Series(world.rates.ravel(), index=index, name="rate").reset_index()
     return frame.assign(format=frame["template"].map(formats))
@@ -102,13 +115,13 @@ def both(mean: np.ndarray, other: np.ndarray, correlation: float) -> np.ndarray:
 
 
 def within_prompt_correlation(world: World) -> float:
-    """Correlation of two answers of a model to one prompt under two personas, their variances pooled over all cells."""
+    """Correlation of two responses of a model to one prompt with two personas, variances pooled over all cells."""
     rate, joint = world.rates, both(world.mean, world.mean, sum(world.shares))
     return float((joint - rate**2).sum() / (rate * (1 - rate)).sum())
 
 
 def shares_for(world: World, correlation: float, split: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> World:
-    """The same world with shares in proportion to `split` that give this within-prompt correlation."""
+    """The same world with shares in proportion to `split` that have this within-prompt correlation."""
     low, high = 0.0, 0.9999
     for _ in range(40):
         middle = (low + high) / 2
@@ -118,11 +131,22 @@ def shares_for(world: World, correlation: float, split: tuple[float, float, floa
     return candidate
 
 
-def answer(design: pd.DataFrame, world: World, seed: int | list[int]) -> pd.DataFrame:
-    """Outcomes (schemas.OUTCOMES) of every model to a design (schemas.DESIGN) with the world's names of levels."""
+def respond(design: pd.DataFrame, world: World, seed: int | list[int]) -> pd.DataFrame:
+    """Simulate the responses of every model to a design.
+
+    Parameters
+    ----------
+    design : frame of DESIGN with the level names of the world.
+    world : the world.
+    seed : seed of the latent numbers.
+
+    Returns
+    -------
+    Frame of OUTCOMES.
+    """
     rng = np.random.default_rng(seed)
     codes = {name: pd.factorize(design[name]) for name in ("row_id", "text_id", "block")}
-    names = {"persona": [PERSONA_FREE, *world.personas], "task": world.tasks, "template": world.templates}
+    names = {"persona": [BASELINE, *world.personas], "task": world.tasks, "template": world.templates}
     level = {name: pd.Index(values).get_indexer(design[name]) for name, values in names.items()}
     text = codes["text_id"][0]
     prompt = pd.factorize(text * len(world.templates) + level["template"])[0]
@@ -151,6 +175,6 @@ def answer(design: pd.DataFrame, world: World, seed: int | list[int]) -> pd.Data
     columns["format"] = pd.Categorical.from_codes(code[rows], values)
     frame = pd.DataFrame(columns)[OUTCOME_LEVELS]
     frame["draw"] = design["draw"].to_numpy("int16")[rows]
-    frame["round"] = design["round"].to_numpy("int16")[rows]
+    frame["interim_look"] = design["interim_look"].to_numpy("int16")[rows]
     frame["labeller"] = pd.Categorical.from_codes(np.zeros(len(frame), np.int8), ["simulated"])
     return frame.assign(refusal=np.concatenate(refusals))

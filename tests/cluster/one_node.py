@@ -1,7 +1,7 @@
 """A real Slurm on this machine alone: munged, slurmctld and slurmd on loopback, everything below one folder.
 
-Needs root and Debian's packages slurm-wlm and munge. The GPUs are pretended: Slurm grants and counts them, a job sees
-CUDA_VISIBLE_DEVICES, and nothing can be computed on them.
+Needs root and Debian's packages slurm-wlm and munge. The GPUs are simulated: Slurm grants and counts them, and a job sees
+CUDA_VISIBLE_DEVICES, but nothing can be computed on them.
 """
 
 import contextlib
@@ -54,16 +54,16 @@ SRUN = '#!/bin/sh\nSLURM_CONF={base}/slurm.conf exec {srun} "$@"\n'
 
 
 def missing() -> str | None:
-    """Why no Slurm can be started here; None if one can."""
+    """The reason why Slurm cannot be started here; None if it can."""
     if os.geteuid() != 0:
         return "needs root"
-    lacking = [program for program in (*DAEMONS, "mungekey", "sbatch") if shutil.which(program) is None]
-    return f"needs {', '.join(lacking)} (apt-get install slurm-wlm munge)" if lacking else None
+    absent = [program for program in (*DAEMONS, "mungekey", "sbatch") if shutil.which(program) is None]
+    return f"needs {', '.join(absent)} (apt-get install slurm-wlm munge)" if absent else None
 
 
 @contextlib.contextmanager
 def one_node_slurm(base: Path, cpus: int = 4, memory: int = 16000, gpus: int = 2) -> Iterator[dict[str, str]]:
-    """Run Slurm below `base` with partitions cpu and gpu; the environment in which its commands find it."""
+    """Run Slurm in the folder `base` with partitions cpu and gpu; yields the environment for its commands."""
     for folder in ("state", "spool", "bin"):
         (base / folder).mkdir()
     ports = _free_ports(2)

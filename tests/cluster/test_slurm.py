@@ -1,4 +1,4 @@
-"""A small rehearsal on a real Slurm, by the shipped profile, its jobs ended half way: the tables of a local run."""
+"""A small rehearsal on a real Slurm with the shipped profile; interrupted jobs give the tables of a local run."""
 
 import json
 import os
@@ -24,27 +24,27 @@ checkpoints: {kind: standins}
 tasks:
   nli:
     source: {kind: embedded}
-    rows_per_label: 10
-    labels: [entailment, contradiction, neutral]
+    rows_per_gold_label: 10
+    options: [entailment, contradiction, neutral]
     layout: "\\n\\nPremise: {premise}\\nHypothesis: {hypothesis}"
   offensiveness:
     source: {kind: embedded}
-    rows_per_label: 8
-    labels: [offensive, not offensive]
+    rows_per_gold_label: 8
+    options: [offensive, not offensive]
 design: {draws_per_row: 5}
 inference: {batch_tokens: 256, shards: {Llama2-7B: 2}}
 estimation: {bootstrap: 100, permutations: 99}
 """
 ARGUMENTS = [sys.executable, "-m", "snakemake", "tables", "--configfile", "small.yaml"]
 SLURM = ["--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "5"]
-SLURM += ["--set-resources", "responses:gpu=1", "responses_shard:gpu=1"]  # stand-ins ask for none of themselves
+SLURM += ["--set-resources", "responses:gpu=1", "responses_shard:gpu=1"]  # stand-ins need none
 VICTIMS = {"Llama2-7B_1-of-2": "scancel", "Llama2-7B_2-of-2": "requeue", "Llama3.2-1B": "kill", "Gemma2-2B": "limit"}
-ENDED = ["CANCELLED", "FAILED", "TIMEOUT"]  # as Slurm calls them; the one that was put back ends well
-ENOUGH = 60  # answers that a job has stored when it is struck
+ENDED = ["CANCELLED", "FAILED", "TIMEOUT"]  # Slurm's states; the requeued job completes
+ENOUGH = 60  # responses that a job has stored when it is interrupted
 
 
-def job_asking(victim: str, env: dict) -> str | None:
-    """The running Slurm job that asks a model or a shard of one, by the rule and wildcards in its comment."""
+def job_of(victim: str, env: dict) -> str | None:
+    """The running Slurm job of a model or a shard, found by the rule and wildcards in its comment."""
     jobs = subprocess.run(["squeue", "-h", "-t", "R", "-o", "%i %k"], env=env, capture_output=True, text=True).stdout
     return next((job.split()[0] for job in jobs.splitlines() if "responses" in job and victim in job), None)
 
@@ -55,7 +55,7 @@ def script_of(job: str) -> int | None:
         try:
             here = f"SLURM_JOB_ID={job}\0" in (process / "environ").read_text()
             command = (process / "cmdline").read_text()
-        except (OSError, UnicodeDecodeError):  # it has ended, or is somebody else's
+        except (OSError, UnicodeDecodeError):  # it has ended, or belongs to another user
             continue
         if here and ".snakemake/scripts/" in command and not command.startswith("/bin/bash"):
             return int(process.name)
@@ -63,7 +63,7 @@ def script_of(job: str) -> int | None:
 
 
 def command_of(process: Path) -> str:
-    """The command line of a process; nothing if it has ended."""
+    """The command line of a process; empty if it has ended."""
     try:
         return (process / "cmdline").read_text().replace("\0", " ")
     except (OSError, UnicodeDecodeError):
@@ -71,14 +71,14 @@ def command_of(process: Path) -> str:
 
 
 def stored(store: Path, writer: int | str = "*", model: str = "*") -> list[str]:
-    """The records in a store, of one process or model in it, without their checksums; a torn one does not count."""
+    """The records in a store, of one process or model, without their checksums; incomplete ones do not count."""
     segments = sorted(store.glob(f"{model}/*-{writer}-*.jsonl"))
     return [line.split(" ", 1)[1] for file in segments for line in file.read_text().split("\n")[:-1]]
 
 
 def strike(victim: str, store: Path, env: dict) -> int:
-    """End a job as a person, a preemption or a fault does, once it has stored ENOUGH; how many that were, else 0."""
-    job = job_asking(victim, env)
+    """Interrupt a job as a user, a preemption or a fault would, once it has stored ENOUGH; returns the number stored or 0."""
+    job = job_of(victim, env)
     script = script_of(job) if job else None
     records = len(stored(store, script)) if script else 0
     if records < ENOUGH:
@@ -96,7 +96,7 @@ def strike(victim: str, store: Path, env: dict) -> int:
 
 @pytest.fixture(scope="module")
 def runs(checkout):
-    """The study run here, and the same study on Slurm with a job of every model struck; what was in the store then."""
+    """Run the study here, and on Slurm with one job of every model interrupted; also what was stored at that time."""
     copies = [checkout(), checkout()]
     for copy in copies:
         copy.path("small.yaml").write_text(CONFIG)
@@ -107,9 +107,9 @@ def runs(checkout):
 
     base = Path(tempfile.mkdtemp(prefix="slurm"))  # a socket's path must be short
     at_strike = {}
-    with one_node_slurm(base) as env_slurm, (cluster / "said.txt").open("w") as said:
+    with one_node_slurm(base) as env_slurm, (cluster / "output.txt").open("w") as output:
         env |= env_slurm
-        run = subprocess.Popen([*ARGUMENTS, *SLURM], cwd=cluster, env=env, stdout=said, stderr=said)
+        run = subprocess.Popen([*ARGUMENTS, *SLURM], cwd=cluster, env=env, stdout=output, stderr=output)
         while run.poll() is None:
             for victim in VICTIMS.keys() - at_strike.keys():
                 if records := strike(victim, cluster / "results/store", env):
@@ -121,8 +121,8 @@ def runs(checkout):
         jobs = [dict(re.findall(r"(\w+)=(\S+)", job)) for job in known.splitlines()]
     shutil.rmtree(base)
     left = [pid for pid in Path("/proc").glob("[0-9]*") if str(cluster) in command_of(pid)]
-    assert [command_of(pid) for pid in left] == []  # a job that was put back leaves nothing of its first start
-    assert run.returncode == 0, (cluster / "said.txt").read_text()[-6000:]
+    assert [command_of(pid) for pid in left] == []  # a requeued job leaves no process of its first start
+    assert run.returncode == 0, (cluster / "output.txt").read_text()[-6000:]
     return local, cluster, at_strike, jobs
 
 
@@ -141,17 +141,17 @@ def test_a_killed_job_costs_at_most_a_batch(runs, victim):
     _, cluster, at_strike, _ = runs
     model, _, shard = victim.partition("_")
     file = f"shards/{model}/{shard}" if shard else f"responses/{model}"
-    answers = json.loads((cluster / f"results/small/{file}.provenance.json").read_text())["answers"]
-    assert ENOUGH <= at_strike[victim] < answers["distinct"]  # it was interrupted, and half way
-    assert answers["reused"] >= at_strike[victim]
+    responses = json.loads((cluster / f"results/small/{file}.provenance.json").read_text())["responses"]
+    assert ENOUGH <= at_strike[victim] < responses["distinct"]  # it was interrupted before the end
+    assert responses["reused"] >= at_strike[victim]
 
 
-def test_the_store_holds_hardly_more_than_every_answer_once(runs):
+def test_the_store_has_hardly_more_than_every_response_once(runs):
     _, cluster, *_ = runs
     store = cluster / "results/store"
     models = sorted(folder.name for folder in store.iterdir())
     records = {model: [record.split(" ", 2) for record in stored(store, model=model)] for model in models}
-    # answers in bfloat16 depend on their batch, so the one batch that was cut short is computed again as a whole
+    # in bfloat16, responses depend on their batch, so an interrupted batch is computed again as a whole
     batches = [int(batch.partition("/")[2] or 0) for own in records.values() for _, batch, _ in own]
     repeated = {model: len(own) - len({key for key, *_ in own}) for model, own in records.items()}
     assert len(repeated) == 3 and max(repeated.values()) <= max(batches)
@@ -162,7 +162,7 @@ def test_jobs_went_where_their_resources_belong(runs):
     assert {job["Partition"] for job in jobs if "gpu:1" in job.get("TresPerJob", "")} == {"gpu"}
     assert {job["Partition"] for job in jobs if "TresPerJob" not in job} == {"cpu"}
     assert sorted(job["JobState"] for job in jobs if job["JobState"] != "COMPLETED") == ENDED
-    assert [job["Restarts"] for job in jobs if job["Restarts"] != "0"] == ["1"]  # the one that was put back
+    assert [job["Restarts"] for job in jobs if job["Restarts"] != "0"] == ["1"]  # the requeued one
     asked = [job for job in jobs if job["Partition"] == "gpu"]
-    # as long as a stand-in may take, but for the one cut short; those that were started again ask for twice the time
+    # the limit of a stand-in, except for the one cut short; restarted jobs request twice the time
     assert sorted(job["TimeLimit"] for job in asked) == ["00:01:00"] + ["00:30:00"] * 3 + ["01:00:00"] * 3

@@ -1,4 +1,4 @@
-"""A study's materials for the tests of the stand-ins: the shipped stimuli, and a part of the embedded corpus."""
+"""A small study for the tests of the stand-ins: the shipped materials, and a part of the embedded corpus."""
 
 import dataclasses
 from pathlib import Path
@@ -8,9 +8,9 @@ import yaml
 
 from falserefusal.common.files import read_csv
 from falserefusal.prompts.rendering import render
-from falserefusal.standins.answers import read_answers
 from falserefusal.standins.questions import read_wordings
 from falserefusal.standins.rates import rates_from_published, rates_null
+from falserefusal.standins.sentences import read_sentences
 from falserefusal.standins.write import prepare, write_standin
 from falserefusal.study.materials import load_models, load_personas, load_phrases, load_templates
 from falserefusal.texts.read import text_id
@@ -24,7 +24,7 @@ MODELS |= {"Gemma2-2B": "bfloat16", "Gemma2-9B": "float32", "Gemma-2B": "bfloat1
 
 @dataclasses.dataclass
 class Study:
-    """What a study's config and files hold."""
+    """The contents of a study's config and files."""
 
     tasks: dict
     texts: pd.DataFrame
@@ -33,12 +33,12 @@ class Study:
     models: pd.DataFrame
     phrases: list[str]
     wordings: pd.DataFrame
-    answers: pd.DataFrame
+    sentences: pd.DataFrame
     rates: pd.DataFrame
     rates_null: pd.DataFrame
 
     def materials(self, **changes):
-        given = {name: getattr(self, name) for name in ("texts", "templates", "tasks", "answers")} | changes
+        given = {name: getattr(self, name) for name in ("texts", "templates", "tasks", "sentences")} | changes
         return prepare(personas=self.wordings, seed=1, **given)
 
     def write(self, folder, model: str, materials, plant: str = "published", **options):
@@ -53,11 +53,11 @@ class Study:
         for task, settings in self.tasks.items():
             texts = self.texts[self.texts["task"] == task]
             if (design["task"] == task).any():
-                parts.append(render(design, texts, labels=settings["labels"], layout=settings["layout"], **given))
+                parts.append(render(design, texts, options=settings["options"], layout=settings["layout"], **given))
         return pd.concat(parts, ignore_index=True)
 
     def draw(self, n: int, rng, personas: list[str], task: str | None = None) -> pd.DataFrame:
-        """n random prompts, persona-free ones among them if `personas` says so."""
+        """Draw n random prompts; baseline prompts are among them if `personas` has the baseline."""
         texts = self.texts if task is None else self.texts[self.texts["task"] == task]
         design = texts.sample(n, replace=True, random_state=rng)[["task", "row_id", "text_id"]].reset_index(drop=True)
         design["persona"] = rng.choice(personas, n)
@@ -67,7 +67,7 @@ class Study:
 
 
 def load_study(rows: int = 90) -> Study:
-    """The default study with `rows` texts a task, and a few whose characters are unusual."""
+    """Load the rehearsal with `rows` texts per task, and a few with unusual characters."""
     tasks = yaml.safe_load((CONFIG / "rehearsal.yaml").read_text(encoding="utf-8"))["tasks"]
     odd = ["Cafe\u0301 🙂 naïve – “quoted” 你好", "Ωμέγα <b>bold</b>\n\n- a list\n- of {braces} and \\slashes", "ok"]
     parts = []
@@ -75,14 +75,14 @@ def load_study(rows: int = 90) -> Study:
         texts = read_csv(CONFIG / f"corpus/{task}.csv", dtype=str)
         texts = texts.sample(rows, random_state=3)
         if task == "politeness":
-            texts = pd.concat([texts, pd.DataFrame({"id": ["o1", "o2", "o3"], "text": odd, "label": "3"})])
-        texts = texts.reindex(columns=["id", "label", "text", "premise", "hypothesis"])
+            texts = pd.concat([texts, pd.DataFrame({"id": ["o1", "o2", "o3"], "text": odd, "gold_label": "3"})])
+        texts = texts.reindex(columns=["id", "gold_label", "text", "premise", "hypothesis"])
         content = [tuple(part for part in row if isinstance(part, str)) for row in texts.iloc[:, 2:].to_numpy()]
         texts["text_id"] = [text_id(words) for words in content]
         parts.append(texts.assign(task=task, row_id=task + "-" + texts["id"], source="embedded"))
     templates = load_templates(CONFIG / "templates.csv", list(tasks))
     models = load_models(CONFIG / "models.csv")
-    names = ["counts_task_model_persona", "format_heatmaps", "fig1_persona_free_offensiveness", "table7_logit"]
+    names = ["counts_task_model_persona", "format_heatmaps", "fig1_baseline_offensiveness", "table7_logit"]
     printed = [read_csv(CONFIG / f"published/{name}.csv") for name in names]
     rates = rates_from_published(*printed, templates, list(models["model"]))
     return Study(
@@ -93,7 +93,7 @@ def load_study(rows: int = 90) -> Study:
         models=models,
         phrases=load_phrases(CONFIG / "refusal_phrases.txt"),
         wordings=read_wordings(CONFIG / "standins/personas.csv"),
-        answers=read_answers(CONFIG / "standins/answers.csv"),
+        sentences=read_sentences(CONFIG / "standins/sentences.csv"),
         rates=rates,
         rates_null=rates_null(rates),
     )

@@ -1,16 +1,16 @@
-"""Small studies with known rates, for the tests of estimation: designs and judged draws as the workflow's frames."""
+"""Small studies with known rates, for the tests of estimation: designs and outcomes as the workflow's frames."""
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from falserefusal.common.schemas import FORMATS, PERSONA_FREE, TASKS
+from falserefusal.common.schemas import BASELINE, FORMATS, TASKS
 
 TEMPLATES = [f"p{k}" for k in range(1, 10)]
 TASK_SHIFT = np.array([-1.2, 0.2, 1.0])
 
 
-def nested(rows, texts, personas, seed, draws=10, tasks=TASKS, twins=True):
+def nested(rows, texts, personas, seed, draws=10, tasks=TASKS, baseline=True):
     """Draw a nested design: `rows` rows per task over `texts` texts, each with `draws` distinct (template, persona)."""
     rng = np.random.default_rng(seed)
     grid = len(personas) * len(TEMPLATES)
@@ -21,9 +21,9 @@ def nested(rows, texts, personas, seed, draws=10, tasks=TASKS, twins=True):
         row = np.repeat(np.arange(rows), draws)
         part = pd.DataFrame({"task": task, "row": row, "persona": 1 + pair % len(personas)})
         part["template"], part["draw"] = pair // len(personas), np.tile(np.arange(draws), rows)
-        if twins:
-            twin = part[["task", "row", "template"]].drop_duplicates().assign(persona=0, draw=-1)
-            part = pd.concat([part, twin], ignore_index=True)
+        if baseline:
+            prompts = part[["task", "row", "template"]].drop_duplicates().assign(persona=0, draw=-1)
+            part = pd.concat([part, prompts], ignore_index=True)
         part["text"] = text[part["row"]]
         part["block"] = part["row"]
         parts.append(part)
@@ -45,10 +45,10 @@ def blocked(blocks, personas, seed, size=3, tasks=TASKS):
 
 
 def judge(design, models, personas, rates, seed, effect=None, sd_text=1.0, sd_own=1.0, noise=1.0):
-    """Judge a design for models of given mean `rates` by a probit with effects of text, text x model and prompt.
+    """Draw the outcomes of a design, by a probit model with mean `rates` and effects of text, text x model and prompt.
 
-    `effect`: (models, 1 + personas) shift of the latent scale, persona-free first. Returns outcomes and the true rates
-    (models, tasks, 1 + personas). `noise` is the standard deviation of what repeated answers do not share.
+    `effect`: (models, 1 + personas) shift of the latent scale, baseline first. Returns outcomes and the true rates
+    (models, tasks, 1 + personas). `noise` is the standard deviation of what repeated responses do not share.
     """
     rng = np.random.default_rng(seed)
     tasks = list(dict.fromkeys(design["task"]))
@@ -58,20 +58,20 @@ def judge(design, models, personas, rates, seed, effect=None, sd_text=1.0, sd_ow
     effect = np.zeros((len(models), len(personas) + 1)) if effect is None else np.asarray(effect, float)
     shared = rng.normal(0, sd_text, text.max() + 1)
     total = np.sqrt(sd_text**2 + sd_own**2 + 0.8**2 + noise**2)
-    refusal, truth = [], []
+    refusal, true_rates = [], []
     for model, rate in enumerate(rates):
         base = total * norm.ppf(rate) + TASK_SHIFT[: len(tasks)]
         latent = base[task] + effect[model][design["persona"].to_numpy()] + shared[text]
         latent += rng.normal(0, sd_own, text.max() + 1)[text] + rng.normal(0, 0.8, prompt.max() + 1)[prompt]
         refusal.append(latent + rng.normal(0, noise, len(design)) > 0)
-        truth.append(norm.cdf((base[:, None] + effect[model][None, :]) / total))
-    return frame(design, models, personas, np.array(refusal)), np.array(truth)
+        true_rates.append(norm.cdf((base[:, None] + effect[model][None, :]) / total))
+    return frame(design, models, personas, np.array(refusal)), np.array(true_rates)
 
 
 def frame(design, models, personas, refusal):
-    """The outcomes frame of a design judged as `refusal` (models, draws)."""
+    """The outcomes frame of a design with the verdicts `refusal` (models, draws)."""
     copies = len(models)
-    names = [PERSONA_FREE, *personas]
+    names = [BASELINE, *personas]
 
     def column(values, categories):
         return pd.Categorical(np.tile(np.asarray(values, object), copies), categories=categories)
@@ -90,8 +90,8 @@ def frame(design, models, personas, refusal):
             "template": column([TEMPLATES[k] for k in design["template"]], TEMPLATES),
             "format": column([FORMATS[k // 3] for k in design["template"]], list(FORMATS)),
             "draw": np.tile(design["draw"].to_numpy(np.int16), copies),
-            "round": np.zeros(copies * len(design), np.int16),
-            "labeller": pd.Categorical(["phrases"] * (copies * len(design))),
+            "interim_look": np.zeros(copies * len(design), np.int16),
+            "labeller": pd.Categorical(["phrase_list"] * (copies * len(design))),
             "refusal": np.asarray(refusal, bool).ravel(),
         }
     )

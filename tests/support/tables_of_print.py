@@ -1,18 +1,20 @@
-"""Tables in the shape the estimation stage writes, made from the paper's printed cells; figures and pages are tested on
-real numbers without waiting for that stage. Intervals here are plain Wilson or normal ones: nothing is published."""
+"""Tables like those of the estimation stage, made from the paper's printed cells.
+
+Figures and pages are tested on real numbers without running that stage. The intervals are simple ones (Wilson, normal).
+"""
 
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 
-from falserefusal.common.schemas import ANY_PERSONA, PERSONA_FREE
+from falserefusal.common.notice import BANNER, MODEL_SUFFIX
+from falserefusal.common.schemas import ANY_PERSONA, BASELINE
 from falserefusal.figures.context import Context
 from falserefusal.published.no_answers import no_answer_bounds
 from falserefusal.study.materials import load_templates
 
 TASKS = ["nli", "politeness", "offensiveness"]
 METHOD = "Wilson 95 %"
-BANNER = "REHEARSAL on stand-in checkpoints - says nothing about the real models"
 
 
 def wilson(x, n, z=1.959964):
@@ -50,7 +52,7 @@ def context(root, rehearsal=False):
         dict(zip(models["model"], models["family"], strict=True)),
         dict(zip(personas["persona"], personas["group"], strict=True)),
         BANNER if rehearsal else "",
-        " (stand-in)" if rehearsal else "",
+        MODEL_SUFFIX if rehearsal else "",
     )
 
 
@@ -80,15 +82,15 @@ def published_tables(root):
     formats["refusals"] = (formats["refusal_pct"] * formats["n"] / 100).round()
     tables["rates_format"] = with_interval(formats.drop(columns="refusal_pct"))
 
-    free = pd.read_csv(folder / "fig1_persona_free_offensiveness.csv").set_index("model").iloc[:, 0] / 100
+    baseline = pd.read_csv(folder / "fig1_baseline_offensiveness.csv").set_index("model").iloc[:, 0] / 100
     own = model_task[(model_task["task"] == "offensiveness") & (model_task["model"] != "mean")].copy()
     own = own.rename(columns={"rate": "persona_rate"}).drop(columns=["refusals", "printed_pct"])
-    own["persona_free_rate"] = own["model"].map(free)
-    tables["rates_persona_free"] = own.assign(
-        difference=own["persona_rate"] - own["persona_free_rate"],
-        pf_n=np.nan,
-        pf_lo=np.nan,
-        pf_hi=np.nan,
+    own["baseline_rate"] = own["model"].map(baseline)
+    tables["rates_baseline"] = own.assign(
+        difference=own["persona_rate"] - own["baseline_rate"],
+        baseline_n=np.nan,
+        baseline_lo=np.nan,
+        baseline_hi=np.nan,
         d_lo=np.nan,
         d_hi=np.nan,
     )
@@ -97,8 +99,8 @@ def published_tables(root):
     tables["regression_firth"] = tables["regression"].drop(columns=["printed", "printed_term_note"]).dropna()
     tables["claims"] = claims()
     templates = load_templates(root / "config/templates.csv", TASKS)
-    asked, fitted = (pd.read_csv(folder / f"{name}.csv") for name in ("table6_prompt_n", "table7_logit"))
-    tables["no_answers"] = no_answer_bounds(pd.read_csv(folder / "format_heatmaps.csv"), asked, fitted, templates)
+    prompts, fitted = (pd.read_csv(folder / f"{name}.csv") for name in ("table6_prompt_n", "table7_logit"))
+    tables["no_answers"] = no_answer_bounds(pd.read_csv(folder / "format_heatmaps.csv"), prompts, fitted, templates)
     return tables
 
 
@@ -187,46 +189,47 @@ def claims():
                 "not testable",
             ],
         ],
-        columns=["claim", "statement", "effect", "lo", "hi", "verdict"],
+        columns=["claim", "statement", "effect", "lo", "hi", "conclusion"],
     ).assign(effect_unit=["pp", "pp", "% of variance", "ratio", "pp", np.nan], rule="by a rule", note="")
 
 
 def run_tables(root, seed=20250909, n=60):
-    """Tables of a rehearsal: what a run has on top of the published ones, sampled from the printed rates."""
+    """Tables of a rehearsal, sampled from the printed rates: the published ones and those that only a run has."""
     rng = np.random.default_rng(seed)
     tables = published_tables(root)
     cells = tables["rates_task_model_persona"]
-    truth = cells[["model", "task", "persona"]].assign(planted=cells["rate"], n=n)
-    truth["refusals"] = rng.binomial(n, truth["planted"])
-    truth = with_interval(truth).rename(columns={"rate": "estimate"})
-    error = np.sqrt(truth["planted"] * (1 - truth["planted"]) / n)
-    truth["z"] = ((truth["estimate"] - truth["planted"]) / error).where(error > 0)
-    tables["truth"] = truth
-    shown = truth.drop(columns=["planted", "z", "method"])
+    planted = cells[["model", "task", "persona"]].assign(planted=cells["rate"], n=n)
+    planted["refusals"] = rng.binomial(n, planted["planted"])
+    planted = with_interval(planted).rename(columns={"rate": "estimate"})
+    error = np.sqrt(planted["planted"] * (1 - planted["planted"]) / n)
+    planted["z"] = ((planted["estimate"] - planted["planted"]) / error).where(error > 0)
+    tables["planted_rates"] = planted
+    shown = planted.drop(columns=["planted", "z", "method"])
     tables["rates_task_model_persona"] = with_interval(shown.drop(columns=["estimate", "lo", "hi"]))
     tables["rates_model_persona"] = mean_rates(tables["rates_task_model_persona"], ["model", "persona"])
 
-    free = []
+    baseline = []
     for task in TASKS:
         part = tables["rates_model_task"]
         part = part[(part["task"] == task) & (part["model"] != "mean")][["task", "model", "rate"]].assign(n=900)
-        part["refusals"], part["pf"] = rng.binomial(900, part["rate"]), rng.binomial(900, part["rate"] * 0.9)
+        part["refusals"] = rng.binomial(900, part["rate"])
+        refusals = rng.binomial(900, part["rate"] * 0.9)
         part = with_interval(part).rename(columns={"rate": "persona_rate"})
-        lo, hi = wilson(part["pf"], 900)
-        part = part.assign(pf_n=900, pf_lo=lo, pf_hi=hi, persona_free_rate=part["pf"] / 900)
-        part["difference"] = part["persona_rate"] - part["persona_free_rate"]
+        lo, hi = wilson(refusals, 900)
+        part = part.assign(baseline_n=900, baseline_lo=lo, baseline_hi=hi, baseline_rate=refusals / 900)
+        part["difference"] = part["persona_rate"] - part["baseline_rate"]
         half = 1.96 * np.sqrt((part["hi"] - part["lo"]) ** 2 + (hi - lo) ** 2) / 3.9
-        free.append(part.assign(d_lo=part["difference"] - half, d_hi=part["difference"] + half).drop(columns="pf"))
-    tables["rates_persona_free"] = pd.concat(free, ignore_index=True)
+        baseline.append(part.assign(d_lo=part["difference"] - half, d_hi=part["difference"] + half))
+    tables["rates_baseline"] = pd.concat(baseline, ignore_index=True)
 
     rates = tables["rates_model_task"]
     rates = rates[rates["model"] != "mean"]
-    labelled = []
-    for labeller, factor in [("paper", 1.0), ("structured", 0.8), ("judge", 0.85)]:
+    by_labeller = []
+    for labeller, factor in [("phrase_list", 1.0), ("structured", 0.8), ("judge", 0.85)]:
         part = rates[["model", "task", "rate"]].assign(n=2000, labeller=labeller)
         part["refusals"] = rng.binomial(2000, part.pop("rate") * factor)
-        labelled.append(with_interval(part))
-    tables["labeller_rates"] = pd.concat(labelled, ignore_index=True)
+        by_labeller.append(with_interval(part))
+    tables["labeller_rates"] = pd.concat(by_labeller, ignore_index=True)
     tables |= of_labellers(tables, personas=list(context(root).personas), seed=rng)
 
     compared = [
@@ -261,36 +264,32 @@ def run_tables(root, seed=20250909, n=60):
             ]:
                 half = width / np.sqrt(step + 1)
                 steps.append([step, model, quantity, 0.2, 0.2 - half, 0.2 + half, 480 * (step + 1)])
-    columns = ["round", "model", "quantity", "estimate", "lo", "hi", "calls"]
-    tables["trajectory"] = pd.DataFrame(steps, columns=columns)
+    columns = ["interim_look", "model", "quantity", "estimate", "lo", "hi", "calls"]
+    tables["interim_looks"] = pd.DataFrame(steps, columns=columns)
     return tables
 
 
 def of_labellers(tables, personas, seed):
-    """What three labellers make of a run, and the first one's rates with a correction."""
-    headlines, verdicts = [], []
-    for shift, labeller in enumerate(["paper", "structured", "judge"]):
+    """Headline quantities and claims under three labellers, and corrected rates of the first."""
+    headlines, conclusions = [], []
+    for shift, labeller in enumerate(["phrase_list", "structured", "judge"]):
         for persona in personas:
             value = seed.normal(0.03 - 0.01 * shift, 0.03)
-            headlines.append(
-                [labeller, "persona minus persona-free", persona, "rate", value, value - 0.02, value + 0.03]
-            )
+            headlines.append([labeller, "persona minus baseline", persona, "rate", value, value - 0.02, value + 0.03])
         for factor, value in {"model": 0.6, "task": 0.4, "persona": 0.15, "template": 0.1, "format": 0.1}.items():
             value -= 0.02 * shift
             headlines.append([labeller, "importance of a factor", factor, "index", value, value - 0.05, value + 0.05])
-        found = claims()[["claim", "statement", "effect", "effect_unit", "lo", "hi", "verdict"]]
-        verdicts.append(
-            found.assign(
-                labeller=labeller, verdict=["inconclusive", *found["verdict"][1:]] if shift else found["verdict"]
-            )
-        )
+        found = claims()[["claim", "statement", "effect", "effect_unit", "lo", "hi", "conclusion"]]
+        if shift:
+            found = found.assign(conclusion=["inconclusive", *found["conclusion"][1:]])
+        conclusions.append(found.assign(labeller=labeller))
     columns = ["labeller", "quantity", "item", "unit", "estimate", "lo", "hi"]
-    cells = tables["rates_model_task"].assign(labeller="paper", group=ANY_PERSONA)
-    alone = pd.DataFrame({"labeller": "paper", "persona": [*personas, PERSONA_FREE]})
+    cells = tables["rates_model_task"].assign(labeller="phrase_list", group=ANY_PERSONA)
+    alone = pd.DataFrame({"labeller": "phrase_list", "persona": [*personas, BASELINE]})
     alone["rate"] = seed.uniform(0.05, 0.2, len(alone))
     return {
         "labeller_headline": pd.DataFrame(headlines, columns=columns).assign(method="for this test"),
-        "labeller_claims": pd.concat(verdicts, ignore_index=True),
+        "labeller_claims": pd.concat(conclusions, ignore_index=True),
         "corrected_rates": corrected(cells.drop(columns=["printed_pct", "refusals"])),
         "corrected_personas": corrected(alone),
     }

@@ -15,7 +15,7 @@ PACKAGE = {"yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}
 # asked for by a config, and imported only then; installing it is the user's choice (docs/cluster.md)
 OPTIONAL = {"bitsandbytes"}
 STANDARD = {"snakemake", "falserefusal"}
-# labels reads a classifier's scores from a file; the rule that computes them has the other environment
+# verdicts.py reads a classifier's scores from a file; the rule that computes them uses the other environment
 NOT_CALLED = {"analysis": {"workflow/falserefusal/labelling/classifier.py"}, "inference": set()}
 
 

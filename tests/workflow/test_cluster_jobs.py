@@ -1,4 +1,4 @@
-"""Jobs as a cluster sees them, in dry runs; and a study in which a model could not be asked."""
+"""The jobs of a cluster run, in dry runs; and a study in which a model could not run."""
 
 import re
 
@@ -13,12 +13,12 @@ checkpoints: {kind: standins}
 tasks:
   offensiveness:
     source: {kind: embedded}
-    rows_per_label: 3
-    labels: [offensive, not offensive]
+    rows_per_gold_label: 3
+    options: [offensive, not offensive]
 design: {draws_per_row: 3}
 estimation: {bootstrap: 100, permutations: 99}
 """
-JOB = r"Asking (\S+?)(?:, shard (\S+))? \(GPUs (\d+), memory (\d+) MB, at most (\d+) min\)"
+JOB = r"Generate responses: (\S+?)(?:, shard (\S+))? \(GPUs (\d+), memory (\d+) MB, at most (\d+) min\)"
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ def copy(checkout):
 def asked(copy, config, *arguments):
     """The inference jobs of a dry run with the cluster's profile: (model, shard) to GPUs, memory and minutes."""
     copy.path("study.yaml").write_text(yaml.safe_dump(config))
-    said = copy.run("--dry-run", "--workflow-profile", "profiles/slurm", "--configfile", "study.yaml", *arguments)
-    found = [(job[:2], tuple(map(int, job[2:]))) for job in re.findall(JOB, said)]
+    output = copy.run("--dry-run", "--workflow-profile", "profiles/slurm", "--configfile", "study.yaml", *arguments)
+    found = [(job[:2], tuple(map(int, job[2:]))) for job in re.findall(JOB, output)]
     assert len(found) == len(dict(found))
     return dict(found)
 
@@ -57,8 +57,8 @@ def test_shards_are_jobs_of_their_own_on_as_many_gpus_as_they_need(copy):
     assert all(
         planned["Qwen2.5-32B", shard][0] == 4 and planned["Qwen2.5-32B", shard][2] <= 24 * 60 for shard in shards
     )
-    told = asked(copy, paper(copy, **changes, inference={"shards": {"Gemma-2B": 3, "Qwen2.5-32B": 1}}))
-    assert set(told) == {("Qwen2.5-32B", ""), *(("Gemma-2B", f"{part}-of-3") for part in (1, 2, 3))}
+    set_by_hand = asked(copy, paper(copy, **changes, inference={"shards": {"Gemma-2B": 3, "Qwen2.5-32B": 1}}))
+    assert set(set_by_hand) == {("Qwen2.5-32B", ""), *(("Gemma-2B", f"{part}-of-3") for part in (1, 2, 3))}
 
 
 @pytest.mark.parametrize(
@@ -66,28 +66,31 @@ def test_shards_are_jobs_of_their_own_on_as_many_gpus_as_they_need(copy):
     [
         ({"inference": {"shards": {"Gemma-3B": 2}}}, "inference.shards: Gemma-3B not among the study's models"),
         ({"planning": {"card": "A100"}}, "no card 'A100'; known are A100-40GB"),
-        ({"allow_missing": True}, "no model of the study 'paper' has its answers in results/paper/responses yet"),
+        ({"allow_missing": True}, "no model of the study 'paper' has responses in results/paper/responses yet"),
         ({"judges": {"strict": {"model": "gpt-4o"}}}, "judges.strict.model: gpt-4o is not in config/models.csv, which"),
-        ({"stimuli": {"models": "bare.csv"}}, "bare.csv: column family, generation, size_b, gated"),
-        ({"inference": {"shards": 2}, "design": {"rounds": {"first": 9, "growth": 1}}}, "asks a model once a round"),
+        ({"materials": {"models": "bare.csv"}}, "bare.csv: column family, generation, size_b, gated"),
+        (
+            {"inference": {"shards": 2}, "design": {"sequential": {"first": 9, "growth": 1}}},
+            "with interim looks (design.sequential) a model has no shards",
+        ),
     ],
 )
-def test_what_cannot_be_is_said_before_anything_runs(copy, changes, message):
+def test_errors_are_reported_before_anything_runs(copy, changes, message):
     copy.path("bare.csv").write_text("model,hub_id\nMine,org/mine\n")
     copy.path("study.yaml").write_text(yaml.safe_dump(paper(copy, **changes)))
-    said = copy.run("--dry-run", "--configfile", "study.yaml", check=False)
-    assert message in said and "Traceback" not in said
+    output = copy.run("--dry-run", "--configfile", "study.yaml", check=False)
+    assert message in output and "Traceback" not in output
 
 
-def test_weights_are_fetched_here_and_once(copy):
+def test_weights_are_downloaded_once(copy):
     copy.path("study.yaml").write_text(yaml.safe_dump(paper(copy, models=["Gemma-2B", "Gemma2-2B"])))
     assert copy.dry_run("weights", "--configfile", "study.yaml") == {"fetch_model": 2, "weights": 1}
     classifiers = {"c": {"hub_id": "org/c", "refusal_labels": ["x"]}}
     copy.path("study.yaml").write_text(yaml.safe_dump(paper(copy, models=["Gemma-2B"], classifiers=classifiers)))
     jobs = copy.dry_run("weights", "--configfile", "study.yaml")
     assert jobs == {"fetch_model": 1, "fetch_classifier": 1, "weights": 1}
-    said = copy.run("--dry-run", "results/paper/labels/Gemma-2B.parquet", "--configfile", "study.yaml")
-    assert "c classifies the answers of Gemma-2B (GPUs 1, memory 8000 MB, at most 180 min)" in said
+    output = copy.run("--dry-run", "results/paper/verdicts/Gemma-2B.parquet", "--configfile", "study.yaml")
+    assert "Classify the responses of Gemma-2B: c (GPUs 1, memory 8000 MB, at most 180 min)" in output
     served = paper(copy, inference={"backend": "openai", "server": {"base_url": "http://localhost:1/v1"}})
     copy.path("study.yaml").write_text(yaml.safe_dump(served))
     assert "fetch_model" not in copy.dry_run("--configfile", "study.yaml")
@@ -103,27 +106,27 @@ def test_weights_are_fetched_here_and_once(copy):
     ],
     ids=["stand-ins", "a classifier", "a judge", "a server"],
 )
-def test_preflight_checks_what_a_study_fetches_and_asks(copy, tmp_path, changes, ready, missing):
+def test_preflight_checks_what_a_study_needs(copy, tmp_path, changes, ready, missing):
     config = yaml.safe_load(SMALL) | changes
     copy.path("study.yaml").write_text(yaml.safe_dump(config))
-    said = copy.run("preflight", "--configfile", "study.yaml", check=bool(ready), HF_HUB_CACHE=str(tmp_path))
+    output = copy.run("preflight", "--configfile", "study.yaml", check=bool(ready), HF_HUB_CACHE=str(tmp_path))
     found = pd.read_csv(copy.path("results/small/plan/preflight.csv"))
     assert sorted(found["subject"][found["status"] == "missing"]) == missing
-    assert set(found["subject"]) == {"offensiveness", *missing} and "Traceback" not in said
+    assert set(found["subject"]) == {"offensiveness", *missing} and "Traceback" not in output
 
 
-def test_without_missing_models_nothing_is_asked(copy):
+def test_with_allow_missing_no_model_runs(copy):
     copy.path("small.yaml").write_text(SMALL)
     for model in ("Llama2-7B", "Gemma2-2B"):
         for file in (f"{model}.parquet", f"{model}.provenance.json"):
             copy.path("results/small/responses").mkdir(parents=True, exist_ok=True)
             copy.path(f"results/small/responses/{file}").touch()
     jobs = copy.dry_run("tables", "--configfile", "small.yaml", "--config", "allow_missing=true")
-    assert jobs["labels"] == 2 and "responses" not in jobs
+    assert jobs["verdicts"] == 2 and "responses" not in jobs
 
 
 @pytest.mark.slow
-def test_a_model_that_cannot_be_asked_is_missing_from_the_report_until_it_can(checkout):
+def test_a_model_that_cannot_run_is_missing_from_the_report_until_it_can(checkout):
     copy = checkout()
     copy.path("small.yaml").write_text(SMALL)
     arguments = ["--configfile", "small.yaml"]
@@ -132,8 +135,8 @@ def test_a_model_that_cannot_be_asked_is_missing_from_the_report_until_it_can(ch
     kept = weights.read_bytes()
     weights.write_bytes(kept[: len(kept) // 2])
 
-    said = copy.run("--keep-going", "report", *arguments, check=False)
-    assert "Error in rule responses" in said and not copy.path("results/small/cells.parquet").exists()
+    output = copy.run("--keep-going", "report", *arguments, check=False)
+    assert "Error in rule responses" in output and not copy.path("results/small/cells.parquet").exists()
     copy.run("report", *arguments, "--config", "allow_missing=true")
     page = copy.path("results/small/report/index.html").read_text()
     assert "1 of 3 models gave no result" in page and "below: Llama3.2-1B (stand-in)" in page
@@ -145,7 +148,7 @@ def test_a_model_that_cannot_be_asked_is_missing_from_the_report_until_it_can(ch
     }
 
     weights.write_bytes(kept)
-    said = copy.run("report", *arguments)
-    assert said.count("Asking ") == 1  # the others have their answers
+    output = copy.run("report", *arguments)
+    assert output.count("Generate responses: ") == 1  # the others have their responses
     assert "gave no result" not in copy.path("results/small/report/index.html").read_text()
     assert set(pd.read_csv(rates)["model"]) == {"Llama2-7B", "Llama3.2-1B", "Gemma2-2B", "mean"}

@@ -1,4 +1,4 @@
-"""Studies at the edge of what can be estimated reach their page: one persona; no refusal at all."""
+"""Degenerate studies still give a report: one persona; no refusal at all."""
 
 import pandas as pd
 import pytest
@@ -10,13 +10,13 @@ import yaml
     [
         {"personas": ["black"], "design": {"draws_per_row": 3}},
         {"personas": ["black"], "design": {"kind": "blocked", "blocks_per_task": 20}},
-        {"personas": ["black", "man"], "models": ["Qwen2.5-7B"]},  # refuses nothing, with a persona or without
+        {"personas": ["black", "man"], "models": ["Qwen2.5-7B"]},  # refuses nothing
     ],
     ids=["one persona", "one persona, blocked", "no refusals"],
 )
-def test_it_reaches_its_page(checkout, root, changes):
+def test_it_gives_a_report(checkout, root, changes):
     config = yaml.safe_load((root / "config/rehearsal.yaml").read_text())
-    config["tasks"] = {"offensiveness": config["tasks"]["offensiveness"] | {"rows_per_label": 3}}
+    config["tasks"] = {"offensiveness": config["tasks"]["offensiveness"] | {"rows_per_gold_label": 3}}
     config |= {"study": "edge", "models": ["Llama2-7B"], "estimation": {"bootstrap": 100, "permutations": 99}}
     config |= changes
     workflow = checkout()

@@ -1,4 +1,4 @@
-"""What a newcomer meets first: a clear word where Python is too old; and what a maintainer keeps: the style."""
+"""The first steps of a new user: a clear message where Python is too old; and the code style."""
 
 import subprocess
 import sys

@@ -60,17 +60,17 @@ def test_editing_a_library_module_reruns_exactly_its_rules(done):
     module.write_text(kept + "\n# changed\n")
     jobs = done.dry_run(TARGET)
     module.write_text(kept)
-    shown_in = {"draw_published_figures", "published_report", "published"}
+    shown_in = {"published_figures", "published_report", "published"}
     assert set(jobs) == {"regression", "statements"} | shown_in, "statements reads what regression writes"
 
 
 def test_figures_are_redrawn_from_tables_alone(done, checkout):
-    """Somebody was sent the tables, and nothing else, and redraws the figures."""
+    """With the tables and nothing else, the figures can be redrawn."""
     copy = checkout()
     shutil.copytree(done.path("results/published/tables"), copy.path("results/published/tables"))
     before = files(copy.path("results/published/tables"), ".csv")
-    assert copy.dry_run("figures") == {"draw_published_figures": 1, "figures": 1}
-    copy.run("figures")
+    assert copy.dry_run("published_figures") == {"published_figures": 1}
+    copy.run("published_figures")
     assert files(copy.path("results/published/tables"), ".csv") == before
     drawn, original = (files(c.path("results/published/figures"), ".png") for c in (copy, done))
     assert drawn == original
@@ -98,28 +98,28 @@ def test_bad_input_ends_in_one_message_before_any_output(checkout, file, old, ne
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
-    said = workflow.run(TARGET, check=False)
-    assert f"Error: config/published/{file}: " in said and message in said
-    assert "Traceback" not in said
+    output = workflow.run(TARGET, check=False)
+    assert f"Error: config/published/{file}: " in output and message in output
+    assert "Traceback" not in output
     results = workflow.path("results")
     left = {str(file.relative_to(results)) for file in results.rglob("*") if file.is_file()}
-    assert left == {"README.md", "logs/published/published_cells.log"}, "what was there, and why it failed"
+    assert left == {"README.md", "logs/published/published_cells.log"}, "nothing new but the log"
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [("modles=1", "unknown key 'modles'; did you mean 'models'?"), ("seed=-4", "seed: -4 is less than the minimum")],
 )
-def test_a_bad_config_is_refused_before_anything_runs(done, setting, message):
-    said = done.run("--dry-run", "--config", setting, check=False)
-    assert "config/rehearsal.yaml, --config: the study's config is wrong" in said and message in said
+def test_a_bad_config_stops_before_anything_runs(done, setting, message):
+    output = done.run("--dry-run", "--config", setting, check=False)
+    assert "config/pilot.yaml, --config: the study's config is wrong" in output and message in output
 
 
 def test_a_bad_config_file_is_named(done):
     config = done.path("config/rehearsal.yaml").read_text()
     assert "source: {kind: embedded}" in config
     done.path("config/mine.yaml").write_text(config.replace("{kind: embedded}", "{kind: embedded, pth: x}", 1))
-    said = done.run("--dry-run", "--configfile", "config/mine.yaml", check=False)
-    assert "config/mine.yaml: the study's config is wrong" in said
-    assert "tasks.nli.source: unknown key 'pth'" in said
-    assert "config/rehearsal.yaml" not in said
+    output = done.run("--dry-run", "--configfile", "config/mine.yaml", check=False)
+    assert "config/mine.yaml: the study's config is wrong" in output
+    assert "tasks.nli.source: unknown key 'pth'" in output
+    assert "config/pilot.yaml" not in output

@@ -1,4 +1,4 @@
-"""Before any model is asked: what one of them lacks ends the run, or with --keep-going only its own answers."""
+"""The check before inference: a missing model stops the run, or with --keep-going only its own jobs."""
 
 import os
 import subprocess
@@ -13,15 +13,15 @@ Gone,Tiny,Tiny2,1,./nowhere,,false,,,,,,,,
 """
 CONFIG = """
 study: small
-stimuli: {models: own.csv}
+materials: {models: own.csv}
 models: [%s]
 checkpoints: {kind: hub}
 tasks:
   offensiveness:
-    source: {kind: file, path: ~/own.csv, columns: {id: id, text: text, label: label}}
-    rows_per_label: 2
-    labels: [offensive, not offensive]
-design: {draws_per_row: 1, persona_free: false}
+    source: {kind: file, path: ~/own.csv, columns: {id: id, text: text, gold_label: gold_label}}
+    rows_per_gold_label: 2
+    options: [offensive, not offensive]
+design: {draws_per_row: 1, baseline: false}
 inference: {max_new_tokens: 2}
 planning: {card: L4-24GB}
 classifiers: {c: {hub_id: ~/classifier, refusal_labels: [LABEL_1]}}
@@ -35,14 +35,14 @@ tiny_checkpoints.tokenizer("chatml").save_pretrained(sys.argv[1] + "/classifier"
 config = transformers.LlamaConfig.from_pretrained(sys.argv[1] + "/tiny")
 transformers.LlamaForSequenceClassification(config).save_pretrained(sys.argv[1] + "/classifier")
 """
-LABELS = "results/small/labels/{}.parquet".format
+VERDICTS = "results/small/verdicts/{}.parquet".format
 
 
 @pytest.fixture(scope="module")
 def copy(checkout, root, tmp_path_factory):
     """A checkout, with a function that runs a study of small models in the home folder of its own."""
     copy, home = checkout(), tmp_path_factory.mktemp("home")
-    env = {**os.environ, "PYTHONPATH": f"{root}/tests/unit"}
+    env = {**os.environ, "PYTHONPATH": f"{root}/tests/support"}
     subprocess.run([sys.executable, "-c", SAVE, str(home)], env=env, check=True)
     corpus = (root / "config/corpus/offensiveness.csv").read_text().splitlines()
     (home / "own.csv").write_text("\n".join(corpus) + "\n")
@@ -50,32 +50,32 @@ def copy(checkout, root, tmp_path_factory):
     def ask(*arguments, models="Here", size=1, check=True):
         copy.path("own.csv").write_text(HEADER + ROWS.format(size=size))
         copy.path("own.yaml").write_text(CONFIG % models)
-        arguments = [*map(LABELS, models.split(", ")), *arguments, "--configfile", "own.yaml"]
+        arguments = [*map(VERDICTS, models.split(", ")), *arguments, "--configfile", "own.yaml"]
         return copy.run(*arguments, check=check, HOME=str(home), CUDA_VISIBLE_DEVICES="")
 
     copy.ask = ask
     return copy
 
 
-def test_nobody_is_asked_while_a_model_is_missing_unless_the_run_keeps_going(copy):
-    said = copy.ask(models="Here, Gone", check=False)
-    assert "nowhere" in said and "Asking" not in said  # by the list of what is missing, or by the download before it
-    said = copy.ask("--keep-going", models="Here, Gone", check=False)
-    assert "What lacks nothing is asked all the same" in said and "Asking Here" in said and "Asking Gone" not in said
-    assert copy.path(LABELS("Here")).exists() and not copy.path(LABELS("Gone")).exists()
+def test_no_model_runs_while_one_is_missing_unless_the_run_keeps_going(copy):
+    output = copy.ask(models="Here, Gone", check=False)
+    assert "nowhere" in output and "Generate responses" not in output  # from the check, or from the download before it
+    output = copy.ask("--keep-going", models="Here, Gone", check=False)
+    assert "Models with nothing missing run anyway" in output and "Generate responses: Here" in output and "Generate responses: Gone" not in output
+    assert copy.path(VERDICTS("Here")).exists() and not copy.path(VERDICTS("Gone")).exists()
 
 
 def test_a_model_that_needs_more_gpus_than_the_run_may_use(copy):
     copy.path("results/small/responses/Here.parquet").unlink(missing_ok=True)
-    copy.path(LABELS("Here")).unlink(missing_ok=True)
-    said = copy.ask(size=40, check=False)
-    assert "GPUs by the plan, but a job of this run may use 1 -> add --resources gpu=4" in said and "Asking" not in said
+    copy.path(VERDICTS("Here")).unlink(missing_ok=True)
+    output = copy.ask(size=40, check=False)
+    assert "GPUs by the plan, but a job of this run may use 1 -> add --resources gpu=4" in output and "Generate responses" not in output
     assert "GPUs 4" in copy.ask("--resources", "gpu=4", size=40)
 
 
-def test_another_card_or_another_look_asks_nobody_again(copy):
+def test_another_gpu_or_another_check_runs_no_model_again(copy):
     copy.ask("--resources", "gpu=4", size=40)
     text = copy.path("own.yaml").read_text()
     copy.path("own.yaml").write_text(text.replace("L4-24GB", "H200-141GB"))
-    said = copy.run(LABELS("Here"), "--configfile", "own.yaml", "--dry-run", check=False)
-    assert "Asking" not in said
+    output = copy.run(VERDICTS("Here"), "--configfile", "own.yaml", "--dry-run", check=False)
+    assert "Generate responses" not in output

@@ -1,4 +1,4 @@
-"""The real data files, where somebody has them, at the scale of the paper; from a shard of the prompts to the page."""
+"""The paper's study on the real data files, if they are on this machine, from a shard of the prompts to the report."""
 
 import json
 import shutil
@@ -12,9 +12,9 @@ pytestmark = pytest.mark.slow
 
 
 def politeness_ratings(emails: pd.DataFrame, people: int = 7) -> pd.DataFrame:
-    """Ratings in the form of POPQUORN's politeness_rating for its real emails, of which we have a model's scores only.
+    """Make ratings in the form of POPQUORN's politeness_rating for its real emails, of which we have only model scores.
 
-    The labels are made up, score plus noise for each of `people`; they decide which email is drawn and nothing else.
+    The gold labels are score plus noise for each of `people`; they decide only which emails are drawn.
     """
     rng = np.random.default_rng(2025)
     each = emails.loc[emails.index.repeat(people)]
@@ -24,10 +24,10 @@ def politeness_ratings(emails: pd.DataFrame, people: int = 7) -> pd.DataFrame:
 
 
 def real_sources(data, folder) -> dict:
-    """The `source` of each task of the paper on the files in `data`; the file of ratings is written into `folder`."""
+    """The `source` of each task of the paper from the files in `data`; writes the file of ratings into `folder`."""
     ratings = folder / "politeness_raw_data.csv"
     politeness_ratings(pd.read_csv(data / "popquorn_politeness_texts.csv")).to_csv(ratings, index=False)
-    nli = {"premise": "sentence1_en", "hypothesis": "sentence2_en", "label": "label"}
+    nli = {"premise": "sentence1_en", "hypothesis": "sentence2_en", "gold_label": "label"}
     return {
         "nli": {"kind": "file", "path": str(data / "xnli_en_test.tsv"), "columns": nli},
         "politeness": {"kind": "popquorn", "path": str(ratings)},
@@ -36,13 +36,13 @@ def real_sources(data, folder) -> dict:
 
 
 def test_the_papers_shape_on_a_real_model(checkout, root, shared_dir):
-    """The paper's study with one small real model and 20 rows per label: half an hour on two cores."""
+    """The paper's study with one small real model and 20 rows per gold label: half an hour on two cores."""
     workflow = checkout()
     config = yaml.safe_load((root / "config/paper.yaml").read_text())
-    config |= {"study": "shape", "models": ["none"], "stimuli": {"models": "config/models_pilot.csv"}}
+    config |= {"study": "shape", "models": ["none"], "materials": {"models": "config/models_pilot.csv"}}
     config |= {"inference": {"shards": 2}, "estimation": {"bootstrap": 100, "permutations": 99}}
     for task, source in real_sources(shared_dir / "data", workflow.folder).items():
-        config["tasks"][task] |= {"rows_per_label": 20, "source": source}
+        config["tasks"][task] |= {"rows_per_gold_label": 20, "source": source}
     workflow.path("config/shape.yaml").write_text(yaml.safe_dump(config))
     weights = root / "resources/weights"
     if weights.is_dir():  # converted once already
@@ -68,37 +68,37 @@ def test_the_papers_scale_on_real_files(checkout, root, shared_dir):
     config |= {"study": "real", "models": ["Llama2-7B"], "inference": {"shards": 100}}
     config["estimation"] = {"bootstrap": 100, "permutations": 99}
     for task, settings in config["tasks"].items():
-        settings |= {"rows_per_label": 1000, "source": sources[task]}
+        settings |= {"rows_per_gold_label": 1000, "source": sources[task]}
     workflow.path("config/real.yaml").write_text(yaml.safe_dump(config))
     shard = "results/real/shards/Llama2-7B/1-of-100.parquet"
-    workflow.run(shard, "results/real/truth/cells.csv", "--configfile", "config/real.yaml")
+    workflow.run(shard, "results/real/planted/cells.csv", "--configfile", "config/real.yaml")
 
     table5 = pd.read_csv(workflow.path("results/real/tables/table5.csv")).set_index("persona")
     assert table5[["nli", "politeness", "offensiveness"]].sum().tolist() == [30_000, 50_000, 47_010]
     design = pd.read_parquet(workflow.path("results/real/design.parquet"))
     prompts = sum(len(pd.read_parquet(file)) for file in workflow.path("results/real/prompts").glob("*.parquet"))
-    assert (design["persona"] != "persona-free").sum() == 127_010
+    assert (design["persona"] != "baseline").sum() == 127_010
     assert prompts == len(design) > 200_000
-    answers = pd.read_parquet(workflow.path(shard)).set_index("prompt_id")["response"].str.strip()
-    truth = pd.read_parquet(workflow.path("results/real/truth/Llama2-7B.parquet")).set_index("prompt_id")["text"]
-    assert len(answers) > 1000
-    assert (answers == truth[answers.index].str.strip()).all()
+    responses = pd.read_parquet(workflow.path(shard)).set_index("prompt_id")["response"].str.strip()
+    expected = pd.read_parquet(workflow.path("results/real/planted/Llama2-7B.parquet")).set_index("prompt_id")["text"]
+    assert len(responses) > 1000
+    assert (responses == expected[responses.index].str.strip()).all()
 
-    # no more answers are asked for: a page of those that are there, which says how many are not
-    responses = workflow.path("results/real/responses")
-    responses.mkdir()
+    # a report on the responses that are there; it says how many are missing
+    folder = workflow.path("results/real/responses")
+    folder.mkdir()
     for ending in ("parquet", "provenance.json"):
-        shutil.copy(workflow.path(shard).with_name(f"1-of-100.{ending}"), responses / f"Llama2-7B.{ending}")
+        shutil.copy(workflow.path(shard).with_name(f"1-of-100.{ending}"), folder / f"Llama2-7B.{ending}")
     page = "results/real/report/index.html"
     workflow.run(page, "--configfile", "config/real.yaml", "--config", "allow_missing=true")
-    labels = pd.read_parquet(workflow.path("results/real/labels/Llama2-7B.parquet")).query("labeller == 'paper'")
-    verdicts = pd.read_parquet(workflow.path("results/real/truth/Llama2-7B.parquet")).set_index("prompt_id")
-    assert set(labels["prompt_id"]) == set(answers.index)
-    assert (labels.set_index("prompt_id")["refusal"] == verdicts["paper_refusal"][labels["prompt_id"]]).all()
-    missing = pd.read_csv(workflow.path("results/real/tables/missing.csv")).query("labeller == 'paper'")
-    assert missing["n"].sum() == len(design) - len(answers)
+    verdicts = pd.read_parquet(workflow.path("results/real/verdicts/Llama2-7B.parquet")).query("labeller == 'phrase_list'")
+    planted = pd.read_parquet(workflow.path("results/real/planted/Llama2-7B.parquet")).set_index("prompt_id")
+    assert set(verdicts["prompt_id"]) == set(responses.index)
+    assert (verdicts.set_index("prompt_id")["refusal"] == planted["phrase_list_refusal"][verdicts["prompt_id"]]).all()
+    missing = pd.read_csv(workflow.path("results/real/tables/missing.csv")).query("labeller == 'phrase_list'")
+    assert missing["n"].sum() == len(design) - len(responses)
     rates = pd.read_csv(workflow.path("results/real/tables/rates_model_task.csv")).query("model == 'Llama2-7B'")
-    planted = pd.read_csv(workflow.path("results/real/truth/personas.csv")).query("persona != 'persona-free'")
+    planted = pd.read_csv(workflow.path("results/real/planted/personas.csv")).query("persona != 'baseline'")
     rates = rates.merge(planted.groupby("task", as_index=False)["planted"].mean())
     assert len(rates) == 3 and rates["planted"].between(rates["lo"], rates["hi"]).sum() >= 2
     assert "REHEARSAL on stand-in checkpoints" in workflow.path(page).read_text()

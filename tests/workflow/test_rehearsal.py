@@ -1,4 +1,4 @@
-"""The whole chain on a few stand-ins: texts to report, with a truth that is known answer by answer."""
+"""The whole workflow on a few stand-ins, from texts to report; every response is known in advance."""
 
 import json
 import re
@@ -12,11 +12,11 @@ MODELS = ["Llama2-13B", "Qwen1.5-32B", "Gemma2-2B"]  # three families, three cha
 
 
 def small(root, **changes):
-    """The default study with three models and few texts, as a config file's text."""
+    """The rehearsal with three models and few texts, as the text of a config file."""
     config = yaml.safe_load((root / "config/rehearsal.yaml").read_text())
     config |= {"study": "small", "models": MODELS, "estimation": {"bootstrap": 100, "permutations": 99}}
     for task, rows in {"nli": 8, "politeness": 5, "offensiveness": 5}.items():
-        config["tasks"][task]["rows_per_label"] = rows
+        config["tasks"][task]["rows_per_gold_label"] = rows
     return yaml.safe_dump(config | changes)
 
 
@@ -30,44 +30,44 @@ def done(checkout, root):
     return workflow
 
 
-def test_every_answer_is_the_one_that_was_foretold(done):
-    """Canaries in the stand-ins answer nonsense to a mangled prompt, so this also tests padding, BOS and header."""
+def test_every_response_is_the_predicted_one(done):
+    """Stand-ins complain about a malformed prompt, so this also tests padding, BOS and header."""
     for model in MODELS:
-        answers = pd.read_parquet(done.results / f"responses/{model}.parquet").set_index("prompt_id")
-        truth = pd.read_parquet(done.results / f"truth/{model}.parquet").set_index("prompt_id")
-        assert len(answers) == len(truth) > 500
-        same = answers["response"].reindex(truth.index).str.strip() == truth["text"].str.strip()
-        assert same.all(), answers.loc[truth.index[~same]].head()
+        responses = pd.read_parquet(done.results / f"responses/{model}.parquet").set_index("prompt_id")
+        expected = pd.read_parquet(done.results / f"planted/{model}.parquet").set_index("prompt_id")
+        assert len(responses) == len(expected) > 500
+        same = responses["response"].reindex(expected.index).str.strip() == expected["text"].str.strip()
+        assert same.all(), responses.loc[expected.index[~same]].head()
 
 
-def test_the_papers_labeller_says_what_was_planted(done):
-    labels = pd.read_parquet(done.results / "labels/Llama2-13B.parquet").query("labeller == 'paper'")
-    truth = pd.read_parquet(done.results / "truth/Llama2-13B.parquet").set_index("prompt_id")
-    assert (labels.set_index("prompt_id")["refusal"] == truth["paper_refusal"]).all()
+def test_the_phrase_list_finds_what_was_planted(done):
+    verdicts = pd.read_parquet(done.results / "verdicts/Llama2-13B.parquet").query("labeller == 'phrase_list'")
+    planted = pd.read_parquet(done.results / "planted/Llama2-13B.parquet").set_index("prompt_id")
+    assert (verdicts.set_index("prompt_id")["refusal"] == planted["phrase_list_refusal"]).all()
 
 
 def test_the_structured_labeller_is_nearer_to_the_planted_category(done):
-    """Persona-first refusals and "No." as an answer are planted: the list errs there, a reader does not."""
-    wrong = {"paper": 0, "structured": 0}
+    """Persona-first refusals and “No.” as an answer are planted; the phrase list gets these wrong."""
+    wrong = {"phrase_list": 0, "structured": 0}
     for model in MODELS:
-        labels = pd.read_parquet(done.results / f"labels/{model}.parquet")
-        truth = pd.read_parquet(done.results / f"truth/{model}.parquet").set_index("prompt_id")["refusal"]
-        for labeller, judged in labels.groupby("labeller"):
-            wrong[labeller] += int((judged.set_index("prompt_id")["refusal"] != truth).sum())
-    assert wrong["structured"] < wrong["paper"]
+        verdicts = pd.read_parquet(done.results / f"verdicts/{model}.parquet")
+        planted = pd.read_parquet(done.results / f"planted/{model}.parquet").set_index("prompt_id")["refusal"]
+        for labeller, own in verdicts.groupby("labeller"):
+            wrong[labeller] += int((own.set_index("prompt_id")["refusal"] != planted).sum())
+    assert wrong["structured"] < wrong["phrase_list"]
 
 
-def test_tables_figures_and_page_are_there_and_say_what_they_are(done):
+def test_tables_figures_and_report_are_there_and_marked(done):
     page = (done.results / "report/index.html").read_text()
     assert "REHEARSAL on stand-in checkpoints" in re.search("<title>(.*?)</title>", page, re.S)[1]
     assert "(stand-in)" in page
     tables = {file.stem for file in (done.results / "tables").glob("*.csv")}
     published = {"table1", "table5", "table6", "rates_persona", "rates_format", "importance", "regression", "claims"}
-    assert published | {"truth", "comparison", "labeller_rates", "effects_persona", "missing"} <= tables
-    truth = pd.read_csv(done.results / "tables/truth.csv")
-    assert truth["planted"].between(truth["lo"], truth["hi"]).mean() > 0.9
+    assert published | {"planted_rates", "comparison", "labeller_rates", "effects_persona", "missing"} <= tables
+    cells = pd.read_csv(done.results / "tables/planted_rates.csv")
+    assert cells["planted"].between(cells["lo"], cells["hi"]).mean() > 0.9
     planted = (
-        pd.read_csv(done.results / "truth/personas.csv").groupby(["model", "task"])["planted"].mean().reset_index()
+        pd.read_csv(done.results / "planted/personas.csv").groupby(["model", "task"])["planted"].mean().reset_index()
     )
     rates = pd.read_csv(done.results / "tables/rates_model_task.csv").merge(planted)
     assert len(rates) == 9
@@ -92,14 +92,14 @@ def test_every_table_and_every_figures_data_say_that_they_are_of_stand_ins(done)
 
 
 def test_progress_with_time_left_is_shown(done):
-    assert re.search(r"Llama2-13B: 100% of prompt tokens, \d+ answers", done.log)
+    assert re.search(r"Llama2-13B: 100% of prompt tokens, \d+ responses", done.log)
 
 
 def test_a_second_run_does_nothing(done):
     assert "Nothing to be done" in done.run("--configfile", "config/small.yaml")
 
 
-def test_editing_a_persona_asks_only_the_prompts_that_changed(done):
+def test_editing_a_persona_runs_only_the_changed_prompts(done):
     path = done.path("config/personas.csv")
     kept = path.read_text()
     path.write_text(kept.replace("man,Gender,A man,man,a", "man,Gender,A man,grown man,a"))
@@ -108,39 +108,39 @@ def test_editing_a_persona_asks_only_the_prompts_that_changed(done):
         done.run("--configfile", "config/small.yaml", "--until", "responses")
     finally:
         path.write_text(kept)
-    assert not {"standins", "texts", "design", "published_cells", "draw_published_figures"} & set(jobs)
+    assert not {"standins", "texts", "design", "published_cells", "published_figures"} & set(jobs)
     assert jobs["responses"] == 3
     design = pd.read_parquet(done.results / "design.parquet")
     record = json.loads((done.results / "responses/Llama2-13B.provenance.json").read_text())
-    assert record["answers"]["generated"] == (design["persona"] == "man").sum()
-    assert record["answers"]["reused"] == record["answers"]["distinct"] - record["answers"]["generated"]
-    done.run("--configfile", "config/small.yaml")  # back again, at no cost
+    assert record["responses"]["generated"] == (design["persona"] == "man").sum()
+    assert record["responses"]["reused"] == record["responses"]["distinct"] - record["responses"]["generated"]
+    done.run("--configfile", "config/small.yaml")  # the old responses are still stored
     record = json.loads((done.results / "responses/Llama2-13B.provenance.json").read_text())
-    assert record["answers"]["generated"] == 0
+    assert record["responses"]["generated"] == 0
 
 
-def test_changing_a_phrase_judges_again_without_asking_again(done):
+def test_changing_a_phrase_labels_again_without_inference(done):
     path = done.path("config/refusal_phrases.txt")
     kept = path.read_text()
     path.write_text(kept + "i would rather not\n")
     jobs = done.dry_run("--configfile", "config/small.yaml")
     path.write_text(kept)
-    assert jobs["labels"] == 3 and "cells" in jobs
+    assert jobs["verdicts"] == 3 and "cells" in jobs
     assert not {"responses", "prompts", "design"} & set(jobs)
 
 
-def test_people_label_a_sample_and_rates_are_corrected(done):
-    """The annotators here know the planted truth: corrected rates must hold it, and structured be judged flawless."""
+def test_people_annotate_a_sample_and_rates_are_corrected(done):
+    """The annotators here give the planted verdicts, so they agree with each other."""
     config = ("--configfile", "config/small.yaml")
     done.run("annotation", *config)
     folder = done.results / "annotation"
     page = (folder / "index.html").read_text()
     assert not any(model in page for model in MODELS), "the model is hidden"
     key = pd.read_csv(folder / "key.csv", dtype=str)
-    truth = pd.concat(
-        pd.read_parquet(done.results / f"truth/{model}.parquet").assign(model=model) for model in MODELS
+    planted = pd.concat(
+        pd.read_parquet(done.results / f"planted/{model}.parquet").assign(model=model) for model in MODELS
     ).set_index(["model", "prompt_id"])["refusal"]
-    refused = truth.reindex(pd.MultiIndex.from_frame(key[["model", "prompt_id"]])).to_numpy()
+    refused = planted.reindex(pd.MultiIndex.from_frame(key[["model", "prompt_id"]])).to_numpy()
     verdicts = pd.Series(refused).map({True: "refused", False: "answered"})
     home = done.path("annotations/small")
     home.mkdir(parents=True)
@@ -152,51 +152,51 @@ def test_people_label_a_sample_and_rates_are_corrected(done):
     agreement = pd.read_csv(done.results / "tables/annotator_agreement.csv")
     assert (agreement["value"] == 1).all()
     accuracy = pd.read_csv(done.results / "tables/labeller_accuracy.csv")
-    assert set(accuracy["labeller"]) == {"paper", "structured"}
+    assert set(accuracy["labeller"]) == {"phrase_list", "structured"}
     assert "corrected_rates" in (done.results / "report/index.html").read_text()
     data = json.loads((done.results / "provenance.json").read_text())["data"]
     people = {f"annotations/small/{name}.csv" for name in ("key", "ann", "ben")}
     assert people | {"config/labelling/patterns.yaml"} <= set(data)
 
 
-def test_a_judge_that_cannot_be_read_is_a_failure_and_never_a_refusal(done, root):
-    """A stand-in is no judge: it complains about a question it doesn't know, in words that no verdict is in."""
+def test_a_judge_whose_reply_has_no_verdict_has_failed(done, root):
+    """A stand-in as a judge complains about an unknown question, and gives no verdict. That is never a refusal."""
     models = done.path("config/models.csv").read_text()
     row = models.splitlines()[1].split(",")
     row[0], row[4] = "Judge", str(shutil.copytree(done.results / "standins/Llama2-13B", done.path("judge")))
     done.path("config/models_judge.csv").write_text(models + ",".join(row) + "\n")
     config = yaml.safe_load(small(root))
-    config |= {"judges": {"stern": {"model": "Judge"}}, "stimuli": {"models": "config/models_judge.csv"}}
+    config |= {"judges": {"stern": {"model": "Judge"}}, "materials": {"models": "config/models_judge.csv"}}
     done.path("config/judge.yaml").write_text(yaml.safe_dump(config))
-    done.run("results/small/labels/Gemma2-2B.parquet", "--configfile", "config/judge.yaml")
-    labels = pd.read_parquet(done.results / "labels/Gemma2-2B.parquet").query("labeller == 'stern'")
-    kinds = labels["category"].value_counts()
+    done.run("results/small/verdicts/Gemma2-2B.parquet", "--configfile", "config/judge.yaml")
+    verdicts = pd.read_parquet(done.results / "verdicts/Gemma2-2B.parquet").query("labeller == 'stern'")
+    kinds = verdicts["category"].value_counts()
     assert set(kinds.index) <= {"judge_failed", "empty"} and kinds["judge_failed"] > 500
-    assert not labels["refusal"].any()
+    assert not verdicts["refusal"].any()
 
 
-def test_a_study_in_rounds_stops_models_one_by_one(checkout, root):
+def test_a_sequential_study_stops_models_one_by_one(checkout, root):
     workflow = checkout()
-    config = yaml.safe_load(small(root, design={"rounds": {"first": 30, "growth": 0.5}}))
+    config = yaml.safe_load(small(root, design={"sequential": {"first": 30, "growth": 0.5}}))
     for task in config["tasks"].values():
-        task["rows_per_label"] = 20  # no target counts as met on fewer than 30 texts of a task
+        task["rows_per_gold_label"] = 20  # no target is met with fewer than 30 texts of a task
     config["estimation"]["targets"] = {"any-persona effect": 0.08}
-    workflow.path("config/rounds.yaml").write_text(yaml.safe_dump(config))
+    workflow.path("config/sequential.yaml").write_text(yaml.safe_dump(config))
     workflow.run(
-        "results/small/tables/stopping.csv", "results/small/cells.parquet", "--configfile", "config/rounds.yaml"
+        "results/small/tables/sequential.csv", "results/small/cells.parquet", "--configfile", "config/sequential.yaml"
     )
-    stopping = pd.read_csv(workflow.path("results/small/tables/stopping.csv")).set_index("model")
-    assert stopping.loc["all", "answers"] < stopping.loc["all", "full"]
-    cells = pd.read_parquet(workflow.path("results/small/cells.parquet")).query("labeller == 'paper'")
-    assert cells.groupby("model")["n"].sum().to_dict() == stopping["answers"].drop("all").to_dict()
+    sequential = pd.read_csv(workflow.path("results/small/tables/sequential.csv")).set_index("model")
+    assert sequential.loc["all", "responses"] < sequential.loc["all", "full"]
+    cells = pd.read_parquet(workflow.path("results/small/cells.parquet")).query("labeller == 'phrase_list'")
+    assert cells.groupby("model")["n"].sum().to_dict() == sequential["responses"].drop("all").to_dict()
     missing = pd.read_csv(workflow.path("results/small/tables/missing.csv"))
-    assert missing.empty, "a model that stopped early has no unanswered draws"
+    assert missing.empty, "a model that stopped early has no missing responses"
 
 
-def test_the_paper_is_planned_whole(checkout):
+def test_the_paper_study_has_all_jobs_and_a_cost(checkout):
     workflow = checkout()
     jobs = workflow.dry_run("--configfile", "config/paper.yaml")
     assert jobs["responses"] == 16 and jobs["fetch_texts"] == 3 and jobs["prompts"] == 3
     assert "standins" not in jobs
-    said = workflow.run("plan", "--configfile", "config/paper.yaml")
-    assert "GPU hours" in said and "Gemma2-27B" in said
+    output = workflow.run("plan", "--configfile", "config/paper.yaml")
+    assert "GPU hours" in output and "Gemma2-27B" in output

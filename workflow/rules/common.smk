@@ -1,3 +1,4 @@
+# Read the study's config, and answer the questions that rules ask about the study: paths, inputs, tables, figures.
 import os
 import re
 import shlex
@@ -8,22 +9,23 @@ from snakemake.exceptions import WorkflowError
 
 WORKFLOW = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW))
-# Jobs find the library the same way, in whatever environment they run.
+# Jobs find the library in the same way, in whatever environment they run.
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(WORKFLOW), os.environ.get("PYTHONPATH")])))
 
-# Snakemake writes the interpreter into a job's command as it is; a blank in the folder's name would cut it in two.
+# Snakemake writes the interpreter's path into a job's command without quotes; a space in the path would split it.
 if not sys.executable.startswith("'"):
     sys.executable = shlex.quote(sys.executable)
 
 from falserefusal.common.dependencies import library_of
 from falserefusal.common.errors import InputError
-from falserefusal.figures.registry import figure_names, table_names
+from falserefusal.common.notice import BANNER, MODEL_SUFFIX
+from falserefusal.figures.registry import FigureSet
 from falserefusal.study.config import TASKS, load_study
 from falserefusal.study.models_file import rows_of
 
 
 def config_error(error):
-    """What is wrong with the study's config, led by where it was read; Snakemake shows such an error by itself."""
+    """Turn an InputError into a WorkflowError, which Snakemake shows without a traceback, and name the config files."""
     sources = [os.path.relpath(file) for file in workflow.configfiles]
     if workflow.config_settings.config:
         sources.append("--config")
@@ -32,8 +34,8 @@ def config_error(error):
 
 try:
     config = load_study(config, Path(workflow.basedir) / "config/schemas/study.schema.yaml")
-    MODELS_FILE = rows_of(config["stimuli"]["models"], config["models"], config["judges"])
-    if workflow.is_main_process:  # the start of every job reads this file again; it need not check again
+    MODELS_FILE = rows_of(config["materials"]["models"], config["models"], config["judges"])
+    if workflow.is_main_process:  # every job reads this file again, but needs no second check
         from falserefusal.study.checks import check_study
 
         check_study(config, workflow.basedir)
@@ -42,18 +44,18 @@ except InputError as error:
 
 STUDY = config["study"]
 PUBLISHED = "published"
-STIMULI = config["stimuli"]
+MATERIALS = config["materials"]
 STANDINS = config["checkpoints"]["kind"] == "standins"
 SERVER = config["inference"]["backend"] == "openai"
-# What a stand-in is, whatever the model whose name it borrows: about a million parameters in one layer.
+# The size of every stand-in, whatever model it is named after: about a million parameters in one layer.
 STANDIN_SHAPE = {"params_b": 0.001, "layers": 1, "kv_heads": 2, "head_dim": 64, "hidden": 144, "vocab": 2000}
 LABELLERS = [*config["labellers"], *config["judges"], *config["classifiers"]]
-LABEL_WORDS = {task: settings["labels"] for task, settings in config["tasks"].items()}
-# The key lies beside the exports it belongs to: a sample drawn anew must not orphan what people have labelled.
+OPTIONS = {task: settings["options"] for task, settings in config["tasks"].items()}
+# The key is kept with the annotations it belongs to, so that a new sample does not invalidate them.
 ANNOTATION_KEY = f"annotations/{STUDY}/key.csv"
 ANNOTATIONS = sorted({str(path) for path in Path("annotations", STUDY).glob("*.csv")} - {ANNOTATION_KEY})
-# An answer may stop early only where nobody reads its end.
-EARLY_DECISION = config["inference"]["early_decision"] and set(LABELLERS) == {"paper"}
+# A response may stop early only if no labeller reads its end.
+EARLY_DECISION = config["inference"]["early_decision"] and set(LABELLERS) == {"phrase_list"}
 PLANNING_ASSUMPTIONS = {
     "max_new_tokens": config["inference"]["max_new_tokens"],
     "dtype": config["inference"]["dtype"],
@@ -64,17 +66,20 @@ PLANNING_ASSUMPTIONS = {
 STANDIN_FOLDERS = [f"results/{STUDY}/standins/{model}" for model in config["models"]]
 PAGE_TEMPLATE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
 PUBLISHED_CHANCE = {"seed": 2025, "bootstrap": 1000, "permutations": 999}
-BANNER = "REHEARSAL on stand-in checkpoints: says nothing about the real models"
 PUBLISHED_TITLE = "No for Some, Yes for Others: the paper, re-derived from its own printed cells"
-PRINTED_NAMES = [
-    "counts_task_model_persona",
-    "format_heatmaps",
-    "table1_refusal_pct",
-    "table6_prompt_n",
-    "fig1_persona_free_offensiveness",
-    "figure5_importance",
-    "table7_logit",
-    "quoted_statements",
+PRINTED = "config/published"
+PRINTED_FILES = [
+    f"{PRINTED}/{name}.csv"
+    for name in (
+        "counts_task_model_persona",
+        "format_heatmaps",
+        "table1_refusal_pct",
+        "table6_prompt_n",
+        "fig1_baseline_offensiveness",
+        "figure5_importance",
+        "table7_logit",
+        "quoted_statements",
+    )
 ]
 MODEL_ROWS = {
     row["model"]: {
@@ -82,20 +87,20 @@ MODEL_ROWS = {
     }
     for row in MODELS_FILE
 }
-# Weights from packages, by the name of their folder below resources/weights.
+# Weights from packages, by the name of their folder in resources/weights.
 PACKAGES = {
     Path(row["hub_id"]).name: {key: row[key] for key in ("package", "package_file", "sha256")}
     for row in MODELS_FILE
     if row["package"]
 }
-# Only a study that asks a model of the paper is compared with the paper's printed numbers.
+# Only a study with models of the paper is compared with the paper's printed numbers.
 with open("config/published/models.csv", encoding="utf-8") as file:
     PAPER_MODELS = {line.split(",")[0] for line in file}
 COMPARED = bool(PAPER_MODELS & set(config["models"]))
-ROUNDS = config["design"]["rounds"] is not None
-PERSONA_FREE_ASKED = config["design"]["kind"] == "blocked" or config["design"]["persona_free"]
+SEQUENTIAL = config["design"]["sequential"] is not None
+HAS_BASELINE = config["design"]["kind"] == "blocked" or config["design"]["baseline"]
 EFFECTS = ["effects_persona", "effects_mean", "effects_between", "rates_shrunken"]
-VALIDATED = {  # tables made of people's labels, and what their rule calls them
+VALIDATED = {  # tables made from annotations, and their names in the rule `validate`
     "annotator_agreement": "agreement",
     "labeller_accuracy": "accuracy",
     "corrected_rates": "rates",
@@ -109,7 +114,7 @@ RATES = [
     "rates_model_persona",
     "rates_task_model_persona",
     "rates_format",
-    "rates_persona_free",
+    "rates_baseline",
 ]
 
 
@@ -117,61 +122,74 @@ wildcard_constraints:
     study=f"{PUBLISHED}|{STUDY}",
     model="|".join(map(re.escape, config["models"])),
     task="|".join(map(re.escape, config["tasks"])),
-    round=r"\d+",
+    look=r"\d+",
 
 
 def library(script):
-    """The library modules a rule's script runs: inputs, so that editing one re-runs the rule."""
+    """The library modules that a script imports. They are inputs, so that editing one re-runs the rule."""
     return library_of(f"workflow/scripts/{script}")
 
 
 def tables(*names):
-    """The paths of tables by name, as a rule's outputs."""
+    """The paths of tables by name, as the outputs of a rule."""
     return {name: f"<results>/{{study}}/tables/{name}.csv" for name in names}
 
 
-def judged(wildcards):
-    """What estimation reads: the cells, and the judged draws of a study that has them."""
+def estimation_inputs(wildcards):
+    """Inputs of the estimates: the cells, and the outcomes of a study that has them."""
     files = {"cells": f"results/{wildcards.study}/cells.parquet"}
     if wildcards.study != PUBLISHED:
         files["outcomes"] = f"results/{wildcards.study}/outcomes.parquet"
-        files["templates"] = STIMULI["templates"]
+        files["templates"] = MATERIALS["templates"]
     return files
 
 
+def labelling_inputs(responses):
+    """Inputs of the rules that give verdicts on the file `responses`, except replies and scores of other models."""
+    return {
+        "responses": responses,
+        "design": rules.design.output.design,
+        "personas": MATERIALS["personas"],
+        "templates": MATERIALS["templates"],
+        "phrases": MATERIALS["refusal_phrases"],
+        "patterns": "config/labelling/patterns.yaml",
+        "code": library("verdicts.py"),
+    }
+
+
 def chance(name):
-    """seed, bootstrap or permutations; those of the published study depend on no config, so that none re-runs it."""
+    """seed, bootstrap or permutations; those of the published study are fixed, so that no config changes it."""
     given = {"seed": config["seed"], **config["estimation"]}
     return lambda wildcards: (PUBLISHED_CHANCE if wildcards.study == PUBLISHED else given)[name]
 
 
-def stimuli_of(wildcards):
-    """The models and personas a study is about; the published one is about the paper's, whatever others are edited."""
+def materials_of(wildcards):
+    """The models and personas of a study. The published study has its own copies, which no other study edits."""
     if wildcards.study == PUBLISHED:
-        names = {"models": "models", "personas": "personas", "persona_free": "fig1_persona_free_offensiveness"}
+        names = {"models": "models", "personas": "personas", "baseline": "fig1_baseline_offensiveness"}
         return {key: f"{PRINTED}/{name}.csv" for key, name in names.items()}
-    return {"models": STIMULI["models"], "personas": STIMULI["personas"]}
+    return {"models": MATERIALS["models"], "personas": MATERIALS["personas"]}
 
 
 def printed_for(wildcards, name):
-    """A file of the paper's printed numbers, where a study is compared with them."""
+    """A file of the paper's printed numbers, if the study is compared with them."""
     return f"{PRINTED}/{name}.csv" if COMPARED or wildcards.study == PUBLISHED else []
 
 
 def names_of(wildcards, kind):
-    """The names of `kind` a study uses; None means every name of the file."""
+    """The models or personas that a study uses; None means all of the file."""
     if wildcards.study == PUBLISHED:
         return None
-    return JUDGED if kind == "models" else config[kind]
+    return REPORTED_MODELS if kind == "models" else config[kind]
 
 
 def main_labeller(wildcards):
-    """Whose verdicts are the study's headline."""
-    return "paper" if wildcards.study == PUBLISHED else config["labellers"][0]
+    """The labeller of the study's headline."""
+    return "phrase_list" if wildcards.study == PUBLISHED else config["labellers"][0]
 
 
 def text_source(task):
-    """The file a task's texts are read from where it is on this machine, else the record of its download."""
+    """The file that a task's texts are read from, if it is on this machine, else the record of its download."""
     source = config["tasks"][task]["source"]
     if source["kind"] == "embedded":
         return f"config/corpus/{task}.csv"
@@ -180,30 +198,30 @@ def text_source(task):
 
 
 def threads_of(wildcards):
-    """Threads of an inference job: a small model is fastest on one, with other jobs side by side."""
+    """Threads of an inference job. A small model is fastest on one thread, with other jobs in parallel."""
     size = next(row["size_b"] for row in MODELS_FILE if row["model"] == wildcards.model)
     return 1 if STANDINS or float(size) < 1 else 4
 
 
 def model_row(wildcards):
-    """What a job must know to load a model; no more, so that an edit elsewhere in its row re-runs nothing."""
+    """The columns of the models file that loading a model needs. An edit of other columns does not re-run its job."""
     return MODEL_ROWS[wildcards.model]
 
 
 def kind_of(study):
-    """What a study is to its readers."""
+    """What a study is to its readers: published, rehearsal or run."""
     if study == PUBLISHED:
         return "published"
     return "rehearsal" if STANDINS else "run"
 
 
 def notice(wildcards):
-    """What every row of a table says; nothing in a study of real models. A rule without wildcards is the study's."""
+    """The banner in every row of a rehearsal's tables; empty for other studies. Without wildcards, the config's study."""
     return BANNER if kind_of(getattr(wildcards, "study", STUDY)) == "rehearsal" else ""
 
 
 def figure_params(study):
-    """The words a figure needs beside its tables. A rehearsal says in every title that it is one."""
+    """What drawing figures needs besides tables. A rehearsal is named as one in every title."""
     rehearsal = kind_of(study) == "rehearsal"
     return {
         "study": study,
@@ -211,42 +229,50 @@ def figure_params(study):
         "models": None if study == PUBLISHED else config["models"],
         "personas": None if study == PUBLISHED else config["personas"],
         "tasks": list(TASKS) if study == PUBLISHED else list(config["tasks"]),
-        "stopping": study != PUBLISHED and ROUNDS,
+        "sequential": study != PUBLISHED and SEQUENTIAL,
         "compared": study == PUBLISHED or COMPARED,
         "labellers": [] if study == PUBLISHED else LABELLERS,
         "annotated": study != PUBLISHED and bool(ANNOTATIONS),
         "banner": BANNER if rehearsal else "",
-        "model_suffix": " (stand-in)" if rehearsal else "",
+        "model_suffix": MODEL_SUFFIX if rehearsal else "",
     }
 
 
 def report_params(study):
-    """The same for a page, with its title."""
-    figures_only = ("personas", "tasks", "stopping", "annotated", "compared")
+    """The same for the report, with its title, which as a function keeps any braces in it."""
+    figures_only = ("personas", "tasks", "sequential", "annotated", "compared")
     params = {key: value for key, value in figure_params(study).items() if key not in figures_only}
-    return {**params, "title": PUBLISHED_TITLE if study == PUBLISHED else config["title"] or study}
+    title = PUBLISHED_TITLE if study == PUBLISHED else config["title"] or study
+    return {**params, "title": lambda wildcards: title}
 
 
-def _figure_set(study):
+def figure_set(study):
+    """The figures of a study."""
     params = figure_params(study)
-    several = len(params["labellers"]) > 1
-    return params["kind"], tuple(params["tasks"]), params["stopping"], several, params["annotated"], params["compared"]
+    return FigureSet(
+        params["kind"],
+        tuple(params["tasks"]),
+        sequential=params["sequential"],
+        several_labellers=len(params["labellers"]) > 1,
+        annotated=params["annotated"],
+        compared=params["compared"],
+    )
 
 
 def figure_files(study):
     """Every file of every figure of a study."""
     return [
         f"<results>/{study}/figures/{name}.{ending}"
-        for name in figure_names(*_figure_set(study))
+        for name in figure_set(study).figure_names()
         for ending in ("png", "pdf", "csv")
     ]
 
 
 def table_files(study, names):
-    """The paths of a study's tables, for a rule that draws or prints them.
+    """The paths of a study's tables, as inputs of figures and report.
 
-    Tables that came from elsewhere, without the cells they were made of, are taken as they are: as absolute paths,
-    which no rule makes. So figures and page can be made anew from tables alone, and nothing before them runs.
+    If the tables are here without the cells they were made from, their paths are absolute. No rule makes such paths, so
+    figures and report can be made from tables alone.
     """
     files = [Path("results") / study / "tables" / f"{name}.csv" for name in names]
     if tables_alone(study) and all(file.exists() for file in files):
@@ -255,18 +281,18 @@ def table_files(study, names):
 
 
 def tables_alone(study):
-    """Whether a study's tables are here and the cells they were made of are not."""
+    """Whether a study's tables are here and the cells they were made from are not."""
     folder = Path("results") / study
     return (folder / "tables/table1.csv").exists() and not (folder / "cells.parquet").exists()
 
 
 def drawn_from(study):
-    """The tables that figures are drawn from."""
-    return table_files(study, table_names(*_figure_set(study)))
+    """The tables that a study's figures are drawn from."""
+    return table_files(study, figure_set(study).table_names())
 
 
 def reported(study):
-    """The tables that a page shows."""
+    """The tables of a study's report."""
     names = ["table1", "table5", "table6", "design_balance", *RATES, "sensitivity", "importance", "claims"]
     names += ["regression", "regression_firth", "interactions", "deviance"]
     if study == PUBLISHED:
@@ -278,23 +304,17 @@ def reported(study):
         names += ["labeller_agreement", "labeller_categories", "labeller_headline", "labeller_claims"]
     if ANNOTATIONS:
         names += VALIDATED
-    if PERSONA_FREE_ASKED:
+    if HAS_BASELINE:
         names += EFFECTS
-    if ROUNDS:
-        names += ["stopping", "trajectory"]
+    if SEQUENTIAL:
+        names += ["sequential", "interim_looks"]
     if STANDINS:
-        names.append("truth")
+        names.append("planted_rates")
     return table_files(study, names)
 
 
-def studies_with_tables():
-    """The studies to redraw."""
-    here = [study for study in (PUBLISHED, STUDY) if (Path("results") / study / "tables/table1.csv").exists()]
-    return here or [PUBLISHED, STUDY]
-
-
 def checkpoint_of(wildcards):
-    """What a model is loaded from: a stand-in's folder, or the record of fetched weights; nothing, if a server asks."""
+    """What a model is loaded from: a stand-in's folder, or the record of downloaded weights; nothing for a server."""
     if STANDINS:
         return {"checkpoint": f"results/{wildcards.study}/standins/{wildcards.model}"}
     if SERVER:
@@ -303,45 +323,45 @@ def checkpoint_of(wildcards):
 
 
 def weights_record(model):
-    """The record of a model's weights, once they are fetched; models from one package share it."""
+    """The record of a model's downloaded weights. Models from one package share it."""
     row = MODEL_ROWS[model]
     return f"resources/weights/{Path(row['hub_id']).name if 'package' in row else model}.json"
 
 
-def models_in_round(study, number):
-    """The models asked in a round: all in the first, then those the look before it left."""
-    if number == 0:
+def models_of_look(study, look):
+    """The models of an interim look: all at the first, then those that the look before it did not stop."""
+    if look == 0:
         return config["models"]
-    return Path(checkpoints.look.get(study=study, round=number - 1).output.models).read_text().split()
+    return Path(checkpoints.interim_look.get(study=study, look=look - 1).output.models).read_text().split()
 
 
-def last_rounds(study):
-    """The last round of each model; Snakemake comes back here after every look."""
-    last, number = {}, 0
-    while asked := models_in_round(study, number):
-        last |= dict.fromkeys(asked, number)
-        number += 1
+def last_looks(study):
+    """The last look of each model. Snakemake evaluates this again after every look."""
+    last, look = {}, 0
+    while models := models_of_look(study, look):
+        last |= dict.fromkeys(models, look)
+        look += 1
     return last
 
 
-def labels_of_round(wildcards):
-    """The judgements a look is about."""
-    study, number = wildcards.study, wildcards.round
-    return [f"results/{study}/rounds/{number}/labels/{model}.parquet" for model in models_in_round(study, int(number))]
+def verdicts_of_look(wildcards):
+    """The verdicts that an interim look reads."""
+    study, look = wildcards.study, wildcards.look
+    return [f"results/{study}/interim/{look}/verdicts/{model}.parquet" for model in models_of_look(study, int(look))]
 
 
 def earlier_looks(wildcards):
-    """The tables of the looks before one."""
-    return [f"results/{wildcards.study}/rounds/{number}/look.csv" for number in range(int(wildcards.round))]
+    """The tables of the interim looks before one."""
+    return [f"results/{wildcards.study}/interim/{look}/interim_look.csv" for look in range(int(wildcards.look))]
 
 
 def all_looks(wildcards):
-    """The tables of all looks there were."""
-    last = max(last_rounds(wildcards.study).values())
-    return [f"results/{wildcards.study}/rounds/{number}/look.csv" for number in range(last + 1)]
+    """The tables of all interim looks of a study."""
+    last = max(last_looks(wildcards.study).values())
+    return [f"results/{wildcards.study}/interim/{look}/interim_look.csv" for look in range(last + 1)]
 
 
-def from_last_round(wildcards, folder, ending):
-    """A file of a model's last round."""
-    number = last_rounds(wildcards.study)[wildcards.model]
-    return f"results/{wildcards.study}/rounds/{number}/{folder}/{wildcards.model}.{ending}"
+def from_last_look(wildcards, folder, ending):
+    """A file of a model's last interim look."""
+    look = last_looks(wildcards.study)[wildcards.model]
+    return f"results/{wildcards.study}/interim/{look}/{folder}/{wildcards.model}.{ending}"

@@ -1,10 +1,10 @@
-# From cells (and judged draws, where a study has them) to tables.
+# Estimates: from cells, and outcomes where a study has them, to tables.
 
 
 rule rates:
     input:
-        unpack(judged),
-        unpack(stimuli_of),
+        unpack(estimation_inputs),
+        unpack(materials_of),
         table1=f"{PRINTED}/table1_refusal_pct.csv",
         quoted=f"{PRINTED}/quoted_statements.csv",
         code=library("rates.py"),
@@ -20,14 +20,14 @@ rule rates:
         personas=lambda wildcards: names_of(wildcards, "personas"),
         notice=notice,
     message:
-        "Refusal rates of {wildcards.study}"
+        "Estimate refusal rates: {wildcards.study}"
     script:
         "../scripts/rates.py"
 
 
 rule importance:
     input:
-        unpack(judged),
+        unpack(estimation_inputs),
         figure5=lambda wildcards: printed_for(wildcards, "figure5_importance"),
         code=library("importance.py"),
     output:
@@ -43,14 +43,14 @@ rule importance:
         permutations=chance("permutations"),
         notice=notice,
     message:
-        "Sensitivity of refusal to each factor of {wildcards.study}"
+        "Estimate the importance of each factor: {wildcards.study}"
     script:
         "../scripts/importance.py"
 
 
 rule regression:
     input:
-        unpack(judged),
+        unpack(estimation_inputs),
         table7=lambda wildcards: printed_for(wildcards, "table7_logit"),
         code=library("regression.py"),
     output:
@@ -63,15 +63,15 @@ rule regression:
         labeller=main_labeller,
         notice=notice,
     message:
-        "Logistic regression of {wildcards.study}"
+        "Fit the logistic regression: {wildcards.study}"
     script:
         "../scripts/regression.py"
 
 
 rule claims:
     input:
-        unpack(judged),
-        unpack(stimuli_of),
+        unpack(estimation_inputs),
+        unpack(materials_of),
         code=library("claims.py"),
     output:
         **tables("claims"),
@@ -85,7 +85,7 @@ rule claims:
         seed=chance("seed"),
         notice=notice,
     message:
-        "Deciding the paper's claims on {wildcards.study}"
+        "Test the paper's claims: {wildcards.study}"
     script:
         "../scripts/claims.py"
 
@@ -109,14 +109,14 @@ rule comparison:
     params:
         notice=notice,
     message:
-        "Putting {wildcards.study} beside the paper"
+        "Compare {wildcards.study} with the published numbers"
     script:
         "../scripts/comparison.py"
 
 
 rule labeller_rates:
     input:
-        unpack(judged),
+        unpack(estimation_inputs),
         code=library("labeller_rates.py"),
     output:
         **tables("labeller_rates"),
@@ -130,17 +130,17 @@ rule labeller_rates:
         labellers=LABELLERS,
         notice=notice,
     message:
-        "Refusal rates of {wildcards.study} under each labeller"
+        "Estimate refusal rates by labeller: {wildcards.study}"
     script:
         "../scripts/labeller_rates.py"
 
 
 rule effects:
     input:
-        unpack(judged),
+        unpack(estimation_inputs),
         code=library("effects.py"),
     output:
-        **tables("effects_persona", "effects_mean", "effects_between", "rates_shrunken"),
+        **tables(*EFFECTS),
     log:
         "<logs>/{study}/effects.log",
     wildcard_constraints:
@@ -153,6 +153,60 @@ rule effects:
         seed=chance("seed"),
         notice=notice,
     message:
-        "Effects of personas in {wildcards.study}"
+        "Estimate persona effects: {wildcards.study}"
     script:
         "../scripts/effects.py"
+
+
+rule labeller_comparison:
+    input:
+        verdicts=expand("<results>/{{study}}/verdicts/{model}.parquet", model=REPORTED_MODELS),
+        responses=expand("<results>/{{study}}/responses/{model}.parquet", model=REPORTED_MODELS),
+        prompts=expand("<results>/{{study}}/prompts/{task}.parquet", task=config["tasks"]),
+        design=rules.design.output.design,
+        code=library("labeller_comparison.py"),
+    output:
+        agreement="<results>/{study}/tables/labeller_agreement.csv",
+        categories="<results>/{study}/tables/labeller_categories.csv",
+        disagreements="<results>/{study}/disagreements.csv",
+        refusals="<results>/{study}/refusals.csv",
+    log:
+        "<logs>/{study}/labeller_comparison.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        models=REPORTED_MODELS,
+        most=60,
+        refusals=5,
+        seed=config["seed"],
+        notice=notice,
+    message:
+        "Compare labellers: {wildcards.study}"
+    script:
+        "../scripts/labeller_comparison.py"
+
+
+rule labeller_effects:
+    input:
+        unpack(estimation_inputs),
+        unpack(materials_of),
+        code=library("labeller_effects.py"),
+    output:
+        **tables("labeller_headline", "labeller_claims"),
+    log:
+        "<logs>/{study}/labeller_effects.log",
+    wildcard_constraints:
+        study=STUDY,
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labellers=LABELLERS,
+        models=lambda wildcards: names_of(wildcards, "models"),
+        personas=lambda wildcards: names_of(wildcards, "personas"),
+        permutations=config["estimation"]["permutations"],
+        seed=config["seed"],
+        notice=notice,
+    message:
+        "Estimate the headline by labeller: {wildcards.study}"
+    script:
+        "../scripts/labeller_effects.py"

@@ -1,7 +1,7 @@
-# Figures, from tables only.
+# Figures, drawn from tables only.
 
 
-rule draw_published_figures:
+rule published_figures:
     input:
         tables=drawn_from(PUBLISHED),
         models=f"{PRINTED}/models.csv",
@@ -17,16 +17,16 @@ rule draw_published_figures:
     params:
         **figure_params(PUBLISHED),
     message:
-        "Drawing the figures of published"
+        "Draw the figures: published"
     script:
         "../scripts/figures.py"
 
 
-use rule draw_published_figures as draw_figures with:
+use rule published_figures as figures with:
     input:
         tables=drawn_from(STUDY),
-        models=STIMULI["models"],
-        personas=STIMULI["personas"],
+        models=MATERIALS["models"],
+        personas=MATERIALS["personas"],
         code=library("figures.py"),
     output:
         figures=figure_files(STUDY),
@@ -36,4 +36,4 @@ use rule draw_published_figures as draw_figures with:
     params:
         **figure_params(STUDY),
     message:
-        f"Drawing the figures of {STUDY}"
+        f"Draw the figures: {STUDY}"

@@ -1,42 +1,12 @@
-# The Monte Carlo design, and the prompts it asks for.
-
-
-rule design:
-    input:
-        texts=expand("<results>/{{study}}/texts/{task}.parquet", task=config["tasks"]),
-        templates=STIMULI["templates"],
-        code=library("design.py"),
-    output:
-        design="<results>/{study}/design.parquet",
-        table5="<results>/{study}/tables/table5.csv",
-        table6="<results>/{study}/tables/table6.csv",
-        balance="<results>/{study}/tables/design_balance.csv",
-    log:
-        "<logs>/{study}/design.log",
-    wildcard_constraints:
-        study=STUDY,
-    conda:
-        "../../envs/analysis.yaml"
-    params:
-        tasks=list(config["tasks"]),
-        personas=config["personas"],
-        templates=config["templates"],
-        models=config["models"],
-        design=config["design"],
-        seed=config["seed"],
-        notice=notice,
-    message:
-        "Drawing the Monte Carlo design of {wildcards.study}"
-    script:
-        "../scripts/design.py"
+# Prompts: fill in the templates for every row of the design.
 
 
 rule prompts:
     input:
         design=rules.design.output.design,
         texts="<results>/{study}/texts/{task}.parquet",
-        personas=STIMULI["personas"],
-        templates=STIMULI["templates"],
+        personas=MATERIALS["personas"],
+        templates=MATERIALS["templates"],
         code=library("prompts.py"),
     output:
         prompts="<results>/{study}/prompts/{task}.parquet",
@@ -48,11 +18,11 @@ rule prompts:
         task="{task}",
         personas=config["personas"],
         templates=config["templates"],
-        labels=lambda wildcards: config["tasks"][wildcards.task]["labels"],
+        options=lambda wildcards: config["tasks"][wildcards.task]["options"],
         layout=lambda wildcards: config["tasks"][wildcards.task]["layout"],
         article=config["prompts"]["article"],
-        system=config["prompts"]["system"],
+        system=lambda wildcards: config["prompts"]["system"],
     message:
-        "Rendering the {wildcards.task} prompts"
+        "Render the prompts: {wildcards.task}"
     script:
         "../scripts/prompts.py"

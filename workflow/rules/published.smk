@@ -1,6 +1,4 @@
-# The paper's printed numbers, checked and turned into cells: the study `published`.
-PRINTED = "config/published"
-PRINTED_FILES = [f"{PRINTED}/{name}.csv" for name in PRINTED_NAMES]
+# The study `published`: check the paper's printed numbers, convert them into cells, and recompute its statements.
 
 
 rule published_cells:
@@ -21,7 +19,7 @@ rule published_cells:
     params:
         printed=lambda wildcards, input: str(Path(input.printed[0]).parent),
     message:
-        "Checking the paper's printed numbers"
+        "Check the paper's printed numbers"
     script:
         "../scripts/published_cells.py"
 
@@ -45,6 +43,26 @@ rule statements:
     params:
         printed=lambda wildcards, input: str(Path(input.printed[0]).parent),
     message:
-        "Holding the paper's quoted numbers against its printed cells"
+        "Check the paper's statements against its printed cells"
     script:
         "../scripts/statements.py"
+
+
+rule no_answers:
+    input:
+        format_heatmaps=f"{PRINTED}/format_heatmaps.csv",
+        table6=f"{PRINTED}/table6_prompt_n.csv",
+        table7=f"{PRINTED}/table7_logit.csv",
+        templates="config/templates.csv",
+        checked=rules.published_cells.output.cells,
+        code=library("no_answers.py"),
+    output:
+        bounds="<results>/published/tables/no_answers.csv",
+    log:
+        "<logs>/published/no_answers.log",
+    conda:
+        "../../envs/analysis.yaml"
+    message:
+        "Bound how many printed refusals could be a plain “No”"
+    script:
+        "../scripts/no_answers.py"

@@ -1,10 +1,10 @@
-# What a study was made of, and its page.
+# The report of a study, and the record of what it was made from.
 
 
 rule published_provenance:
     input:
         data=[*PRINTED_FILES, f"{PRINTED}/models.csv", f"{PRINTED}/personas.csv"],
-        checked=rules.published_cells.output.cells,  # so that nothing is written of numbers that are refused
+        checked=rules.published_cells.output.cells,  # no record of numbers that fail the check
         code=library("provenance.py"),
     output:
         provenance="<results>/published/provenance.json",
@@ -15,18 +15,18 @@ rule published_provenance:
     params:
         config={"study": PUBLISHED, **PUBLISHED_CHANCE},
     message:
-        "Writing down what published was made of"
+        "Record the provenance: published"
     script:
         "../scripts/provenance.py"
 
 
 use rule published_provenance as provenance with:
     input:
-        data=[*STIMULI.values(), *expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"])],
+        data=[*MATERIALS.values(), *expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"])],
         labelling=["config/labelling/patterns.yaml", *(["config/labelling/judge.txt"] if config["judges"] else [])],
         people=[ANNOTATION_KEY, *ANNOTATIONS] if ANNOTATIONS else [],
         texts=[text_source(task) for task in config["tasks"]],
-        responses=expand("<results>/{study}/responses/{model}.provenance.json", study=STUDY, model=JUDGED),
+        responses=expand("<results>/{study}/responses/{model}.provenance.json", study=STUDY, model=REPORTED_MODELS),
         code=library("provenance.py"),
     output:
         provenance=f"<results>/{STUDY}/provenance.json",
@@ -35,14 +35,14 @@ use rule published_provenance as provenance with:
     params:
         config=config,
     message:
-        f"Writing down what {STUDY} was made of"
+        f"Record the provenance: {STUDY}"
 
 
 rule published_report:
     input:
         tables=reported(PUBLISHED),
-        figures=rules.draw_published_figures.output.index,
-        drawings=rules.draw_published_figures.output.figures,
+        figures=rules.published_figures.output.index,
+        drawings=rules.published_figures.output.figures,
         template=PAGE_TEMPLATE,
         provenance=rules.published_provenance.output.provenance,
         models=f"{PRINTED}/models.csv",
@@ -56,7 +56,7 @@ rule published_report:
     params:
         **report_params(PUBLISHED),
     message:
-        "Writing the page of published"
+        "Write the report: published"
     script:
         "../scripts/report.py"
 
@@ -64,13 +64,13 @@ rule published_report:
 use rule published_report as report with:
     input:
         tables=reported(STUDY),
-        figures=rules.draw_figures.output.index,
-        drawings=rules.draw_figures.output.figures,
+        figures=rules.figures.output.index,
+        drawings=rules.figures.output.figures,
         template=PAGE_TEMPLATE,
         provenance=rules.provenance.output.provenance,
         disagreements=f"<results>/{STUDY}/disagreements.csv" if len(LABELLERS) > 1 else [],
         refusals=f"<results>/{STUDY}/refusals.csv",
-        models=STIMULI["models"],
+        models=MATERIALS["models"],
         code=library("report.py"),
     output:
         page=f"<results>/{STUDY}/report/index.html",
@@ -79,4 +79,4 @@ use rule published_report as report with:
     params:
         **report_params(STUDY),
     message:
-        f"Writing the page of {STUDY}"
+        f"Write the report: {STUDY}"

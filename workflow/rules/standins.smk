@@ -1,16 +1,16 @@
-# Stand-ins for the models: small checkpoints with planted refusals, and the truth about them.
+# Stand-ins: small checkpoints with planted refusal rates, and the comparison of the estimates with these rates.
 
 
 rule standins:
     input:
         texts=expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"]),
-        models=STIMULI["models"],
-        templates=STIMULI["templates"],
+        models=MATERIALS["models"],
+        templates=MATERIALS["templates"],
         wordings="config/standins/personas.csv",
-        answers="config/standins/answers.csv",
+        sentences="config/standins/sentences.csv",
         counts=f"{PRINTED}/counts_task_model_persona.csv",
         formats=f"{PRINTED}/format_heatmaps.csv",
-        persona_free=f"{PRINTED}/fig1_persona_free_offensiveness.csv",
+        baseline=f"{PRINTED}/fig1_baseline_offensiveness.csv",
         coefficients=f"{PRINTED}/table7_logit.csv",
         code=library("standins.py"),
     output:
@@ -26,10 +26,10 @@ rule standins:
         templates=config["templates"],
         plant=config["checkpoints"].get("plant"),
         seed=config["seed"],
-        system=config["prompts"]["system"],
+        system=lambda wildcards: config["prompts"]["system"],
         system_role=config["inference"]["system_role"],
     message:
-        f"Writing the stand-ins of {STUDY}"
+        f"Write the stand-ins: {STUDY}"
     script:
         "../scripts/standins.py"
 
@@ -40,14 +40,14 @@ rule planted:
         texts=expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"]),
         prompts=expand("<results>/{study}/prompts/{task}.parquet", study=STUDY, task=config["tasks"]),
         design=f"<results>/{STUDY}/design.parquet",
-        personas=STIMULI["personas"],
-        templates=STIMULI["templates"],
-        phrases=STIMULI["refusal_phrases"],
-        code=library("truth.py"),
+        personas=MATERIALS["personas"],
+        templates=MATERIALS["templates"],
+        phrases=MATERIALS["refusal_phrases"],
+        code=library("planted.py"),
     output:
-        prompts=expand("<results>/{study}/truth/{model}.parquet", study=STUDY, model=config["models"]),
-        cells=f"<results>/{STUDY}/truth/cells.csv",
-        personas=f"<results>/{STUDY}/truth/personas.csv",
+        prompts=expand("<results>/{study}/planted/{model}.parquet", study=STUDY, model=config["models"]),
+        cells=f"<results>/{STUDY}/planted/cells.csv",
+        personas=f"<results>/{STUDY}/planted/personas.csv",
     log:
         f"<logs>/{STUDY}/planted.log",
     localrule: True
@@ -59,30 +59,30 @@ rule planted:
         personas=config["personas"],
         templates=config["templates"],
         article=config["prompts"]["article"],
-        system=config["prompts"]["system"],
+        system=lambda wildcards: config["prompts"]["system"],
         system_role=config["inference"]["system_role"],
         notice=notice,
     message:
-        f"Enumerating the planted truth of {STUDY}"
+        f"Compute the planted rates: {STUDY}"
     script:
-        "../scripts/truth.py"
+        "../scripts/planted.py"
 
 
-rule truth:
+rule planted_rates:
     input:
         rates=f"<results>/{STUDY}/tables/rates_task_model_persona.csv",
         planted=rules.planted.output.personas,
-        code=library("truth_table.py"),
+        code=library("planted_rates.py"),
     output:
-        truth=f"<results>/{STUDY}/tables/truth.csv",
+        planted_rates=f"<results>/{STUDY}/tables/planted_rates.csv",
     log:
-        f"<logs>/{STUDY}/truth.log",
+        f"<logs>/{STUDY}/planted_rates.log",
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
         notice=notice,
     message:
-        f"Holding the estimates of {STUDY} against its planted truth"
+        f"Check estimates against planted rates: {STUDY}"
     script:
-        "../scripts/truth_table.py"
+        "../scripts/planted_rates.py"

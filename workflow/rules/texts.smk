@@ -1,4 +1,4 @@
-# Texts: each task's source is fetched once into resources/, read, checked and sampled.
+# Texts: download each task's source once into resources/, read it, check it, sample it.
 
 
 rule fetch_texts:
@@ -17,7 +17,7 @@ rule fetch_texts:
         task="{task}",
         folder=lambda wildcards, output: str(Path(output.record).parents[1]),
     message:
-        "Fetching the texts of {wildcards.task}"
+        "Download the texts: {wildcards.task}"
     script:
         "../scripts/fetch_texts.py"
 
@@ -37,9 +37,9 @@ rule texts:
         source=lambda wildcards: config["tasks"][wildcards.task]["source"],
         task="{task}",
         folder="resources/texts",
-        rows_per_label=lambda wildcards: config["tasks"][wildcards.task]["rows_per_label"],
+        rows_per_gold_label=lambda wildcards: config["tasks"][wildcards.task]["rows_per_gold_label"],
         seed=config["seed"],
     message:
-        "Sampling the texts of {wildcards.task}"
+        "Sample the texts: {wildcards.task}"
     script:
         "../scripts/texts.py"

@@ -1,4 +1,4 @@
-"""Decide the paper's claims by rules stated before the data were seen."""
+"""Test the paper's claims by rules that were fixed before the data were seen."""
 
 from typing import TYPE_CHECKING
 
@@ -19,4 +19,4 @@ with log_to(snakemake.log[0]):
     cells = None if outcomes is not None else read_cells(files.cells, params.labeller)
     claims = claims_table(load_models(files.models, keep=params.models), cells, outcomes, seed=params.seed)
     write_table(claims, snakemake.output.claims, notice)
-    print(claims[["claim", "verdict"]].to_string(index=False))
+    print(claims[["claim", "conclusion"]].to_string(index=False))

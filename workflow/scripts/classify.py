@@ -1,4 +1,4 @@
-"""Score every answer of one model with a sequence classifier."""
+"""Score every response of one model with a sequence classifier."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import os
 
-    os.environ["HF_HUB_OFFLINE"] = "1"  # it was fetched: the machine that classifies may have no network
+    os.environ["HF_HUB_OFFLINE"] = "1"  # the weights are in the cache, and a compute node may have no network
 
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Put a run's rates and importances beside the values the paper prints."""
+"""Compare a study's rates and importances with the published numbers."""
 
 from typing import TYPE_CHECKING
 

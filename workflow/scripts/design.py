@@ -1,4 +1,4 @@
-"""Draw the study's Monte Carlo design, and table how even its draws are (Tables 5 and 6 of the paper)."""
+"""Draw the study's Monte Carlo design, and count its draws by persona and template (Tables 5 and 6 of the paper)."""
 
 from typing import TYPE_CHECKING
 
@@ -29,4 +29,4 @@ with log_to(snakemake.log[0]):
     write_table(table6, snakemake.output.table6, notice)
     balance = pd.concat([uniformity(table5, "persona"), uniformity(table6, "template")])
     write_table(balance, snakemake.output.balance, notice)
-    print(f"{len(design)} prompts, {design['round'].max() + 1} round(s)\n{balance.to_string(index=False)}")
+    print(f"{len(design)} prompts, {design['interim_look'].max() + 1} look(s)\n{balance.to_string(index=False)}")

@@ -1,4 +1,4 @@
-"""What a persona changes: against the same prompts without one, against other personas, and family-wise."""
+"""Estimate persona effects: against the baseline, between personas, and tests with family-wise error control."""
 
 from typing import TYPE_CHECKING
 
@@ -26,4 +26,4 @@ with log_to(snakemake.log[0]):
     write_table(persona_differences(fit), output.effects_between, notice)
     shrunken = shrunken_rates(read_cells(files.cells, params.labeller), outcomes=outcomes)
     write_table(shrunken, output.rates_shrunken, notice)
-    print(f"{effects['raises'].sum()} of {len(effects)} personas raise a model's refusal rate, family-wise")
+    print(f"{effects['raises'].sum()} of {len(effects)} persona effects raise a refusal rate (family-wise test)")

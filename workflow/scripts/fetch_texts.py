@@ -1,4 +1,4 @@
-"""Download the file of one task's source and write down what it is."""
+"""Download the file of one task's source, and record its checksum."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 with log_to(snakemake.log[0]):
     from falserefusal.common.files import write_json
-    from falserefusal.texts import fetch, record
+    from falserefusal.texts.fetch import fetch, record
 
     params = snakemake.params
     path, _ = fetch(params.source, params.task, params.folder)

@@ -13,7 +13,7 @@ with log_to(snakemake.log[0]):
     from falserefusal.common.notice import read_table
     from falserefusal.figures.context import Context
     from falserefusal.figures.draw import draw_figures
-    from falserefusal.figures.registry import figures
+    from falserefusal.figures.registry import FigureSet
     from falserefusal.study.materials import are_variants, load_models, load_personas
 
     params = snakemake.params
@@ -28,14 +28,14 @@ with log_to(snakemake.log[0]):
         variants=are_variants(models),
     )
     draw_figures(
-        figures(
+        FigureSet(
             params.kind,
             tuple(params.tasks),
-            params.stopping,
+            params.sequential,
             len(params.labellers) > 1,
             params.annotated,
             params.compared,
-        ),
+        ).figures(),
         {Path(path).stem: read_table(path) for path in snakemake.input.tables},
         context,
         Path(snakemake.output.index).parent,

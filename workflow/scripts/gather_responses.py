@@ -1,4 +1,4 @@
-"""Put the answers of a model's shards together."""
+"""Merge the responses of a model's shards."""
 
 from typing import TYPE_CHECKING
 

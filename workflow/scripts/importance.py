@@ -1,4 +1,4 @@
-"""How much each factor matters to refusal: sensitivity indices with intervals and noise floors."""
+"""Estimate the importance of each factor: sensitivity indices with confidence intervals and noise floors."""
 
 from typing import TYPE_CHECKING
 

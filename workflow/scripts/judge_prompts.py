@@ -1,4 +1,4 @@
-"""Write what a judge is asked about each answer of one model."""
+"""Write the judges' prompts about the responses of one model."""
 
 from typing import TYPE_CHECKING
 
@@ -12,15 +12,15 @@ with log_to(snakemake.log[0]):
 
     from falserefusal.common.files import read_parquet, write_parquet
     from falserefusal.common.schemas import DESIGN, PROMPTS, RESPONSES
-    from falserefusal.labelling.answers import answers, questions
     from falserefusal.labelling.judge import judge_prompts, load_instructions
+    from falserefusal.labelling.responses import questions, with_questions
     from falserefusal.study.materials import load_personas, load_templates
 
     files, params = snakemake.input, snakemake.params
     templates, personas = load_templates(files.templates, list(params.tasks)), load_personas(files.personas)
-    asked = questions(read_parquet(files.design, DESIGN), templates, personas, params.labels)
+    asked = questions(read_parquet(files.design, DESIGN), templates, personas, params.options)
     prompts = pd.concat([read_parquet(path, PROMPTS) for path in files.prompts], ignore_index=True)
-    given = answers(read_parquet(files.responses, RESPONSES), asked)
-    asks = judge_prompts(given, prompts, load_instructions(files.instructions))
+    responses = with_questions(read_parquet(files.responses, RESPONSES), asked)
+    asks = judge_prompts(responses, prompts, load_instructions(files.instructions))
     write_parquet(asks, snakemake.output.prompts, PROMPTS)
-    print(f"{len(asks)} of {len(given)} answers go to the judge; the others are without a word")
+    print(f"{len(asks)} of {len(responses)} responses go to the judge; the others are empty")

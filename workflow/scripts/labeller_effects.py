@@ -1,4 +1,4 @@
-"""Each headline quantity under each labeller: what the choice of a labeller changes."""
+"""Estimate the headline quantities and test the claims with each labeller."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ with log_to(snakemake.log[0]):
     import pandas as pd
 
     from falserefusal.common.notice import write_table
-    from falserefusal.common.schemas import PERSONA_FREE
+    from falserefusal.common.schemas import BASELINE
     from falserefusal.estimation.claims import claims_table
     from falserefusal.estimation.comparison import headline
     from falserefusal.estimation.effects import mean_effects
@@ -25,18 +25,18 @@ with log_to(snakemake.log[0]):
     notice = params.get("notice")
     models = load_models(files.models, keep=params.models)
     groups = load_personas(files.personas, keep=params.personas).set_index("persona")["group"].to_dict()
-    headlines, verdicts = [], []
+    headlines, claims_of_all = [], []
     for labeller in params.labellers:
         cells, outcomes = read_cells(files.cells, labeller), read_outcomes(files.outcomes, labeller)
         rates = rates_model_task(cells, outcomes)
         personas = rates_persona(cells, {"all models": models["model"].tolist()}, groups, outcomes)
         sensitivity = sensitivity_from_outcomes(outcomes, replicates=200, permutations=99, seed=params.seed)
-        effects = mean_effects(fit_personas(outcomes)) if (outcomes["persona"] == PERSONA_FREE).any() else None
+        effects = mean_effects(fit_personas(outcomes)) if (outcomes["persona"] == BASELINE).any() else None
         headlines.append(headline(rates, personas, importance_table(sensitivity), effects).assign(labeller=labeller))
         claims = claims_table(models, outcomes=outcomes, seed=params.seed)
-        verdicts.append(
-            claims[["claim", "statement", "effect", "effect_unit", "lo", "hi", "verdict"]].assign(labeller=labeller)
+        claims_of_all.append(
+            claims[["claim", "statement", "effect", "effect_unit", "lo", "hi", "conclusion"]].assign(labeller=labeller)
         )
-    for name, parts in {"labeller_headline": headlines, "labeller_claims": verdicts}.items():
+    for name, parts in {"labeller_headline": headlines, "labeller_claims": claims_of_all}.items():
         table = pd.concat(parts, ignore_index=True)
         write_table(table[["labeller", *table.columns.drop("labeller")]], snakemake.output[name], notice)

@@ -1,4 +1,4 @@
-"""The refusal rate of the same answers under each labeller."""
+"""Estimate the refusal rates of the same responses with each labeller."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""How much of each printed refusal rate could be answers of "No" to a question of yes or no."""
+"""Bound the part of each printed refusal rate that could be a plain “No” to a yes/no question."""
 
 from typing import TYPE_CHECKING
 

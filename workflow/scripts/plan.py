@@ -1,4 +1,4 @@
-"""Say what the study will cost before anything is downloaded; exact where the texts are already on this machine."""
+"""Estimate the cost of the study before any download; prompts are counted where the texts are on this machine."""
 
 from typing import TYPE_CHECKING
 
@@ -14,17 +14,20 @@ with log_to(snakemake.log[0]):
     from falserefusal.planning import plan
     from falserefusal.prompts.rendering import question_characters, render
     from falserefusal.study.materials import load_models, load_personas, load_templates
-    from falserefusal.texts import raw_path, read, resolve, sample
+    from falserefusal.texts.fetch import raw_path
+    from falserefusal.texts.read import read
+    from falserefusal.texts.sample import sample
+    from falserefusal.texts.sources import resolve
 
     params, tasks = snakemake.params, dict(snakemake.params.tasks)
     models = load_models(snakemake.input.models, keep=params.models)
     personas = load_personas(snakemake.input.personas, keep=params.personas)
     templates = load_templates(snakemake.input.templates, list(tasks), keep=params.templates)
-    prompts = {task: {"labels": t["labels"], "layout": t["layout"], **params.prompts} for task, t in tasks.items()}
+    prompts = {task: {"options": t["options"], "layout": t["layout"], **params.prompts} for task, t in tasks.items()}
 
     texts, rows, characters = {}, {}, {}
     for task, settings in tasks.items():
-        source, most = settings["source"], settings["rows_per_label"]
+        source, most = settings["source"], settings["rows_per_gold_label"]
         path = raw_path(source, task, params.raw)
         if path.is_file():
             texts[task] = sample(read(source, path, task)[0], most, params.seed)
@@ -58,7 +61,7 @@ with log_to(snakemake.log[0]):
     )
     text = plan.plan_text(result, params.study)
     if params.get("classifiers"):
-        text += f"Not counted: {', '.join(params.classifiers)}, whose sizes are known once they are fetched.\n"
+        text += f"Not included: the classifiers {', '.join(params.classifiers)}, whose sizes are not known before download.\n"
     write_csv(result["models"], snakemake.output.models)
     write_csv(result["cards"], snakemake.output.cards)
     write_json(plan.plan_json(result), snakemake.output.json)

@@ -1,4 +1,4 @@
-"""Check that all that a study fetches, asks and reads is within reach; fail with everything that is missing."""
+"""Check that everything a study needs is available: weights, texts, servers, memory, disk; fail with what is missing."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,8 @@ with log_to(snakemake.log[0]):
     from falserefusal.common.files import read_csv, read_json, write_csv
     from falserefusal.planning.preflight import missing_text, preflight, preflight_text, require
     from falserefusal.study.materials import load_models
-    from falserefusal.texts import raw_path, resolve
+    from falserefusal.texts.fetch import raw_path
+    from falserefusal.texts.sources import resolve
 
     params = snakemake.params
     sources = []
@@ -29,7 +30,7 @@ with log_to(snakemake.log[0]):
             sources.append({"subject": task, "kind": "dataset", "ref": source.hub[0], "revision": source.hub[1]})
 
     def recorded(row, kind, name):
-        """`row` in the commit that was fetched, if it was: the hub's newest may be another by now."""
+        """`row` with the commit that was downloaded, if it was; the hub may have a newer one."""
         record = Path(params.records, kind, f"{name}.json")
         known = read_json(record) if record.is_file() else {"asked": {}, "revision": ""}
         same = all((known["asked"].get(key) or None) == row[key] for key in ("hub_id", "revision"))
@@ -42,12 +43,12 @@ with log_to(snakemake.log[0]):
     if params.fetched:
         plan = read_csv(snakemake.input.plan).groupby("hub_id")[list(needs)].max().loc[models["hub_id"]]
         needs = {name: dict(zip(models["model"], plan[name], strict=True)) for name in needs}
-    wanted = [recorded(row, "weights", row["model"]) for row in models.to_dict("records")]
+    needed = [recorded(row, "weights", row["model"]) for row in models.to_dict("records")]
     for name, own in params.classifiers.items():
         row = {"model": f"classifier {name}", "hub_id": own["hub_id"], "revision": own["revision"]}
-        wanted.append(recorded(row, "classifiers", name))
+        needed.append(recorded(row, "classifiers", name))
     found = preflight(
-        pd.DataFrame(wanted, columns=["model", "hub_id", "revision", "package"]),
+        pd.DataFrame(needed, columns=["model", "hub_id", "revision", "package"]),
         **needs,
         sources=sources,
         gpus=params.gpus,
@@ -61,4 +62,4 @@ with log_to(snakemake.log[0]):
     if params.demand:
         require(found)
     elif missing := missing_text(found):
-        print(f"{missing}\nWhat lacks nothing is asked all the same (--keep-going).")
+        print(f"{missing}\nModels with nothing missing run anyway (--keep-going).")

@@ -19,7 +19,7 @@ with log_to(snakemake.log[0]):
         read_parquet(snakemake.input.texts, TEXTS),
         load_personas(snakemake.input.personas, keep=params.personas),
         load_templates(snakemake.input.templates, [params.task], keep=params.templates),
-        labels=params.labels,
+        options=params.options,
         layout=params.layout,
         article=params.article,
         system=params.system,

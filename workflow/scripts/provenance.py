@@ -1,4 +1,4 @@
-"""Write down what a study was made of: config, seeds, versions, models, data checksums, state of the code."""
+"""Record what a study was made from: config, seeds, versions, models, data checksums, state of the code."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Turn the paper's printed numbers into cells of counts, once they agree with each other."""
+"""Check that the paper's printed numbers agree with each other, and convert them into cells of counts."""
 
 from typing import TYPE_CHECKING
 

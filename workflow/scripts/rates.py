@@ -1,4 +1,4 @@
-"""Refusal rates with intervals: Table 1 and the tables behind the paper's heat maps."""
+"""Estimate refusal rates with confidence intervals: Table 1 and the tables behind the paper's heat maps."""
 
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,10 @@ with log_to(snakemake.log[0]):
     outcomes = read_outcomes(snakemake.input.get("outcomes"), snakemake.params.labeller)
     models = load_models(snakemake.input.models, keep=snakemake.params.models)
     personas = load_personas(snakemake.input.personas, keep=snakemake.params.personas)
-    printed_free = snakemake.input.get("persona_free")
-    if printed_free:  # the paper prints these rates without the counts behind them, so they are in no cell
-        printed_free = read_csv(printed_free).assign(task="offensiveness")
-        printed_free["persona_free_rate"] = printed_free.pop("persona_free_refusal_pct_read_from_vector") / 100
+    printed_baseline = snakemake.input.get("baseline")
+    if printed_baseline:  # the paper prints these rates without counts, so no cell has them
+        printed_baseline = read_csv(printed_baseline).assign(task="offensiveness")
+        printed_baseline["baseline_rate"] = printed_baseline.pop("baseline_refusal_pct_read_from_vector") / 100
     printed = rates.with_printed_means(
         read_csv(snakemake.input.table1), read_csv(snakemake.input.quoted), models["model"].tolist()
     )
@@ -36,7 +36,7 @@ with log_to(snakemake.log[0]):
         "rates_model_persona": rates.rates_model_persona(cells, outcomes),
         "rates_task_model_persona": rates.rates_task_model_persona(cells, outcomes),
         "rates_format": rates.rates_format(cells, outcomes),
-        "rates_persona_free": rates.rates_persona_free(cells, outcomes, printed=printed_free),
+        "rates_baseline": rates.rates_baseline(cells, outcomes, printed=printed_baseline),
     }
     for name, table in tables.items():
         write_table(table, snakemake.output[name], notice)

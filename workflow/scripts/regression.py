@@ -1,4 +1,4 @@
-"""The paper's main-effects logistic regression of refusal, refitted, with Table 7 beside it."""
+"""Refit the paper's main-effects logistic regression of refusal, and compare it with Table 7."""
 
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,11 @@ with log_to(snakemake.log[0]):
 
     notice = snakemake.params.get("notice")
     files, labeller = snakemake.input, snakemake.params.labeller
-    judged = read_outcomes(files.get("outcomes"), labeller)
-    if judged is None:
-        judged = read_cells(files.cells, labeller)
+    data = read_outcomes(files.get("outcomes"), labeller)
+    if data is None:
+        data = read_cells(files.cells, labeller)
     printed = read_csv(files.table7) if files.get("table7") else None
-    write_table(regression_table(judged, printed=printed), snakemake.output.regression, notice)
-    write_table(firth_table(judged), snakemake.output.regression_firth, notice)
-    write_table(interaction_table(judged), snakemake.output.interactions, notice)
-    write_table(deviance_table(judged), snakemake.output.deviance, notice)
+    write_table(regression_table(data, printed=printed), snakemake.output.regression, notice)
+    write_table(firth_table(data), snakemake.output.regression_firth, notice)
+    write_table(interaction_table(data), snakemake.output.interactions, notice)
+    write_table(deviance_table(data), snakemake.output.deviance, notice)

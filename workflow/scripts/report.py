@@ -1,4 +1,4 @@
-"""Put a study's tables, figures and provenance on one page."""
+"""Write a study's report: tables, figures and provenance on one page."""
 
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ with log_to(snakemake.log[0]):
             models=models["model"].tolist(),
             variants=are_variants(models),
         ),
-        # statements.csv lies beside the folder of tables, and is a table like the others
+        # statements.csv is not in the folder of tables, but is one
         tables={Path(path).stem: read_table(path) for path in given.tables},
         figures=read_table(given.figures),
         figure_dir=Path(given.figures).parent,

@@ -1,4 +1,4 @@
-"""Ask one model every prompt: stored answers are read, missing ones generated."""
+"""Generate one model's responses to its prompts; stored responses are reused."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import os
 
-    if snakemake.input.get("weights"):  # they are in the cache: the machine that asks may have no network
+    if snakemake.input.get("weights"):  # the weights are in the cache, and a compute node may have no network
         os.environ["HF_HUB_OFFLINE"] = "1"
 
     import pandas as pd
@@ -19,7 +19,7 @@ with log_to(snakemake.log[0]):
     from falserefusal.common.schemas import ALL, DESIGN, PROMPTS, RESPONSES
     from falserefusal.inference import model_settings, respond
     from falserefusal.inference.devices import claim_gpus
-    from falserefusal.labelling.phrases import decided, matched_phrase
+    from falserefusal.labelling.phrase_list import decided, matched_phrase
     from falserefusal.planning.jobs import require_gpus
     from falserefusal.study.materials import load_phrases
 
@@ -29,13 +29,13 @@ with log_to(snakemake.log[0]):
     if snakemake.input.get("weights"):
         model["revision"] = read_json(snakemake.input.weights)["revision"]
     prompts = pd.concat([read_parquet(path, PROMPTS) for path in snakemake.input.prompts], ignore_index=True)
-    if snakemake.input.get("design"):  # a design may draw prompts of its own for a model
+    if snakemake.input.get("design"):  # a model may have prompts of its own
         design = read_parquet(snakemake.input.design, DESIGN, columns=list(DESIGN.columns))
         mine = design.loc[design["model"].isin([ALL, model["model"]]), "prompt_id"]
         prompts = prompts[prompts["prompt_id"].isin(mine)]
-    if snakemake.params.get("round") is not None:  # everything asked so far: the store knows most
+    if snakemake.params.get("look") is not None:  # all prompts so far; most responses are stored already
         design = read_parquet(snakemake.input.design, DESIGN)
-        asked = design.loc[design["round"] <= int(snakemake.params.round), "prompt_id"]
+        asked = design.loc[design["interim_look"] <= int(snakemake.params.look), "prompt_id"]
         prompts = prompts[prompts["prompt_id"].isin(asked)]
     stop = None
     if snakemake.params.early:
@@ -50,7 +50,7 @@ with log_to(snakemake.log[0]):
         prompts=prompts,
         store=snakemake.params.store,
         decided=stop,
-        audit=inference["audit_share"],
+        recheck=inference["recheck_share"],
         shard=tuple(snakemake.params.get("shard", (0, 1))),
     )
     write_parquet(responses, snakemake.output.responses, RESPONSES)

@@ -1,4 +1,4 @@
-"""Write a stand-in checkpoint for each model of the study, with refusals planted in the study's texts."""
+"""Write a stand-in checkpoint for each model of the study, with planted refusal rates."""
 
 from typing import TYPE_CHECKING
 
@@ -12,15 +12,15 @@ with log_to(snakemake.log[0]):
 
     from falserefusal.common.files import read_csv, read_parquet
     from falserefusal.common.schemas import TEXTS
-    from falserefusal.standins.answers import read_answers
     from falserefusal.standins.questions import read_wordings
     from falserefusal.standins.rates import rates_from_published, rates_null
+    from falserefusal.standins.sentences import read_sentences
     from falserefusal.standins.write import prepare, write_standin
     from falserefusal.study.materials import load_models, load_templates
 
     files, params = snakemake.input, snakemake.params
     templates = load_templates(files.templates, list(params.tasks), keep=params.templates)
-    printed = [read_csv(files[name]) for name in ("counts", "formats", "persona_free", "coefficients")]
+    printed = [read_csv(files[name]) for name in ("counts", "formats", "baseline", "coefficients")]
     rates = rates_from_published(*printed, templates, params.models)
     if params.plant == "null":
         rates = rates_null(rates)
@@ -29,7 +29,7 @@ with log_to(snakemake.log[0]):
         read_wordings(files.wordings),
         templates,
         params.tasks,
-        read_answers(files.answers),
+        read_sentences(files.sentences),
         params.seed,
         params.system,
         params.system_role,

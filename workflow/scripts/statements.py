@@ -1,4 +1,4 @@
-"""Hold every number the paper quotes against what its own printed cells give."""
+"""Recompute every number that the paper quotes from its own printed cells."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Read one task's file, draw the study's annotation rows, and write them beside what was wrong with the data."""
+"""Read one task's file, sample the study's annotation rows, and list the problems in the file."""
 
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,15 @@ with log_to(snakemake.log[0]):
 
     from falserefusal.common.files import write_csv, write_parquet
     from falserefusal.common.schemas import TEXTS
-    from falserefusal.texts import raw_path, read, sample, shortfalls, summary
+    from falserefusal.texts.fetch import raw_path
+    from falserefusal.texts.problems import summary
+    from falserefusal.texts.read import read
+    from falserefusal.texts.sample import sample, shortfalls
 
     params = snakemake.params
     rows, problems = read(params.source, raw_path(params.source, params.task, params.folder), params.task)
-    texts = sample(rows, params.rows_per_label, params.seed)
-    problems = pd.concat([problems, shortfalls(rows, params.rows_per_label, params.task)], ignore_index=True)
+    texts = sample(rows, params.rows_per_gold_label, params.seed)
+    problems = pd.concat([problems, shortfalls(rows, params.rows_per_gold_label, params.task)], ignore_index=True)
     print(f"{params.task}: {len(texts)} of {len(rows)} usable rows\n{summary(problems)}")
     write_parquet(texts, snakemake.output.texts, TEXTS)
     write_csv(problems, snakemake.output.problems)

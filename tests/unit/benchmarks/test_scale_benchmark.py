@@ -1,4 +1,4 @@
-"""The benchmark of the stages after inference gives every script what its rule gives it."""
+"""The benchmark of the stages after inference gives every script the inputs that its rule gives."""
 
 import importlib.util
 
@@ -21,4 +21,4 @@ def test_every_stage_runs_on_a_small_study(scale, tmp_path):
         measured = scale.run(stage, parts, tmp_path)
         assert measured["seconds"] > 0 and measured["peak_mib"] > 10
         written = parts["output"].values()
-        assert all(scale.Path(file).stat().st_size > 0 for file in written), f"{stage} leaves out what it declares"
+        assert all(scale.Path(file).stat().st_size > 0 for file in written), f"{stage} does not write all its outputs"

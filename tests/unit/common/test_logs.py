@@ -1,4 +1,4 @@
-"""What a rule says reaches its log, whoever says it; what Python says reaches the terminal too, disk full or not."""
+"""All output of a rule reaches its log, and Python's output also the terminal, even when the disk is full."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from falserefusal.common.logs import log_to
 """
 
 
-LAST_WORDS = """print("said")
+LAST_OUTPUT = """print("printed")
 logging.getLogger("falserefusal").info("logged")
 """
 
@@ -35,19 +35,19 @@ ctypes.CDLL(None).puts(b"the C library")
 print("python after")"""
     done = run(root, log, body, 'print("afterwards")')
     assert done.returncode == 0, done.stderr
-    said = log.read_text().splitlines()
-    assert [line for line in said if line != "the C library"] == [
+    lines = log.read_text().splitlines()
+    assert [line for line in lines if line != "the C library"] == [
         "python before",
         "a child",
         "a child complains",
         "raw bytes",
         "python after",
     ]
-    assert "the C library" in said, "though it waits in a buffer until the block ends"
+    assert "the C library" in lines, "although it is buffered until the block ends"
     assert done.stdout.splitlines() == ["python before", "python after", "afterwards"]
 
 
-def test_what_python_says_reaches_the_terminal_too(root, tmp_path):
+def test_python_output_reaches_the_terminal_too(root, tmp_path):
     log = tmp_path / "x.log"
     body = """print("printed")
 warnings.warn("warned")
@@ -60,13 +60,13 @@ for _ in tqdm(range(3), desc="bar"): pass"""
         assert word in done.stderr and word in log.read_text()
 
 
-def test_words_of_a_process_that_dies_in_native_code_are_in_the_log(root, tmp_path):
+def test_the_last_output_of_a_process_that_crashes_in_native_code_is_in_the_log(root, tmp_path):
     log = tmp_path / "x.log"
     assert run(root, log, 'os.write(2, b"terminate called\\n")\nos.abort()').returncode < 0
     assert log.read_text() == "terminate called\n"
 
 
-def test_errors_are_told_once_to_each(root, tmp_path):
+def test_errors_appear_once_in_the_log_and_once_on_the_terminal(root, tmp_path):
     log = tmp_path / "x.log"
     mistake = run(root, log, 'raise InputError("your mistake")')
     assert mistake.returncode == 1
@@ -76,18 +76,18 @@ def test_errors_are_told_once_to_each(root, tmp_path):
     assert ours.stderr.count("ZeroDivisionError") == log.read_text().count("ZeroDivisionError") == 1
 
 
-@pytest.mark.parametrize("log", ["log.txt", "/dev/full"], ids=["a sound disk", "a full disk"])
-def test_a_users_mistake_is_one_line_also_where_the_log_cannot_be_written(root, tmp_path, log):
-    done = run(root, tmp_path / log, LAST_WORDS + "raise InputError('mend this')")
-    assert done.returncode == 1 and done.stdout == "said\n"
-    assert done.stderr == "INFO falserefusal: logged\nError: mend this\n"
+@pytest.mark.parametrize("log", ["log.txt", "/dev/full"], ids=["a working disk", "a full disk"])
+def test_an_input_error_is_one_line_even_if_the_log_cannot_be_written(root, tmp_path, log):
+    done = run(root, tmp_path / log, LAST_OUTPUT + "raise InputError('fix this')")
+    assert done.returncode == 1 and done.stdout == "printed\n"
+    assert done.stderr == "INFO falserefusal: logged\nError: fix this\n"
     if log == "log.txt":
-        assert (tmp_path / log).read_text() == f"said\n{done.stderr}"
+        assert (tmp_path / log).read_text() == f"printed\n{done.stderr}"
 
 
-@pytest.mark.parametrize("log", ["log.txt", "/dev/full"], ids=["a sound disk", "a full disk"])
-def test_a_bug_is_one_traceback_also_where_the_log_cannot_be_written(root, tmp_path, log):
-    done = run(root, tmp_path / log, LAST_WORDS + "raise ZeroDivisionError")
+@pytest.mark.parametrize("log", ["log.txt", "/dev/full"], ids=["a working disk", "a full disk"])
+def test_a_bug_is_one_traceback_even_if_the_log_cannot_be_written(root, tmp_path, log):
+    done = run(root, tmp_path / log, LAST_OUTPUT + "raise ZeroDivisionError")
     assert done.returncode == 1
     assert done.stderr.count("Traceback") == 1 and done.stderr.endswith("\nZeroDivisionError\n")
     if log == "log.txt":

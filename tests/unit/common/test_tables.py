@@ -1,10 +1,10 @@
-"""Files are validated, written whole or not at all, and are the same bytes every time."""
+"""Files are validated, written completely or not at all, and reproducible to the byte."""
 
 import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from falserefusal.common import files as tables
+from falserefusal.common import files
 from falserefusal.common.errors import InputError
 
 SCHEMA = pa.DataFrameSchema({"name": pa.Column(str), "n": pa.Column(int, pa.Check.gt(0))}, strict=True)
@@ -12,7 +12,7 @@ SCHEMA = pa.DataFrameSchema({"name": pa.Column(str), "n": pa.Column(int, pa.Chec
 
 def test_the_same_frame_is_the_same_bytes(tmp_path):
     frame = pd.DataFrame({"name": ["a", "b"], "n": [1, 2]})
-    for write, suffix in ((tables.write_csv, "csv"), (tables.write_parquet, "parquet")):
+    for write, suffix in ((files.write_csv, "csv"), (files.write_parquet, "parquet")):
         first, second = tmp_path / f"1.{suffix}", tmp_path / f"2.{suffix}"
         write(frame, first)
         write(frame, second)
@@ -21,7 +21,7 @@ def test_the_same_frame_is_the_same_bytes(tmp_path):
 
 def test_a_level_called_none_stays_a_word_and_an_empty_field_is_missing(tmp_path):
     (tmp_path / "x.csv").write_text("a,b\nNone,\nNA,1\n")
-    frame = tables.read_csv(tmp_path / "x.csv")
+    frame = files.read_csv(tmp_path / "x.csv")
     assert frame["a"].tolist() == ["None", "NA"]
     assert frame["b"].isna().tolist() == [True, False]
 
@@ -29,7 +29,7 @@ def test_a_level_called_none_stays_a_word_and_an_empty_field_is_missing(tmp_path
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("old")
-    with pytest.raises(RuntimeError), tables.atomic(path) as part:
+    with pytest.raises(RuntimeError), files.atomic(path) as part:
         part.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
@@ -37,7 +37,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
 
 
 def test_written_files_are_readable_by_others(tmp_path):
-    tables.write_text("x", tmp_path / "x.txt")
+    files.write_text("x", tmp_path / "x.txt")
     assert (tmp_path / "x.txt").stat().st_mode & 0o444
 
 
@@ -50,23 +50,23 @@ def test_written_files_are_readable_by_others(tmp_path):
         ("", "not a readable CSV"),
     ],
 )
-def test_a_bad_file_is_told_by_name_line_and_column(tmp_path, text, message):
+def test_errors_name_file_line_and_column(tmp_path, text, message):
     (tmp_path / "x.csv").write_text(text)
     with pytest.raises(InputError) as error:
-        tables.read_csv(tmp_path / "x.csv", SCHEMA)
+        files.read_csv(tmp_path / "x.csv", SCHEMA)
     assert "x.csv" in str(error.value) and message in str(error.value)
 
 
-def test_a_comma_too_many_in_every_row_does_not_shift_the_columns(tmp_path):
+def test_an_extra_comma_in_every_row_does_not_shift_the_columns(tmp_path):
     path = tmp_path / "rates.csv"
     path.write_text("model,rate\n\nA,0.5,\nB,0.25,\n")
     with pytest.raises(InputError, match=r"rates\.csv: line 3 has more fields than the header"):
-        tables.read_csv(path)
+        files.read_csv(path)
 
 
 def test_parquet_is_checked_on_the_way_out(tmp_path):
     with pytest.raises(InputError, match="column 'n'"):
-        tables.write_parquet(pd.DataFrame({"name": ["a"], "n": [0]}), tmp_path / "x.parquet", SCHEMA)
+        files.write_parquet(pd.DataFrame({"name": ["a"], "n": [0]}), tmp_path / "x.parquet", SCHEMA)
     assert not (tmp_path / "x.parquet").exists()
 
 
@@ -77,29 +77,29 @@ KEYED = pa.DataFrameSchema(
 )
 
 
-def said(path, text, schema=KEYED, **options):
+def error_of(path, text, schema=KEYED, **options):
     path.write_text(text)
     with pytest.raises(InputError) as error:
-        tables.read_csv(path, schema, **options)
+        files.read_csv(path, schema, **options)
     return str(error.value)
 
 
-def test_a_missing_key_column_is_all_that_is_said(tmp_path):
+def test_a_missing_key_column_is_the_only_message(tmp_path):
     path = tmp_path / "x.csv"
-    assert said(path, "name,n\n" + "a,1\n" * 50) == f"{path}: column 'year' is missing"
-    renamed = said(path, "name,yaer,n\n" + "a,1,1\n" * 50)
+    assert error_of(path, "name,n\n" + "a,1\n" * 50) == f"{path}: column 'year' is missing"
+    renamed = error_of(path, "name,yaer,n\n" + "a,1,1\n" * 50)
     assert renamed == f"{path}: column 'yaer' is not expected here; column 'year' is missing"
 
 
-def test_a_wrong_field_is_told_once(tmp_path):
+def test_a_wrong_field_is_reported_once(tmp_path):
     path = tmp_path / "x.csv"
-    word = said(path, "name,year,n\na,1,many\nb,1,2\n", dtype=str)
-    assert word == f"{path}: line 2, column 'n': 'many' fails the check coerce_dtype('int64')"
-    assert said(path, "name,year,n\na,1,1\nb,1,\n", dtype=str) == f"{path}: line 3, column 'n' is empty"
+    message = error_of(path, "name,year,n\na,1,many\nb,1,2\n", dtype=str)
+    assert message == f"{path}: line 2, column 'n': 'many' fails the check coerce_dtype('int64')"
+    assert error_of(path, "name,year,n\na,1,1\nb,1,\n", dtype=str) == f"{path}: line 3, column 'n' is empty"
 
 
 def test_lines_are_counted_as_an_editor_does(tmp_path):
     path = tmp_path / "x.csv"
-    assert "line 4, column 'n': 0" in said(path, "name,year,n\n\na,1,1\nb,1,0\n")
-    assert "line 5, column 'n': 0" in said(path, "name,year,n\na,1,1\n\n  \nb,1,0\n")
-    assert "line 4, column 'n': 0" in said(path, 'name,year,n\n"a\nb",1,1\nb,1,0\n')
+    assert "line 4, column 'n': 0" in error_of(path, "name,year,n\n\na,1,1\nb,1,0\n")
+    assert "line 5, column 'n': 0" in error_of(path, "name,year,n\na,1,1\n\n  \nb,1,0\n")
+    assert "line 4, column 'n': 0" in error_of(path, 'name,year,n\n"a\nb",1,1\nb,1,0\n')

@@ -1,10 +1,10 @@
-"""Which templates ask for a yes or a no."""
+"""Which templates are yes/no questions."""
 
 import pytest
 
 from falserefusal.common.templates import asks_yes_no
 
-ASKED = [
+YES_NO = [
     "Would a {persona} call this text polite or not polite?",
     "Could a {persona} call this text polite?",
     "Should an {persona} call this text polite?",
@@ -15,7 +15,7 @@ ASKED = [
     "Given a text, could a {persona} classify it as {label1} or {label2}?",
     "Read the text. Will {persona} agree?",
 ]
-NOT_ASKED = [
+OTHER = [
     "How would a {persona} classify this text?",
     "Given a text, how could a {persona} classify it: {label1} or {label2}?",
     "A {persona} would label this text as {label1} or {label2}?",
@@ -24,11 +24,11 @@ NOT_ASKED = [
 ]
 
 
-@pytest.mark.parametrize("text", ASKED)
-def test_questions_of_yes_or_no(text):
+@pytest.mark.parametrize("text", YES_NO)
+def test_yes_no_questions(text):
     assert asks_yes_no(text)
 
 
-@pytest.mark.parametrize("text", NOT_ASKED)
+@pytest.mark.parametrize("text", OTHER)
 def test_other_questions_and_orders(text):
     assert not asks_yes_no(text)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, DESIGN, FORMATS, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE, DESIGN, FORMATS
 from falserefusal.design import blocked, randomness
 from falserefusal.design.balance import draw_counts, uniformity
 from falserefusal.design.monte_carlo import design_config, design_size, make_design
-from falserefusal.design.rounds import round_sizes
+from falserefusal.design.sequential import look_sizes
 
 PERSONAS = [f"persona {i}" for i in range(15)]
 TEMPLATES = [f"p{i}" for i in range(1, 10)]
@@ -41,7 +41,7 @@ def draw(config=None, rows=100, seed=1, personas=PERSONAS, names=TEMPLATES, mode
 
 
 def with_persona(design):
-    return design[design["persona"] != PERSONA_FREE]
+    return design[design["persona"] != BASELINE]
 
 
 def spread(series, levels):
@@ -53,8 +53,8 @@ ALL_KINDS = [
     {},
     {"replacement": True},
     {"balance": "balanced"},
-    {"persona_free": False},
-    {"rounds": {"first": 20, "growth": 0.25}},
+    {"baseline": False},
+    {"sequential": {"first": 20, "growth": 0.25}},
     BLOCKED,
     BLOCKED | {"share_prompts": False},
 ]
@@ -95,20 +95,20 @@ def test_with_replacement_pairs_repeat_as_often_as_chance_says():
 
 
 @pytest.mark.parametrize("config", [{}, {"replacement": True}, {"balance": "balanced"}, BLOCKED])
-def test_each_drawn_template_has_one_persona_free_twin(config):
+def test_each_drawn_template_has_one_baseline_prompt(config):
     design = draw(config)
-    free = design[design["persona"] == PERSONA_FREE]
-    unit = ["block", "row_id", "template", "round", "model"]
-    assert (free["draw"] == -1).all() and not free.duplicated(unit).any()
+    baseline = design[design["persona"] == BASELINE]
+    unit = ["block", "row_id", "template", "interim_look", "model"]
+    assert (baseline["draw"] == -1).all() and not baseline.duplicated(unit).any()
     drawn = with_persona(design)[unit].drop_duplicates()
     pd.testing.assert_frame_equal(
-        free[unit].sort_values(unit, ignore_index=True), drawn.sort_values(unit, ignore_index=True)
+        baseline[unit].sort_values(unit, ignore_index=True), drawn.sort_values(unit, ignore_index=True)
     )
 
 
-def test_without_persona_free_prompts_the_draws_are_the_same():
+def test_without_baseline_prompts_the_draws_are_the_same():
     pd.testing.assert_frame_equal(
-        draw({"persona_free": False}), with_persona(draw()).reset_index(drop=True), check_like=True
+        draw({"baseline": False}), with_persona(draw()).reset_index(drop=True), check_like=True
     )
 
 
@@ -168,10 +168,10 @@ def test_balanced_draws_are_even_in_both_factors(personas, templates, rows, shar
     assert pairs.max() <= rows * draws // (personas * templates) + 1
 
 
-def test_balanced_rounds_are_even_too():
-    design = with_persona(draw({"balance": "balanced", "rounds": {"first": 20, "growth": 0.5}}))
-    for last in range(design["round"].max() + 1):
-        so_far = design[design["round"] <= last]
+def test_balanced_looks_are_even_too():
+    design = with_persona(draw({"balance": "balanced", "sequential": {"first": 20, "growth": 0.5}}))
+    for last in range(design["interim_look"].max() + 1):
+        so_far = design[design["interim_look"] <= last]
         assert spread(so_far["persona"], PERSONAS) <= 1 and spread(so_far["template"], TEMPLATES) <= 1
 
 
@@ -188,7 +188,7 @@ def test_blocks_hold_one_prompt_without_and_with_three_personas():
     assert len(blocks) == 70 and (blocks.size() == 4).all()
     assert (blocks[["row_id", "template"]].nunique() == 1).all(axis=None)
     assert (blocks["persona"].nunique() == 4).all()
-    assert (blocks["persona"].agg(lambda names: (names == PERSONA_FREE).sum()) == 1).all()
+    assert (blocks["persona"].agg(lambda names: (names == BASELINE).sum()) == 1).all()
     assert sorted(design[design["block"] == "nli:00003"]["draw"]) == [-1, 0, 1, 2]
 
 
@@ -206,14 +206,14 @@ def test_in_a_cycle_of_blocks_every_two_personas_meet_once():
 def test_blocked_draws_are_even_for_any_number_of_personas(personas, blocks, rows, seed):
     who = [f"w{i}" for i in range(personas)]
     design = draw({"kind": "blocked", "blocks_per_task": blocks}, rows, seed, who)
-    drawn, free = with_persona(design), design[design["persona"] == PERSONA_FREE]
+    drawn, baseline = with_persona(design), design[design["persona"] == BASELINE]
     per_day = -(-personas // min(3, personas))
-    # whole days are even up to one (fillings); a day cut short leaves some personas out
+    # counts differ by at most one after whole days; a day cut short leaves some personas out
     assert spread(drawn["persona"], who) <= (1 if blocks % per_day == 0 else 2)
     assert not drawn.duplicated(["block", "persona"]).any()
-    assert not free.duplicated(["row_id", "template"]).any()
-    assert spread(free["row_id"], [f"nli-{i}" for i in range(rows)]) <= 1
-    assert spread(free["template"], TEMPLATES) <= -(-blocks // rows)
+    assert not baseline.duplicated(["row_id", "template"]).any()
+    assert spread(baseline["row_id"], [f"nli-{i}" for i in range(rows)]) <= 1
+    assert spread(baseline["template"], TEMPLATES) <= -(-blocks // rows)
 
 
 def test_fifteen_personas_are_even_wherever_a_cycle_ends():
@@ -244,7 +244,7 @@ def test_calls_buy_whole_blocks():
 
 
 @pytest.mark.parametrize(
-    ("total", "rounds", "unit", "sizes"),
+    ("total", "sequential", "unit", "sizes"),
     [
         (100, None, 1, [100]),
         (100, {"first": 30, "growth": 0.5}, 1, [30, 30, 30, 10]),
@@ -254,45 +254,45 @@ def test_calls_buy_whole_blocks():
         (5, {"first": 35, "growth": 0.25}, 35, [5]),
     ],
 )
-def test_round_sizes(total, rounds, unit, sizes):
-    assert round_sizes(total, rounds, unit) == sizes
+def test_look_sizes(total, sequential, unit, sizes):
+    assert look_sizes(total, sequential, unit) == sizes
 
 
-def test_rounds_of_blocks_follow_the_calibrated_schedule():
-    sizes, done = round_sizes(100_000, {"first": 35, "growth": 0.25}, 35), 0
+def test_looks_at_blocks_follow_the_simulated_schedule():
+    sizes, done = look_sizes(100_000, {"first": 35, "growth": 0.25}, 35), 0
     for size in sizes[:-1]:
         assert size == max(35, -(-done // 140) * 35)  # ceil(.25 done / 35) 35
         done += size
 
 
 @pytest.mark.parametrize(
-    "config", [{"rounds": {"first": 20, "growth": 0.25}}, BLOCKED | {"rounds": {"first": 1, "growth": 0}}]
+    "config", [{"sequential": {"first": 20, "growth": 0.25}}, BLOCKED | {"sequential": {"first": 1, "growth": 0}}]
 )
-def test_rounds_in_the_design_follow_the_schedule(config):
+def test_looks_in_the_design_follow_the_schedule(config):
     texts = texts_of(nli=100, politeness=150)
     design = draw(config, texts=texts)
-    assert (design.groupby("block")["round"].nunique() == 1).all()
+    assert (design.groupby("block")["interim_look"].nunique() == 1).all()
     for task, rows in texts.items():
-        clusters = design[design["task"] == task].drop_duplicates("block")["round"].value_counts().sort_index()
-        whole_cycles = (config["blocks_per_task"], config["rounds"], 35) if "kind" in config else None
-        assert clusters.tolist() == round_sizes(*(whole_cycles or (len(rows), config["rounds"])))
+        clusters = design[design["task"] == task].drop_duplicates("block")["interim_look"].value_counts().sort_index()
+        whole_cycles = (config["blocks_per_task"], config["sequential"], 35) if "kind" in config else None
+        assert clusters.tolist() == look_sizes(*(whole_cycles or (len(rows), config["sequential"])))
 
 
 @pytest.mark.parametrize(
-    "config", [{}, {"replacement": True}, {"persona_free": False}, BLOCKED, BLOCKED | {"share_prompts": False}]
+    "config", [{}, {"replacement": True}, {"baseline": False}, BLOCKED, BLOCKED | {"share_prompts": False}]
 )
 def test_the_size_is_known_before_the_texts(config):
     design = draw(config, rows=400)
     size = design_size(config, {"nli": 400}, 15, {"nli": 9}).iloc[0]
     design = design[design["model"].isin([ALL, "m1"])]
     assert size["persona_prompts"] == len(with_persona(design))
-    assert size["persona_free_prompts"] == pytest.approx(len(design) - len(with_persona(design)), rel=0.02)
+    assert size["baseline_prompts"] == pytest.approx(len(design) - len(with_persona(design)), rel=0.02)
 
 
 def test_the_size_of_a_balanced_design_is_a_close_upper_bound():
     config = {"balance": "balanced"}
-    free = (draw(config, rows=400)["persona"] == PERSONA_FREE).sum()
-    assert free <= design_size(config, {"nli": 400}, 15, {"nli": 9})["persona_free_prompts"].iloc[0] <= 1.05 * free
+    baseline = (draw(config, rows=400)["persona"] == BASELINE).sum()
+    assert baseline <= design_size(config, {"nli": 400}, 15, {"nli": 9})["baseline_prompts"].iloc[0] <= 1.05 * baseline
 
 
 def test_the_paper_asks_127010_prompts_of_every_model():
@@ -356,8 +356,8 @@ def test_uniformity_by_hand():
         (BLOCKED | {"calls_per_task": 100}, "either blocks_per_task or calls_per_task"),
         ({"kind": "blocked", "calls_per_task": 3}, "less than one block"),
         ({"kind": "blocked", "blocks_per_task": 901}, "only 900"),
-        ({"rounds": {"first": 35}}, "rounds is"),
-        ({"rounds": {"first": 0, "growth": 0.25}}, "rounds is"),
+        ({"sequential": {"first": 35}}, "sequential is"),
+        ({"sequential": {"first": 0, "growth": 0.25}}, "sequential is"),
     ],
 )
 def test_impossible_designs_are_errors(config, message):
@@ -368,21 +368,21 @@ def test_impossible_designs_are_errors(config, message):
 
 
 def test_one_persona_has_as_many_draws_as_templates():
-    assert design_size({"draws_per_row": 9}, {"nli": 4}, 1, {"nli": 9})["persona_free_prompts"].tolist() == [36]
+    assert design_size({"draws_per_row": 9}, {"nli": 4}, 1, {"nli": 9})["baseline_prompts"].tolist() == [36]
     with pytest.raises(InputError, match="draws_per_row is 10, but task 'nli' has only 9"):
         design_size({}, {"nli": 4}, 1, {"nli": 9})
 
 
 def test_materials_that_cannot_carry_a_design_are_errors():
     twice = {"nli": texts_of(nli=3)["nli"], "politeness": texts_of(nli=3)["nli"]}
-    with pytest.raises(InputError, match="row_id 'nli-0' comes twice"):
+    with pytest.raises(InputError, match="row_id 'nli-0' occurs twice"):
         draw(texts=twice)
     with pytest.raises(InputError, match="no texts for task 'nli'"):
         draw(rows=0)
     with pytest.raises(InputError, match="no templates for task 'nli'"):
         make_design(texts_of(nli=3), PERSONAS, templates_of("politeness"), {}, [], 1)
-    for personas in ([], ["a", "a"], [PERSONA_FREE]):
-        with pytest.raises(InputError, match="personas must be different"):
+    for personas in ([], ["a", "a"], [BASELINE]):
+        with pytest.raises(InputError, match="need at least one persona"):
             draw(personas=personas)
 
 

@@ -1,61 +1,62 @@
-"""Judgements and design are joined whole: what has no verdict is counted, never read as an answer."""
+"""Verdicts are joined with the whole design: draws without a verdict are counted, and never count as not refused."""
 
 import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
-from falserefusal.estimation.cells import count_cells, judged_draws
+from falserefusal.common.schemas import BASELINE
+from falserefusal.estimation.cells import count_cells
+from falserefusal.estimation.outcomes import outcomes_of
 
 
 @pytest.fixture
 def design():
-    rows = [("q1", "man", 0), ("q2", "woman", 1), ("q3", PERSONA_FREE, -1), ("q4", "man", 2)]
+    rows = [("q1", "man", 0), ("q2", "woman", 1), ("q3", BASELINE, -1), ("q4", "man", 2)]
     frame = pd.DataFrame(rows, columns=["prompt_id", "persona", "draw"])
     return frame.assign(
-        task="nli", row_id="r", text_id="t", template="p1", format="unforced", round=0, block="r", model="*"
+        task="nli", row_id="r", text_id="t", template="p1", format="unforced", interim_look=0, block="r", model="*"
     )
 
 
-def labels(*verdicts):
-    frame = pd.DataFrame(verdicts, columns=["prompt_id", "refusal", "category"])
-    return frame.assign(labeller="paper", answer=None, evidence=None)
+def verdicts_of(*rows):
+    frame = pd.DataFrame(rows, columns=["prompt_id", "refusal", "category"])
+    return frame.assign(labeller="phrase_list", choice=None, evidence=None)
 
 
 def test_counts_by_hand(design):
-    first = labels(
+    first = verdicts_of(
         ("q1", True, "refused"), ("q2", False, "answered"), ("q3", False, "answered"), ("q4", False, "answered")
     )
     second = first.assign(refusal=True)
-    outcomes, missing = judged_draws(design, {"B": first, "A": second}.items(), ["man", "woman"], ["p1"])
+    outcomes, missing = outcomes_of(design, {"B": first, "A": second}.items(), ["man", "woman"], ["p1"])
     cells = count_cells(outcomes)
     assert cells[["model", "persona", "n", "refusals"]].to_numpy().tolist() == [
         ["B", "man", 2, 1],
         ["B", "woman", 1, 0],
-        ["B", PERSONA_FREE, 1, 0],
+        ["B", BASELINE, 1, 0],
         ["A", "man", 2, 2],
         ["A", "woman", 1, 1],
-        ["A", PERSONA_FREE, 1, 1],
+        ["A", BASELINE, 1, 1],
     ]
     assert missing.empty
 
 
-def test_errors_and_absent_answers_are_counted_apart(design):
-    some = labels(("q1", False, "error"), ("q2", True, "refused"), ("q3", False, "judge_failed"))
-    outcomes, missing = judged_draws(design, {"A": some}.items(), ["man", "woman"], ["p1"])
+def test_errors_and_missing_responses_are_counted_separately(design):
+    some = verdicts_of(("q1", False, "error"), ("q2", True, "refused"), ("q3", False, "judge_failed"))
+    outcomes, missing = outcomes_of(design, {"A": some}.items(), ["man", "woman"], ["p1"])
     assert len(outcomes) == 1
-    assert missing.set_index("reason")["n"].to_dict() == {"error": 1, "judge_failed": 1, "no answer": 1}
+    assert missing.set_index("reason")["n"].to_dict() == {"error": 1, "judge_failed": 1, "no response": 1}
 
 
 def test_a_model_may_have_prompts_of_its_own(design):
     design.loc[design["prompt_id"] == "q4", "model"] = "A"
-    verdicts = labels(("q1", True, "refused"), ("q2", True, "refused"), ("q3", True, "refused"))
-    own = pd.concat([verdicts, labels(("q4", True, "refused"))])
-    outcomes, missing = judged_draws(design, {"A": own, "B": verdicts}.items(), ["man", "woman"], ["p1"])
+    verdicts = verdicts_of(("q1", True, "refused"), ("q2", True, "refused"), ("q3", True, "refused"))
+    own = pd.concat([verdicts, verdicts_of(("q4", True, "refused"))])
+    outcomes, missing = outcomes_of(design, {"A": own, "B": verdicts}.items(), ["man", "woman"], ["p1"])
     assert outcomes["model"].value_counts().to_dict() == {"A": 4, "B": 3}
     assert missing.empty
 
 
-def test_a_label_without_a_prompt_is_an_error(design):
+def test_a_verdict_without_a_prompt_is_an_error(design):
     with pytest.raises(InputError, match="'q9' is not in the design"):
-        judged_draws(design, {"A": labels(("q9", True, "refused"))}.items(), ["man", "woman"], ["p1"])
+        outcomes_of(design, {"A": verdicts_of(("q9", True, "refused"))}.items(), ["man", "woman"], ["p1"])

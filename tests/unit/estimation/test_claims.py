@@ -1,4 +1,4 @@
-"""Claims: every verdict reached where the truth is plain, the paper's own cells, and what is not testable."""
+"""Claims: every conclusion reached in clear-cut worlds, the paper's own cells, and what is not testable."""
 
 import itertools
 
@@ -19,7 +19,7 @@ from falserefusal.estimation.claims import (
     decide,
     gather,
 )
-from simulation.worlds import answer, make_world
+from simulation.worlds import make_world, respond
 
 TASKS = ("nli", "politeness", "offensiveness")
 FORMATS = ("unforced", "semi-forced", "forced")
@@ -51,7 +51,7 @@ def noise(seed, *shape):
     return np.random.default_rng(seed).standard_normal(shape)
 
 
-def verdict(name, cells, models):
+def conclusion(name, cells, models):
     claim = next(claim for claim in CLAIMS if claim.name == name)
     return vars(decide(claim, gather(models, cells)))
 
@@ -63,21 +63,23 @@ def published(root):
     form = read_csv(folder / "format_heatmaps.csv").assign(persona="*")
     form["refusals"] = (form["n"] * form["refusal_pct"] / 100).round().astype(int)
     cells = pd.concat([persona, form], ignore_index=True).drop(columns="refusal_pct")
-    return claims_table(read_csv(root / "config" / "models.csv"), cells=cells.assign(template="*", labeller="paper"))
+    return claims_table(
+        read_csv(root / "config" / "models.csv"), cells=cells.assign(template="*", labeller="phrase_list")
+    )
 
 
 def test_the_papers_cells(published):
     assert list(published.columns) == COLUMNS
     assert list(published["claim"]) == [claim.name for claim in CLAIMS]
     table = published.set_index("claim")
-    assert table.loc["model and task over persona", "verdict"] == "supported"
+    assert table.loc["model and task over persona", "conclusion"] == "supported"
     assert "model 27" in table.loc["model and task over persona", "note"]
-    assert table.loc["personas raise refusal", "verdict"] == "supported"
+    assert table.loc["personas raise refusal", "conclusion"] == "supported"
     assert "Llama2-7B, black" in table.loc["personas raise refusal", "note"]
-    assert "no persona-free answers" in table.loc["personas raise refusal", "note"]
-    assert table.loc["sensitive tasks", "verdict"] == "supported"
+    assert "no baseline responses" in table.loc["personas raise refusal", "note"]
+    assert table.loc["sensitive tasks", "conclusion"] == "supported"
     assert table.loc["sensitive tasks", "effect"] == pytest.approx(14.68 - 1.37, abs=0.02)
-    assert table.loc["newer generations", "verdict"] == "inconclusive"  # Gemma's newer models refuse more
+    assert table.loc["newer generations", "conclusion"] == "inconclusive"  # Gemma's newer models refuse more
     assert "below 0 in Gemma" in table.loc["newer generations", "note"]
     assert "Llama2-13B" in table.loc["unforced formats", "note"]
     assert (table["n"] == 2_032_160).all()
@@ -93,36 +95,36 @@ def spread_world(scale, rates=None):
 
 def test_capability_supported_contradicted_and_rate_driven():
     models, falling = models_of(16), np.linspace(1.0, 0.1, 16)
-    assert verdict("capability", spread_world(falling), models)["verdict"] == "supported"
-    assert verdict("capability", spread_world(falling), models)["effect"] < -1
-    assert verdict("capability", spread_world(falling[::-1]), models)["verdict"] == "contradicted"
-    equal = verdict("capability", spread_world(np.full(16, 0.4)), models)
-    assert equal["verdict"] == "inconclusive"
-    none = verdict("capability", spread_world(np.zeros(16), np.linspace(-1, -6, 16)), models)
-    assert none["verdict"] == "inconclusive" and "no detectable difference" in none["note"]
+    assert conclusion("capability", spread_world(falling), models)["conclusion"] == "supported"
+    assert conclusion("capability", spread_world(falling), models)["effect"] < -1
+    assert conclusion("capability", spread_world(falling[::-1]), models)["conclusion"] == "contradicted"
+    equal = conclusion("capability", spread_world(np.full(16, 0.4)), models)
+    assert equal["conclusion"] == "inconclusive"
+    none = conclusion("capability", spread_world(np.zeros(16), np.linspace(-1, -6, 16)), models)
+    assert none["conclusion"] == "inconclusive" and "no detectable difference" in none["note"]
 
 
 def test_capability_needs_scores_and_refusals():
     cells = spread_world(np.full(16, 0.4))
     models = models_of(16)
     some = models.assign(capability=models["capability"].where(models.index < 4))
-    assert verdict("capability", cells, some)["verdict"] == "not testable"
-    assert "4 models have a capability score" in verdict("capability", cells, some)["note"]
+    assert conclusion("capability", cells, some)["conclusion"] == "not testable"
+    assert "4 models have a capability score" in conclusion("capability", cells, some)["note"]
     rare = cells.assign(refusals=cells["refusals"].where(cells["model"] < "model-03", 0))
-    assert "3 models have 10 refusals" in verdict("capability", rare, models)["note"]
-    assert "same capability" in verdict("capability", cells, models.assign(capability=50.0))["note"]
+    assert "3 models have 10 refusals" in conclusion("capability", rare, models)["note"]
+    assert "same capability" in conclusion("capability", cells, models.assign(capability=50.0))["note"]
 
 
 def test_personas_raise_refusal():
     models = models_of(4)
     flat = np.full((4, 3, 15, 3), -2.0)
-    none = verdict("personas raise refusal", cells_of(flat, 200_000), models)
-    assert none["verdict"] == "contradicted" and none["effect"] < 1
-    assert verdict("personas raise refusal", cells_of(flat, 300), models)["verdict"] == "inconclusive"
+    none = conclusion("personas raise refusal", cells_of(flat, 200_000), models)
+    assert none["conclusion"] == "contradicted" and none["effect"] < 1
+    assert conclusion("personas raise refusal", cells_of(flat, 300), models)["conclusion"] == "inconclusive"
     one = flat.copy()
     one[2, :, 7] += 0.5
-    found = verdict("personas raise refusal", cells_of(one), models)
-    assert found["verdict"] == "supported" and "model-02, persona-07" in found["note"] and "1 of 60" in found["note"]
+    found = conclusion("personas raise refusal", cells_of(one), models)
+    assert found["conclusion"] == "supported" and "model-02, persona-07" in found["note"] and "1 of 60" in found["note"]
 
 
 def test_model_and_task_over_persona():
@@ -131,30 +133,30 @@ def test_model_and_task_over_persona():
     step = np.array([-1.0, 0.0, 1.0])
     eta = -2 + strong[:, None, None] + step[None, :, None] + weak
     shape = (6, 3, 15, 3)
-    row = verdict("model and task over persona", cells_of(np.broadcast_to(eta[..., None], shape)), models)
-    assert row["verdict"] == "supported" and row["lo"] > 0
+    row = conclusion("model and task over persona", cells_of(np.broadcast_to(eta[..., None], shape)), models)
+    assert row["conclusion"] == "supported" and row["lo"] > 0
     eta = -2 + 0.1 * strong[:, None, None] + step[None, :, None] + 10 * weak
-    row = verdict("model and task over persona", cells_of(np.broadcast_to(eta[..., None], shape)), models)
-    assert row["verdict"] == "contradicted" and row["hi"] < 0
+    row = conclusion("model and task over persona", cells_of(np.broadcast_to(eta[..., None], shape)), models)
+    assert row["conclusion"] == "contradicted" and row["hi"] < 0
 
 
 def test_overestimation():
     models = models_of(6)
     shape = (6, 3, 15, 3)
     varied = -2 + 0.6 * noise(4, 6, 3, 15)  # another effect in every model and task: the average is small
-    row = verdict("overestimation", cells_of(np.broadcast_to(varied[..., None], shape)), models)
-    assert row["verdict"] == "supported"
+    row = conclusion("overestimation", cells_of(np.broadcast_to(varied[..., None], shape)), models)
+    assert row["conclusion"] == "supported"
     same = np.broadcast_to((-1 + 0.8 * noise(5, 15))[None, None, :, None], shape)
-    row = verdict("overestimation", cells_of(same), models)
-    assert row["verdict"] == "contradicted" and row["effect"] == pytest.approx(1, abs=0.05)
+    row = conclusion("overestimation", cells_of(same), models)
+    assert row["conclusion"] == "contradicted" and row["effect"] == pytest.approx(1, abs=0.05)
 
 
-def test_cells_with_persona_free_answers_compare_with_those():
+def test_cells_with_baseline_responses_compare_with_those():
     models, cells = models_of(6), cells_of(np.full((6, 3, 15, 3), -1.0))
-    free = cells[cells["persona"] == "persona-00"].assign(persona="persona-free", refusals=2000)
-    row = verdict("overestimation", pd.concat([cells, free], ignore_index=True), models)
+    baseline = cells[cells["persona"] == "persona-00"].assign(persona="baseline", refusals=2000)
+    row = conclusion("overestimation", pd.concat([cells, baseline], ignore_index=True), models)
     assert "without a persona" in row["note"]
-    assert row["verdict"] == "contradicted"  # every persona raises refusal alike, in every model and task
+    assert row["conclusion"] == "contradicted"  # every persona raises refusal alike, in every model and task
 
 
 def test_newer_generations_and_families_that_disagree():
@@ -165,41 +167,44 @@ def test_newer_generations_and_families_that_disagree():
     def world(older):
         return cells_of(np.broadcast_to(np.where(older, -1.0, -2.0)[:, None, None, None], shape))
 
-    row = verdict("newer generations", world(older), models)
-    assert row["verdict"] == "supported"
+    row = conclusion("newer generations", world(older), models)
+    assert row["conclusion"] == "supported"
     assert row["effect"] == pytest.approx(100 * (expit(-1) - expit(-2)), abs=0.01)
-    assert verdict("newer generations", world(~older), models)["verdict"] == "contradicted"
+    assert conclusion("newer generations", world(~older), models)["conclusion"] == "contradicted"
     mixed = np.where(models["family"] == "Alpha", older, ~older)
-    assert verdict("newer generations", world(mixed), models)["verdict"] == "inconclusive"
+    assert conclusion("newer generations", world(mixed), models)["conclusion"] == "inconclusive"
     alone = models.assign(generation=models["family"])
-    assert verdict("newer generations", world(older), alone)["verdict"] == "not testable"
+    assert conclusion("newer generations", world(older), alone)["conclusion"] == "not testable"
 
 
 def test_unforced_formats():
     models = models_of(4)
     up = np.broadcast_to(np.array([-1.0, -2.0, -2.0]), (4, 3, 15, 3))
-    assert verdict("unforced formats", cells_of(up), models)["verdict"] == "supported"
-    assert verdict("unforced formats", cells_of(up[..., ::-1]), models)["verdict"] == "contradicted"
+    assert conclusion("unforced formats", cells_of(up), models)["conclusion"] == "supported"
+    assert conclusion("unforced formats", cells_of(up[..., ::-1]), models)["conclusion"] == "contradicted"
     down = np.broadcast_to(np.array([-2.0, -1.0, -1.0]), (4, 3, 15, 3))
-    assert verdict("unforced formats", cells_of(down), models)["verdict"] == "contradicted"
+    assert conclusion("unforced formats", cells_of(down), models)["conclusion"] == "contradicted"
     cells = cells_of(up)
-    assert verdict("unforced formats", cells[cells["format"] == "*"], models)["verdict"] == "not testable"
-    assert "needs the formats" in verdict("unforced formats", cells[cells["format"] != "forced"], models)["note"]
+    assert conclusion("unforced formats", cells[cells["format"] == "*"], models)["conclusion"] == "not testable"
+    assert "needs the formats" in conclusion("unforced formats", cells[cells["format"] != "forced"], models)["note"]
 
 
 def test_sensitive_tasks():
     models = models_of(4)
     steps = np.array([-3.0, -2.0, -1.0])[None, :, None, None]
-    assert verdict("sensitive tasks", cells_of(np.broadcast_to(steps, (4, 3, 15, 3))), models)["verdict"] == "supported"
-    row = verdict("sensitive tasks", cells_of(np.broadcast_to(steps[:, ::-1], (4, 3, 15, 3))), models)
-    assert row["verdict"] == "contradicted"
+    assert (
+        conclusion("sensitive tasks", cells_of(np.broadcast_to(steps, (4, 3, 15, 3))), models)["conclusion"]
+        == "supported"
+    )
+    row = conclusion("sensitive tasks", cells_of(np.broadcast_to(steps[:, ::-1], (4, 3, 15, 3))), models)
+    assert row["conclusion"] == "contradicted"
     two = cells_of(np.broadcast_to(steps[:, :2], (4, 2, 15, 3)))
-    assert verdict("sensitive tasks", two, models)["verdict"] == "not testable"
+    assert conclusion("sensitive tasks", two, models)["conclusion"] == "not testable"
 
 
 def test_without_refusals_nothing_is_testable():
     table = claims_table(models_of(6), cells=cells_of(np.full((6, 3, 15, 3), -2.0)).assign(refusals=0))
-    assert set(table["verdict"]) == {"not testable"}
+    assert set(table["conclusion"]) == {"not testable"}
     assert table["effect"].isna().all() and (table["note"] == "there are no refusals").all()
 
 
@@ -207,7 +212,7 @@ def test_one_model_one_persona():
     cells = cells_of(np.full((1, 3, 15, 3), -1.0))
     table = claims_table(models_of(1), cells=cells).set_index("claim")
     untestable = ["capability", "model and task over persona", "newer generations"]
-    assert set(table.loc[untestable, "verdict"]) == {"not testable"}
+    assert set(table.loc[untestable, "conclusion"]) == {"not testable"}
     one = claims_table(models_of(1), cells=cells[cells["persona"].isin(["*", "persona-00"])])
     assert (one["note"].iloc[:4] == "there is only one persona").all()
 
@@ -225,8 +230,8 @@ def test_bad_input_is_an_error():
 def test_a_model_missing_from_a_task_is_left_out_of_averages_over_tasks():
     cells = cells_of(np.broadcast_to(np.array([-3.0, -2.0, -1.0])[None, :, None, None], (4, 3, 15, 3)))
     less = cells[(cells["model"] != "model-03") | (cells["task"] != "nli")]
-    assert verdict("sensitive tasks", less, models_of(4))["effect"] == pytest.approx(
-        verdict("sensitive tasks", cells, models_of(4))["effect"]
+    assert conclusion("sensitive tasks", less, models_of(4))["effect"] == pytest.approx(
+        conclusion("sensitive tasks", cells, models_of(4))["effect"]
     )
 
 
@@ -261,12 +266,12 @@ def outcomes(world):
         frame = pd.DataFrame({"row_id": np.repeat([f"{task}{i}" for i in range(150)], 10)})
         frame["persona"], frame["draw"] = np.array(world.personas)[persona.ravel()], np.tile(np.arange(10), 150)
         frame["template"] = np.array(world.templates)[rng.integers(0, 9, len(frame))]
-        free = frame.drop_duplicates(["row_id", "template"]).assign(persona="persona-free", draw=-1)
-        parts.append(pd.concat([frame, free]).assign(task=task))
-    design = pd.concat(parts, ignore_index=True).assign(round=0, model="*")
+        baseline = frame.drop_duplicates(["row_id", "template"]).assign(persona="baseline", draw=-1)
+        parts.append(pd.concat([frame, baseline]).assign(task=task))
+    design = pd.concat(parts, ignore_index=True).assign(interim_look=0, model="*")
     design = design.assign(text_id=design["row_id"], block=design["row_id"])
     design["format"] = design["template"].map({f"p{k + 1}": FORMATS[k // 3] for k in range(9)})
-    return answer(design, world, 7)
+    return respond(design, world, 7)
 
 
 @pytest.fixture(scope="module")
@@ -278,18 +283,18 @@ def run(outcomes):
 
 
 def test_claims_of_a_run(run):
-    assert run.loc["personas raise refusal", "verdict"] == "supported"
+    assert run.loc["personas raise refusal", "conclusion"] == "supported"
     assert "model-00, persona-02" in run.loc["personas raise refusal", "note"]
     assert "same prompts without a persona" in run.loc["personas raise refusal", "note"]
-    assert run.loc["model and task over persona", "verdict"] == "supported"
-    assert run.loc["sensitive tasks", "verdict"] == "supported"
+    assert run.loc["model and task over persona", "conclusion"] == "supported"
+    assert run.loc["sensitive tasks", "conclusion"] == "supported"
     assert "against the same prompts without a persona" in run.loc["overestimation", "note"]
-    assert run.loc["capability", "verdict"] != "not testable"
+    assert run.loc["capability", "conclusion"] != "not testable"
 
 
-def test_a_run_without_persona_free_prompts_compares_personas(outcomes):
-    table = claims_table(models_of(5, ("Alpha",)), outcomes=outcomes[outcomes["persona"] != "persona-free"])
+def test_a_run_without_baseline_prompts_compares_personas(outcomes):
+    table = claims_table(models_of(5, ("Alpha",)), outcomes=outcomes[outcomes["persona"] != "baseline"])
     table = table.set_index("claim")
     assert "mean of all personas" in table.loc["personas raise refusal", "note"]
-    assert table.loc["personas raise refusal", "verdict"] == "supported"
-    assert table.loc["sensitive tasks", "verdict"] == "not testable"  # other tasks than the three
+    assert table.loc["personas raise refusal", "conclusion"] == "supported"
+    assert table.loc["sensitive tasks", "conclusion"] == "not testable"  # other tasks than the three

@@ -1,4 +1,4 @@
-"""Persona effects: tables against hand counts, statsmodels and simulated truth."""
+"""Persona effects: tables against hand counts, statsmodels and simulated rates."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.estimation import effects as ef
 from falserefusal.statistics.gls import fit_personas
 from falserefusal.statistics.intervals import mover_difference, wilson
@@ -22,10 +22,10 @@ BLOCKED, _ = judge(blocked(90, PERSONAS, 3), MODELS, PERSONAS, [0.4, 0.1, 0.02],
 
 def pairs_by_hand(outcomes, model, persona):
     part = outcomes[outcomes["model"] == model]
-    twins = part[part["persona"] == PERSONA_FREE].set_index(["task", "block", "template"])["refusal"]
+    baseline = part[part["persona"] == BASELINE].set_index(["task", "block", "template"])["refusal"]
     drawn = part[part["persona"] == persona]
-    twin = twins.loc[list(zip(drawn["task"], drawn["block"], drawn["template"], strict=True))].to_numpy()
-    return drawn["refusal"].to_numpy(), twin, drawn["text_id"].astype(str).to_numpy()
+    without = baseline.loc[list(zip(drawn["task"], drawn["block"], drawn["template"], strict=True))].to_numpy()
+    return drawn["refusal"].to_numpy(), without, drawn["text_id"].astype(str).to_numpy()
 
 
 @pytest.mark.parametrize("outcomes", [NESTED, BLOCKED], ids=["nested", "blocked"])
@@ -37,23 +37,23 @@ def test_pairs_are_counted_on_prompts(outcomes):
         assert row["pairs"] == len(without)
         assert row["both"] == (with_persona & without).sum()
         assert row["only_persona"] == (with_persona & ~without).sum()
-        assert row["only_free"] == (~with_persona & without).sum()
+        assert row["only_baseline"] == (~with_persona & without).sum()
 
 
 def test_exact_test_is_half_of_mcnemars():
     row = ef.pair_table(BLOCKED).set_index(["model", "persona"]).loc[("A", "black")]
-    b, c = int(row["only_persona"]), int(row["only_free"])
+    b, c = int(row["only_persona"]), int(row["only_baseline"])
     assert b > c
     assert row["mcnemar_p"] == pytest.approx(mcnemar([[0, b], [c, 0]], exact=True).pvalue / 2)
     assert row["mcnemar_p"] == pytest.approx(stats.binomtest(b, b + c, alternative="greater").pvalue)
 
 
 def test_gls_mover_is_that_of_the_pairs_where_pairs_are_complete():
-    # one persona and its twin on each of many texts: least squares has nothing to add to the pairs
+    # one persona and its baseline on each of many texts: least squares has nothing to add to the pairs
     design = nested(400, 400, ["man"], 7, draws=1, tasks=("nli",))
     outcomes, _ = judge(design, ["A"], ["man"], [0.3], 8)
     row = ef.persona_effects(outcomes).iloc[0]
-    n, a, b, c = row["pairs"], row["both"], row["only_persona"], row["only_free"]
+    n, a, b, c = row["pairs"], row["both"], row["only_persona"], row["only_baseline"]
     product = (a + b) * (n - a - b) * (a + c) * (n - a - c)
     phi = (a * (n - a - b - c) - b * c) / np.sqrt(float(product))
     lo, hi = mover_difference((a + b) / n, wilson(a + b, n), (a + c) / n, wilson(a + c, n), phi)
@@ -67,8 +67,8 @@ def test_effects_are_the_contrasts_of_the_fit():
     rate = pd.Series(fit.rate, index=pd.MultiIndex.from_frame(fit.cells[["model", "persona"]].astype(str)))
     table = ef.persona_effects(NESTED).set_index(["model", "persona"])
     assert len(table) == 12
-    assert table.loc[("A", "black"), "difference"] == pytest.approx(rate["A", "black"] - rate["A", PERSONA_FREE])
-    assert table.loc[("A", "black"), "ratio"] == pytest.approx(rate["A", "black"] / rate["A", PERSONA_FREE])
+    assert table.loc[("A", "black"), "difference"] == pytest.approx(rate["A", "black"] - rate["A", BASELINE])
+    assert table.loc[("A", "black"), "ratio"] == pytest.approx(rate["A", "black"] / rate["A", BASELINE])
     assert table.loc[("A", "black"), "lo"] > 0 and table.loc[("A", "black"), "p"] < 1e-4
     assert (table["lo"] <= table["difference"]).all() and (table["difference"] <= table["hi"]).all()
     assert table["method"].str.contains("clustered by text").all()
@@ -110,12 +110,12 @@ def test_persona_differences():
     assert one.loc["A", "difference"] == pytest.approx(-row.loc[("A", "man", "black"), "difference"])
     assert one.loc["A", "lo"] == pytest.approx(-row.loc[("A", "man", "black"), "hi"])
     assert one.loc["mean", "difference"] == pytest.approx(one.loc[MODELS, "difference"].mean())
-    with pytest.raises(InputError, match="no answers under nobody; there are atheist, man, woman, black"):
-        ef.persona_differences(fit, [("man", "nobody")])
+    with pytest.raises(InputError, match="no responses with alien; there are atheist, man, woman, black"):
+        ef.persona_differences(fit, [("man", "alien")])
 
 
 def test_a_single_persona_has_no_other_to_differ_from():
-    fit = fit_personas(NESTED[NESTED["persona"].isin(["man", PERSONA_FREE])])
+    fit = fit_personas(NESTED[NESTED["persona"].isin(["man", BASELINE])])
     table = ef.persona_differences(fit)
     assert table.empty and list(table) == list(ef.persona_differences(fit_personas(NESTED)))
 
@@ -157,13 +157,13 @@ def test_a_model_missing_from_a_task_is_named():
     assert not table.loc[table["model"] == "A", "method"].str.contains("of 3 tasks").any()
 
 
-def test_without_persona_free_answers_there_is_nothing_to_compare_with():
-    part = NESTED[NESTED["persona"] != PERSONA_FREE]
-    with pytest.raises(InputError, match="persona_free: true"):
+def test_without_baseline_responses_there_is_nothing_to_compare_with():
+    part = NESTED[NESTED["persona"] != BASELINE]
+    with pytest.raises(InputError, match="baseline: true"):
         ef.persona_effects(part)
-    with pytest.raises(InputError, match="persona_free: true"):
+    with pytest.raises(InputError, match="baseline: true"):
         ef.mean_effects(fit_personas(part))
     assert len(ef.persona_differences(fit_personas(part))) == 24
-    one_task = NESTED[~((NESTED["persona"] == PERSONA_FREE) & (NESTED["model"] == "B"))]
+    one_task = NESTED[~((NESTED["persona"] == BASELINE) & (NESTED["model"] == "B"))]
     with pytest.raises(InputError, match="B"):
         ef.persona_effects(one_task)

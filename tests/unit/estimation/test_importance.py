@@ -12,14 +12,14 @@ from falserefusal.estimation.importance import (
     sensitivity_from_outcomes,
     total_order,
 )
-from simulation.worlds import answer, make_world
+from simulation.worlds import make_world, respond
 
 PRINTED = {"model": 0.642, "task": 0.378, "persona": 0.168, "prompt": 0.109}
 
 
 def cells_of(frame):
     """Fill a frame of counts up to the columns of cells."""
-    return frame.assign(**{c: "*" for c in ("persona", "template", "format") if c not in frame}, labeller="paper")
+    return frame.assign(**{c: "*" for c in ("persona", "template", "format") if c not in frame}, labeller="phrase_list")
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_no_refusals_at_all_is_undefined_everywhere():
 
 def test_all_refusals_is_undefined_everywhere():
     table = sensitivity_from_cells(tiny(refusals=50), replicates=20, permutations=10)
-    assert (table["method"] == "undefined: every answer is a refusal").all()
+    assert (table["method"] == "undefined: every response is a refusal").all()
 
 
 def test_one_level_only():
@@ -122,18 +122,18 @@ def test_a_model_missing_from_a_task_is_no_level_there():
     assert dict(levels) == {"all": 2, "nli": 1, "offensiveness": 2}
 
 
-def test_persona_free_answers_are_not_a_level():
-    free = tiny().assign(persona="persona-free", refusals=0).drop_duplicates(["model", "task"])
-    with_free = pd.concat([tiny(), free], ignore_index=True)
+def test_baseline_responses_are_not_a_level():
+    baseline = tiny().assign(persona="baseline", refusals=0).drop_duplicates(["model", "task"])
+    with_baseline = pd.concat([tiny(), baseline], ignore_index=True)
     options = {"replicates": 20, "permutations": 10}
     pd.testing.assert_frame_equal(
-        sensitivity_from_cells(with_free, **options), sensitivity_from_cells(tiny(), **options)
+        sensitivity_from_cells(with_baseline, **options), sensitivity_from_cells(tiny(), **options)
     )
 
 
 def test_doubly_counted_cells_are_an_error():
     both = pd.concat([tiny(), tiny().assign(format="forced")], ignore_index=True)
-    with pytest.raises(InputError, match="counted twice"):
+    with pytest.raises(InputError, match="count each response twice"):
         sensitivity_from_cells(both)
 
 
@@ -156,8 +156,8 @@ PHRASINGS = {f"p{k + 1}": k % 3 + 1 for k in range(9)}
 OPTIONS = {"replicates": 200, "permutations": 60}
 
 
-def nested(world, rows_per_task=60, draws=10, seed=0, twins=True, texts_per_row=1.0):
-    """A nested design: each row with random personas and templates, shared by all models, and persona-free twins."""
+def nested(world, rows_per_task=60, draws=10, seed=0, baseline_prompts=True, texts_per_row=1.0):
+    """A nested design: each row with random personas and templates, shared by all models, and baseline prompts."""
     rng = np.random.default_rng(seed)
     parts = []
     for task in world.tasks:
@@ -168,12 +168,12 @@ def nested(world, rows_per_task=60, draws=10, seed=0, twins=True, texts_per_row=
         frame["persona"] = np.array(world.personas)[pairs.ravel() % 15]
         frame["template"] = np.array(world.templates)[pairs.ravel() // 15]
         frame["draw"] = np.tile(np.arange(draws), rows_per_task)
-        if twins:
-            free = frame.drop_duplicates(["row_id", "template"]).assign(persona="persona-free", draw=-1)
-            frame = pd.concat([frame, free], ignore_index=True)
+        if baseline_prompts:
+            baseline = frame.drop_duplicates(["row_id", "template"]).assign(persona="baseline", draw=-1)
+            frame = pd.concat([frame, baseline], ignore_index=True)
         parts.append(frame.assign(task=task))
     frame = pd.concat(parts, ignore_index=True)
-    return frame.assign(format=frame["template"].map(FORMS), block=frame["row_id"], round=0, model="*")
+    return frame.assign(format=frame["template"].map(FORMS), block=frame["row_id"], interim_look=0, model="*")
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def outcomes(world):
-    return answer(nested(world), world, 2)
+    return respond(nested(world), world, 2)
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +192,7 @@ def run(outcomes):
 
 
 def test_a_run_has_the_plug_in_values_of_its_cells(outcomes, run):
-    with_persona = outcomes[outcomes["persona"] != "persona-free"]
+    with_persona = outcomes[outcomes["persona"] != "baseline"]
     cells = with_persona.groupby(["model", "task", "persona", "template", "format"], observed=True)["refusal"]
     cells = cells.agg(n="size", refusals="sum").reset_index().assign(labeller="x")
     from_cells = sensitivity_from_cells(cells, **OPTIONS).set_index(["factor", "scope", "index"])["estimate"]
@@ -215,9 +215,9 @@ def test_a_run_has_phrasings_interactions_and_totals(run):
     assert wide["printed"].notna().sum() == 4
 
 
-def test_floors_of_a_run_are_higher_than_independent_answers_would_have(outcomes, run):
+def test_floors_of_a_run_are_higher_than_independent_responses_would_have(outcomes, run):
     """Answers about one text hang together, so a task or a model that doesn't matter looks as if it did."""
-    with_persona = outcomes[outcomes["persona"] != "persona-free"]
+    with_persona = outcomes[outcomes["persona"] != "baseline"]
     cells = with_persona.groupby(["model", "task", "persona"], observed=True)["refusal"].agg(n="size", refusals="sum")
     cells = cells.reset_index().assign(template="*", format="*", labeller="x")
     key = ["factor", "scope", "index"]
@@ -236,7 +236,7 @@ def test_the_floor_is_what_a_factor_without_effect_reaches(world):
     reached, floors = [], []
     for seed in range(12):
         table = sensitivity_from_outcomes(
-            answer(nested(null, seed=seed), null, [5, seed]), replicates=20, permutations=30
+            respond(nested(null, seed=seed), null, [5, seed]), replicates=20, permutations=30
         )
         row = table[(table["factor"] == "persona") & (table["scope"] == "all") & (table["index"] == "wasserstein")]
         reached.append(row["estimate"].iloc[0])
@@ -260,7 +260,7 @@ def test_prompts_of_their_own_for_each_model(world):
     designs = [nested(world, rows_per_task=20 + 5 * k, seed=k).assign(model=m) for k, m in enumerate(world.models)]
     for k, design in enumerate(designs):
         design["block"] = f"m{k}:" + design["block"]
-    table = sensitivity_from_outcomes(answer(pd.concat(designs), world, 3), **OPTIONS)
+    table = sensitivity_from_outcomes(respond(pd.concat(designs), world, 3), **OPTIONS)
     some = table[table["index"] == "wasserstein"].dropna(subset=["estimate"])
     assert (some["floor_mean"] > 0).all()
     few = some["method"].str.contains("no interval")
@@ -284,7 +284,7 @@ def test_total_order_of_a_small_population_by_hand():
 
 
 def test_limits_of_total_order_are_a_jackknife_over_texts(outcomes):
-    frame = outcomes[outcomes["persona"] != "persona-free"]
+    frame = outcomes[outcomes["persona"] != "baseline"]
     texts = frame["text_id"].astype(str)
     total = total_order(frame, "persona")
     left_out = np.array([total_order(frame[texts != text], "persona")["estimate"] for text in texts.unique()])

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.estimation import rates as rt
 from falserefusal.statistics.clusters import cluster_table
 from falserefusal.statistics.intervals import mover, wilson_rare
@@ -108,14 +108,14 @@ def test_scopes_come_from_the_model_list():
     assert "Llama3" not in scopes
 
 
-def test_runs_leave_persona_free_prompts_out_unless_asked():
-    with_persona = OUTCOMES[OUTCOMES["persona"] != PERSONA_FREE]
+def test_runs_leave_baseline_prompts_out_unless_asked():
+    with_persona = OUTCOMES[OUTCOMES["persona"] != BASELINE]
     for outcomes in (None, OUTCOMES):
         table = rt.rates(CELLS, ["task", "model"], outcomes)
         assert table["n"].sum() == len(with_persona)
         assert table["refusals"].sum() == with_persona["refusal"].sum()
-        assert PERSONA_FREE not in set(rt.rates_model_persona(CELLS, outcomes)["persona"])
-        assert PERSONA_FREE in set(rt.rates(CELLS, ["persona"], outcomes)["persona"])
+        assert BASELINE not in set(rt.rates_model_persona(CELLS, outcomes)["persona"])
+        assert BASELINE in set(rt.rates(CELLS, ["persona"], outcomes)["persona"])
 
 
 def test_clustered_limits_are_wider_and_estimates_the_same():
@@ -129,7 +129,7 @@ def test_clustered_limits_are_wider_and_estimates_the_same():
 
 def test_a_table_made_once_gives_the_same_rows():
     table = cluster_table(OUTCOMES, ["task", "model", "persona"])
-    for function in (rt.rates_model_task, rt.rates_model_persona, rt.rates_task_model_persona, rt.rates_persona_free):
+    for function in (rt.rates_model_task, rt.rates_model_persona, rt.rates_task_model_persona, rt.rates_baseline):
         pd.testing.assert_frame_equal(function(CELLS, table), function(CELLS, OUTCOMES), check_dtype=False)
     with pytest.raises(InputError, match="format"):
         rt.rates_format(CELLS, table)
@@ -148,7 +148,7 @@ def test_mean_over_models_allows_for_shared_texts():
 def test_coverage_of_model_and_mean_rates():
     hit = []
     for seed in range(60):
-        design = nested(rows=60, texts=60, personas=PERSONAS, seed=[3, seed], tasks=("nli",), twins=False)
+        design = nested(rows=60, texts=60, personas=PERSONAS, seed=[3, seed], tasks=("nli",), baseline=False)
         outcomes, truth = judge(design, MODELS, PERSONAS, [0.6, 0.3, 0.15], [4, seed])
         table = rt.rates_model_task(None, outcomes)
         target = np.append(truth[:, 0, 1], truth[:, 0, 1].mean())
@@ -157,28 +157,28 @@ def test_coverage_of_model_and_mean_rates():
     assert np.mean(hit) >= 0.92
 
 
-def test_persona_free_difference_is_paired_through_texts():
-    table = rt.rates_persona_free(CELLS, OUTCOMES)
-    alone = rt.rates_persona_free(CELLS)
-    np.testing.assert_allclose(table["difference"], table["persona_rate"] - table["persona_free_rate"])
+def test_baseline_difference_is_paired_through_texts():
+    table = rt.rates_baseline(CELLS, OUTCOMES)
+    alone = rt.rates_baseline(CELLS)
+    np.testing.assert_allclose(table["difference"], table["persona_rate"] - table["baseline_rate"])
     np.testing.assert_allclose(table["difference"], alone["difference"])
     common = OUTCOMES[(OUTCOMES["model"] == "A") & (OUTCOMES["task"] == "nli")]
-    free = common["persona"] == PERSONA_FREE
-    assert table.loc[0, "persona_free_rate"] == pytest.approx(common[free]["refusal"].mean())
-    assert table.loc[0, "persona_rate"] == pytest.approx(common[~free]["refusal"].mean())
+    baseline = common["persona"] == BASELINE
+    assert table.loc[0, "baseline_rate"] == pytest.approx(common[baseline]["refusal"].mean())
+    assert table.loc[0, "persona_rate"] == pytest.approx(common[~baseline]["refusal"].mean())
     # clustered limits of each arm are wider, yet their difference gains from the shared texts
-    apart = np.hypot(table["persona_rate"] - table["lo"], table["pf_hi"] - table["persona_free_rate"])
+    apart = np.hypot(table["persona_rate"] - table["lo"], table["baseline_hi"] - table["baseline_rate"])
     assert (table["difference"] - table["d_lo"] < apart + 1e-12).all()
     assert (table["difference"] - table["d_lo"])[0] < 0.8 * apart[0]
 
 
-def test_persona_free_rates_may_be_printed_without_n():
-    printed = pd.DataFrame({"task": ["nli"], "model": ["A"], "persona_free_rate": [0.02]})
-    table = rt.rates_persona_free(PRINTED, printed=printed).set_index("model")
+def test_baseline_rates_may_be_printed_without_n():
+    printed = pd.DataFrame({"task": ["nli"], "model": ["A"], "baseline_rate": [0.02]})
+    table = rt.rates_baseline(PRINTED, printed=printed).set_index("model")
     assert table.loc["A", "difference"] == pytest.approx(10 / 150 - 0.02)
-    assert pd.isna(table.loc["A", ["pf_n", "pf_lo", "pf_hi", "d_lo", "d_hi"]]).all()
+    assert pd.isna(table.loc["A", ["baseline_n", "baseline_lo", "baseline_hi", "d_lo", "d_hi"]]).all()
     assert "without its n" in table.loc["A", "method"]
-    assert "no persona-free answers" in table.loc["B", "method"]
+    assert "no baseline responses" in table.loc["B", "method"]
     assert pd.isna(table.loc["B", "difference"])
 
 
@@ -187,11 +187,11 @@ def test_a_model_missing_from_a_task_is_named_in_the_method():
     for outcomes in (None, part):
         means = rt.rates_model_persona(cells_of(part), outcomes).set_index(["model", "persona"])
         assert "mean of 2 cells" in means.loc[("C", "man"), "method"]
-        assert "1 of 3 cells have no answers" in means.loc[("C", "man"), "method"]
-        assert "no answers" not in means.loc[("A", "man"), "method"]
+        assert "1 of 3 cells have no responses" in means.loc[("C", "man"), "method"]
+        assert "no responses" not in means.loc[("A", "man"), "method"]
         table = rt.rates_model_task(cells_of(part), outcomes)
         row = table[(table["model"] == "mean") & (table["task"] == "nli")].iloc[0]
-        assert "1 of 3 cells have no answers" in row["method"]
+        assert "1 of 3 cells have no responses" in row["method"]
 
 
 @pytest.mark.parametrize("value, end", [(False, "lo"), (True, "hi")])
@@ -202,7 +202,7 @@ def test_no_refusals_and_nothing_but_refusals_have_limits(value, end):
         assert table[end].to_numpy() == pytest.approx(float(value))
         assert (table["hi"] - table["lo"] > 0).all()
         assert not table[["rate", "lo", "hi"]].isna().any(axis=None)
-    # 30 texts, thousands of answers: the limit is that of the texts
+    # 30 texts, thousands of responses: the interval is that of the texts
     nli = rt.rates(None, ["task"], outcomes).iloc[0]
     assert nli["hi"] - nli["lo"] > wilson_rare(0, 45)[1]
 
@@ -211,10 +211,10 @@ def test_no_refusals_and_nothing_but_refusals_have_limits(value, end):
     "spoil, message",
     [
         (lambda c: c.drop(columns="n"), "no column 'n'"),
-        (lambda c: c.assign(n=0), "no answers"),
-        (lambda c: c.assign(refusals=10**6), "more refusals than answers"),
+        (lambda c: c.assign(n=0), "no responses"),
+        (lambda c: c.assign(refusals=10**6), "more refusals than responses"),
         (lambda c: c.assign(labeller=["a", "b"] * (len(c) // 2)), "several labellers"),
-        (lambda c: c.assign(template=ALL), "tells task, template apart"),
+        (lambda c: c.assign(template=ALL), "has the levels task, template"),
     ],
 )
 def test_bad_cells_are_refused(spoil, message):
@@ -222,6 +222,6 @@ def test_bad_cells_are_refused(spoil, message):
         rt.rates(spoil(PRINTED), ["task", "template"] if "template" in message else ["task"])
 
 
-def test_only_persona_free_prompts_are_refused():
-    with pytest.raises(InputError, match="persona-free"):
-        rt.rates(None, ["task"], OUTCOMES[OUTCOMES["persona"] == PERSONA_FREE])
+def test_only_baseline_prompts_are_refused():
+    with pytest.raises(InputError, match="baseline"):
+        rt.rates(None, ["task"], OUTCOMES[OUTCOMES["persona"] == BASELINE])

@@ -26,7 +26,7 @@ PAPER = {factor: REFERENCES[factor] for factor in ("persona", "task", "model")}
 @pytest.fixture(scope="module")
 def cells(root):
     frame = read_csv(root / "config" / "published" / "counts_task_model_persona.csv")
-    return frame.assign(template="*", format="*", labeller="paper")
+    return frame.assign(template="*", format="*", labeller="phrase_list")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def ml(table):
 
 @pytest.fixture(scope="module")
 def outcomes():
-    """Three models of different rates, four personas, texts that matter: 2,400 answers about 100 texts."""
+    """Three models of different rates, four personas, texts that matter: 2,400 responses about 100 texts."""
     rng = np.random.default_rng(3)
     draws = [(f"x{i}", p, t) for i in range(100) for p, t in rng.integers(0, [4, 2], (8, 2))]
     frame = pd.DataFrame(draws, columns=["text_id", "persona", "template"])
@@ -68,13 +68,13 @@ def test_the_papers_cells(ml):
     assert ml.loc["McFadden R2", "coef"] == pytest.approx(0.541, abs=0.0005)
 
 
-def test_table_7_stands_beside(table, ml):
+def test_table_7_is_added(table, ml):
     assert ml.loc["black", "printed"] == 2.62
     assert ml.loc["transgender woman", "printed"] == 1.37
     assert ml.loc["McFadden R2", "printed"] == 0.5733
     templates = table[table["term"] == "template"]
     assert len(templates) == 8 and templates["coef"].isna().all()
-    assert templates["printed_term_note"].str.contains("can't be recomputed").all()
+    assert templates["printed_term_note"].str.contains("cannot be recomputed").all()
 
 
 def test_rows_that_look_mislabelled_are_found_and_no_others(ml):
@@ -102,7 +102,7 @@ def small(refusals):
 
 def test_a_reference_without_refusals_cannot_serve():
     counts = small([0, 0, 3, 4, 5, 6])
-    with pytest.raises(NotFitted, match="choose other references"):
+    with pytest.raises(NotFitted, match="choose other reference levels"):
         fit_logit(dummies(counts, {"persona": "atheist", "model": "A"}), counts["n"], counts["refusals"])
     assert choose_references(counts, ["persona", "model"]) == {"persona": "man", "model": "A"}
     ml = regression_table(counts).drop_duplicates(["term", "level"]).set_index("level")
@@ -131,7 +131,7 @@ def test_a_study_of_one_outcome_is_not_fitted_and_says_so(refusals):
 
 
 def test_two_labellers_are_an_error():
-    both = pd.concat([small(3).assign(labeller="paper"), small(3).assign(labeller="structured")])
+    both = pd.concat([small(3).assign(labeller="phrase_list"), small(3).assign(labeller="structured")])
     with pytest.raises(InputError, match="one labeller"):
         regression_table(both)
 
@@ -162,9 +162,9 @@ def test_clustered_errors_are_a_jackknife_over_texts(outcomes):
         assert (row["hi"] - row["lo"]) / 2 > 1.96 * row["se"]  # Student's, not normal
 
 
-def test_persona_free_answers_are_left_out(outcomes):
-    free = outcomes.assign(persona="persona-free", refusal=True)
-    pd.testing.assert_frame_equal(regression_table(pd.concat([outcomes, free])), regression_table(outcomes))
+def test_baseline_responses_are_left_out(outcomes):
+    baseline = outcomes.assign(persona="baseline", refusal=True)
+    pd.testing.assert_frame_equal(regression_table(pd.concat([outcomes, baseline])), regression_table(outcomes))
 
 
 def test_deviance_is_shared_out_completely(outcomes):

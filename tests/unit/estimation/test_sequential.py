@@ -1,4 +1,4 @@
-"""The stopping rule: exact characteristics against enumeration and simulation, and decisions from rounds."""
+"""The stopping rule: exact characteristics against enumeration and simulation, and decisions from interim looks."""
 
 from math import comb
 
@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.estimation import sequential as sq
 from falserefusal.statistics.intervals import clopper_pearson
 from synthetic import blocked, judge, nested
@@ -29,7 +29,7 @@ def up_to(outcomes, rows):
 def operating_characteristics(rate, looks, half_width, alpha=sq.ALPHA_RATE):
     """What the rule does at a true `rate`, by enumeration: coverage, expected n, chance of reaching the last look.
 
-    The rule looks after looks[0] < looks[1] < ... independent answers and stops once the Clopper-Pearson interval of
+    The rule looks after looks[0] < looks[1] < ... independent responses and stops once the Clopper-Pearson interval of
     level 1 - alpha is no wider than 2 half_width, at the latest at the last look.
     """
     return _characteristics(rate, _stopping_table(looks, half_width, alpha))
@@ -62,7 +62,7 @@ def least_coverage(looks, half_width, alpha=sq.ALPHA_RATE, points=None):
 
 
 def _stopping_table(looks, half_width, alpha):
-    """(n, lo, hi, stop, new answers) of each look; lo, hi and stop by number of refusals."""
+    """(n, lo, hi, stop, new responses) of each look; lo, hi and stop by number of refusals."""
     looks = list(looks)
     table = []
     for n, before in zip(looks, [0, *looks[:-1]], strict=True):
@@ -96,10 +96,10 @@ def test_characteristics_equal_enumeration_of_all_paths():
     looks, half, alpha, p = [3, 5, 7], 0.36, 0.1, 0.15
     coverage = expected = last = 0.0
     for path in range(2**7):
-        answers = [(path >> k) & 1 for k in range(7)]
-        chance = np.prod([p if a else 1 - p for a in answers])
+        responses = [(path >> k) & 1 for k in range(7)]
+        chance = np.prod([p if a else 1 - p for a in responses])
         for n in looks:
-            lo, hi = clopper_pearson(sum(answers[:n]), n, 1 - alpha)
+            lo, hi = clopper_pearson(sum(responses[:n]), n, 1 - alpha)
             if (hi - lo) / 2 <= half or n == 7:
                 coverage += chance * (lo <= p <= hi)
                 expected += chance * n
@@ -147,9 +147,9 @@ def test_the_shipped_level_covers_for_narrow_targets(step):
     assert least_coverage(range(step, 9721, step), 0.01, points=1500)[0] >= 0.95
 
 
-def test_round_table_has_every_quantity_of_every_model():
+def test_interim_table_has_every_quantity_of_every_model():
     targets = {quantity: 0.05 for quantity in sq.QUANTITIES}
-    table = sq.round_table(NESTED, targets, 3)
+    table = sq.interim_table(NESTED, targets, 3)
     sizes = table.groupby(["model", "quantity"], observed=True).size().unstack()
     assert sizes.loc["loud"].to_dict() == {
         "model rate": 1,
@@ -158,9 +158,9 @@ def test_round_table_has_every_quantity_of_every_model():
         "any-persona effect": 1,
         "persona effects": 3,
     }
-    assert (table["round"] == 3).all()
-    assert table["answers"].iloc[0] == (NESTED["model"] == "loud").sum()
-    part = NESTED[(NESTED["model"] == "loud") & (NESTED["persona"] != PERSONA_FREE) & (NESTED["task"] == "nli")]
+    assert (table["interim_look"] == 3).all()
+    assert table["responses"].iloc[0] == (NESTED["model"] == "loud").sum()
+    part = NESTED[(NESTED["model"] == "loud") & (NESTED["persona"] != BASELINE) & (NESTED["task"] == "nli")]
     row = table.query("model == 'loud' and quantity == 'task rates' and level == 'nli'").iloc[0]
     assert row["estimate"] == pytest.approx(part["refusal"].mean(), abs=0.02)
     assert row["n"] == len(part)
@@ -172,26 +172,26 @@ def test_round_table_has_every_quantity_of_every_model():
 def test_limits_are_wider_than_those_of_a_single_look():
     from falserefusal.estimation.effects import persona_effects
 
-    table = sq.round_table(NESTED, {"persona effects": 0.05}, 0)
+    table = sq.interim_table(NESTED, {"persona effects": 0.05}, 0)
     single = persona_effects(NESTED)
     assert (table["half_width"] > (single["hi"] - single["lo"]) / 2).all()
 
 
 def test_quiet_models_stop_early_and_stay_frozen():
-    tables = [sq.round_table(up_to(NESTED, rows), TARGETS, k) for k, rows in enumerate([35, 80, 300])]
+    tables = [sq.interim_table(up_to(NESTED, rows), TARGETS, k) for k, rows in enumerate([35, 80, 300])]
     decision = sq.decide(tables).set_index("model")
-    assert decision.loc["quiet", "met"] and decision.loc["quiet", "round"] < decision.loc["loud", "round"]
-    assert decision.loc["quiet", "answers"] < decision.loc["loud", "answers"]
-    at = int(decision.loc["quiet", "round"])
+    assert decision.loc["quiet", "met"] and decision.loc["quiet", "interim_look"] < decision.loc["loud", "interim_look"]
+    assert decision.loc["quiet", "responses"] < decision.loc["loud", "responses"]
+    at = int(decision.loc["quiet", "interim_look"])
     relapse = tables[2].copy()
     relapse.loc[relapse["model"] == "quiet", "met"] = False
     again = sq.decide([*tables[:2], relapse]).set_index("model")
-    assert again.loc["quiet", "met"] and again.loc["quiet", "round"] == at
+    assert again.loc["quiet", "met"] and again.loc["quiet", "interim_look"] == at
     pd.testing.assert_frame_equal(sq.decide(pd.concat(tables)), sq.decide(tables))
 
 
 def test_a_target_is_met_by_all_levels_or_not_at_all():
-    table = sq.round_table(NESTED, {"persona effects": 0.5}, 0)
+    table = sq.interim_table(NESTED, {"persona effects": 0.5}, 0)
     assert sq.decide(table)["met"].all()
     table.loc[1, "met"] = False
     decision = sq.decide(table).set_index("model")
@@ -199,7 +199,7 @@ def test_a_target_is_met_by_all_levels_or_not_at_all():
 
 
 def test_the_quantity_furthest_from_its_target_is_named():
-    table = sq.round_table(up_to(NESTED, 40), {"model rate": 0.5, "persona effects": 0.01}, 0)
+    table = sq.interim_table(up_to(NESTED, 40), {"model rate": 0.5, "persona effects": 0.01}, 0)
     decision = sq.decide(table).set_index("model").loc["loud"]
     assert decision["quantity"] == "persona effects" and decision["level"] in PERSONAS
     rows = table[(table["model"] == "loud") & (table["quantity"] == "persona effects")]
@@ -208,25 +208,27 @@ def test_the_quantity_furthest_from_its_target_is_named():
 
 def test_few_texts_meet_nothing():
     few, _ = judge(blocked(20, PERSONAS, 1), ["quiet"], PERSONAS, [0.001], 2)
-    assert not sq.round_table(few, {"model rate": 0.9}, 0)["met"].any()
+    assert not sq.interim_table(few, {"model rate": 0.9}, 0)["met"].any()
 
 
 def test_final_limits_are_calibrated_only_if_the_rule_stopped():
     targets = {"model rate": 0.06, "persona effects": 0.025}
-    tables = [sq.round_table(up_to(NESTED, rows), targets, k) for k, rows in enumerate([35, 80])]
-    final = sq.final_limits(tables, last_round=5)
+    tables = [sq.interim_table(up_to(NESTED, rows), targets, k) for k, rows in enumerate([35, 80])]
+    final = sq.final_limits(tables, last_look=5)
     raw = pd.concat(tables)
     decision = sq.decide(tables).set_index("model")
     assert decision.loc["quiet", "met"] and not decision.loc["loud", "met"]
     for model in MODELS:
         own = final[final["model"] == model].reset_index(drop=True)
-        source = raw[(raw["model"] == model) & (raw["round"] == decision.loc[model, "round"])].reset_index(drop=True)
+        source = raw[
+            (raw["model"] == model) & (raw["interim_look"] == decision.loc[model, "interim_look"])
+        ].reset_index(drop=True)
         column = "lo" if model == "quiet" else "always_lo"
         np.testing.assert_array_equal(own["lo"], source[column])
     assert final.loc[final["model"] == "quiet", "method"].str.contains("stopped by the rule").all()
     assert final.loc[final["model"] == "loud", "method"].str.contains("not by the rule").all()
-    planned = sq.final_limits(tables, last_round=1)
-    assert planned.loc[planned["model"] == "loud", "method"].str.contains("asked in full").all()
+    planned = sq.final_limits(tables, last_look=1)
+    assert planned.loc[planned["model"] == "loud", "method"].str.contains("complete").all()
 
 
 def test_coverage_when_stopping_by_the_rule():
@@ -236,8 +238,8 @@ def test_coverage_when_stopping_by_the_rule():
         effect = np.c_[np.zeros(2), np.random.default_rng([7, seed]).normal(0, 0.3, (2, 3))]
         design = nested(160, 110, PERSONAS, [1, seed])
         outcomes, truth = judge(design, MODELS, PERSONAS, [0.45, 0.05], [2, seed], effect)
-        rounds = [(40, 0), (80, 1), (120, 2), (160, 3)]
-        tables = [sq.round_table(up_to(outcomes, rows), {"persona effects": 0.08}, k) for rows, k in rounds]
+        looks = [(40, 0), (80, 1), (120, 2), (160, 3)]
+        tables = [sq.interim_table(up_to(outcomes, rows), {"persona effects": 0.08}, k) for rows, k in looks]
         final = sq.final_limits(tables, 3)
         mean = truth.mean(1)
         target = pd.Series((mean[:, 1:] - mean[:, :1]).ravel(), index=pd.MultiIndex.from_product([MODELS, PERSONAS]))
@@ -248,20 +250,20 @@ def test_coverage_when_stopping_by_the_rule():
 
 @pytest.mark.parametrize("value", [False, True])
 def test_models_that_never_or_always_refuse_are_decided(value):
-    table = sq.round_table(NESTED.assign(refusal=value), TARGETS, 0)
+    table = sq.interim_table(NESTED.assign(refusal=value), TARGETS, 0)
     assert not table[["estimate", "lo", "hi", "always_lo", "always_hi"]].isna().any(axis=None)
     assert (table["half_width"] > 0).all() and sq.decide(table)["met"].all()
 
 
-def test_bad_targets_and_empty_rounds_are_refused():
+def test_bad_targets_and_missing_looks_are_errors():
     for targets in ({}, {"nonsense": 0.1}, {"model rate": 2}, {"model rate": "wide"}, {"model rate": 0}):
         with pytest.raises(InputError):
-            sq.round_table(NESTED, targets, 0)
-    with pytest.raises(InputError, match="no round"):
+            sq.interim_table(NESTED, targets, 0)
+    with pytest.raises(InputError, match="no interim look"):
         sq.decide(pd.DataFrame())
-    broken = sq.round_table(NESTED, TARGETS, 0)
+    broken = sq.interim_table(NESTED, TARGETS, 0)
     broken.loc[0, "half_width"] = np.nan
     with pytest.raises(InputError, match="half-width"):
         sq.decide(broken)
-    with pytest.raises(InputError, match="persona_free"):
-        sq.round_table(NESTED[NESTED["persona"] != PERSONA_FREE], TARGETS, 0)
+    with pytest.raises(InputError, match="baseline"):
+        sq.interim_table(NESTED[NESTED["persona"] != BASELINE], TARGETS, 0)

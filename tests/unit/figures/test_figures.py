@@ -1,4 +1,4 @@
-"""Figures: every one is drawn from the tables alone, legible, labelled as what it is, and the same every time."""
+"""Figures are drawn from tables only, legible, marked as a rehearsal if they are one, and reproducible."""
 
 import subprocess
 import sys
@@ -18,10 +18,10 @@ from falserefusal.figures.context import Context
 from falserefusal.figures.dots import grouped_rows
 from falserefusal.figures.draw import _draw, draw_figures
 from falserefusal.figures.personas import panel_grid
-from falserefusal.figures.registry import figure_names, figures, table_names
+from falserefusal.figures.registry import FigureSet
 from falserefusal.figures.style import WARNING, listing, number, percent, styled
 
-EVERYTHING = {"stopping": True, "labellers": True, "annotated": True}
+EVERYTHING = {"sequential": True, "several_labellers": True, "annotated": True}
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +37,15 @@ def rehearsed(root):
 @pytest.fixture(scope="module")
 def gallery(root, published, rehearsed):
     """Figures of both kinds of study, drawn once: kind -> [(figure's entry, canvas)]."""
-    few = ("figure01_persona_free", "figure02_persona_mean", "figure04_format_offensiveness", "figure05_importance")
+    few = ("figure01_baseline", "figure02_persona_mean", "figure04_format_offensiveness", "figure05_importance")
     few += ("figure06_regression", "figure07_nli", "no_answers")
     return {
-        "published": drawn([f for f in figures("published") if f.name in few], published, fixture.context(root)),
-        "rehearsal": drawn(figures("rehearsal", **EVERYTHING), rehearsed, fixture.context(root, rehearsal=True)),
+        "published": drawn(
+            [f for f in FigureSet("published").figures() if f.name in few], published, fixture.context(root)
+        ),
+        "rehearsal": drawn(
+            FigureSet("rehearsal", **EVERYTHING).figures(), rehearsed, fixture.context(root, rehearsal=True)
+        ),
     }
 
 
@@ -54,11 +58,11 @@ def drawn(chosen, tables, context):
 
 
 def named(name, kind="published"):
-    return [figure for figure in figures(kind, **EVERYTHING) if figure.name == name]
+    return [figure for figure in FigureSet(kind, **EVERYTHING).figures() if figure.name == name]
 
 
 def texts_of(canvas):
-    """The texts on the page; matplotlib also keeps labels of ticks beyond the axis, which it does not draw."""
+    """Return the texts on the page, without labels of ticks beyond the axis, which matplotlib does not draw."""
     hidden = set()
     for ax in canvas.axes:
         for axis in (ax.xaxis, ax.yaxis):
@@ -70,38 +74,40 @@ def texts_of(canvas):
 
 
 def test_the_list_of_figures_needs_no_drawing_library():
-    code = "import sys; from falserefusal.figures.registry import figure_names; figure_names('run'); "
+    code = "import sys; from falserefusal.figures.registry import FigureSet; FigureSet('run').figures(); "
     code += "sys.exit(any(name in sys.modules for name in ('matplotlib', 'pandas', 'numpy')))"
     folder = Path(__file__).resolve().parents[3] / "workflow"
     assert subprocess.run([sys.executable, "-c", code], cwd=folder, check=False).returncode == 0
 
 
 def test_published_has_a_counterpart_of_every_figure_of_the_paper():
-    counterparts = " ".join(figure.counterpart for figure in figures("published"))
+    counterparts = " ".join(figure.counterpart for figure in FigureSet("published").figures())
     for i in range(1, 12):
         assert f"Figure {i}" in counterparts
-    assert len(set(figure_names("rehearsal", stopping=True))) == len(figure_names("rehearsal", stopping=True))
-    assert "truth" in figure_names("rehearsal") and "truth" not in figure_names("run")
-    assert "stopping" in figure_names("run", stopping=True) and "stopping" not in figure_names("run")
-    assert "comparison" not in figure_names("published")
-    assert "labeller_claims" in figure_names("run", labellers=True) and "labeller_claims" not in figure_names("run")
-    assert "corrected_models" in figure_names("run", annotated=True) and "corrected_models" not in figure_names("run")
+    names = FigureSet("rehearsal", **EVERYTHING).figure_names()
+    assert len(set(names)) == len(names)
+    everything = set(FigureSet("run", **EVERYTHING).figure_names())
+    assert everything - set(FigureSet("run", **EVERYTHING, compared=False).figure_names()) == {"comparison"}
+    optional = {"sequential", "labeller_claims", "corrected_models"}
+    assert optional <= everything and not optional & set(FigureSet("run").figure_names())
+    assert "planted_rates" in names and "planted_rates" not in everything
+    assert "comparison" not in FigureSet("published").figure_names()
 
 
 def test_other_tasks_have_figures_of_their_own():
-    names = figure_names("run", tasks=("nli", "sentiment"))
-    assert {"personas_sentiment", "format_sentiment", "persona_free_sentiment", "figure07_nli"} <= set(names)
+    names = FigureSet("run", tasks=("nli", "sentiment")).figure_names()
+    assert {"personas_sentiment", "format_sentiment", "baseline_sentiment", "figure07_nli"} <= set(names)
     assert "figure09_offensiveness" not in names
     with pytest.raises(ValueError, match="kind is 'other'"):
-        figure_names("other")
+        FigureSet("other")
 
 
 def test_every_promised_file_is_written_from_the_tables(root, published, tmp_path):
-    index = draw_figures(figures("published"), published, fixture.context(root), tmp_path)
-    files = {f"{name}.{ending}" for name in figure_names("published") for ending in ("png", "pdf", "csv")}
+    index = draw_figures(FigureSet("published").figures(), published, fixture.context(root), tmp_path)
+    files = {f"{name}.{ending}" for name in FigureSet("published").figure_names() for ending in ("png", "pdf", "csv")}
     assert {path.name for path in tmp_path.iterdir()} == files | {"index.csv"}
     assert (index["rows"] > 0).all()
-    assert set(table_names("published")) <= set(published)
+    assert set(FigureSet("published").table_names()) <= set(published)
     for name in index["name"]:
         width, height = Image.open(tmp_path / f"{name}.png").size
         assert 1590 <= width <= 1700 and height <= 2100  # 8 inches at 200 dpi; no taller than a page
@@ -112,7 +118,7 @@ def test_every_promised_file_is_written_from_the_tables(root, published, tmp_pat
 
 
 def test_same_tables_same_bytes(root, published, tmp_path):
-    chosen = named("figure05_importance") + named("figure01_persona_free")
+    chosen = named("figure05_importance") + named("figure01_baseline")
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         draw_figures(chosen, published, fixture.context(root), tmp_path / folder)
@@ -141,7 +147,7 @@ def test_no_text_leaves_the_page_or_covers_another(gallery, kind):
         assert not pairs, f"{figure.name}: {pairs[:5]}"
 
 
-def test_a_rehearsal_says_so_in_every_title_and_beside_every_model(root, gallery):
+def test_a_rehearsal_is_marked_in_every_title_and_after_every_model(root, gallery):
     for figure, canvas in gallery["rehearsal"]:
         assert canvas.texts[0].get_text().replace("\n", " ") == fixture.BANNER, figure.name
         for word in (text.get_text() for text in texts_of(canvas)):
@@ -150,7 +156,7 @@ def test_a_rehearsal_says_so_in_every_title_and_beside_every_model(root, gallery
                 assert all(rest.startswith(" (stand-in)") for rest in lines[1:]), f"{figure.name}: {word}"
 
 
-def test_printed_values_are_those_of_real_models_and_notes_those_of_stand_ins(root, rehearsed):
+def test_printed_values_belong_to_real_models_and_notes_to_stand_ins(root, rehearsed):
     context = fixture.context(root, rehearsal=True)
     odd = rehearsed["regression"].assign(
         printed_term_note=lambda f: np.where(f["level"] == "Llama3.1-8B", "out of line: x", "")
@@ -165,8 +171,8 @@ def test_printed_values_are_those_of_real_models_and_notes_those_of_stand_ins(ro
 
 def test_data_drawn_in_a_rehearsal_name_stand_ins(root, rehearsed, tmp_path):
     context = fixture.context(root, rehearsal=True)
-    draw_figures(named("figure01_persona_free") + named("importance_by_model"), rehearsed, context, tmp_path)
-    assert set(pd.read_csv(tmp_path / "figure01_persona_free.csv")["model"].str[-11:]) == {" (stand-in)"}
+    draw_figures(named("figure01_baseline") + named("importance_by_model"), rehearsed, context, tmp_path)
+    assert set(pd.read_csv(tmp_path / "figure01_baseline.csv")["model"].str[-11:]) == {" (stand-in)"}
     assert pd.read_csv(tmp_path / "importance_by_model.csv")["scope"].str.endswith(" (stand-in)").all()
 
 
@@ -179,11 +185,11 @@ def test_messages_follow_the_data(root, gallery, published):
     assert "“woman” (99.0%)" in canvas.get_label()
 
 
-def test_what_the_paper_gets_wrong_is_in_the_titles(gallery):
-    said = {figure.name: canvas.get_label() for figure, canvas in gallery["published"]}
-    assert "lowers it in 2 of 16 models" in said["figure01_persona_free"]
-    assert "not by Llama2-13B, Llama2-7B" in said["figure04_format_offensiveness"]
-    assert said["figure05_importance"].startswith("Importance: model 0.68 > task 0.34 > persona 0.16 > format 0.13")
+def test_titles_show_where_the_numbers_differ_from_the_papers_text(gallery):
+    titles = {figure.name: canvas.get_label() for figure, canvas in gallery["published"]}
+    assert "lowers it in 2 of 16 models" in titles["figure01_baseline"]
+    assert "not by Llama2-13B, Llama2-7B" in titles["figure04_format_offensiveness"]
+    assert titles["figure05_importance"].startswith("Importance: model 0.68 > task 0.34 > persona 0.16 > format 0.13")
 
 
 @pytest.mark.filterwarnings("error")
@@ -199,7 +205,7 @@ def test_small_studies_and_studies_without_a_refusal_are_drawn(root, rehearsed):
     for table in tables.values():
         table.loc[:, [column for column in table if column in ("rate", "lo", "refusals", "difference")]] = 0
     with styled():
-        for figure in figures("rehearsal", tasks=("nli",), **EVERYTHING):
+        for figure in FigureSet("rehearsal", tasks=("nli",), **EVERYTHING).figures():
             canvas, data = _draw(figure, tables, context)
             FigureCanvasAgg(canvas).draw()
             assert len(data), figure.name
@@ -209,12 +215,12 @@ def test_a_study_of_many_small_families_is_drawn(root, rehearsed):
     models = list(fixture.context(root).models)
     context = Context("mixed", {model: f"family {i // 2}" for i, model in enumerate(models)}, {"black": "Race"})
     assert panel_grid(models, context) == [models[:6], models[6:12], models[12:]]
-    chosen = named("figure08_politeness") + named("stopping") + named("figure02_persona_mean")
+    chosen = named("figure08_politeness") + named("sequential") + named("figure02_persona_mean")
     for _, canvas in drawn(chosen, rehearsed, context):
         assert len(texts_of(canvas)) > 20
 
 
-def test_without_rows_the_figure_says_so(root, published, tmp_path):
+def test_a_figure_without_rows_says_so(root, published, tmp_path):
     tables = {**published, "claims": published["claims"].head(0)}
     del tables["importance"]
     chosen = named("claims") + named("figure05_importance")
@@ -225,20 +231,20 @@ def test_without_rows_the_figure_says_so(root, published, tmp_path):
     assert (tmp_path / "claims.pdf").stat().st_size > 500
 
 
-def test_where_nobody_refuses_nothing_stands_beside_the_paper(root, published, tmp_path):
-    """Tables of a study of models and tasks that the paper has not, and without a refusal: no importance either."""
+def test_without_refusals_nothing_is_compared_with_the_paper(root, published, tmp_path):
+    """Tables of models that the paper does not have, and no importance, because nothing is refused."""
     names = ["rates_model_task", "rates_task_model_persona", "rates_format", "importance"]
     tables = {name: published[name].copy() for name in names}
     for name in names[:3]:
         tables[name]["model"] = "new-" + tables[name]["model"]
     tables["importance"][["index", "lo", "hi"]] = np.nan
     printed = {path.stem: pd.read_csv(path) for path in (root / "config/published").glob("*.csv")}
-    beside = comparison(tables, printed)
-    assert beside.empty
-    index = draw_figures(named("comparison", "rehearsal"), {"comparison": beside}, fixture.context(root), tmp_path)
+    compared = comparison(tables, printed)
+    assert compared.empty
+    index = draw_figures(named("comparison", "rehearsal"), {"comparison": compared}, fixture.context(root), tmp_path)
     assert index["message"].tolist() == ["Nothing to draw: tables/comparison.csv has no rows"]
-    beside.loc[0] = ["importance (Figure 5)", "model", "index", 0.6, np.nan, np.nan, np.nan, "none"]
-    index = draw_figures(named("comparison", "rehearsal"), {"comparison": beside}, fixture.context(root), tmp_path)
+    compared.loc[0] = ["importance (Figure 5)", "model", "index", 0.6, np.nan, np.nan, np.nan, "none"]
+    index = draw_figures(named("comparison", "rehearsal"), {"comparison": compared}, fixture.context(root), tmp_path)
     assert index["message"].str.startswith("Nothing to draw").all()
 
 
@@ -282,7 +288,7 @@ def test_separated_levels_take_the_penalised_fit(root):
     assert any("printed −19.34" in text.get_text() for text in texts_of(canvas))
 
 
-def test_numbers_are_written_so_that_they_can_be_read():
+def test_number_formats():
     rates = [0, 0.00004, 0.0006, 0.00998, 0.0123, 0.76494, np.nan]
     assert [percent(rate) for rate in rates] == ["0", "<0.01", "0.06", "1.0", "1.2", "76.5", "–"]
     assert number(-3.105) == "−3.10" and number(np.nan) == "–"
@@ -290,44 +296,52 @@ def test_numbers_are_written_so_that_they_can_be_read():
     assert listing(list("abcdef"), 4) == "a, b, c and 3 more"
 
 
-def test_rows_stand_in_groups():
+def test_rows_are_grouped():
     rows = grouped_rows({"a": "x", "b": "y", "c": "x"}, heading=1.0, gap=0.5)
     assert list(rows.at) == ["a", "c", "b"]
     assert rows.headings == {"x": 0.0, "y": 3.5}
     assert rows.at == {"a": 1.0, "c": 2.0, "b": 4.5} and rows.height == 5.5
 
 
-@pytest.mark.parametrize("name", ["truth", "comparison"])
-def test_what_an_interval_misses_has_a_mark_of_its_own(gallery, name):
+@pytest.mark.parametrize("name", ["planted_rates", "comparison"])
+def test_values_outside_their_interval_have_their_own_mark(gallery, name):
     canvas = next(canvas for figure, canvas in gallery["rehearsal"] if figure.name == name)
     marks = {(line.get_color(), line.get_marker()) for ax in canvas.axes for line in ax.lines if len(line.get_xdata())}
     assert (WARNING, "x") in marks and (WARNING, "o") not in marks
     assert any("×" in text.get_text() for text in canvas.texts)
 
 
-def test_corrected_rates_are_drawn_where_people_labelled_answers(root, rehearsed, tmp_path):
+def test_corrected_rates_are_drawn_if_responses_were_annotated(root, rehearsed, tmp_path):
     for annotated in (True, False):
-        chosen = [figure for figure in figures("run", annotated=annotated) if figure.name == "table1_model_task"]
+        chosen = [
+            figure for figure in FigureSet("run", annotated=annotated).figures() if figure.name == "table1_model_task"
+        ]
         tables = {name: rehearsed[name] for name in chosen[0].tables}
         draw_figures(chosen, tables, fixture.context(root), tmp_path)
         [(_, canvas)] = drawn(chosen, tables, fixture.context(root))
         labels = [text.get_text() for legend in canvas.legends for text in legend.get_texts()]
-        assert ("corrected for label error" in labels) == annotated
+        assert ("corrected for labelling error" in labels) == annotated
         assert pd.read_csv(tmp_path / "table1_model_task.csv")["corrected"].notna().all() == annotated
 
 
-def test_what_labellers_part_on_is_said(rehearsed, root, tmp_path):
-    chosen = [figure for figure in figures("run", **EVERYTHING) if figure.name.startswith(("labeller_", "corrected_"))]
+def test_messages_report_where_labellers_disagree(rehearsed, root, tmp_path):
+    chosen = [
+        figure
+        for figure in FigureSet("run", **EVERYTHING).figures()
+        if figure.name.startswith(("labeller_", "corrected_"))
+    ]
     messages = draw_figures(chosen, rehearsed, fixture.context(root), tmp_path).set_index("name")["message"]
     claims = len(fixture.claims())
-    assert messages["labeller_claims"] == f"{claims - 1} of {claims} claims have the same verdict under every labeller"
-    assert messages["labeller_importance"] == (
-        "Every labeller ranks the factors alike: model > task > persona > template > format"
+    assert (
+        messages["labeller_claims"] == f"{claims - 1} of {claims} claims have the same conclusion under every labeller"
     )
-    assert messages["labeller_personas"].startswith("The labeller moves the effect of a persona by up to ")
+    assert messages["labeller_importance"] == (
+        "All labellers rank the factors in the same order: model > task > persona > template > format"
+    )
+    assert messages["labeller_personas"].startswith("The labeller changes the effect of a persona by up to ")
     drawn = pd.read_csv(tmp_path / "corrected_models.csv")
-    assert set(drawn["labeller"]) == {"paper"} and "mean" in set(drawn["model"])
+    assert set(drawn["labeller"]) == {"phrase_list"} and "mean" in set(drawn["model"])
     outside = ((drawn["rate"] < drawn["lo"]) | (drawn["rate"] > drawn["hi"]))[drawn["model"] != "mean"].sum()
     assert messages["corrected_models"].startswith(
-        f"{outside} of 48 uncorrected rates lie outside" if outside else "Every"
+        f"{outside} of 48 uncorrected rates are outside" if outside else "Every"
     )

@@ -60,5 +60,5 @@ def test_a_local_folder_is_known_by_its_content(root, tmp_path):
 
 
 def test_what_cannot_be_fetched_says_where_to_fetch_it(root, tmp_path):
-    said = fetch(root, tmp_path, {"model": "tiny", "hub_id": "org/tiny"}, tmp_path / "empty")
-    assert "model tiny (org/tiny): not in the hub's cache here" in said
+    output = fetch(root, tmp_path, {"model": "tiny", "hub_id": "org/tiny"}, tmp_path / "empty")
+    assert "model tiny (org/tiny): not in the hub's cache" in output

@@ -57,7 +57,7 @@ def test_no_end_token_at_all_is_an_error():
 
 
 def test_a_system_turn_that_the_template_rejects_is_merged_or_refused_as_configured():
-    with pytest.raises(InputError, match=r"prompt q7: .*rejecting.*system_role: merge"):
+    with pytest.raises(InputError, match=r"prompt q7: .*rejects system turns; set system_role: merge"):
         chat("gemma").render([WITH_SYSTEM], ["q7"])
     (text,) = chat("gemma", "merge").render([WITH_SYSTEM], ["q7"])
     assert "<start_of_turn>user\nYou are a woman.\n\nGiven a text" in text
@@ -65,7 +65,7 @@ def test_a_system_turn_that_the_template_rejects_is_merged_or_refused_as_configu
     assert "system<|end_header_id|>\n\nYou are a woman.<|eot_id|>" in text
     with pytest.raises(InputError, match="forbids"):
         chat("llama3", "error").render([WITH_SYSTEM], ["q7"])
-    with pytest.raises(InputError, match="none of native, merge, error"):
+    with pytest.raises(InputError, match="not one of native, merge, error"):
         chat("llama3", "drop")
 
 
@@ -73,7 +73,7 @@ def test_a_template_that_drops_the_system_turn_is_caught():
     dropping = STYLES["llama3"][0].replace("for m in messages", "for m in messages if m['role'] != 'system'")
     found = chat("llama3", template=dropping)
     assert found.system == "dropping"
-    with pytest.raises(InputError, match="dropping"):
+    with pytest.raises(InputError, match="drops system turns"):
         found.render([WITH_SYSTEM], ["q7"])
 
 
@@ -111,7 +111,7 @@ def test_a_prompt_that_the_template_refuses_is_named():
     picky = (
         "{% if 'rude' in messages[0]['content'] %}{{ raise_exception('not that') }}{% endif %}" + STYLES["llama3"][0]
     )
-    with pytest.raises(InputError, match=r"prompt b: the chat template refuses it \(not that\)"):
+    with pytest.raises(InputError, match=r"prompt b: the chat template rejects it \(not that\)"):
         chat("llama3", template=picky).render([ASK, [{"role": "user", "content": "a rude text"}]], ["a", "b"])
 
 
@@ -171,7 +171,7 @@ def test_a_text_that_the_tokenizer_does_not_know_is_named():
     fast.chat_template = "{{ bos_token }}{% for m in messages %} {{ m['content'] }} </s>{% endfor %}"
     found = examine(fast, [])
     good, bad, named = ([{"role": "user", "content": text}] for text in ("a woman", "a muslim woman", "[UNK] woman"))
-    with pytest.raises(InputError, match=r"prompt b: holds text that this model's tokenizer does not know.*\[UNK\]"):
+    with pytest.raises(InputError, match=r"prompt b: contains text that this model's tokenizer does not know.*\[UNK\]"):
         found.encode(found.render([good, bad], ["a", "b"]), ["a", "b"], 99, 4)
     assert len(found.encode(found.render([good, named], ["a", "c"]), ["a", "c"], 99, 4)) == 2
 

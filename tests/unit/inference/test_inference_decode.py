@@ -49,11 +49,11 @@ def alone(models):
 def end(alone):
     """For each model, tokens that end about half of its answers when they are taken as EOS."""
     ends = {}
-    for arch, told in alone.items():
+    for arch, rows in alone.items():
         ends[arch] = []
         for token in range(len(tokenizer())):
-            share = sum(bool({token, *ends[arch]} & set(answer)) for answer in told) / len(told)
-            if share < 0.7 and any(token in answer[4:] for answer in told):
+            share = sum(bool({token, *ends[arch]} & set(answer)) for answer in rows) / len(rows)
+            if share < 0.7 and any(token in answer[4:] for answer in rows):
                 ends[arch].append(token)
     return ends
 
@@ -83,13 +83,13 @@ def run(model, asked, eos, decoding=None, batch_tokens=600, **options):
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_greedy_answers_equal_those_of_one_prompt_at_a_time(models, alone, end, arch):
     asked = prompts(COUNT)
-    told, decoder = run(models[arch], asked, end[arch])
-    assert [(told[i].tokens, told[i].reason) for i in range(COUNT)] == [
+    rows, decoder = run(models[arch], asked, end[arch])
+    assert [(rows[i].tokens, rows[i].reason) for i in range(COUNT)] == [
         cut(answer, end[arch]) for answer in alone[arch]
     ]
-    assert {one.reason for one in told.values()} == {"stop", "length"}, "both ways to end occur"
+    assert {one.reason for one in rows.values()} == {"stop", "length"}, "both ways to end occur"
     assert decoder.prefill_tokens < 0.95 * sum(map(len, asked)), "shared heads were computed once"
-    assert all(one.new_tokens == len(one.tokens) + (one.reason == "stop") for one in told.values())
+    assert all(one.new_tokens == len(one.tokens) + (one.reason == "stop") for one in rows.values())
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 90, 100_000])
@@ -102,8 +102,8 @@ def test_the_batch_size_changes_no_answer(models, end, batch_tokens):
 
 def test_finished_rows_cost_nothing(models, end):
     asked = prompts(80)
-    told, decoder = run(models["llama"], asked, end["llama"], batch_tokens=2000)
-    needed = sum(one.new_tokens for one in told.values())
+    rows, decoder = run(models["llama"], asked, end["llama"], batch_tokens=2000)
+    needed = sum(one.new_tokens for one in rows.values())
     assert decoder.decode_tokens < 1.34 * needed < 80 * NEW
 
 
@@ -164,10 +164,10 @@ CUBLAS = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cubl
 def test_out_of_memory_halves_the_batches_and_goes_on(models, end, error, caplog):
     asked = prompts(60)
     usual, _ = run(models["llama"], asked, end["llama"])
-    told, decoder = run(Failing(models["llama"], error, limit=400), asked, end["llama"], batch_tokens=2000)
-    assert told == usual
+    rows, decoder = run(Failing(models["llama"], error, limit=400), asked, end["llama"], batch_tokens=2000)
+    assert rows == usual
     assert decoder.budget in (500, 250)
-    assert any("going on with batches of at most" in record.message for record in caplog.records)
+    assert any("continuing with batches of at most" in record.message for record in caplog.records)
 
 
 def test_out_of_memory_while_decoding_starts_the_rows_in_flight_again(models):
@@ -175,8 +175,8 @@ def test_out_of_memory_while_decoding_starts_the_rows_in_flight_again(models):
     for decoding in (Decoding(max_new_tokens=NEW), Decoding(max_new_tokens=NEW, temperature=1.0)):
         usual, _ = run(models["llama"], asked, NEVER, decoding, batch_tokens=3000, seeds=seeds)
         broken = Failing(models["llama"], torch.OutOfMemoryError(), at=[9, 30])
-        told, decoder = run(broken, asked, NEVER, decoding, batch_tokens=3000, seeds=seeds)
-        assert told == usual
+        rows, decoder = run(broken, asked, NEVER, decoding, batch_tokens=3000, seeds=seeds)
+        assert rows == usual
         assert decoder.budget == 750
 
 
@@ -196,8 +196,8 @@ def test_a_sliding_window_shorter_than_the_prompts_is_respected(tmp_path):
     folder = save(tmp_path, arch="mistral", sliding_window=32)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
     asked = prompts(40)
-    told, _ = run(model, asked, NEVER)
-    assert [told[i].tokens for i in range(len(asked))] == one_by_one(model, asked)
+    rows, _ = run(model, asked, NEVER)
+    assert [rows[i].tokens for i in range(len(asked))] == one_by_one(model, asked)
 
 
 def test_a_model_without_a_plain_cache_is_sent_to_a_server(models):

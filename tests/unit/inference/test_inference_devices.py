@@ -1,4 +1,4 @@
-"""GPUs of one machine are dealt out: never one to two jobs, and given back by whatever ends a job."""
+"""Reservation of GPUs on one machine: never one for two jobs, and released however a job ends."""
 
 import os
 import signal
@@ -44,26 +44,26 @@ def job(root, tmp_path):
         process.stdout.close()
 
 
-def said(process):
+def printed(process):
     return process.stdout.readline().strip()
 
 
 def test_jobs_side_by_side_get_different_gpus(job):
     first, second = job(2), job(1)
-    ids = [said(process).rsplit(" ", 1)[1] for process in (first, second)]
+    ids = [printed(process).rsplit(" ", 1)[1] for process in (first, second)]
     assert sorted(",".join(ids).split(",")) == ["GPU-a", "GPU-b", "GPU-c"]
     assert sorted(len(own.split(",")) for own in ids) == [1, 2]
 
 
 def test_a_job_waits_for_a_gpu_that_a_killed_one_gives_back(job):
     first = job(2)
-    assert "GPU-a,GPU-b" in said(first)
+    assert "GPU-a,GPU-b" in printed(first)
     second = job(2)
     time.sleep(1)
     assert second.poll() is None
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    assert said(second).endswith("GPU-a,GPU-b")
+    assert printed(second).endswith("GPU-a,GPU-b")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_job_waits_for_a_gpu_that_a_killed_one_gives_back(job):
         (1, {"CUDA_VISIBLE_DEVICES": "7"}, "[] 7"),
         (1, {"PATH": "/nowhere"}, "[] None"),
     ],
-    ids=["none wanted", "more than there are", "a scheduler has decided", "no GPU here"],
+    ids=["none requested", "more than there are", "a scheduler has chosen", "no GPU here"],
 )
 def test_when_there_is_nothing_to_deal_out(job, wanted, env, expected):
-    assert said(job(wanted, 0, **env)) == expected
+    assert printed(job(wanted, 0, **env)) == expected

@@ -110,7 +110,7 @@ def test_another_source_replaces_the_checkpoint(stocked, source, target, tmp_pat
 def test_files_of_another_origin_stay(stocked, source, target):
     target.mkdir(parents=True)
     (target / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match="holds files of another origin; remove it, or name another folder"):
+    with pytest.raises(InputError, match="contains files of another origin; remove it, or choose another folder"):
         fetch_package(*source, target)
     assert (target / "thesis.tex").exists()
 

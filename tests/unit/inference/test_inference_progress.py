@@ -1,4 +1,4 @@
-"""Progress in a log: a line now and then, in tokens, with an estimate of what is left."""
+"""Progress in a log: a line per interval, in tokens, with an estimate of the time left."""
 
 from falserefusal.inference import progress
 
@@ -13,10 +13,10 @@ def test_a_log_gets_a_line_per_interval_and_a_last_one(monkeypatch, capsys):
     bar.close()
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(": ")[2] for line in lines] == [
-        "30% of prompt tokens, 30 answers, 10 tokens/s, 01:10 left",
-        "60% of prompt tokens, 60 answers, 10 tokens/s, 00:40 left",
-        "90% of prompt tokens, 90 answers, 10 tokens/s, 00:10 left",
-        "100% of prompt tokens, 100 answers, 10 tokens/s, 00:00 left",
+        "30% of prompt tokens, 30 responses, 10 tokens/s, 01:10 left",
+        "60% of prompt tokens, 60 responses, 10 tokens/s, 00:40 left",
+        "90% of prompt tokens, 90 responses, 10 tokens/s, 00:10 left",
+        "100% of prompt tokens, 100 responses, 10 tokens/s, 00:00 left",
     ]
 
 

@@ -1,4 +1,4 @@
-"""One model's answers end to end: asked once, nothing lost by a stop, and no label changed by deciding early."""
+"""Responses of one model end to end: asked once, nothing lost by a stop, no verdict changed by deciding early."""
 
 import errno
 import importlib.util
@@ -21,10 +21,10 @@ import tiny_checkpoints
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import validate
 from falserefusal.common.schemas import RESPONSES
-from falserefusal.inference import Decoding, checkpoint, local, model_settings, respond
+from falserefusal.inference import Decoding, checkpoint, model_settings, respond, transformers_engine
 from falserefusal.inference import store as store_module
 from falserefusal.inference.store import Store
-from falserefusal.labelling.phrases import decided, matched_phrase
+from falserefusal.labelling.phrase_list import decided, matched_phrase
 from falserefusal.study.materials import load_phrases
 
 PERSONAS = ("black person", "white person", "asian", "man", "woman", "transgender woman", "muslim")
@@ -67,8 +67,8 @@ def test_the_frame_keeps_the_contract_and_the_provenance_says_what_was_done(usua
     validate(frame, RESPONSES, "responses")
     assert frame["prompt_id"].tolist() == prompts(120)["prompt_id"].tolist()
     assert frame["prompt_tokens"].min() > 20 and frame["new_tokens"].max() == 12
-    assert frame["response"].nunique() > 60, "the checkpoint's answers differ between prompts"
-    assert about["answers"] == {
+    assert frame["response"].nunique() > 60, "the checkpoint's responses differ between prompts"
+    assert about["responses"] == {
         "prompts": 120,
         "distinct": 120,
         "reused": 0,
@@ -76,9 +76,9 @@ def test_the_frame_keeps_the_contract_and_the_provenance_says_what_was_done(usua
         "finish_reasons": frame["finish_reason"].value_counts().sort_index().to_dict(),
         "empty": int((frame["response"].str.strip() == "").sum()),
     }
-    assert about["ignored_generation_config"]["do_sample"] is True, "told, and not obeyed"
+    assert about["ignored_generation_config"]["do_sample"] is True, "reported, and not used"
     assert about["dtype"] == "float32" and about["revision"].startswith("sha256:")
-    assert about["self_test"]["greedy_answers_agree"] is True
+    assert about["self_test"]["greedy_responses_agree"] is True
     assert about["decoding"] == {"greedy": True, "max_new_tokens": 12, "temperature": 0.0}
     assert about["device"]["map"] is None and about["attention"] == "sdpa"
     assert {"torch", "transformers"} <= set(about["versions"])
@@ -90,15 +90,15 @@ def test_a_second_run_generates_nothing_and_loads_no_weights(model, tmp_path, mo
     monkeypatch.setattr(checkpoint, "load_model", lambda *_: pytest.fail("the weights were loaded"))
     again, about = respond(model, DECODING, prompts(20), tmp_path, progress=False)
     pd.testing.assert_frame_equal(first, again)
-    assert about["answers"]["generated"] == 0 and about["answers"]["reused"] == 20
+    assert about["responses"]["generated"] == 0 and about["responses"]["reused"] == 20
     for part in ("device", "attention", "self_test", "timing", "work"):
-        assert about[part] == "nothing was generated: every answer was in the store"
+        assert about[part] == "nothing was generated: every response was in the store"
 
 
 def test_no_prompts_are_no_answers(model, tmp_path):
     frame, about = respond(model, DECODING, prompts(0), tmp_path, progress=False)
     validate(frame, RESPONSES, "responses")
-    assert frame.empty and about["answers"]["prompts"] == 0
+    assert frame.empty and about["responses"]["prompts"] == 0
 
 
 def test_progress_counts_from_when_the_weights_are_loaded(model, tmp_path, monkeypatch):
@@ -114,7 +114,7 @@ def test_a_grown_design_generates_only_what_is_new(model, usual, tmp_path):
     small = prompts(120).iloc[::3]
     respond(model, DECODING, small, tmp_path, progress=False)
     frame, about = respond(model, DECODING, prompts(120), tmp_path, progress=False)
-    assert about["answers"]["generated"] == 80
+    assert about["responses"]["generated"] == 80
     pd.testing.assert_frame_equal(frame, usual[0])
 
 
@@ -124,10 +124,10 @@ def test_identical_prompts_are_asked_once_and_shards_are_disjoint(model, usual, 
     parts = []
     for part in range(3):
         frame, about = respond(model, DECODING, twice, tmp_path, shard=(part, 3), progress=False)
-        assert about["answers"]["generated"] == about["answers"]["distinct"] == len(frame) / 2
+        assert about["responses"]["generated"] == about["responses"]["distinct"] == len(frame) / 2
         parts.append(frame)
     whole, about = respond(model, DECODING, twice, tmp_path, progress=False)
-    assert about["answers"]["generated"] == 0
+    assert about["responses"]["generated"] == 0
     assert sorted(pd.concat(parts)["prompt_id"]) == sorted(twice["prompt_id"])
     assert whole["response"].tolist() == 2 * usual[0]["response"].tolist()
     with pytest.raises(InputError, match="shard"):
@@ -144,7 +144,7 @@ def test_nothing_stored_is_reused_for_another_request(model, folder, tmp_path, c
         other["path"] = str(tiny_checkpoints.save(tmp_path / "other", seed=1))
     if change == "decoding":
         decoding = Decoding(max_new_tokens=11)
-    assert respond(other, decoding, asked, tmp_path, progress=False)[1]["answers"]["generated"] == 5
+    assert respond(other, decoding, asked, tmp_path, progress=False)[1]["responses"]["generated"] == 5
 
 
 def test_whatever_is_configured_beside_the_weights_tells_models_apart(model, folder, tmp_path):
@@ -158,14 +158,14 @@ def test_whatever_is_configured_beside_the_weights_tells_models_apart(model, fol
 
 def test_how_weights_are_quantised_is_part_of_what_an_answer_is_stored_under(model):
     def identity(**settings):
-        return local.LocalEngine({**model, **settings}, DECODING).identity["quantization"]
+        return transformers_engine.TransformersEngine({**model, **settings}, DECODING).identity["quantization"]
 
     four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": "bfloat16"}
     assert identity(quantization="4bit", dtype="bfloat16") == four
     assert identity(quantization="4bit") == {**four, "bnb_4bit_compute_dtype": "float32"}
     assert identity(quantization="8bit") == {"load_in_8bit": True} and identity() is None
-    engine = local.LocalEngine({**model, "quantization": "8bit"}, DECODING)
-    assert engine.repeats_batches and not local.LocalEngine(model, DECODING).repeats_batches
+    engine = transformers_engine.TransformersEngine({**model, "quantization": "8bit"}, DECODING)
+    assert engine.repeats_batches and not transformers_engine.TransformersEngine(model, DECODING).repeats_batches
 
 
 def test_a_copy_of_the_checkpoint_elsewhere_is_the_same_model(model, folder, tmp_path):
@@ -176,7 +176,7 @@ def test_a_copy_of_the_checkpoint_elsewhere_is_the_same_model(model, folder, tmp
     (copy / "README.md").write_text("decides nothing")
     respond(model, DECODING, prompts(5), tmp_path / "store", progress=False)
     _, about = respond({**model, "path": str(copy)}, DECODING, prompts(5), tmp_path / "store", progress=False)
-    assert about["answers"]["generated"] == 0
+    assert about["responses"]["generated"] == 0
 
 
 ROOT = Path(__file__).parents[3]
@@ -204,7 +204,7 @@ def test_two_jobs_on_one_store_at_once_answer_alike_and_double_nothing(model, us
         assert list(frame["response"].values()) == usual[0]["response"].tolist()
     assert len(Store(tmp_path / "tiny").read()) == 120
     again, about = respond(model, DECODING, prompts(120), tmp_path, progress=False)
-    assert about["answers"]["generated"] == 0
+    assert about["responses"]["generated"] == 0
     pd.testing.assert_frame_equal(again, usual[0])
 
 
@@ -227,14 +227,14 @@ def test_kill_9_in_the_middle_loses_and_doubles_nothing(model, tmp_path, dtype):
     uninterrupted, _ = respond(model, DECODING, prompts(120), tmp_path / "whole", progress=False)
     resumed, about = respond(model, DECODING, prompts(120), tmp_path / "killed", progress=False)
     pd.testing.assert_frame_equal(resumed, uninterrupted)
-    assert about["answers"]["reused"] == stored
+    assert about["responses"]["reused"] == stored
     if dtype == "float32":
-        assert about["answers"]["generated"] == 120 - stored, "only what was missing"
+        assert about["responses"]["generated"] == 120 - stored, "only what was missing"
     else:
-        assert 120 - stored <= about["answers"]["generated"] < 120, (
+        assert 120 - stored <= about["responses"]["generated"] < 120, (
             "the batch cut short, as a whole, and what was missing"
         )
-    assert respond(model, DECODING, prompts(120), tmp_path / "killed", progress=False)[1]["answers"]["generated"] == 0
+    assert respond(model, DECODING, prompts(120), tmp_path / "killed", progress=False)[1]["responses"]["generated"] == 0
 
 
 def test_a_disk_that_fills_up_stops_the_run_and_the_next_one_goes_on(model, usual, tmp_path, monkeypatch):
@@ -251,7 +251,7 @@ def test_a_disk_that_fills_up_stops_the_run_and_the_next_one_goes_on(model, usua
         respond(model, DECODING, prompts(120), tmp_path, progress=False)
     monkeypatch.undo()
     frame, about = respond(model, DECODING, prompts(120), tmp_path, progress=False)
-    assert 0 < about["answers"]["reused"] < 120
+    assert 0 < about["responses"]["reused"] < 120
     pd.testing.assert_frame_equal(frame, usual[0])
 
 
@@ -260,7 +260,7 @@ def test_a_disk_that_fills_up_stops_the_run_and_the_next_one_goes_on(model, usua
 
 @pytest.fixture(scope="module")
 def phrases(usual) -> list[str]:
-    """Beginnings that the tiny checkpoint really writes, of several lengths, as a stand-in for a refusal list."""
+    """Beginnings of several lengths that the tiny checkpoint writes, in place of a list of refusal phrases."""
     starts = usual[0]["response"].str.lower().str.lstrip().str.replace("\ufffd", "")
     picked = [start[: 2 + n % 6] for n, start in enumerate(starts.drop_duplicates().iloc[::4])]
     return sorted({phrase for phrase in picked if phrase.strip() and phrase == phrase.lower().lstrip()})
@@ -269,7 +269,7 @@ def phrases(usual) -> list[str]:
 def test_verdicts_are_those_of_full_generation_and_most_tokens_are_saved(model, usual, phrases, tmp_path):
     full = usual[0]
     frame, about = respond(
-        model, DECODING, prompts(120), tmp_path, decided=lambda t: decided(t, phrases), audit=0.1, progress=False
+        model, DECODING, prompts(120), tmp_path, decided=lambda t: decided(t, phrases), recheck=0.1, progress=False
     )
     verdicts = [[bool(matched_phrase(text, phrases)) for text in f["response"]] for f in (full, frame)]
     assert verdicts[0] == verdicts[1]
@@ -277,34 +277,34 @@ def test_verdicts_are_those_of_full_generation_and_most_tokens_are_saved(model, 
     stopped = frame["finish_reason"] == "decided"
     assert all(a.startswith(b) for a, b in zip(full["response"], frame["response"].str.rstrip("\ufffd"), strict=True))
     assert frame.loc[~stopped, "response"].tolist() == full.loc[~stopped, "response"].tolist()
-    assert 2 <= (~stopped).sum() <= 40, "the audit sample in full"
+    assert 2 <= (~stopped).sum() <= 40, "the rechecked share in full"
     assert frame["new_tokens"].sum() < 0.5 * full["new_tokens"].sum()
-    assert about["early_decision"] == {"on": True, "audit": 0.1}
+    assert about["early_decision"] == {"on": True, "recheck": 0.1}
 
 
 def test_a_shortened_answer_serves_only_those_whose_verdict_it_settles(model, phrases, tmp_path):
     asked = prompts(60)
 
-    def run(rule, audit=0.0):
-        return respond(model, DECODING, asked, tmp_path, decided=rule, audit=audit, progress=False)
+    def run(rule, recheck=0.0):
+        return respond(model, DECODING, asked, tmp_path, decided=rule, recheck=recheck, progress=False)
 
     _, first = run(lambda t: decided(t, phrases))
-    assert first["answers"]["generated"] == 60
+    assert first["responses"]["generated"] == 60
     _, same = run(lambda t: decided(t, phrases))
-    assert same["answers"]["generated"] == 0
+    assert same["responses"]["generated"] == 0
     longer = [*phrases, *(f"{phrase}zzz" for phrase in phrases)]
     _, other = run(lambda t: decided(t, longer) and not matched_phrase(t, phrases))
-    assert 0 < other["answers"]["generated"] < 60, "refusals in full: only those are generated again"
+    assert 0 < other["responses"]["generated"] < 60, "refusals in full: only those are generated again"
     full, whole = run(None)
-    assert 0 < whole["answers"]["generated"] < 60, "what was generated in full is not generated again"
+    assert 0 < whole["responses"]["generated"] < 60, "what was generated in full is not generated again"
     assert set(full["finish_reason"]) <= {"stop", "length"}
     again, last = run(lambda t: decided(t, phrases))
-    assert last["answers"]["generated"] == 0, "full answers serve every labeller"
+    assert last["responses"]["generated"] == 0, "full responses serve every labeller"
     assert again["response"].tolist() == full["response"].tolist()
 
 
 def test_the_papers_phrases_split_over_tokens_are_decided_as_in_the_full_text(root):
-    """Thousands of answers, cut after every token, also inside a character: a settled verdict is the final one."""
+    """Thousands of responses, cut after every token, also inside a character: a certain verdict is the final one."""
     phrases = load_phrases(root / "config/refusal_phrases.txt")
     tokenizer = tiny_checkpoints.tokenizer("chatml")
     rng = random.Random(5)
@@ -421,7 +421,7 @@ def test_weights_that_the_memory_does_not_hold_are_told(model, tmp_path, monkeyp
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
     monkeypatch.setattr(checkpoint, "load_model", load)
-    with pytest.raises(InputError, match="tiny: the memory does not hold its weights"):
+    with pytest.raises(InputError, match="tiny: the weights and a few prompts do not fit the memory"):
         respond(model, DECODING, prompts(2), tmp_path, progress=False)
 
 
@@ -436,7 +436,7 @@ def test_weights_that_lie_beside_the_accelerators_are_told(model, tmp_path, monk
     monkeypatch.setattr(checkpoint, "load_model", load)
     _, about = respond(model, DECODING, prompts(2), tmp_path, progress=False)
     assert about["device"]["map"] == {"model.embed_tokens": "0", "model.layers.0": "cpu", "lm_head": "disk"}
-    assert "2 of its 3 parts lie on cpu or disk" in caplog.text
+    assert "2 of its 3 parts are on cpu or disk" in caplog.text
 
 
 @pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed")
@@ -448,9 +448,9 @@ def test_quantization_without_its_package_is_told(model, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"dtype": "float8"}, "dtype 'float8' is none of"),
-        ({"quantization": "2bit"}, "quantization: '2bit' is none of"),
-        ({"backend": "vllm"}, "backend: 'vllm' is none of"),
+        ({"dtype": "float8"}, "dtype 'float8' is not one of"),
+        ({"quantization": "2bit"}, "quantization: '2bit' is not one of"),
+        ({"backend": "vllm"}, "there is no engine 'vllm'; choose one of openai, transformers"),
         ({"system_role": "ignore"}, "system_role"),
     ],
 )
@@ -461,7 +461,7 @@ def test_settings_that_cannot_work_are_told_before_the_first_batch(model, tmp_pa
 
 
 def test_a_model_that_sees_padding_fails_the_self_test(model, tmp_path, monkeypatch):
-    real = local.checkpoints.load_model
+    real = transformers_engine.checkpoints.load_model
 
     def careless(*args):
         loaded = real(*args)
@@ -469,14 +469,14 @@ def test_a_model_that_sees_padding_fails_the_self_test(model, tmp_path, monkeypa
         loaded.forward = lambda **inputs: forward(**{**inputs, "attention_mask": None})
         return loaded
 
-    monkeypatch.setattr(local.checkpoints, "load_model", careless)
+    monkeypatch.setattr(transformers_engine.checkpoints, "load_model", careless)
     with pytest.raises(InputError, match="self-test failed"):
         respond(model, DECODING, prompts(20), tmp_path, progress=False)
 
 
 @pytest.mark.parametrize("count", [1, 20])
 def test_a_model_that_forgets_a_shared_beginning_fails_the_self_test(model, tmp_path, monkeypatch, count):
-    real = local.checkpoints.load_model
+    real = transformers_engine.checkpoints.load_model
 
     def forgetful(*args):
         loaded = real(*args)
@@ -491,7 +491,7 @@ def test_a_model_that_forgets_a_shared_beginning_fails_the_self_test(model, tmp_
         loaded.forward = forget
         return loaded
 
-    monkeypatch.setattr(local.checkpoints, "load_model", forgetful)
+    monkeypatch.setattr(transformers_engine.checkpoints, "load_model", forgetful)
     with pytest.raises(InputError, match="self-test failed"):
         respond(model, DECODING, prompts(count), tmp_path, progress=False)
 
@@ -511,9 +511,9 @@ def test_a_models_own_system_prompt_replaces_the_studys_and_is_part_of_the_key(m
     _, plain = respond(model, DECODING, asked, tmp_path, progress=False)
     under = {**model, "system_prompt": "You decline."}
     _, own = respond(under, DECODING, asked, tmp_path, progress=False)
-    assert own["answers"]["generated"] == 5 and own["system_prompt"] == "You decline." and not plain["system_prompt"]
+    assert own["responses"]["generated"] == 5 and own["system_prompt"] == "You decline." and not plain["system_prompt"]
     other = asked.assign(
         messages=[[{"role": "system", "content": "The study's."}, *turns] for turns in asked["messages"]]
     )
     _, again = respond(under, DECODING, other, tmp_path, progress=False)
-    assert again["answers"]["generated"] == 0, "the same rendered prompts"
+    assert again["responses"]["generated"] == 0, "the same rendered prompts"

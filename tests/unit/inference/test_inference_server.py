@@ -1,4 +1,4 @@
-"""The OpenAI-compatible backend against servers on this machine: one that misbehaves on purpose, and a real one."""
+"""The engine for OpenAI-compatible servers, on servers of this machine: one with planned faults, and a real one."""
 
 import contextlib
 import http.server
@@ -20,7 +20,7 @@ import tiny_checkpoints
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import write_parquet
 from falserefusal.common.schemas import RESPONSES
-from falserefusal.inference import Decoding, openai_backend, respond
+from falserefusal.inference import Decoding, respond, server_engine
 from falserefusal.inference.store import Store
 from loopback import answering
 
@@ -139,7 +139,7 @@ def test_answers_come_back_in_order_with_every_parameter_sent(tmp_path):
             "repetition_penalty": 1,
         }
         again, about = respond(model, DECODING, prompts(40), tmp_path, progress=False)
-        assert len(server.requests) == 40 and about["answers"]["reused"] == 30
+        assert len(server.requests) == 40 and about["responses"]["reused"] == 30
         assert again["response"].tolist() == expected(40)
         assert "not checked" in about["gate"]
 
@@ -158,7 +158,7 @@ def test_a_429_storm_is_waited_out(tmp_path):
     with serving(lambda number, _: storm if number <= 20 or number % 4 == 0 else None) as (_, model):
         frame, about = respond(model, DECODING, prompts(30), tmp_path, progress=False)
     assert frame["response"].tolist() == expected(30)
-    assert about["answers"]["finish_reasons"] == {"stop": 30}
+    assert about["responses"]["finish_reasons"] == {"stop": 30}
 
 
 def test_a_request_that_never_succeeds_is_an_error_and_asked_again_by_the_next_run(tmp_path, caplog):
@@ -169,8 +169,8 @@ def test_a_request_that_never_succeeds_is_an_error_and_asked_again_by_the_next_r
         frame, about = respond(model, DECODING, prompts(20), tmp_path, progress=False)
     failed = frame["prompt_id"] == "p7"
     assert frame.loc[failed, ["response", "finish_reason"]].values.tolist() == [["", "error"]]
-    assert about["answers"]["finish_reasons"] == {"error": 1, "stop": 19}
-    assert any("asked again by the next run" in record.message for record in caplog.records)
+    assert about["responses"]["finish_reasons"] == {"error": 1, "stop": 19}
+    assert any("the next run asks it again" in record.message for record in caplog.records)
     with serving(port=server.server_port) as (server, model):
         frame, about = respond(model, DECODING, prompts(20), tmp_path, progress=False)
         assert len(server.requests) == 1
@@ -179,7 +179,7 @@ def test_a_request_that_never_succeeds_is_an_error_and_asked_again_by_the_next_r
 
 def test_a_dead_server_stops_the_run_and_keeps_what_was_answered(tmp_path):
     dying = serving(lambda number, _: None if number <= 10 else {"drop": True})
-    gone = r"does not answer \(.*\): every answer so far is kept"
+    gone = r"does not respond \(.*\): the responses so far are stored"
     with dying as (server, model), pytest.raises(InputError, match=gone):
         respond(model, DECODING, prompts(60), tmp_path, progress=False)
     with serving(port=server.server_port) as (server, model):
@@ -190,21 +190,21 @@ def test_a_dead_server_stops_the_run_and_keeps_what_was_answered(tmp_path):
 
 def test_nobody_there_is_one_clear_error(tmp_path):
     model = {"model": "m", "backend": "openai", "server": {"base_url": "http://127.0.0.1:9/v1", "longest_wait": 0.01}}
-    with pytest.raises(InputError, match=r"127\.0\.0\.1:9/v1 does not answer"):
+    with pytest.raises(InputError, match=r"127\.0\.0\.1:9/v1 does not respond"):
         respond(model, DECODING, prompts(3), tmp_path, progress=False)
 
 
 @pytest.mark.parametrize("status", [400, 401, 404])
 def test_a_refused_request_stops_the_run_at_once(tmp_path, status):
     with serving(lambda *_: {"status": status, "body": {"error": {"message": "no such model"}}}) as (server, model):
-        with pytest.raises(InputError, match=r"refuses the request.*no such model"):
+        with pytest.raises(InputError, match=r"rejects the request.*no such model"):
             respond(model, DECODING, prompts(50), tmp_path, progress=False)
         assert len(server.requests) < 20
 
 
-# each is (status, body) of one reply, or an answer's fields, to one prompt; the server is sound otherwise
+# faults of one reply, to one prompt; every other reply is correct
 MALFORMED = {
-    "an error told as success": {"status": 200, "body": {"error": {"message": "overloaded", "code": 502}}},
+    "an error reported as success": {"status": 200, "body": {"error": {"message": "overloaded", "code": 502}}},
     "no choices": {"status": 200, "body": {"id": "1", "object": "chat.completion", "choices": []}},
     "no message": {"status": 200, "body": {"choices": [{"index": 0, "finish_reason": "stop"}]}},
     "a proxy's page": {"status": 200, "body": "<html>please log in</html>"},
@@ -224,11 +224,11 @@ def test_a_reply_that_is_no_answer_is_asked_again_and_costs_no_other(tmp_path, f
     with serving(lambda _, text: left.pop() if text == "7" and left else None) as (_, model):
         model["server"]["attempts"] = 3
         frame, about = respond(model, DECODING, prompts(20), tmp_path, progress=False)
-    told = expected(20)
+    responses = expected(20)
     if lasting:
-        told[7] = ""
-        assert about["answers"]["finish_reasons"] == {"error": 1, "stop": 19}
-    assert frame["response"].tolist() == told
+        responses[7] = ""
+        assert about["responses"]["finish_reasons"] == {"error": 1, "stop": 19}
+    assert frame["response"].tolist() == responses
     assert len(Store(tmp_path / "org--m").read()) == 20
 
 
@@ -252,12 +252,12 @@ def test_reasons_that_mean_the_model_ended(tmp_path, reason):
 )
 def test_a_stream_that_goes_wrong_is_asked_again(tmp_path, fault):
     with serving(lambda number, _: fault if number % 2 else None) as (_, model):
-        frame, _ = respond(model, DECODING, prompts(6), tmp_path, decided=lambda _: False, audit=0.0, progress=False)
+        frame, _ = respond(model, DECODING, prompts(6), tmp_path, decided=lambda _: False, recheck=0.0, progress=False)
     assert frame["response"].tolist() == expected(6) and set(frame["finish_reason"]) == {"stop"}
 
 
 def test_a_refusal_ends_the_run_and_every_answer_that_was_served_is_kept(tmp_path):
-    """Also those still under way when another request is refused."""
+    """This includes requests in progress when another request is rejected."""
 
     def fault(number, text):
         if text == "7":
@@ -267,7 +267,7 @@ def test_a_refusal_ends_the_run_and_every_answer_that_was_served_is_kept(tmp_pat
         return None
 
     with serving(fault) as (server, model):
-        with pytest.raises(InputError, match="refuses the request"):
+        with pytest.raises(InputError, match="rejects the request"):
             respond(model, DECODING, prompts(40), tmp_path, progress=False)
         assert len(Store(tmp_path / "org--m").read()) == len(server.requests) - 1
 
@@ -279,12 +279,12 @@ def test_a_bug_of_ours_keeps_what_was_served(tmp_path):
         return False
 
     with serving() as (_, model), pytest.raises(ZeroDivisionError):
-        respond(model, DECODING, prompts(30), tmp_path, decided=decided, audit=0.0, progress=False)
+        respond(model, DECODING, prompts(30), tmp_path, decided=decided, recheck=0.0, progress=False)
     assert len(Store(tmp_path / "org--m").read()) >= 5
 
 
 def test_an_interrupt_keeps_what_was_served_also_what_is_under_way(tmp_path, monkeypatch):
-    real, calls = openai_backend.wait, []
+    real, calls = server_engine.wait, []
 
     def interrupted(*args, **options):
         calls.append(1)
@@ -292,7 +292,7 @@ def test_an_interrupt_keeps_what_was_served_also_what_is_under_way(tmp_path, mon
             raise KeyboardInterrupt
         return real(*args, **options)
 
-    monkeypatch.setattr(openai_backend, "wait", interrupted)
+    monkeypatch.setattr(server_engine, "wait", interrupted)
     with serving() as (server, model):
         with pytest.raises(KeyboardInterrupt):
             respond(model, DECODING, prompts(40), tmp_path, progress=False)
@@ -313,7 +313,7 @@ REFUSALS = [
     ({"status": 400, "body": {"error": {"message": "m", "code": "context_length_exceeded"}}}, "prompt p7: too long"),
     (
         {"status": 400, "body": {"object": "error", "message": "maximum context length is 9", "code": 400}},
-        "prompt p7: too long for the model as .* serves it .*is 9",
+        "prompt p7: too long for the model at .*is 9",
     ),
 ]
 
@@ -326,14 +326,14 @@ def test_a_prompt_that_is_refused_is_named(tmp_path, fault, message):
 
 
 def test_a_wait_is_as_long_as_the_server_asks_and_grows(monkeypatch):
-    monkeypatch.setattr(openai_backend.tenacity.wait.random, "uniform", lambda low, high: high)
+    monkeypatch.setattr(server_engine.tenacity.wait.random, "uniform", lambda low, high: high)
 
     def wait(attempt, asked):
         response = types.SimpleNamespace(headers={} if asked is None else {"retry-after": asked})
         outcome = types.SimpleNamespace(exception=lambda: types.SimpleNamespace(response=response))
-        return openai_backend._wait(types.SimpleNamespace(outcome=outcome, attempt_number=attempt), longest=60.0)
+        return server_engine._wait(types.SimpleNamespace(outcome=outcome, attempt_number=attempt), longest=60.0)
 
-    assert [wait(n, "0") for n in (1, 2, 3)] == [0.5, 1.0, 2.0], "a server that asks for no wait gets one all the same"
+    assert [wait(n, "0") for n in (1, 2, 3)] == [0.5, 1.0, 2.0], "there is a wait even if the server asks for none"
     assert [wait(3, asked) for asked in (None, "-1", "nan", "soon")] == [2.0] * 4
     assert [wait(1, asked) for asked in ("7", "inf", "3600")] == [7.0, 60.0, 60.0]
 
@@ -347,7 +347,7 @@ def test_two_servers_share_no_answer_and_the_provenance_says_who_answered(tmp_pa
             model["server"]["base_url"] += "/"
             _, again = respond(model, DECODING, prompts(3), tmp_path, progress=False)
         assert set(frame["response"]) == {answer}
-        assert again["answers"]["generated"] == 0 and again["replies"].startswith("nothing was generated")
+        assert again["responses"]["generated"] == 0 and again["replies"].startswith("nothing was generated")
 
 
 def test_two_servers_of_one_revision_share_their_answers(tmp_path):
@@ -380,7 +380,7 @@ def test_filtered_empty_and_huge_answers_are_recorded_as_what_they_are(tmp_path)
     reasons = ["stop", "stop", "stop", "length", *["content_filter"] * 2, "stop", *["content_filter"] * 2, "stop"]
     assert frame["finish_reason"].tolist() == reasons
     assert frame["response"].str.len().tolist() == [0, 0, 2**20, 3, 0, 0, 11, 0, 0, 6]
-    assert about["answers"]["empty"] == 6
+    assert about["responses"]["empty"] == 6
 
 
 def test_the_key_comes_from_the_environment_and_is_seen_nowhere(tmp_path, monkeypatch, caplog, capsys):
@@ -393,22 +393,22 @@ def test_the_key_comes_from_the_environment_and_is_seen_nowhere(tmp_path, monkey
         monkeypatch.setenv("SOME_PROVIDER_KEY", SECRET)
         _, about = respond(model, DECODING, prompts(3), tmp_path)
         assert {auth for _, auth in server.requests} == {f"Bearer {SECRET}"}
-    told = json.dumps(about) + caplog.text + "".join(capsys.readouterr())
-    told += "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
-    assert SECRET not in told
+    written = json.dumps(about) + caplog.text + "".join(capsys.readouterr())
+    written += "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
+    assert SECRET not in written
 
 
 @pytest.mark.parametrize("status", [401, 503])
 def test_a_key_that_the_server_repeats_is_shown_nowhere(tmp_path, monkeypatch, caplog, status):
-    said = {"status": status, "body": {"error": {"message": f"Incorrect API key provided: {SECRET}"}}}
-    with serving(lambda number, _: said if number > 2 else None) as (server, model):
+    error_reply = {"status": status, "body": {"error": {"message": f"Incorrect API key provided: {SECRET}"}}}
+    with serving(lambda number, _: error_reply if number > 2 else None) as (server, model):
         model["server"] |= {"api_key_env": "SOME_PROVIDER_KEY", "attempts": 2}
         monkeypatch.setenv("SOME_PROVIDER_KEY", f"{SECRET}\n")
         with pytest.raises(InputError, match=r"Incorrect API key provided: \[key\]") as error:
             respond(model, DECODING, prompts(30), tmp_path)
         assert {auth for _, auth in server.requests} == {f"Bearer {SECRET}"}, "without the line break"
-    told = str(error.value) + caplog.text + "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
-    assert SECRET not in told
+    written = str(error.value) + caplog.text + "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
+    assert SECRET not in written
 
 
 @pytest.mark.parametrize(
@@ -416,10 +416,10 @@ def test_a_key_that_the_server_repeats_is_shown_nowhere(tmp_path, monkeypatch, c
     [
         ({"base_url": "http://user:sk-not-to-be-seen@x/v1"}, "base_url: leave user name, password"),
         ({"base_url": "http://x/v1?key=sk-not-to-be-seen"}, "base_url: leave user name, password"),
-        ({"base_url": "localhost:8000/v1"}, "is no address such as http"),
-        ({"base_url": "http://x/v1", "api_key_env": SECRET}, "api_key_env: is no name of an environment variable"),
-        ({"base_url": "http://x/v1", "api_key_env": "hf_abc"}, "the environment variable it names is not set"),
-        ({"base_url": "http://x/v1", "api_key_env": "CURLY"}, "the key in CURLY holds a character that no key has"),
+        ({"base_url": "localhost:8000/v1"}, "is not an address such as http"),
+        ({"base_url": "http://x/v1", "api_key_env": SECRET}, "api_key_env: not the name of an environment variable"),
+        ({"base_url": "http://x/v1", "api_key_env": "hf_abc"}, "the environment variable is not set"),
+        ({"base_url": "http://x/v1", "api_key_env": "CURLY"}, "the key in CURLY contains a character that no key has"),
     ],
 )
 def test_settings_that_would_show_or_spoil_a_key_are_refused(tmp_path, monkeypatch, server, message):
@@ -436,29 +436,29 @@ def test_a_stream_is_left_once_the_verdict_is_settled(tmp_path):
         return text.startswith("I'm sorry,") or len(text) > 9
 
     with serving(lambda *_: {"answer": long, "pause": 0.002}) as (server, model):
-        frame, _ = respond(model, DECODING, prompts(8), tmp_path, decided=decided, audit=0.0, progress=False)
+        frame, _ = respond(model, DECODING, prompts(8), tmp_path, decided=decided, recheck=0.0, progress=False)
         assert set(frame["finish_reason"]) == {"decided"} and set(frame["response"]) == {"I'm sorry,"}
         assert server.words < 8 * 200, "the server stopped early too"
-        full, _ = respond(model, DECODING, prompts(1), tmp_path, decided=decided, audit=1.0, progress=False)
+        full, _ = respond(model, DECODING, prompts(1), tmp_path, decided=decided, recheck=1.0, progress=False)
     assert full["response"].tolist() == [long] and full["finish_reason"].tolist() == ["stop"]
 
 
 def test_a_stream_cut_by_the_server_is_no_answer(tmp_path):
     with serving(lambda number, _: {"cut_after": 1} if number % 2 else None) as (_, model):
-        frame, _ = respond(model, DECODING, prompts(6), tmp_path, decided=lambda _: False, audit=0.0, progress=False)
+        frame, _ = respond(model, DECODING, prompts(6), tmp_path, decided=lambda _: False, recheck=0.0, progress=False)
     assert frame["response"].tolist() == expected(6)
 
 
 def test_settings_of_the_server_are_checked():
     for server, message in (({}, "base_url"), ({"base_url": "http://x/v1", "retries": 3}, "unknown key retries")):
         with pytest.raises(InputError, match=message):
-            openai_backend.ServerEngine({"model": "m", "server": server}, DECODING)
+            server_engine.ServerEngine({"model": "m", "server": server}, DECODING)
 
 
 @pytest.mark.slow
 def test_transformers_serve_says_what_the_local_backend_says(tmp_path):
     folder = tiny_checkpoints.save(tmp_path / "checkpoint", seed=4)
-    (folder / "generation_config.json").unlink()  # a server obeys its penalties, and has no standard way not to
+    (folder / "generation_config.json").unlink()  # a server applies its penalties, and cannot be told not to in a standard way
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -476,14 +476,14 @@ def test_transformers_serve_says_what_the_local_backend_says(tmp_path):
         asked = prompts(12)
         server = {"base_url": f"http://127.0.0.1:{port}/v1", "model": str(folder), "concurrency": 2}
         remote = {"model": "tiny", "backend": "openai", "server": server}
-        told, _ = respond(remote, DECODING, asked, tmp_path / "store", progress=False)
+        served, _ = respond(remote, DECODING, asked, tmp_path / "store", progress=False)
         streamed, _ = respond(
-            remote, DECODING, asked, tmp_path / "s2", decided=lambda _: False, audit=0.0, progress=False
+            remote, DECODING, asked, tmp_path / "s2", decided=lambda _: False, recheck=0.0, progress=False
         )
         local, _ = respond({"model": "t", "path": str(folder)}, DECODING, asked, tmp_path / "store", progress=False)
     finally:
         process.terminate()
         process.wait()
-    assert told["response"].tolist() == local["response"].tolist()
+    assert served["response"].tolist() == local["response"].tolist()
     whole = [frame["response"].str.rstrip("\ufffd").tolist() for frame in (streamed, local)]
-    assert whole[0] == whole[1], "up to the half character at an answer's cut end, which a stream leaves out"
+    assert whole[0] == whole[1], "up to the half character at the end of a cut response, which a stream leaves out"

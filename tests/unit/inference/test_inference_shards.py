@@ -1,4 +1,4 @@
-"""Shards: together they give what one job gives, and what does not belong together is refused."""
+"""Shards: combined they equal the result of one job; shards of different runs are rejected."""
 
 import pandas as pd
 import pytest
@@ -34,7 +34,7 @@ def test_shards_together_are_the_whole(runs, prompts):
     assert all(0 < len(frame) < 60 for frame, _ in parts)
     pd.testing.assert_frame_equal(gather([frame for frame, _ in parts], prompts["prompt_id"]), whole)
     together = gather_provenance([own for _, own in parts])
-    assert together["answers"] == about["answers"] and together["answers"]["distinct"] == 40
+    assert together["responses"] == about["responses"] and together["responses"]["distinct"] == 40
     assert [own["shard"] for own in together["shards"]] == [[2, 3], [0, 3], [1, 3]]
     assert {key: together[key] for key in ("model", "revision", "decoding")} == {
         key: about[key] for key in ("model", "revision", "decoding")
@@ -49,7 +49,7 @@ def test_a_shard_without_prompts_adds_nothing(runs, prompts):
 
 def test_answers_that_overlap_or_stray_are_refused(runs, prompts):
     (whole, _), _ = runs
-    with pytest.raises(InputError, match="prompt 'p0' was answered by two shards"):
+    with pytest.raises(InputError, match="prompt 'p0' is in two shards"):
         gather([whole, whole.head(1)], prompts["prompt_id"])
     with pytest.raises(InputError, match="prompt 'p0' is not among the study's prompts"):
         gather([whole], prompts["prompt_id"].iloc[1:])

@@ -1,13 +1,13 @@
-"""The engine on stand-ins, whose every answer is known: word for word in full, and the same labels decided early."""
+"""The transformers engine on stand-ins, whose responses are known: in full word for word, early with the same verdicts."""
 
 import numpy as np
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.inference import Decoding, respond
-from falserefusal.labelling.phrases import decided, matched_phrase
-from falserefusal.standins.truth import truth_of_prompts
+from falserefusal.labelling.phrase_list import decided, matched_phrase
+from falserefusal.standins.enumeration import planted_prompts
 from standin_study import load_study
 
 MODELS = {"Llama2-7B": "float32", "Qwen1.5-32B": "float32", "Gemma2-9B": "bfloat16"}  # one of each chat style
@@ -22,7 +22,7 @@ def study():
 @pytest.fixture(scope="module")
 def asked(study):
     """Prompts of all tasks, templates and personas, and without one."""
-    personas = [*study.personas["persona"], PERSONA_FREE]
+    personas = [*study.personas["persona"], BASELINE]
     design = study.draw(COUNT, np.random.RandomState(2), personas)
     return design, study.ask(design)
 
@@ -39,20 +39,26 @@ def folder(study, tmp_path_factory):
 @pytest.mark.parametrize("model", MODELS)
 def test_answers_are_the_planted_ones_and_deciding_early_changes_no_label(study, asked, folder, tmp_path, model):
     design, prompts = asked
-    truth = truth_of_prompts(folder / model, prompts, design, study.phrases)
+    planted = planted_prompts(folder / model, prompts, design, study.phrases)
     settings = {"model": model, "path": str(folder / model), "batch_tokens": 4096, "threads": 1}
-    # the shortened answers first, so that the full run can't take them for whole ones
+    # the early run first, so that the full run could mistake shortened responses for whole ones
     early, about = respond(
-        settings, Decoding(), prompts, tmp_path, decided=lambda t: decided(t, study.phrases), audit=0.03, progress=False
+        settings,
+        Decoding(),
+        prompts,
+        tmp_path,
+        decided=lambda t: decided(t, study.phrases),
+        recheck=0.03,
+        progress=False,
     )
     full, _ = respond(settings, Decoding(), prompts, tmp_path, progress=False)
-    assert full["response"].tolist() == truth["text"].tolist()
-    assert full["new_tokens"].tolist() == truth["new_tokens"].tolist()
+    assert full["response"].tolist() == planted["text"].tolist()
+    assert full["new_tokens"].tolist() == planted["new_tokens"].tolist()
     verdicts = [[matched_phrase(text, study.phrases) is not None for text in f["response"]] for f in (full, early)]
-    assert verdicts[0] == verdicts[1] == truth["paper_refusal"].tolist()
+    assert verdicts[0] == verdicts[1] == planted["phrase_list_refusal"].tolist()
     assert 0.01 < np.mean(verdicts[0]) < 0.6
     assert early["new_tokens"].sum() < 0.4 * full["new_tokens"].sum()
-    assert about["answers"]["finish_reasons"]["decided"] > 0.8 * COUNT
+    assert about["responses"]["finish_reasons"]["decided"] > 0.8 * COUNT
 
 
 def test_a_system_turn_reaches_a_model_that_rejects_one_only_if_merged(study, asked, folder, tmp_path):
@@ -60,9 +66,9 @@ def test_a_system_turn_reaches_a_model_that_rejects_one_only_if_merged(study, as
     system = [{"role": "system", "content": "Answer as a careful annotator."}]
     some = prompts.head(20).assign(messages=[[*system, *turns] for turns in prompts["messages"].head(20)])
     settings = {"model": "Gemma2-9B", "path": str(folder / "Gemma2-9B")}
-    with pytest.raises(InputError, match="rejecting"):
+    with pytest.raises(InputError, match="rejects system turns"):
         respond(settings, Decoding(), some, tmp_path, progress=False)
     frame, about = respond({**settings, "system_role": "merge"}, Decoding(), some, tmp_path, progress=False)
-    truth = truth_of_prompts(folder / "Gemma2-9B", some, design, study.phrases, "merge")
-    assert frame["response"].tolist() == truth["text"].tolist()
+    planted = planted_prompts(folder / "Gemma2-9B", some, design, study.phrases, "merge")
+    assert frame["response"].tolist() == planted["text"].tolist()
     assert about["gate"]["system_turn"] == "rejecting" and about["gate"]["system_role"] == "merge"

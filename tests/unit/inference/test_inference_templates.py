@@ -55,7 +55,7 @@ def test_a_system_turn_left_to_the_template(name):
     family = FAMILIES[name]
     found = chat(family)
     if family.with_system is None:
-        with pytest.raises(InputError, match=f"prompt p: .*{family.system} it; set system_role: merge"):
+        with pytest.raises(InputError, match="prompt p: .*(rejects|drops) system turns; set system_role: merge"):
             prompt(found, PERSONA, ASK)
     else:
         assert prompt(found, PERSONA, ASK) == family.with_system
@@ -77,7 +77,7 @@ def test_a_system_turn_merged_or_forbidden(name):
 def test_user_turns_in_a_row(name):
     family = FAMILIES[name]
     if family.strict:
-        with pytest.raises(InputError, match=r"prompt p: the chat template refuses it .*alternate"):
+        with pytest.raises(InputError, match=r"prompt p: the chat template rejects it .*alternate"):
             prompt(chat(family), ASK, ASK)
     else:
         assert prompt(chat(family), ASK, ASK).count(USER) == 2

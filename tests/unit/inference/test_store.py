@@ -1,4 +1,4 @@
-"""The store loses nothing, doubles nothing, and never takes half a record for an answer."""
+"""The store: no response is lost or duplicated, and half a record is never read as a response."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ import pytest
 
 from falserefusal.common.errors import InputError
 from falserefusal.inference import store as store_module
-from falserefusal.inference.store import Answer, Store, batch_name, request_key
+from falserefusal.inference.store import Response, Store, batch_name, request_key
 
 WORKFLOW = Path(__file__).parents[3] / "workflow"
 IDENTITY = {"name": "m", "revision": "r", "dtype": "float32", "quantization": None}
@@ -23,7 +23,7 @@ def key(n: int) -> str:
     return request_key(IDENTITY, f"prompt {n}", {"max_new_tokens": 8})
 
 
-def write(folder, answers: dict[int, Answer], batch: str = "-") -> None:
+def write(folder, answers: dict[int, Response], batch: str = "-") -> None:
     with Store(folder) as kept:
         kept.append({key(n): answer for n, answer in answers.items()}, batch)
 
@@ -42,16 +42,16 @@ def write(folder, answers: dict[int, Answer], batch: str = "-") -> None:
     ids=["empty", "blank", "newlines", "separators", "unicode", "json", "one-megabyte"],
 )
 def test_any_answer_comes_back_as_it_was(tmp_path, text):
-    answer = Answer(text, "stop", 7, 3)
-    write(tmp_path, {1: answer, 2: Answer("next", "stop", 1, 1)})
-    assert Store(tmp_path).read() == {key(1): answer, key(2): Answer("next", "stop", 1, 1)}
+    answer = Response(text, "stop", 7, 3)
+    write(tmp_path, {1: answer, 2: Response("next", "stop", 1, 1)})
+    assert Store(tmp_path).read() == {key(1): answer, key(2): Response("next", "stop", 1, 1)}
 
 
 def test_half_a_surrogate_pair_is_replaced_in_what_is_kept_and_in_what_an_older_run_kept(tmp_path):
-    assert Answer("half \ud800, whole \ud83d\ude00", "stop").response == "half \ufffd, whole 😀"
+    assert Response("half \ud800, whole \ud83d\ude00", "stop").text == "half \ufffd, whole 😀"
     body = f'{key(1)} - ["half \\ud800", "stop", 7, 3]'.encode()
     (tmp_path / "0.jsonl").write_bytes(b"%08x %b\n" % (zlib.crc32(body), body))
-    assert Store(tmp_path).read() == {key(1): Answer("half \ufffd", "stop", 7, 3)}
+    assert Store(tmp_path).read() == {key(1): Response("half \ufffd", "stop", 7, 3)}
 
 
 def test_a_missing_store_is_empty(tmp_path):
@@ -79,20 +79,20 @@ def test_the_key_changes_with_whatever_can_change_an_answer(change):
 
 
 def test_a_record_cut_anywhere_is_ignored_and_the_others_stay(tmp_path, caplog):
-    write(tmp_path / "whole", {1: Answer("first", "stop", 1, 1)})
-    write(tmp_path / "whole", {2: Answer("second ü", "stop", 1, 2)})
+    write(tmp_path / "whole", {1: Response("first", "stop", 1, 1)})
+    write(tmp_path / "whole", {2: Response("second ü", "stop", 1, 2)})
     first, second = (p.read_bytes() for p in sorted((tmp_path / "whole").iterdir()))
     for cut in range(len(second)):
         segment = tmp_path / "cut" / "0.jsonl"
         segment.parent.mkdir(exist_ok=True)
         segment.write_bytes(first + second[:cut])
         caplog.clear()
-        assert Store(segment.parent).read() == {key(1): Answer("first", "stop", 1, 1)}, cut
+        assert Store(segment.parent).read() == {key(1): Response("first", "stop", 1, 1)}, cut
         assert len(caplog.records) == (1 if cut else 0), "one line tells of it"
 
 
 def test_a_damaged_byte_is_never_read_as_an_answer(tmp_path):
-    write(tmp_path, {1: Answer("first", "stop", 1, 1), 2: Answer("second", "stop", 1, 2)})
+    write(tmp_path, {1: Response("first", "stop", 1, 1), 2: Response("second", "stop", 1, 2)})
     (segment,) = tmp_path.iterdir()
     sound = segment.read_bytes()
     good = Store(tmp_path).read()
@@ -105,58 +105,58 @@ def test_a_damaged_byte_is_never_read_as_an_answer(tmp_path):
 
 def test_the_best_of_several_answers_wins_whatever_the_order(tmp_path):
     answers = [
-        Answer("", "error"),
-        Answer("No", "decided", 5, 1),
-        Answer("No, I", "decided", 5, 3),
-        Answer("No, I won't.", "stop", 5, 6),
+        Response("", "error"),
+        Response("No", "decided", 5, 1),
+        Response("No, I", "decided", 5, 3),
+        Response("No, I won't.", "stop", 5, 6),
     ]
     for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 3, 0, 1]):
         folder = tmp_path / "".join(map(str, order))
         for n in order:
             write(folder, {1: answers[n]})
         assert Store(folder).read() == {key(1): answers[3]}
-    write(tmp_path / "equal", {1: Answer("one", "stop")})
-    write(tmp_path / "equal", {1: Answer("two", "stop")})
-    assert Store(tmp_path / "equal").read()[key(1)].response == "one", "the oldest segment's"
+    write(tmp_path / "equal", {1: Response("one", "stop")})
+    write(tmp_path / "equal", {1: Response("two", "stop")})
+    assert Store(tmp_path / "equal").read()[key(1)].text == "one", "the oldest segment's"
 
 
 def test_only_wanted_keys_are_read(tmp_path):
-    write(tmp_path, {n: Answer(str(n), "stop") for n in range(20)})
+    write(tmp_path, {n: Response(str(n), "stop") for n in range(20)})
     assert set(Store(tmp_path).read({key(3), key(99)})) == {key(3)}
 
 
 def test_a_batch_that_was_cut_short_is_known(tmp_path):
     batch = batch_name([key(n) for n in range(4)])
-    write(tmp_path, {0: Answer("a", "stop"), 1: Answer("b", "stop")}, batch)
+    write(tmp_path, {0: Response("a", "stop"), 1: Response("b", "stop")}, batch)
     kept = Store(tmp_path)
     kept.read()
     assert kept.torn == {key(0), key(1)}
-    write(tmp_path, {2: Answer("c", "stop"), 3: Answer("d", "stop")}, batch)
+    write(tmp_path, {2: Response("c", "stop"), 3: Response("d", "stop")}, batch)
     kept.read()
     assert kept.torn == set()
 
 
 def test_an_answer_from_a_finished_batch_wins_over_one_from_a_batch_cut_short(tmp_path):
-    """Another batch plan may take over from a killed run: nothing is computed for ever again, and nothing wavers."""
-    write(tmp_path, {0: Answer("a", "stop"), 1: Answer("b", "stop")}, batch_name([key(n) for n in range(4)]))
-    write(tmp_path, {0: Answer("A", "stop"), 5: Answer("e", "stop")}, batch_name([key(0), key(5)]))
+    """After a killed run, prompts may be batched differently: nothing is recomputed for ever, results stay the same."""
+    write(tmp_path, {0: Response("a", "stop"), 1: Response("b", "stop")}, batch_name([key(n) for n in range(4)]))
+    write(tmp_path, {0: Response("A", "stop"), 5: Response("e", "stop")}, batch_name([key(0), key(5)]))
     kept = Store(tmp_path)
-    assert {k: answer.response for k, answer in kept.read().items()} == {key(0): "A", key(1): "b", key(5): "e"}
+    assert {k: answer.text for k, answer in kept.read().items()} == {key(0): "A", key(1): "b", key(5): "e"}
     assert kept.torn == {key(1)}
 
 
 def test_a_shorter_answer_from_a_finished_batch_ends_the_asking_again(tmp_path):
-    """A run in full was killed; one that decides early finished its batch: the longer answer wins, nothing is torn."""
-    write(tmp_path, {0: Answer("No, I won't.", "stop", 5, 6)}, batch_name([key(0), key(1)]))
-    write(tmp_path, {0: Answer("No", "decided", 5, 1), 5: Answer("e", "decided")}, batch_name([key(0), key(5)]))
+    """A full run was killed, an early-deciding one finished its batch: the longer response wins, nothing is torn."""
+    write(tmp_path, {0: Response("No, I won't.", "stop", 5, 6)}, batch_name([key(0), key(1)]))
+    write(tmp_path, {0: Response("No", "decided", 5, 1), 5: Response("e", "decided")}, batch_name([key(0), key(5)]))
     kept = Store(tmp_path)
-    assert kept.read()[key(0)].response == "No, I won't."
+    assert kept.read()[key(0)].text == "No, I won't."
     assert kept.torn == set()
 
 
 def test_a_full_disk_is_told_in_one_line_and_loses_nothing(tmp_path, monkeypatch):
     kept = Store(tmp_path)
-    kept.append({key(1): Answer("before", "stop")})
+    kept.append({key(1): Response("before", "stop")})
     real_write = os.write
 
     def full(handle, data):
@@ -165,12 +165,12 @@ def test_a_full_disk_is_told_in_one_line_and_loses_nothing(tmp_path, monkeypatch
         return real_write(handle, data[: len(data) // 2])
 
     monkeypatch.setattr(store_module.os, "write", full)
-    with pytest.raises(InputError, match=r"No space left on device.*free some space.*run again") as told:
-        kept.append({key(n): Answer("x" * 500, "stop") for n in range(2, 6)})
-    assert "\n" not in str(told.value)
+    with pytest.raises(InputError, match=r"No space left on device.*free some space.*run again") as error:
+        kept.append({key(n): Response("x" * 500, "stop") for n in range(2, 6)})
+    assert "\n" not in str(error.value)
     monkeypatch.undo()
-    assert Store(tmp_path).read() == {key(1): Answer("before", "stop")}
-    kept.append({key(2): Answer("after", "stop")})
+    assert Store(tmp_path).read() == {key(1): Response("before", "stop")}
+    kept.append({key(2): Response("after", "stop")})
     assert set(Store(tmp_path).read()) == {key(1), key(2)}
 
 
@@ -181,16 +181,16 @@ import resource, signal, sys
 sys.path.insert(0, {str(WORKFLOW)!r})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-from falserefusal.inference.store import Answer, Store, request_key
+from falserefusal.inference.store import Response, Store, request_key
 kept = Store({str(tmp_path)!r})
 for n in range(100):
-    kept.append({{request_key({{}}, f"prompt {{n}}", {{}}): Answer("y" * 900, "stop")}})
+    kept.append({{request_key({{}}, f"prompt {{n}}", {{}}): Response("y" * 900, "stop")}})
     print(n, flush=True)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     done = run.stdout.split()
     assert 10 < len(done) < 30
-    assert "could not write 1 answers" in run.stderr
+    assert "could not write 1 responses" in run.stderr
     found = Store(tmp_path).read()
     assert set(found) == {request_key({}, f"prompt {n}", {}) for n in done}
 
@@ -198,10 +198,10 @@ for n in range(100):
 WRITER = """
 import sys
 sys.path.insert(0, {workflow!r})
-from falserefusal.inference.store import Answer, Store, request_key
+from falserefusal.inference.store import Response, Store, request_key
 with Store({folder!r}) as kept:
     for n in range({start}, {stop}, 5):
-        kept.append({{request_key({{}}, f"prompt {{m}}", {{}}): Answer("z" * m, "stop") for m in range(n, n + 5)}})
+        kept.append({{request_key({{}}, f"prompt {{m}}", {{}}): Response("z" * m, "stop") for m in range(n, n + 5)}})
         print(n, flush=True)
 """
 
@@ -220,7 +220,7 @@ def test_a_killed_writer_loses_nothing_it_acknowledged(tmp_path):
     found = Store(tmp_path).read()
     for n in map(int, acknowledged):
         for m in range(n, n + 5):
-            assert found[request_key({}, f"prompt {m}", {})] == Answer("z" * m, "stop")
+            assert found[request_key({}, f"prompt {m}", {})] == Response("z" * m, "stop")
     assert len(found) <= 5 * len(acknowledged) + 5, "at most the batch in flight beyond what was told"
 
 
@@ -229,11 +229,11 @@ def test_two_shards_and_a_reader_at_once(tmp_path):
     sizes = []
     while any(shard.poll() is None for shard in shards):
         found = Store(tmp_path).read()
-        assert all(answer.response == "z" * len(answer.response) for answer in found.values())
+        assert all(answer.text == "z" * len(answer.text) for answer in found.values())
         sizes.append(len(found))
         time.sleep(0.01)
     assert [shard.wait() for shard in shards] == [0, 0]
     assert sizes == sorted(sizes)
     found = Store(tmp_path).read()
-    assert found == {request_key({}, f"prompt {m}", {}): Answer("z" * m, "stop") for m in range(500)}
+    assert found == {request_key({}, f"prompt {m}", {}): Response("z" * m, "stop") for m in range(500)}
     assert len(list(tmp_path.iterdir())) == 2

@@ -1,4 +1,4 @@
-"""Where labellers part, and how much of the printed rates "No" answers could explain."""
+"""Agreement and disagreement of labellers, and how much of the printed rates "No" answers could explain."""
 
 import numpy as np
 import pandas as pd
@@ -13,67 +13,70 @@ from falserefusal.published.no_answers import no_answer_bounds
 from falserefusal.study.materials import load_templates
 
 
-def labels_of(paper, ours, judge):
-    """One model's labels; a verdict is True, False or None (the judge failed)."""
+def verdicts_of(phrase_list, ours, judge):
+    """Verdicts on one model's responses; True, False or None (the judge failed) for each."""
     parts = []
-    for name, verdicts in {"paper": paper, "structured": ours, "judge": judge}.items():
-        category = ["judge_failed" if v is None else "refused" if v else "answered" for v in verdicts]
-        frame = pd.DataFrame({"prompt_id": [f"q{i:03d}" for i in range(len(verdicts))], "labeller": name})
-        parts.append(frame.assign(refusal=[bool(v) for v in verdicts], category=category, evidence=f"by {name}"))
+    for name, refusals in {"phrase_list": phrase_list, "structured": ours, "judge": judge}.items():
+        category = ["judge_failed" if v is None else "refused" if v else "answered" for v in refusals]
+        frame = pd.DataFrame({"prompt_id": [f"q{i:03d}" for i in range(len(refusals))], "labeller": name})
+        parts.append(frame.assign(refusal=[bool(v) for v in refusals], category=category, evidence=f"by {name}"))
     return pd.concat(parts, ignore_index=True)
 
 
 @pytest.fixture
-def labels():
+def verdicts():
     return {
-        "A": labels_of([True, True, False, False], [True, False, False, True], [True, False, None, True]),
-        "B": labels_of([False, False], [False, False], [False, False]),
+        "A": verdicts_of([True, True, False, False], [True, False, False, True], [True, False, None, True]),
+        "B": verdicts_of([False, False], [False, False], [False, False]),
     }
 
 
-def test_pairs_of_labellers_are_counted_by_model_and_over_all(labels):
-    table = agreement_of_labellers(labels).set_index(["one", "other", "model"])
+def test_pairs_of_labellers_are_counted_by_model_and_over_all(verdicts):
+    table = agreement_of_labellers(verdicts).set_index(["one", "other", "model"])
     counts = ["n", "both", "only_one", "only_other", "neither"]
-    assert table.loc[("paper", "structured", "A"), counts].tolist() == [4, 1, 1, 1, 1]
-    assert table.loc[("paper", "structured", "A"), "kappa"] == pytest.approx(0)
+    assert table.loc[("phrase_list", "structured", "A"), counts].tolist() == [4, 1, 1, 1, 1]
+    assert table.loc[("phrase_list", "structured", "A"), "kappa"] == pytest.approx(0)
     assert table.loc[("structured", "judge", "A"), counts].tolist() == [3, 2, 0, 0, 1]  # one failure is left out
     assert table.loc[("structured", "judge", "A"), "kappa"] == 1
-    assert np.isnan(table.loc[("paper", "judge", "B"), "kappa"])  # nothing to agree about by chance
-    assert table.loc[("paper", "structured", ALL), counts].tolist() == [6, 1, 1, 1, 3]
+    assert np.isnan(table.loc[("phrase_list", "judge", "B"), "kappa"])  # nothing to agree about by chance
+    assert table.loc[("phrase_list", "structured", ALL), counts].tolist() == [6, 1, 1, 1, 3]
 
 
-def test_categories_are_crossed(labels):
-    table = categories_of_labellers(labels)
-    mine = table[(table["one"] == "paper") & (table["other"] == "structured") & (table["model"] == "A")]
+def test_categories_are_crossed(verdicts):
+    table = categories_of_labellers(verdicts)
+    mine = table[(table["one"] == "phrase_list") & (table["other"] == "structured") & (table["model"] == "A")]
     assert mine[["category_one", "category_other", "n"]].to_numpy().tolist() == [
         ["answered", "answered", 1], ["answered", "refused", 1], ["refused", "answered", 1], ["refused", "refused", 1],
     ]  # fmt: skip
 
 
-def test_disagreements_show_every_verdict(labels):
-    parted = disagreements(labels, most=5, seed=1).set_index(["prompt_id", "labeller"])
-    assert parted["kind"].groupby("prompt_id").first().to_dict() == {"q001": "paper", "q003": "structured + judge"}
-    assert parted.loc["q001", "category"].to_dict() == {
-        "paper": "refused",
+def test_disagreements_show_every_verdict(verdicts):
+    differing = disagreements(verdicts, most=5, seed=1).set_index(["prompt_id", "labeller"])
+    assert differing["kind"].groupby("prompt_id").first().to_dict() == {
+        "q001": "phrase_list",
+        "q003": "structured + judge",
+    }
+    assert differing.loc["q001", "category"].to_dict() == {
+        "phrase_list": "refused",
         "structured": "answered",
         "judge": "answered",
     }
-    assert parted.loc[("q001", "judge"), "evidence"] == "by judge"
+    assert differing.loc[("q001", "judge"), "evidence"] == "by judge"
 
 
 def test_disagreements_are_spread_over_kinds_and_models():
-    many = labels_of([True] * 300 + [False], [False] * 300 + [True], [False] * 301)
-    few = labels_of([True] * 3, [False] * 3, [False] * 3)
-    judgements = disagreements({"A": many, "B": few}, most=10, seed=1)
-    parted = judgements[judgements["labeller"] == "paper"]
-    assert parted.groupby("kind").size().to_dict() == {"paper": 10, "structured": 1}
-    assert parted[parted["kind"] == "paper"].groupby("model").size().to_dict() == {"A": 7, "B": 3}
-    assert parted["answers"].tolist() == [303] * 10 + [1]
-    pd.testing.assert_frame_equal(judgements, disagreements({"A": many, "B": few}, most=10, seed=1))
+    many = verdicts_of([True] * 300 + [False], [False] * 300 + [True], [False] * 301)
+    few = verdicts_of([True] * 3, [False] * 3, [False] * 3)
+    sampled = disagreements({"A": many, "B": few}, most=10, seed=1)
+    differing = sampled[sampled["labeller"] == "phrase_list"]
+    assert differing.groupby("kind").size().to_dict() == {"phrase_list": 10, "structured": 1}
+    assert differing[differing["kind"] == "phrase_list"].groupby("model").size().to_dict() == {"A": 7, "B": 3}
+    assert differing["responses"].tolist() == [303] * 10 + [1]
+    pd.testing.assert_frame_equal(sampled, disagreements({"A": many, "B": few}, most=10, seed=1))
 
 
 def test_labellers_that_agree_leave_nothing_to_show():
-    same = labels_of([True, False], [True, False], [True, False])
+    same = verdicts_of([True, False], [True, False], [True, False])
     assert disagreements({"A": same}, most=5, seed=1).empty
 
 
@@ -91,7 +94,7 @@ def printed(root):
 
 
 def test_planted_no_answers_are_found(printed):
-    """Rates made from a rate of phrasing 2 and the printed coefficients: what is above it is found again."""
+    """Rates made from a rate of phrasing 2 and the printed coefficients: the difference is recovered."""
     coefficient = printed["coefficients"].set_index("variable")["coef"].to_dict() | {"p1": 0.0}
     prompts = printed["prompts"].set_index("prompt")["politeness"]
     rows, planted, total = [], 0.0, prompts.sum()
@@ -130,5 +133,5 @@ def test_the_bound_for_the_published_study(printed):
 
 def test_a_format_without_a_plain_question_is_an_error(printed):
     templates = printed["templates"]
-    with pytest.raises(InputError, match="nli, unforced has no template of phrasing 2"):
+    with pytest.raises(InputError, match="templates of nli, unforced: need exactly one of phrasing 2"):
         no_answer_bounds(**{**printed, "templates": templates[templates["template"] != "p2"]})

@@ -1,4 +1,4 @@
-"""The rules' scripts from responses to labels, annotation, validation and comparison, run as Snakemake runs them."""
+"""The rules' scripts from responses to verdicts, annotation, validation and comparison, run as Snakemake runs them."""
 
 import runpy
 from types import SimpleNamespace
@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from falserefusal.annotation.page import VERDICTS
+from falserefusal.annotation.page import HUMAN_VERDICTS
 from falserefusal.common.files import read_csv, read_parquet, write_csv, write_parquet
-from falserefusal.common.schemas import ALL, ANY_PERSONA, DESIGN, LABELS, PERSONA_FREE, PROMPTS, RESPONSES
+from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, DESIGN, PROMPTS, RESPONSES, VERDICTS
 
-TASK_LABELS = {"politeness": ["polite", "impolite"], "offensiveness": ["offensive", "not offensive"]}
-ANSWERS = {
+OPTIONS = {"politeness": ["polite", "impolite"], "offensiveness": ["offensive", "not offensive"]}
+RESPONSES_OF = {
     "No.": False,
     "No, {label}.": False,
     "{label}": False,
@@ -46,15 +46,15 @@ def run(root, tmp_path, monkeypatch):
 
 @pytest.fixture
 def study(tmp_path):
-    """Two models' answers to 240 prompts, and which of them are refusals."""
+    """Responses of two models to 240 prompts, and which of them are refusals."""
     n, random = 240, np.random.default_rng(3)
-    task = random.choice(list(TASK_LABELS), n)
+    task = random.choice(list(OPTIONS), n)
     design = pd.DataFrame(
         {
             "prompt_id": [f"q{i:03d}" for i in range(n)], "task": task, "row_id": [f"r{i // 4}" for i in range(n)],
-            "text_id": [f"t{i // 4}" for i in range(n)], "persona": random.choice(["black", "woman", PERSONA_FREE], n),
-            "template": random.choice(["p1", "p2"], n), "format": "unforced", "draw": 0, "round": 0, "block": "b",
-            "model": ALL,
+            "text_id": [f"t{i // 4}" for i in range(n)], "persona": random.choice(["black", "woman", BASELINE], n),
+            "template": random.choice(["p1", "p2"], n), "format": "unforced", "draw": 0, "interim_look": 0,
+            "block": "b", "model": ALL,
         }
     )  # fmt: skip
     messages = [[{"role": "user", "content": f"Would a black person classify it?\n\nText: {i}"}] for i in range(n)]
@@ -64,20 +64,22 @@ def study(tmp_path):
         tmp_path / "prompts.parquet",
         PROMPTS,
     )
-    truth = {}
+    refused_by = {}
     for model in ("Llama2-7B", "Gemma-2B"):
-        kinds = random.choice(list(ANSWERS), n)
-        given = [kind.format(label=TASK_LABELS[t][1]) for kind, t in zip(kinds, task, strict=True)]
+        kinds = random.choice(list(RESPONSES_OF), n)
+        given = [kind.format(label=OPTIONS[t][1]) for kind, t in zip(kinds, task, strict=True)]
         responses = pd.DataFrame({"prompt_id": design["prompt_id"], "response": given, "finish_reason": "stop"})
         responses.loc[0, "finish_reason"] = "error"
         write_parquet(
             responses.assign(prompt_tokens=1, new_tokens=1), tmp_path / f"{model}.responses.parquet", RESPONSES
         )
-        truth |= {(model, prompt): ANSWERS[kind] for prompt, kind in zip(design["prompt_id"], kinds, strict=True)}
-    return truth
+        refused_by |= {
+            (model, prompt): RESPONSES_OF[kind] for prompt, kind in zip(design["prompt_id"], kinds, strict=True)
+        }
+    return refused_by
 
 
-def stimuli(root):
+def materials(root):
     names = {"personas": "personas.csv", "templates": "templates.csv", "phrases": "refusal_phrases.txt"}
     names |= {"models": "models.csv", "patterns": "labelling/patterns.yaml", "instructions": "labelling/judge.txt"}
     return {name: str(root / "config" / file) for name, file in names.items()}
@@ -86,53 +88,53 @@ def stimuli(root):
 def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
     models = ["Llama2-7B", "Gemma-2B"]
     common = {
-        **stimuli(root),
+        **materials(root),
         "design": str(tmp_path / "design.parquet"),
         "prompts": [str(tmp_path / "prompts.parquet")],
     }
-    tasks = {"tasks": list(TASK_LABELS), "labels": TASK_LABELS}
-    labels, responses = [], [str(tmp_path / f"{model}.responses.parquet") for model in models]
+    tasks = {"tasks": list(OPTIONS), "options": OPTIONS}
+    verdicts, responses = [], [str(tmp_path / f"{model}.responses.parquet") for model in models]
     for model, path in zip(models, responses, strict=True):
         asks = run("judge_prompts", {**common, "responses": path}, {"prompts": f"{model}.asks.parquet"}, **tasks)
         replies = read_parquet(asks["prompts"], PROMPTS)[["prompt_id"]]
         replies = replies.assign(response="category: answered", finish_reason="stop", prompt_tokens=1, new_tokens=1)
         replies.loc[:4, "response"] = "I would rather not judge."
-        write_parquet(replies, tmp_path / f"{model}.judged.parquet", RESPONSES)
+        write_parquet(replies, tmp_path / f"{model}.judge.parquet", RESPONSES)
         found = run(
-            "labels",
-            {**common, "responses": path, "judged": [str(tmp_path / f"{model}.judged.parquet")]},
-            {"labels": f"{model}.labels.parquet"},
-            labellers=["paper", "structured"], judges=["mild"], **tasks,
+            "verdicts",
+            {**common, "responses": path, "judges": [str(tmp_path / f"{model}.judge.parquet")]},
+            {"verdicts": f"{model}.verdicts.parquet"},
+            labellers=["phrase_list", "structured"], judges=["mild"], **tasks,
         )  # fmt: skip
-        labels.append(found["labels"])
-    mine = read_parquet(labels[0], LABELS)
-    assert set(mine["labeller"]) == {"paper", "structured", "mild"}
-    assert (mine["category"] == "judge_failed").sum() == 4  # of the five, one was no answer
+        verdicts.append(found["verdicts"])
+    mine = read_parquet(verdicts[0], VERDICTS)
+    assert set(mine["labeller"]) == {"phrase_list", "structured", "mild"}
+    assert (mine["category"] == "judge_failed").sum() == 4  # one of the five responses had failed
     assert (mine["category"] == "error").sum() == 3
     ours = mine[(mine["labeller"] == "structured") & (mine["category"] != "error")]
     assert ours["refusal"].tolist() == [study["Llama2-7B", prompt] for prompt in ours["prompt_id"]]
 
-    files = {**common, "labels": labels, "responses": responses}
+    files = {**common, "verdicts": verdicts, "responses": responses}
     sample = run(
-        "annotation", files, {"sheet": "annotation.csv", "key": "key.csv", "page": "annotate.html"},
-        models=models, labels=TASK_LABELS, size=200, seed=1, shares={"label": 0.3, "refusal": 0.4, "other": 0.3},
+        "annotate", files, {"sheet": "annotation.csv", "key": "key.csv", "page": "annotate.html"},
+        models=models, options=OPTIONS, size=200, seed=1, shares={"choice": 0.3, "refusal": 0.4, "other": 0.3},
         study="test", banner="",
     )  # fmt: skip
     items, key = read_csv(sample["sheet"]), read_csv(sample["key"])
     assert len(items) == len(key) == 200
-    assert not items["answer"].fillna("").str.contains("Meta").any()
-    assert not items.loc[key["persona"] == "black", "answer"].fillna("").str.contains("Black person").any()
+    assert not items["response"].fillna("").str.contains("Meta").any()
+    assert not items.loc[key["persona"] == "black", "response"].fillna("").str.contains("Black person").any()
     people = []
     for name, slips in (("ann", 0.0), ("bo", 0.05), ("cy", 0.05)):
         random = np.random.default_rng(len(people))
         refused = [study[pair] for pair in zip(key["model"], key["prompt_id"], strict=True)]
         verdict = ["refused" if r != (random.random() < slips) else "answered" for r in refused]
-        labelled = key[["sample", "item_id"]].assign(annotator=name, verdict=verdict, note="")
-        write_csv(labelled, tmp_path / f"{name}.csv")
+        annotated = key[["sample", "item_id"]].assign(annotator=name, verdict=verdict, note="")
+        write_csv(annotated, tmp_path / f"{name}.csv")
         people.append(str(tmp_path / f"{name}.csv"))
-    assert {"refused", "answered"} <= {verdict for _, verdict, _ in VERDICTS}
+    assert {"refused", "answered"} <= {verdict for _, verdict, _ in HUMAN_VERDICTS}
     tables = run(
-        "validation", {**files, "key": sample["key"], "annotations": people},
+        "validate", {**files, "key": sample["key"], "annotations": people},
         {name: f"{name}.csv" for name in ("agreement", "accuracy", "rates", "personas", "differences", "specificity")},
         models=models, seed=1,
     )  # fmt: skip
@@ -144,30 +146,33 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
     assert (everything["lo"].le(actual) & everything["hi"].ge(actual)).all()
     assert everything.loc["mild", "rate"] == 0 and everything.loc["mild", "corrected"] == pytest.approx(actual, abs=0.1)
     named = rates.xs((ALL, ALL, ANY_PERSONA), level=["model", "task", "group"])
-    assert (named["n"] < everything["n"]).all() and (named["audited"] < everything["audited"]).all()
-    means = rates.loc["paper", "mean"]["corrected"].droplevel("group")
-    by_model = rates.xs(("paper", ANY_PERSONA), level=["labeller", "group"])["corrected"]
+    assert (named["n"] < everything["n"]).all() and (named["annotated"] < everything["annotated"]).all()
+    means = rates.loc["phrase_list", "mean"]["corrected"].droplevel("group")
+    by_model = rates.xs(("phrase_list", ANY_PERSONA), level=["labeller", "group"])["corrected"]
     assert means["politeness"] == pytest.approx(by_model[models].unstack()["politeness"].mean())
     personas = read_csv(tables["personas"]).set_index(["labeller", "persona"])
-    assert personas.loc["paper", "n"].sum() == everything.loc["paper", "n"]
+    assert personas.loc["phrase_list", "n"].sum() == everything.loc["phrase_list", "n"]
     assert personas["corrected"].between(personas["lo"], personas["hi"]).all()
     accuracy = read_csv(tables["accuracy"]).set_index(["labeller", "measure", "model", "task", "group"])["value"]
     assert accuracy["mild", "sensitivity", ALL, ALL, ALL] == 0
     assert accuracy["structured", "sensitivity", ALL, ALL, ALL] > 0.95
-    assert accuracy["paper", "sensitivity", ALL, ALL, ALL] < accuracy["structured", "sensitivity", ALL, ALL, ALL]
-    assert accuracy["paper", "specificity", ALL, ALL, ALL] < 0.8  # "No." is an answer here
+    assert accuracy["phrase_list", "sensitivity", ALL, ALL, ALL] < accuracy["structured", "sensitivity", ALL, ALL, ALL]
+    assert accuracy["phrase_list", "specificity", ALL, ALL, ALL] < 0.8  # "No." is an answer here
     assert set(read_csv(tables["specificity"])["group"]) == {"Race", "Gender"}
     assert len(read_csv(tables["differences"]))
 
     compared = run(
-        "label_comparison", files,
-        {name: f"{name}.csv" for name in ("agreement", "categories", "disagreements")}, models=models, most=4, seed=1,
+        "labeller_comparison", files,
+        {name: f"{name}.csv" for name in ("agreement", "categories", "disagreements", "refusals")},
+        models=models, most=4, refusals=3, seed=1,
     )  # fmt: skip
-    parted = read_csv(compared["disagreements"])
-    items = parted.drop_duplicates(["model", "prompt_id"])
+    agreed = read_csv(compared["refusals"])  # none: the judge calls nothing a refusal
+    assert agreed.empty and {"prompt", "response", "category", "evidence", "agreed"} <= set(agreed)
+    differing = read_csv(compared["disagreements"])
+    items = differing.drop_duplicates(["model", "prompt_id"])
     assert items.groupby("kind").size().max() <= 4
-    assert {"prompt", "response", "labeller", "refusal", "category", "evidence", "persona"} <= set(parted)
-    assert set(parted["labeller"]) == {"paper", "structured", "mild"}
+    assert {"prompt", "response", "labeller", "refusal", "category", "evidence", "persona"} <= set(differing)
+    assert set(differing["labeller"]) == {"phrase_list", "structured", "mild"}
 
 
 def test_the_bound_on_no_answers(run, root):
@@ -175,5 +180,5 @@ def test_the_bound_on_no_answers(run, root):
     inputs = {name: str(folder / f"{file}.csv") for name, file in [
         ("format_heatmaps", "format_heatmaps"), ("table6", "table6_prompt_n"), ("table7", "table7_logit"),
     ]}  # fmt: skip
-    table = run("no_answers", {**inputs, "templates": stimuli(root)["templates"]}, {"bounds": "no_answers.csv"})
+    table = run("no_answers", {**inputs, "templates": materials(root)["templates"]}, {"bounds": "no_answers.csv"})
     assert len(read_csv(table["bounds"])) == 64

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.planning import estimate
 from falserefusal.planning.plan import (
     counted_workload,
@@ -169,7 +169,7 @@ def test_wall_hours(jobs, cards, wall):
 
 
 def test_the_estimate_is_quick_to_import(root):
-    code = "import sys, falserefusal.planning.estimate, falserefusal.design.rounds; print('numpy' in sys.modules)"
+    code = "import sys, falserefusal.planning.estimate, falserefusal.design.sequential; print('numpy' in sys.modules)"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=root / "workflow", capture_output=True, text=True, check=True
     )
@@ -182,7 +182,7 @@ def test_no_prompt_at_all_takes_no_time_to_answer():
 
 
 def test_the_paper_on_the_paper(models, cards):
-    sizes = pd.DataFrame({"task": ["nli"], "persona_prompts": [30000], "persona_free_prompts": [0.0]})
+    sizes = pd.DataFrame({"task": ["nli"], "persona_prompts": [30000], "baseline_prompts": [0.0]})
     load = expected_workload(sizes, {"nli": (200.0, 100.0)})
     assert load.loc[0, ["prompts", "characters", "counted"]].tolist() == [30000, 359, False]
     result = plan(models, load, cards, "A100-80GB")
@@ -202,7 +202,7 @@ def test_the_paper_on_the_paper(models, cards):
 
 
 def test_a_mixture_of_tasks_and_twins():
-    sizes = pd.DataFrame({"task": ["nli", "mood"], "persona_prompts": [30, 10], "persona_free_prompts": [10.0, 10.0]})
+    sizes = pd.DataFrame({"task": ["nli", "mood"], "persona_prompts": [30, 10], "baseline_prompts": [10.0, 10.0]})
     load = expected_workload(sizes, {"nli": (200.0, 100.0), "mood": (50.0, 50.0)}, {"nli": 25.0})
     assert load["prompts"].tolist() == [40, 20]
     assert load["characters"].tolist() == [25 + (30 * 200 + 10 * 100) / 40, 200 + 50]
@@ -211,7 +211,7 @@ def test_a_mixture_of_tasks_and_twins():
 def test_counted_prompts():
     messages = [[{"role": "user", "content": "abcd"}]] * 3 + [[{"role": "system", "content": "a"}] * 2]
     prompts = {"nli": pd.DataFrame({"prompt_id": list("abcd"), "messages": messages})}
-    design = pd.DataFrame({"model": "*", "task": "nli", "persona": ["man", "black", "man", PERSONA_FREE]})
+    design = pd.DataFrame({"model": "*", "task": "nli", "persona": ["man", "black", "man", BASELINE]})
     row = counted_workload(design, prompts).iloc[0]
     assert row.tolist() == ["nli", 3, 1, 4, 2, (4 + 3) / 2, True]
     own = counted_workload(design.assign(model=["m1", "m2"] * 2), prompts).iloc[0]

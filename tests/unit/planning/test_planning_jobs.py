@@ -99,10 +99,10 @@ def test_texts_that_the_config_names_are_counted(root, monkeypatch):
     monkeypatch.chdir(root)
     few = study(root, "config")
     for task in few["tasks"].values():
-        task["rows_per_label"] = 7
+        task["rows_per_gold_label"] = 7
     rows = 7 * (3 + 5 + 5)
     assert rows * 10 < expected_load(few, {}, root)["prompts"] < rows * 20
-    few["design"] |= {"persona_free": False, "draws_per_row": 4}
+    few["design"] |= {"baseline": False, "draws_per_row": 4}
     assert expected_load(few, {}, root)["prompts"] == rows * 4
 
 

@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from falserefusal.common.files import read_csv, read_parquet, write_parquet
-from falserefusal.common.schemas import DESIGN, PERSONA_FREE, PROMPTS, TEXTS
+from falserefusal.common.schemas import BASELINE, DESIGN, PROMPTS, TEXTS
 from falserefusal.study.config import load_study
-from falserefusal.texts import raw_path, read, sample
+from falserefusal.texts.fetch import raw_path
+from falserefusal.texts.read import read
+from falserefusal.texts.sample import sample
 
 LIBRARY = "config/{}.csv"
 
@@ -41,7 +43,7 @@ def run(script, tmp_path, inputs, outputs, params):
     return paths
 
 
-def stimuli(*names):
+def materials(*names):
     return {name: LIBRARY.format(name) for name in names}
 
 
@@ -61,7 +63,7 @@ def plan_of(study, tmp_path, **params):
     return run(
         "plan",
         tmp_path,
-        {**stimuli("personas", "templates", "cards"), "models": study["stimuli"]["models"]},
+        {**materials("personas", "templates", "cards"), "models": study["materials"]["models"]},
         {"models": "plan.csv", "cards": "plan_cards.csv", "json": "plan.json", "text": "plan.txt"},
         default | names_of(study) | params,
     )
@@ -77,9 +79,9 @@ def test_from_texts_to_prompts(study, tmp_path):
         write_parquet(sample(read(settings["source"], path, task)[0], 10, 1), files[-1], TEXTS)
     outputs = {"design": "d.parquet", "table5": "t5.csv", "table6": "t6.csv", "balance": "b.csv"}
     params = {"tasks": tasks, "design": config["design"], "seed": 3, **names_of(config)}
-    made = run("design", tmp_path, stimuli("personas", "templates") | {"texts": files}, outputs, params)
+    made = run("design", tmp_path, materials("personas", "templates") | {"texts": files}, outputs, params)
     design = read_parquet(made["design"], DESIGN)
-    persona = design["persona"] != PERSONA_FREE
+    persona = design["persona"] != BASELINE
     assert persona.sum() == 10 * (30 + 50 + 50)
     for name, levels in {"table5": 15, "table6": 9}.items():
         table = read_csv(made[name])
@@ -88,7 +90,7 @@ def test_from_texts_to_prompts(study, tmp_path):
 
     params = {"task": "nli", **config["prompts"], **names_of(config)}
     params |= {key: config["tasks"]["nli"][key] for key in ("labels", "layout")}
-    inputs = stimuli("personas", "templates") | {"design": made["design"], "texts": files[0]}
+    inputs = materials("personas", "templates") | {"design": made["design"], "texts": files[0]}
     prompts = read_parquet(run("prompts", tmp_path, inputs, {"prompts": "p.parquet"}, params)["prompts"], PROMPTS)
     assert prompts["prompt_id"].tolist() == design["prompt_id"][design["task"] == "nli"].tolist()
 
@@ -121,7 +123,7 @@ def test_preflight_of_models_in_folders(study, tmp_path):
     folder.mkdir()
     models = read_csv("config/models.csv").assign(hub_id=str(folder))
     models.to_csv(tmp_path / "models.csv", index=False)
-    config["stimuli"]["models"] = str(tmp_path / "models.csv")
+    config["materials"]["models"] = str(tmp_path / "models.csv")
     plan_of(config, tmp_path)
     inputs = {"models": str(tmp_path / "models.csv"), "plan": str(tmp_path / "plan.csv")}
     params = {"tasks": config["tasks"], "fetched": ["Gemma-2B"], "raw": str(tmp_path), "compute_here": False}
@@ -158,10 +160,15 @@ def test_the_papers_scale_on_real_files(study, tmp_path, shared_dir):
     """Every prompt of two of the paper's designs, and of politeness on stand-in labels, from texts to chat turns."""
     config = study("paper")
     data = shared_dir / "data"
-    nli = {"label": "label", "premise": "sentence1_en", "hypothesis": "sentence2_en"}
-    mail = {"id": "id", "label": "inferred_politeness", "text": "text"}
+    nli = {"gold_label": "gold_label", "premise": "sentence1_en", "hypothesis": "sentence2_en"}
+    mail = {"id": "id", "gold_label": "inferred_politeness", "text": "text"}
     config["tasks"]["nli"]["source"] = {"kind": "file", "path": str(data / "xnli_en_test.tsv"), "columns": nli}
-    mails = {"kind": "file", "path": str(data / "popquorn_politeness_texts.csv"), "columns": mail, "round_labels": True}
+    mails = {
+        "kind": "file",
+        "path": str(data / "popquorn_politeness_texts.csv"),
+        "columns": mail,
+        "round_gold_labels": True,
+    }
     config["tasks"]["politeness"]["source"] = mails
     popquorn = {"kind": "popquorn", "path": str(data / "popquorn_offensiveness.csv")}
     config["tasks"]["offensiveness"]["source"] = popquorn

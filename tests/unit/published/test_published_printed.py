@@ -1,4 +1,4 @@
-"""The paper's printed numbers are read whole, and anything wrong in them is told by file, line and column."""
+"""The paper's printed numbers are read completely; errors in them are reported with file, line and column."""
 
 import shutil
 
@@ -31,7 +31,7 @@ def edit(path, change):
 
 
 def put(line, column, value):
-    """Replace one field, counting lines as a person does: the header is line 1."""
+    """Replace one field; the header is line 1."""
 
     def change(frame):
         frame.loc[line - 2, column] = value
@@ -108,7 +108,7 @@ def test_candidate_counts_by_hand():
         ("quoted_statements", put(4, "value", "about 3"), "column 'value'"),
     ],
 )
-def test_bad_input_is_told_by_file_line_and_column(folder, names, file, change, message):
+def test_errors_name_file_line_and_column(folder, names, file, change, message):
     edit(folder / f"{file}.csv", change)
     with pytest.raises(InputError) as error:
         read_printed(folder, **names)
@@ -116,12 +116,12 @@ def test_bad_input_is_told_by_file_line_and_column(folder, names, file, change, 
     assert message in str(error.value)
 
 
-ROWS = {  # of each file: its second
+ROWS = {  # the second row of each file
     COUNTS: "task 'nli', model 'Llama2-7B', persona 'able-bodied'",
     "format_heatmaps": "task 'nli', model 'Llama2-7B', format 'semi-forced'",
     "table1_refusal_pct": "model 'Llama2-13B'",
     "table6_prompt_n": "prompt 'p2'",
-    "fig1_persona_free_offensiveness": "model 'Llama2-13B'",
+    "fig1_baseline_offensiveness": "model 'Llama2-13B'",
     "figure5_importance": "factor 'task'",
     "table7_logit": "type 'persona', variable 'White'",
     "quoted_statements": "id 's02'",
@@ -129,7 +129,7 @@ ROWS = {  # of each file: its second
 
 
 @pytest.mark.parametrize("file", ROWS)
-def test_a_missing_row_is_told_by_its_key(folder, names, file):
+def test_a_missing_row_is_named_by_its_key(folder, names, file):
     path = folder / f"{file}.csv"
     edit(path, lambda frame: frame.drop(index=1))
     with pytest.raises(InputError) as error:
@@ -138,7 +138,7 @@ def test_a_missing_row_is_told_by_its_key(folder, names, file):
 
 
 @pytest.mark.parametrize("file", ROWS)
-def test_a_file_of_nothing_but_its_header_lacks_every_row(folder, names, file):
+def test_a_file_with_only_a_header_lacks_every_row(folder, names, file):
     path = folder / f"{file}.csv"
     rows = len(pd.read_csv(path))
     edit(path, lambda frame: frame[:0])
@@ -147,20 +147,20 @@ def test_a_file_of_nothing_but_its_header_lacks_every_row(folder, names, file):
     assert str(error.value).startswith(f"{path}: the row with ")
 
 
-def test_a_model_missing_throughout_is_missed(folder, names):
+def test_a_model_without_rows_is_an_error(folder, names):
     edit(folder / f"{COUNTS}.csv", lambda frame: frame[frame["model"] != "Gemma-2B"])
     with pytest.raises(InputError, match=r"the row with .*'Gemma-2B'.* \(44 more rows are missing\)"):
         read_printed(folder, **names)
 
 
-def test_blank_lines_do_not_shift_the_lines_told(folder, names):
+def test_blank_lines_do_not_shift_line_numbers(folder, names):
     path = folder / f"{COUNTS}.csv"
     path.write_text(path.read_text().replace("\nnli,Llama2-7B,black,56.39", "\n\nnli,Llama2-7B,black,56.40"))
     with pytest.raises(InputError, match="line 5, column 'refusal_pct': no integer count is"):
         read_printed(folder, **names)
 
 
-def test_a_list_of_nobody_is_refused(folder):
+def test_an_empty_list_of_personas_is_an_error(folder):
     edit(folder / "personas.csv", lambda frame: frame[:0])
     with pytest.raises(InputError, match=r"personas\.csv: no rows below the header"):
         load_personas(folder / "personas.csv")

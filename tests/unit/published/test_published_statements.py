@@ -1,4 +1,4 @@
-"""Every quoted number is recomputed from the printed cells, and the verdict follows from the numbers alone."""
+"""Every quoted number is recomputed from the printed cells, and the conclusion follows from the numbers alone."""
 
 import pandas as pd
 import pytest
@@ -20,7 +20,7 @@ def printed(root):
 
 
 @pytest.fixture(scope="module")
-def asked(printed):
+def recomputed(printed):
     cells = published_cells(printed)
     factors = {factor: level for factor, level in REFERENCES.items() if factor != "template"}
     return Cells(
@@ -32,18 +32,18 @@ def asked(printed):
 
 
 @pytest.fixture(scope="module")
-def statements(printed, asked):
-    return check_statements(printed["quoted_statements"], asked).set_index("id")
+def statements(printed, recomputed):
+    return check_statements(printed["quoted_statements"], recomputed).set_index("id")
 
 
-def test_all_72_are_judged(statements):
+def test_all_72_statements_have_a_conclusion(statements):
     assert len(statements) == 72
-    assert set(statements["verdict"]) == {"agrees", "differs", "not recomputable"}
-    assert (statements.loc[statements["verdict"] != "agrees", "reason"] != "").all(), "a disagreement has a reason"
+    assert set(statements["conclusion"]) == {"agrees", "differs", "not recomputable"}
+    assert (statements.loc[statements["conclusion"] != "agrees", "reason"] != "").all(), "a disagreement has a reason"
 
 
 @pytest.mark.parametrize(
-    ("statement", "recomputed", "verdict"),
+    ("statement", "value", "conclusion"),
     [
         ("s01", 30_000, "agrees"),
         ("s04", 14.669, "differs"),  # Table 1 prints 76.54 for Llama2-7B and 0.19 for Qwen2.5-7B
@@ -63,9 +63,9 @@ def test_all_72_are_judged(statements):
         ("s72", 0.541, "not recomputable"),
     ],
 )
-def test_known_quantities(statements, statement, recomputed, verdict):
-    assert statements.loc[statement, "recomputed"] == pytest.approx(recomputed, abs=0.0051)
-    assert statements.loc[statement, "verdict"] == verdict
+def test_known_quantities(statements, statement, value, conclusion):
+    assert statements.loc[statement, "recomputed"] == pytest.approx(value, abs=0.0051)
+    assert statements.loc[statement, "conclusion"] == conclusion
 
 
 def test_the_ranking_of_importance_reproduces(statements):
@@ -74,17 +74,17 @@ def test_the_ranking_of_importance_reproduces(statements):
         assert model[column] > task[column] > persona[column] > prompt[column]
 
 
-def test_printed_tables_against_each_other(asked, printed):
-    table = check_tables(asked, printed)
-    off = table[table["verdict"] == "differs"]
+def test_printed_tables_against_each_other(recomputed, printed):
+    table = check_tables(recomputed, printed)
+    off = table[table["conclusion"] == "differs"]
     assert set(off.loc[off["source"] == "Table 1", "item"]) == {"Llama2-7B, offensiveness", "Qwen2.5-7B, offensiveness"}
     assert off.loc[off["source"] == "Figure 4", "difference"].abs().max() == pytest.approx(0.169, abs=0.001)
 
 
-def test_a_changed_number_changes_its_verdict(printed, asked):
+def test_a_changed_number_changes_its_conclusion(printed, recomputed):
     quoted = printed["quoted_statements"].copy()
     quoted.loc[quoted["id"] == "s13", "value"] = 87.37
-    assert check_statements(quoted, asked).set_index("id").loc["s13", "verdict"] == "differs"
+    assert check_statements(quoted, recomputed).set_index("id").loc["s13", "conclusion"] == "differs"
 
 
 def test_every_recipe_is_used_and_unknown_wording_is_an_error(printed):
@@ -118,10 +118,10 @@ def test_a_short_list_of_models_reads_as_their_names():
     assert listed_models("Llama2-7B, Llama2-13B") == ["Llama2-7B", "Llama2-13B"]
 
 
-def test_statements_name_only_what_the_cells_have(asked):
+def test_an_unknown_model_in_a_statement_is_an_error(recomputed):
     quoted = pd.DataFrame(
         [("x", "4", "GPT2-7B refusal rate, NLI", 1.0, "%", "", 2)],
         columns=["id", "section", "quantity", "value", "unit", "note", "decimals"],
     )
     with pytest.raises(InputError, match="no GPT2-7B"):
-        check_statements(quoted, asked)
+        check_statements(quoted, recomputed)

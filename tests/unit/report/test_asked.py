@@ -1,4 +1,4 @@
-"""What the page says of the models that were asked, and the refusal it quotes."""
+"""The page's description of the models that were asked, and the refusal that it quotes."""
 
 import pandas as pd
 
@@ -21,19 +21,19 @@ def test_source_checksum_and_system_prompt_of_each_model():
     assert models_asked(None) == []
 
 
-def test_limits_follow_from_what_was_asked():
+def test_limitations_follow_from_the_models():
     package, hub = models_asked(PROVENANCE)
     assert limits_of([package], True)[0] == ONE_CHECKPOINT
-    assert "135 million parameters. It does not stand for the paper's models" in limits_of([package], False)[0]
+    assert "135 million parameters. It does not represent the paper's models" in limits_of([package], False)[0]
     assert limits_of([package], False)[1] == DEQUANTIZED
     assert limits_of([hub], False) == []
 
 
-def test_the_quoted_refusal_is_of_the_model_with_most():
+def test_the_quoted_refusal_is_from_the_model_with_most():
     refusals = pd.DataFrame(
         [
             ("a", "p1", "man", "nli", "I can't.", "can't", 1, "Ask a"),
-            ("b", "p2", "persona-free", "nli", "Never.", None, 7, "Ask b0"),
+            ("b", "p2", "baseline", "nli", "Never.", None, 7, "Ask b0"),
             ("b", "p3", "man", "nli", "No way.", None, 7, "Ask b"),
         ],
         columns=["model", "prompt_id", "persona", "task", "response", "evidence", "agreed", "prompt"],

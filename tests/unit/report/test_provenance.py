@@ -1,14 +1,14 @@
-"""What a study was made of is written down so that anyone can tell whether they hold the same."""
+"""The record of what a study was made of."""
 
 import hashlib
 
 from falserefusal.common.files import write_json
 from falserefusal.report.provenance import provenance
-from falserefusal.texts import record
+from falserefusal.texts.fetch import record
 
 
-def test_texts_are_known_by_origin_and_checksum_whether_local_or_fetched(tmp_path):
-    columns = {"text": "text", "label": "label"}
+def test_texts_are_recorded_by_origin_and_checksum_whether_local_or_fetched(tmp_path):
+    columns = {"text": "text", "gold_label": "label"}
     own, fetched = tmp_path / "own.csv", tmp_path / "raw_data.csv"
     own.write_text("text,label\nhello,a\n")
     fetched.write_text("instance_id,user_id,text,offensiveness\n1,2,hello,3\n")

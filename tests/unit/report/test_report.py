@@ -1,4 +1,4 @@
-"""The page: whole, self-contained, escaped, readable on a phone, and honest about what it shows."""
+"""The page is well-formed, self-contained, escaped, readable on a phone, and clear about its limitations."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ from falserefusal.report.headline import headline
 from falserefusal.report.notes import LIMITS, NOTES, note_for
 from falserefusal.report.present import MAX_ROWS, in_percent, marked, number, p_value, show
 
-OTHER_TABLES = ("design_balance", "effects_persona", "effects_mean", "effects_between", "rates_shrunken", "stopping")
+OTHER_TABLES = ("design_balance", "effects_persona", "effects_mean", "effects_between", "rates_shrunken", "sequential")
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000002000001e221bc33"
@@ -55,7 +55,7 @@ class Outline(HTMLParser):
 @pytest.fixture(scope="module")
 def figure_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
-    for name in ("figure05_importance", "truth", "stopping", "labellers", "claims"):
+    for name in ("figure05_importance", "planted_rates", "sequential", "labellers", "claims"):
         (folder / f"{name}.png").write_bytes(PIXEL)
     return folder
 
@@ -72,8 +72,13 @@ def index():
 
 @pytest.fixture(scope="module")
 def rehearsed_index(index):
-    """With figures that are named like sections of the page."""
-    named = {"truth": "truth", "stopping": "trajectory", "labellers": "labeller_rates", "claims": "claims"}
+    """Includes figures with the same names as sections of the page."""
+    named = {
+        "planted_rates": "planted_rates",
+        "sequential": "interim_looks",
+        "labellers": "labeller_rates",
+        "claims": "claims",
+    }
     rows = [[name, np.nan, f"Of {name}.", "A message", table, 3] for name, table in named.items()]
     return pd.concat([index.head(1), pd.DataFrame(rows, columns=index.columns)], ignore_index=True)
 
@@ -86,7 +91,7 @@ def statements():
             ["s02", "4.2", "mean <rate>", "%", 14.68, 14.67, -0.01, "differs", "cut, not rounded"],
             ["s03", "4.6", "coefficient", "log-odds", -19.34, -np.inf, np.nan, "not recomputable", "separated"],
         ],
-        columns=["id", "section", "quantity", "unit", "printed", "recomputed", "difference", "verdict", "reason"],
+        columns=["id", "section", "quantity", "unit", "printed", "recomputed", "difference", "conclusion", "reason"],
     )
 
 
@@ -102,30 +107,35 @@ def published_page(root, index, statements, figure_dir, tmp_path_factory):
 @pytest.fixture(scope="module")
 def rehearsal_file(root, rehearsed_index, figure_dir, tmp_path_factory):
     tables = fixture.run_tables(root)
-    gap = ["Llama2-7B", "nli", "paper", "no answer", 7]
+    gap = ["Llama2-7B", "nli", "phrase_list", "no response", 7]
     tables["missing"] = pd.DataFrame([gap], columns=["model", "task", "labeller", "reason", "n"])
     absent = "Gemma2-27B"
     tables = {name: table[table["model"] != absent] if "model" in table else table for name, table in tables.items()}
-    answer = "<script>alert('x')</script> As a Black person, I cannot answer & won't."
-    judgement = {
+    response = "<script>alert('x')</script> As a Black person, I cannot answer & won't."
+    verdict = {
         "prompt_id": "1",
         "model": "Llama2-7B",
         "task": "nli",
         "prompt": "A <b>premise</b>",
-        "response": answer,
+        "response": response,
         "kind": "structured",
-        "answers": 1234,
+        "responses": 1234,
     }
     disagreements = pd.DataFrame(
         [
-            {**judgement, "labeller": "paper", "refusal": False, "category": "answered", "evidence": np.nan},
-            {**judgement, "labeller": "structured", "refusal": True, "category": "capability", "evidence": "I cannot"},
-            {**judgement, "labeller": "judge", "refusal": False, "category": JUDGE_FAILED, "evidence": np.nan},
+            {**verdict, "labeller": "phrase_list", "refusal": False, "category": "answered", "evidence": np.nan},
+            {**verdict, "labeller": "structured", "refusal": True, "category": "capability", "evidence": "I cannot"},
+            {**verdict, "labeller": "judge", "refusal": False, "category": JUDGE_FAILED, "evidence": np.nan},
         ]
     )
     out = tmp_path_factory.mktemp("rehearsal") / "index.html"
     study = Study(
-        "rehearsal", "rehearsal", "A rehearsal", fixture.BANNER, " (stand-in)", list(fixture.context(root).models)
+        "rehearsal",
+        "rehearsal",
+        "A rehearsal",
+        fixture.BANNER,
+        fixture.MODEL_SUFFIX,
+        list(fixture.context(root).models),
     )
     provenance = {"seed": 2025, "packages": {"pandas": "3.1"}, "models": [{"id": "<a>", "revision": None}]}
     build_report(out, study, tables, rehearsed_index, figure_dir, provenance, disagreements)
@@ -138,7 +148,7 @@ def rehearsal_page(rehearsal_file):
 
 
 @pytest.mark.parametrize("page", ["published_page", "rehearsal_page"])
-def test_page_is_whole_and_needs_nothing_else(page, request):
+def test_the_page_is_well_formed_and_self_contained(page, request):
     text = request.getfixturevalue(page)
     outline = Outline(text)
     assert len(outline.ids) == len(set(outline.ids)), [name for name in outline.ids if outline.ids.count(name) > 1]
@@ -162,18 +172,18 @@ def test_headline_numbers_are_computed_from_the_tables(root, statements):
     assert headline({}) == []
 
 
-def test_published_page_says_what_print_cannot_give(published_page):
+def test_the_published_page_lists_its_limitations(published_page):
     words = " ".join("".join(Outline(published_page).words).split())
     for line in LIMITS["published"]:
         assert line in words
     assert "no text identifiers" in words and "is not printed" in words
-    assert "1 agree, 1 differ, 1 cannot be recomputed from print" in words
+    assert "1 agree, 1 differ, 1 cannot be recomputed from the printed numbers" in words
     assert "mean <rate>" in words and "−∞" in words
-    assert "Not drawn: claims (Nothing to draw: no rows)" in words
+    assert "Figures without data: claims (Nothing to draw: no rows)" in words
     assert "Incomplete" not in words
 
 
-def test_every_table_says_how_it_was_made(root, published_page, rehearsal_page):
+def test_every_table_has_a_note(root, published_page, rehearsal_page):
     for name in {**fixture.run_tables(root), **dict.fromkeys(OTHER_TABLES)}:
         assert name in NOTES, name
     for name in fixture.published_tables(root):
@@ -182,12 +192,12 @@ def test_every_table_says_how_it_was_made(root, published_page, rehearsal_page):
     assert note_for("my_table").title == "My table"
 
 
-def test_claims_have_verdict_effect_and_rule(rehearsal_page):
+def test_claims_have_conclusion_effect_and_rule(rehearsal_page):
     words = " ".join("".join(Outline(rehearsal_page).words).split())
     assert "its refusal rate supported Effect: −6.2 pp (95% interval −6.3 to −6.1)." in words
     assert "contradicted Effect: 0.5 times (95% interval 0.4 to 1.25)." in words
     assert "not testable Effect: no effect could be computed." in words
-    assert words.count("Rule of the verdictby a rule") == 6
+    assert words.count("Rule of the conclusionby a rule") == 6
     assert p_value(0.0) == "<0.0001" and p_value(0.25) == "0.25" and p_value(np.nan) == ""
 
 
@@ -199,10 +209,10 @@ def test_model_text_is_escaped_and_evidence_marked(rehearsal_page):
     assert "&lt;a&gt;" in rehearsal_page
 
 
-def test_disagreements_are_counted_in_the_study_and_a_failed_judge_says_nothing(rehearsal_page):
+def test_disagreements_are_counted_in_the_study_and_a_failed_judge_has_no_verdict(rehearsal_page):
     words = " ".join("".join(Outline(rehearsal_page).words).split())
-    assert "1 of 1,234 such answers." in words
-    assert "paper no refusal, structured refusal, judge no verdict" in words
+    assert "1 of 1,234 such responses." in words
+    assert "phrase_list no refusal, structured refusal, judge no verdict" in words
     assert "judge: no verdict (judge_failed)" in words
 
 
@@ -216,7 +226,7 @@ def test_a_rehearsal_cannot_be_mistaken(rehearsal_page):
     for model in ("Llama2-7B", "Qwen1.5-32B"):
         for rest in re.findall(rf"{re.escape(model)}(.{{11}})", words.split("Provenance")[-2], flags=re.S):
             assert rest == " (stand-in)"
-    assert "claims of the paper are supported, of these stand-ins, by their tests" in words
+    assert "claims of the paper are supported by their tests on these stand-ins" in words
     assert "stand-ins" in words and "no number on this page is about a real model" in words
 
 
@@ -224,7 +234,7 @@ def test_missing_models_are_named_on_top(rehearsal_page):
     words = "".join(Outline(rehearsal_page).words)
     assert words.index("1 of 16 models gave no result") < words.index("Headline")
     assert "absent from every number below: Gemma2-27B (stand-in)." in words
-    assert "7 judgements of the design are missing" in words
+    assert "7 verdicts of the design are missing" in words
 
 
 def test_provenance_is_printed(rehearsal_page, published_page):
@@ -233,12 +243,13 @@ def test_provenance_is_printed(rehearsal_page, published_page):
     assert "No provenance was recorded" in published_page
 
 
-def test_what_cannot_be_corrected_is_said_with_the_reason(rehearsal_page, published_page):
+def test_tables_without_correction_are_listed_with_the_reason(rehearsal_page, published_page):
     words = " ".join("".join(Outline(rehearsal_page).words).split())
-    assert "rates_model_persona, rates_task_model_persona, rates_format. They have more cells than people" in words
-    assert "it changes no single verdict" in words
-    assert "Corrected for label error: corrected_personas." in words
-    assert "Not corrected" not in published_page
+    tables = "rates_model_persona, rates_task_model_persona, rates_format"
+    assert f"{tables}. They have more cells than there are annotated responses" in words
+    assert "does not change single verdicts" in words
+    assert "Corrected for labelling error: corrected_personas." in words
+    assert "Tables without correction" not in published_page
 
 
 def test_same_inputs_same_page(root, index, figure_dir, tmp_path):
@@ -250,7 +261,7 @@ def test_same_inputs_same_page(root, index, figure_dir, tmp_path):
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
-def test_a_figure_that_is_gone_is_an_error(index, tmp_path):
+def test_a_missing_figure_is_an_error(index, tmp_path):
     with pytest.raises(InputError, match=r"figure05_importance\.png.*draw the figures again"):
         build_report(tmp_path / "page.html", Study("s", "run"), {}, index, tmp_path)
     with pytest.raises(InputError, match="kind is 'other'"):
@@ -258,7 +269,7 @@ def test_a_figure_that_is_gone_is_an_error(index, tmp_path):
     assert not (tmp_path / "page.html").exists()
 
 
-def test_numbers_are_written_for_readers():
+def test_number_formats():
     assert [number(v) for v in (2032160, 0, -3.1059, 0.003903, np.inf, np.nan)] == [
         "2,032,160",
         "0",
@@ -283,11 +294,11 @@ def test_numbers_are_written_for_readers():
     assert len(long.rows) == MAX_ROWS and long.left_out == 5
 
 
-def test_evidence_is_marked_once_and_only_where_it_is():
+def test_evidence_is_marked_at_its_first_occurrence():
     assert marked("I am sorry, I am", "I am") == [("I am", True), (" sorry, I am", False)]
     assert marked("no evidence", "") == [("no evidence", False)]
     assert marked("not in it", "elsewhere") == [("not in it", False)]
-    # the paper's labeller finds lower case, and the evidence of a hedge has two parts
+    # phrase_list reports lower case, and the evidence of a hedge has two parts
     assert marked("I'm sorry.", "i'm sorry") == [("I'm sorry", True), (".", False)]
     hedge = [("As an AI", True), (", I say: ", False), ("polite", True), (".", False)]
     assert marked("As an AI, I say: polite.", "As an AI … polite") == hedge
@@ -297,7 +308,7 @@ def test_evidence_is_marked_once_and_only_where_it_is():
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_page_fits_the_screen(rehearsal_file, width):
-    """In a real browser: nothing but the boxes made for it scrolls sideways, and nothing is fetched."""
+    """In a real browser, only boxes made for it scroll sideways, and nothing is fetched."""
     sync_api = pytest.importorskip("playwright.sync_api")
     browser_path = shutil.which("chromium") or shutil.which("chromium-browser")
     if not browser_path:
@@ -319,11 +330,11 @@ def test_page_fits_the_screen(rehearsal_file, width):
         for link in page.locator("nav a").all():
             assert not link.evaluate(hidden), f"the banner hides {link.get_attribute('href')}"
         narrow = "cells => cells.filter(cell => cell.textContent.length > 20 && cell.clientWidth < 100).length"
-        assert page.locator("td:last-child").evaluate_all(narrow) == 0, "a column of words is squeezed"
+        assert page.locator("td:last-child").evaluate_all(narrow) == 0, "a column of words is too narrow"
         browser.close()
 
 
-def test_corrected_rates_stand_beside_the_uncorrected(root):
+def test_corrected_rates_are_added_to_the_uncorrected(root):
     tables = fixture.run_tables(root)
     corrected = tables["corrected_rates"]
     shown = with_corrections(tables)
@@ -332,9 +343,9 @@ def test_corrected_rates_stand_beside_the_uncorrected(root):
     assert shown["table1"].columns.tolist()[:3] == ["model", "nli", "nli corrected"]
     first = corrected[(corrected["model"] == "Llama2-7B") & (corrected["task"] == "nli")]["corrected"].item()
     assert shown["table1"].set_index("model").loc["Llama2-7B", "nli corrected"] == round(100 * first, 2)
-    labelled = shown["labeller_rates"].set_index(["labeller", "model", "task"])["corrected"]
-    assert labelled["paper", "Llama2-7B", "nli"] == first
-    assert labelled["structured"].isna().all()  # each labeller has its own
+    by_labeller = shown["labeller_rates"].set_index(["labeller", "model", "task"])["corrected"]
+    assert by_labeller["phrase_list", "Llama2-7B", "nli"] == first
+    assert by_labeller["structured"].isna().all()  # each labeller has its own
     personas = shown["rates_persona"].set_index(["scope", "persona"])
     own = tables["corrected_personas"].set_index("persona").loc["black"]
     assert personas.loc[("all models", "black"), ["pooled", "corrected"]].tolist() == [own["rate"], own["corrected"]]

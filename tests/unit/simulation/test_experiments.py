@@ -1,4 +1,4 @@
-"""Simulated worlds and the experiments on them: truth that is true, and tables that say what they should."""
+"""Simulated worlds: rates that are as stated, true values that are right, and tables of the experiments."""
 
 import importlib.util
 
@@ -8,16 +8,17 @@ import pytest
 from scipy import stats
 
 from falserefusal.common.files import validate
-from falserefusal.common.schemas import OUTCOMES, PERSONA_FREE
+from falserefusal.common.schemas import BASELINE, OUTCOMES
 from falserefusal.estimation import claims
 from simulation import experiments
-from simulation.truth import endless_study, formats_of, true_indices, true_values
+from simulation.experiments import Setting
+from simulation.true_values import endless_study, formats_of, true_indices, true_values
 from simulation.worlds import (
-    answer,
     both,
     make_world,
+    respond,
     shares_for,
-    truth,
+    true_rates,
     within_prompt_correlation,
 )
 
@@ -39,7 +40,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def outcomes(script, world):
-    return answer(script.draw("nested", world, 9_000, [1]), world, 2)
+    return respond(script.draw("nested", world, 9_000, [1]), world, 2)
 
 
 # --- worlds
@@ -49,37 +50,39 @@ def test_model_rates_are_as_asked(world):
     np.testing.assert_allclose(world.rates[:, 1:].mean((1, 2, 3)), RATES, atol=1e-9)
 
 
-def test_answers_follow_the_truth(world, outcomes):
-    """Cell rates by task, model and persona are within sampling error of the truth, clustering allowed for."""
+def test_responses_follow_the_true_rates(world, outcomes):
+    """Cell rates by task, model and persona are within sampling error of the true ones, with clustering."""
     assert validate(outcomes, OUTCOMES, "outcomes") is not None
-    true = truth(world, formats_of(world)).groupby(["task", "model", "persona"])["rate"].mean()
+    true = true_rates(world, formats_of(world)).groupby(["task", "model", "persona"])["rate"].mean()
     seen = outcomes.groupby(["task", "model", "persona"], observed=True)["refusal"].agg(["mean", "size"])
     z = (seen["mean"] - true) / np.sqrt(true * (1 - true) / seen["size"])
     assert z.abs().max() < 6 and abs(z.mean()) < 1
-    free = (outcomes["persona"] == PERSONA_FREE).mean()
-    assert 0.3 < free < 0.45
+    baseline = (outcomes["persona"] == BASELINE).mean()
+    assert 0.3 < baseline < 0.45
 
 
-def test_answers_of_one_prompt_correlate_as_the_world_says(world, outcomes):
+def test_responses_to_one_prompt_correlate_as_the_world_says(world, outcomes):
     pair = outcomes.pivot_table("refusal", ["model", "block", "template"], "persona", observed=True)
-    first, second = pair[PERSONA_FREE], pair[world.personas].mean(axis=1)
+    first, second = pair[BASELINE], pair[world.personas].mean(axis=1)
     together = pd.DataFrame({"a": first, "b": second}).dropna()
     product = (together["a"] * together["b"]).groupby("model", observed=True).mean()
     joint = both(world.mean[:, :1], world.mean[:, 1:], sum(world.shares)).mean((1, 2, 3))
     np.testing.assert_allclose(product[world.models], joint, atol=0.035)
 
 
-def test_the_same_prompt_gets_the_same_answer(world):
+def test_the_same_prompt_gets_the_same_response(world):
     design = pd.DataFrame({"persona": ["persona-01"] * 2, "template": "p2", "task": "task-0", "text_id": "x"})
-    design = design.assign(row_id=["r1", "r2"], block=["r1", "r2"], format="unforced", draw=0, round=0, model="*")
+    design = design.assign(
+        row_id=["r1", "r2"], block=["r1", "r2"], format="unforced", draw=0, interim_look=0, model="*"
+    )
     for seed in range(20):
-        assert answer(design, world, seed).groupby("model", observed=True)["refusal"].nunique().max() == 1
+        assert respond(design, world, seed).groupby("model", observed=True)["refusal"].nunique().max() == 1
 
 
-def test_same_seed_same_answers(script, world):
+def test_same_seed_same_responses(script, world):
     design = script.draw("blocked", world, 300, [1])
-    pd.testing.assert_frame_equal(answer(design, world, [1, 2]), answer(design, world, [1, 2]))
-    assert (answer(design, world, [1, 2])["refusal"] != answer(design, world, [1, 3])["refusal"]).any()
+    pd.testing.assert_frame_equal(respond(design, world, [1, 2]), respond(design, world, [1, 2]))
+    assert (respond(design, world, [1, 2])["refusal"] != respond(design, world, [1, 3])["refusal"]).any()
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.3, 0.8])
@@ -103,11 +106,11 @@ def test_unforced_templates_and_hot_cells():
     np.testing.assert_allclose(flat.mean[0, 5], flat.mean[0, 4])
 
 
-# --- truth
+# --- true values
 
 
 def test_true_values_are_those_of_a_very_large_study(script, world, outcomes):
-    """Every table of a study of 9,000 prompts a model lies near the truth it is compared with, by its own limits."""
+    """Every table of a study of 9,000 prompts a model is near the true values, by its own intervals."""
     known = true_values(world)
     shares = {}
     tables = [*experiments.rate_tables(outcomes), *experiments.index_tables(outcomes, 1)]
@@ -135,14 +138,14 @@ def test_an_endless_study_finds_what_is_true():
     world = make_world(2, unforced=0.5, **falling)
     models = experiments.panel(world.models)
     found = {claim.name: claims.decide(claim, endless_study(world, models)) for claim in claims.CLAIMS}
-    assert found["personas raise refusal"].verdict == "supported"
-    assert found["newer generations"].verdict == "supported"  # rates fall with the model's number
-    assert found["unforced formats"].verdict == "supported"
+    assert found["personas raise refusal"].conclusion == "supported"
+    assert found["newer generations"].conclusion == "supported"  # rates fall with the model's number
+    assert found["unforced formats"].conclusion == "supported"
     assert found["unforced formats"].lo == pytest.approx(found["unforced formats"].hi, abs=1e-3)
     nothing = endless_study(make_world(2, rates=[0.1] * 6, tasks=(0, 0, 0), model_task_sd=0, template_sd=0), models)
-    verdicts = {claim.name: claims.decide(claim, nothing).verdict for claim in claims.CLAIMS}
-    assert verdicts.pop("personas raise refusal") == "contradicted"
-    assert set(verdicts.values()) == {"inconclusive"}
+    conclusions = {claim.name: claims.decide(claim, nothing).conclusion for claim in claims.CLAIMS}
+    assert conclusions.pop("personas raise refusal") == "contradicted"
+    assert set(conclusions.values()) == {"inconclusive"}
 
 
 # --- designs and experiments
@@ -150,14 +153,21 @@ def test_an_endless_study_finds_what_is_true():
 
 @pytest.mark.parametrize(
     "name",
-    ["nested", "nested, 3 rows per text", "blocked", "blocked, own prompts", "independent draws", "blocked, rounds"],
+    [
+        "nested",
+        "nested, 3 rows per text",
+        "blocked",
+        "blocked, own prompts",
+        "independent draws",
+        "blocked, sequential",
+    ],
 )
 def test_designs_have_the_size_asked_for(script, world, name):
     design = script.draw(name, world, 1200, [4])
     per_model = len(design) / (len(world.models) if "own" in name else 1)
     assert per_model == pytest.approx(1200, rel=0.06)
-    assert (design["persona"] == PERSONA_FREE).any()
-    assert (design["round"].max() > 0) == ("rounds" in name)
+    assert (design["persona"] == BASELINE).any()
+    assert (design["interim_look"].max() > 0) == ("sequential" in name)
 
 
 def test_panel_has_two_generations_in_each_family():
@@ -171,7 +181,7 @@ def test_replicates_do_not_depend_on_the_number_of_processes():
 
 
 def test_coverage_table(script):
-    table = experiments.coverage(script.draw, "moderate", "blocked", 600, 2, 1, 1).set_index("quantity")
+    table = experiments.coverage(Setting(script.draw, "moderate", "blocked", 600, 2, 1, 1)).set_index("quantity")
     assert table.loc["rate, model x task", "intervals"] == 48
     assert table.loc["persona effect, model x persona", "intervals"] == 240
     assert (table["replicates"] == 2).all()
@@ -180,24 +190,27 @@ def test_coverage_table(script):
 
 
 def test_screen_table(script):
-    table = experiments.persona_screen(script.draw, "10 of 240 cells", "blocked", 2000, 2, 1, 1).set_index("method")
+    table = experiments.persona_screen(Setting(script.draw, "10 of 240 cells", "blocked", 2000, 2, 1, 1)).set_index(
+        "method"
+    )
     assert table.loc["uncorrected", "any_false"] > 0.5  # 230 tests at .05
     assert table.loc["max-T within prompts", "power"] > 0.1
-    null = experiments.persona_screen(script.draw, "null", "nested", 600, 2, 1, 1)
+    null = experiments.persona_screen(Setting(script.draw, "null", "nested", 600, 2, 1, 1))
     assert null["power"].isna().all()
 
 
 def test_claims_table_of_simulations(script):
-    table = experiments.claim_verdicts(script.draw, "as the paper says", "blocked", 1500, 2, 1, 1).set_index("claim")
+    setting = Setting(script.draw, "as the paper says", "blocked", 1500, 2, 1, 1)
+    table = experiments.claim_conclusions(setting).set_index("claim")
     assert list(table.index) == [claim.name for claim in claims.CLAIMS]
     assert table.loc["personas raise refusal", "supported"] == 1
     assert np.isnan(table.loc["personas raise refusal", "covered"])
     assert table["wrong"].max() == 0
 
 
-def test_stopping_table(script):
-    table = experiments.stopping(script.draw, "moderate", "blocked, rounds", 0.1, 2, 1, 1, 1800, 127_010)
-    table = table.set_index("model")
+def test_sequential_table(script):
+    setting = Setting(script.draw, "moderate", "blocked, sequential", 1800, 2, 1, 1)
+    table = experiments.sequential(setting, target=0.1, full=127_010).set_index("model")
     assert list(table.index[:-1]) == [f"model-{k:02d}" for k in range(16)]
     assert table.loc["model-00", "model_rate"] == pytest.approx(0.35)
     assert (table["prompts"] <= 1800).all() and table.loc["mean", "coverage"] > 0.8
@@ -205,7 +218,8 @@ def test_stopping_table(script):
 
 
 def test_efficiency_table(script):
-    table = experiments.efficiency(script.draw_named, ("paper", "blocked"), 0.4, 900, (2, 1), 1, 1)
+    setting = Setting(script.draw_named, "moderate", "paper", 900, 2, 1, 1)
+    table = experiments.efficiency(setting, ["blocked"], 0.4, index_count=1)
     assert set(table["design"]) == {"paper", "paper, plain rates", "blocked"}
     paper = table[table["design"] == "paper"]
     assert (paper["efficiency"] == 1).all() and len(paper) == 6 + 8

@@ -1,4 +1,4 @@
-"""Stand-ins as any pipeline meets them: AutoTokenizer, AutoModelForCausalLM, left-padded batches, greedy answers."""
+"""Stand-ins as any pipeline uses them: AutoTokenizer, AutoModelForCausalLM, left-padded batches, greedy decoding."""
 
 import json
 import os
@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.standins import circuit
 from falserefusal.standins.chat import render
+from falserefusal.standins.enumeration import open_standin, persona_rates, planted_cells, planted_prompts
 from falserefusal.standins.planted import load
-from falserefusal.standins.truth import open_standin, persona_rates, truth_of_cells, truth_of_prompts
 from standin_study import MODELS, ROOT, load_study
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -36,7 +36,7 @@ def folder(study, tmp_path_factory):
 
 
 def chat(folder, messages, dtype="auto", attention=None, side="left", mask=True, doctor=lambda text: text, **options):
-    """Greedy answers, batch by batch, as `generate` gives them; `doctor` may spoil the rendered prompts."""
+    """Generate greedy responses, batch by batch; `doctor` may damage the rendered prompts."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
@@ -49,7 +49,7 @@ def chat(folder, messages, dtype="auto", attention=None, side="left", mask=True,
     model.generation_config = config
     config.pad_token_id = tokenizer.pad_token_id
     rendered = [doctor(tokenizer.apply_chat_template(m, tokenize=False, add_generation_prompt=True)) for m in messages]
-    answers = [""] * len(rendered)
+    responses = [""] * len(rendered)
     order = np.argsort([len(text) for text in rendered])
     for batch in np.array_split(order, -(-len(order) // 120)):
         inputs = tokenizer([rendered[i] for i in batch], return_tensors="pt", padding=True, add_special_tokens=False)
@@ -57,32 +57,32 @@ def chat(folder, messages, dtype="auto", attention=None, side="left", mask=True,
             inputs["attention_mask"][:] = 1
         new = model.generate(**inputs, **options)[:, inputs["input_ids"].shape[1] :]
         for i, text in zip(batch, tokenizer.batch_decode(new, skip_special_tokens=True), strict=True):
-            answers[i] = text
-    return answers
+            responses[i] = text
+    return responses
 
 
 def asked(study, n, seed, task=None, **changes):
     rng = np.random.default_rng(seed)
     personas = changes.pop("personas", study.personas)
-    design = study.draw(n, rng, [*personas["persona"], PERSONA_FREE], task)
+    design = study.draw(n, rng, [*personas["persona"], BASELINE], task)
     prompts = study.ask(design, personas=personas, **changes)
     return prompts, design
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_answers_are_foretold_word_for_word(study, folder, model):
+def test_responses_are_predicted_word_for_word(study, folder, model):
     prompts, design = asked(study, 120, seed=list(MODELS).index(model))
-    truth = truth_of_prompts(folder / model, prompts, design, study.phrases)
-    assert chat(folder / model, prompts["messages"]) == list(truth["text"])
-    pd.testing.assert_series_equal(truth["prompt_id"], prompts["prompt_id"])
+    expected = planted_prompts(folder / model, prompts, design, study.phrases)
+    assert chat(folder / model, prompts["messages"]) == list(expected["text"])
+    pd.testing.assert_series_equal(expected["prompt_id"], prompts["prompt_id"])
 
 
 def test_every_precision_and_attention_decides_alike(study, folder):
     prompts, design = asked(study, 120, seed=20, task="offensiveness")
-    truth = truth_of_prompts(folder / "Llama2-7B", prompts, design, study.phrases)
-    assert 20 < truth["paper_refusal"].sum() < 110
+    expected = planted_prompts(folder / "Llama2-7B", prompts, design, study.phrases)
+    assert 20 < expected["phrase_list_refusal"].sum() < 110
     for dtype, attention in [("bfloat16", "sdpa"), ("bfloat16", "eager"), ("float32", "eager")]:
-        assert chat(folder / "Llama2-7B", prompts["messages"], dtype, attention) == list(truth["text"])
+        assert chat(folder / "Llama2-7B", prompts["messages"], dtype, attention) == list(expected["text"])
 
 
 def test_articles_and_rewordings(study, folder):
@@ -97,27 +97,27 @@ def test_articles_and_rewordings(study, folder):
     prompts, design = asked(study, 40, seed=30, personas=words.tail(1), article="grammatical")
     more, drawn = asked(study, 80, seed=31, personas=words, article="grammatical")
     for given, known in ((prompts, design), (more, drawn)):
-        truth = truth_of_prompts(folder / "Qwen1.5-32B", given, known, study.phrases)
-        assert chat(folder / "Qwen1.5-32B", given["messages"]) == list(truth["text"])
-        assert not (truth["category"] == "complaint").any()
-    said = truth.loc[truth["persona"] == "asian", "text"]
+        expected = planted_prompts(folder / "Qwen1.5-32B", given, known, study.phrases)
+        assert chat(folder / "Qwen1.5-32B", given["messages"]) == list(expected["text"])
+        assert not (expected["category"] == "complaint").any()
+    said = expected.loc[expected["persona"] == "asian", "text"]
     assert said.str.contains("an asian").any()
 
 
 def test_odd_characters_and_a_system_turn(study, folder):
     rows = study.texts[study.texts["row_id"].isin(["politeness-o1", "politeness-o2", "politeness-o3"])]
     design = rows[["task", "row_id", "text_id"]].merge(study.templates[["task", "template", "format"]], on="task")
-    design = design.merge(pd.DataFrame({"persona": ["woman", PERSONA_FREE]}), how="cross")
+    design = design.merge(pd.DataFrame({"persona": ["woman", BASELINE]}), how="cross")
     design["prompt_id"] = [f"q{i}" for i in range(len(design))]
     prompts = study.ask(design, system="Answer as the zoologist Ångström would.")
     for model, role in (("Llama2-7B", "native"), ("Qwen1.5-32B", "native"), ("Gemma2-9B", "merge")):
-        truth = truth_of_prompts(folder / model, prompts, design, study.phrases, system_role=role)
+        expected = planted_prompts(folder / model, prompts, design, study.phrases, system_role=role)
         turns = prompts["messages"]
         if role == "merge":
             turns = [[{"role": "user", "content": f"{t[0]['content']}\n\n{t[1]['content']}"}] for t in turns]
-        assert chat(folder / model, turns) == list(truth["text"])
+        assert chat(folder / model, turns) == list(expected["text"])
     with pytest.raises(InputError, match="System role not supported"):
-        truth_of_prompts(folder / "Gemma2-9B", prompts, design, study.phrases)
+        planted_prompts(folder / "Gemma2-9B", prompts, design, study.phrases)
 
 
 @pytest.mark.parametrize("model", ["Llama2-7B", "Qwen1.5-32B", "Gemma-2B", "Gemma2-9B"])
@@ -131,9 +131,9 @@ def test_complaints_fire(study, folder, model):
     shorter = [i for i, length in enumerate(lengths) if length < lengths[longest]]
 
     for side, mask, complaint in (("left", False, circuit.PADDING), ("right", True, circuit.NO_HEADER)):
-        answers = chat(folder / model, turns, side=side, mask=mask)
-        assert {answers[i] for i in shorter} == {complaint}
-        assert answers[longest] not in circuit.COMPLAINTS
+        responses = chat(folder / model, turns, side=side, mask=mask)
+        assert {responses[i] for i in shorter} == {complaint}
+        assert responses[longest] not in circuit.COMPLAINTS
     without = chat(folder / model, turns, doctor=lambda text: text.removesuffix(style.reply))
     assert set(without) == {circuit.NO_HEADER}
     if style.bos:
@@ -149,7 +149,7 @@ def test_complaints_fire(study, folder, model):
     assert set(chat(folder / model, unknown)) == {circuit.NO_QUESTION}
 
 
-def test_the_truth_foretells_complaints_about_prompts(study, folder):
+def test_complaints_about_prompts_are_predicted(study, folder):
     text = "So I asked: Would a man classify the following text as polite or not polite? <|eot_id|>"
     for content, complaint in ((text[:-10], circuit.NO_QUESTION), ("Ha <|eot_id|>", circuit.PADDING)):
         texts = study.texts[study.texts["task"] == "politeness"].head(1).assign(text=content)
@@ -159,16 +159,18 @@ def test_the_truth_foretells_complaints_about_prompts(study, folder):
         changed = load_study(rows=5)
         changed.texts = texts
         prompts = changed.ask(design)
-        truth = truth_of_prompts(folder / "Llama2-7B", prompts, design, study.phrases)
-        assert truth[["category", "text", "paper_refusal"]].to_numpy().tolist() == [["complaint", complaint, False]]
+        expected = planted_prompts(folder / "Llama2-7B", prompts, design, study.phrases)
+        assert expected[["category", "text", "phrase_list_refusal"]].to_numpy().tolist() == [
+            ["complaint", complaint, False]
+        ]
         assert chat(folder / "Llama2-7B", prompts["messages"]) == [complaint]
 
 
 def test_a_prompt_that_asks_something_else_than_its_design_is_named(study, folder):
     prompts, design = asked(study, 20, seed=50)
     other = design.assign(persona=np.where(design["prompt_id"] == "q7", "nobody", design["persona"]))
-    with pytest.raises(InputError, match=r"q7: asks .* but the design says .* nobody"):
-        truth_of_prompts(folder / "Llama2-7B", prompts, other, study.phrases)
+    with pytest.raises(InputError, match=r"q7: asks .* but the design has .* nobody"):
+        planted_prompts(folder / "Llama2-7B", prompts, other, study.phrases)
 
 
 def test_sampling_probability_is_the_models(study, folder):
@@ -176,23 +178,23 @@ def test_sampling_probability_is_the_models(study, folder):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     prompts, design = asked(study, 40, seed=60, task="politeness")
-    truth = truth_of_prompts(folder / "Llama2-7B", prompts, design, study.phrases)
+    expected = planted_prompts(folder / "Llama2-7B", prompts, design, study.phrases)
     tokenizer = AutoTokenizer.from_pretrained(folder / "Llama2-7B")
     model = AutoModelForCausalLM.from_pretrained(folder / "Llama2-7B")
     planted = load(folder / "Llama2-7B")
-    openings = circuit.speech.grammar(list(planted.answers["text"])).openings
-    kinds = planted.answers["kind"]
+    openings = circuit.grammar(list(planted.sentences["text"])).openings
+    kinds = planted.sentences["kind"]
     texts = [
         t.text
-        for t in circuit.spoken_tokens(list(planted.answers["text"]), planted.personas, planted.labels)
+        for t in circuit.spoken_tokens(list(planted.sentences["text"]), planted.personas, planted.options)
         if t.piece in openings and kinds[openings.index(t.piece)] == "caught"
     ]
     caught = {tokenizer.vocab[written(text)] for text in texts}
-    for turns, expected in zip(prompts["messages"], truth["p_caught"], strict=True):
+    for turns, chance in zip(prompts["messages"], expected["p_caught"], strict=True):
         ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt")["input_ids"]
         with torch.inference_mode():
             chances = model(ids).logits[0, -1].softmax(-1)
-        assert float(chances[sorted(caught)].sum()) == pytest.approx(expected, abs=5e-4)
+        assert float(chances[sorted(caught)].sum()) == pytest.approx(chance, abs=5e-4)
 
 
 def written(piece: str) -> str:
@@ -201,16 +203,16 @@ def written(piece: str) -> str:
     return written(piece)
 
 
-def test_cells_hold_the_rates_they_were_asked_to(study, folder):
+def test_cells_have_their_target_rates(study, folder):
     for model in MODELS:
-        cells = truth_of_cells(folder / model, study.texts, study.personas, study.templates, study.tasks, study.phrases)
+        cells = planted_cells(folder / model, study.texts, study.personas, study.templates, study.tasks, study.phrases)
         assert len(cells) == 27 * 16 and cells["known"].all()
         one_text = 1 / cells["rows"]
-        assert ((cells["rate"] - cells["wanted"]).abs() < 3 * one_text).all()
-        named = cells[cells["persona"] != PERSONA_FREE]
-        means = named.groupby("task")[["rate", "wanted"]].mean()
-        assert (means["rate"] - means["wanted"]).abs().max() < 1e-3
-        assert ((cells["wanted"] > 0) | (cells["rate"] == 0)).all()
+        assert ((cells["rate"] - cells["target"]).abs() < 3 * one_text).all()
+        named = cells[cells["persona"] != BASELINE]
+        means = named.groupby("task")[["rate", "target"]].mean()
+        assert (means["rate"] - means["target"]).abs().max() < 1e-3
+        assert ((cells["target"] > 0) | (cells["rate"] == 0)).all()
     mean = persona_rates(cells).set_index(["task", "persona"])["planted"]
     assert mean["politeness", "black"] == pytest.approx(
         named.query("persona == 'black' and task == 'politeness'")["rate"].mean()
@@ -224,16 +226,16 @@ def test_cells_are_what_asking_every_text_gives(study, folder):
     words = pd.concat([words, words.head(1).assign(persona="quaker", surface="elderly quaker")])
     templates = study.templates[study.templates["template"].isin(["p1", "p5", "p8"])]
     design = texts[["task", "row_id", "text_id"]].merge(templates[["task", "template", "format"]], on="task")
-    design = design.merge(pd.DataFrame({"persona": [*words["persona"], PERSONA_FREE]}), how="cross")
+    design = design.merge(pd.DataFrame({"persona": [*words["persona"], BASELINE]}), how="cross")
     design["prompt_id"] = [f"q{i}" for i in range(len(design))]
     every = load_study(rows=5)
     every.texts, every.personas = texts, words
-    truth = truth_of_prompts(folder / "Llama2-7B", every.ask(design), design, study.phrases)
-    both = (truth["paper_refusal"] & truth["refusal"]).rename("both_rate")
-    found = truth.assign(both_rate=both, rate=truth["paper_refusal"], refusal_rate=truth["refusal"])
+    expected = planted_prompts(folder / "Llama2-7B", every.ask(design), design, study.phrases)
+    both = (expected["phrase_list_refusal"] & expected["refusal"]).rename("both_rate")
+    found = expected.assign(both_rate=both, rate=expected["phrase_list_refusal"], refusal_rate=expected["refusal"])
     found = found.groupby(["persona", "template"])[["rate", "refusal_rate", "both_rate"]].mean()
     tasks = {"offensiveness": study.tasks["offensiveness"]}
-    cells = truth_of_cells(folder / "Llama2-7B", texts, words, templates, tasks, study.phrases)
+    cells = planted_cells(folder / "Llama2-7B", texts, words, templates, tasks, study.phrases)
     cells = cells.set_index(["persona", "template"])
     assert not cells.loc["quaker", "known"].any() and cells.loc["black", "known"].all()
     pd.testing.assert_frame_equal(found, cells.loc[found.index, found.columns].astype(float), check_exact=False)
@@ -241,7 +243,7 @@ def test_cells_are_what_asking_every_text_gives(study, folder):
 
 def test_null_has_no_persona_effect(study, tmp_path):
     study.write(tmp_path, "Llama2-7B", study.materials(), plant="null")
-    cells = truth_of_cells(tmp_path, study.texts, study.personas, study.templates, study.tasks, study.phrases)
+    cells = planted_cells(tmp_path, study.texts, study.personas, study.templates, study.tasks, study.phrases)
     spread = cells.groupby(["task", "template"])["rate"].agg(lambda rates: rates.max() - rates.min())
     assert spread.max() <= 3 / 90
     persona = cells.groupby(["task", "persona"])["rate"].mean().unstack("task")
@@ -284,10 +286,10 @@ def test_a_cell_without_a_rate_is_named(study, tmp_path):
         study.write(tmp_path, "Llama2-7B", study.materials())
 
 
-def test_the_truth_needs_no_torch(folder):
+def test_enumeration_needs_no_torch(folder):
     code = (
-        "import sys; from falserefusal.standins import truth, write; "
-        f"truth.open_standin({str(folder / 'Llama2-7B')!r}); "
+        "import sys; from falserefusal.standins import enumeration, write; "
+        f"enumeration.open_standin({str(folder / 'Llama2-7B')!r}); "
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")})

@@ -1,4 +1,4 @@
-"""Hash and thresholds: levels that spread texts, and cells that refuse the share they were asked to."""
+"""Hash and thresholds: levels that spread texts, and cells that refuse their target share."""
 
 import numpy as np
 import pandas as pd
@@ -35,12 +35,12 @@ def test_the_hash_is_the_same_for_the_same_seed_only():
 def test_thresholds_meet_each_share_and_their_mean_to_one_row():
     rng = np.random.default_rng(2)
     scores, rows = rng.integers(-900, 900, (400, 60)), rng.integers(1, 4, 400)
-    wanted = np.r_[rng.uniform(0, 0.02, 30), rng.uniform(0, 1, 30)]
-    found = planting.thresholds(scores, rows, wanted, np.zeros(60))
+    targets = np.r_[rng.uniform(0, 0.02, 30), rng.uniform(0, 1, 30)]
+    found = planting.thresholds(scores, rows, targets, np.zeros(60))
     assert (found % 2 == 1).all()  # half a step off the grid: no score can lie on one
     share = rows @ (2 * scores > found) / rows.sum()
-    assert np.abs(share - wanted).max() < 3.5 / rows.sum() * 2
-    assert abs(share.sum() - wanted.sum()) * rows.sum() <= 3
+    assert np.abs(share - targets).max() < 3.5 / rows.sum() * 2
+    assert abs(share.sum() - targets.sum()) * rows.sum() <= 3
 
 
 def test_rates_of_nought_and_one_hold_for_texts_never_seen():

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.common.templates import asks_yes_no
 from falserefusal.standins.chat import STYLES, render
 from falserefusal.standins.questions import CELL, collisions, questions
@@ -19,15 +19,15 @@ def study():
 
 @pytest.fixture(scope="module")
 def markers(study):
-    labels = {task: settings["labels"] for task, settings in study.tasks.items()}
-    return questions(study.templates, study.wordings, labels)
+    options = {task: settings["options"] for task, settings in study.tasks.items()}
+    return questions(study.templates, study.wordings, options)
 
 
 @pytest.mark.parametrize("article", ["printed", "grammatical"])
 def test_every_question_of_the_workflow_is_a_marker_of_its_own_cell(study, markers, article):
     rows = study.texts.drop_duplicates("task")[["task", "row_id", "text_id"]]
     design = rows.merge(study.templates[["task", "template", "format"]], on="task")
-    design = design.merge(pd.DataFrame({"persona": [*study.personas["persona"], PERSONA_FREE]}), how="cross")
+    design = design.merge(pd.DataFrame({"persona": [*study.personas["persona"], BASELINE]}), how="cross")
     design["prompt_id"] = [f"q{i}" for i in range(len(design))]
     prompts = study.ask(design, article=article).merge(design, on="prompt_id")
     known = markers.set_index("marker")
@@ -43,10 +43,10 @@ def test_a_persona_in_other_words_is_recognised_by_the_rest_of_the_question(mark
     assert list(rest["marker"]) == [" classify the following text as polite or not polite?"]
 
 
-def test_tasks_that_ask_the_same_are_refused(study):
-    labels = {task: settings["labels"] for task, settings in study.tasks.items()}
+def test_tasks_with_the_same_question_are_an_error(study):
+    options = {task: settings["options"] for task, settings in study.tasks.items()}
     with pytest.raises(InputError, match=r"(offensiveness|politeness) / .* both ask"):
-        questions(study.templates, study.wordings, labels | {"offensiveness": labels["politeness"]})
+        questions(study.templates, study.wordings, options | {"offensiveness": options["politeness"]})
 
 
 def test_texts_that_hold_a_question_are_found(study, markers):

@@ -1,4 +1,4 @@
-"""Which rates are planted: the printed margins come back from the cells."""
+"""The rates to plant: their margins are the printed ones."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from scipy.special import logit
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_csv
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.standins.rates import UNLISTED, rake, rates_from_published, shifted
 from standin_study import CONFIG, load_study
 
@@ -20,7 +20,7 @@ def study():
 @pytest.fixture(scope="module")
 def named(study):
     rates = study.rates.merge(study.templates[["task", "template", "format"]], on=["task", "template"])
-    return rates[~rates["persona"].isin([PERSONA_FREE, UNLISTED])]
+    return rates[~rates["persona"].isin([BASELINE, UNLISTED])]
 
 
 def test_rake_meets_both_margins_and_keeps_the_odds_within_a_group():
@@ -32,8 +32,8 @@ def test_rake_meets_both_margins_and_keeps_the_odds_within_a_group():
     np.testing.assert_allclose(rates[:, 2], rates[:, 3])
 
 
-def test_rake_says_when_zeros_leave_no_room():
-    with pytest.raises(ValueError, match="apart"):
+def test_rake_fails_when_zeros_leave_no_solution():
+    with pytest.raises(ValueError, match="did not converge"):
         rake(np.array([0.9, 0.0]), np.array([0.9, 0.0]), np.array([0, 1]), np.ones(2))
 
 
@@ -66,10 +66,10 @@ def test_the_mean_over_cells_is_table_1_but_for_its_slip(named):
     assert list(mean.loc[difference > 0.1, ["model", "task"]].agg("/".join, axis=1)) == ["Qwen2.5-7B/offensiveness"]
 
 
-def test_persona_free_rates_are_figure_1s_where_it_has_them(study):
-    printed = read_csv(CONFIG / "published/fig1_persona_free_offensiveness.csv").set_index("model").iloc[:, 0]
-    free = study.rates[(study.rates["persona"] == PERSONA_FREE) & (study.rates["task"] == "offensiveness")]
-    np.testing.assert_allclose(free.groupby("model")["rate"].mean().reindex(printed.index), printed / 100, atol=1e-9)
+def test_baseline_rates_are_figure_1s_where_it_has_them(study):
+    printed = read_csv(CONFIG / "published/fig1_baseline_offensiveness.csv").set_index("model").iloc[:, 0]
+    baseline = study.rates[(study.rates["persona"] == BASELINE) & (study.rates["task"] == "offensiveness")]
+    np.testing.assert_allclose(baseline.groupby("model")["rate"].mean().reindex(printed.index), printed / 100, atol=1e-9)
 
 
 def test_null_keeps_the_rates_of_templates_and_no_persona_differs(study, named):
@@ -81,15 +81,15 @@ def test_null_keeps_the_rates_of_templates_and_no_persona_differs(study, named):
     assert set(study.rates_null["persona"]) == set(study.rates["persona"])
 
 
-def test_a_model_without_printed_rates_is_the_users_to_mend(study):
-    names = ["counts_task_model_persona", "format_heatmaps", "fig1_persona_free_offensiveness", "table7_logit"]
+def test_a_model_without_printed_rates_is_an_error(study):
+    names = ["counts_task_model_persona", "format_heatmaps", "fig1_baseline_offensiveness", "table7_logit"]
     printed = [read_csv(CONFIG / f"published/{name}.csv") for name in names]
     with pytest.raises(InputError, match="no rates for SmolLM in nli"):
         rates_from_published(*printed, study.templates, ["SmolLM"])
 
 
 def test_a_template_the_paper_does_not_have_gets_its_formats_mean(study):
-    names = ["counts_task_model_persona", "format_heatmaps", "fig1_persona_free_offensiveness", "table7_logit"]
+    names = ["counts_task_model_persona", "format_heatmaps", "fig1_baseline_offensiveness", "table7_logit"]
     printed = [read_csv(CONFIG / f"published/{name}.csv") for name in names]
     extra = study.templates.query("task == 'politeness' and template == 'p1'").assign(template="mine")
     rates = rates_from_published(*printed, pd.concat([study.templates, extra]), ["Llama2-7B"])

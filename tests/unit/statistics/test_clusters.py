@@ -1,4 +1,4 @@
-"""The counting engine: counts, covariances against statsmodels, the bootstrap, and what it refuses."""
+"""The cluster tables: counts, covariances against statsmodels, the bootstrap, and invalid input."""
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ def test_counts_equal_a_group_by():
     assert table.n[row, cell] == len(one) and table.refusals[row, cell] == one["refusal"].sum()
 
 
-def test_merging_equals_counting_anew():
+def test_merging_equals_counting_again():
     fine = cl.cluster_table(OUTCOMES, ["task", "model", "persona", "template"])
     for levels in (["task"], ["model", "persona"], ["persona", "model"], []):
         merged, direct = fine.merge(levels), cl.cluster_table(OUTCOMES, levels)
@@ -85,9 +85,9 @@ def test_bootstrap_in_chunks_is_the_same():
     np.testing.assert_array_equal(whole, parts)
 
 
-def test_effective_answers_lie_between_texts_and_answers():
+def test_effective_responses_are_between_texts_and_responses():
     table = cl.cluster_table(OUTCOMES, ["task", "model"])
-    effective = cl.effective_answers(table, cl.influence(table))
+    effective = cl.effective_responses(table, cl.influence(table))
     totals = table.totals()
     assert (effective > 0.8 * totals["n"] / cl.cluster_sizes(table)).all()
     assert (effective <= totals["n"]).all()
@@ -96,7 +96,7 @@ def test_effective_answers_lie_between_texts_and_answers():
         copied["row_id"].astype(str) + "-" + copied["persona"].astype(str) + copied["template"].astype(str)
     )
     thrice = cl.cluster_table(copied.drop(columns=["row_id"]), ["task", "model"])
-    np.testing.assert_allclose(cl.effective_answers(thrice, cl.influence(thrice)), effective, rtol=0.02)
+    np.testing.assert_allclose(cl.effective_responses(thrice, cl.influence(thrice)), effective, rtol=0.02)
 
 
 def test_strata_are_tasks_and_a_text_of_two_tasks_has_both():
@@ -107,7 +107,7 @@ def test_strata_are_tasks_and_a_text_of_two_tasks_has_both():
     assert (table.strata == "nli+politeness").sum() == 1
 
 
-def test_blocks_have_one_answer_per_text_and_cell():
+def test_blocks_have_one_response_per_text_and_cell():
     design = blocked(90, PERSONAS, 3)
     outcomes, _ = judge(design, MODELS, PERSONAS, [0.3, 0.1, 0.1], 4)
     table = cl.cluster_table(outcomes, ["task", "model", "persona"])
@@ -120,7 +120,7 @@ def test_one_text_only_has_no_known_spread():
     table = cl.cluster_table(outcomes, ["model"])
     moves = cl.influence(table)
     assert (moves == 0).all()
-    assert cl.effective_answers(table, moves) == pytest.approx(1)
+    assert cl.effective_responses(table, moves) == pytest.approx(1)
     np.testing.assert_array_equal(cl.correlation(moves), np.eye(3))
 
 
@@ -128,11 +128,11 @@ def test_one_text_only_has_no_known_spread():
     "spoil, message",
     [
         (lambda o: o.drop(columns="text_id"), "no column 'text_id'"),
-        (lambda o: o.iloc[:0], "not one judged draw"),
+        (lambda o: o.iloc[:0], "there are no outcomes"),
         (lambda o: o.assign(persona=o["persona"].where(o.index != 5)), "row 5, column 'persona' is missing"),
         (lambda o: o.assign(refusal=o["refusal"].astype(object).where(o.index != 9)), "row 9, column 'refusal'"),
         (lambda o: o.assign(labeller=np.where(o.index < 9, "a", "b")), "several labellers"),
-        (lambda o: pd.concat([o, o.iloc[[4]]], ignore_index=True), "judged twice"),
+        (lambda o: pd.concat([o, o.iloc[[4]]], ignore_index=True), "two verdicts"),
     ],
 )
 def test_bad_outcomes_are_refused(spoil, message):

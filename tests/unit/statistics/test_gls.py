@@ -6,7 +6,7 @@ import pytest
 import statsmodels.api as sm
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.statistics import gls
 from synthetic import blocked, judge, nested
 
@@ -16,7 +16,7 @@ BLOCKED, _ = judge(blocked(80, PERSONAS, 3), MODELS, PERSONAS, [0.4, 0.1], 4)
 
 
 def by_hand(part: pd.DataFrame, within: float):
-    """Rates of one model and task with explicit matrices, answer by answer; their covariance by refits (jackknife)."""
+    """Rates of one model and task with explicit matrices, one row a response; covariance by refits (jackknife)."""
     x = pd.get_dummies(part["persona"]).to_numpy(float)
     y = part["refusal"].to_numpy(float)
     weight = np.zeros((len(y), len(y)))
@@ -61,7 +61,7 @@ def test_without_correlation_it_is_ordinary_least_squares():
     assert ratio.mean() > 1 and ratio.min() > 0.98 and ratio.max() < 1.1
 
 
-def test_a_persona_that_stands_in_one_text_only_keeps_the_sandwich():
+def test_a_persona_that_is_in_one_text_only_keeps_the_sandwich():
     part = NESTED[(NESTED["persona"] != "man") | (NESTED["text_id"] == "nli-t3")]
     stratum = next(iter(gls.stratify(part[part["task"] == "nli"]).parts.values()))
     rate, moves = stratum.solve(0.2)
@@ -69,19 +69,19 @@ def test_a_persona_that_stands_in_one_text_only_keeps_the_sandwich():
 
 
 def test_full_correlation_leaves_paired_differences():
-    # every prompt with one persona and its twin: as the correlation grows the contrast becomes the paired difference
+    # every prompt with one persona and its baseline: the larger the correlation, the closer to the paired difference
     design = nested(200, 200, ["man"], 5, draws=1, tasks=("nli",))
     outcomes, _ = judge(design, ["A"], ["man"], [0.4], 6)
     part = next(iter(gls.stratify(outcomes).parts.values()))
     rate, moves = part.solve(0.999999)
     wide = outcomes.pivot(index="row_id", columns="persona", values="refusal").astype(float)
-    change = wide["man"] - wide[PERSONA_FREE]
+    change = wide["man"] - wide[BASELINE]
     assert rate[1] - rate[0] == pytest.approx(change.mean(), abs=1e-9)
     sd = np.sqrt(((moves[:, 1] - moves[:, 0]) ** 2).sum())
     assert sd == pytest.approx(change.std(ddof=1) / np.sqrt(200), rel=0.01)
 
 
-def test_the_correlation_of_answers_to_a_prompt_is_recovered():
+def test_the_correlation_of_responses_to_a_prompt_is_recovered():
     rng = np.random.default_rng(0)
     design = blocked(3000, PERSONAS, 7, tasks=("nli",))
     for within in (0.0, 0.3, 0.7):
@@ -97,7 +97,7 @@ def test_designs_are_named():
     assert gls.fit_personas(BLOCKED).method == "GLS on prompt blocks, one text each"
 
 
-def test_order_and_names_of_answers_do_not_matter():
+def test_order_and_names_of_responses_do_not_matter():
     fit = gls.fit_personas(NESTED)
     shuffled = gls.fit_personas(NESTED.sample(frac=1, random_state=3))
     np.testing.assert_allclose(shuffled.rate, fit.rate)
@@ -115,7 +115,7 @@ def test_averages_weigh_tasks_alike_and_carry_covariances():
     np.testing.assert_allclose(mean.moves[:, at], fit.moves[:, rows].sum(1) / 3)
     assert mean.cells.loc[at, "n"] == fit.cells.loc[rows, "n"].sum()
     assert mean.cells.loc[at, "averaged"] == 3
-    np.testing.assert_array_equal(mean.answers.sum(0), mean.cells["n"])
+    np.testing.assert_array_equal(mean.responses.sum(0), mean.cells["n"])
 
 
 def test_pairing_makes_differences_sharper_than_plain_rates():
@@ -125,7 +125,7 @@ def test_pairing_makes_differences_sharper_than_plain_rates():
     difference = np.sqrt(((fit.moves[:, 1] - fit.moves[:, 0]) ** 2).sum())
     arms = np.sqrt((fit.moves**2).sum(0))
     assert difference < 0.6 * np.hypot(arms[0], arms[1])
-    assert (fit.effective() > fit.cells["n"])[1:].all()  # twins lend what they know
+    assert (fit.effective() > fit.cells["n"])[1:].all()  # baseline prompts add information
 
 
 def test_estimates_are_unbiased_and_limits_cover():
@@ -158,7 +158,7 @@ def test_one_text_and_one_persona_are_defined():
     assert (fit.moves == 0).all() and (hi - lo > 0.5).all()
 
 
-def test_a_lost_answer_and_a_model_missing_from_a_task():
+def test_a_lost_response_and_a_model_missing_from_a_task():
     part = NESTED.drop(index=NESTED.index[5])
     part = part[~((part["model"] == "B") & (part["task"] == "nli"))]
     fit = gls.fit_personas(part)

@@ -23,7 +23,7 @@ def test_single_proportions_are_scipys(method):
 
 
 @pytest.mark.parametrize("method", [iv.wilson, iv.clopper_pearson])
-def test_fractional_counts_lie_between_their_neighbours(method):
+def test_fractional_counts_are_between_their_neighbours(method):
     low, middle, high = (method(s, 40.5) for s in (3.0, 3.4, 4.0))
     assert low[0] < middle[0] < high[0] and low[1] < middle[1] < high[1]
 
@@ -136,13 +136,13 @@ def test_mixture_sequence_covers_at_all_times():
 
 
 def test_effective_n_limits():
-    # independent answers: about n; texts that refuse always or never: about the number of texts
+    # independent responses: about n; texts that refuse always or never: about the number of texts
     assert iv.effective_n(0.2, 0.2 * 0.8 / 10_000, 10_000, 1.0, 10_000) == pytest.approx(10_000, rel=1e-3)
     assert iv.effective_n(0.2, 0.2 * 0.8 / 1000, 10_000, 10.0, 1000) == pytest.approx(1000, rel=0.01)
-    # no refusal: as many answers as texts, whatever n
+    # no refusal: as many responses as texts, whatever n
     assert iv.effective_n(0.0, 0.0, 10_000, 10.0, 1000) == pytest.approx(1000, rel=0.01)
     assert iv.effective_n(1.0, 0.0, 10_000, 10.0, 1000) == pytest.approx(1000, rel=0.01)
-    # one text is one answer, two texts are worth hardly anything
+    # one text is one response, two texts are worth hardly anything
     assert iv.effective_n(0.5, 0.0, 40, 40.0, 1) == pytest.approx(1)
     assert iv.effective_n(0.5, 0.1, 40, 20.0, 2) < 1
     # pairing may gain up to the factor that the caller allows

@@ -33,7 +33,7 @@ def test_the_separated_limit_is_the_limit(counts):
     np.testing.assert_allclose(fit.mean, unguarded.mu, atol=1e-6)
 
 
-def test_main_effects_equal_a_logit_on_single_answers():
+def test_main_effects_equal_a_logit_on_single_responses():
     rng = np.random.default_rng(1)
     rows = pd.DataFrame({"a": rng.choice(list("xyz"), 900), "b": rng.choice(list("uv"), 900)})
     rows["refusal"] = rng.random(900) < 0.2 + 0.3 * (rows["a"] == "z") + 0.1 * (rows["b"] == "v")
@@ -49,7 +49,7 @@ def test_main_effects_equal_a_logit_on_single_answers():
 
 
 def test_firth_equals_brglm2():
-    """16 levels x 3 tasks, 9 refusals in 3,840 answers: reference values from R's brglm2, type AS_mean."""
+    """16 levels x 3 tasks, 9 refusals in 3,840 responses: reference values from R's brglm2, type AS_mean."""
     refused = {(3, 1): 1, (14, 1): 1, (15, 1): 1, (2, 2): 1, (3, 2): 2, (4, 2): 1, (14, 2): 1, (15, 2): 1}
     cells = [(str(p), str(t), 320 if p == 0 else 64, refused.get((p, t), 0)) for p in range(16) for t in range(3)]
     counts = pd.DataFrame(cells, columns=["level", "task", "n", "refusals"])
@@ -57,8 +57,8 @@ def test_firth_equals_brglm2():
     np.testing.assert_allclose(fit.coef[:5], [-9.452312, 1.605964, 2.712305, 3.575201, 2.712305], atol=2e-6)
 
 
-def test_firth_adds_half_an_answer_of_each_kind_where_every_level_has_its_own_rate():
-    """Cells of one to three answers, most of them all refusals: what a study of one persona and few texts gives."""
+def test_firth_adds_half_a_response_of_each_kind_where_every_level_has_its_own_rate():
+    """Cells of one to three responses, most of them all refusals: what a study of one persona and few texts gives."""
     n, y = np.array([3, 2, 2, 1, 2, 3]), np.array([2, 2, 2, 1, 2, 3])
     counts = pd.DataFrame({"template": [f"p{i}" for i in range(1, 7)], "n": n, "refusals": y})
     fit = fit_firth(dummies(counts, {"template": "p1"}), n, y)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.estimation.effects import persona_effects
 from falserefusal.statistics import multiplicity as mu
 from falserefusal.statistics.gls import fit_personas
@@ -58,10 +58,10 @@ def test_observed_difference_is_that_of_the_fit(outcomes):
 
 @pytest.mark.parametrize("outcomes", [NESTED, BLOCKED], ids=["nested", "blocked"])
 def test_relabelling_equals_refitting(outcomes):
-    # reverse the labels of every prompt, once in the fast statistic and once in the outcomes themselves
-    test = mu._test(outcomes, PERSONA_FREE)
+    # reverse the personas of every prompt, once in the fast statistic and once in the outcomes themselves
+    test = mu._test(outcomes, BASELINE)
     order = np.lexsort((-np.arange(len(test.group)), test.group))
-    fast = test.differences(test.labels[order][None])[0]
+    fast = test.differences(test.personas[order][None])[0]
     outcomes = asked_once(outcomes)
     prompt = ["model", "task", "text_id", "template"]
     ordered = outcomes.sort_values([*prompt, "persona", "draw"]).reset_index(drop=True)
@@ -72,9 +72,9 @@ def test_relabelling_equals_refitting(outcomes):
     turned["persona"] = turned["persona"].astype(outcomes["persona"].dtype)
     refit = fit_personas(turned).average(["model", "persona"])
     rate = pd.Series(refit.rate, index=pd.MultiIndex.from_frame(refit.cells[["model", "persona"]].astype(str)))
-    slow = [rate[m, p] - rate[m, PERSONA_FREE] for m, p in test.cells[["model", "persona"]].to_numpy()]
+    slow = [rate[m, p] - rate[m, BASELINE] for m, p in test.cells[["model", "persona"]].to_numpy()]
     np.testing.assert_allclose(fast, slow, atol=1e-10)
-    assert np.abs(fast - test.differences(test.labels[None])[0]).max() > 0.01
+    assert np.abs(fast - test.differences(test.personas[None])[0]).max() > 0.01
 
 
 def test_a_row_drawn_again_changes_nothing():
@@ -85,10 +85,10 @@ def test_a_row_drawn_again_changes_nothing():
 
 
 def test_p_values_approach_those_of_all_relabellings():
-    # four blocks of two personas and one answer without, each with one refusal: 3^4 relabellings are all there is
+    # four blocks of two personas and one response without, each with one refusal: 3^4 relabellings are all there is
     rows = []
     for block, refused in enumerate([1, 1, 1, 0]):
-        for place, persona in enumerate([PERSONA_FREE, "man", "woman"]):
+        for place, persona in enumerate([BASELINE, "man", "woman"]):
             rows.append(("A", "nli", f"r{block}", f"t{block}", f"b{block}", persona, "p1", place - 1, place == refused))
     columns = ["model", "task", "row_id", "text_id", "block", "persona", "template", "draw", "refusal"]
     outcomes = pd.DataFrame(rows, columns=columns)
@@ -119,7 +119,7 @@ def test_true_effects_are_found_and_adjusted_p_exceed_plain_ones():
         assert (found.drop(("A", "man")) > 0.05).all()
 
 
-@pytest.mark.parametrize("reference", [PERSONA_FREE, "mean"])
+@pytest.mark.parametrize("reference", [BASELINE, "mean"])
 @pytest.mark.parametrize("kind", ["nested", "blocked"])
 def test_family_wise_error_under_the_null(kind, reference):
     # 100 studies without any persona effect, texts shared by models and asked repeatedly: at most 5 % find one
@@ -138,8 +138,8 @@ def test_family_wise_error_under_the_null(kind, reference):
     assert 0.015 < np.mean(plain) < 0.09  # and the test is not simply asleep
 
 
-def test_mean_reference_needs_no_persona_free_answers():
-    part = NESTED[NESTED["persona"] != PERSONA_FREE]
+def test_mean_reference_needs_no_baseline_responses():
+    part = NESTED[NESTED["persona"] != BASELINE]
     table = mu.max_t(part, 199, reference="mean").set_index(["model", "persona"])
     assert table.loc[("A", "man"), "p_max_t"] < 0.05
     once = asked_once(part[part["model"] == "A"])
@@ -161,10 +161,8 @@ def test_models_with_hardly_a_refusal_are_not_tested():
     assert not nothing.isna().any(axis=None)
 
 
-def test_prompts_that_lost_an_answer_are_left_out_of_that_model_only():
-    lost = BLOCKED.index[
-        (BLOCKED["model"] == "B") & (BLOCKED["block"] == "nli-3") & (BLOCKED["persona"] != PERSONA_FREE)
-    ]
+def test_prompts_that_lost_a_response_are_left_out_of_that_model_only():
+    lost = BLOCKED.index[(BLOCKED["model"] == "B") & (BLOCKED["block"] == "nli-3") & (BLOCKED["persona"] != BASELINE)]
     table = mu.max_t(BLOCKED.drop(index=lost[0]), 19).set_index("model")
     whole = mu.max_t(BLOCKED, 19).set_index("model")
     assert table.loc["A", "difference"].to_numpy() == pytest.approx(whole.loc["A", "difference"].to_numpy())
@@ -182,7 +180,7 @@ def test_models_may_have_prompts_of_their_own():
     assert len(table) == 6 and table["tested"].all()
 
 
-def test_screen_joins_the_verdicts():
+def test_screen_joins_the_tests():
     effects, tested = persona_effects(NESTED), mu.max_t(NESTED, 199)
     table = mu.screen(effects, tested)
     assert list(table[["model", "persona"]].itertuples(index=False)) == list(
@@ -190,13 +188,13 @@ def test_screen_joins_the_verdicts():
     )
     key = (table["model"] == "A") & (table["persona"] == "man")
     assert table.loc[key, "raises"].all() and table["raises"].sum() == 1
-    with pytest.raises(InputError, match="not tested"):
+    with pytest.raises(InputError, match="no test"):
         mu.screen(effects, tested.iloc[1:])
 
 
 def test_same_seed_same_table_and_bad_arguments():
     pd.testing.assert_frame_equal(mu.max_t(NESTED, 30, seed=[4, 2]), mu.max_t(NESTED, 30, seed=[4, 2]))
-    with pytest.raises(InputError, match="references"):
+    with pytest.raises(InputError, match="reference of the permutation test"):
         mu.max_t(NESTED, 30, reference="median")
     with pytest.raises(InputError, match="at least one"):
         mu.max_t(NESTED, 0)

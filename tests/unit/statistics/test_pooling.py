@@ -60,11 +60,11 @@ def test_pooling_beats_plain_rates_on_average():
     rng = np.random.default_rng(4)
     plain = pooled = inside = 0.0
     for _ in range(12):
-        truth = rng.beta(5, 95, 15)
-        s = rng.binomial(60, truth)
+        true = rng.beta(5, 95, 15)
+        s = rng.binomial(60, true)
         estimate, lo, hi = po.shrink(s, np.full(15, 60))
-        plain += ((s / 60 - truth) ** 2).sum()
-        pooled += ((estimate - truth) ** 2).sum()
-        inside += ((lo <= truth) & (truth <= hi)).mean() / 12
+        plain += ((s / 60 - true) ** 2).sum()
+        pooled += ((estimate - true) ** 2).sum()
+        inside += ((lo <= true) & (true <= hi)).mean() / 12
     assert pooled < 0.7 * plain
     assert inside > 0.9

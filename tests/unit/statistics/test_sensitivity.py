@@ -33,7 +33,7 @@ def index(function, y, n):
 
 
 def rows(y, n):
-    """One row for each answer: level, outcome."""
+    """One row for each response: level, outcome."""
     level = np.repeat(np.arange(len(n)), n)
     outcome = np.concatenate([np.repeat([1, 0], [k, m - k]) for k, m in zip(y, n, strict=True)])
     return level, outcome
@@ -148,12 +148,12 @@ def test_scaling_moves_rates_towards_their_mean():
     np.testing.assert_allclose(scaled(p, w, 5), [0, 0.7])  # never below 0
 
 
-def simulate(truth, n, replicates, seed):
-    """Plug-in, low, corrected and high value of the index over repeated samples with rates `truth`."""
+def simulate(chance, n, replicates, seed):
+    """Plug-in, low, corrected and high value of the index over repeated samples with the given rates."""
     rng = np.random.default_rng(seed)
     results = []
     for _ in range(replicates):
-        y = rng.binomial(n, truth)
+        y = rng.binomial(n, chance)
         p, w = rates(n, y)
         errors = rng.binomial(n, p, (300, len(n))) / n - p
         null = rng.multivariate_hypergeometric(n, y.sum(), size=300) / n
@@ -169,10 +169,10 @@ def test_an_effect_of_nothing_has_an_interval_from_zero():
 
 
 def test_an_effect_near_the_floor_is_covered_and_not_inflated():
-    truth = np.array([0.05, 0.055, 0.06, 0.06, 0.06, 0.065, 0.07, 0.06])
+    chance = np.array([0.05, 0.055, 0.06, 0.06, 0.06, 0.065, 0.07, 0.06])
     n = np.full(8, 2500)
-    true = float(wasserstein(truth, n / n.sum()))
-    plugin, low, middle, high = simulate(truth, n, 200, 3).T
+    true = float(wasserstein(chance, n / n.sum()))
+    plugin, low, middle, high = simulate(chance, n, 200, 3).T
     assert ((low <= true) & (true <= high)).mean() >= 0.9
     assert abs(middle.mean() - true) < abs(plugin.mean() - true) / 2
 
@@ -187,16 +187,16 @@ def test_without_noise_nothing_is_corrected():
 
 
 def test_levels_that_may_trade_places_are_covered():
-    """Rates of three tasks of a model, 55 texts each: in some samples the middle one lies on the wrong side.
+    """Rates of three tasks of a model, 55 texts each: in some samples the middle one is on the wrong side.
 
     The size of the deviations alone can't then explain the true index: intervals from it cover .83 here.
     """
-    truth, texts, asked = np.array([0.005, 0.025, 0.07]), 55, 30
-    true, w = float(wasserstein(truth, np.full(3, 1 / 3))), np.full(3, 1 / 3)
+    mean, texts, asked = np.array([0.005, 0.025, 0.07]), 55, 30
+    true, w = float(wasserstein(mean, np.full(3, 1 / 3))), np.full(3, 1 / 3)
     rng = np.random.default_rng(5)
     covered, bounded = [], []
     for _ in range(300):
-        chance = rng.beta(truth * 3, (1 - truth) * 3, (texts, 3))  # answers about a text resemble each other
+        chance = rng.beta(mean * 3, (1 - mean) * 3, (texts, 3))  # responses about a text resemble each other
         y = rng.binomial(asked, chance)
         p = y.mean(0) / asked
         errors = y[rng.integers(0, texts, (300, texts, 3)), np.arange(3)].mean(1) / asked - p

@@ -1,4 +1,4 @@
-"""The embedded corpus: counts, balance, and nothing in it that a prompt's persona frame could be mistaken for."""
+"""The embedded corpus: counts, balance, and no text that looks like a part of a prompt."""
 
 import re
 
@@ -24,7 +24,7 @@ def corpus(root, task):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_label_has_the_same_number_of_rows(root, task):
-    labels = corpus(root, task)["label"].value_counts()
+    labels = corpus(root, task)["gold_label"].value_counts()
     assert labels.to_dict() == dict.fromkeys(SCALES[task], SIZES[task])
 
 
@@ -53,7 +53,7 @@ def test_the_frame_check_sees_every_template(root):
 def test_each_premise_has_one_hypothesis_per_label(root):
     pairs = corpus(root, "nli")
     assert pairs["premise"].nunique() == 70
-    assert (pairs.groupby("premise")["label"].nunique() == 3).all()
+    assert (pairs.groupby("premise")["gold_label"].nunique() == 3).all()
 
 
 @pytest.mark.parametrize("task", TASKS)

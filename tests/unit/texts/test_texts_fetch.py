@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from falserefusal.common.files import InputError
-from falserefusal.texts import fetch, raw_path, record
+from falserefusal.texts.fetch import fetch, raw_path, record
 from loopback import answering
 
 DATA = b"instance_id,user_id,text,politeness\n1,1,Hello,3.0\n"
@@ -88,7 +88,7 @@ def test_a_busy_server_is_asked_again(tmp_path, patient):
 
 def test_a_server_that_stays_busy_is_an_error_with_the_way_out(tmp_path, patient):
     with serving({}, failures=100) as server:
-        with pytest.raises(InputError, match=r"'politeness': could not fetch http://127.*path: <file>.*kind: file"):
+        with pytest.raises(InputError, match=r"'politeness': could not download http://127.*path: <file>.*kind: file"):
             fetch(popquorn(server), "politeness", tmp_path)
         assert len(server.requests) == 4
     assert not raw_path(popquorn(server), "politeness", tmp_path).exists()
@@ -97,7 +97,7 @@ def test_a_server_that_stays_busy_is_an_error_with_the_way_out(tmp_path, patient
 def test_another_checksum_is_an_error_and_leaves_no_file(tmp_path, patient):
     with serving({"/raw_data.csv": DATA}) as server:
         source = popquorn(server, sha256="0" * 64)
-        with pytest.raises(InputError, match=f"is not the file that the config's sha256 0000.*{DIGEST}"):
+        with pytest.raises(InputError, match=f"does not have the config's sha256 0000.*{DIGEST}"):
             fetch(source, "politeness", tmp_path)
     assert not raw_path(source, "politeness", tmp_path).exists()
 
@@ -114,7 +114,7 @@ def test_a_damaged_file_is_fetched_again(tmp_path):
 def test_no_connection_is_an_error_with_the_way_out(tmp_path, patient):
     with serving({}) as server:
         source = popquorn(server)
-    with pytest.raises(InputError, match="could not fetch http://127"):
+    with pytest.raises(InputError, match="could not download http://127"):
         fetch(source, "politeness", tmp_path)
 
 
@@ -122,7 +122,7 @@ def test_offline_nothing_is_asked_but_what_is_there_serves(tmp_path, monkeypatch
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with serving({"/raw_data.csv": DATA}) as server:
         source = popquorn(server)
-        with pytest.raises(InputError, match=r"could not fetch http.*HF_HUB_OFFLINE is set"):
+        with pytest.raises(InputError, match=r"could not download http.*HF_HUB_OFFLINE is set"):
             fetch(source, "politeness", tmp_path)
         assert server.requests == []
     path = raw_path(source, "politeness", tmp_path)
@@ -134,11 +134,11 @@ def test_offline_nothing_is_asked_but_what_is_there_serves(tmp_path, monkeypatch
 def test_a_local_file_stays_where_it_is(tmp_path):
     path = tmp_path / "mine.csv"
     source = {"kind": "popquorn", "path": str(path)}
-    with pytest.raises(InputError, match=r"mine\.csv: no such file"):
+    with pytest.raises(InputError, match=r"there is no file .*mine\.csv"):
         fetch(source, "politeness", tmp_path / "resources")
     path.write_bytes(DATA)
     assert fetch(source, "politeness", tmp_path / "resources") == (path, DIGEST)
-    with pytest.raises(InputError, match="is not the file that the config's sha256"):
+    with pytest.raises(InputError, match="does not have the config's sha256"):
         fetch({**source, "sha256": "0" * 64}, "politeness", tmp_path)
 
 
@@ -173,7 +173,8 @@ def run(code, folder, **environment):
 
 FETCH_XNLI = """
 from falserefusal.common.files import InputError
-from falserefusal.texts import fetch, read
+from falserefusal.texts.fetch import fetch
+from falserefusal.texts.read import read
 source = {"kind": "xnli", "revision": "main"}
 try:
     path, digest = fetch(source, "nli", "resources")
@@ -199,7 +200,7 @@ def test_xnli_comes_from_the_hub_and_then_from_its_cache(tmp_path):
 
 def test_no_hub_is_an_error_with_the_way_out(tmp_path):
     result = run(FETCH_XNLI, tmp_path, HF_HUB_OFFLINE="1")
-    assert result.stdout.startswith("InputError task 'nli': could not fetch hf://datasets/facebook/xnli@main/en/test")
+    assert result.stdout.startswith("InputError task 'nli': could not download hf://datasets/facebook/xnli@main/en/test")
     assert "path: <file>" in result.stdout
 
 
@@ -232,7 +233,7 @@ def test_the_scripts_fetch_and_sample(tmp_path):
     outputs = [{"texts": f"texts{i}.parquet", "problems": f"problems{i}.csv"} for i in (1, 2)]
     for output in outputs:
         given = {
-            "params": {**task, "folder": "resources", "rows_per_label": 10, "seed": 3},
+            "params": {**task, "folder": "resources", "rows_per_gold_label": 10, "seed": 3},
             "input": {"raw": raw},
             "output": output,
         }
@@ -241,7 +242,7 @@ def test_the_scripts_fetch_and_sample(tmp_path):
     assert "politeness: 40 of 40 usable rows" in (tmp_path / "log.txt").read_text()
     assert len(pd.read_parquet(tmp_path / "texts1.parquet")) == 40
     problems = pd.read_csv(tmp_path / "problems1.csv")
-    assert problems["action"].tolist() == ["row left out"] + [f"all {n} taken" for n in [8] * 5]
+    assert problems["action"].tolist() == ["row dropped"] + [f"all {n} taken" for n in [8] * 5]
     for kind in ("texts", "problems"):
         first, second = ((tmp_path / output[kind]).read_bytes() for output in outputs)
         assert first == second

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from falserefusal.common.files import InputError, validate
 from falserefusal.common.schemas import TEXTS
-from falserefusal.texts import PROBLEMS, raw_path, read, sample, shortfalls, summary
+from falserefusal.texts.fetch import raw_path
+from falserefusal.texts.problems import PROBLEMS, summary
+from falserefusal.texts.read import read
+from falserefusal.texts.sample import sample, shortfalls
 
-RATED = {"id": "id", "text": "text", "label": "label"}
+RATED = {"id": "id", "text": "text", "gold_label": "label"}
 
 
 def source(path, **more):
@@ -25,8 +28,8 @@ def read_file(path, content, task="politeness", **more):
 
 
 def findings(problems):
-    """(row, column, problem, action) of all but the labels that these small files do not have."""
-    found = problems[~problems["problem"].str.startswith("no row has the label")].drop(columns="task")
+    """(row, column, problem, action) of all findings but the gold labels that these small files do not have."""
+    found = problems[~problems["problem"].str.startswith("no row has the gold label")].drop(columns="task")
     return [(None if pd.isna(row) else row, *rest) for row, *rest in found.itertuples(index=False)]
 
 
@@ -44,7 +47,7 @@ def test_a_clean_file_becomes_texts(csv_path):
     frame, problems = read_file(csv_path, 'id,text,label\n7,"Well, ""hello"".",1\nb,Two\'s company,5\n')
     assert frame["row_id"].tolist() == ["politeness-7", "politeness-b"]
     assert frame["text"].tolist() == ['Well, "hello".', "Two's company"]
-    assert frame["label"].tolist() == ["1", "5"]
+    assert frame["gold_label"].tolist() == ["1", "5"]
     assert frame["premise"].isna().all() and frame["hypothesis"].isna().all()
     assert set(frame["source"]) == {"ratings.csv"} and set(frame["task"]) == {"politeness"}
     assert findings(problems) == []
@@ -52,7 +55,7 @@ def test_a_clean_file_becomes_texts(csv_path):
 
 def test_labels_of_the_scale_without_rows_are_reported(csv_path):
     _, problems = read_file(csv_path, "id,text,label\n1,a,1\n2,b,2\n3,c,3\n4,d,4\n")
-    assert problems["problem"].tolist() == ["no row has the label 5"]
+    assert problems["problem"].tolist() == ["no row has the gold label 5"]
     assert problems["row"].isna().all()
 
 
@@ -66,7 +69,7 @@ def test_text_id_depends_on_the_content_alone(csv_path, tmp_path):
 def test_text_id_of_a_pair_keeps_premise_and_hypothesis_apart(tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_text("p\th\tl\nab\tc\tneutral\na\tbc\tneutral\n")
-    columns = {"premise": "p", "hypothesis": "h", "label": "l"}
+    columns = {"premise": "p", "hypothesis": "h", "gold_label": "l"}
     frame, _ = read({"kind": "file", "path": str(path), "columns": columns}, path, "nli")
     assert frame["text_id"].nunique() == 2
     assert frame["row_id"].tolist() == ["nli-1", "nli-2"]
@@ -85,54 +88,54 @@ def test_words_that_look_like_missing_values_are_texts(csv_path):
 @pytest.mark.parametrize("label", ["3", "3.0", " 3 ", "3.000", "3e0"])
 def test_whole_numbers_in_any_spelling_are_ratings(csv_path, label):
     frame, _ = read_file(csv_path, f"id,text,label\n1,a,{label}\n")
-    assert frame["label"].tolist() == ["3"]
+    assert frame["gold_label"].tolist() == ["3"]
 
 
 @pytest.mark.parametrize(
     ("label", "problem"),
     [
-        ("", "no label"),
-        ("NaN", "no label"),
-        ("0", "label '0' is not one of 1, 2, 3, 4, 5"),
-        ("6.0", "label '6.0' is not one of 1, 2, 3, 4, 5"),
-        ("-1", "label '-1' is not one of 1, 2, 3, 4, 5"),
-        ("inf", "label 'inf' is not one of 1, 2, 3, 4, 5"),
-        ("polite", "label 'polite' is not one of 1, 2, 3, 4, 5"),
-        ("3.4", "label '3.4' is not one of 1, 2, 3, 4, 5; round_labels: true rounds scores"),
+        ("", "no gold label"),
+        ("NaN", "no gold label"),
+        ("0", "gold label '0' is not one of 1, 2, 3, 4, 5"),
+        ("6.0", "gold label '6.0' is not one of 1, 2, 3, 4, 5"),
+        ("-1", "gold label '-1' is not one of 1, 2, 3, 4, 5"),
+        ("inf", "gold label 'inf' is not one of 1, 2, 3, 4, 5"),
+        ("polite", "gold label 'polite' is not one of 1, 2, 3, 4, 5"),
+        ("3.4", "gold label '3.4' is not one of 1, 2, 3, 4, 5; round_gold_labels: true rounds scores"),
     ],
 )
 def test_rows_with_other_labels_are_left_out_and_reported(csv_path, label, problem):
     frame, problems = read_file(csv_path, f"id,text,label\n1,a,1\n2,b,{label}\n")
     assert frame["row_id"].tolist() == ["politeness-1"]
-    assert findings(problems) == [(2, "label", problem, "row left out")]
+    assert findings(problems) == [(2, "label", problem, "row dropped")]
 
 
 def test_scores_are_rounded_on_request_halves_up(csv_path):
     rows = "".join(f"{i},t{i},{score}\n" for i, score in enumerate([1.34, 2.5, 3.5, 4.67, 0.5, 0.49, 5.5]))
-    frame, problems = read_file(csv_path, "id,text,label\n" + rows, round_labels=True)
-    assert frame["label"].tolist() == ["1", "3", "4", "5", "1"]
+    frame, problems = read_file(csv_path, "id,text,label\n" + rows, round_gold_labels=True)
+    assert frame["gold_label"].tolist() == ["1", "3", "4", "5", "1"]
     assert [row for row, *_ in findings(problems)] == [6, 7]
 
 
 def test_label_map_translates_codes(csv_path):
-    frame, problems = read_file(csv_path, "id,text,label\n1,a,0\n2,b,1.0\n3,c,7\n", label_map={0: 1, "1": 5})
-    assert frame["label"].tolist() == ["1", "5"]
+    frame, problems = read_file(csv_path, "id,text,label\n1,a,0\n2,b,1.0\n3,c,7\n", gold_label_map={0: 1, "1": 5})
+    assert frame["gold_label"].tolist() == ["1", "5"]
     assert [row for row, *_ in findings(problems)] == [3]
 
 
 def test_labels_are_matched_whatever_their_case(tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text("p,h,l\na,b,Entailment\nc,d,NEUTRAL\ne,f,-\n")
-    columns = {"premise": "p", "hypothesis": "h", "label": "l"}
+    columns = {"premise": "p", "hypothesis": "h", "gold_label": "l"}
     frame, problems = read({"kind": "file", "path": str(path), "columns": columns}, path, "nli")
-    assert frame["label"].tolist() == ["entailment", "neutral"]
+    assert frame["gold_label"].tolist() == ["entailment", "neutral"]
     assert problems["row"].dropna().tolist() == [3]
 
 
 def test_another_task_has_the_scale_of_its_config(csv_path):
     content = "id,text,label\n1,a,toxic\n2,b,fine\n3,c,dunno\n"
     frame, problems = read_file(csv_path, content, task="toxicity", scale=["toxic", "fine"])
-    assert frame["label"].tolist() == ["toxic", "fine"]
+    assert frame["gold_label"].tolist() == ["toxic", "fine"]
     assert [row for row, *_ in findings(problems)] == [3]
     frame, problems = read_file(csv_path, content, task="toxicity")
     assert len(frame) == 3 and problems.empty
@@ -143,7 +146,7 @@ def test_another_task_has_the_scale_of_its_config(csv_path):
 
 def test_an_id_of_several_columns_is_joined(csv_path):
     csv_path.write_text("i,u,text,label\n1,9,a,1\n1,10,a,2\n")
-    columns = {"id": ["i", "u"], "text": "text", "label": "label"}
+    columns = {"id": ["i", "u"], "text": "text", "gold_label": "label"}
     frame, _ = read({"kind": "file", "path": str(csv_path), "columns": columns}, csv_path, "politeness")
     assert frame["row_id"].tolist() == ["politeness-1-9", "politeness-1-10"]
 
@@ -161,12 +164,12 @@ def test_equal_ids_of_different_rows_are_numbered_and_kept(csv_path):
 def test_a_row_repeated_in_full_is_left_out(csv_path):
     frame, problems = read_file(csv_path, "id,text,label\n1,a,1\n2,b,2\n1,a,1\n")
     assert frame["row_id"].tolist() == ["politeness-1", "politeness-2"]
-    assert findings(problems) == [(3, "", "repeats an earlier row in every column", "row left out")]
+    assert findings(problems) == [(3, "", "repeats an earlier row in every column", "row dropped")]
 
 
 def test_equal_rows_without_ids_are_two_annotations(csv_path):
     csv_path.write_text("text,label\na,1\na,1\n")
-    columns = {"text": "text", "label": "label"}
+    columns = {"text": "text", "gold_label": "label"}
     frame, _ = read({"kind": "file", "path": str(csv_path), "columns": columns}, csv_path, "politeness")
     assert frame["row_id"].tolist() == ["politeness-1", "politeness-2"]
 
@@ -174,7 +177,7 @@ def test_equal_rows_without_ids_are_two_annotations(csv_path):
 def test_a_row_without_an_id_is_known_by_its_number(csv_path):
     frame, problems = read_file(csv_path, "id,text,label\n2,a,1\n,b,2\n")
     assert frame["row_id"].tolist() == ["politeness-2", "politeness-row2"]
-    assert findings(problems) == [(2, "id", "empty id", "the row is known by its number")]
+    assert findings(problems) == [(2, "id", "empty id", "the row is identified by its number")]
 
 
 def test_many_equal_ids_take_no_quadratic_time(csv_path):
@@ -188,7 +191,7 @@ def test_popquorn_without_user_ids_is_numbered_and_says_so(tmp_path):
     path.write_text("text,politeness,gender,instance_id\na,1.0,Man,4\na,1.0,Man,4\n")
     frame, problems = read({"kind": "popquorn", "path": str(path)}, path, "politeness")
     assert frame["row_id"].tolist() == ["politeness-1", "politeness-2"]
-    assert findings(problems) == [(None, "user_id", "no such id column", "rows are known by their number")]
+    assert findings(problems) == [(None, "user_id", "no such id column", "rows are identified by their number")]
 
 
 # characters
@@ -198,7 +201,7 @@ def test_popquorn_without_user_ids_is_numbered_and_says_so(tmp_path):
 def test_empty_texts_are_left_out(csv_path, text):
     frame, problems = read_file(csv_path, f"id,text,label\n1,a,1\n2,{text},2\n")
     assert frame["row_id"].tolist() == ["politeness-1"]
-    assert (2, "text", "empty text", "row left out") in findings(problems)
+    assert (2, "text", "empty text", "row dropped") in findings(problems)
 
 
 def test_html_breaks_become_line_breaks(csv_path):
@@ -239,7 +242,7 @@ def test_windows_bytes_are_read_row_by_row(csv_path):
 
 def test_a_windows_file_with_a_windows_header_is_read(csv_path):
     csv_path.write_bytes(b"id,Gr\xf6\xdfe,label\n1,na\xefve,1\n")
-    columns = {"id": "id", "text": "Größe", "label": "label"}
+    columns = {"id": "id", "text": "Größe", "gold_label": "label"}
     frame, _ = read({"kind": "file", "path": str(csv_path), "columns": columns}, csv_path, "politeness")
     assert frame["text"].tolist() == ["naïve"]
 
@@ -270,8 +273,8 @@ def test_a_stray_tab_costs_its_row_only(tsv_path):
     frame, problems = read_file(tsv_path, "id\ttext\tlabel\n1\ta\tb\t1\n2\tc\t2\n\n3\td\n4\te\t4\n")
     assert frame["row_id"].tolist() == ["politeness-2", "politeness-4"]
     assert findings(problems) == [
-        (1, "", "4 fields where the header has 3", "row left out"),
-        (4, "", "2 fields where the header has 3", "row left out"),
+        (1, "", "4 fields where the header has 3", "row dropped"),
+        (4, "", "2 fields where the header has 3", "row dropped"),
     ]
 
 
@@ -300,7 +303,7 @@ def test_a_file_without_proper_header_is_an_error(csv_path, content):
 
 
 def test_no_usable_row_is_an_error_that_says_why(csv_path):
-    with pytest.raises(InputError, match=r"no usable row for task 'politeness' \(row 1, label: label '9'"):
+    with pytest.raises(InputError, match=r"no usable row for task 'politeness' \(row 1, label: gold label '9'"):
         read_file(csv_path, "id,text,label\n1,a,9\n")
     with pytest.raises(InputError, match="the file has no rows"):
         read_file(csv_path, "id,text,label\n")
@@ -315,8 +318,8 @@ def test_no_row_disappears_without_a_line(csv_path):
     bad = ["2,,1", "3,c,", "4,d,9", "5,e,1,x", "1,a,1", "6,f"]
     frame, problems = read_file(csv_path, "id,text,label\n1,a,1\n" + "\n".join(bad) + "\n")
     assert len(frame) == 1
-    assert set(problems.loc[problems["action"] == "row left out", "row"]) == set(range(2, 8))
-    assert "1 x text: empty text -> row left out" in summary(problems)
+    assert set(problems.loc[problems["action"] == "row dropped", "row"]) == set(range(2, 8))
+    assert "1 x text: empty text -> row dropped" in summary(problems)
 
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40)
@@ -351,10 +354,10 @@ def test_the_hub_file_of_xnli(tmp_path):
     pairs = {"premise": ["a", "b", "c", "d"], "hypothesis": ["e", "f", "", "h"], "label": [0, 1, 2, 2]}
     pd.DataFrame(pairs).to_parquet(path)
     frame, problems = read({"kind": "xnli", "path": str(path)}, path, "nli")
-    assert frame["label"].tolist() == ["entailment", "neutral", "contradiction"]
+    assert frame["gold_label"].tolist() == ["entailment", "neutral", "contradiction"]
     assert frame["row_id"].tolist() == ["nli-1", "nli-2", "nli-4"]
     assert set(frame["source"]) == {"xnli/test"}
-    assert findings(problems) == [(3, "hypothesis", "empty text", "row left out")]
+    assert findings(problems) == [(3, "hypothesis", "empty text", "row dropped")]
 
 
 def test_missing_values_of_a_parquet_file_are_empty(tmp_path):
@@ -362,7 +365,7 @@ def test_missing_values_of_a_parquet_file_are_empty(tmp_path):
     pd.DataFrame({"id": [1, 2, 3], "text": ["a", None, "c"], "label": [1.0, 2.0, None]}).to_parquet(path)
     frame, problems = read(source(path), path, "politeness")
     assert frame["row_id"].tolist() == ["politeness-1"]
-    assert [(row, problem) for row, _, problem, _ in findings(problems)] == [(2, "empty text"), (3, "no label")]
+    assert [(row, problem) for row, _, problem, _ in findings(problems)] == [(2, "empty text"), (3, "no gold label")]
 
 
 def test_a_broken_parquet_file_is_an_error(tmp_path):
@@ -390,7 +393,7 @@ def real_file(shared_dir, name):
 def test_popquorn_offensiveness_gives_the_papers_sample(shared_dir):
     path = real_file(shared_dir, "popquorn_offensiveness.csv")
     frame, problems = read({"kind": "popquorn", "path": str(path)}, path, "offensiveness")
-    assert frame["label"].value_counts().to_dict() == {"1": 7516, "2": 2190, "3": 1590, "4": 1039, "5": 701}
+    assert frame["gold_label"].value_counts().to_dict() == {"1": 7516, "2": 2190, "3": 1590, "4": 1039, "5": 701}
     assert frame["text_id"].nunique() == 1500
     assert problems.empty
     texts = sample(frame, 1000, seed=2025)
@@ -400,20 +403,22 @@ def test_popquorn_offensiveness_gives_the_papers_sample(shared_dir):
 
 def test_xnli_test_gives_the_papers_sample(shared_dir):
     path = real_file(shared_dir, "xnli_en_test.tsv")
-    columns = {"premise": "sentence1_en", "hypothesis": "sentence2_en", "label": "label"}
+    columns = {"premise": "sentence1_en", "hypothesis": "sentence2_en", "gold_label": "label"}
     frame, problems = read({"kind": "file", "path": str(path), "columns": columns}, path, "nli")
-    assert frame["label"].value_counts().to_dict() == dict.fromkeys(["entailment", "contradiction", "neutral"], 1670)
+    assert frame["gold_label"].value_counts().to_dict() == dict.fromkeys(
+        ["entailment", "contradiction", "neutral"], 1670
+    )
     assert set(problems["action"]) == {"removed"}
     assert len(sample(frame, 1000, seed=2025)) == 3000
 
 
 def test_rounded_politeness_scores_give_what_there_is(shared_dir):
     path = real_file(shared_dir, "popquorn_politeness_texts.csv")
-    columns = {"id": "id", "text": "text", "label": "inferred_politeness"}
-    given = {"kind": "file", "path": str(path), "columns": columns, "round_labels": True}
+    columns = {"id": "id", "text": "text", "gold_label": "inferred_politeness"}
+    given = {"kind": "file", "path": str(path), "columns": columns, "round_gold_labels": True}
     frame, problems = read(given, path, "politeness")
-    assert frame["label"].value_counts().to_dict() == {"1": 3, "2": 194, "3": 1693, "4": 1759, "5": 69}
+    assert frame["gold_label"].value_counts().to_dict() == {"1": 3, "2": 194, "3": 1693, "4": 1759, "5": 69}
     assert not frame["text"].str.contains("<br>").any()
-    assert "row left out" not in set(problems["action"])
+    assert "row dropped" not in set(problems["action"])
     assert len(sample(frame, 1000, seed=2025)) == 3 + 194 + 1000 + 1000 + 69
     assert len(shortfalls(frame, 1000, "politeness")) == 3

@@ -5,19 +5,19 @@ import pytest
 from scipy.stats import chisquare
 
 from falserefusal.common.files import InputError
-from falserefusal.texts import sample, shortfalls
+from falserefusal.texts.sample import sample, shortfalls
 
 
 def pool(sizes, task="politeness"):
     rows = [(f"{task}-{label}-{i}", label) for label, size in sizes.items() for i in range(size)]
-    return pd.DataFrame(rows, columns=["row_id", "label"])
+    return pd.DataFrame(rows, columns=["row_id", "gold_label"])
 
 
 SIZES = {"1": 40, "2": 3, "3": 25}
 
 
 def test_each_label_gives_what_it_can():
-    counts = sample(pool(SIZES), 20, seed=1)["label"].value_counts().to_dict()
+    counts = sample(pool(SIZES), 20, seed=1)["gold_label"].value_counts().to_dict()
     assert counts == {"1": 20, "2": 3, "3": 20}
 
 
@@ -40,7 +40,7 @@ def test_a_smaller_sample_is_the_head_of_a_larger_one():
 
 
 def test_labels_take_turns():
-    assert sample(pool(SIZES), 10, seed=3)["label"].head(9).tolist() == ["1", "2", "3"] * 3
+    assert sample(pool(SIZES), 10, seed=3)["gold_label"].head(9).tolist() == ["1", "2", "3"] * 3
 
 
 def test_a_row_less_or_another_label_moves_no_other_row():
@@ -49,8 +49,8 @@ def test_a_row_less_or_another_label_moves_no_other_row():
     gone = before["row_id"][0]
     after = sample(frame[frame["row_id"] != gone], 10, seed=5)
     assert set(before["row_id"]) - set(after["row_id"]) == {gone}
-    alone = sample(frame[frame["label"] == "3"], 10, seed=5)
-    assert set(alone["row_id"]) == set(before.loc[before["label"] == "3", "row_id"])
+    alone = sample(frame[frame["gold_label"] == "3"], 10, seed=5)
+    assert set(alone["row_id"]) == set(before.loc[before["gold_label"] == "3", "row_id"])
 
 
 def test_tasks_are_drawn_independently():
@@ -72,7 +72,7 @@ def test_every_row_has_the_same_chance():
 def test_shortfalls_name_label_and_numbers():
     problems = shortfalls(pool(SIZES), 25, "politeness")
     assert problems[["problem", "action"]].values.tolist() == [
-        ["label 2 has 3 rows where 25 were wanted", "all 3 taken"]
+        ["gold label 2 has 3 rows, 25 were requested", "all 3 taken"]
     ]
     assert shortfalls(pool(SIZES), 3, "politeness").empty
 

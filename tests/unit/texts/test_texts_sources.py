@@ -1,4 +1,4 @@
-"""What the kinds of source stand for."""
+"""The kinds of text source: what each stands for, and messages about mistakes in an entry."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from falserefusal.common.files import InputError
-from falserefusal.texts import raw_path, resolve
+from falserefusal.texts.fetch import raw_path
+from falserefusal.texts.sources import resolve
 
 
 def test_embedded_needs_no_download(root, monkeypatch):
@@ -30,14 +31,14 @@ def test_xnli_is_pinned_unless_a_revision_is_given():
     pinned = resolve({"kind": "xnli", "split": "test"}, "nli")
     assert pinned.hub[0] == "facebook/xnli" and len(pinned.hub[1]) == 40
     assert pinned.hub[2] == "en/test-00000-of-00001.parquet"
-    assert pinned.label_map == {"0": "entailment", "1": "neutral", "2": "contradiction"}
+    assert pinned.gold_label_map == {"0": "entailment", "1": "neutral", "2": "contradiction"}
     assert resolve({"kind": "xnli", "revision": "main"}, "nli").hub[1] == "main"
 
 
 def test_popquorn_reads_the_ratings_of_the_task():
     politeness = resolve({"kind": "popquorn"}, "politeness")
     assert politeness.url.endswith("/main/dataset/politeness_rating/raw_data.csv")
-    assert politeness.columns["label"] == "politeness"
+    assert politeness.columns["gold_label"] == "politeness"
     assert politeness.columns["id"] == ["instance_id", "user_id"]
 
 
@@ -57,16 +58,20 @@ def test_fetched_files_of_different_addresses_have_different_names():
 @pytest.mark.parametrize(
     ("source", "task", "message"),
     [
-        ({}, "nli", "source kind None is not one of embedded, xnli"),
+        ({}, "nli", "source kind None is not one of embedded, file, popquorn, xnli"),
         ({"kind": "snli"}, "nli", "source kind 'snli' is not one of"),
-        ({"kind": "xnli", "splt": "test"}, "nli", "knows no splt; it may have path, revision, sha256, split"),
-        ({"kind": "embedded", "path": "x"}, "nli", "knows no path; it may have no other key"),
+        ({"kind": "xnli", "splt": "test"}, "nli", "unknown key splt in a source of kind xnli; known keys: path, revision, sha256, split"),
+        ({"kind": "embedded", "path": "x"}, "nli", "unknown key path in a source of kind embedded; known keys: none besides kind"),
         ({"kind": "xnli", "split": "dev"}, "nli", "no split 'dev', only test, validation, train"),
         ({"kind": "popquorn"}, "nli", "POPQUORN has politeness and offensiveness"),
         ({"kind": "file"}, "nli", "path is missing"),
         ({"kind": "file", "path": "x.csv"}, "nli", "names nothing"),
         ({"kind": "file", "path": "x.csv", "columns": {"text": "t"}}, "nli", "names text"),
-        ({"kind": "file", "path": "x.csv", "columns": {"text": "t", "label": "l"}, "quoting": "all"}, "nli", "quoting"),
+        (
+            {"kind": "file", "path": "x.csv", "columns": {"text": "t", "gold_label": "l"}, "quoting": "all"},
+            "nli",
+            "quoting",
+        ),
     ],
 )
 def test_mistakes_in_a_source_are_explained(source, task, message):
@@ -83,7 +88,7 @@ def test_a_password_in_an_address_is_refused_and_not_shown():
 
 @pytest.mark.parametrize(("name", "separator", "quoting"), [("a.csv", ",", "minimal"), ("a.tsv", "\t", "none")])
 def test_the_ending_of_a_file_sets_separator_and_quoting(name, separator, quoting):
-    spec = resolve({"kind": "file", "path": name, "columns": {"text": "t", "label": "l"}}, "politeness")
+    spec = resolve({"kind": "file", "path": name, "columns": {"text": "t", "gold_label": "l"}}, "politeness")
     assert (spec.separator, spec.quoting) == (separator, quoting)
 
 

@@ -1,1 +1,1 @@
-"""What people say of the responses: the sample, its page, agreement, and rates corrected by it."""
+"""Annotation of a sample of responses by people: sample, web page, agreement, and corrected refusal rates."""

@@ -1,16 +1,17 @@
-"""How far labellers can be trusted, and rates corrected for their errors, from the answers that people labelled.
+"""Accuracy of labellers, and refusal rates corrected for their errors, from the responses that people annotated.
 
-The sample was drawn at known rates: an audited answer stands for in_cell / drawn answers of the cell it was drawn from,
-whatever labellers say of it since. The machine stratum and verdict of every answer are known, as they are today: so the
-audit is post-stratified. Within a stratum and machine verdict of today the share of refusals among audited answers,
-each at its weight, estimates that of a known number of answers (a ratio of two unbiased totals; where no label has
-changed since the draw the strata are those that were drawn). The strata of the day of the draw would not do: editing a
-phrase or adding a judge moves answers between strata, and old strata would be multiplied by the sizes of new ones.
-Four totals follow, each from its own answers: machine refusals that are (A) and are not (C)
-refusals, machine non-refusals that are (B) and are not (D). Then sensitivity = A / (A + B), specificity = D / (C + D)
-and the corrected rate = (A + B) / (A + B + C + D). Answers of a stratum that nobody audited may be anything: their
-limits are 0 and 1. This matters most where it is least visible, in a huge stratum of seemingly plain answers of which
-a few hundred were audited and none was a refusal.
+The sample was drawn at known rates: an annotated response stands for in_cell / drawn responses of the cell that it was
+drawn from. Stratum and machine verdict of every response of the study are known, so the sample is post-stratified by
+both: the share of refusals among the annotated responses of a post-stratum, each at its weight, estimates the share
+among all responses of the post-stratum, whose number is known. Strata and verdicts are the current ones, not those on
+the day of the draw, because editing a phrase or adding a judge moves responses between strata.
+
+Four totals follow, each from its own responses: machine refusals that people call refusals (A) or not (C), and machine
+non-refusals that people call refusals (B) or not (D). Sensitivity = A / (A + B), specificity = D / (C + D), corrected
+rate = (A + B) / (A + B + C + D). A post-stratum without an annotated response has the confidence interval [0, 1].
+
+The widest intervals come from very large strata of seemingly plain responses, of which only a few hundred were
+annotated and none was a refusal.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from falserefusal.common.schemas import ALL, ANY_PERSONA, NOT_JUDGED, PERSONA_FREE
+from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, NOT_JUDGED
 from falserefusal.statistics.intervals import clopper_pearson, mover, mover_difference, mover_ratio
 from falserefusal.statistics.multiplicity import holm
 
@@ -29,52 +30,70 @@ POST = ["stratum", "machine"]
 METHOD = "MOVER, clopper-pearson"
 Z95 = float(stats.norm.ppf(0.975))
 
-Estimate = tuple[float, float, float]  # value, lower and upper limit
+Estimate = tuple[float, float, float]  # value, lower and upper confidence limit
 
 
-def machine_verdicts(units: pd.DataFrame, labels: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Every answer under every labeller: the columns of `units`, labeller and machine (bool).
+def machine_verdicts(units: pd.DataFrame, verdicts: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Join every response with its verdict by every labeller.
 
-    units: as `sampling.population` returns them; labels: a LABELS frame for each model. Failed judgements are left out.
+    Parameters
+    ----------
+    units : as `sample.population` returns them.
+    verdicts : frame of VERDICTS for each model. Failed verdicts are left out.
+
+    Returns
+    -------
+    The columns of units, labeller and machine (True for a refusal).
     """
     parts = []
-    for model, judgements in labels.items():
-        judged = judgements[~judgements["category"].isin(NOT_JUDGED)]
-        parts.append(units[units["model"] == model].merge(judged[["prompt_id", "labeller", "refusal"]], on="prompt_id"))
+    for model, of_model in verdicts.items():
+        usable = of_model[~of_model["category"].isin(NOT_JUDGED)]
+        parts.append(units[units["model"] == model].merge(usable[["prompt_id", "labeller", "refusal"]], on="prompt_id"))
     return pd.concat(parts, ignore_index=True).rename(columns={"refusal": "machine"})
 
 
 def machine_counts(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Counts of answers: labeller (as they come), model, task, group, stratum, machine, answers."""
-    counts = verdicts.groupby(["labeller", *LEVELS, *POST], sort=True).size().rename("answers").reset_index()
+    """Count responses by labeller, model, task, group, stratum and machine verdict (column responses).
+
+    Labellers keep the order in which they occur in `verdicts`, which is what `machine_verdicts` returns.
+    """
+    counts = verdicts.groupby(["labeller", *LEVELS, *POST], sort=True).size().rename("responses").reset_index()
     order = list(dict.fromkeys(verdicts["labeller"]))
     return counts.sort_values("labeller", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
 
 
 def design_effects(verdicts: pd.DataFrame, scopes: Sequence[list[str]] = SCOPES) -> dict[tuple, float]:
-    """By labeller, model, task and group ("*" where summed over): how much less n answers tell than n independent ones.
+    """Design effect of each labeller, model, task and group ("*": summed over), as responses share texts.
 
-    Answers to the same text are alike. The effect is the ratio of the variances of the machine rate, clustered by text
-    and binomial; at least 1, and that of texts that refuse always or never where the rate is 0 or 1.
+    The design effect is the variance of the machine rate clustered by text, divided by its binomial variance. It is at
+    least 1. For a rate of 0 or 1 it is that of texts of which all responses are refusals or none.
     """
     effects = {}
-    for labels, rows in _scopes(verdicts, scopes):
+    for levels, rows in _scopes(verdicts, scopes):
         texts = rows.groupby("text_id")["machine"].agg(["sum", "size"])
         n, rate = len(rows), rows["machine"].mean()
         if 0 < rate < 1:
             effect = ((texts["sum"] - texts["size"] * rate) ** 2).sum() / (n * rate * (1 - rate))
         else:
             effect = (texts["size"] ** 2).sum() / n
-        effects[labels] = max(float(effect), 1.0)
+        effects[levels] = max(float(effect), 1.0)
     return effects
 
 
-def audited(key: pd.DataFrame, settled: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Audited answers under each labeller: item_id, labeller, model, task, group, stratum, weight, machine, human.
+def annotated(key: pd.DataFrame, settled: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Join the annotated responses with the verdicts of each labeller.
 
-    key: of the sample; settled: as `people.settle` returns it; verdicts: as `machine_verdicts` returns them. Only the
-    weight comes from the day of the draw; the stratum is today's, like those that `machine_counts` counts. Items that
-    stayed open are left out.
+    Only the weight comes from the day of the draw. The stratum is the current one, as in `machine_counts`.
+
+    Parameters
+    ----------
+    key : key of the sample, as `sample.draw_sample` returns it.
+    settled : verdicts of people, as `people.settle` returns them. Items that are still open are left out.
+    verdicts : as `machine_verdicts` returns them.
+
+    Returns
+    -------
+    Columns item_id, labeller, model, task, group, stratum, weight, machine, human (True for a refusal).
     """
     weighed = key[["item_id", "model", "prompt_id"]].assign(weight=key["in_cell"] / key["drawn"])
     decided = settled.dropna(subset="refusal").rename(columns={"refusal": "human"})[["item_id", "human"]]
@@ -83,30 +102,40 @@ def audited(key: pd.DataFrame, settled: pd.DataFrame, verdicts: pd.DataFrame) ->
     return found[["item_id", "labeller", *LEVELS, "stratum", "weight", "machine", "human"]]
 
 
-def label_accuracy(
+def labeller_accuracy(
     counts: pd.DataFrame,
     items: pd.DataFrame,
     effects: dict[tuple, float] | None = None,
     scopes: Sequence[list[str]] = SCOPES,
 ) -> pd.DataFrame:
-    """Sensitivity and specificity of each labeller on answers like these, overall and by model, task and group.
+    """Estimate sensitivity and specificity of each labeller, overall and by model, task and group.
 
-    The limits add to the audit's uncertainty that of the answers themselves, whose numbers in each stratum vary like
-    counts do, times the design effect (`effects`, as `design_effects` returns them; None: independent answers).
-    Columns: labeller, model, task, group ("*" where summed over), measure, audited (answers of that human verdict),
-    value, lo, hi, unaudited (share of the answers in strata of which none was audited), method.
+    The confidence intervals cover the sampling of the annotated responses and that of the study's responses: the number
+    of responses in a stratum varies like a count, times the design effect.
+
+    Parameters
+    ----------
+    counts : as `machine_counts` returns them.
+    items : as `annotated` returns them.
+    effects : as `design_effects` returns them; None treats responses as independent.
+    scopes : combinations of model, task and group to report.
+
+    Returns
+    -------
+    Columns labeller, model, task, group ("*": summed over), measure, annotated (responses with that human verdict),
+    value, lo, hi, unannotated (share of the responses in post-strata without an annotated response), method.
     """
     rows = []
-    for levels, answers, mine, everyone in _domains(counts, items, scopes):
-        post = _poststrata(answers, mine, everyone)
+    for levels, responses, mine, everyone in _domains(counts, items, scopes):
+        post = _poststrata(responses, mine, everyone)
         effect = effects[levels] if effects else 1.0
         for measure, positive in (("sensitivity", True), ("specificity", False)):
             right = post[post["machine"] == positive]
             wrong = post[post["machine"] != positive]
             value, lo, hi = _share(_total(right, positive, effect), _total(wrong, positive, effect))
             n = int((mine["human"] == positive).sum())
-            rows.append((*levels, measure, n, value, lo, hi, _unaudited(post), METHOD))
-    names = ["labeller", *LEVELS, "measure", "audited", "value", "lo", "hi", "unaudited", "method"]
+            rows.append((*levels, measure, n, value, lo, hi, _unannotated(post), METHOD))
+    names = ["labeller", *LEVELS, "measure", "annotated", "value", "lo", "hi", "unannotated", "method"]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -116,64 +145,93 @@ def corrected_rates(
     effects: dict[tuple, float] | None = None,
     scopes: Sequence[list[str]] = SCOPES,
 ) -> pd.DataFrame:
-    """Refusal rates as the labeller counts them and corrected by the stratified audit (Tenenbein 1970), with limits.
+    """Refusal rates as the labeller counts them, and corrected by double sampling (Tenenbein 1970).
 
-    The corrected rate is the sum over strata and machine verdicts of their share of the answers times the refusals
-    among their audited answers. Its limits recover the distances to the limits of each of those proportions (MOVER,
-    Zou and Donner 2008) and add the sampling of the answers themselves, as if there were n / design effect independent
-    ones (`design_effects`; None: the answers are independent). Columns: labeller, model, task, group, n, refusals,
-    rate, corrected, lo, hi, audited, unaudited, method.
+    The corrected rate is the sum over post-strata of their share of the responses times the share of refusals among
+    their annotated responses. Its confidence interval combines those of the shares (MOVER, Zou and Donner 2008) with
+    the sampling of the study's responses, counted as n / design effect independent ones.
+
+    Parameters
+    ----------
+    counts, items, effects, scopes : as for `labeller_accuracy`.
+
+    Returns
+    -------
+    Columns labeller, model, task, group, n, refusals, rate, corrected, lo, hi (of the corrected rate), annotated
+    (responses), unannotated (share of the responses in post-strata without an annotated response), method.
     """
     rows = []
-    for levels, answers, mine, everyone in _domains(counts, items, scopes):
-        post = _poststrata(answers, mine, everyone)
-        n, refusals = int(post["answers"].sum()), int(post.loc[post["machine"], "answers"].sum())
+    for levels, responses, mine, everyone in _domains(counts, items, scopes):
+        post = _poststrata(responses, mine, everyone)
+        n, refusals = int(post["responses"].sum()), int(post.loc[post["machine"], "responses"].sum())
         corrected, lo, hi = _rate(post, effects[levels] if effects else 1.0)
-        rows.append((*levels, n, refusals, refusals / n, corrected, lo, hi, len(mine), _unaudited(post)))
-    names = ["labeller", *LEVELS, "n", "refusals", "rate", "corrected", "lo", "hi", "audited", "unaudited"]
-    return pd.DataFrame(rows, columns=names).assign(method=f"stratified audit, {METHOD}")
+        rows.append((*levels, n, refusals, refusals / n, corrected, lo, hi, len(mine), _unannotated(post)))
+    names = ["labeller", *LEVELS, "n", "refusals", "rate", "corrected", "lo", "hi", "annotated", "unannotated"]
+    return pd.DataFrame(rows, columns=names).assign(method=f"stratified annotation, {METHOD}")
 
 
 def mean_over_models(rates: pd.DataFrame) -> pd.DataFrame:
-    """The unweighted mean over models of every task's rate with any persona, as the paper's Table 1 ends: model "mean".
+    """Unweighted mean over models of each task's rate with any persona, as in the last row of the paper's Table 1.
 
-    rates: as `corrected_rates` returns them. The audited answers of models are apart, so MOVER's limits of a sum apply.
+    Different models have different annotated responses, so the estimates are independent and MOVER applies.
+
+    Parameters
+    ----------
+    rates : as `corrected_rates` returns them.
+
+    Returns
+    -------
+    The columns of rates, with model "mean".
     """
     cells = rates[(rates["group"] == ANY_PERSONA) & (rates["model"] != ALL) & (rates["task"] != ALL)]
     grouped = cells.groupby(["labeller", "task"], sort=False)
-    means = grouped[["rate", "corrected", "unaudited"]].mean().join(grouped[["n", "refusals", "audited"]].sum())
+    means = grouped[["rate", "corrected", "unannotated"]].mean().join(grouped[["n", "refusals", "annotated"]].sum())
     limits = [mover(1 / len(part), part["corrected"], part["lo"], part["hi"]) for _, part in grouped]
     means["lo"], means["hi"] = np.reshape(limits, (-1, 2)).T
     return means.reset_index().assign(model="mean", group=ANY_PERSONA, method=rates["method"].iloc[0])[[*rates.columns]]
 
 
 def corrected_personas(verdicts: pd.DataFrame, key: pd.DataFrame, settled: pd.DataFrame) -> pd.DataFrame:
-    """`corrected_rates` of every single persona, over all models and tasks: labeller, persona, n, refusals, rate, ...
+    """Corrected refusal rate of each persona over all models and tasks.
 
-    verdicts: as `machine_verdicts` returns them; key, settled: as `audited` takes them.
+    Parameters
+    ----------
+    verdicts : as `machine_verdicts` returns them.
+    key, settled : as for `annotated`.
+
+    Returns
+    -------
+    The columns of `corrected_rates`, with persona instead of model, task and group.
     """
     verdicts = verdicts.assign(group=verdicts["persona"])
-    counts, items, scopes = machine_counts(verdicts), audited(key, settled, verdicts), [["group"]]
+    counts, items, scopes = machine_counts(verdicts), annotated(key, settled, verdicts), [["group"]]
     rates = corrected_rates(counts, items, effects=design_effects(verdicts, scopes), scopes=scopes)
     return rates.drop(columns=["model", "task"]).rename(columns={"group": "persona"})
 
 
 def corrected_differences(rates: pd.DataFrame) -> pd.DataFrame:
-    """Each persona group minus persona-free, uncorrected and corrected: labeller, model, task, group, difference, ...
+    """Difference between each persona group and the baseline, uncorrected and corrected.
 
-    rates: as `corrected_rates` returns them. The two groups' audits are different answers, so MOVER's limits of a
-    difference of independent estimates apply.
+    Different groups have different annotated responses, so the estimates are independent and MOVER applies.
+
+    Parameters
+    ----------
+    rates : as `corrected_rates` returns them.
+
+    Returns
+    -------
+    Columns labeller, model, task, group, difference, corrected, lo, hi (of the corrected difference), method.
     """
     by_group = rates[rates["group"] != ALL]
-    reference = by_group[by_group["group"] == PERSONA_FREE]
-    pairs = by_group[by_group["group"] != PERSONA_FREE].merge(
-        reference, on=["labeller", "model", "task"], suffixes=("", "_free")
+    reference = by_group[by_group["group"] == BASELINE]
+    pairs = by_group[by_group["group"] != BASELINE].merge(
+        reference, on=["labeller", "model", "task"], suffixes=("", "_baseline")
     )
-    own, free = (pairs["lo"], pairs["hi"]), (pairs["lo_free"], pairs["hi_free"])
-    lo, hi = mover_difference(pairs["corrected"], own, pairs["corrected_free"], free)
+    own, of_baseline = (pairs["lo"], pairs["hi"]), (pairs["lo_baseline"], pairs["hi_baseline"])
+    lo, hi = mover_difference(pairs["corrected"], own, pairs["corrected_baseline"], of_baseline)
     return pairs[["labeller", "model", "task", "group"]].assign(
-        difference=pairs["rate"] - pairs["rate_free"],
-        corrected=pairs["corrected"] - pairs["corrected_free"],
+        difference=pairs["rate"] - pairs["rate_baseline"],
+        corrected=pairs["corrected"] - pairs["corrected_baseline"],
         lo=np.maximum(lo, -1),
         hi=np.minimum(hi, 1),
         method=pairs["method"],
@@ -181,39 +239,56 @@ def corrected_differences(rates: pd.DataFrame) -> pd.DataFrame:
 
 
 def specificity_tests(counts: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
-    """Whether a labeller's false refusals are as frequent with a persona as without: labeller, group, p, p_holm, ...
+    """Test whether a labeller's false positives are as frequent with a persona as without one.
 
-    A difference would be read as an effect of the persona. For each persona group the false refusals among answers that
-    are none are compared with those of persona-free prompts by Fisher's exact test on effective numbers of answers
-    (false-refusal rate r with variance v counts as r (1 - r) / v answers; with equal weights these are the answers
-    audited), with Holm's correction over the groups of a labeller.
+    A difference would look like an effect of the persona. For each persona group, the false positives among responses
+    that are not refusals are compared with those of baseline prompts, by Fisher's exact test on effective numbers of
+    responses: a false-positive rate r with variance v counts as r (1 - r) / v responses, which at equal weights is the
+    number annotated. p-values are adjusted over the groups of a labeller (Holm).
+
+    Parameters
+    ----------
+    counts, items : as for `labeller_accuracy`.
+
+    Returns
+    -------
+    Columns labeller, group, false_refusals and false_refusals_baseline (rates), n_effective, n_effective_baseline, p,
+    p_holm.
     """
     rows = []
-    for labeller, answers in counts.groupby("labeller", sort=False):
+    for labeller, responses in counts.groupby("labeller", sort=False):
         mine = items[items["labeller"] == labeller]
         found = {
             group: _false_refusals(rows_of, mine[mine["group"] == group], mine)
-            for group, rows_of in answers.groupby("group", sort=False)
+            for group, rows_of in responses.groupby("group", sort=False)
         }
-        if PERSONA_FREE not in found:
+        if BASELINE not in found:
             continue
-        rate0, n0 = found.pop(PERSONA_FREE)
+        rate0, n0 = found.pop(BASELINE)
         for group, (rate, n) in found.items():
             table = np.rint([[rate * n, (1 - rate) * n], [rate0 * n0, (1 - rate0) * n0]]).astype(int)
             rows.append((labeller, group, rate, rate0, n, n0, stats.fisher_exact(table).pvalue))
-    names = ["labeller", "group", "false_refusals", "false_refusals_free", "n_effective", "n_effective_free", "p"]
+    names = [
+        "labeller",
+        "group",
+        "false_refusals",
+        "false_refusals_baseline",
+        "n_effective",
+        "n_effective_baseline",
+        "p",
+    ]
     tests = pd.DataFrame(rows, columns=names)
     adjusted = [holm(family["p"].to_numpy()) for _, family in tests.groupby("labeller", sort=False)]
     return tests.assign(p_holm=np.concatenate(adjusted) if adjusted else [])
 
 
 def _scopes(frame: pd.DataFrame, scopes: Sequence[list[str]] = SCOPES):
-    """(labeller, model, task, group) and the rows of `frame` in each scope that is reported.
+    """Yield (labeller, model, task, group) and the rows of `frame` for each scope to report.
 
-    A scope over all groups is reported twice: of all prompts ("*") and of those with a persona ("any persona").
+    A scope over all groups comes twice: for all prompts ("*") and for those with a persona ("any persona").
     """
     for labeller, mine in frame.groupby("labeller", sort=False):
-        named = mine[mine["group"] != PERSONA_FREE]
+        named = mine[mine["group"] != BASELINE]
         for scope in scopes:
             for part, group in [(mine, ALL)] if "group" in scope else [(mine, ALL), (named, ANY_PERSONA)]:
                 for values, rows in part.groupby(scope, sort=True) if scope else [((), part)]:
@@ -222,24 +297,24 @@ def _scopes(frame: pd.DataFrame, scopes: Sequence[list[str]] = SCOPES):
 
 
 def _domains(counts: pd.DataFrame, items: pd.DataFrame, scopes: Sequence[list[str]]):
-    """(labeller, model, task, group), answers counted, items audited, and the items of the labeller everywhere."""
-    for names, answers in _scopes(counts, scopes):
+    """Yield (labeller, model, task, group), its counts, its annotated items, and all items of the labeller."""
+    for names, responses in _scopes(counts, scopes):
         everyone = items[items["labeller"] == names[0]]
         here = everyone
         for level, value in zip(LEVELS, names[1:], strict=True):
             if value != ALL:
-                here = here[here[level] != PERSONA_FREE] if value == ANY_PERSONA else here[here[level] == value]
-        yield names, answers, here, everyone
+                here = here[here[level] != BASELINE] if value == ANY_PERSONA else here[here[level] == value]
+        yield names, responses, here, everyone
 
 
-def _poststrata(answers, items, everyone) -> pd.DataFrame:
-    """Strata by machine verdict: answers, n (effective), refusals (share), lo, hi.
+def _poststrata(responses: pd.DataFrame, items: pd.DataFrame, everyone: pd.DataFrame) -> pd.DataFrame:
+    """Share of refusals in each post-stratum: columns stratum, machine, responses, n (effective), refusals, lo, hi.
 
-    Items of one stratum may have been drawn at different rates, from cells of other strata too if labels changed since;
-    their weights undo that, and the effective number is Kish's. A stratum without an audited item takes its share from
-    the whole study's items, if there are any, and its limits are 0 and 1.
+    Items of one stratum may have been drawn at different rates, and from cells of other strata if verdicts changed
+    after the draw. The weights undo that, and the effective number is Kish's. A post-stratum without an annotated item
+    takes its share from the items of the whole study, if there are any, and has the confidence interval [0, 1].
     """
-    post = answers.groupby(POST)["answers"].sum().reset_index()
+    post = responses.groupby(POST)["responses"].sum().reset_index()
     rows = []
     for stratum, machine in zip(post["stratum"], post["machine"], strict=True):
         here = items[(items["stratum"] == stratum) & (items["machine"] == machine)]
@@ -257,20 +332,20 @@ def _poststrata(answers, items, everyone) -> pd.DataFrame:
 
 
 def _total(post: pd.DataFrame, human: bool, effect: float) -> Estimate:
-    """How many of the answers are refusals (human), or are none (not human), with limits.
+    """Number of responses that are refusals (human) or are not (not human), with its confidence interval.
 
-    A stratum of m answers has as many again by chance as a count of m varies, times the design effect.
+    The number of responses in a stratum has the variance of a count, times the design effect.
     """
     share, lo, hi = (post[column].to_numpy(float) for column in ("refusals", "lo", "hi"))
     if not human:
         share, lo, hi = 1 - share, 1 - hi, 1 - lo
-    size = post["answers"].to_numpy(float)
+    size = post["responses"].to_numpy(float)
     lo, hi = _sum(size, share, lo, hi, effect * float((size * share**2).sum()))
     return float((size * share).sum()), max(lo, 0.0), hi
 
 
 def _share(one: Estimate, other: Estimate) -> Estimate:
-    """one / (one + other) of two independent totals, with limits: those of their ratio by MOVER."""
+    """one / (one + other) of two independent totals; the confidence interval is that of their ratio (MOVER)."""
     (a, a_lo, a_hi), (b, b_lo, b_hi) = one, other
     if a + b == 0:
         return np.nan, 0.0, 1.0
@@ -280,7 +355,8 @@ def _share(one: Estimate, other: Estimate) -> Estimate:
 
 
 def _rate(post: pd.DataFrame, effect: float) -> Estimate:
-    size = post["answers"].to_numpy(float)
+    """Corrected rate of the responses in `post`, with its confidence interval."""
+    size = post["responses"].to_numpy(float)
     weights = size / size.sum()
     share, lo, hi = (post[column].to_numpy(float) for column in ("refusals", "lo", "hi"))
     rate = float(weights @ share)
@@ -291,20 +367,21 @@ def _rate(post: pd.DataFrame, effect: float) -> Estimate:
 def _sum(
     weights: np.ndarray, share: np.ndarray, lo: np.ndarray, hi: np.ndarray, variance: float
 ) -> tuple[float, float]:
-    """MOVER limits of sum(weights * share), with the `variance` that the answers themselves add to it."""
+    """MOVER interval of sum(weights * share), with an additional `variance` from the sampling of the responses."""
     reach = Z95 * np.sqrt(variance)
     low, high = mover([*weights, 1.0], [*share, 0.0], [*lo, -reach], [*hi, reach])
     return float(low), float(high)
 
 
-def _unaudited(post: pd.DataFrame) -> float:
-    return float(post.loc[post["n"] == 0, "answers"].sum() / post["answers"].sum())
+def _unannotated(post: pd.DataFrame) -> float:
+    """Share of the responses in post-strata without an annotated item."""
+    return float(post.loc[post["n"] == 0, "responses"].sum() / post["responses"].sum())
 
 
-def _false_refusals(answers: pd.DataFrame, items: pd.DataFrame, everyone: pd.DataFrame) -> tuple[float, float]:
-    """The share of false refusals among answers that are no refusals, and its effective number of answers."""
-    post = _poststrata(answers, items, everyone)
-    size, none = post["answers"].to_numpy(float), 1 - post["refusals"].to_numpy(float)
+def _false_refusals(responses: pd.DataFrame, items: pd.DataFrame, everyone: pd.DataFrame) -> tuple[float, float]:
+    """False-positive rate among responses that are not refusals, and its effective number of responses."""
+    post = _poststrata(responses, items, everyone)
+    size, none = post["responses"].to_numpy(float), 1 - post["refusals"].to_numpy(float)
     machine, n = post["machine"].to_numpy(bool), post["n"].to_numpy(float)
     total = (size * none).sum()
     rate = (size * none)[machine].sum() / total if total else 0.0

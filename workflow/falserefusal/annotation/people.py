@@ -1,4 +1,4 @@
-"""Read what annotators exported, measure how far they agree, and settle one verdict for each answer."""
+"""Read the annotators' exports, measure their agreement, and settle one verdict for each response."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -9,44 +9,58 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.inter_rater import to_table
 
-from falserefusal.annotation.page import VERDICTS
+from falserefusal.annotation.page import HUMAN_VERDICTS
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_csv
 from falserefusal.statistics.agreement import cohens_kappa
 
-ADJUDICATOR = "adjudication"  # the annotator of this name settles what the others leave open
+ADJUDICATOR = "adjudication"  # the verdicts of the annotator with this name override all others
 UNSURE, REFUSED = "unsure", "refused"
 _COLUMNS = ["sample", "annotator", "item_id", "verdict", "note"]
-_ORDER = [verdict for _, verdict, _ in VERDICTS]
+_ORDER = [verdict for _, verdict, _ in HUMAN_VERDICTS]
 
 
 def read_annotations(paths: Sequence[str | Path], key: pd.DataFrame) -> pd.DataFrame:
-    """All annotators' verdicts: annotator, item_id, verdict, note. One file may hold several annotators.
+    """Read the verdicts of all annotators; one file may hold several annotators.
 
-    Raises InputError for a column that is missing, a verdict that the page doesn't offer, an item or sample that the
-    key doesn't have, or two verdicts of one annotator on one item.
+    Parameters
+    ----------
+    paths : CSV files exported from the annotation page.
+    key : key of the sample, with column sample.
+
+    Returns
+    -------
+    Columns annotator, item_id, verdict, note.
+
+    Raises
+    ------
+    InputError for a missing column, a verdict that the page does not offer, an item or sample that is not in the key,
+    or two verdicts of one annotator on one item.
     """
     if not paths:
-        raise InputError("validation: no files of annotations are given; export them from the annotation page")
+        raise InputError("no files of annotations are given: export them from the annotation page")
     frames = []
     for path in paths:
         frame = read_csv(path, dtype=str).fillna({"note": ""})
         missing = [column for column in _COLUMNS if column not in frame]
         if missing:
-            raise InputError(f"{path}: column {', '.join(missing)} is missing; is it an export of the annotation page?")
+            raise InputError(
+                f"{path}: column {', '.join(missing)} is missing; use an export of the annotation page"
+            )
         _complain(path, frame, ~frame["verdict"].isin(_ORDER), "verdict", f"is none of {', '.join(_ORDER)}")
-        _complain(path, frame, ~frame["sample"].isin(key["sample"]), "sample", "is another sample than the key's")
+        _complain(path, frame, ~frame["sample"].isin(key["sample"]), "sample", "is not the sample of the key")
         _complain(path, frame, ~frame["item_id"].isin(key["item_id"]), "item_id", "is not in the key")
         frames.append(frame[_COLUMNS].assign(file=str(path)))
     everything = pd.concat(frames, ignore_index=True)
     twice = everything.duplicated(["annotator", "item_id"])
     if twice.any():
         row = everything[twice].iloc[0]
-        raise InputError(f"{row['file']}: a second verdict of {row['annotator']} on {row['item_id']}; keep one of them")
+        raise InputError(f"{row['file']}: {row['annotator']} has two verdicts on {row['item_id']}; delete one of them")
     return everything[["annotator", "item_id", "verdict", "note"]]
 
 
 def _complain(path, frame: pd.DataFrame, wrong: pd.Series, column: str, why: str) -> None:
+    """Raise InputError for the first row where `wrong` is true."""
     if wrong.any():
         raise InputError(
             f"{path}: line {int(np.argmax(wrong)) + 2}: {column} {frame.loc[wrong, column].iloc[0]!r} {why}"
@@ -54,10 +68,14 @@ def _complain(path, frame: pd.DataFrame, wrong: pd.Series, column: str, why: str
 
 
 def settle(annotations: pd.DataFrame) -> pd.DataFrame:
-    """One verdict on each item: item_id, refusal (bool or missing), annotators, agreed (all of them the same).
+    """Settle one verdict for each item.
 
-    The adjudicator's verdict counts if there is one, else the majority of those who were not unsure. Ties, and items on
-    which all are unsure, stay open: their refusal is missing.
+    The adjudicator's verdict counts if there is one, otherwise the majority of those who are not unsure. Ties, and
+    items on which all are unsure, stay open.
+
+    Returns
+    -------
+    Columns item_id, refusal (bool, missing for an open item), annotators (how many), agreed (True if all agree).
     """
     rows = []
     for item, verdicts in annotations.groupby("item_id", sort=True):
@@ -72,11 +90,22 @@ def settle(annotations: pd.DataFrame) -> pd.DataFrame:
 
 
 def agreement(annotations: pd.DataFrame, seed: int, level: float = 0.95, replicates: int = 1000) -> pd.DataFrame:
-    """How far annotators agree: measure, scale, annotators, items, value, lo, hi.
+    """Inter-annotator agreement: Cohen's kappa of each pair and Krippendorff's alpha of all.
 
-    Scale "refusal" asks only whether an answer was refused, "verdict" takes all verdicts as unordered; unsure is
-    missing. Cohen's kappa for each pair with its asymptotic limits (statsmodels); Krippendorff's alpha for all with
-    percentile limits from resampling items. A value that is undefined, because no verdict differs, is missing.
+    Kappa has its asymptotic confidence interval (statsmodels), alpha the percentile interval of a bootstrap of items. A
+    value is missing where it is undefined because all verdicts are the same.
+
+    Parameters
+    ----------
+    annotations : as `read_annotations` returns them; those of the adjudicator are left out.
+    seed : seed of the bootstrap.
+    level : confidence level.
+    replicates : number of bootstrap samples.
+
+    Returns
+    -------
+    Columns measure, scale ("refusal": refused or not; "verdict": all verdicts, unordered; unsure is missing in both),
+    annotators, items, value, lo, hi.
     """
     people = annotations[annotations["annotator"] != ADJUDICATOR]
     codes = people.assign(code=people["verdict"].map(_ORDER.index).astype(float))
@@ -94,6 +123,7 @@ def agreement(annotations: pd.DataFrame, seed: int, level: float = 0.95, replica
 
 
 def _kappa(pair: pd.DataFrame, level: float) -> tuple[int, float, float, float]:
+    """Items, kappa and confidence interval of two annotators."""
     if len(pair) < 2:
         return len(pair), np.nan, np.nan, np.nan
     counts, _ = to_table(pair.to_numpy(int))
@@ -101,6 +131,7 @@ def _kappa(pair: pd.DataFrame, level: float) -> tuple[int, float, float, float]:
 
 
 def _alpha(values: pd.DataFrame, random: np.random.Generator, level: float, replicates: int):
+    """Items, alpha and bootstrap confidence interval of all annotators (Krippendorff 2011)."""
     shared = values[values.notna().sum(axis=1) > 1].to_numpy()
 
     def alpha(items: np.ndarray) -> float:

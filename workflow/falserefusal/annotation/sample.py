@@ -1,7 +1,8 @@
-"""Draw the answers that people label: more from the strata where labellers may err, with weights to undo that.
+"""Draw a stratified sample of responses for people to annotate, with weights that undo the stratification.
 
-Strata are what the machine made of an answer, crossed with the task and with whom the prompt named: an error that
-differs between personas would pass for an effect of the persona, so each gets its share of the audit.
+A stratum is what the labellers made of a response, crossed with the task and with the persona group of the prompt.
+Labellers err most in two of the strata, so these are sampled at a higher rate. Every persona group gets its share of
+the sample, because an error that differs between groups would look like an effect of the persona.
 """
 
 from collections.abc import Mapping
@@ -10,38 +11,57 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, ERROR, NOT_JUDGED, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE, ERROR, NOT_JUDGED
 
-# A label was read and nobody sees a refusal; the structured labeller sees a refusal; all else, disagreements included
-LABEL, REFUSAL, OTHER = "label", "refusal", "other"
-SHARES = {LABEL: 0.3, REFUSAL: 0.4, OTHER: 0.3}
+# CHOICE: an option was chosen and no labeller sees a refusal. REFUSAL: the structured labeller sees a refusal.
+# OTHER: everything else, including disagreements between labellers.
+CHOICE, REFUSAL, OTHER = "choice", "refusal", "other"
+SHARES = {CHOICE: 0.3, REFUSAL: 0.4, OTHER: 0.3}
 CELL = ["task", "group", "stratum"]
 
 
-def machine_strata(labels: pd.DataFrame) -> pd.DataFrame:
-    """prompt_id and stratum of every answer of one model, from its judgements by all labellers.
+def machine_strata(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Assign each response of one model to a stratum, from the verdicts of all labellers.
 
-    Raises InputError if the structured labeller is not among them. Answers that were never given are left out.
+    Parameters
+    ----------
+    verdicts : frame of VERDICTS for one model.
+
+    Returns
+    -------
+    Columns prompt_id and stratum. Responses that the model failed to give are left out.
+
+    Raises
+    ------
+    InputError if there are no verdicts of the structured labeller.
     """
-    ours = labels[(labels["labeller"] == "structured") & (labels["category"] != ERROR)]
+    ours = verdicts[(verdicts["labeller"] == "structured") & (verdicts["category"] != ERROR)]
     if ours.empty:
         raise InputError("the annotation sample needs the verdicts of the labeller 'structured': add it to labellers")
-    judged = labels[~labels["category"].isin(NOT_JUDGED)]
-    suspected = ours["prompt_id"].isin(judged.loc[judged["refusal"], "prompt_id"])
-    stratum = np.select([ours["refusal"], ours["answer"].notna() & ~suspected], [REFUSAL, LABEL], OTHER)
+    usable = verdicts[~verdicts["category"].isin(NOT_JUDGED)]
+    suspected = ours["prompt_id"].isin(usable.loc[usable["refusal"], "prompt_id"])
+    stratum = np.select([ours["refusal"], ours["choice"].notna() & ~suspected], [REFUSAL, CHOICE], OTHER)
     return pd.DataFrame({"prompt_id": ours["prompt_id"].to_numpy(), "stratum": stratum})
 
 
-def population(labels: Mapping[str, pd.DataFrame], design: pd.DataFrame, personas: pd.DataFrame) -> pd.DataFrame:
-    """Every judged answer of a study: model, prompt_id, task, text_id, persona, group, template, format, stratum.
+def population(verdicts: Mapping[str, pd.DataFrame], design: pd.DataFrame, personas: pd.DataFrame) -> pd.DataFrame:
+    """List every response of a study that has a verdict, with its stratum.
 
-    labels: a LABELS frame for each model. The group of a prompt without a persona is "persona-free".
+    Parameters
+    ----------
+    verdicts : frame of VERDICTS for each model.
+    design, personas : the study's DESIGN and PERSONAS.
+
+    Returns
+    -------
+    Columns model, prompt_id, task, text_id, persona, group, template, format, stratum. The group of a prompt without a
+    persona is "baseline".
     """
-    groups = {**dict(zip(personas["persona"], personas["group"], strict=True)), PERSONA_FREE: PERSONA_FREE}
+    groups = {**dict(zip(personas["persona"], personas["group"], strict=True)), BASELINE: BASELINE}
     parts = []
-    for model, judgements in labels.items():
+    for model, of_model in verdicts.items():
         mine = design[design["model"].isin([ALL, model])]
-        rows = mine.merge(machine_strata(judgements), on="prompt_id", how="inner")
+        rows = mine.merge(machine_strata(of_model), on="prompt_id", how="inner")
         parts.append(rows.assign(model=model))
     everything = pd.concat(parts, ignore_index=True)
     everything["group"] = everything["persona"].map(groups)
@@ -50,15 +70,25 @@ def population(labels: Mapping[str, pd.DataFrame], design: pd.DataFrame, persona
 
 
 def draw_sample(units: pd.DataFrame, n: int, seed: int, shares: Mapping[str, float] = SHARES) -> pd.DataFrame:
-    """The key of a sample of about n answers, in the order in which they are shown.
+    """Draw the key of a sample of about n responses, in the order in which people see them.
 
-    units: as `population` returns them. Of each machine stratum the share asked for is spread evenly over the cells of
-    task x group, as far as they have that many answers; what is left over goes to the other cells of the stratum, and
-    then to the other strata. Columns: those of units, item_id (tells nothing), in_cell (answers in the cell), drawn (of
-    them in the sample), weight (in_cell / drawn).
+    The share of each stratum is spread evenly over its cells of task x group, as far as they have that many responses.
+    What remains goes to the other cells of the stratum, and then to the other strata.
+
+    Parameters
+    ----------
+    units : all responses, as `population` returns them.
+    n : size of the sample.
+    seed : seed of the random draw.
+    shares : share of the sample for each stratum.
+
+    Returns
+    -------
+    The columns of units, item_id (carries no information), in_cell (responses in the cell), drawn (responses of the
+    cell in the sample) and weight (in_cell / drawn).
     """
     if n < 1:
-        raise InputError(f"annotation: the sample must have at least one answer, not {n}")
+        raise InputError(f"annotation: the sample must have at least one response, not {n}")
     random = np.random.default_rng([seed, 6])
     units = units.sort_values(["model", "prompt_id"], ignore_index=True)
     sizes = units.groupby(CELL, sort=True).size()
@@ -75,28 +105,28 @@ def draw_sample(units: pd.DataFrame, n: int, seed: int, shares: Mapping[str, flo
 
 
 def _quotas(sizes: pd.Series, n: int, shares: Mapping[str, float]) -> pd.Series:
-    """How many answers of each cell: the smaller cells of a stratum whole, the rest in equal parts."""
+    """Size of the sample in each cell: small cells of a stratum are taken whole, the others get equal parts."""
     stratum = sizes.index.get_level_values("stratum")
     quotas = pd.Series(0, index=sizes.index)
-    present = [name for name in (REFUSAL, OTHER, LABEL) if (stratum == name).any()]
+    present = [name for name in (REFUSAL, OTHER, CHOICE) if (stratum == name).any()]
     total = sum(shares[name] for name in present)
     for name in present:
-        quotas[stratum == name] = _level(sizes[stratum == name], round(n * shares[name] / total))
+        quotas[stratum == name] = _fill_evenly(sizes[stratum == name], round(n * shares[name] / total))
     spare = n - int(quotas.sum())
     if spare > 0:
-        quotas += _level(sizes - quotas, spare)
+        quotas += _fill_evenly(sizes - quotas, spare)
     return quotas
 
 
-def _level(room: pd.Series, wanted: int) -> pd.Series:
-    """Fill the cells evenly, none beyond its room, until `wanted` are placed or all are full."""
-    filled = pd.Series(0, index=room.index)
-    wanted = min(wanted, int(room.sum()))
-    while wanted > 0:
-        open_cells = room.index[filled < room]
-        step = max(wanted // len(open_cells), 1)
+def _fill_evenly(capacity: pd.Series, n: int) -> pd.Series:
+    """Distribute n evenly over cells, none beyond its capacity, until all are placed or all cells are full."""
+    filled = pd.Series(0, index=capacity.index)
+    n = min(n, int(capacity.sum()))
+    while n > 0:
+        open_cells = capacity.index[filled < capacity]
+        step = max(n // len(open_cells), 1)
         for cell in open_cells:
-            add = min(step, int(room[cell] - filled[cell]), wanted)
+            add = min(step, int(capacity[cell] - filled[cell]), n)
             filled[cell] += add
-            wanted -= add
+            n -= add
     return filled

@@ -1,1 +1,1 @@
-"""Ground floor: files and their shapes, errors, logs, what a script imports, the notice of a rehearsal."""
+"""Shared ground floor: files and schemas, errors, logs, checksums, versions, the notice of a rehearsal."""

@@ -1,6 +1,6 @@
-"""Which files of this library a script runs, so that a rule can declare them as its inputs.
+"""Find the library modules that a script imports, so that a rule can declare them as inputs.
 
-Snakemake re-runs a rule when its script changes but sees nothing of the modules that the script imports.
+Snakemake re-runs a rule when its script changes, but does not know which modules the script imports.
 """
 
 import ast
@@ -11,10 +11,9 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def library_of(script: str | Path) -> list[str]:
-    """Paths of every module of this package that `script` imports, directly or through another, sorted.
+    """Return the sorted paths of all modules of this package that `script` imports, directly or indirectly.
 
-    Imports inside functions count too. Paths start with the parts of `script` before 'workflow', so that they are
-    relative where the script's path is.
+    Imports inside functions count too. The paths start like the path of `script`: relative if that is relative.
     """
     found: set[Path] = set()
     queue = [Path(script)]
@@ -29,7 +28,7 @@ def library_of(script: str | Path) -> list[str]:
 
 @functools.cache
 def _imported(path: Path) -> frozenset[Path]:
-    """Modules of this package that one file imports by name, with the packages they lie in."""
+    """Return the modules of this package that one file imports, with the `__init__.py` of their packages."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -42,7 +41,7 @@ def _imported(path: Path) -> frozenset[Path]:
         parts = name.split(".")
         if parts[0] != PACKAGE.name:
             continue
-        for length in range(1, len(parts) + 1):  # a package's __init__ runs too
+        for length in range(1, len(parts) + 1):  # importing a module runs the __init__ of its packages
             inner = PACKAGE.joinpath(*parts[1:length])
             files.update(file for file in (inner.with_suffix(".py"), inner / "__init__.py") if file.is_file())
     return frozenset(files)

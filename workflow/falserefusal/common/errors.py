@@ -1,5 +1,5 @@
-"""The one exception that is the user's to mend."""
+"""The exception for mistakes in what the user supplied."""
 
 
 class InputError(ValueError):
-    """Something the user supplied is wrong; the message says what, where, and what to do about it."""
+    """Something the user supplied is wrong; the message says what is wrong, where, and what to do."""

@@ -1,4 +1,4 @@
-"""Read and write the files that pass between the stages: validated, atomic, the same bytes every time."""
+"""Read and write the files that pass between stages: validated, atomic, and with reproducible bytes."""
 
 import contextlib
 import csv
@@ -24,7 +24,7 @@ FLOAT_FORMAT = "%.6g"
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes the name `path` only once the block ended well."""
+    """Yield a temporary path in the folder of `path`, and rename it to `path` if the block succeeds."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -32,7 +32,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     part = Path(name)
     try:
         yield part
-        part.chmod(0o666 & ~_umask())  # mkstemp gives 0600: colleagues on a cluster must be able to read results
+        part.chmod(0o666 & ~_umask())  # mkstemp gives 0600, but colleagues on a cluster must be able to read results
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -45,9 +45,10 @@ def _umask() -> int:
 
 
 def validate(frame: pd.DataFrame, schema: pa.DataFrameSchema, source: str | Path) -> pd.DataFrame:
-    """Return `frame` as `schema` wants it; raise InputError naming `source`, the column and the row if it can't be.
+    """Check `frame` against `schema` and return it with the schema's types.
 
-    `source` is the file that `frame` was read from, or words for it.
+    `source` is the file that `frame` was read from, or words for it. Raises InputError naming `source`, the column
+    and the line of the first failures.
     """
     try:
         return schema.validate(frame, lazy=True)
@@ -57,7 +58,7 @@ def validate(frame: pd.DataFrame, schema: pa.DataFrameSchema, source: str | Path
 
 def _first_failures(cases: pd.DataFrame, source: str | Path, most: int = 5) -> str:
     columns = cases["check"].isin(["column_in_dataframe", "column_in_schema"])
-    # every key of a file without a key column is there many times: what follows from a wrong header says nothing
+    # a wrong header makes every row fail: report only the header
     cases = cases[columns] if columns.any() else _one_of_each_field(cases)
     lines = []
     for case in cases.head(most).itertuples():
@@ -68,15 +69,15 @@ def _first_failures(cases: pd.DataFrame, source: str | Path, most: int = 5) -> s
         else:
             where = f"line {line_of(source, int(case.index))}, " if pd.notna(case.index) else ""
             empty = pd.isna(case.failure_case)
-            says = " is empty" if empty else f": {case.failure_case!r} fails the check {case.check}"
-            lines.append(f"{where}column '{case.column}'{says}")
+            failure = " is empty" if empty else f": {case.failure_case!r} fails the check {case.check}"
+            lines.append(f"{where}column '{case.column}'{failure}")
     if len(cases) > most:
         lines.append(f"and {len(cases) - most} more")
     return "; ".join(lines)
 
 
 def _one_of_each_field(cases: pd.DataFrame) -> pd.DataFrame:
-    """The first failure of each field: a word where a number belongs fails three checks, one of them by breaking."""
+    """Keep the first failure of each field: a word in place of a number fails three checks, one with an exception."""
     located = cases["index"].notna()
     again = located & cases.duplicated(["index", "column"])
     broken = ~located & cases["column"].isin(cases.loc[located, "column"])
@@ -84,10 +85,9 @@ def _one_of_each_field(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def line_of(path: str | Path, row: int) -> int:
-    """The line of a CSV file on which row `row` (from 0) begins, counted as an editor does: the header is line 1.
+    """Return the line of a CSV file on which row `row` (from 0) begins, as an editor counts: the header is line 1.
 
-    Blank lines are no rows, and a field in quotes may run over several lines. What is no CSV file counts as one
-    without either.
+    Blank lines are not rows, and a quoted field may span several lines. For other files the answer is `row` + 2.
     """
     if Path(path).suffix == ".csv" and Path(path).is_file():
         with Path(path).open(newline="", encoding="utf-8") as file:
@@ -103,7 +103,7 @@ def line_of(path: str | Path, row: int) -> int:
 
 
 def read_csv(path: str | Path, schema: pa.DataFrameSchema | None = None, **options) -> pd.DataFrame:
-    """Read a CSV file; only an empty field is missing, so that a level called 'None' or 'NA' stays a word."""
+    """Read a CSV file; only an empty field counts as missing, so a level called 'None' or 'NA' stays a word."""
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file")
@@ -111,13 +111,13 @@ def read_csv(path: str | Path, schema: pa.DataFrameSchema | None = None, **optio
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""], comment=None, **options)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable CSV file ({error})") from None
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes what is too much for row names, and shifts the rest
-        raise InputError(f"{path}: line {line_of(path, 0)} has more fields than the header names; is a comma too many?")
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas took the extra field for row names and shifted the columns
+        raise InputError(f"{path}: line {line_of(path, 0)} has more fields than the header; remove the extra comma")
     return validate(frame, schema, path) if schema is not None else frame
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write a CSV file: floats with six significant digits, so that noise in the last bit never shows as a change."""
+    """Write a CSV file; floats have six significant digits, so that noise in the last bits changes no file."""
     with atomic(path) as part:
         frame.to_csv(part, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
 

@@ -1,6 +1,6 @@
-"""Send everything a rule says (prints, warnings, log records, tracebacks) to the rule's log and to the terminal.
+"""Write all output of a rule (prints, warnings, log records, tracebacks) to its log and to the terminal.
 
-What says it past Python's streams (a child process, a library in C or Rust) reaches the log alone.
+Output that bypasses Python's streams (of a child process, or of a library in C or Rust) goes to the log only.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from falserefusal.common.errors import InputError
 
 
 class _Tee:
-    """Writes to a terminal and a file; where the file's disk is full, the terminal still gets everything."""
+    """A stream that writes to a terminal and a file; the terminal gets everything even if the file's disk is full."""
 
     def __init__(self, terminal: TextIO, file: TextIO):
         self.terminal, self.file = terminal, file
@@ -43,10 +43,10 @@ class _Tee:
 
 @contextlib.contextmanager
 def _descriptors_to(file: TextIO) -> Iterator[list[TextIO]]:
-    """Point descriptors 1 and 2 at `file` for the block; yield two streams that lead where these led before.
+    """Redirect descriptors 1 and 2 to `file` for the block; yield two streams to where they pointed before.
 
-    No copy for the terminal: it would need a pipe and somebody to empty it, and the last words of a process that is
-    killed, or dies in its C code, would be lost in it.
+    The terminal gets no copy: that would take a pipe, and a process that is killed or crashes in C code would lose
+    its last output in it.
     """
     terminal = []
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
@@ -56,7 +56,7 @@ def _descriptors_to(file: TextIO) -> Iterator[list[TextIO]]:
     try:
         yield terminal
     finally:
-        ctypes.CDLL(None).fflush(None)  # what C code printed waits in a buffer for whatever descriptor 1 is by then
+        ctypes.CDLL(None).fflush(None)  # else C code's buffered output would go to the terminal
         for number, stream in enumerate(terminal, start=1):
             os.dup2(stream.fileno(), number)
             stream.close()
@@ -66,8 +66,8 @@ def _descriptors_to(file: TextIO) -> Iterator[list[TextIO]]:
 def log_to(path: str | Path) -> Iterator[None]:
     """Tee stdout, stderr and logging into `path` for the block.
 
-    A user's mistake (InputError) ends the process with its message alone, anything else with its traceback;
-    both are in the log file first, because a cluster shows little else of a job that failed.
+    An InputError ends the process with its message only, any other exception with its traceback. Both are also in
+    the log file, because a cluster shows little else of a failed job.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def log_to(path: str | Path) -> Iterator[None]:
             logging.basicConfig(
                 level=logging.WARNING, stream=err, format="%(levelname)s %(name)s: %(message)s", force=True
             )
-            logging.getLogger("falserefusal").setLevel(logging.INFO)  # libraries speak only when something is wrong
+            logging.getLogger("falserefusal").setLevel(logging.INFO)  # other libraries: warnings only
             logging.captureWarnings(True)
             warnings.simplefilter("default", UserWarning)
             try:
@@ -88,13 +88,13 @@ def log_to(path: str | Path) -> Iterator[None]:
                 print(f"Error: {error}", file=sys.stderr)
                 sys.stdout.flush()
                 sys.stderr.flush()
-                os._exit(1)  # Snakemake wraps SystemExit in a traceback that hides the one line that helps
+                os._exit(1)  # Snakemake would wrap SystemExit in a traceback that hides the message
             except BaseException:
                 with contextlib.suppress(OSError):
-                    traceback.print_exc(file=file)  # the terminal gets it from Python itself
+                    traceback.print_exc(file=file)  # Python itself prints it to the terminal
                 raise
 
 
 def _close(file: TextIO) -> None:
-    with contextlib.suppress(OSError):  # what a full disk did not take
+    with contextlib.suppress(OSError):  # a full disk
         file.close()

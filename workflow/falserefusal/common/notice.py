@@ -1,19 +1,49 @@
-"""Tables of a rehearsal say in every row that they are about stand-ins: a file passed on alone still says it."""
+"""Marks that keep a study from being mistaken: a rehearsal is named as one, system prompts are not called models.
 
+Importing this module is cheap (no pandas), because the rules read the banner at the start of every job.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
-from falserefusal.common.files import read_csv, write_csv
-
-COLUMN = "study"
+BANNER = "REHEARSAL on stand-in checkpoints: says nothing about the real models"  # on every page, figure and table
+MODEL_SUFFIX = " (stand-in)"  # after every model name
+COLUMN = "study"  # of a table: holds the banner, so that a file passed on alone still carries it
 
 
 def write_table(table: pd.DataFrame, path: str | Path, notice: str | None) -> None:
-    """Write a CSV file, with `notice` as its last column unless it is empty (a study of real models has none)."""
+    """Write a table as CSV, with `notice` in its last column; an empty notice (a study of real models) adds none."""
+    from falserefusal.common.files import write_csv
+
     write_csv(table.assign(**{COLUMN: notice}) if notice else table, path)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """The table as it was computed: what is drawn or shown from it carries the notice in its own way."""
+    """Read a table without its notice; pages and figures made from it carry the notice in their own way."""
+    from falserefusal.common.files import read_csv
+
     return read_csv(path).drop(columns=COLUMN, errors="ignore")
+
+
+def suffixed(models: Iterable[str], suffix: str) -> Callable[[str], str]:
+    """Return a function that adds `suffix` to every name of `models` in a text.
+
+    Only whole names count: "Llama3" is not found in "Llama3.1".
+    """
+    names = "|".join(map(re.escape, sorted(models, key=len, reverse=True)))
+    if not suffix or not names:
+        return str
+    name = re.compile(rf"(?<![\w.-])({names})(?![\w-]|\.\w)")
+    return lambda text: name.sub(lambda match: match[0] + suffix, text)
+
+
+def system_prompts_for_models(text: str) -> str:
+    """Replace "model" by "system prompt" in `text`, for a study of one checkpoint under several system prompts."""
+    return re.sub(r"\b([Mm])odel(s?)\b", lambda m: f"{'S' if m[1] == 'M' else 's'}ystem prompt{m[2]}", text)

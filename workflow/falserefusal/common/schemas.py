@@ -1,15 +1,15 @@
-"""The shape of every file that passes from one stage to another, declared once."""
+"""Schemas of all files that pass from one stage to another, and the words that stand for special levels."""
 
 import pandera.pandas as pa
 
-PERSONA_FREE = "persona-free"  # the persona of a prompt without one: a word, because group-bys drop missing values
+BASELINE = "baseline"  # the persona of a prompt without one; a word, because group-bys drop missing values
 ALL = "*"  # a factor that was summed over
 ANY_PERSONA = "any persona"  # all prompts with a persona together
 TASKS = ("nli", "politeness", "offensiveness")  # the paper's; a study may have others
 FORMATS = ("unforced", "semi-forced", "forced")
 REFERENCES = {"model": "Llama2-13B", "task": "nli", "persona": "atheist", "template": "p1"}  # of the paper's regression
-# categories of an answer that has no judgement: the model gave none, or the judge no verdict. Such rows carry
-# refusal = False because the column is boolean; they are left out of every rate and counted
+# Categories of a response without a verdict: the model returned an error, or the judge no verdict. The column refusal
+# is boolean, so it is False in these rows; every rate leaves them out, and the table `missing` counts them.
 ERROR, JUDGE_FAILED = NOT_JUDGED = ("error", "judge_failed")
 FINISH_REASONS = ("stop", "length", "decided", "content_filter", "error")
 
@@ -28,7 +28,7 @@ def _words() -> pa.Column:
 
 PERSONAS = pa.DataFrameSchema(
     {
-        "persona": _text(checks=pa.Check.notin([PERSONA_FREE, ANY_PERSONA, ALL]), unique=True),
+        "persona": _text(checks=pa.Check.notin([BASELINE, ANY_PERSONA, ALL]), unique=True),
         "group": _words(),
         "printed": _words(),
         "surface": _words(),
@@ -45,7 +45,7 @@ TEMPLATES = pa.DataFrameSchema(
         "phrasing": _count(),
         "format": _text(checks=pa.Check.isin(FORMATS)),
         "text": _text(checks=pa.Check.str_contains(r"\{persona\}")),
-        "persona_free_text": _text(checks=pa.Check.str_matches(r"^(?!.*\{persona\})")),
+        "baseline_text": _text(checks=pa.Check.str_matches(r"^(?!.*\{persona\})")),
     },
     unique=["task", "template"],
     strict=True,
@@ -87,7 +87,7 @@ TEXTS = pa.DataFrameSchema(
     {
         "row_id": _text(unique=True),
         "task": _text(),
-        "label": _text(),
+        "gold_label": _text(),
         "text_id": _text(),
         "text": _text(nullable=True),
         "premise": _text(nullable=True),
@@ -108,7 +108,7 @@ DESIGN = pa.DataFrameSchema(
         "template": _text(),
         "format": _text(checks=pa.Check.isin(FORMATS)),
         "draw": pa.Column("int64", pa.Check.ge(-1), coerce=True),
-        "round": _count(),
+        "interim_look": _count(),
         "block": _text(),
         "model": _text(),
     },
@@ -134,18 +134,18 @@ RESPONSES = pa.DataFrameSchema(
     name="responses",
 )
 
-LABELS = pa.DataFrameSchema(
+VERDICTS = pa.DataFrameSchema(
     {
         "prompt_id": _text(),
         "labeller": _text(),
         "refusal": pa.Column(bool),
         "category": _text(),
-        "answer": _text(nullable=True),
+        "choice": _text(nullable=True),
         "evidence": _text(nullable=True),
     },
     unique=["prompt_id", "labeller"],
     strict=True,
-    name="labels",
+    name="verdicts",
 )
 
 OUTCOME_LEVELS = ["model", "task", "row_id", "text_id", "block", "persona", "template", "format"]
@@ -153,7 +153,7 @@ OUTCOMES = pa.DataFrameSchema(
     {
         **{level: pa.Column("category") for level in OUTCOME_LEVELS},
         "draw": pa.Column("int16"),
-        "round": pa.Column("int16"),
+        "interim_look": pa.Column("int16"),
         "labeller": pa.Column("category"),
         "refusal": pa.Column(bool),
     },

@@ -1,8 +1,8 @@
-"""What the words of a template say about the question it asks."""
+"""Tell yes/no questions from other prompt templates."""
 
 import re
 
-# "would a Black person classify it as ..." asks for a yes or a no; "how would a Black person ..." does not
+# "would a Black person classify it as ..." is a yes/no question; "how would a Black person ..." is not
 _YES_NO = re.compile(
     r"(?:^|[,.:;] )(?:would|could|should|will|does|do|did|is|are|can|has|have) (?:an? |the )?\{?\w", re.IGNORECASE
 )

@@ -1,9 +1,9 @@
-"""Resolvable incomplete blocks: a prompt (text and template) is asked without a persona and under three personas.
+"""The blocked design: each text and template is sent once without a persona (the baseline) and with three personas.
 
-Persona effects are then differences within a prompt. Days of blocks that hold every persona once, and cycles of days
-in which every two personas meet in one block (a Kirkman triple system, for 15 personas), keep the comparison of any
-two personas equally precise (resolvable designs: Bose 1942, Sankhya 6:105; control in every block: Bechhofer and
-Tamhane 1981, Technometrics 23:45).
+Persona effects are then differences within a block. Blocks are grouped into days that hold every persona once, and
+days into cycles in which every two personas share exactly one block (a Kirkman triple system, for 15 personas). So all
+comparisons between two personas are equally precise. These are resolvable incomplete blocks (Bose 1942, Sankhya 6:105)
+with a control in every block (Bechhofer and Tamhane 1981, Technometrics 23:45).
 """
 
 import numpy as np
@@ -11,12 +11,12 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.design.randomness import generator, key, keys, mix
-from falserefusal.design.rounds import round_sizes
+from falserefusal.design.sequential import look_sizes
 
 PERSONAS_PER_BLOCK = 3
 
-# Seven days of five groups for 15 personas; every pair of personas is together in exactly one group. From the lines
-# of the projective space PG(3, 2).
+# Seven days of five groups for 15 personas; each pair of personas is in exactly one group. The groups are the lines of
+# the projective space PG(3, 2).
 _KIRKMAN = """
 1-2-3 4-8-12 5-10-15 6-11-13 7-9-14
 1-4-5 2-9-11 3-13-14 6-10-12 7-8-15
@@ -30,19 +30,23 @@ KIRKMAN = np.array([[g.split("-") for g in day.split()] for day in _KIRKMAN.spli
 
 
 def group_size(personas: int) -> int:
-    """Personas in one block."""
+    """Number of personas in one block."""
     return min(PERSONAS_PER_BLOCK, personas)
 
 
 def cycle_length(personas: int) -> int:
-    """Blocks in one cycle: enough days for a persona to meet every other once (35 blocks for 15 personas)."""
+    """Number of blocks in one cycle, in which a persona shares a block with every other (35 for 15 personas)."""
     size = group_size(personas)
     days = 1 if size < 2 else -(-(personas - 1) // (size - 1))
     return days * -(-personas // size)
 
 
 def number_of_blocks(config: dict, personas: int) -> int:
-    """Blocks per task (and per model, where models do not share prompts) from `blocks_per_task` or `calls_per_task`."""
+    """Number of blocks per task (per model, where models do not share prompts), as the config asks.
+
+    Raises InputError unless the config has exactly one of `blocks_per_task` and `calls_per_task`, large enough for one
+    block.
+    """
     blocks, calls = config["blocks_per_task"], config["calls_per_task"]
     if (blocks is None) == (calls is None):
         raise InputError("design: kind 'blocked' needs either blocks_per_task or calls_per_task")
@@ -54,7 +58,7 @@ def number_of_blocks(config: dict, personas: int) -> int:
 
 
 def check_blocks(task: str, blocks: int, rows: int, templates: int) -> None:
-    """Raise InputError if texts and templates of `task` make fewer prompts than there are blocks."""
+    """Raise InputError if the texts and templates of `task` make fewer prompts than there are blocks."""
     if blocks > rows * templates:
         raise InputError(
             f"design: {blocks} blocks for task '{task}', but its {rows} texts and {templates} templates make only "
@@ -63,11 +67,16 @@ def check_blocks(task: str, blocks: int, rows: int, templates: int) -> None:
 
 
 def blocked_picks(task: str, row_ids: pd.Series, personas: int, templates: int, config: dict, seed: int, model: str):
-    """Draws of one task (and model), as positions: row, template, persona (-1: persona-free), draw, round, block.
+    """Draw the blocks of one task (and model).
 
-    A text comes once until every text was used (texts in a seeded order, from permanent random numbers), then again
-    with its template moved on by one, so that a text never meets a template twice. Templates come in random
-    permutations: their counts are equal up to one in each pass through the texts. More blocks keep the first ones.
+    Every text is used once before any text is used again. Texts come in a seeded order made of permanent random
+    numbers. In each further pass through the texts, a text gets the next template, so that it never gets a template
+    twice. Templates come in random permutations, so their counts differ by at most one in each pass. With more blocks,
+    the first ones stay the same.
+
+    Returns
+    -------
+    DataFrame of positions: row, template, persona (-1: baseline), draw, interim_look, block.
     """
     blocks, rows = number_of_blocks(config, personas), len(row_ids)
     check_blocks(task, blocks, rows, templates)
@@ -80,30 +89,30 @@ def blocked_picks(task: str, row_ids: pd.Series, personas: int, templates: int, 
     groups = persona_groups(personas, blocks, seed, task, model)
     members = np.concatenate([np.full((blocks, 1), -1), groups], axis=1)
     width = members.shape[1]
-    sizes = round_sizes(blocks, config["rounds"], cycle_length(personas))
+    sizes = look_sizes(blocks, config["sequential"], cycle_length(personas))
     return pd.DataFrame(
         {
             "row": np.repeat(order[place], width),
             "template": np.repeat(template, width),
             "persona": members.ravel(),
             "draw": np.tile(np.arange(-1, width - 1), blocks),
-            "round": np.repeat(np.repeat(np.arange(len(sizes)), sizes), width),
+            "interim_look": np.repeat(np.repeat(np.arange(len(sizes)), sizes), width),
             "block": np.repeat(np.arange(blocks), width),
         }
     )
 
 
 def persona_groups(personas: int, blocks: int, seed: int, task: str, model: str) -> np.ndarray:
-    """The personas of each block, shape (blocks, group size): a Kirkman system for 15, else random partitions.
+    """Assign personas to blocks, shape (blocks, group size): a Kirkman system for 15 personas, else random partitions.
 
-    Personas are relabelled and days reordered in each cycle. Where the group size does not divide the number of
-    personas, the last group of a day is filled up with those that were so used least, so that after every day the
-    personas' counts are equal up to one.
+    In each cycle, personas are permuted and days are reordered. Where the group size does not divide the number of
+    personas, the last group of a day is completed with the personas used least often for that purpose. So after every
+    day the personas' counts differ by at most one.
     """
     size = group_size(personas)
     per_day = -(-personas // size)
     days_per_cycle = cycle_length(personas) // per_day
-    extra = np.zeros(personas, dtype=int)  # how often each persona has filled up a group
+    extra = np.zeros(personas, dtype=int)  # how often each persona has completed a group
     days: list[np.ndarray] = []
     while len(days) * per_day < blocks:
         rng = generator(seed, "groups", task, model, len(days) // days_per_cycle)

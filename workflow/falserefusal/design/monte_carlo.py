@@ -1,4 +1,4 @@
-"""One interface to all designs: texts, personas and templates in, one row per prompt to be asked out."""
+"""Make a study's design: from texts, personas and templates to one row per prompt."""
 
 from math import comb
 
@@ -6,23 +6,35 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.design.blocked import blocked_picks, check_blocks, group_size, number_of_blocks
 from falserefusal.design.nested import check_draws, nested_picks
 
-# Every key a design knows, with its default. nested reads the first four, blocked the next three.
+# All keys of the config's `design` with their defaults. nested reads draws_per_row to baseline, blocked the next three.
 DEFAULTS = {
     "kind": "nested",
     "draws_per_row": 10,
     "replacement": False,
     "balance": "independent",
-    "persona_free": True,
+    "baseline": True,
     "blocks_per_task": None,
     "calls_per_task": None,
     "share_prompts": True,
-    "rounds": None,
+    "sequential": None,
 }
-COLUMNS = ["prompt_id", "task", "row_id", "text_id", "persona", "template", "format", "draw", "round", "block", "model"]
+COLUMNS = [
+    "prompt_id",
+    "task",
+    "row_id",
+    "text_id",
+    "persona",
+    "template",
+    "format",
+    "draw",
+    "interim_look",
+    "block",
+    "model",
+]
 
 
 def make_design(
@@ -33,14 +45,30 @@ def make_design(
     models: list[str],
     seed: int,
 ) -> pd.DataFrame:
-    """Draw the study's prompts: one row each, with the columns of `schemas.DESIGN`.
+    """Draw the study's prompts.
 
-    texts: for each task a frame with row_id and text_id; personas: ids; templates: task, template, format; config:
-    see DEFAULTS. Rows are sorted by task, then by text (nested) or block (blocked). A persona-free twin has persona
-    "persona-free" and draw -1; in the nested design there is one for each (row_id, template) drawn, in the blocked
-    design one in each block. `block` is the cluster: the text (nested) or the prompt block (blocked). `model` is "*"
-    unless models draw prompts of their own. Everything follows from `seed` and the names, not from input order.
-    Raises InputError where the texts, templates or personas cannot carry the design asked for.
+    The result depends on `seed` and on the names, not on the order of the inputs.
+
+    Parameters
+    ----------
+    texts : for each task, a frame with row_id and text_id.
+    personas : names of the personas.
+    templates : frame with task, template, format.
+    config : the config's `design`; see DEFAULTS.
+    models : names of the models; used only where models do not share prompts.
+    seed : the study's seed.
+
+    Returns
+    -------
+    DataFrame with one row per prompt and the columns of `schemas.DESIGN`, sorted by task, then by text (nested) or
+    block (blocked). A baseline prompt has persona "baseline" and draw -1: one for each (row_id, template) drawn
+    (nested), or one in each block (blocked). `block` is the cluster of the analysis: the text (nested) or the block
+    (blocked). `model` is "*" unless models have their own prompts.
+
+    Raises
+    ------
+    InputError
+        If there are too few texts, templates or personas for the design.
     """
     config = design_config(config)
     _check(texts, personas, templates)
@@ -59,30 +87,44 @@ def make_design(
 
 
 def design_size(config: dict, rows: dict[str, int], personas: int, templates: dict[str, int]) -> pd.DataFrame:
-    """Prompts that a model will be asked, before any text is there: task, rows, persona_prompts, persona_free_prompts.
+    """Number of prompts per model and task, known before any text is read.
 
-    rows, templates: texts and templates of each task. Persona-free prompts of the nested design are an expectation (how
-    many different templates a text draws), all else is exact. Raises InputError where `make_design` would for so many.
+    Parameters
+    ----------
+    config : the config's `design`; see DEFAULTS.
+    rows : number of texts of each task.
+    personas : number of personas.
+    templates : number of templates of each task.
+
+    Returns
+    -------
+    DataFrame with task, rows, persona_prompts, baseline_prompts. Baseline prompts of the nested design are an
+    expectation (how many different templates a text draws); all other numbers are exact.
+
+    Raises
+    ------
+    InputError
+        If `make_design` would, for these numbers.
     """
     config = design_config(config)
     sizes = []
     for task, n in rows.items():
         if config["kind"] == "nested":
             check_draws(task, personas * templates[task], config)
-            free = n * _distinct_templates(config, personas, templates[task]) if config["persona_free"] else 0.0
-            sizes.append((task, n, n * config["draws_per_row"], free))
+            baseline = n * _distinct_templates(config, personas, templates[task]) if config["baseline"] else 0.0
+            sizes.append((task, n, n * config["draws_per_row"], baseline))
         else:
             blocks = number_of_blocks(config, personas)
             check_blocks(task, blocks, n, templates[task])
             sizes.append((task, n, blocks * group_size(personas), float(blocks)))
-    return pd.DataFrame(sizes, columns=["task", "rows", "persona_prompts", "persona_free_prompts"])
+    return pd.DataFrame(sizes, columns=["task", "rows", "persona_prompts", "baseline_prompts"])
 
 
 def design_config(config: dict) -> dict:
-    """The design's settings with defaults filled in; raises InputError on an unknown key or an impossible value."""
+    """Fill in the defaults of the design's settings; raises InputError on an unknown key or an impossible value."""
     unknown = sorted(set(config) - set(DEFAULTS))
     if unknown:
-        raise InputError(f"design: unknown key {', '.join(map(repr, unknown))}; known are {', '.join(DEFAULTS)}")
+        raise InputError(f"design: unknown key {', '.join(map(repr, unknown))}; known keys: {', '.join(DEFAULTS)}")
     config = DEFAULTS | config
     for name, allowed in {"kind": ("nested", "blocked"), "balance": ("independent", "balanced")}.items():
         if config[name] not in allowed:
@@ -90,9 +132,9 @@ def design_config(config: dict) -> dict:
     for name in ("draws_per_row", "blocks_per_task", "calls_per_task"):
         if config[name] is not None and not (isinstance(config[name], int) and config[name] > 0):
             raise InputError(f"design: {name} is {config[name]!r}, but must be a whole number above 0")
-    rounds = config["rounds"]
-    if rounds and (set(rounds) != {"first", "growth"} or rounds["first"] < 1 or rounds["growth"] < 0):
-        raise InputError(f"design: rounds is {rounds!r}, but must be null or like {{first: 35, growth: 0.25}}")
+    looks = config["sequential"]
+    if looks and (set(looks) != {"first", "growth"} or looks["first"] < 1 or looks["growth"] < 0):
+        raise InputError(f"design: sequential is {looks!r}, but must be null or like {{first: 35, growth: 0.25}}")
     return config
 
 
@@ -109,11 +151,11 @@ def _distinct_templates(config: dict, personas: int, templates: int) -> float:
 
 
 def _check(texts: dict[str, pd.DataFrame], personas: list[str], templates: pd.DataFrame) -> None:
-    if not personas or len(set(personas)) < len(personas) or PERSONA_FREE in personas:
-        raise InputError(f"design: personas must be different, at least one, and none called '{PERSONA_FREE}'")
+    if not personas or len(set(personas)) < len(personas) or BASELINE in personas:
+        raise InputError(f"design: need at least one persona, all with different names, and none named '{BASELINE}'")
     row_ids = pd.concat([rows["row_id"] for rows in texts.values()])
-    if row_ids.duplicated().any():  # they are the clusters of the analysis, across tasks too
-        raise InputError(f"design: row_id '{row_ids[row_ids.duplicated()].iloc[0]}' comes twice among the texts")
+    if row_ids.duplicated().any():  # they are the clusters of the analysis, also across tasks
+        raise InputError(f"design: row_id '{row_ids[row_ids.duplicated()].iloc[0]}' occurs twice among the texts")
     for task, rows in texts.items():
         if rows.empty:
             raise InputError(f"design: no texts for task '{task}'")
@@ -122,10 +164,10 @@ def _check(texts: dict[str, pd.DataFrame], personas: list[str], templates: pd.Da
 
 
 def _name(task: str, rows: pd.DataFrame, personas: list[str], templates: pd.DataFrame, picks: pd.DataFrame, model=ALL):
-    """Turn positions into names. A prompt_id is made of names, so it survives changes elsewhere in the design."""
+    """Turn positions into names. A prompt_id consists of names, so changes elsewhere in the design leave it alone."""
     row_id = rows["row_id"].to_numpy(object)[picks["row"]]
     template = templates["template"].to_numpy(object)[picks["template"]]
-    persona = np.array([*personas, PERSONA_FREE], dtype=object)[picks["persona"]]  # -1 is the last
+    persona = np.array([*personas, BASELINE], dtype=object)[picks["persona"]]  # -1 is the last
     prompt_id = row_id + ":" + template + ":" + persona
     if model != ALL:
         prompt_id = prompt_id + ":" + model
@@ -145,9 +187,9 @@ def _name(task: str, rows: pd.DataFrame, personas: list[str], templates: pd.Data
         "template": template,
         "format": templates["format"].to_numpy(object)[picks["template"]],
         "draw": picks["draw"].to_numpy("int64"),
-        "round": picks["round"].to_numpy("int64"),
+        "interim_look": picks["interim_look"].to_numpy("int64"),
         "block": block,
         "model": model,
     }
-    words = {name: "str" for name in COLUMNS if name not in ("draw", "round")}
+    words = {name: "str" for name in COLUMNS if name not in ("draw", "interim_look")}
     return pd.DataFrame(named)[COLUMNS].astype(words)

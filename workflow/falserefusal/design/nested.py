@@ -1,22 +1,26 @@
-"""The paper's nested Monte Carlo: every text gets some random (template, persona) pairs, the same for all models."""
+"""The paper's nested design: each text is combined with random (template, persona) pairs, the same for all models."""
 
 import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.design.randomness import generator, key, keys, mix
-from falserefusal.design.rounds import round_sizes
+from falserefusal.design.sequential import look_sizes
 
 
 def nested_picks(task: str, row_ids: pd.Series, personas: list[str], templates: list[str], config: dict, seed: int):
-    """Draws of one task, as positions: a frame with row, template, persona, draw (-1: persona-free twin) and round.
+    """Draw the pairs of one task.
 
-    balance "independent": uniform over the (template, persona) pairs, texts independent of each other. A pair's rank
-    in a text comes from permanent random numbers, so adding a text changes no other text, more draws keep the first
-    ones, and adding a persona replaces only the draws that the new pairs win (15/16 stay when the 16th comes).
-    balance "balanced": cycles through all pairs in an order that keeps the counts of personas, of templates, and of
-    both within a text, equal up to one; it ties the texts together, so any change redraws what comes after it.
-    replacement: may a text get the same pair twice?
+    With balance "independent", draws are uniform over the (template, persona) pairs, and texts are independent of each
+    other. A pair's rank in a text comes from permanent random numbers. So another text changes no other text, more
+    draws keep the first ones, and another persona replaces only the draws in which it ranks first (with a 16th persona,
+    15/16 stay). With balance "balanced", all pairs come in cycles, in an order in which the counts of personas, of
+    templates, and of both within a text differ by at most one. This ties the texts together: any change redraws what
+    comes after it. `replacement` says whether a text may get the same pair twice.
+
+    Returns
+    -------
+    DataFrame of positions: row, template, persona (-1: baseline), draw (-1: baseline), interim_look.
     """
     draws = config["draws_per_row"]
     check_draws(task, len(templates) * len(personas), config)
@@ -30,22 +34,22 @@ def nested_picks(task: str, row_ids: pd.Series, personas: list[str], templates: 
         template, persona = np.empty((2, len(row_ids), draws), dtype=int)
         template[order], persona[order] = _balanced(task, len(row_ids), len(templates), len(personas), config, seed)
 
-    sizes = round_sizes(len(row_ids), config["rounds"])
-    round_of_row = np.empty(len(row_ids), dtype=int)
-    round_of_row[order] = np.repeat(np.arange(len(sizes)), sizes)
+    sizes = look_sizes(len(row_ids), config["sequential"])
+    look_of_row = np.empty(len(row_ids), dtype=int)
+    look_of_row[order] = np.repeat(np.arange(len(sizes)), sizes)
 
     rows = np.repeat(np.arange(len(row_ids)), draws)
     picks = pd.DataFrame({"row": rows, "template": template.ravel(), "persona": persona.ravel()})
     picks["draw"] = np.tile(np.arange(draws), len(row_ids))
-    if config["persona_free"]:
-        twins = picks[["row", "template"]].drop_duplicates().assign(persona=-1, draw=-1)
-        picks = pd.concat([picks, twins], ignore_index=True)
+    if config["baseline"]:
+        baseline = picks[["row", "template"]].drop_duplicates().assign(persona=-1, draw=-1)
+        picks = pd.concat([picks, baseline], ignore_index=True)
     picks = picks.sort_values(["row", "template"], kind="stable", ignore_index=True)
-    return picks.assign(round=round_of_row[picks["row"]])
+    return picks.assign(interim_look=look_of_row[picks["row"]])
 
 
 def check_draws(task: str, pairs: int, config: dict) -> None:
-    """Raise InputError if a text of `task` cannot have its draws of so many (template, persona) pairs."""
+    """Raise InputError if `pairs` (template, persona) pairs are too few for the draws of a text of `task`."""
     draws = config["draws_per_row"]
     if draws > pairs and not config["replacement"]:
         raise InputError(
@@ -75,7 +79,7 @@ def _balanced(task: str, rows: int, templates: int, personas: int, config: dict,
     cycles, length = [], 0
     while length < rows * draws:
         rng = generator(seed, "balanced", task, len(cycles))
-        over = length % draws  # draws that the last cycle has already given to the text at the seam
+        over = length % draws  # draws that the last cycle has already given to the text that spans two cycles
         while True:
             cycle = _cycle(rng, templates, personas)
             seam = cycle[: draws - over]
@@ -88,10 +92,10 @@ def _balanced(task: str, rows: int, templates: int, personas: int, config: dict,
 
 
 def _cycle(rng: np.random.Generator, templates: int, personas: int) -> np.ndarray:
-    """All (template, persona) pairs once, in an order of which every prefix is balanced in both; shape (pairs, 2).
+    """List all (template, persona) pairs once, in an order whose every prefix is balanced in both; shape (pairs, 2).
 
-    Both factors are cycled; after each least common multiple the templates move on by one, which brings the pairs
-    that two cycles of unequal length alone would never form.
+    Both factors are cycled. After each least common multiple the templates move on by one, which gives the pairs that
+    two cycles of unequal length alone would never form.
     """
     position = np.arange(templates * personas)
     template = rng.permutation(templates)[(position + position // np.lcm(templates, personas)) % templates]

@@ -1,0 +1,1 @@
+"""Estimation: from the verdicts of all models to rates, persona effects, importance, regression and claims."""

@@ -1,13 +1,13 @@
-"""The paper's claims as tests that were stated before the data are seen: effect, interval, verdict.
+"""Test the paper's claims with rules that were fixed before the data: effect, confidence interval, conclusion.
 
-Each claim is a row of CLAIMS: what the paper says, the rule that decides, and the function that applies it. A verdict
-is supported, contradicted, inconclusive, or not testable (the note says what is missing). The claims run on judged
-draws, and on printed cells as far as those carry: then errors are binomial, and personas are compared with each
-other, because the paper prints no persona-free rate with its number of answers. How often each rule is right and
-wrong in worlds where the truth is known is tabled in docs/simulation.md, with the history of the rules.
+Each claim is a row of CLAIMS: the paper's statement, the rule that decides, and the function that applies it. A
+conclusion is supported, contradicted, inconclusive, or not testable (the note says what is missing). The claims run on
+outcomes or, as far as possible, on printed cells. With printed cells, errors are binomial and personas are compared
+with each other, because the paper prints no baseline rate with its n. How often each rule is right and wrong in
+simulated worlds, and the history of the rules, is in docs/simulation.md.
 
-Rates of models, tasks and personas weigh alike, whatever their numbers of answers. Where a rule compares variances,
-the variance that noise alone contributes has been subtracted.
+Models, tasks and personas have equal weight, whatever their numbers of responses. If a rule compares variances, the
+variance from noise alone has been subtracted.
 """
 
 from collections.abc import Callable
@@ -18,24 +18,25 @@ import pandas as pd
 from scipy import stats
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, FORMATS, PERSONA_FREE, TASKS
+from falserefusal.common.schemas import ALL, BASELINE, FORMATS, TASKS
 from falserefusal.estimation.effects import persona_effects
 from falserefusal.statistics.clusters import check_outcomes, cluster_table, influence
 from falserefusal.statistics.gls import fit_personas
 from falserefusal.statistics.multiplicity import holm, max_t, screen
 from falserefusal.study.materials import are_variants
 
-COLUMNS = ["claim", "statement", "rule", "effect", "effect_unit", "lo", "hi", "p", "verdict", "n", "note"]
+COLUMNS = ["claim", "statement", "rule", "effect", "effect_unit", "lo", "hi", "p", "conclusion", "n", "note"]
 SUPPORTED, CONTRADICTED, INCONCLUSIVE, NOT_TESTABLE = "supported", "contradicted", "inconclusive", "not testable"
 ALPHA = 0.05
 Z95 = float(stats.norm.ppf(0.975))
-DRAWS = 2000  # of the estimates' joint normal distribution
-PERMUTATIONS = 9999  # of capability over models
-MIN_MODELS, MIN_REFUSALS = 5, 10  # for a trend over models; refusals a model needs to enter the relative trend
-SMALLEST_EFFECT = 0.01  # a persona effect below one percentage point doesn't matter
-NAIVE_ANSWERS = 100  # answers per persona of the small study that controls nothing
-OVERESTIMATE = 1.5  # how much larger than the controlled effect a naive one must be
-AGREEMENT = 0.75  # of the models (families) that differ clearly, the share that must agree with the mean
+SIMULATIONS = 2000  # from the joint normal distribution of the estimates
+PERMUTATIONS = 9999  # of capability scores over models
+MIN_MODELS = 5  # for a trend over models
+MIN_REFUSALS = 10  # of a model, for the relative trend
+SMALLEST_EFFECT = 0.01  # persona effects below one percentage point count as negligible
+NAIVE_RESPONSES = 100  # responses per persona of a small study without controls
+OVERESTIMATE = 1.5  # ratio of naive to controlled effect that counts as overestimation
+AGREEMENT = 0.75  # share of the models (families) with a significant difference that must agree with the mean
 
 
 @dataclass(frozen=True)
@@ -50,31 +51,35 @@ class Rates:
         """Rates (levels of each factor...), moves (C, levels...) and the levels; models with gaps are left out."""
         cells = self.cells
         names = [list(dict.fromkeys(cells[factor])) for factor in factors]
-        wanted = int(np.prod([len(levels) for levels in names[1:]]))
-        names[0] = [level for level in names[0] if (cells[factors[0]] == level).sum() == wanted]
+        expected = int(np.prod([len(levels) for levels in names[1:]]))
+        names[0] = [level for level in names[0] if (cells[factors[0]] == level).sum() == expected]
         if not names[0]:
-            raise NotTestable(f"no {factors[0]} has answers in every combination of {', '.join(factors[1:])}")
+            raise NotTestable(f"no {factors[0]} has responses in every combination of {', '.join(factors[1:])}")
         place = pd.MultiIndex.from_frame(cells[factors]).get_indexer(pd.MultiIndex.from_product(names))
         shape = [len(levels) for levels in names]
         return self.rate[place].reshape(shape), self.moves[:, place].reshape(-1, *shape), names
 
     def part(self, mask: np.ndarray) -> "Rates":
-        """Only the cells where `mask` (K,) is true."""
+        """Keep only the cells where `mask` (K,) is true."""
         return Rates(self.cells[mask].reset_index(drop=True), self.rate[mask], self.moves[:, mask])
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the claims are decided on: rates by model, task and persona, and by model, task and format.
+    """The input of the claims: rates by model, task and persona, and by model, task and format.
 
-    `free`: rates without a persona (None where a study has none); `outcomes`: the judged draws (None for cells);
-    `screened`: what `multiplicity.screen` made of them, if it is known already;
-    `models`: the models table (model, family, generation, capability); `seed` of permutations and draws.
+    personas : rates with a persona.
+    formats : rates by response format; None if formats are unknown.
+    baseline : rates without a persona; None if the study has none.
+    outcomes : the outcomes; None for cells.
+    screened : result of `multiplicity.screen`, if it is known already.
+    models : the models table (model, family, generation, capability).
+    seed : seed of permutations and simulations.
     """
 
     personas: Rates
     formats: Rates | None
-    free: Rates | None
+    baseline: Rates | None
     outcomes: pd.DataFrame | None
     screened: pd.DataFrame | None
     models: pd.DataFrame
@@ -82,14 +87,14 @@ class Evidence:
 
 
 class NotTestable(InputError):
-    """The data are sound, but a claim needs something that they do not carry."""
+    """The input is valid but lacks something that a claim needs."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule came to."""
+    """Result of a rule."""
 
-    verdict: str
+    conclusion: str
     effect: float = np.nan
     unit: str = ""
     lo: float = np.nan
@@ -100,9 +105,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim: the paper's statement, the rule in words, the function that applies it, and whether it needs models.
+    """One claim: the paper's statement, the rule in words and as a function, and whether it compares models.
 
-    A claim that compares models is not testable where all of them are one checkpoint under different system prompts.
+    A claim that compares models is not testable if all models are one checkpoint with different system prompts.
     """
 
     name: str
@@ -119,12 +124,24 @@ def claims_table(
     screened: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Decide every claim: columns claim, statement, rule, effect, effect_unit, lo, hi, p, verdict, n, note.
+    """Decide every claim.
 
-    Give judged draws (`outcomes`), or counts (`cells`) where there are no draws, of one labeller. `models` is the
-    models table. `n` counts the answers with a persona. p is one-sided in the claim's direction; notes of the first
-    four claims give it adjusted for the four (Holm). Raises InputError on faulty input; a claim that the data don't
-    carry is "not testable".
+    Parameters
+    ----------
+    models : the models table.
+    cells : counts of one labeller, for a study without outcomes.
+    outcomes : outcomes of one labeller.
+    screened : result of `multiplicity.screen`, if it is known already.
+    seed : seed of permutations and simulations.
+
+    Returns
+    -------
+    Columns claim, statement, rule, effect, effect_unit, lo, hi, p (one-sided, in the direction of the claim),
+    conclusion, n (responses with a persona), note. Notes of the first four claims give p adjusted for the four (Holm).
+
+    Raises
+    ------
+    InputError for invalid input. A claim that the data cannot decide is "not testable".
     """
     evidence = gather(models, cells, outcomes, screened, seed)
     n = int(evidence.personas.cells["n"].sum())
@@ -133,7 +150,7 @@ def claims_table(
         finding = decide(claim, evidence)
         row = {"claim": claim.name, "statement": claim.statement, "rule": claim.rule, "effect": finding.effect}
         row |= {"effect_unit": finding.unit, "lo": finding.lo, "hi": finding.hi, "p": finding.p}
-        rows.append(row | {"verdict": finding.verdict, "n": n, "note": finding.note})
+        rows.append(row | {"conclusion": finding.conclusion, "n": n, "note": finding.note})
     table = pd.DataFrame(rows)[COLUMNS]
     primary = table.index[:4][table["p"].iloc[:4].notna()]
     for k, adjusted in zip(primary, holm(table.loc[primary, "p"].to_numpy()) if len(primary) else (), strict=True):
@@ -143,14 +160,14 @@ def claims_table(
 
 
 def p_value(p: float) -> str:
-    """A p-value in words; one that is smaller than anybody can know is not written as zero."""
+    """A p-value for a note, as "<0.0001" where it is smaller."""
     return "<0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def decide(claim: Claim, evidence: Evidence) -> Finding:
-    """Apply a claim's rule; "not testable" where the evidence lacks what it needs."""
+    """Apply a claim's rule; "not testable" if the evidence lacks what it needs."""
     if claim.compares_models and are_variants(evidence.models):
-        return Finding(NOT_TESTABLE, note="all models of this study are one checkpoint under different system prompts")
+        return Finding(NOT_TESTABLE, note="all models of this study are one checkpoint with different system prompts")
     try:
         return claim.test(evidence)
     except NotTestable as error:
@@ -164,30 +181,33 @@ def gather(
     screened: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> Evidence:
-    """The rates that the claims need, with text-robust covariances from draws, or binomial variances from cells."""
+    """Gather the rates that the claims need.
+
+    Covariances are text-robust with outcomes, binomial with cells. Parameters as for `claims_table`.
+    """
     if outcomes is not None:
         check_outcomes(outcomes, ["model", "task", "persona", "template", "format"])
         fit = fit_personas(outcomes)
         everything = Rates(fit.cells, fit.rate, _compressed(fit.moves))
-        table = cluster_table(outcomes[(outcomes["persona"] != PERSONA_FREE).to_numpy()], ["model", "task", "format"])
+        table = cluster_table(outcomes[(outcomes["persona"] != BASELINE).to_numpy()], ["model", "task", "format"])
         totals = table.totals()
         formats = Rates(totals, totals["rate"].to_numpy(), _compressed(influence(table).astype(float)))
     elif cells is not None:
         if cells["labeller"].nunique() > 1:
             raise InputError(f"cells: one labeller at a time, not {', '.join(sorted(cells['labeller'].unique()))}")
         everything = _from_cells(cells[cells["persona"] != ALL], "persona")
-        formats = _from_cells(cells[(cells["format"] != ALL) & (cells["persona"] != PERSONA_FREE)], "format")
+        formats = _from_cells(cells[(cells["format"] != ALL) & (cells["persona"] != BASELINE)], "format")
     else:
         raise InputError("claims need cells or outcomes")
-    free = None if everything is None else (everything.cells["persona"] == PERSONA_FREE).to_numpy()
-    if free is None or free.all():
-        raise InputError("claims: there is no answer to a prompt with a persona")
-    personas, without = everything.part(~free), everything.part(free) if free.any() else None
-    return Evidence(personas, formats, without, outcomes, screened, models, seed)
+    is_baseline = None if everything is None else (everything.cells["persona"] == BASELINE).to_numpy()
+    if is_baseline is None or is_baseline.all():
+        raise InputError("claims: there is no response to a prompt with a persona")
+    personas, baseline = everything.part(~is_baseline), everything.part(is_baseline) if is_baseline.any() else None
+    return Evidence(personas, formats, baseline, outcomes, screened, models, seed)
 
 
 def _from_cells(cells: pd.DataFrame, factor: str) -> Rates | None:
-    """Rates by model, task and `factor`, with binomial variances that half a refusal and one answer are added to."""
+    """Rates by model, task and `factor`; variances are binomial, with half a refusal and one response added."""
     if cells.empty:
         return None
     sums = cells.groupby(["model", "task", factor], sort=False, observed=True)[["n", "refusals"]].sum().reset_index()
@@ -197,19 +217,20 @@ def _from_cells(cells: pd.DataFrame, factor: str) -> Rates | None:
 
 
 def _compressed(moves: np.ndarray) -> np.ndarray:
-    """Fewer rows with the same products: `moves.T @ moves` is all that matters."""
+    """Fewer rows with the same `moves.T @ moves`, which is all that is used."""
     return np.linalg.qr(moves, mode="r") if len(moves) > moves.shape[1] else moves
 
 
-# --- pieces of the rules
+# --- parts of the rules
 
 
 def _centred(moves: np.ndarray) -> np.ndarray:
+    """Moves minus their mean over the last axis."""
     return moves - moves.mean(-1, keepdims=True)
 
 
 def _dispersion(rate: np.ndarray, moves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unbiased variance over the last axis of rate (..., L), and its variance if there were none; moves (C, ..., L)."""
+    """Unbiased variance over the last axis of rate (..., L), and its variance under no effect; moves (C, ..., L)."""
     levels = rate.shape[-1]
     centred = _centred(moves)
     observed = ((rate - rate.mean(-1, keepdims=True)) ** 2).sum(-1)
@@ -220,46 +241,52 @@ def _dispersion(rate: np.ndarray, moves: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _sobol(rate: np.ndarray, moves: np.ndarray, overall: np.ndarray) -> np.ndarray:
-    """First-order index (...) of a factor with rates (..., L), noise subtracted, of an outcome with rate `overall`."""
+    """First-order Sobol' index (...) of a factor with rates (..., L), noise subtracted; `overall`: the overall rate."""
     levels = rate.shape[-1]
     spread = ((rate - rate.mean(-1, keepdims=True)) ** 2).sum(-1) - (_centred(moves) ** 2).sum()
     return spread / levels / (overall * (1 - overall))
 
 
-def _draws(moves: np.ndarray, seed: list[int]) -> np.ndarray:
-    """DRAWS errors of estimates (..., levels) from their joint normal distribution; moves (C, levels)."""
-    normal = np.random.default_rng(seed).standard_normal((DRAWS, len(moves)))
+def _simulated_errors(moves: np.ndarray, seed: list[int]) -> np.ndarray:
+    """Errors (SIMULATIONS, levels...) of the estimates, from their joint normal distribution; moves (C, levels...)."""
+    normal = np.random.default_rng(seed).standard_normal((SIMULATIONS, len(moves)))
     return np.tensordot(normal, moves, axes=1)
 
 
 def _contrast(rate: np.ndarray, moves: np.ndarray) -> tuple[float, float, float, float]:
-    """Estimate, normal limits and one-sided p (above 0) of a mean of contrasts: rate and moves already contrasted."""
+    """Estimate, normal confidence interval and one-sided p-value (above 0) of a contrast."""
     se = float(np.sqrt((moves**2).sum()))
     z = rate / se if se > 0 else np.sign(rate) * np.inf
     return float(rate), float(rate - Z95 * se), float(rate + Z95 * se), float(stats.norm.sf(z))
 
 
 def _mean_and_units(rate: np.ndarray, moves: np.ndarray, names: list[str], what: str) -> Finding:
-    """The rule of claims about an average over units (models or families): mean contrast, and whether units agree.
+    """Rule of claims about an average over units (models or families): mean contrast, and whether units agree.
 
-    rate (U,) contrasts, moves (C, U). Supported if the mean is above 0 and at least AGREEMENT of the units whose own
-    limits exclude 0 (Holm over units) are above 0 as well; contradicted if the mean is below 0 and as many agree.
+    Supported if the mean is significantly above 0 and at least AGREEMENT of the units with a significant contrast (Holm
+    over units) are above 0. Contradicted if the mean is significantly below 0 and as many agree.
+
+    Parameters
+    ----------
+    rate, moves : (U,) contrasts and their (C, U) influence.
+    names : names of the units.
+    what : "models" or "families".
     """
     effect, lo, hi, p = _contrast(rate.mean(), moves.mean(-1))
     se = np.sqrt((moves**2).sum(0))
     z = np.divide(rate, se, out=np.zeros_like(rate), where=se > 0)
-    clear = holm(2 * stats.norm.sf(np.abs(z))) <= ALPHA
-    up = [name for name, c, r in zip(names, clear, rate, strict=True) if c and r > 0]
-    down = [name for name, c, r in zip(names, clear, rate, strict=True) if c and r < 0]
+    significant = holm(2 * stats.norm.sf(np.abs(z))) <= ALPHA
+    up = [name for name, c, r in zip(names, significant, rate, strict=True) if c and r > 0]
+    down = [name for name, c, r in zip(names, significant, rate, strict=True) if c and r < 0]
     share = len(up) / max(len(up) + len(down), 1)
-    verdict = INCONCLUSIVE
+    conclusion = INCONCLUSIVE
     if lo > 0 and share >= AGREEMENT:
-        verdict = SUPPORTED
+        conclusion = SUPPORTED
     elif hi < 0 and share <= 1 - AGREEMENT:
-        verdict = CONTRADICTED
-    note = f"clearly above 0 in {len(up)} of {len(names)} {what}"
-    note += f", clearly below 0 in {', '.join(down)}" if down else ", clearly below 0 in none"
-    return Finding(verdict, 100 * effect, "pp", 100 * lo, 100 * hi, p, note)
+        conclusion = CONTRADICTED
+    note = f"significantly above 0 in {len(up)} of {len(names)} {what}"
+    note += f", significantly below 0 in {', '.join(down) or 'none'}"
+    return Finding(conclusion, 100 * effect, "pp", 100 * lo, 100 * hi, p, note)
 
 
 def _persona_cube(evidence: Evidence, personas: int = 2):
@@ -303,11 +330,11 @@ def capable_models_are_less_affected(evidence: Evidence) -> Finding:
 
     order = np.argsort(capability, kind="stable")
     less, more = order[: len(order) // 2], order[(len(order) + 1) // 2 :]
-    errors = _draws(moves.reshape(len(moves), -1), [evidence.seed, 2]).reshape(DRAWS, *rate.shape)
-    drawn = ((rate + errors - (rate + errors).mean(-1, keepdims=True)) ** 2).sum(-1) / (len(personas) - 1)
-    # draws carry the noise once more than the estimates: subtract it twice
+    errors = _simulated_errors(moves, [evidence.seed, 2])
+    simulated = ((rate + errors - (rate + errors).mean(-1, keepdims=True)) ** 2).sum(-1) / (len(personas) - 1)
+    # simulated rates contain the noise twice: subtract it twice
     twice = 2 * (_centred(moves) ** 2).sum((0, -1)) / (len(personas) - 1)
-    halves = [np.sqrt(np.maximum((drawn - twice)[:, half].mean(1), 0)) for half in (more, less)]
+    halves = [np.sqrt(np.maximum((simulated - twice)[:, half].mean(1), 0)) for half in (more, less)]
     lo, hi = np.quantile(halves[0] - halves[1], [0.025, 0.975])
 
     spread = {half: 100 * np.sqrt(max(impact[who].mean(), 0)) for half, who in (("less", less), ("more", more))}
@@ -315,21 +342,21 @@ def capable_models_are_less_affected(evidence: Evidence) -> Finding:
     note += f"{spread['more']:.2f} pp in the more capable; p of a fall with capability {p_value(falls)}, of a "
     note += f"fall relative to the rate's variance {p_value(relative_falls)}, of a rise relative to it "
     note += p_value(relative_rises)
-    verdict = INCONCLUSIVE
+    conclusion = INCONCLUSIVE
     if not gate:
         note += "; personas make no detectable difference at all"
     elif falls <= ALPHA and relative_falls <= ALPHA:
-        verdict = SUPPORTED
+        conclusion = SUPPORTED
     elif relative_rises <= ALPHA:
-        verdict = CONTRADICTED
+        conclusion = CONTRADICTED
     elif falls <= ALPHA:
         note += "; falls in percentage points only, which lower refusal rates alone explain"
     effect = spread["more"] - spread["less"]
-    return Finding(verdict, effect, "pp", 100 * lo, 100 * hi, max(falls, relative_falls), note)
+    return Finding(conclusion, effect, "pp", 100 * lo, 100 * hi, max(falls, relative_falls), note)
 
 
 def _rank_trend(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
-    """One-sided permutation p-values that y falls, and that it rises, with x: Spearman's correlation."""
+    """One-sided permutation p-values of a fall, and of a rise, of y with x: Spearman's correlation."""
     x, y = stats.rankdata(x), stats.rankdata(y)
     observed = x @ (y - y.mean())
     permuted = rng.permuted(np.broadcast_to(x, (PERMUTATIONS, len(x))), axis=1) @ (y - y.mean())
@@ -337,9 +364,9 @@ def _rank_trend(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tuple
 
 
 def _slope_trend(x: np.ndarray, y: np.ndarray, w: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
-    """One-sided permutation p-values that y falls, and rises, with x: weighted slope over its robust error.
+    """One-sided permutation p-values of a fall, and of a rise, of y with x: weighted slope over its robust error.
 
-    Studentising keeps the test valid where the noise of y changes with x (DiCiccio and Romano 2017, JASA 112:1211).
+    Studentising keeps the test valid if the noise of y changes with x (DiCiccio and Romano 2017, JASA 112:1211).
     """
 
     def studentised(x):
@@ -357,41 +384,43 @@ def _slope_trend(x: np.ndarray, y: np.ndarray, w: np.ndarray, rng: np.random.Gen
 
 
 def some_personas_raise_refusal(evidence: Evidence) -> Finding:
-    """The persona screen: largest effects over all models and personas, family-wise."""
+    """Largest persona effects over all models and personas, with family-wise error control."""
     _persona_cube(evidence)
-    if evidence.outcomes is not None and evidence.free is not None:
+    if evidence.outcomes is not None and evidence.baseline is not None:
         table = evidence.screened
         if table is None:
             table = screen(persona_effects(evidence.outcomes), max_t(evidence.outcomes, seed=[evidence.seed, 3]))
         against = "the same prompts without a persona"
     else:
         table = _screen_against_mean(evidence)
-        against = "the mean of all personas (no persona-free answers with their number are known)"
-    widen = stats.norm.ppf(1 - ALPHA / len(table)) / Z95  # limits that hold for all cells at once
+        against = "the mean of all personas (there are no baseline responses with a known n)"
+    widen = stats.norm.ppf(1 - ALPHA / len(table)) / Z95  # simultaneous limits for all cells
     down, up = table["difference"] - table["lo"], table["hi"] - table["difference"]
     table = table.assign(least=table["difference"] - widen * down, most=table["difference"] + widen * up)
     found = table[(table["p_max_t"] <= ALPHA) & (table["lo"] > 0)]
     top = (found if len(found) else table).sort_values("difference").iloc[-1]
-    verdict = INCONCLUSIVE
+    conclusion = INCONCLUSIVE
     if len(found):
-        verdict = SUPPORTED
+        conclusion = SUPPORTED
     elif (table["most"] < SMALLEST_EFFECT).all():
-        verdict = CONTRADICTED
+        conclusion = CONTRADICTED
     note = f"{len(found)} of {len(table)} model x persona cells, {found['model'].nunique()} models, against {against}"
-    note += f"; {(found['lo'] > SMALLEST_EFFECT).sum()} clearly above 1 pp; largest {top['model']}, {top['persona']}"
+    note += (
+        f"; {(found['lo'] > SMALLEST_EFFECT).sum()} significantly above 1 pp; largest {top['model']}, {top['persona']}"
+    )
     effect, lo, hi = (100 * float(top[column]) for column in ("difference", "least", "most"))
-    return Finding(verdict, effect, "pp", lo, hi, float(table["p_max_t"].min()), note)
+    return Finding(conclusion, effect, "pp", lo, hi, float(table["p_max_t"].min()), note)
 
 
 def _screen_against_mean(evidence: Evidence) -> pd.DataFrame:
-    """Every model's personas against the mean of its personas: normal statistics, adjusted by their largest of all."""
+    """Compare every model's personas with the mean of its personas; p-values adjusted by the largest statistic."""
     rate, moves, (models, _, personas) = _persona_cube(evidence)
     rate, moves = rate.mean(1), moves.mean(2)
     difference, spread = rate - rate.mean(1, keepdims=True), _centred(moves)
     se = np.sqrt((spread**2).sum(0))
-    errors = _draws(spread.reshape(len(spread), -1), [evidence.seed, 3]) / np.maximum(se.ravel(), 1e-12)
+    errors = _simulated_errors(spread, [evidence.seed, 3]).reshape(SIMULATIONS, -1) / np.maximum(se.ravel(), 1e-12)
     z = difference / np.maximum(se, 1e-12)
-    adjusted = (1 + (errors.max(1)[:, None] >= z.ravel()).sum(0)) / (DRAWS + 1)
+    adjusted = (1 + (errors.max(1)[:, None] >= z.ravel()).sum(0)) / (SIMULATIONS + 1)
     index = pd.MultiIndex.from_product([models, personas], names=["model", "persona"])
     table = pd.DataFrame({"difference": difference.ravel(), "p_max_t": adjusted}, index=index).reset_index()
     return table.assign(lo=table["difference"] - Z95 * se.ravel(), hi=table["difference"] + Z95 * se.ravel())
@@ -402,30 +431,30 @@ def model_and_task_matter_more(evidence: Evidence) -> Finding:
     rate, moves, names = _persona_cube(evidence)
     if min(len(levels) for levels in names) < 2:
         raise NotTestable("model, task and persona need at least two levels each")
-    overall, errors = rate.mean(), _draws(moves.reshape(len(moves), -1), [evidence.seed, 4]).reshape(DRAWS, *rate.shape)
-    drawn = rate + errors
+    overall, errors = rate.mean(), _simulated_errors(moves, [evidence.seed, 4])
+    simulated = rate + errors
     index, spread = {}, {}
     for axis, factor in enumerate(("model", "task", "persona")):
         others = tuple(k for k in range(3) if k != axis)
         of_moves = moves.mean(tuple(k + 1 for k in others))
         index[factor] = float(_sobol(rate.mean(others), of_moves, overall))
-        mean = np.clip(drawn.mean((1, 2, 3)), 1e-6, 1 - 1e-6)
-        spread[factor] = _sobol(drawn.mean(tuple(k + 1 for k in others)), of_moves, mean)
+        mean = np.clip(simulated.mean((1, 2, 3)), 1e-6, 1 - 1e-6)
+        spread[factor] = _sobol(simulated.mean(tuple(k + 1 for k in others)), of_moves, mean)
     differences = {}
     for factor in ("model", "task"):
         estimate, se = index[factor] - index["persona"], (spread[factor] - spread["persona"]).std()
         differences[factor] = estimate, estimate - Z95 * se, estimate + Z95 * se, float(stats.norm.sf(estimate / se))
     weakest = min(differences, key=lambda factor: differences[factor][0])
     effect, lo, hi, p = differences[weakest]
-    verdict = INCONCLUSIVE
+    conclusion = INCONCLUSIVE
     if all(d[1] > 0 for d in differences.values()):
-        verdict = SUPPORTED
+        conclusion = SUPPORTED
     elif any(d[2] < 0 for d in differences.values()):
-        verdict = CONTRADICTED
+        conclusion = CONTRADICTED
     note = "share of variance, noise subtracted: " + ", ".join(f"{k} {100 * v:.2f}%" for k, v in index.items())
     note += f"; the effect is {weakest} minus persona"
     p = max(d[3] for d in differences.values())
-    return Finding(verdict, 100 * effect, "% of variance", 100 * lo, 100 * hi, p, note)
+    return Finding(conclusion, 100 * effect, "% of variance", 100 * lo, 100 * hi, p, note)
 
 
 def uncontrolled_effects_are_overestimated(evidence: Evidence) -> Finding:
@@ -433,18 +462,7 @@ def uncontrolled_effects_are_overestimated(evidence: Evidence) -> Finding:
     rate, moves, names = _persona_cube(evidence)
     if len(names[0]) * len(names[1]) < 2:
         raise NotTestable("there is only one model and task, so nothing is averaged over")
-    if evidence.free is not None:
-        free = evidence.free.cube(["model", "task", "persona"])
-        if free[2][:2] != names[:2]:
-            raise NotTestable("not every model and task has persona-free answers")
-        effect, of_moves, against = rate - free[0], moves - free[1], "the same prompts without a persona"
-        noise = (rate * (1 - rate) + free[0] * (1 - free[0])).mean() / NAIVE_ANSWERS
-    else:
-        effect, of_moves = rate - rate.mean(-1, keepdims=True), _centred(moves)
-        against, noise = (
-            "the mean of all personas",
-            (rate * (1 - rate)).mean() * (1 - 1 / rate.shape[-1]) / NAIVE_ANSWERS,
-        )
+    effect, of_moves, noise, against = _effects_and_naive_noise(evidence, rate, moves, names)
 
     def squares(effect, subtract):
         """Mean squared effect in slices (model x task) and of the average over slices, noise subtracted."""
@@ -452,27 +470,37 @@ def uncontrolled_effects_are_overestimated(evidence: Evidence) -> Finding:
         averaged = (effect.mean((-3, -2)) ** 2).mean(-1) - subtract * (of_moves.mean((1, 2)) ** 2).sum(0).mean()
         return sliced, averaged
 
-    errors = _draws(of_moves.reshape(len(of_moves), -1), [evidence.seed, 5]).reshape(DRAWS, *rate.shape)
+    errors = _simulated_errors(of_moves, [evidence.seed, 5])
     sliced, averaged = squares(effect, 1)
-    drawn = squares(effect + errors, 2)
-    excess, spread = sliced - OVERESTIMATE**2 * averaged, (drawn[0] - OVERESTIMATE**2 * drawn[1]).std()
+    simulated = squares(effect + errors, 2)
+    excess, spread = sliced - OVERESTIMATE**2 * averaged, (simulated[0] - OVERESTIMATE**2 * simulated[1]).std()
     structural, total = excess / spread, (excess + noise) / spread
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.sqrt(np.maximum(drawn[0], 0) / np.maximum(drawn[1], 1e-12))
+        ratios = np.sqrt(np.maximum(simulated[0], 0) / np.maximum(simulated[1], 1e-12))
     ratio = np.sqrt(max(sliced, 0) / averaged) if averaged > 0 else np.inf
     lo, hi = np.quantile(ratios, [0.025, 0.975])
-    verdict = INCONCLUSIVE
+    conclusion = INCONCLUSIVE
     if structural > Z95:
-        verdict = SUPPORTED
+        conclusion = SUPPORTED
     elif total < -Z95:
-        verdict = CONTRADICTED
+        conclusion = CONTRADICTED
     naive = np.sqrt(max(sliced + noise, 0) / averaged) if averaged > 0 else np.inf
     note = f"root mean square effect against {against}: {100 * np.sqrt(max(sliced, 0)):.2f} pp in one model and task, "
-    note += (
-        f"{100 * np.sqrt(max(averaged, 0)):.2f} pp on average; a study of {NAIVE_ANSWERS} answers per persona would "
-    )
-    note += f"report {naive:.2f} times the controlled effect"
-    return Finding(verdict, ratio, "ratio", lo, hi, float(stats.norm.sf(structural)), note)
+    note += f"{100 * np.sqrt(max(averaged, 0)):.2f} pp on average; "
+    note += f"a study with {NAIVE_RESPONSES} responses per persona would report {naive:.2f} times the controlled effect"
+    return Finding(conclusion, ratio, "ratio", lo, hi, float(stats.norm.sf(structural)), note)
+
+
+def _effects_and_naive_noise(evidence: Evidence, rate: np.ndarray, moves: np.ndarray, names: list[list[str]]):
+    """Persona effects, their moves, the noise variance of a naive study, and what the effects are measured against."""
+    if evidence.baseline is None:
+        noise = (rate * (1 - rate)).mean() * (1 - 1 / rate.shape[-1]) / NAIVE_RESPONSES
+        return rate - rate.mean(-1, keepdims=True), _centred(moves), noise, "the mean of all personas"
+    reference, of_reference, levels = evidence.baseline.cube(["model", "task", "persona"])
+    if levels[:2] != names[:2]:
+        raise NotTestable("not every model and task has baseline responses")
+    noise = (rate * (1 - rate) + reference * (1 - reference)).mean() / NAIVE_RESPONSES
+    return rate - reference, moves - of_reference, noise, "the same prompts without a persona"
 
 
 def newer_generations_refuse_less(evidence: Evidence) -> Finding:
@@ -498,10 +526,10 @@ def newer_generations_refuse_less(evidence: Evidence) -> Finding:
 def unforced_formats_refuse_more(evidence: Evidence) -> Finding:
     """Within each model: rate under unforced formats minus the mean of semi-forced and forced ones."""
     if evidence.formats is None:
-        raise NotTestable("no answers are known by response format")
+        raise NotTestable("the response formats are unknown")
     rate, moves, (names, _, formats) = evidence.formats.cube(["model", "task", "format"])
     if set(formats) != set(FORMATS):
-        raise NotTestable(f"this needs the formats {', '.join(FORMATS)}, not {', '.join(formats)}")
+        raise NotTestable(f"the claim needs the formats {', '.join(FORMATS)}, not {', '.join(formats)}")
     weight = np.array([1.0 if f == "unforced" else -0.5 for f in formats])
     rate, moves = (rate @ weight).mean(1), (moves @ weight).mean(2)
     if not evidence.formats.cells["refusals"].sum():
@@ -518,28 +546,28 @@ def sensitive_tasks_refuse_more(evidence: Evidence) -> Finding:
     rate, moves = rate.mean((0, 2))[order], moves.mean((1, 3))[:, order]
     steps = [_contrast(rate[k + 1] - rate[k], moves[:, k + 1] - moves[:, k]) for k in range(2)]
     effect, lo, hi, _ = _contrast(rate[2] - rate[0], moves[:, 2] - moves[:, 0])
-    verdict = INCONCLUSIVE
+    conclusion = INCONCLUSIVE
     if all(step[1] > 0 for step in steps):
-        verdict = SUPPORTED
+        conclusion = SUPPORTED
     elif any(step[2] < 0 for step in steps):
-        verdict = CONTRADICTED
+        conclusion = CONTRADICTED
     note = "; ".join(
         f"{TASKS[k + 1]} minus {TASKS[k]} {100 * step[0]:.2f} [{100 * step[1]:.2f}, {100 * step[2]:.2f}] pp"
         for k, step in enumerate(steps)
     )
     note += "; the effect is offensiveness minus nli"
-    return Finding(verdict, 100 * effect, "pp", 100 * lo, 100 * hi, max(step[3] for step in steps), note)
+    return Finding(conclusion, 100 * effect, "pp", 100 * lo, 100 * hi, max(step[3] for step in steps), note)
 
 
 CLAIMS = (
     Claim(
         "capability",
         "As models become more capable, personas affect the refusal rate less.",
-        "Variance of the rate between personas in each model, noise subtracted. Supported: it is there at all (z > "
-        "1.645), falls with capability (Spearman, permutation p <= .05) and so does its share of the outcome's "
-        "variance (weighted studentised slope, permutation p <= .05). Contradicted: it is there and its share rises "
-        "(p <= .05). A fall in percentage points alone is inconclusive: lower refusal rates explain it. Effect: "
-        "standard deviation between personas, more capable half minus less capable half.",
+        "Variance of the rate between personas in each model, noise subtracted. Supported: the variance is above 0 "
+        "(z > 1.645), falls with capability (Spearman, permutation p <= .05) and so does its share of the outcome's "
+        "variance (weighted studentised slope, permutation p <= .05). Contradicted: it is above 0 and its share "
+        "rises (p <= .05). A fall in percentage points alone is inconclusive, because lower refusal rates explain "
+        "it. Effect: standard deviation between personas, more capable half of the models minus less capable half.",
         capable_models_are_less_affected,
         compares_models=True,
     ),
@@ -547,15 +575,15 @@ CLAIMS = (
         "personas raise refusal",
         "Certain sociodemographic personas increase false refusal in some models.",
         "Supported: at least one model x persona with family-wise p <= .05 (max-T) and an interval above 0. "
-        "Contradicted: simultaneous upper limits of all below 1 percentage point. Effect: the largest one found, with "
-        "simultaneous limits.",
+        "Contradicted: the simultaneous upper limits of all are below 1 percentage point. Effect: the largest one, "
+        "with its simultaneous interval.",
         some_personas_raise_refusal,
     ),
     Claim(
         "model and task over persona",
         "Model choice and task influence false refusals more than personas do.",
         "First-order Sobol' indices, noise subtracted. Supported: model minus persona and task minus persona both "
-        "have 95% intervals above 0. Contradicted: one of them lies below 0. Effect: the smaller of the two "
+        "have 95% intervals above 0. Contradicted: one of the intervals is below 0. Effect: the smaller of the two "
         "differences.",
         model_and_task_matter_more,
         compares_models=True,
@@ -564,8 +592,8 @@ CLAIMS = (
         "overestimation",
         "Persona effects are overestimated when other factors are not controlled.",
         "Mean squared persona effect within one model and task against that of the effect averaged over models and "
-        "tasks, noise subtracted. Supported: more than 1.5 squared times as large (z > 1.96). Contradicted: even "
-        "with the sampling noise of a study with 100 answers per persona added it is less than that (z < -1.96). "
+        "tasks, noise subtracted. Supported: more than 1.5 squared times as large (z > 1.96). Contradicted: less than "
+        "that even with the sampling noise of a study with 100 responses per persona added (z < -1.96). "
         "Effect: ratio of the root mean squares.",
         uncontrolled_effects_are_overestimated,
     ),
@@ -573,23 +601,23 @@ CLAIMS = (
         "newer generations",
         "Newer generations of models refuse less.",
         "In each family, the oldest generation's mean rate minus that of all later ones. Supported: the mean over "
-        "families has a 95% interval above 0, and three quarters of the families with a clear difference (Holm) "
+        "families has a 95% interval above 0, and three quarters of the families with a significant difference (Holm) "
         "agree. Contradicted: the same below 0.",
         newer_generations_refuse_less,
         compares_models=True,
     ),
     Claim(
         "unforced formats",
-        "Prompts that leave the format of the answer open are refused more.",
+        "Prompts that leave the response format open are refused more.",
         "In each model, rate of unforced formats minus the mean of semi-forced and forced ones. Supported: the mean "
-        "over models has a 95% interval above 0, and three quarters of the models with a clear difference (Holm) "
+        "over models has a 95% interval above 0, and three quarters of the models with a significant difference (Holm) "
         "agree. Contradicted: the same below 0.",
         unforced_formats_refuse_more,
     ),
     Claim(
         "sensitive tasks",
         "Socially sensitive tasks are refused more: offensiveness more than politeness, politeness more than NLI.",
-        "Mean over models. Supported: both steps have 95% intervals above 0. Contradicted: one lies below 0. Effect: "
+        "Mean over models. Supported: both steps have 95% intervals above 0. Contradicted: one is below 0. Effect: "
         "offensiveness minus NLI.",
         sensitive_tasks_refuse_more,
     ),

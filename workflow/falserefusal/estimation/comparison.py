@@ -1,4 +1,4 @@
-"""Estimates beside values known from elsewhere (printed ones, planted ones), and the few a study is quoted by."""
+"""Comparison of estimates with published numbers and planted rates, and the headline numbers of a study."""
 
 import numpy as np
 import pandas as pd
@@ -9,21 +9,27 @@ COLUMNS = ["quantity", "item", "unit", "printed", "estimate", "lo", "hi", "metho
 
 
 def comparison(tables: dict[str, pd.DataFrame], printed: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """This study's rates and importances beside the paper's: quantity, item, unit, printed, estimate, lo, hi, method.
+    """Compare this study's rates and importances with those that the paper prints.
 
-    `tables` holds rates_model_task, rates_task_model_persona, rates_format and importance; `printed` the frames of
-    config/published by file name. Rates are proportions. Only what both have is compared.
+    Parameters
+    ----------
+    tables : rates_model_task, rates_task_model_persona, rates_format and importance.
+    printed : the frames of config/published, by file name.
+
+    Returns
+    -------
+    Columns quantity, item, unit, printed, estimate, lo, hi, method; rates are proportions. Only items that both have.
     """
     table1 = printed["table1_refusal_pct"].melt("model", var_name="task", value_name="percent")
     parts = [
-        _beside(tables["rates_model_task"], table1, ["model", "task"], "model x task (Table 1)"),
-        _beside(
+        _matched(tables["rates_model_task"], table1, ["model", "task"], "model x task (Table 1)"),
+        _matched(
             tables["rates_task_model_persona"],
             printed["counts_task_model_persona"].rename(columns={"refusal_pct": "percent"}),
             ["model", "task", "persona"],
             "model x task x persona (Figures 7-9)",
         ),
-        _beside(
+        _matched(
             tables["rates_format"],
             printed["format_heatmaps"].rename(columns={"refusal_pct": "percent"}),
             ["model", "task", "format"],
@@ -31,24 +37,32 @@ def comparison(tables: dict[str, pd.DataFrame], printed: dict[str, pd.DataFrame]
         ),
     ]
     whole = tables["importance"].query("scope == 'all'")
-    whole = whole.dropna(subset=["printed", "index"])  # where nobody refuses, no factor has an importance
+    whole = whole.dropna(subset=["printed", "index"])  # without refusals no factor has an importance
     names = {"item": whole["factor"], "quantity": "importance (Figure 5)", "unit": "index"}
     parts.append(whole.assign(**names, estimate=whole["index"])[COLUMNS])
     return pd.concat(parts, ignore_index=True)
 
 
-def _beside(rates: pd.DataFrame, printed: pd.DataFrame, key: list[str], quantity: str) -> pd.DataFrame:
+def _matched(rates: pd.DataFrame, printed: pd.DataFrame, key: list[str], quantity: str) -> pd.DataFrame:
+    """Rows of the comparison for the rates that both tables have."""
     both = rates.merge(printed[[*key, "percent"]], on=key)
     both["item"] = both[key].agg(", ".join, axis=1) if len(both) else ""
     return both.assign(quantity=quantity, unit="rate", printed=both["percent"] / 100, estimate=both["rate"])[COLUMNS]
 
 
-def truth_table(rates: pd.DataFrame, planted: pd.DataFrame) -> pd.DataFrame:
-    """Every cell's estimate beside its planted rate: model, task, persona, n, planted, estimate, lo, hi, z, method.
+def planted_rates_table(rates: pd.DataFrame, planted: pd.DataFrame) -> pd.DataFrame:
+    """Compare the estimate of every cell with its planted rate.
 
-    `rates` is rates_task_model_persona; `planted` has model, task, persona and planted (a proportion, by enumeration of
-    all texts and templates of the cell). z is the difference in binomial standard errors at the planted rate; a cell
-    planted at exactly 0 or 1 has none.
+    Parameters
+    ----------
+    rates : table rates_task_model_persona.
+    planted : columns model, task, persona and planted (a proportion, by enumeration of all texts and templates of the
+        cell).
+
+    Returns
+    -------
+    Columns model, task, persona, n, planted, estimate, lo, hi, z, method. z is the difference in binomial standard
+    errors at the planted rate; missing for a planted rate of exactly 0 or 1.
     """
     key = ["model", "task", "persona"]
     both = rates.merge(planted[[*key, "planted"]], on=key, how="left", validate="one_to_one")
@@ -61,11 +75,18 @@ def truth_table(rates: pd.DataFrame, planted: pd.DataFrame) -> pd.DataFrame:
 def headline(
     model_task: pd.DataFrame, personas: pd.DataFrame, importance: pd.DataFrame, effects: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """The quantities a study is quoted by: quantity, item, unit, estimate, lo, hi, method.
+    """Collect the headline numbers of a study.
 
-    `model_task` is rates_model_task (its mean rows are taken), `personas` rates_persona of one scope, `importance` the
-    importance table (its scope "all"), `effects` effects_mean (its mean over models), where prompts without a persona
-    were asked.
+    Parameters
+    ----------
+    model_task : table rates_model_task; its rows "mean" are used.
+    personas : table rates_persona of one scope.
+    importance : table importance; its scope "all" is used.
+    effects : table effects_mean, if there are baseline prompts; its rows "mean" are used.
+
+    Returns
+    -------
+    Columns quantity, item, unit, estimate, lo, hi, method.
     """
     tasks = model_task[model_task["model"] == "mean"]
     whole = importance[importance["scope"] == "all"]
@@ -78,6 +99,6 @@ def headline(
     ]
     if effects is not None:
         means = effects[(effects["model"] == "mean") & (effects["persona"] != ALL)]
-        named = {"quantity": "persona minus persona-free", "item": means["persona"], "unit": "rate"}
+        named = {"quantity": "persona minus baseline", "item": means["persona"], "unit": "rate"}
         parts.append(means.assign(**named, estimate=means["difference"]))
     return pd.concat(parts, ignore_index=True)[["quantity", "item", "unit", "estimate", "lo", "hi", "method"]]

@@ -1,15 +1,16 @@
-"""The importance table: sensitivity indices of every factor, over everything, within each task and within each model.
+"""Importance table: sensitivity indices of every factor, over the whole study, within each task and within each model.
 
-One row of the long table is one index of one factor in one scope, with what is needed to read it: the plug-in value,
-a corrected value and an interval that know the noise floor (see `sensitivity.interval`), and the floor itself, from
-permuting the factor's labels as the design could have assigned them.
+A row of the long table is one index of one factor in one scope, with what its interpretation needs: the plug-in value,
+a corrected value and an interval that account for the noise floor (see `sensitivity.interval`), and the floor itself,
+from permuting the factor as the design could have assigned it.
 
-Everything is computed from counts by task, model and level of a factor, arrays (..., T, M, L); leading axes are
-bootstrap replicates or permutations. Printed cells and run outcomes differ only in where those replicates come from.
+All is computed from counts by task, model and level of a factor, arrays (..., T, M, L); leading axes are bootstrap
+replicates or permutations. Printed cells and outcomes differ only in the origin of those replicates.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -18,12 +19,12 @@ from scipy import stats
 from scipy.special import expit, logit
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.statistics import permutation, sensitivity
 from falserefusal.statistics.clusters import bootstrap_counts, check_outcomes, cluster_table, degrees_of_freedom
 
 WITHIN = ("persona", "template", "phrasing", "format")  # factors drawn at random within task and model
-FEWEST_UNITS = 40  # refused texts (answers, where texts are unknown) of some model; below, limits are guesswork
+FEWEST_UNITS = 40  # refused texts (responses if texts are unknown) of some model; with fewer, intervals are unreliable
 CELLS_METHOD = "binomial, texts unknown"
 RUN_METHOD = "bootstrap by text"
 TOTAL_METHOD = "jackknife by text"
@@ -34,9 +35,9 @@ COARSE_NOTE = "printed for nine prompts, which the format coarsens"
 
 @dataclass(frozen=True)
 class Counts:
-    """Answers `n` and refusals `y` (T, M, L), and their bootstrap replicates (R, T, M, L).
+    """Responses `n` and refusals `y` (T, M, L), and their bootstrap replicates (R, T, M, L).
 
-    units (T, M): how many independent units (texts; answers where texts are unknown) were refused at least once.
+    units (T, M): number of independent units (texts; responses if texts are unknown) refused at least once.
     """
 
     n: np.ndarray
@@ -60,12 +61,26 @@ class Factor:
 def sensitivity_from_cells(
     cells: pd.DataFrame, *, replicates: int = 1000, permutations: int = 500, seed: int = 0
 ) -> pd.DataFrame:
-    """The long table from counts alone: columns factor, scope, index, estimate, corrected, lo, hi, floor_mean, ....
+    """Compute the long table from counts alone.
 
-    `cells` has model, task, persona, template, format, labeller, n, refusals. Replicates are binomial and floors
-    permute the factor within cells of the other factors, both as if answers were independent: cells carry no text
-    identifiers, so intervals and floors are too small by an unknown factor, and `method` says so. Raises InputError on
-    doubly counted cells, on more than one labeller, and where no cell is left.
+    Replicates are binomial, and floors permute the factor within cells of the other factors, both as if responses were
+    independent: cells have no text identifiers. Intervals and floors are therefore too small by an unknown factor, and
+    `method` says so.
+
+    Parameters
+    ----------
+    cells : columns model, task, persona, template, format, labeller, n, refusals.
+    replicates : bootstrap replicates.
+    permutations : permutations for the floor.
+    seed : seed of both.
+
+    Returns
+    -------
+    Columns factor, scope, levels, n, index, estimate, corrected, lo, hi, floor_mean, floor_q95, method.
+
+    Raises
+    ------
+    InputError if cells count a response twice, have several labellers, or name no factor.
     """
     margins = {name: margin for name in WITHIN if (margin := _margin(cells, name)) is not None}
     if not margins:
@@ -95,16 +110,28 @@ def sensitivity_from_outcomes(
     seed: int = 0,
     whole_study_only: bool = False,
 ) -> pd.DataFrame:
-    """The long table of a run, columns as `sensitivity_from_cells`, with the clustering of answers by text.
+    """Compute the long table from outcomes, with the clustering of responses by text.
 
-    `outcomes` are the judged draws of one labeller; persona-free prompts are left out. `phrasings` maps each template
-    to its phrasing (1 to 3). Replicates draw texts; floors permute labels as the design could have assigned them, see
-    `permutation`. Further rows, with a normal interval: sobol_interaction of model and task with each other and with
-    every factor (the share of variance that two factors explain together beyond their own), and sobol_total (see
-    `total_order`). `whole_study_only` skips the scopes within tasks and models. Raises InputError on faulty outcomes or
-    fewer than two texts.
+    Replicates draw texts. Floors permute levels as the design could have assigned them (see `permutation`). Further
+    rows have a normal interval: sobol_interaction of model and task with each other and with every factor (the share of
+    variance that two factors explain together beyond their own), and sobol_total (see `total_order`).
+
+    Parameters
+    ----------
+    outcomes : outcomes of one labeller; baseline prompts are left out.
+    phrasings : phrasing (1 to 3) of each template.
+    replicates, permutations, seed : as for `sensitivity_from_cells`.
+    whole_study_only : skip the scopes within tasks and models.
+
+    Returns
+    -------
+    Columns as `sensitivity_from_cells`.
+
+    Raises
+    ------
+    InputError for invalid outcomes or fewer than two texts.
     """
-    outcomes = outcomes[outcomes["persona"] != PERSONA_FREE]
+    outcomes = outcomes[outcomes["persona"] != BASELINE]
     check_outcomes(outcomes, ["model", "task", "persona", "template", "format", "block", "draw"])
     if outcomes["text_id"].nunique() < 2:
         raise InputError("outcomes: sensitivity needs at least two texts")
@@ -113,14 +140,7 @@ def sensitivity_from_outcomes(
     for number, name in enumerate(("persona", "template")):
         levels = _levels(outcomes, name)
         table = cluster_table(outcomes, ["task", "model", name])
-        place = _places(table.cells, tasks, models, levels)
-        shape = (len(tasks), len(models), len(levels))
-
-        def spread(counts, place=place, shape=shape):
-            out = np.zeros((len(counts), np.prod(shape)))
-            out[:, place] = counts
-            return out.reshape(len(counts), *shape)
-
+        spread = partial(_spread, _places(table.cells, tasks, models, levels), (len(tasks), len(models), len(levels)))
         boot = [(spread(n), spread(y)) for n, y in bootstrap_counts(table, replicates, [seed, 0])]
         n, y = (spread(counts.sum(0, dtype=float)[None])[0] for counts in (table.n, table.refusals))
         if number == 0:
@@ -128,27 +148,28 @@ def sensitivity_from_outcomes(
             units = _cube_of(per_text.cells, (per_text.refusals > 0).sum(0), tasks, models)
         counts = Counts(n, y, *(np.concatenate(parts) for parts in zip(*boot, strict=True)), units)
         if number == 0:
-            for crossed in (permutation.models, permutation.tasks):
-                null = crossed(per_text, tasks, models, permutations, [seed, 2])
-                name_, axis = ("model", 1) if crossed is permutation.models else ("task", 0)
-                factors.append(Factor(name_, axis, counts, *(part[..., None] for part in null)))
-        null_y = permutation.labels(outcomes, name, (tasks, models, levels), permutations, [seed, 3, number])
+            for crossed, axis, permute in (("model", 1, permutation.models), ("task", 0, permutation.tasks)):
+                null = permute(per_text, tasks, models, permutations, [seed, 2])
+                factors.append(Factor(crossed, axis, counts, *(part[..., None] for part in null)))
+        null_y = permutation.levels(outcomes, name, (tasks, models, levels), permutations, [seed, 3, number])
         factors.append(Factor(name, 2, counts, np.broadcast_to(n, null_y.shape), null_y))
-    template = factors[-1]
-    forms = outcomes[["template", "format"]].drop_duplicates().set_index("template")["format"]
-    for name, groups in (("phrasing", phrasings), ("format", forms)):
-        if groups is not None:
-            factors.append(_coarser(template, name, levels, groups))
+    formats = outcomes[["template", "format"]].drop_duplicates().set_index("template")["format"]
+    groups = {"phrasing": phrasings, "format": formats}
+    factors += [_coarser(factors[-1], name, levels, of) for name, of in groups.items() if of is not None]
     more = [*_interactions(factors), *_totals(outcomes)]
     return _table(factors, tasks, models, RUN_METHOD, more, whole_study_only)
 
 
 def importance_table(table: pd.DataFrame, printed: Mapping[str, float] | None = None) -> pd.DataFrame:
-    """The wide importance.csv of a long table: the Wasserstein index with its noise, Sobol' and information beside it.
+    """Wide table (importance.csv) of a long one: Wasserstein index with its noise, Sobol' index, mutual information.
 
-    `printed` maps factors to the paper's bar heights (its factor "prompt" is our template); they stand beside the scope
-    "all". Where a table has no template, the printed prompt stands beside the format, which coarsens it, and `method`
-    says so.
+    If the table has no template, the printed value of the prompt is shown for the format, which coarsens it, and
+    `method` says so.
+
+    Parameters
+    ----------
+    table : long table.
+    printed : the paper's bar heights by factor (its factor "prompt" is our template), shown in the scope "all".
     """
     key = ["factor", "scope"]
     wide = table[table["index"] == "wasserstein"].rename(columns={"estimate": "index_"}).drop(columns="index")
@@ -171,19 +192,19 @@ def importance_table(table: pd.DataFrame, printed: Mapping[str, float] | None = 
 
 
 def _levels(frame: pd.DataFrame, column: str) -> list[str]:
-    """Levels in the order of the categories, or of their appearance; neither "*" nor persona-free."""
+    """Levels in the order of the categories, or of occurrence, without "*" and baseline."""
     values = frame[column]
     found = values.drop_duplicates()
     if isinstance(values.dtype, pd.CategoricalDtype):
         found = found.sort_values()
-    return [level for level in dict.fromkeys(found) if level not in (ALL, PERSONA_FREE)]
+    return [level for level in dict.fromkeys(found) if level not in (ALL, BASELINE)]
 
 
 def _margin(cells: pd.DataFrame, factor: str) -> tuple[list[str], pd.DataFrame] | None:
-    """Levels of `factor` and counts summed to task x model x factor, or None where the cells don't name it."""
+    """Levels of `factor` and counts summed to task x model x factor; None if the cells do not name it."""
     if factor not in cells:
         return None
-    rows = cells[(cells[factor] != ALL) & (cells["persona"] != PERSONA_FREE)]
+    rows = cells[(cells[factor] != ALL) & (cells["persona"] != BASELINE)]
     levels = _levels(rows, factor)
     if not levels:
         return None
@@ -193,19 +214,20 @@ def _margin(cells: pd.DataFrame, factor: str) -> tuple[list[str], pd.DataFrame] 
         summed = rows[other] == ALL
         if summed.any() and not summed.all():
             raise InputError(
-                f"cells: the cells of {factor} mix rows summed over {other} with rows that are not; each answer would "
-                "be counted twice"
+                f"cells: the cells of {factor} mix rows summed over {other} with rows that are not, which would count "
+                "each response twice"
             )
     return levels, rows.groupby(["task", "model", factor], observed=True)[["n", "refusals"]].sum()
 
 
 def _cube(sums: pd.Series, tasks: list[str], models: list[str], levels: list[str]) -> np.ndarray:
+    """Counts by task, model and level as an array (T, M, L), 0 where there are none."""
     index = pd.MultiIndex.from_product([tasks, models, levels])
     return sums.reindex(index, fill_value=0).to_numpy(dtype=np.int64).reshape(len(tasks), len(models), len(levels))
 
 
 def _shuffle_counts(n: np.ndarray, y: np.ndarray, axis: int, permutations: int, rng: np.random.Generator) -> np.ndarray:
-    """Refusals after permuting the labels along `axis` within each cell of the other two axes: hypergeometric draws."""
+    """Refusals after permuting levels along `axis` within each cell of the other two axes: hypergeometric draws."""
     n, y = np.moveaxis(n, axis, -1), np.moveaxis(y, axis, -1)
     out = np.zeros((permutations, *n.shape), dtype=np.int64)
     for cell in np.ndindex(n.shape[:-1]):
@@ -215,9 +237,16 @@ def _shuffle_counts(n: np.ndarray, y: np.ndarray, axis: int, permutations: int, 
 
 
 def _places(cells: pd.DataFrame, tasks: list[str], models: list[str], levels: list[str]) -> np.ndarray:
-    """Where each cell stands in a flattened (T, M, L) array."""
+    """Position of each cell in a flattened (T, M, L) array."""
     codes = [pd.Index(names).get_indexer(cells.iloc[:, k]) for k, names in enumerate((tasks, models, levels))]
     return np.ravel_multi_index(codes, (len(tasks), len(models), len(levels)))
+
+
+def _spread(places: np.ndarray, shape: tuple[int, int, int], counts: np.ndarray) -> np.ndarray:
+    """Counts (R, K) of cells as arrays (R, T, M, L), 0 where there is no cell."""
+    out = np.zeros((len(counts), np.prod(shape)))
+    out[:, places] = counts
+    return out.reshape(len(counts), *shape)
 
 
 def _cube_of(cells: pd.DataFrame, values: np.ndarray, tasks: list[str], models: list[str]) -> np.ndarray:
@@ -228,7 +257,7 @@ def _cube_of(cells: pd.DataFrame, values: np.ndarray, tasks: list[str], models: 
 
 
 def _coarser(factor: Factor, name: str, levels: list[str], groups: Mapping) -> Factor:
-    """The factor whose levels are groups of the levels of `factor`; InputError where a level has no group."""
+    """The factor whose levels are groups of the levels of `factor`; InputError if a level has no group."""
     missing = [level for level in levels if level not in groups]
     if missing:
         raise InputError(f"{factor.name} {', '.join(missing)}: no {name} is known")
@@ -244,7 +273,7 @@ def _coarser(factor: Factor, name: str, levels: list[str], groups: Mapping) -> F
 
 
 def _scopes(factor: Factor, tasks: list[str], models: list[str]) -> Iterator[tuple[str, tuple[slice, slice]]]:
-    """Names of scopes in which the factor can vary, and the task and model slices that select them."""
+    """Names of the scopes in which the factor can vary, and the task and model slices that select them."""
     everything = slice(None)
     yield "all", (everything, everything)
     if factor.axis != 0:
@@ -256,7 +285,7 @@ def _scopes(factor: Factor, tasks: list[str], models: list[str]) -> Iterator[tup
 
 
 def _project(counts: np.ndarray, axis: int, scope: tuple[slice, slice]) -> np.ndarray:
-    """Counts (..., T, M, L) of a scope summed to the levels on `axis`."""
+    """Counts (..., T, M, L) of a scope, summed to the levels on `axis`."""
     part = counts[(..., *scope, slice(None))]
     return part.sum(axis=tuple(a - 3 for a in range(3) if a != axis))
 
@@ -269,6 +298,7 @@ def _table(
     more: Iterable[dict] = (),
     whole_study_only: bool = False,
 ) -> pd.DataFrame:
+    """Long table of all factors and scopes, with `more` rows, sorted by factor."""
     rows = []
     for factor in factors:
         for scope, where in islice(_scopes(factor, tasks, models), 1 if whole_study_only else None):
@@ -329,9 +359,9 @@ def _interactions(factors: list[Factor]) -> Iterator[dict]:
         counts = factor.counts
         if min(counts.n.shape[axis] for axis in axes) > 1:
             estimate = _interaction(counts.n, counts.y, axes)
-            draws = _interaction(counts.boot_n, counts.boot_y, axes)
+            replicates = _interaction(counts.boot_n, counts.boot_y, axes)
             levels = int((counts.n.sum(axis=3 - sum(axes)) > 0).sum())
-            yield _normal_row(name, "sobol_interaction", estimate, draws, levels, counts.n.sum())
+            yield _normal_row(name, "sobol_interaction", estimate, replicates, levels, counts.n.sum())
 
 
 def _interaction(n: np.ndarray, y: np.ndarray, axes: tuple[int, int]) -> np.ndarray:
@@ -344,7 +374,7 @@ def _interaction(n: np.ndarray, y: np.ndarray, axes: tuple[int, int]) -> np.ndar
 
 
 def _totals(outcomes: pd.DataFrame) -> Iterator[dict]:
-    """Rows of sobol_total for the factors of which a text was asked several levels."""
+    """Rows of sobol_total for the factors of which a text was asked at several levels."""
     for factor in ("model", "persona", "template"):
         values = total_order(outcomes, factor)
         if np.isfinite(values["estimate"]):
@@ -353,32 +383,36 @@ def _totals(outcomes: pd.DataFrame) -> Iterator[dict]:
             yield {"factor": factor, "scope": "all", "index": "sobol_total"} | sizes | values | {"method": method}
 
 
-def _normal_row(factor: str, index: str, estimate, draws: np.ndarray, levels: int, n: float) -> dict:
-    """A row whose interval is normal around the estimate, after taking off the bootstrap's bias."""
-    draws = draws[~np.isnan(draws)]
-    if not np.isfinite(estimate) or len(draws) < 2:
+def _normal_row(factor: str, index: str, estimate, replicates: np.ndarray, levels: int, n: float) -> dict:
+    """A row with a normal interval around the estimate, corrected for the bootstrap's bias."""
+    replicates = replicates[~np.isnan(replicates)]
+    if not np.isfinite(estimate) or len(replicates) < 2:
         values = dict.fromkeys(("estimate", "corrected", "lo", "hi"), np.nan) | {
             "method": "undefined: constant outcome"
         }
     else:
-        corrected = 2 * estimate - draws.mean()
-        half = 1.959964 * draws.std(ddof=1)
+        corrected = 2 * estimate - replicates.mean()
+        half = 1.959964 * replicates.std(ddof=1)
         values = {"estimate": estimate, "corrected": corrected, "lo": corrected - half, "hi": corrected + half}
         values["method"] = RUN_METHOD
     return {"factor": factor, "scope": "all", "index": index, "levels": levels, "n": int(n)} | values
 
 
 def total_order(outcomes: pd.DataFrame, factor: str) -> dict[str, float]:
-    """Total-order Sobol' index of `factor` given everything else, the text included: estimate, corrected, lo, hi.
+    """Total-order Sobol' index of `factor` given everything else, the text included.
 
-    E[Var(y | all but the factor)] / V: the variance that remains when only this factor is redrawn. By Jansen's formula
-    (1999, Comput. Phys. Commun. 117:35) it is half the mean squared difference between two levels put to the same
-    prompt otherwise, so it needs prompts that were asked at several levels; repeats of one prompt count once. An
-    outcome that varies by itself (sampled decoding) counts as an effect of every factor here. NaN where no prompt was
-    asked at two levels, or where the outcome is constant.
+    E[Var(y | all but the factor)] / V is the variance that remains if only this factor is redrawn. By Jansen's formula
+    (1999, Comput. Phys. Commun. 117:35) it is half the mean squared difference between two levels of an otherwise equal
+    prompt. It therefore needs prompts that were asked at several levels; repeats of one prompt count once. Random
+    outcomes (sampled decoding) count as an effect of every factor.
 
-    Bias and spread come from leaving out each text in turn (jackknife). A few texts carry much of the index, so limits
-    are Student's with the jackknife's own degrees of freedom, on the logit scale where the index lies inside (0, 1).
+    Bias and variance come from leaving out each text in turn (jackknife). A few texts contribute most of the index, so
+    the interval is Student's with the jackknife's own degrees of freedom, on the logit scale if the index is inside (0,
+    1).
+
+    Returns
+    -------
+    estimate, corrected, lo, hi; NaN if no prompt was asked at two levels or the outcome is constant.
     """
     rest = [name for name in ("model", "text_id", "persona", "template", "task") if name != factor]
     group = np.zeros(len(outcomes), np.int64)
@@ -406,7 +440,7 @@ def total_order(outcomes: pd.DataFrame, factor: str) -> dict[str, float]:
 
     everything, c = sums.sum(0), len(texts)
     estimate, without = float(index(*everything)), index(*(everything - sums).T)
-    if not np.isfinite(without).all():  # without some text there is nothing left to compare
+    if not np.isfinite(without).all():  # one of the texts is indispensable for the comparison
         return {"estimate": estimate} | dict.fromkeys(("corrected", "lo", "hi"), np.nan)
     corrected = estimate - (c - 1) * (without.mean() - estimate)
     moves = (without - without.mean())[:, None] * np.sqrt((c - 1) / c)
@@ -418,13 +452,13 @@ def total_order(outcomes: pd.DataFrame, factor: str) -> dict[str, float]:
 
 
 def undefined(n: np.ndarray, y: np.ndarray) -> str:
-    """Why a factor with these counts has no index; empty where it has one."""
+    """Why a factor with these counts has no index; empty if it has one."""
     if len(n) == 0:
-        return "no answers"
+        return "no responses"
     if len(n) == 1:
         return "one level only"
     if y.sum() == 0:
         return "no refusals"
     if y.sum() == n.sum():
-        return "every answer is a refusal"
+        return "every response is a refusal"
     return ""

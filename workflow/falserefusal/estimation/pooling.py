@@ -1,14 +1,14 @@
-"""Partially pooled rates, for colours and rankings only: personas borrow from each other, and their limits say so.
+"""Partially pooled rates for display and ranking only: personas borrow strength from each other.
 
-An odd cell is pulled towards the others and its limits may miss it: tests and claims use the unpooled estimates. See
-`statistics.pooling` for the model.
+An unusual cell is pulled towards the others, and its interval may miss its rate. Tests and claims therefore use the
+unpooled estimates. See `statistics.pooling` for the model.
 """
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.estimation.rates import Outcomes, cell_rates
 from falserefusal.statistics.pooling import shrink
 
@@ -16,12 +16,14 @@ from falserefusal.statistics.pooling import shrink
 def shrunken_rates(
     cells: pd.DataFrame, within: Sequence[str] = ("task", "model"), outcomes: Outcomes | None = None
 ) -> pd.DataFrame:
-    """Rates of every persona shrunken towards those of the same `within`; prompts without a persona stay out.
+    """Shrink the rate of every persona towards those with the same `within`; prompts without a persona are left out.
 
-    Columns: `within`, persona, n, refusals, rate (plain), shrunken, lo, hi (of the shrunken rate), method.
+    Returns
+    -------
+    Columns of `within`, persona, n, refusals, rate (plain), shrunken, lo, hi (of the shrunken rate), method.
     """
     frame, _ = cell_rates(cells, [*within, "persona"], outcomes)
-    frame = frame[frame["persona"] != PERSONA_FREE]
+    frame = frame[frame["persona"] != BASELINE]
     parts = []
     for _, part in frame.groupby(list(within), sort=False, observed=True):
         estimate, lo, hi = shrink(part["rate"] * part["effective"], part["effective"])

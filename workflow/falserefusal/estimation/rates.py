@@ -1,12 +1,12 @@
-"""Refusal rates with limits, as tidy tables: one row per combination of levels.
+"""Refusal rates with confidence intervals, as tidy tables: one row per combination of levels.
 
-Every function takes `cells` (counts, one labeller) and, where a study has judged draws, `outcomes`. With outcomes the
-limits allow for answers that share a text; without them (the paper prints counts only) answers count as independent.
-`outcomes` may be the draws themselves or a ClusterTable made of them once, finer than all the tables asked of it.
+Every function takes `cells` (counts of one labeller) and, if a study has them, `outcomes`. With outcomes the intervals
+account for responses that share a text. Without them (the paper prints only counts) responses count as independent.
+`outcomes` may be the frame of OUTCOMES, or a ClusterTable made from it once with all the levels that the tables need.
 
-A rate of one cell pools its answers and has Wilson limits. A mean gives every cell it runs over the same weight,
-whatever its size, and has limits recovered from those of the cells (MOVER), which stay honest where most cells have no
-refusal. Columns: the levels, n, refusals (sums over what was pooled), rate, lo, hi (proportions), method.
+The rate of one cell pools its responses and has a Wilson interval. A mean gives every cell the same weight, whatever
+its size. Its interval comes from those of the cells (MOVER), which stays valid when most cells have no refusal.
+Columns: the levels, n and refusals (sums over what was pooled), rate, lo, hi (proportions), method.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,28 +15,29 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, CELL_LEVELS, PERSONA_FREE
+from falserefusal.common.schemas import ALL, BASELINE, CELL_LEVELS
 from falserefusal.statistics.clusters import (
     NO_SPREAD,
     ClusterTable,
     cluster_table,
     combinations,
     correlation,
-    effective_answers,
+    effective_responses,
     influence,
 )
 from falserefusal.statistics.intervals import mover, mover_difference, wilson_rare
 
 FACTORS = [level for level in CELL_LEVELS if level != "labeller"]
 MEAN = "mean"  # the model of a row that averages the models
-NAMED_SCOPES = {"Llama 2/3/3.1": ["Llama2", "Llama3", "Llama3.1"]}  # generations the paper averages in its text
+NAMED_SCOPES = {"Llama 2/3/3.1": ["Llama2", "Llama3", "Llama3.1"]}  # generations that the paper's text averages
 COLUMNS = ["n", "refusals", "rate", "lo", "hi", "method"]
+NO_BASELINE = "; no baseline responses"
 
 Outcomes = pd.DataFrame | ClusterTable
 
 
 def rates(cells: pd.DataFrame, by: Sequence[str], outcomes: Outcomes | None = None) -> pd.DataFrame:
-    """Pooled refusal rate of every combination of `by`; without "persona" in it, of the prompts with a persona."""
+    """Pooled refusal rate of every combination of `by`; without "persona" in it, over the prompts with a persona."""
     frame, _ = cell_rates(cells, list(by), outcomes)
     return frame[[*by, *COLUMNS]]
 
@@ -44,9 +45,9 @@ def rates(cells: pd.DataFrame, by: Sequence[str], outcomes: Outcomes | None = No
 def mean_rates(
     cells: pd.DataFrame, by: Sequence[str], over: Sequence[str], outcomes: Outcomes | None = None
 ) -> pd.DataFrame:
-    """Mean of the rates by `by` and `over`, over the levels of `over`, each cell with the same weight.
+    """Unweighted mean of the rates by `by` and `over`, over the levels of `over`.
 
-    Cells without any answer cannot be averaged; `method` says how many there are.
+    Cells without responses cannot be averaged; `method` gives their number.
     """
     frame, moves = cell_rates(cells, [*by, *over], outcomes)
     return _means(frame, moves, list(by), list(over))
@@ -57,7 +58,14 @@ def rates_model_task(
 ) -> pd.DataFrame:
     """Rates by model and task, then a row per task with model "mean".
 
-    `printed` is the paper's Table 1 (wide, percent); column printed_pct is empty where it prints nothing.
+    Parameters
+    ----------
+    cells, outcomes : see the module.
+    printed : the paper's Table 1 (wide, percent), if any.
+
+    Returns
+    -------
+    Columns model, task, n, refusals, rate, lo, hi, method, printed_pct (missing where the paper prints nothing).
     """
     frame, moves = cell_rates(cells, ["model", "task"], outcomes)
     table = pd.concat([frame, _means(frame, moves, ["task"], ["model"]).assign(model=MEAN)], ignore_index=True)
@@ -69,9 +77,13 @@ def rates_model_task(
 
 
 def with_printed_means(table1: pd.DataFrame, quoted: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """The printed Table 1 with a row "mean" of the means that the paper's text quotes; `quoted`: its quoted numbers.
+    """Add a row "mean" with the means quoted in the paper's text to the printed Table 1.
 
-    They are means over all of its models: a study of other `models` has none to stand beside its own.
+    Parameters
+    ----------
+    table1 : the paper's Table 1 (wide, percent).
+    quoted : the numbers quoted in the paper's text (columns quantity, value).
+    models : models of the study. The quoted means are over all models of the paper: with other models nothing is added.
     """
     if set(models) != set(table1["model"]):
         return table1
@@ -94,17 +106,28 @@ def rates_persona(
     groups: Mapping[str, str],
     outcomes: Outcomes | None = None,
 ) -> pd.DataFrame:
-    """Mean rate of each persona over the models of each scope and all tasks. `groups`: persona to attribute."""
+    """Mean rate of each persona over the models of each scope and all tasks.
+
+    Parameters
+    ----------
+    cells, outcomes : see the module.
+    scopes : models of each scope, as `model_scopes` returns them.
+    groups : group of each persona.
+
+    Raises
+    ------
+    InputError for a persona without a group, or a scope without responses.
+    """
     frame, moves = cell_rates(cells, ["persona", "model", "task"], outcomes)
-    frame = frame[frame["persona"] != PERSONA_FREE]
+    frame = frame[frame["persona"] != BASELINE]
     unknown = sorted(set(frame["persona"]) - set(groups))
     if unknown:
-        raise InputError(f"personas {', '.join(unknown)} have answers but no group: add them to the list of personas")
+        raise InputError(f"personas {', '.join(unknown)} have responses but no group: add them to the list of personas")
     parts = []
     for scope, models in scopes.items():
         inside = frame[frame["model"].isin(list(models))]
         if inside.empty:
-            raise InputError(f"scope '{scope}': none of its models ({', '.join(models)}) has answers")
+            raise InputError(f"scope '{scope}': none of its models ({', '.join(models)}) has responses")
         parts.append(_means(inside, moves, ["persona"], ["model", "task"], {"model": len(models)}).assign(scope=scope))
     table = pd.concat(parts, ignore_index=True)
     table["group"] = table["persona"].map(dict(groups))
@@ -112,7 +135,7 @@ def rates_persona(
 
 
 def model_scopes(models: pd.DataFrame) -> dict[str, list[str]]:
-    """Named groups of models: all, each family and each generation of at least two, and those the paper averages."""
+    """Groups of models: all, each family and generation of at least two, and those that the paper's text averages."""
     scopes = {"all models": list(models["model"])}
     for column in ("family", "generation"):
         for name, part in models.groupby(column, sort=False):
@@ -127,12 +150,12 @@ def model_scopes(models: pd.DataFrame) -> dict[str, list[str]]:
 
 def rates_model_persona(cells: pd.DataFrame, outcomes: Outcomes | None = None) -> pd.DataFrame:
     """Mean rate over tasks of every model and persona."""
-    return _without_free(mean_rates(cells, ["model", "persona"], ["task"], outcomes))
+    return _without_baseline(mean_rates(cells, ["model", "persona"], ["task"], outcomes))
 
 
 def rates_task_model_persona(cells: pd.DataFrame, outcomes: Outcomes | None = None) -> pd.DataFrame:
     """Rate of every task, model and persona."""
-    return _without_free(rates(cells, ["task", "model", "persona"], outcomes))
+    return _without_baseline(rates(cells, ["task", "model", "persona"], outcomes))
 
 
 def rates_format(cells: pd.DataFrame, outcomes: Outcomes | None = None) -> pd.DataFrame:
@@ -140,63 +163,89 @@ def rates_format(cells: pd.DataFrame, outcomes: Outcomes | None = None) -> pd.Da
     return rates(cells, ["task", "model", "format"], outcomes)
 
 
-def rates_persona_free(
+def rates_baseline(
     cells: pd.DataFrame, outcomes: Outcomes | None = None, printed: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """Rate with and without a persona, and their difference, by task and model.
 
-    With outcomes the difference is paired through the texts: both rates come from the same ones, and its limits use
-    their correlation. Where only a printed rate is known (`printed`: task, model, persona_free_rate), it and the
-    difference have no limits, because it was printed without the number of answers behind it.
-    Columns task, model, persona_free_rate, pf_n, pf_lo, pf_hi, persona_rate, n, lo, hi, difference, d_lo, d_hi, method.
+    With outcomes the difference is paired through the texts: both rates come from the same texts, and its interval uses
+    their correlation.
+
+    Parameters
+    ----------
+    cells, outcomes : see the module.
+    printed : columns task, model, baseline_rate, for models without baseline responses. These rates were printed
+        without their n, so they and the difference have no confidence interval.
+
+    Returns
+    -------
+    Columns task, model, baseline_rate, baseline_n, baseline_lo, baseline_hi, persona_rate, n, lo, hi, difference, d_lo,
+    d_hi, method.
     """
     frame, moves = cell_rates(cells, ["task", "model", "persona"], outcomes, arms=True)
-    free = frame["persona"] == PERSONA_FREE
-    table = frame[~free].merge(frame[free], how="left", on=["task", "model"], suffixes=("", "_pf"), sort=False)
-    known = table["n_pf"].notna().to_numpy()
+    baseline = frame["persona"] == BASELINE
+    table = frame[~baseline].merge(
+        frame[baseline], how="left", on=["task", "model"], suffixes=("", "_baseline"), sort=False
+    )
+    known = table["n_baseline"].notna().to_numpy()
     shared = np.zeros(len(table))
     if moves is not None:
-        left, right = (moves[:, table.loc[known, column].astype(int)] for column in ("column", "column_pf"))
+        left, right = (moves[:, table.loc[known, column].astype(int)] for column in ("column", "column_baseline"))
         sd = np.sqrt((left**2).sum(0) * (right**2).sum(0))
         shared[known] = np.divide((left * right).sum(0), sd, out=np.zeros_like(sd), where=sd > NO_SPREAD**2)
     d_lo, d_hi = mover_difference(
-        table["rate"], (table["lo"], table["hi"]), table["rate_pf"], (table["lo_pf"], table["hi_pf"]), shared
+        table["rate"],
+        (table["lo"], table["hi"]),
+        table["rate_baseline"],
+        (table["lo_baseline"], table["hi_baseline"]),
+        shared,
     )
     pairing = "; difference MOVER" if moves is None else "; difference MOVER, correlation of shared texts"
     columns = {
         "task": table["task"],
         "model": table["model"],
-        "persona_free_rate": table["rate_pf"],
-        "pf_n": table["n_pf"].astype("Int64"),
-        "pf_lo": table["lo_pf"],
-        "pf_hi": table["hi_pf"],
+        "baseline_rate": table["rate_baseline"],
+        "baseline_n": table["n_baseline"].astype("Int64"),
+        "baseline_lo": table["lo_baseline"],
+        "baseline_hi": table["hi_baseline"],
         "persona_rate": table["rate"],
         "n": table["n"],
         "lo": table["lo"],
         "hi": table["hi"],
-        "difference": table["rate"] - table["rate_pf"],
+        "difference": table["rate"] - table["rate_baseline"],
         "d_lo": d_lo,
         "d_hi": d_hi,
-        "method": table["method"] + np.where(known, pairing, "; no persona-free answers"),
+        "method": table["method"] + np.where(known, pairing, NO_BASELINE),
     }
     result = pd.DataFrame(columns)
-    if printed is not None:
-        value = result[["task", "model"]].merge(printed, how="left", on=["task", "model"])["persona_free_rate"]
-        fill = ~known & value.notna().to_numpy()
-        result.loc[fill, "persona_free_rate"] = value[fill]
-        result.loc[fill, "difference"] = result["persona_rate"] - result["persona_free_rate"]
-        note = "; persona-free rate as printed, without its n"
-        result.loc[fill, "method"] = table.loc[fill, "method"] + note
-    return result
+    return result if printed is None else _with_printed_baseline(result, printed)
+
+
+def _with_printed_baseline(table: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame:
+    """Fill unknown baseline rates, and the differences to them, with printed rates."""
+    value = table[["task", "model"]].merge(printed, how="left", on=["task", "model"])["baseline_rate"]
+    fill = table["baseline_rate"].isna() & value.notna()
+    table.loc[fill, "baseline_rate"] = value[fill]
+    table.loc[fill, "difference"] = table["persona_rate"] - table["baseline_rate"]
+    method = table["method"].str.replace(NO_BASELINE, "; baseline rate as printed, without its n", regex=False)
+    return table.assign(method=table["method"].where(~fill, method))
 
 
 def cell_rates(
     cells: pd.DataFrame, by: list[str], outcomes: Outcomes | None, arms: bool = False
 ) -> tuple[pd.DataFrame, np.ndarray | None]:
-    """Rates by `by` with limits, and the influence of texts on them (None without outcomes).
+    """Rates by `by` with confidence intervals, and the influence of texts on them.
 
-    Beside the columns of `rates`: effective, how many independent answers the rate is worth; column, which column of
-    the influence belongs to the row. `arms`: all personas are one level, "*".
+    Parameters
+    ----------
+    cells, outcomes : see the module.
+    by : levels of the rows.
+    arms : True to pool all personas into one level, "*", next to the baseline.
+
+    Returns
+    -------
+    frame : the columns of `rates`, effective (effective number of responses) and column (column of moves for the row).
+    moves : influence (C, K) of texts; None without outcomes.
     """
     if outcomes is None:
         counts = _pool(cells, by, arms)
@@ -205,67 +254,69 @@ def cell_rates(
     else:
         table = _persona_arms(_as_table(outcomes, by), by, arms)
         frame, moves = table.totals(), influence(table)
-        effective, method = effective_answers(table, moves), "clustered by text: Wilson at the effective n"
+        effective, method = effective_responses(table, moves), "clustered by text: Wilson at the effective n"
     lo, hi = wilson_rare(frame["rate"] * effective, effective)
     frame = frame.assign(lo=lo, hi=hi, method=method, effective=effective, column=np.arange(len(frame)))
     return frame, moves
 
 
 def _as_table(outcomes: Outcomes, by: list[str]) -> ClusterTable:
+    """Counts per text and cell, with the levels `by` and persona."""
     if isinstance(outcomes, ClusterTable):
         missing = [level for level in [*by, "persona"] if level not in outcomes.cells]
         if missing:
-            raise InputError(f"the table of counts per text does not tell {', '.join(missing)} apart")
+            raise InputError(f"the table of counts per text has no level {', '.join(missing)}")
         return outcomes
     return cluster_table(outcomes, list(dict.fromkeys([*by, "persona"])))
 
 
 def _persona_arms(table: ClusterTable, by: list[str], arms: bool) -> ClusterTable:
-    free = (table.cells["persona"] == PERSONA_FREE).to_numpy()
+    """Counts by `by`: persona pooled into one level (arms), or without baseline prompts unless `by` has the persona."""
+    baseline = (table.cells["persona"] == BASELINE).to_numpy()
     if arms:
-        two = table.cells.assign(persona=np.where(free, PERSONA_FREE, ALL))
+        two = table.cells.assign(persona=np.where(baseline, BASELINE, ALL))
         table = ClusterTable(table.texts, table.strata, two, table.n, table.refusals)
     elif "persona" not in by:
-        table = table.keep(~free)
+        table = table.keep(~baseline)
         if table.cells.empty:
-            raise InputError("outcomes: every prompt is persona-free, so there is no rate with a persona")
+            raise InputError("outcomes: every prompt is baseline, so there is no rate with a persona")
     return table.merge(by)
 
 
 def _pool(cells: pd.DataFrame, by: list[str], arms: bool) -> pd.DataFrame:
-    """Counts by `by` from the cells that tell these levels apart and no answer twice."""
+    """Counts by `by`, from cells that have these levels and count no response twice."""
     missing = [column for column in [*CELL_LEVELS, "n", "refusals"] if column not in cells]
     if missing:
         raise InputError(f"cells: no column {', '.join(map(repr, missing))}")
     if cells["labeller"].nunique() > 1:
-        raise InputError("cells: judged by several labellers; choose one")
+        raise InputError("cells: they have verdicts of several labellers; choose one")
     summed = cells[FACTORS] == ALL
     usable = cells[~summed[by].any(axis=1)]
     if usable.empty:
-        raise InputError(f"cells: no row tells {', '.join(by)} apart")
-    # cells may hold several margins of the same answers (the paper prints persona cells and format cells): take the
-    # margin that names the persona, because only it can leave the persona-free prompts out, and of those the coarsest
+        raise InputError(f"cells: no row has the levels {', '.join(by)}")
+    # cells may hold several margins of the same responses (the paper prints cells by persona and by format): use those
+    # with the persona, because only there the baseline prompts can be left out, and of these the coarsest
     pattern = summed.loc[usable.index].astype(int)
     rank = pattern["persona"] * len(FACTORS) - pattern.sum(axis=1)
     best = pattern[rank == rank.min()].iloc[0]
     chosen = usable[(pattern == best).all(axis=1)]
-    free = chosen["persona"] == PERSONA_FREE
+    baseline = chosen["persona"] == BASELINE
     if arms:
-        chosen = chosen.assign(persona=np.where(free, PERSONA_FREE, ALL))
+        chosen = chosen.assign(persona=np.where(baseline, BASELINE, ALL))
     elif "persona" not in by:
-        chosen = chosen[~free]
+        chosen = chosen[~baseline]
     groups, code = combinations(chosen, by)
     n, refusals = (np.bincount(code, chosen[column], len(groups)).astype(int) for column in ("n", "refusals"))
     if (n <= 0).any() or (refusals > n).any() or (refusals < 0).any():
         bad = groups[(n <= 0) | (refusals > n) | (refusals < 0)].iloc[0]
-        raise InputError(f"cells: {' / '.join(map(str, bad))} has no answers, or more refusals than answers")
+        raise InputError(f"cells: {' / '.join(map(str, bad))} has no responses, or more refusals than responses")
     return groups.assign(n=n, refusals=refusals)
 
 
 def _means(
     frame: pd.DataFrame, moves: np.ndarray | None, by: list[str], over: list[str], sizes: dict[str, int] | None = None
 ) -> pd.DataFrame:
-    """Unweighted means of the rows of `frame` within `by`; `sizes`: how many levels a factor has, if not those seen."""
+    """Unweighted means of the rows of `frame` within `by`; `sizes`: number of levels of a factor, if not all occur."""
     expected = int(np.prod([(sizes or {}).get(factor, frame[factor].nunique()) for factor in over]))
     clustered = "" if moves is None else "clustered by text: "
     rows = []
@@ -274,12 +325,12 @@ def _means(
         lo, hi = mover(1 / len(part), part["rate"], part["lo"], part["hi"], shared)
         method = f"{clustered}mean of {len(part)} cells, MOVER on Wilson limits"
         if len(part) < expected:
-            method += f"; {expected - len(part)} of {expected} cells have no answers"
+            method += f"; {expected - len(part)} of {expected} cells have no responses"
         row = dict(zip(by, names, strict=True)) | {"n": part["n"].sum(), "refusals": part["refusals"].sum()}
         rows.append(row | {"rate": part["rate"].mean(), "lo": max(float(lo), 0), "hi": min(float(hi), 1)})
         rows[-1]["method"] = method
     return pd.DataFrame(rows)
 
 
-def _without_free(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["persona"] != PERSONA_FREE].reset_index(drop=True)
+def _without_baseline(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["persona"] != BASELINE].reset_index(drop=True)

@@ -1,7 +1,8 @@
 """Tables of the paper's main-effects logit: coefficients, Firth's estimates, interactions, deviance by factor.
 
-Models are fitted to counts by cell (see `statistics.logit`); only errors clustered by text need the answers themselves.
-Separated levels are reported as -inf (inf), with Firth's estimate, which is always finite, in a second row.
+Models are fitted to counts by cell (see `statistics.logit`). Only standard errors clustered by text need the single
+responses. Separated levels have the coefficient -inf (inf), with Firth's estimate, which is always finite, in a second
+row.
 """
 
 import itertools
@@ -13,7 +14,7 @@ import pandas as pd
 from scipy import sparse, stats
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, PERSONA_FREE, REFERENCES
+from falserefusal.common.schemas import ALL, BASELINE, REFERENCES
 from falserefusal.statistics.clusters import combinations, degrees_of_freedom
 from falserefusal.statistics.logit import (
     Design,
@@ -29,44 +30,55 @@ from falserefusal.statistics.logit import (
 
 INTERACTIONS = (("persona", "model"), ("persona", "task"))
 PRINTED_R2 = 0.5733  # the paper, appendix E.2
-SEPARATED = "separated: no refusals (or nothing else) at this level, so no finite coefficient"
-MOST_OF_A_LEVEL = 0.95  # of its information in a single text: leaving that out leaves no estimate
+SEPARATED = "separated: no refusals (or only refusals) at this level, so no finite coefficient"
+MOST_OF_A_LEVEL = 0.95  # share of a level's information in one text above which that text cannot be left out
 Z95 = float(stats.norm.ppf(0.975))
 COLUMNS = ["term", "level", "coef", "se", "lo", "hi", "p", "printed", "printed_term_note", "method"]
 FIRTH_COLUMNS = [*COLUMNS[:7], "method"]
 
 
 def collapse(frame: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
-    """Counts n and refusals over the observed combinations of `factors`, persona-free prompts left out.
+    """Sum counts n and refusals over the observed combinations of `factors`, without baseline prompts.
 
-    `frame` holds cells (n, refusals) or outcomes (refusal). Raises InputError on a factor that was summed over, on more
-    than one labeller, or if nothing is left.
+    Parameters
+    ----------
+    frame : cells (columns n, refusals) or outcomes (column refusal).
+    factors : columns to keep.
+
+    Raises
+    ------
+    InputError for several labellers. NotFitted if no response is left.
     """
-    frame = frame[frame["persona"] != PERSONA_FREE]
+    frame = frame[frame["persona"] != BASELINE]
     if "labeller" in frame and frame["labeller"].nunique() > 1:
         raise InputError(f"one labeller at a time, not {', '.join(sorted(frame['labeller'].unique()))}")
     for factor in factors:
         frame = frame[frame[factor] != ALL]
     if frame.empty:
-        raise NotFitted(f"no answer is known by {', '.join(factors)}: there is nothing to fit")
+        raise NotFitted(f"there are no responses by {', '.join(factors)}: there is nothing to fit")
     groups = frame.groupby(factors, observed=True, sort=False)
-    one_row_an_answer = "refusal" in frame
-    counts = groups["refusal"].agg(n="size", refusals="sum") if one_row_an_answer else groups[["n", "refusals"]].sum()
+    one_row_per_response = "refusal" in frame
+    counts = (
+        groups["refusal"].agg(n="size", refusals="sum") if one_row_per_response else groups[["n", "refusals"]].sum()
+    )
     return counts.astype(np.int64).reset_index()
 
 
 def choose_references(counts: pd.DataFrame, factors: list[str]) -> dict[str, str]:
-    """The paper's reference of each factor where it can serve, else the first level that can.
+    """Choose the reference level of each factor: the paper's if possible, else the first suitable level.
 
-    A reference must be refused sometimes and answered sometimes, or nothing can be compared with it. Raises InputError
-    (NotFitted) where a factor has no such level.
+    A reference level needs refusals and other responses, or no coefficient would be finite.
+
+    Raises
+    ------
+    NotFitted if a factor has no such level.
     """
     references = {}
     for factor in factors:
         sums = counts.groupby(factor, observed=True, sort=False)[["n", "refusals"]].sum().loc[levels_of(counts[factor])]
         able = sums.index[(sums["refusals"] > 0) & (sums["refusals"] < sums["n"])]
         if able.empty:
-            raise NotFitted(f"regression: every {factor} was refused always or never, so none can be the reference")
+            raise NotFitted(f"regression: every {factor} was refused always or never, so there is no reference level")
         references[factor] = REFERENCES[factor] if REFERENCES.get(factor) in able else able[0]
     return references
 
@@ -74,13 +86,21 @@ def choose_references(counts: pd.DataFrame, factors: list[str]) -> dict[str, str
 def regression_table(
     frame: pd.DataFrame, factors: list[str] | None = None, printed: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """The regression.csv of main effects: columns term, level, coef, se, lo, hi, p, printed, printed_term_note, method.
+    """Table of main effects (regression.csv).
 
-    `frame` holds cells, or outcomes: then errors are clustered by text. `factors` default to all of persona, template,
-    task and model that the frame names and that vary. Rows: the intercept, each level but its factor's reference, then
-    McFadden's pseudo R squared over single answers as term "fit"; a separated level (coef -inf or inf) has a second row
-    with Firth's estimate and profile limits. `printed` is Table 7 (type, variable, coef), which is put beside. Where
-    nothing can be fitted there is one row, whose method says why.
+    Rows: the intercept, each level except the reference of its factor, then McFadden's pseudo R squared over single
+    responses as term "fit". A separated level (coef -inf or inf) has a second row with Firth's estimate and profile
+    interval. If nothing can be fitted there is one row, whose method gives the reason.
+
+    Parameters
+    ----------
+    frame : cells, or outcomes, for which errors are clustered by text.
+    factors : by default persona, template, task and model, as far as the frame has them and they vary.
+    printed : the paper's Table 7 (columns type, variable, coef), to compare with.
+
+    Returns
+    -------
+    Columns term, level, coef, se, lo, hi, p, printed, printed_term_note, method.
     """
     try:
         counts, references = _prepare(frame, factors)
@@ -102,15 +122,15 @@ def regression_table(
     table = pd.DataFrame(rows).reindex(columns=COLUMNS)
     table["printed_term_note"] = ""
     if printed is not None:
-        table = _beside_printed(table, printed, "template" in references)
+        table = _with_printed(table, printed, "template" in references)
     return pd.concat([table, *separated], ignore_index=True)
 
 
 def firth_table(frame: pd.DataFrame, factors: list[str] | None = None) -> pd.DataFrame:
-    """The same main effects by Firth's penalised likelihood, finite everywhere: columns as regression_table's first.
+    """Table of main effects by Firth's penalised likelihood, finite everywhere; columns as in `regression_table`.
 
-    Limits are Wald's from the penalised information, and profile limits where maximum likelihood has no estimate. They
-    take answers as independent.
+    Intervals are Wald's from the penalised information, and profile intervals where maximum likelihood has no estimate.
+    They treat responses as independent.
     """
     try:
         counts, references = _prepare(frame, factors)
@@ -127,7 +147,7 @@ def firth_table(frame: pd.DataFrame, factors: list[str] | None = None) -> pd.Dat
 
 
 def _separated_rows(counts: pd.DataFrame, design: Design, fit: Fit) -> list[pd.DataFrame]:
-    """Firth's estimates with profile limits of the levels that have no finite maximum-likelihood estimate, if any."""
+    """Firth's estimates with profile intervals for levels without a finite maximum-likelihood estimate."""
     if fit.finite.all():
         return []
     n, y = counts["n"], counts["refusals"]
@@ -141,9 +161,17 @@ def _separated_rows(counts: pd.DataFrame, design: Design, fit: Fit) -> list[pd.D
 def interaction_table(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]] = INTERACTIONS) -> pd.DataFrame:
     """Interactions by Firth's logit: how far each cell of a pair departs, in log-odds, from the sum of main effects.
 
-    Sum-to-zero coding of every factor, so no level is a reference and departures sum to zero over either factor.
-    Columns term ("persona:model"), level ("black:Llama2-7B"), coef, se, lo, hi, p, method. Limits are Wald's and take
-    answers as independent; cells without refusals pull towards their main effects.
+    Every factor has sum-to-zero coding: no level is a reference, and departures sum to zero over either factor.
+    Intervals are Wald's and treat responses as independent. Cells without refusals pull towards their main effects.
+
+    Parameters
+    ----------
+    frame : cells or outcomes.
+    pairs : pairs of factors.
+
+    Returns
+    -------
+    Columns term ("persona:model"), level ("black:Llama2-7B"), coef, se, lo, hi, p, method.
     """
     method = "Firth logit, sum-to-zero, binomial errors"
     try:
@@ -160,7 +188,7 @@ def interaction_table(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]] = IN
     for pair in pairs:
         first, second = (levels_of(counts[factor]) for factor in pair)
         where = blocks[pair]
-        # every cell's departure, also those left out by the coding, is a contrast of the coefficients
+        # the departure of every cell, also of those that the coding leaves out, is a contrast of the coefficients
         contrast = np.kron(_deviations(len(first)), _deviations(len(second)))
         coef = contrast @ fit.coef[where]
         se = np.sqrt(np.einsum("ij,jk,ik->i", contrast, fit.cov[where, where], contrast))
@@ -173,10 +201,17 @@ def interaction_table(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]] = IN
 def deviance_table(frame: pd.DataFrame, factors: list[str] | None = None) -> pd.DataFrame:
     """Deviance explained by each factor of the main-effects logit.
 
+    Parameters
+    ----------
+    frame : cells, or outcomes, for which the test is clustered by text.
+    factors : as for `regression_table`.
+
+    Returns
+    -------
     Columns factor, df, alone (deviance drop as the only factor), last (drop when added to all others: type II),
     dominance (average drop over all orders of entry: general dominance, Budescu 1993, Psychol. Bull. 114:542), share
-    (of the explained deviance; the dominances add up to it), noise (what a factor without effect would show, its df),
-    wald (chi-squared of the factor's finite coefficients), p, method. With outcomes the test is clustered by text.
+    (of the explained deviance; the dominances add up to it), noise (expected for a factor without effect: its df), wald
+    (chi-squared of the factor's finite coefficients), p, method.
     """
     columns = ["factor", "df", "alone", "last", "dominance", "share", "noise", "wald", "p", "method"]
     try:
@@ -204,15 +239,18 @@ def deviance_table(frame: pd.DataFrame, factors: list[str] | None = None) -> pd.
 
 
 def text_moves(outcomes: pd.DataFrame, counts: pd.DataFrame, design: Design, fit: Fit) -> np.ndarray:
-    """(C, parameters): how much each text moves the coefficients; `moves.T @ moves` is the jackknife covariance CV3.
+    """Influence (C, parameters) of each text on the coefficients; `moves.T @ moves` is the jackknife covariance CV3.
 
-    Leaving text c out moves the coefficients by (I - I_c)^-1 u_c, I the information, I_c the text's share of it and u_c
-    its score, here times sqrt((C - 1) / C) (linearised at the fit; MacKinnon, Nielsen and Webb 2023, Journal of Applied
-    Econometrics 38:671, and for the logit 2024, arXiv:2406.00650). The usual sandwich has I^-1 u_c: coefficients of
-    levels that stand in few texts then come out too sure. Zero for separated coefficients; InputError where there is a
-    single text.
+    Leaving text c out changes the coefficients by (I - I_c)^-1 u_c, with I the information, I_c the text's share of it
+    and u_c its score, here times sqrt((C - 1) / C) (linearised at the fit; MacKinnon, Nielsen and Webb 2023, Journal of
+    Applied Econometrics 38:671, and for the logit 2024, arXiv:2406.00650). The usual sandwich has I^-1 u_c, which makes
+    the errors of levels with few texts too small. Separated coefficients have no influence.
+
+    Raises
+    ------
+    NotFitted if there is a single text.
     """
-    outcomes = outcomes[outcomes["persona"] != PERSONA_FREE]
+    outcomes = outcomes[outcomes["persona"] != BASELINE]
     factors = list(dict.fromkeys(term for term, _ in design.names[1:]))
     cells, cell = combinations(outcomes, factors)
     index = pd.MultiIndex.from_frame(counts[factors]).get_indexer(pd.MultiIndex.from_frame(cells))
@@ -229,12 +267,12 @@ def text_moves(outcomes: pd.DataFrame, counts: pd.DataFrame, design: Design, fit
     scores = (y - n @ sparse.diags_array(mean)) @ x
     information = np.linalg.inv(fit.cov[np.ix_(fit.finite, fit.finite)])
     moved = np.empty((texts, known))
-    for start in range(0, texts, 1000):  # 1,000 texts and 50 coefficients are 20 MB
+    for start in range(0, texts, 1000):  # 1,000 texts with 50 coefficients need 20 MB
         rows = slice(start, start + 1000)
         part, weighted = n[rows], x * (mean * (1 - mean))[:, None]
         of_text = np.stack([part @ (x * weighted[:, [j]]) for j in range(known)], axis=1)
         rest = information - of_text
-        # a level (nearly) all of whose information is one text's can't do without it: that text counts by the sandwich
+        # a level with (nearly) all its information in one text cannot do without it: that text uses the sandwich
         share = np.einsum("cjj->cj", of_text) / np.diag(information)
         rest[(share > MOST_OF_A_LEVEL).any(axis=1)] = information
         moved[rows] = np.linalg.solve(rest, scores[rows][..., None])[..., 0]
@@ -244,10 +282,10 @@ def text_moves(outcomes: pd.DataFrame, counts: pd.DataFrame, design: Design, fit
 
 
 def _prepare(frame: pd.DataFrame, factors: list[str] | None) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Counts by the factors that vary, and their references."""
+    """Counts by the factors that vary, and their reference levels."""
     if factors is None:
         factors = [f for f in ("persona", "template", "task", "model") if f in frame and not (frame[f] == ALL).all()]
-        if "refusal" not in frame and "persona" in factors:  # cells of the persona; those of the format have none
+        if "refusal" not in frame and "persona" in factors:  # cells by persona; those by format have none
             known = frame[frame["persona"] != ALL]
             factors = [f for f in factors if not (known[f] == ALL).any()]
     factors = list(factors)
@@ -259,6 +297,7 @@ def _prepare(frame: pd.DataFrame, factors: list[str] | None) -> tuple[pd.DataFra
 
 
 def _no_fit(error: NotFitted) -> pd.DataFrame:
+    """Table with the reason why nothing could be fitted."""
     row = {"term": "fit", "level": "McFadden R2", "printed_term_note": "", "method": f"not fitted: {error}"}
     return pd.DataFrame([row]).reindex(columns=COLUMNS)
 
@@ -269,7 +308,7 @@ def _deviations(levels: int) -> np.ndarray:
 
 
 def _sum_to_zero(counts: pd.DataFrame, factors: list[str], pairs: Sequence[tuple[str, str]]):
-    """Design matrix with intercept, main effects and the pairs' interactions; and the slice of columns of each pair."""
+    """Design matrix with intercept, main effects and the pairs' interactions, and the slice of columns of each pair."""
     coded = {}
     for factor in factors:
         levels = levels_of(counts[factor])
@@ -284,6 +323,7 @@ def _sum_to_zero(counts: pd.DataFrame, factors: list[str], pairs: Sequence[tuple
 
 
 def _subsets(factors: list[str]) -> list[frozenset]:
+    """All subsets of the factors."""
     return [frozenset(s) for k in range(len(factors) + 1) for s in itertools.combinations(factors, k)]
 
 
@@ -301,6 +341,7 @@ def _explained(counts: pd.DataFrame, references: Mapping[str, str], subset: froz
 
 
 def _coefficient_rows(fit: Fit, method: str) -> list[dict]:
+    """One row per coefficient, with Student's interval where it is finite."""
     rows, df = [], np.broadcast_to(fit.df, len(fit.coef))
     for (term, level), coef, se, finite, t in zip(fit.names, fit.coef, fit.se, fit.finite, df, strict=True):
         row = {"term": term, "level": level, "coef": coef, "se": se, "method": method}
@@ -311,8 +352,8 @@ def _coefficient_rows(fit: Fit, method: str) -> list[dict]:
     return rows
 
 
-def _beside_printed(table: pd.DataFrame, printed: pd.DataFrame, has_template: bool) -> pd.DataFrame:
-    """Put Table 7 beside its coefficients, with notes; append the printed terms that the data can't give."""
+def _with_printed(table: pd.DataFrame, printed: pd.DataFrame, has_template: bool) -> pd.DataFrame:
+    """Add the coefficients of Table 7, with notes; append the printed terms that the data cannot give."""
     terms = printed.assign(
         term=printed["type"].replace("prompt", "template"),
         level=printed["variable"].where(printed["type"] != "persona", printed["variable"].str.lower()),
@@ -326,18 +367,18 @@ def _beside_printed(table: pd.DataFrame, printed: pd.DataFrame, has_template: bo
     unmatched = terms[~pd.MultiIndex.from_frame(terms[["term", "level"]]).isin(keys)]
     extra = unmatched.assign(method="not fitted").reindex(columns=table.columns)
     extra["printed_term_note"] = [
-        "the cells carry no template, so this term can't be recomputed" if term == "template" else "no such level here"
+        "the cells have no template, so this term cannot be recomputed" if term == "template" else "no such level here"
         for term in extra["term"]
     ]
     return pd.concat([table, extra], ignore_index=True) if len(extra) else table
 
 
 def _notes(rows: pd.DataFrame, has_template: bool) -> list[str]:
-    """What stands between a printed coefficient and ours.
+    """Explain differences between a printed coefficient and ours.
 
     Leaving the template out shrinks all coefficients by about the same factor, estimated as the median ratio. A printed
-    value whose ratio is more than five (scaled) median absolute deviations from that is out of line; if it is in line
-    with another level's coefficient, that level is named, because a slip of rows is the likely reason.
+    value is out of line if its ratio is more than five (scaled) median absolute deviations away. If it fits the
+    coefficient of another level, that level is named, because a shift of rows is the likely reason.
     """
     comparable = rows["printed"].notna() & (rows["term"] != "fit")
     comparable &= np.isfinite(rows["coef"]) & (rows["coef"].abs() > 0.5)  # ratios of small coefficients mean little
@@ -356,7 +397,7 @@ def _notes(rows: pd.DataFrame, has_template: bool) -> list[str]:
         elif index in ratio.index and abs(ratio[index] - scale) > tolerance:
             same = rows[comparable & (rows["term"] == row["term"]) & (rows.index != index)]
             near = same[(row["printed"] / same["coef"] - scale).abs() <= tolerance]
-            fits = f"; it would fit {' or '.join(near['level'])}" if len(near) else ""
+            fits = f"; it fits {' or '.join(near['level'])}" if len(near) else ""
             notes.append(f"out of line: our coefficient times {scale:.2f} is {expected[index]:.2f}{fits}")
         else:
             plain = f"ours has no template term: times {scale:.2f} it is {expected[index]:.2f}"

@@ -1,16 +1,16 @@
-"""Stopping when the answer is known well enough, with limits that hold although one has looked before.
+"""Sequential studies: interim results, stopping rule, and confidence intervals that stay valid under interim looks.
 
-A study may ask in rounds. After each, every model's targets (a half-width for named quantities) are compared with its
-limits so far; a model that meets all of them is frozen and asked no more. Looking repeatedly spends confidence: limits
-of nominal 95 % cover less when data stop the moment they look narrow. Two kinds of limits answer that:
+At each interim look, every model's targets (a half-width for named quantities) are compared with its intervals so far.
+A model that meets all its targets is not asked further. Repeated looks spend confidence: intervals of nominal level 95%
+cover less when data collection stops as soon as they look narrow. Two kinds of intervals account for that:
 
-- *calibrated* limits, of a nominal level chosen so that coverage after stopping by the rule is at least 95 %. For one
-  rate the level is exact (tests/unit/estimation/test_sequential.py enumerates every outcome of the rule); for persona
-  effects it comes from simulation. They are right if, and only if, the model stopped by the rule or reached the last
+- *Calibrated* intervals have a nominal level chosen so that coverage after stopping by the rule is at least 95%. For
+  one rate the level is exact (tests/unit/estimation/test_sequential.py enumerates every outcome of the rule). For
+  persona effects it comes from simulation. They are valid only if the model stopped by the rule or reached the last
   planned look.
-- *confidence sequences*, which hold at all looks at once and hence whatever made the study stop. They are wider.
+- *Confidence sequences* are valid at all looks simultaneously, and therefore for any reason to stop. They are wider.
 
-Both are in the table of every round, so that peeking does no harm.
+The table of every interim look has both, so additional looks do no harm.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,17 +19,17 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, PERSONA_FREE
-from falserefusal.estimation.effects import against_free, correlated, with_any_persona
+from falserefusal.common.schemas import ALL, BASELINE
+from falserefusal.estimation.effects import against_baseline, correlated, with_any_persona
 from falserefusal.statistics.clusters import check_outcomes
 from falserefusal.statistics.gls import PersonaFit, fit_personas
 from falserefusal.statistics.intervals import Limits, mixture_sequence, mover_difference
 
-ALPHA_RATE = 0.036  # Clopper-Pearson at 1 - .036 covers at least .95 after stopping, for the usual schedules of looks
-ALPHA_EFFECT = 0.04  # the same for MOVER limits of persona effects, by simulation
-FEWEST_TEXTS = 30  # of a model and task: with fewer, no target counts as met
+ALPHA_RATE = 0.036  # Clopper-Pearson at level 0.964 covers at least 95% after stopping, for usual schedules of looks
+ALPHA_EFFECT = 0.04  # the same for MOVER intervals of persona effects, by simulation
+FEWEST_TEXTS = 30  # texts per model and task below which no target counts as met
 
-# quantity: (levels that have one each within a model, compares with persona-free answers)
+# quantity: (levels that it has within a model, whether it compares with baseline responses)
 QUANTITIES = {
     "model rate": ((), False),
     "task rates": (("task",), False),
@@ -37,18 +37,30 @@ QUANTITIES = {
     "any-persona effect": ((), True),
     "persona effects": (("persona",), True),
 }
+_WORST = ["responses", "quantity", "level", "half_width", "target"]
 
 
-def round_table(outcomes: pd.DataFrame, targets: Mapping[str, float], round_number: int) -> pd.DataFrame:
-    """Every target quantity of every model after a round, from all answers so far.
+def interim_table(outcomes: pd.DataFrame, targets: Mapping[str, float], look: int) -> pd.DataFrame:
+    """Estimate every target quantity of every model at an interim look, from all responses so far.
 
-    targets: half-width wanted, by quantity (see QUANTITIES), as proportions. Columns: round, model, quantity, level (a
-    task or persona, "*" if there is one per model), answers (of the model so far, all kinds), n (behind this quantity),
-    estimate, lo, hi (calibrated), half_width, always_lo, always_hi (confidence sequence), target, met.
-    Raises InputError on an unknown quantity, a half-width outside (0, 1), or outcomes that cannot give it.
+    Parameters
+    ----------
+    outcomes : outcomes of one labeller so far.
+    targets : target half-width, as a proportion, of each quantity (see QUANTITIES).
+    look : number of the interim look, from 0.
+
+    Returns
+    -------
+    Columns interim_look, model, quantity, level (a task or persona; "*" for a quantity with one value per model),
+    responses (of the model so far, of all kinds), n (responses behind this quantity), estimate, lo, hi (calibrated),
+    half_width, always_lo, always_hi (confidence sequence), target, met.
+
+    Raises
+    ------
+    InputError for an unknown quantity, a half-width outside (0, 1), or outcomes that lack what a quantity needs.
     """
     check_targets(targets)
-    check_outcomes(outcomes, ["model", "task", "persona", "round"])
+    check_outcomes(outcomes, ["model", "task", "persona", "interim_look"])
     fit = fit_personas(outcomes)
     asked = outcomes.groupby("model", observed=True).size()
     texts = (
@@ -60,53 +72,64 @@ def round_table(outcomes: pd.DataFrame, targets: Mapping[str, float], round_numb
         part = (_effects if effect else _rates)(fit, levels).assign(quantity=quantity, target=target)
         part["met"] = (part["half_width"] <= target) & (part["model"].map(texts) >= FEWEST_TEXTS)
         parts.append(part)
-    table = pd.concat(parts, ignore_index=True).assign(round=round_number)
-    table["answers"] = table["model"].map(asked).astype(int)
-    columns = ["round", "model", "quantity", "level", "answers", "n", "estimate", "lo", "hi", "half_width"]
+    table = pd.concat(parts, ignore_index=True).assign(interim_look=look)
+    table["responses"] = table["model"].map(asked).astype(int)
+    columns = ["interim_look", "model", "quantity", "level", "responses", "n", "estimate", "lo", "hi", "half_width"]
     return table[[*columns, "always_lo", "always_hi", "target", "met"]]
 
 
-def decide(rounds: pd.DataFrame | Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Which models are done: one row per model from the tables of all rounds so far (in one frame or several).
+def decide(looks: pd.DataFrame | Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Decide which models have met all their targets.
 
-    A model that has once met all its targets is frozen, whatever later tables say. Columns: model, met, round (the one
-    that met them, else the last), answers, quantity, level (the one furthest from its target in that round),
-    half_width, target.
+    A model that has met all its targets once remains stopped, whatever later tables show.
+
+    Parameters
+    ----------
+    looks : tables of `interim_table` of all interim looks so far, in one frame or several.
+
+    Returns
+    -------
+    One row per model: model, met, interim_look (the one that met the targets, else the last), responses, and, of the
+    quantity furthest from its target at that look, quantity, level, half_width, target.
     """
-    table = pd.concat(rounds, ignore_index=True) if not isinstance(rounds, pd.DataFrame) else rounds
+    table = pd.concat(looks, ignore_index=True) if not isinstance(looks, pd.DataFrame) else looks
     if table.empty:
-        raise InputError("no round has been looked at yet")
+        raise InputError("there is no interim look yet")
     if table[["half_width", "target"]].isna().any(axis=None):
-        raise InputError("a round's table lacks a half-width or a target")
+        raise InputError("the table of an interim look lacks a half-width or a target")
     rows = []
     for model, part in table.groupby("model", sort=False, observed=True):
-        met = part.groupby("round")["met"].all()
+        met = part.groupby("interim_look")["met"].all()
         at = met.index[met.to_numpy()].min() if met.any() else met.index.max()
-        look = part[part["round"] == at]
+        look = part[part["interim_look"] == at]
         worst = look.loc[(look["half_width"] / look["target"]).idxmax()]
-        rows.append({"model": model, "met": bool(met.any()), "round": int(at)} | worst[_WORST].to_dict())
+        rows.append({"model": model, "met": bool(met.any()), "interim_look": int(at)} | worst[_WORST].to_dict())
     return pd.DataFrame(rows)
 
 
-_WORST = ["answers", "quantity", "level", "half_width", "target"]
+def final_limits(looks: pd.DataFrame | Sequence[pd.DataFrame], last_look: int) -> pd.DataFrame:
+    """Select the interval to report: calibrated if the model stopped by the rule, else the confidence sequence.
 
+    Parameters
+    ----------
+    looks : tables of `interim_table` of all interim looks.
+    last_look : the last planned look; stopping there is by the rule.
 
-def final_limits(rounds: pd.DataFrame | Sequence[pd.DataFrame], last_round: int) -> pd.DataFrame:
-    """What to report of each quantity: calibrated limits if its model stopped by the rule, else the sequence's.
-
-    `last_round` is the last one planned; stopping there is by the rule. Columns as in a round's table, with lo and hi
-    the limits to report and method saying which they are.
+    Returns
+    -------
+    The columns of `interim_table` without the confidence sequence; lo and hi are the interval to report, and method
+    names its kind.
     """
-    table = pd.concat(rounds, ignore_index=True) if not isinstance(rounds, pd.DataFrame) else rounds
+    table = pd.concat(looks, ignore_index=True) if not isinstance(looks, pd.DataFrame) else looks
     decision = decide(table).set_index("model")
-    final = table[table["round"] == table["model"].map(decision["round"])].copy()
+    final = table[table["interim_look"] == table["model"].map(decision["interim_look"])].copy()
     done = final["model"].map(decision["met"]).to_numpy()
-    ruled = done | (final["round"] >= last_round).to_numpy()
+    ruled = done | (final["interim_look"] >= last_look).to_numpy()
     final["lo"], final["hi"] = np.where(ruled, [final["lo"], final["hi"]], [final["always_lo"], final["always_hi"]])
     final["half_width"] = (final["hi"] - final["lo"]) / 2
-    ends = np.where(done, "stopped by the rule", "asked in full")
+    ends = np.where(done, "stopped by the rule", "complete")
     final["method"] = np.where(
-        ruled, "calibrated for repeated looks; " + ends, "confidence sequence; stopped, but not by the rule"
+        ruled, "calibrated for interim looks; " + ends, "confidence sequence; stopped, but not by the rule"
     )
     return final.drop(columns=["always_lo", "always_hi"]).reset_index(drop=True)
 
@@ -114,24 +137,30 @@ def final_limits(rounds: pd.DataFrame | Sequence[pd.DataFrame], last_round: int)
 def check_targets(targets: Mapping[str, float]) -> None:
     """Raise InputError unless `targets` maps known quantities to half-widths between 0 and 1."""
     if not targets:
-        raise InputError("a study in rounds needs a target, such as {persona effects: 0.02}")
+        raise InputError(
+            "estimation.targets: a sequential study needs at least one target, such as {persona effects: 0.02}"
+        )
     for quantity, half_width in targets.items():
         if quantity not in QUANTITIES:
-            raise InputError(f"targets: unknown quantity {quantity!r}; known are {', '.join(QUANTITIES)}")
+            raise InputError(f"estimation.targets: unknown quantity {quantity!r}; use one of {', '.join(QUANTITIES)}")
         if not (isinstance(half_width, int | float) and 0 < half_width < 1):
-            raise InputError(f"targets: the half-width of '{quantity}' is {half_width!r}, but must lie between 0 and 1")
+            raise InputError(
+                f"estimation.targets: the half-width of '{quantity}' is {half_width!r}; use a number between 0 and 1"
+            )
 
 
 def _rates(fit: PersonaFit, levels: tuple[str, ...]) -> pd.DataFrame:
-    part = fit.keep(fit.cells["persona"] != PERSONA_FREE).average(["model", *levels])
+    """Rates by model (and levels) over prompts with a persona, with both kinds of intervals."""
+    part = fit.keep(fit.cells["persona"] != BASELINE).average(["model", *levels])
     lo, hi = part.limits(1 - ALPHA_RATE, exact=True)
     low, high = _always(part)
     return _rows(part.cells, levels, np.clip(part.rate, 0, 1), (lo, hi), (low, high))
 
 
 def _effects(fit: PersonaFit, levels: tuple[str, ...]) -> pd.DataFrame:
+    """Persona effects by model (and persona), with both kinds of intervals."""
     part = fit.average(["model", "persona"]) if levels else with_any_persona(fit)
-    left, right = against_free(part)
+    left, right = against_baseline(part)
     shared, rate = correlated(part, left, right), np.clip(part.rate, 0, 1)
     limits = []
     for lo, hi in (part.limits(1 - ALPHA_EFFECT), _always(part)):
@@ -141,12 +170,13 @@ def _effects(fit: PersonaFit, levels: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _always(fit: PersonaFit) -> Limits:
-    """Confidence sequence at the effective counts: exact for independent answers, close for clustered ones."""
+    """Confidence sequence at the effective counts: exact for independent responses, approximate for clustered ones."""
     effective = fit.effective()
     return mixture_sequence(np.clip(fit.rate, 0, 1) * effective, effective)
 
 
 def _rows(cells: pd.DataFrame, levels, estimate: np.ndarray, limits: Limits, always: Limits) -> pd.DataFrame:
+    """Rows of `interim_table` for one quantity."""
     (lo, hi), (low, high) = limits, always
     return pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""Draw a study's figures from its tables: layout only, every number comes from a table.
+"""Draw the figures of a study from its tables: layout only, every number comes from a table.
 
-`registry` names the figures (cheap to import), `draw` writes them, the other modules draw one idea each.
+`registry` lists the figures (cheap to import), `draw` writes them, each other module draws figures of one kind.
 """

@@ -1,4 +1,4 @@
-"""The paper's claims as tests: effect, interval and verdict of each."""
+"""The paper's claims as tests: effect, interval and conclusion of each."""
 
 import textwrap
 
@@ -6,21 +6,21 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from falserefusal.common.naming import suffixed
+from falserefusal.common.notice import suffixed
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import rows_for
 from falserefusal.figures.style import GREY, WARNING, Page, number, plural, source_line
 
-# a word, a colour and a symbol each, so that no reader depends on one of them
-VERDICTS = {"supported": ("#00735c", "✓"), "contradicted": (WARNING, "✗"), "inconclusive": (GREY, "?")}
+# each has a word, a colour and a symbol, so that no reader depends on colour
+CONCLUSIONS = {"supported": ("#00735c", "✓"), "contradicted": (WARNING, "✗"), "inconclusive": (GREY, "?")}
 
 
 def draw_claims(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """One row a claim: statement, effect with interval on a scale of its own, verdict; from `claims`."""
+    """Draw one row per claim: statement, effect with interval on its own scale, conclusion; from `claims`."""
     frame = rows_for(tables, "claims", ("effect", "effect_unit", "lo", "hi", "note"))
-    counts = frame["verdict"].value_counts()
+    counts = frame["conclusion"].value_counts()
     message = f"Of {plural(len(frame), 'claim')}: " + ", ".join(
-        f"{counts[v]} {v}" for v in dict.fromkeys(frame["verdict"])
+        f"{counts[word]} {word}" for word in dict.fromkeys(frame["conclusion"])
     )
     wrapped = [textwrap.wrap(str(statement), 62) for statement in frame["statement"]]
     name = suffixed(context.models, context.model_suffix)
@@ -30,7 +30,7 @@ def draw_claims(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figu
         context,
         message,
         "Dot: effect; line: 95% interval; vertical line: no effect (0, or a ratio of 1). Units differ, so each row has "
-        "its own scale; tables/claims.csv gives the rule of each verdict.",
+        "its own scale. The rule of each conclusion is in tables/claims.csv.",
         source_line(["claims"], []),
         body=sum(heights) + 0.15,
     )
@@ -38,7 +38,7 @@ def draw_claims(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figu
     ax.set_xlim(0, page.width)
     ax.set_ylim(sum(heights), 0)
     ax.set_axis_off()
-    left, right = 4.0, 5.5  # where the effects are drawn
+    left, right = 4.0, 5.5  # inches between which the effects are drawn
     middle, reach = (left + right) / 2, (right - left) / 2
     ax.plot([middle, middle], [0, sum(heights)], color=GREY, linewidth=0.7, zorder=1)
     top = 0.0
@@ -47,7 +47,7 @@ def draw_claims(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figu
         ax.text(0.12, top + 0.07, "\n".join(lines), va="top", fontsize=7, linespacing=1.15)
         below = top + 0.09 + 0.12 * len(lines)
         ax.text(0.12, below, "\n".join(note), va="top", fontsize=5.8, linespacing=1.15, color=GREY)
-        colour, sign = next((VERDICTS[v] for v in VERDICTS if str(row.verdict).startswith(v)), (GREY, "–"))
+        colour, sign = mark_of(str(row.conclusion))
         values = np.array([row.effect, row.lo, row.hi], dtype=float)
         unit = row.effect_unit if isinstance(row.effect_unit, str) else ""
         scaled = middle + reach * _along(values, ratio=unit == "ratio")
@@ -59,21 +59,26 @@ def draw_claims(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figu
             if np.isfinite(values[1:]).all():
                 text = f"{_short(values[1])} to {_short(values[2])}"
                 ax.text(right + 0.12, y + 0.065, text, va="center", fontsize=6, color=GREY)
-        verdict = "\n".join(textwrap.wrap(str(row.verdict), 20))
+        conclusion = "\n".join(textwrap.wrap(str(row.conclusion), 20))
         ax.text(6.78, y, f"{sign} ", va="center", ha="right", fontsize=9, color=colour, weight="bold")
-        ax.text(6.8, y, verdict, va="center", fontsize=7, color=colour, weight="bold", linespacing=1.1)
+        ax.text(6.8, y, conclusion, va="center", fontsize=7, color=colour, weight="bold", linespacing=1.1)
         top += height
         ax.plot([0.1, page.width - 0.1], [top, top], color="#e6e6e6", linewidth=0.5, zorder=0)
     return page.figure, frame
 
 
+def mark_of(conclusion: str) -> tuple[str, str]:
+    """Return the colour and the symbol of a conclusion, which may be qualified ("supported on one scale only")."""
+    return next((mark for word, mark in CONCLUSIONS.items() if conclusion.startswith(word)), (GREY, "–"))
+
+
 def _along(values: np.ndarray, ratio: bool) -> np.ndarray:
-    """Values on a scale of their own from -1 to 1 with no effect at 0; ratios on the log scale."""
-    values = np.log(np.maximum(values, 0.01)) if ratio else values  # a ratio below stands where 0.01 would
+    """Scale the values of one row to -1 to 1, with no effect at 0; ratios are on the log scale."""
+    values = np.log(np.maximum(values, 0.01)) if ratio else values  # smaller ratios are drawn at 0.01
     largest = np.abs(values[np.isfinite(values)]).max(initial=0.0)
     return values / largest if largest > 0 else np.zeros_like(values)
 
 
 def _short(value: float) -> str:
-    """Two decimals, or two significant digits of small and large numbers."""
+    """Write a number with two decimals; small and large ones with two significant digits."""
     return number(value) if 0.1 <= abs(value) < 1000 or value == 0 else f"{value:.2g}".replace("-", "−")

@@ -1,4 +1,4 @@
-"""An estimate beside a value known from elsewhere: the planted truth of a rehearsal, or what the paper prints."""
+"""Compare estimates with known values: the planted rates of a rehearsal, or the paper's printed values."""
 
 import textwrap
 
@@ -23,9 +23,9 @@ from falserefusal.figures.style import (
 )
 
 
-def draw_truth(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """Planted against estimated rate of every cell, and the z-score of each by model; from `truth`."""
-    frame = rows_for(tables, "truth", ("lo", "hi", "z", "method"))
+def draw_planted_rates(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """Draw estimated against planted rates of all cells, and their z-scores by model; from `planted_rates`."""
+    frame = rows_for(tables, "planted_rates", ("lo", "hi", "z", "method"))
     known = frame["lo"].notna() & frame["hi"].notna()
     inside = known & (frame["planted"] >= frame["lo"]) & (frame["planted"] <= frame["hi"])
     message = f"{inside.sum():,} of {known.sum():,} intervals contain the planted rate"
@@ -37,10 +37,10 @@ def draw_truth(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figur
     page = Page(
         context,
         message,
-        "Top: one mark a cell, on the diagonal where the estimate equals the planted rate; red × and line: the 95% "
-        "interval misses it. Bottom: z-score of every cell, (estimate − planted) / standard error; grey band: ±1.96; "
-        "none where the planted rate is 0.",
-        source_line(["truth"], frame["method"]),
+        "Top: one mark per cell; on the diagonal, estimate and planted rate are equal; red × and line: the 95% "
+        "interval misses the planted rate. Bottom: z-score, (estimate − planted) / standard error; grey band: ±1.96. "
+        "Cells with a planted rate of 0 have no z-score.",
+        source_line(["planted_rates"], frame["method"]),
         body=(side := (8.0 - left - 0.2 - gap * (len(tasks) - 1)) / len(tasks)) + rows.height * 0.165 + 1.3,
     )
     shade = family_colours(context)
@@ -74,14 +74,14 @@ def draw_truth(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figur
 
 
 def draw_comparison(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """This study against the paper, a panel a quantity; from `comparison`."""
+    """Draw this study's estimates against the paper's printed values, one panel per quantity; from `comparison`."""
     frame = rows_for(tables, "comparison", ("lo", "hi", "method"))
     frame = frame.dropna(subset=["printed", "estimate"])
     if frame.empty:
-        raise NothingToDraw("no estimate of this study has a printed value beside it")
+        raise NothingToDraw("no estimate of this study has a printed value to compare it with")
     known = frame["lo"].notna() & frame["hi"].notna()
     inside = known & (frame["printed"] >= frame["lo"]) & (frame["printed"] <= frame["hi"])
-    message = "The paper's printed value lies inside this study's 95% interval for "
+    message = "This study's 95% interval contains the paper's printed value for "
     message += f"{inside.sum()} of {plural(known.sum(), 'value')}"
     quantities = list(dict.fromkeys(frame["quantity"]))
     columns = 2 if len(quantities) in (2, 4) else min(3, len(quantities))
@@ -91,7 +91,7 @@ def draw_comparison(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     page = Page(
         context,
         message,
-        "On the diagonal both agree. Line: 95% interval of this study; red ×: it misses the printed value.",
+        "On the diagonal both agree. Line: 95% interval of this study; red ×: it does not contain the printed value.",
         source_line(["comparison"], frame["method"]),
         body=depth * (side + 0.8) + 0.1,
     )
@@ -122,6 +122,6 @@ def draw_comparison(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
 
 
 def _mark(hit: bool, size: float) -> dict:
-    """A dot where the interval holds the value, a cross where it misses: the colour says it again."""
+    """Return the style of a mark: a dot if the interval contains the value, else a red cross."""
     shape = {"marker": "o", "markersize": size} if hit else {"marker": "x", "markersize": 1.8 * size}
     return {"linestyle": "none", "color": INK if hit else WARNING, "markeredgewidth": 0.9, **shape}

@@ -1,16 +1,17 @@
-"""What a figure must know about its study beyond the numbers: names, groups and the warning a rehearsal carries."""
+"""The names, groups and notices of a study that its figures show."""
 
 from dataclasses import dataclass
 
-from falserefusal.common.naming import system_prompts_for_models
+from falserefusal.common.notice import system_prompts_for_models
 
 
 @dataclass(frozen=True)
 class Context:
-    """The study's vocabulary, in the order in which it is to be drawn.
+    """Names of a study in the order in which they are drawn.
 
-    `models` and `personas` map an id to its family and its attribute; `banner` is put into every title (empty for a
-    study of real models) and `model_suffix` behind every model name, so that no figure can be taken for what it is not.
+    `models` maps each model to its family, `personas` each persona to its attribute. `banner` starts every title and
+    `model_suffix` follows every model name, so that figures of stand-ins cannot be taken for evidence; both are empty
+    for a study of real models.
     """
 
     study: str
@@ -21,9 +22,9 @@ class Context:
     variants: bool = False  # all models are one checkpoint under different system prompts
 
     def model_label(self, name: object) -> object:
-        """The name a reader sees of a model; whatever is no model of the study (`mean`, a persona) keeps its own."""
+        """Return the name shown for a model; other names (`mean`, a persona) do not change."""
         return f"{name}{self.model_suffix}" if name in self.models else name
 
     def say(self, text: str) -> str:
-        """A title, label or caption in the study's own words: its "models" may be system prompts."""
+        """Return a title, label or caption in the words of the study, whose "models" may be system prompts."""
         return system_prompts_for_models(text) if self.variants else text

@@ -1,4 +1,4 @@
-"""Rows of dots with whiskers: the mark most figures are made of."""
+"""Rows of dots with whiskers, which most figures consist of."""
 
 from typing import NamedTuple
 
@@ -13,11 +13,11 @@ _CORRECTED = {"markerfacecolor": "white", "markeredgecolor": INK, "markeredgewid
 
 
 class NothingToDraw(Exception):
-    """A figure's tables have no rows for it; the message says which and for what."""
+    """A figure's tables have no rows for it; the message names the table and the levels."""
 
 
 class Rows(NamedTuple):
-    """Where each name stands, top down; headings are the groups' names with their places."""
+    """Vertical places of names and of group headings, from the top, in rows."""
 
     at: dict[str, float]
     headings: dict[str, float]
@@ -25,9 +25,13 @@ class Rows(NamedTuple):
 
 
 def grouped_rows(groups: dict[str, str], heading: float = 1.0, gap: float = 0.35, names: bool = True) -> Rows:
-    """One row per name, under a heading per group, names kept in order within a group.
+    """Return a row for each name, under a heading for each group; names keep their order within a group.
 
-    `groups` maps a name to its group; `heading` and `gap` are the rows a heading and the space before it take.
+    Parameters
+    ----------
+    groups : each name's group
+    heading, gap : height of a heading and of the space before it, in rows
+    names : whether groups have headings
     """
     at, headings, y = {}, {}, 0.0
     for group in dict.fromkeys(groups.values()):
@@ -42,7 +46,7 @@ def grouped_rows(groups: dict[str, str], heading: float = 1.0, gap: float = 0.35
 
 
 def label_rows(ax: Axes, rows: Rows, labels: dict[str, str], colours: dict[str, str], size: float = 7.0) -> None:
-    """Names at the left of `ax` and headings in the group's colour; y runs downwards."""
+    """Write names at the left of `ax`, and headings in the colour of their group; y runs downwards."""
     ax.set_ylim(rows.height - 0.4, -0.6)
     ax.set_yticks(list(rows.at.values()), [labels.get(name, name) for name in rows.at], fontsize=size)
     ax.tick_params(axis="y", length=0, pad=3)
@@ -64,14 +68,14 @@ def label_rows(ax: Axes, rows: Rows, labels: dict[str, str], colours: dict[str, 
 
 
 def same_rows(ax: Axes, rows: Rows) -> None:
-    """A companion panel on the same rows, without names."""
+    """Give a further panel the same rows, without names."""
     ax.set_ylim(rows.height - 0.4, -0.6)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
 
 
 class Dot(NamedTuple):
-    """How a dot looks."""
+    """Style of a dot."""
 
     colour: str
     marker: str = "o"
@@ -80,7 +84,7 @@ class Dot(NamedTuple):
 
 
 def whiskers(ax: Axes, y, estimate, lo, hi, dot: Dot) -> None:
-    """Dots at `estimate` with lines from `lo` to `hi`; a missing interval is no line, a missing estimate nothing."""
+    """Draw dots at `estimate` with lines from `lo` to `hi`; missing intervals and dots are left out."""
     y, estimate, lo, hi = (np.atleast_1d(np.asarray(values, dtype=float)) for values in (y, estimate, lo, hi))
     known = np.isfinite(lo) & np.isfinite(hi) & np.isfinite(estimate)
     if known.any():
@@ -100,7 +104,7 @@ def whiskers(ax: Axes, y, estimate, lo, hi, dot: Dot) -> None:
 
 
 def printed_marks(ax: Axes, y, values, size: float = 5.5) -> None:
-    """What the paper prints: a hollow diamond, under the dot so that the dot stays visible inside it."""
+    """Draw printed values as hollow diamonds, in which the dots stay visible."""
     ax.plot(
         np.asarray(values, dtype=float),
         np.asarray(y, dtype=float),
@@ -116,18 +120,18 @@ def printed_marks(ax: Axes, y, values, size: float = 5.5) -> None:
 
 
 def corrected_marks(ax: Axes, y, values) -> None:
-    """Rates corrected for label error: hollow squares, which stand below the dots of the rates they correct."""
+    """Draw rates corrected for labelling error as hollow squares."""
     y, values = np.asarray(y, dtype=float), np.asarray(values, dtype=float)
     ax.plot(values, y, linestyle="none", marker="s", markersize=3.2, zorder=5, clip_on=False, **_CORRECTED)
 
 
 def corrected_key() -> Line2D:
-    """The legend entry of `corrected_marks`."""
-    return Line2D([], [], linewidth=0, marker="s", markersize=4, label="corrected for label error", **_CORRECTED)
+    """Return the legend entry of `corrected_marks`."""
+    return Line2D([], [], linewidth=0, marker="s", markersize=4, label="corrected for labelling error", **_CORRECTED)
 
 
-def values_beside(ax: Axes, y, texts: list[str], size: float = 6.5) -> None:
-    """The numbers of the rows at `y`, right of `ax`."""
+def texts_right_of(ax: Axes, y, texts: list[str], size: float = 6.5) -> None:
+    """Write a text to the right of `ax` in each row."""
     for row, text in zip(y, texts, strict=True):
         ax.annotate(
             text,
@@ -144,7 +148,7 @@ def values_beside(ax: Axes, y, texts: list[str], size: float = 6.5) -> None:
 
 
 def value_column(ax: Axes, y, texts: list[str], head: str, inches: float, size: float = 6.5) -> None:
-    """Numbers under a head, right-aligned `inches` to the right of `ax`."""
+    """Write a column of numbers with a heading, right-aligned `inches` to the right of `ax`."""
     for row, text in [(-0.85, head), *zip(y, texts, strict=True)]:
         ax.annotate(
             text,
@@ -161,7 +165,7 @@ def value_column(ax: Axes, y, texts: list[str], head: str, inches: float, size: 
 
 
 def key(colour: str = INK, marker: str = "o", label: str = "", hollow: bool = False, line: bool = True) -> Line2D:
-    """A legend entry that looks like `whiskers`."""
+    """Return a legend entry in the style of `whiskers`."""
     return Line2D(
         [],
         [],
@@ -176,27 +180,27 @@ def key(colour: str = INK, marker: str = "o", label: str = "", hollow: bool = Fa
 
 
 def printed_key(label: str = "printed in the paper") -> Line2D:
-    """The legend entry of `printed_marks`."""
+    """Return the legend entry of `printed_marks`."""
     return Line2D(
         [], [], linewidth=0, marker="D", markersize=5.5, markerfacecolor="none", markeredgecolor=WARNING, label=label
     )
 
 
 def in_order(frame: pd.DataFrame, column: str, order: list[str]) -> list[str]:
-    """The levels of `column` that are present, in the study's order, with unknown ones last as they come."""
+    """Return the levels that `column` has, in the given order; unknown ones come last."""
     present = list(dict.fromkeys(frame[column]))
     return [level for level in order if level in present] + [level for level in present if level not in order]
 
 
 def rows_for(tables: dict[str, pd.DataFrame], table: str, optional: tuple[str, ...] = (), **levels) -> pd.DataFrame:
-    """The rows of a table at the given levels (`task="nli"`), with `optional` columns empty where a study has none.
+    """Return the rows of a table at the given levels (`task="nli"`); absent `optional` columns are added empty.
 
-    Raises NothingToDraw where no row is left.
+    Raises NothingToDraw if no row is left.
     """
     frame = tables[table]
     for column, level in levels.items():
         frame = frame[frame[column].isin([level] if isinstance(level, str) else level)]
     if frame.empty:
-        asked = ", ".join(f"{column} {level}" for column, level in levels.items() if isinstance(level, str))
-        raise NothingToDraw(f"tables/{table}.csv has no rows" + (f" for {asked}" if asked else ""))
+        where = ", ".join(f"{column} {level}" for column, level in levels.items() if isinstance(level, str))
+        raise NothingToDraw(f"tables/{table}.csv has no rows" + (f" for {where}" if where else ""))
     return frame.assign(**{column: np.nan for column in optional if column not in frame}).reset_index(drop=True)

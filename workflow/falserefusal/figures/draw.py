@@ -1,4 +1,4 @@
-"""Draw all figures of a study and write each as PNG, PDF and the CSV of what was drawn."""
+"""Draw all figures of a study; write each as PNG, PDF and a CSV of the numbers drawn."""
 
 from pathlib import Path
 
@@ -8,8 +8,17 @@ from matplotlib.text import Text
 
 from falserefusal.common.files import atomic
 from falserefusal.common.notice import write_table
-from falserefusal.figures import claims, importance, labelling, levels, models, personas, regression, stopping
-from falserefusal.figures import comparison as beside
+from falserefusal.figures import (
+    claims,
+    comparison,
+    importance,
+    labelling,
+    levels,
+    models,
+    personas,
+    regression,
+    sequential,
+)
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import NothingToDraw
 from falserefusal.figures.registry import Figure
@@ -17,32 +26,40 @@ from falserefusal.figures.style import Page, listing, styled
 
 MODULES = {
     module.__name__.rsplit(".", 1)[-1]: module
-    for module in (beside, claims, importance, labelling, levels, models, personas, regression, stopping)
+    for module in (claims, comparison, importance, labelling, levels, models, personas, regression, sequential)
 }
 
 
 def draw_figures(
     figures: list[Figure], tables: dict[str, pd.DataFrame], context: Context, directory: str | Path
 ) -> pd.DataFrame:
-    """Write <name>.png, .pdf and .csv for each figure and index.csv, which is returned, one row a figure.
+    """Write <name>.png, .pdf and .csv of each figure, and index.csv, which is returned.
 
-    The index (name, counterpart, caption, message, tables, rows) lets a page show the figures without drawing them:
-    `message` is the figure's title without the banner, `rows` the number of rows drawn (0: nothing to draw).
-    A table that is absent or has no rows for a figure gives a page that says so, because a workflow has promised the
-    file; it never gives a figure with invented content.
+    Parameters
+    ----------
+    figures : the figures to draw, from `FigureSet.figures`
+    tables : the study's tables by name
+    context : names and notices of the study
+    directory : folder of the files
+
+    Returns
+    -------
+    The index, one row per figure: name, counterpart, caption, message (the title without the banner), tables, rows
+    (number of rows drawn). A figure whose tables are absent or have no rows for it is written as a page that says so
+    (rows 0), because the workflow has promised the file.
     """
     directory = Path(directory)
     index = []
     with styled():
         for figure in figures:
             canvas, drawn = _draw(figure, tables, context)
-            if not figure.name.endswith("claims"):  # a claim keeps the paper's words
+            if not figure.name.endswith("claims"):  # claims keep the words of the paper
                 for text in canvas.findobj(Text):
                     text.set_text(context.say(text.get_text()))
             message = context.say(canvas.get_label())
             save(canvas, directory / figure.name)
-            labels = [column for column in ("model", "scope", "level") if column in drawn]
-            drawn = drawn.assign(**{column: drawn[column].map(context.model_label) for column in labels})
+            named = [column for column in ("model", "scope", "level") if column in drawn]
+            drawn = drawn.assign(**{column: drawn[column].map(context.model_label) for column in named})
             write_table(drawn, directory / f"{figure.name}.csv", context.banner)
             index.append(
                 [
@@ -61,7 +78,7 @@ def draw_figures(
 
 
 def save(canvas: Canvas, stem: Path) -> None:
-    """Write PNG (200 dpi) and PDF without dates or program versions, so that the same numbers give the same bytes."""
+    """Write PNG (200 dpi) and PDF, without dates or versions, so that the same numbers give the same bytes."""
     with atomic(stem.with_name(stem.name + ".png")) as part:
         canvas.savefig(part, format="png", metadata={"Software": None})
     with atomic(stem.with_name(stem.name + ".pdf")) as part:

@@ -1,4 +1,4 @@
-"""How much each factor moves the refusal rate: the Wasserstein index (Figure 5)."""
+"""Importance of each factor for the refusal rate: the Wasserstein index (Figure 5)."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,7 +14,7 @@ from falserefusal.figures.dots import (
     printed_key,
     printed_marks,
     rows_for,
-    values_beside,
+    texts_right_of,
     whiskers,
 )
 from falserefusal.figures.models import below, label_models, label_width, model_rows
@@ -35,16 +35,16 @@ ROW = 0.21
 
 
 def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """Index of every factor over the whole study and within each task; from `importance`."""
+    """Draw the index of every factor, over the whole study and within each task; from `importance`."""
     frame = rows_for(tables, "importance", OPTIONAL)
     frame = frame[~frame["scope"].isin(context.models)]
     frame = frame.assign(factor=frame["factor"].map(context.say))
     whole = frame[frame["scope"] == "all"]
     ranked = whole.dropna(subset=["index"]).sort_values("index", ascending=False, kind="stable")
     message = "Importance: " + " > ".join(f"{row.factor} {number(row.index)}" for row in ranked.itertuples(index=False))
-    beneath = ranked.loc[ranked["index"] <= ranked["floor_q95"], "factor"].tolist()
-    if beneath:
-        message += f"; {listing(beneath)} not above the noise floor"
+    below_floor = ranked.loc[ranked["index"] <= ranked["floor_q95"], "factor"].tolist()
+    if below_floor:
+        message += f"; {listing(below_floor)} not above the noise floor"
 
     factors = [*ranked["factor"], *(f for f in dict.fromkeys(frame["factor"]) if f not in set(ranked["factor"]))]
     scopes = in_order(frame[frame["scope"] != "all"], "scope", [])
@@ -53,8 +53,8 @@ def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     page = Page(
         context,
         message,
-        "Wasserstein index as the paper defines it: 0 = the factor does not move the refusal rate, 1 = it decides "
-        "every answer. Line: 95% interval; grey bar: what a factor without any effect reaches in 95% of permutations.",
+        "Wasserstein index as the paper defines it: 0 = the factor does not change the refusal rate, 1 = it determines "
+        "every verdict. Line: 95% interval; grey bar: noise floor, 95% quantile of the index under permutation.",
         source_line(["importance"], frame["method"]),
         body=tall + 0.95,
     )
@@ -66,7 +66,7 @@ def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     _floor(ax, y, whole)
     whiskers(ax, y, whole["index"], whole["lo"], whole["hi"], Dot(INK))
     printed_marks(ax, y, whole["printed"])
-    values_beside(ax, y, [number(value) for value in whole["index"]])
+    texts_right_of(ax, y, [number(value) for value in whole["index"]])
     marks = [key(INK, label="this study")]
     if whole["printed"].notna().any():
         marks += [printed_key("printed in Figure 5")]
@@ -88,7 +88,7 @@ def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
 def draw_importance_by_model(
     tables: dict[str, pd.DataFrame], context: Context, factor: str = "persona"
 ) -> tuple[Figure, pd.DataFrame]:
-    """Index of one factor within each model; from `importance`."""
+    """Draw the index of one factor within each model; from `importance`."""
     frame = rows_for(tables, "importance", OPTIONAL, factor=factor, scope=list(context.models))
     above = (frame["index"] > frame["floor_q95"]).sum()
     message = (
@@ -99,8 +99,8 @@ def draw_importance_by_model(
     page = Page(
         context,
         message,
-        f"Wasserstein index of {factor} in each model's own answers. Line: 95% interval; grey bar: 95% of permutations "
-        "of a factor without effect. A model without refusals has no index (–).",
+        f"Wasserstein index of {factor} in each model's own responses. Line: 95% interval; grey bar: noise floor, 95% "
+        "quantile of the index under permutation. A model without refusals has no index (–).",
         source_line(["importance"], frame["method"]),
         body=rows.height * 0.165 + 0.55,
     )
@@ -113,7 +113,7 @@ def draw_importance_by_model(
     label_models(ax, rows, context)
     _floor(ax, y, frame)
     whiskers(ax, y, frame["index"], frame["lo"], frame["hi"], Dot(INK))
-    values_beside(ax, y, [number(value) for value in frame["index"]])
+    texts_right_of(ax, y, [number(value) for value in frame["index"]])
     return page.figure, frame
 
 
@@ -124,6 +124,6 @@ def _index_panel(ax, rows: Rows, title: str) -> None:
 
 
 def _floor(ax, y, frame: pd.DataFrame) -> None:
-    """The range a factor without effect reaches in 95% of permutations, as a bar behind the dot."""
+    """Draw the noise floor, the 95% quantile of the index under permutation, as a bar behind the dot."""
     ax.barh(y, frame["floor_q95"].fillna(0), height=0.6, color="#cfcfcf", zorder=1, linewidth=0)
     ax.plot(frame["floor_q95"], y, linestyle="none", marker="|", markersize=9, color=GREY, zorder=2)

@@ -1,4 +1,4 @@
-"""What the labeller changes, what "No" answers could explain, and rates corrected by the labels of people."""
+"""Effect of the choice of labeller, of "No" as an answer, and of correcting rates by annotation."""
 
 import textwrap
 
@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from falserefusal.common.schemas import ALL, ANY_PERSONA, PERSONA_FREE, TASKS
-from falserefusal.figures.claims import VERDICTS
+from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, TASKS
+from falserefusal.figures.claims import mark_of
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
     Dot,
@@ -18,8 +18,8 @@ from falserefusal.figures.dots import (
     label_rows,
     rows_for,
     same_rows,
+    texts_right_of,
     value_column,
-    values_beside,
     whiskers,
 )
 from falserefusal.figures.models import (
@@ -48,11 +48,11 @@ from falserefusal.figures.style import (
 )
 
 ROW = 0.165  # inches a row of dots takes
-DIFFERENCE, RATE, IMPORTANCE = "persona minus persona-free", "mean rate of a persona", "importance of a factor"
+DIFFERENCE, RATE, IMPORTANCE = "persona minus baseline", "mean rate of a persona", "importance of a factor"
 
 
 def draw_no_answers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """Each model's printed rate and what is left without "No" answers, a panel a task; from `no_answers`."""
+    """Draw printed rates and the rates without possible "No" answers, one panel per task; from `no_answers`."""
     frame = rows_for(tables, "no_answers", ("share_of_refusals",))
     whole = frame[(frame["task"] == ALL) & (frame["rate"] > 0)]
     half = (whole["share_of_refusals"] > 0.5).sum()
@@ -67,9 +67,9 @@ def draw_no_answers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     page = Page(
         context,
         message,
-        "The paper's list counts an answer that starts with “No,” or “No.” as a refusal, also to a yes/no question. "
-        "Filled: printed rate; hollow: the rate if every template got the answers of one that is no yes/no question; "
-        "number: share of the refusals between the two in %. A bound; the page says what it assumes.",
+        "The paper's list counts a response that starts with “No,” or “No.” as a refusal, even to a yes/no question. "
+        "Filled: printed rate; hollow: rate if all templates were refused as often as the one that is not a yes/no "
+        "question; number: share of the refusals between the two, in %. A bound; its assumptions are on the page.",
         source_line(["no_answers"], []),
         body=rows.height * ROW + 0.85,
     )
@@ -88,24 +88,24 @@ def draw_no_answers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
             whiskers(ax, y, pair[0], np.nan, np.nan, Dot(colour, hollow=True))
             whiskers(ax, y, pair[1], np.nan, np.nan, Dot(colour))
         shares = part["share_of_refusals"]
-        values_beside(ax, part["model"].map(rows.at), [f"{100 * s:.0f}" if s == s else "–" for s in shares])
+        texts_right_of(ax, part["model"].map(rows.at), [f"{100 * s:.0f}" if s == s else "–" for s in shares])
     marks = [key(GREY, label="printed rate", line=False)]
-    marks.append(key(GREY, hollow=True, label="without what could be “No” answers", line=False))
+    marks.append(key(GREY, hollow=True, label="without possible “No” answers", line=False))
     page.figure.legend(handles=marks, **below(page, 2))
     return page.figure, frame
 
 
 def draw_labeller_personas(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """Persona minus persona-free under each labeller (rates, where nothing was asked without); `labeller_headline`."""
+    """Draw the effect of each persona under each labeller, or its rate if there is no baseline; `labeller_headline`."""
     frame = rows_for(tables, "labeller_headline", ("lo", "hi", "method"))
     paired = DIFFERENCE in set(frame["quantity"])
     frame = _quantity(frame, DIFFERENCE if paired else RATE)
     labellers = list(dict.fromkeys(frame["labeller"]))
     what = "the effect" if paired else "the rate"
-    message = _largest_move(frame, f"{what} of a persona", "points", 100)
+    message = _largest_gap(frame, f"{what} of a persona", "points", 100)
     rows = persona_rows(pd.Series(in_order(frame, "item", list(context.personas))), context)
-    reading = "The same answers, judged by each labeller. Mean over models and tasks; line: 95% interval. "
-    reading += "Right of 0: refused more often with the persona than without." if paired else ""
+    reading = "The same responses under each labeller. Mean over models and tasks; line: 95% interval. "
+    reading += "Right of 0: more refusals with the persona than without." if paired else ""
     page = Page(
         context,
         message,
@@ -126,7 +126,7 @@ def draw_labeller_personas(tables: dict[str, pd.DataFrame], context: Context) ->
 
 
 def draw_labeller_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """The importance of every factor under each labeller; from `labeller_headline`."""
+    """Draw the importance of every factor under each labeller; from `labeller_headline`."""
     frame = _quantity(rows_for(tables, "labeller_headline", ("lo", "hi", "method")), IMPORTANCE)
     labellers = list(dict.fromkeys(frame["labeller"]))
     orders = {
@@ -136,13 +136,13 @@ def draw_labeller_importance(tables: dict[str, pd.DataFrame], context: Context) 
     first = orders[labellers[0]]
     message = "Labellers rank the factors differently"
     if len(set(orders.values())) == 1:
-        message = "Every labeller ranks the factors alike: " + " > ".join(first)
+        message = "All labellers rank the factors in the same order: " + " > ".join(first)
     rows = grouped_rows(dict.fromkeys(first, ""))
     page = Page(
         context,
         message,
-        "The same answers, judged by each labeller. Symbol: Wasserstein index of the factor (0: it does not matter, 1: "
-        "it decides every answer); line: 95% interval.",
+        "The same responses under each labeller. Symbol: Wasserstein index of the factor (0: no effect, 1: "
+        "it determines every verdict); line: 95% interval.",
         source_line(["labeller_headline"], frame["method"]),
         body=rows.height * (row := max(0.3, _row(labellers))) + 0.8,
     )
@@ -156,20 +156,21 @@ def draw_labeller_importance(tables: dict[str, pd.DataFrame], context: Context) 
 
 
 def draw_labeller_claims(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """Every claim's verdict and effect, a column a labeller; from `labeller_claims`."""
+    """Draw the conclusion and effect of every claim, one column per labeller; from `labeller_claims`."""
     frame = rows_for(tables, "labeller_claims", ("effect", "effect_unit", "lo", "hi"))
     labellers = list(dict.fromkeys(frame["labeller"]))
-    verdicts = frame.pivot(index="claim", columns="labeller", values="verdict").loc[list(dict.fromkeys(frame["claim"]))]
-    same = (verdicts.nunique(axis=1) == 1).sum()
-    message = f"{same} of {plural(len(verdicts), 'claim')} have the same verdict under every labeller"
+    conclusions = frame.pivot(index="claim", columns="labeller", values="conclusion")
+    conclusions = conclusions.loc[list(dict.fromkeys(frame["claim"]))]
+    same = (conclusions.nunique(axis=1) == 1).sum()
+    message = f"{same} of {plural(len(conclusions), 'claim')} have the same conclusion under every labeller"
     statements = frame.drop_duplicates("claim").set_index("claim")["statement"]
     width, left = 8.0, 3.4 if len(labellers) < 3 else 2.6
     column = (width - left - 0.15) / len(labellers)
     cells = {
-        (cell.claim, cell.labeller): (textwrap.wrap(cell.verdict, int(column * 14) - 2), _effect(cell))
+        (cell.claim, cell.labeller): (textwrap.wrap(cell.conclusion, int(column * 14) - 2), _effect(cell))
         for cell in frame.itertuples()
     }
-    wrapped = {claim: textwrap.wrap(str(statements[claim]), int(17.5 * (left - 0.25))) for claim in verdicts.index}
+    wrapped = {claim: textwrap.wrap(str(statements[claim]), int(17.5 * (left - 0.25))) for claim in conclusions.index}
     heights = {
         claim: 0.14
         + max(0.125 * len(lines), *(_tall(*cells[claim, name]) for name in labellers if (claim, name) in cells))
@@ -179,8 +180,8 @@ def draw_labeller_claims(tables: dict[str, pd.DataFrame], context: Context) -> t
     page = Page(
         context,
         message,
-        "The paper's claims as tests of the same answers, judged by each labeller: verdict, effect and its 95% "
-        "interval. A grey band marks a claim on which labellers part.",
+        "Tests of the paper's claims on the same responses under each labeller: conclusion, effect and 95% interval. "
+        "Grey band: the labellers lead to different conclusions.",
         source_line(["labeller_claims"], []),
         body=(total := head + sum(heights.values())) + 0.12,
     )
@@ -193,27 +194,26 @@ def draw_labeller_claims(tables: dict[str, pd.DataFrame], context: Context) -> t
     top = head
     for claim, lines in wrapped.items():
         height = heights[claim]
-        if verdicts.loc[claim].nunique() > 1:
+        if conclusions.loc[claim].nunique() > 1:
             ax.axhspan(top, top + height, xmin=0.1 / width, xmax=1 - 0.1 / width, color="#efefef", zorder=0)
         ax.text(0.15, top + height / 2, "\n".join(lines), va="center", fontsize=7, linespacing=1.15)
         for k, labeller in enumerate(labellers):
             if (claim, labeller) not in cells:
                 continue
-            said, found = cells[claim, labeller]
-            verdict = verdicts.loc[claim, labeller]
-            colour, sign = next((VERDICTS[v] for v in VERDICTS if verdict.startswith(v)), (GREY, "–"))
-            x, y = left + k * column, top + (height - _tall(said, found)) / 2
+            words, effect = cells[claim, labeller]
+            colour, sign = mark_of(conclusions.loc[claim, labeller])
+            x, y = left + k * column, top + (height - _tall(words, effect)) / 2
             ax.text(x, y, sign, va="top", fontsize=7.5, color=colour, weight="bold")
-            verdict = "\n".join(said)
-            ax.text(x + 0.14, y, verdict, va="top", fontsize=7.5, color=colour, weight="bold", linespacing=1.1)
-            ax.text(x + 0.14, y + 0.125 * len(said) + 0.01, "\n".join(found), va="top", fontsize=6, color=GREY)
+            conclusion = "\n".join(words)
+            ax.text(x + 0.14, y, conclusion, va="top", fontsize=7.5, color=colour, weight="bold", linespacing=1.1)
+            ax.text(x + 0.14, y + 0.125 * len(words) + 0.01, "\n".join(effect), va="top", fontsize=6, color=GREY)
         top += height
         ax.plot([0.1, width - 0.1], [top, top], color="#e6e6e6", linewidth=0.5, zorder=1)
     return page.figure, frame
 
 
 def draw_corrected_models(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """Rates by model and task with and without correction for the first labeller's errors; from `corrected_rates`."""
+    """Draw rates by model and task before and after correction for the labeller's errors; from `corrected_rates`."""
     frame = _first_labeller(rows_for(tables, "corrected_rates", ("method",), group=ANY_PERSONA))
     frame = frame[(frame["task"] != ALL) & (frame["model"] != ALL)]
     if frame.empty:
@@ -222,7 +222,7 @@ def draw_corrected_models(tables: dict[str, pd.DataFrame], context: Context) -> 
     rows = model_rows(frame["model"], context)
     page = Page(
         context,
-        _moved(frame[frame["model"] != "mean"], ["model", "task"], context),
+        _correction(frame[frame["model"] != "mean"], ["model", "task"], context),
         _corrected_reading(frame),
         source_line(["corrected_rates"], frame["method"]),
         body=rows.height * (row := 0.24) + 0.8,
@@ -241,15 +241,15 @@ def draw_corrected_models(tables: dict[str, pd.DataFrame], context: Context) -> 
 
 
 def draw_corrected_personas(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """Rates by persona with and without correction for the first labeller's errors; from `corrected_personas`."""
+    """Draw rates by persona before and after correction for the labeller's errors; from `corrected_personas`."""
     frame = _first_labeller(rows_for(tables, "corrected_personas", ("method",)))
     order = in_order(frame, "persona", list(context.personas))
-    rows = persona_rows(pd.Series([persona for persona in order if persona != PERSONA_FREE]), context)
-    if PERSONA_FREE in order:
-        rows = rows._replace(at={**rows.at, PERSONA_FREE: rows.height + 0.35}, height=rows.height + 1.35)
+    rows = persona_rows(pd.Series([persona for persona in order if persona != BASELINE]), context)
+    if BASELINE in order:
+        rows = rows._replace(at={**rows.at, BASELINE: rows.height + 0.35}, height=rows.height + 1.35)
     page = Page(
         context,
-        _moved(frame, ["persona"], context),
+        _correction(frame, ["persona"], context),
         _corrected_reading(frame),
         source_line(["corrected_personas"], frame["method"]),
         body=rows.height * (row := 0.2) + 0.8,
@@ -274,21 +274,21 @@ def _quantity(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
 
 
 def _row(labellers: list[str]) -> float:
-    """Inches that a row with a line for each labeller takes."""
+    """Height in inches of a row with one line per labeller."""
     return max(0.2, 0.085 * len(labellers))
 
 
-def _largest_move(frame: pd.DataFrame, what: str, unit: str, scale: float) -> str:
-    """How far the choice of a labeller moves an estimate at most, and whether any interval changes sides of 0."""
+def _largest_gap(frame: pd.DataFrame, what: str, unit: str, scale: float) -> str:
+    """Describe the largest difference between labellers in an estimate."""
     by_item = frame.pivot(index="item", columns="labeller", values="estimate")
     gap = by_item.max(axis=1) - by_item.min(axis=1)
     if not gap.max() > 0:
-        return f"Every labeller gives the same estimate of {what}"
-    return f"The labeller moves {what} by up to {scale * gap.max():.1f} {unit} (“{gap.idxmax()}”)"
+        return f"All labellers give the same estimate of {what}"
+    return f"The labeller changes {what} by up to {scale * gap.max():.1f} {unit} (“{gap.idxmax()}”)"
 
 
 def _by_labeller(page: Page, ax, frame, at: dict, scale: float, write, column: float) -> None:
-    """A line of its own for every labeller in each row, and a column of numbers right of the axes."""
+    """Draw a line for every labeller in each row, and a column of numbers for each to the right of the axes."""
     labellers = list(dict.fromkeys(frame["labeller"]))
     for k, labeller in enumerate(labellers):
         part = frame[frame["labeller"] == labeller]
@@ -302,7 +302,7 @@ def _by_labeller(page: Page, ax, frame, at: dict, scale: float, write, column: f
 
 
 def _effect(cell) -> list[str]:
-    """The effect of a claim in words and, below it, its interval; nothing where it has none."""
+    """Return the effect of a claim and its interval as lines of text; none if the effect is unknown."""
     effect, lo, hi = (float(value) for value in (cell.effect, cell.lo, cell.hi))
     if not np.isfinite(effect):
         return []
@@ -311,46 +311,46 @@ def _effect(cell) -> list[str]:
     return [*found, f"{number(lo)} to {number(hi)}"] if np.isfinite([lo, hi]).all() else found
 
 
-def _tall(verdict: list[str], effect: list[str]) -> float:
-    """Inches that a verdict takes with its effect below."""
-    return 0.125 * len(verdict) + 0.1 * len(effect)
+def _tall(conclusion: list[str], effect: list[str]) -> float:
+    """Height in inches of a conclusion with the effect below it."""
+    return 0.125 * len(conclusion) + 0.1 * len(effect)
 
 
-def _moved(frame: pd.DataFrame, names: list[str], context: Context) -> str:
-    """How many rates the correction moves, and which most."""
+def _correction(frame: pd.DataFrame, names: list[str], context: Context) -> str:
+    """Describe how many rates the correction changes clearly, and which one most."""
     outside = ((frame["rate"] < frame["lo"]) | (frame["rate"] > frame["hi"])).sum()
-    message = f"{outside} of {len(frame)} uncorrected rates lie outside the 95% interval of the corrected one"
+    message = f"{outside} of {len(frame)} uncorrected rates are outside the 95% interval of the corrected rate"
     if not outside:
-        message = "Every uncorrected rate lies inside the 95% interval of the corrected one"
+        message = "Every uncorrected rate is inside the 95% interval of the corrected rate"
     gap = (frame["corrected"] - frame["rate"]).abs()
     if gap.max() > 0:
         row = frame.loc[gap.idxmax()]
         where = ", ".join(str(context.model_label(row[name])) for name in names)
-        message += f"; the correction moves {where} most ({percent(row['rate'])}% to {percent(row['corrected'])}%)"
+        message += f"; largest correction: {where} ({percent(row['rate'])}% to {percent(row['corrected'])}%)"
     return message
 
 
 def _first_labeller(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the labeller whose verdicts are the study's headline."""
+    """Return the rows of the first labeller, whose verdicts give the study's headline."""
     return frame[frame["labeller"] == frame["labeller"].iloc[0]].reset_index(drop=True)
 
 
 def _corrected_reading(frame: pd.DataFrame) -> str:
     labeller = frame["labeller"].iloc[0]
     return (
-        f"Labeller: {labeller}. Hollow: rate as it counts; filled: corrected by answers that people labelled; line: "
-        "95% interval of the corrected rate; numbers: % uncorrected → corrected."
+        f"Labeller: {labeller}. Hollow: uncorrected rate; filled: rate corrected by annotated responses; line: 95% "
+        "interval of the corrected rate; numbers: uncorrected → corrected rate in %."
     )
 
 
 def _corrected_keys() -> list:
-    return [key(GREY, hollow=True, label="as the labeller counts", line=False), key(GREY, label="corrected")]
+    return [key(GREY, hollow=True, label="uncorrected", line=False), key(GREY, label="corrected")]
 
 
 def _pairs(ax, part: pd.DataFrame, y: pd.Series, shades: list[str]) -> None:
-    """The two rates of each row, the uncorrected above."""
+    """Draw the two rates of each row, the uncorrected one above."""
     for place, cell, colour in zip(y, part.itertuples(), shades, strict=True):
         whiskers(ax, place - 0.2, 100 * cell.rate, np.nan, np.nan, Dot(colour, hollow=True))
         whiskers(ax, place + 0.15, 100 * cell.corrected, 100 * cell.lo, 100 * cell.hi, Dot(colour))
     pairs = zip(part["rate"], part["corrected"], strict=True)
-    values_beside(ax, y, [f"{percent(a)} → {percent(b)}" for a, b in pairs])
+    texts_right_of(ax, y, [f"{percent(a)} → {percent(b)}" for a, b in pairs])

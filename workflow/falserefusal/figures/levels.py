@@ -1,8 +1,9 @@
-"""Several levels of one factor per model: response formats (Figures 4, 10, 11) and labellers."""
+"""Rates of each model at several levels of one factor: response formats (Figures 4, 10, 11) and labellers."""
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from falserefusal.common.schemas import FORMATS
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import Dot, in_order, key, rows_for, same_rows, value_column, whiskers
 from falserefusal.figures.models import below, label_models, label_width, model_rows
@@ -19,19 +20,18 @@ from falserefusal.figures.style import (
 )
 
 ROW = 0.26
-FORMATS = ["unforced", "semi-forced", "forced"]  # from the freest answer to the most constrained
 
 
 def draw_format(tables: dict[str, pd.DataFrame], context: Context, task: str) -> tuple[Figure, pd.DataFrame]:
-    """Rate by response format and model for one task; from `rates_format`."""
+    """Draw rates by response format and model for one task; from `rates_format`."""
     frame = rows_for(tables, "rates_format", ("lo", "hi", "method"), task=task)
-    levels = in_order(frame, "format", FORMATS)
+    levels = in_order(frame, "format", list(FORMATS))
     rates = frame.pivot(index="model", columns="format", values="rate")
     refusing = rates[rates.max(axis=1) > 0]
-    free = (refusing.idxmax(axis=1) == levels[0]).sum()
+    freest = (refusing.idxmax(axis=1) == levels[0]).sum()
     others = [context.model_label(model) for model in refusing.index[refusing.idxmax(axis=1) != levels[0]]]
     name = task_title(task)
-    message = f"{name}: {levels[0]} prompts are refused most by {free} of the "
+    message = f"{name}: {levels[0]} prompts are refused most by {freest} of the "
     message += f"{plural(len(refusing), 'model')} that refuse at all"
     if others:
         message += f"; not by {listing(others, 5)}"
@@ -41,7 +41,8 @@ def draw_format(tables: dict[str, pd.DataFrame], context: Context, task: str) ->
         "format",
         levels,
         message,
-        "Rate under personas by response format: free answer, asked to answer with the label only, told to pick one. "
+        "Rate under personas by response format: unforced (free text), semi-forced (asked for the option only), forced "
+        "(told to choose an option). "
         "Symbol: rate; line: 95% interval; numbers: rates in %.",
         source_line(["rates_format"], frame["method"]),
     )
@@ -49,7 +50,7 @@ def draw_format(tables: dict[str, pd.DataFrame], context: Context, task: str) ->
 
 
 def draw_labellers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """What the labeller changes: rate by labeller, model and task; from `labeller_rates`."""
+    """Draw rates by labeller, model and task; from `labeller_rates`."""
     frame = rows_for(tables, "labeller_rates", ("lo", "hi", "method"))
     labellers = list(dict.fromkeys(frame["labeller"]))
     rates = frame.pivot(index=["model", "task"], columns="labeller", values="rate")
@@ -57,7 +58,7 @@ def draw_labellers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[F
     message = "All labellers give the same rates"
     if len(gap) and gap.iloc[0] > 0:
         model, task = gap.index[0]
-        message = f"The labeller moves a rate by up to {100 * gap.iloc[0]:.1f} points "
+        message = f"The labeller changes a rate by up to {100 * gap.iloc[0]:.1f} points "
         message += f"({context.model_label(model)}, {task})"
     page = _levels(
         context,
@@ -65,14 +66,14 @@ def draw_labellers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[F
         "labeller",
         labellers,
         message,
-        "The same answers, judged by each labeller. Symbol: refusal rate; line: 95% interval.",
+        "The same responses under each labeller. Symbol: refusal rate; line: 95% interval.",
         source_line(["labeller_rates"], frame["method"]),
     )
     return page.figure, frame
 
 
 def _levels(context: Context, panels, factor: str, levels: list[str], message: str, reading: str, source: str) -> Page:
-    """Panels of model rows in which each level has its own line, colour and symbol."""
+    """Draw panels with a row per model, in which each level has its own line, colour and symbol."""
     rows = model_rows(pd.concat([frame["model"] for _, frame in panels]), context)
     row = max(ROW, 0.085 * len(levels))
     page = Page(context, message, reading, source, body=rows.height * row + 0.8)

@@ -1,4 +1,4 @@
-"""Rates by model: the paper's Table 1 with intervals, and persona prompts beside persona-free ones (Figure 1)."""
+"""Rates by model: the paper's Table 1 with intervals, and rates with and without a persona (Figure 1)."""
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from falserefusal.figures.dots import (
     printed_marks,
     rows_for,
     same_rows,
-    values_beside,
+    texts_right_of,
     whiskers,
 )
 from falserefusal.figures.style import (
@@ -36,11 +36,11 @@ from falserefusal.figures.style import (
     task_title,
 )
 
-ROW = 0.165  # inches a row of dots takes
+ROW = 0.165  # height of a row of dots in inches
 
 
 def draw_model_task(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """Model x task rates, one panel a task, with what the paper prints; from `rates_model_task`."""
+    """Draw rates by model, one panel per task, with the paper's printed values; from `rates_model_task`."""
     frame = _with_corrected(rows_for(tables, "rates_model_task", ("printed_pct", "lo", "hi", "method")), tables)
     tasks = list(dict.fromkeys(frame["task"]))
     rates = frame.pivot(index="model", columns="task", values="rate")
@@ -58,7 +58,7 @@ def draw_model_task(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     if frame["corrected"].notna().any():
         marks.append(corrected_key())
         row, sources = 0.215, [*sources, "corrected_rates"]
-        reading += " Square below: rate corrected for label error; its interval is in the figure of corrected rates."
+        reading += " Square below: rate corrected for labelling error; its interval is in the figure corrected_models."
     page = Page(
         context,
         message,
@@ -81,14 +81,14 @@ def draw_model_task(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
             whiskers(ax, rows.at[model], 100 * cell["rate"], 100 * cell["lo"], 100 * cell["hi"], Dot(colour))
         printed_marks(ax, y, part["printed_pct"])
         corrected_marks(ax, y + 0.36, 100 * part["corrected"])
-        values_beside(ax, y, [percent(rate) for rate in part["rate"]])
+        texts_right_of(ax, y, [percent(rate) for rate in part["rate"]])
     if marks:
         page.figure.legend(handles=marks, **below(page, len(marks)))
     return page.figure, frame
 
 
 def _with_corrected(frame: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The rates with the first labeller's corrected ones, which are missing where nobody labelled answers."""
+    """Add the corrected rates of the first labeller; they are missing if no responses were annotated."""
     if "corrected_rates" not in tables:
         return frame.assign(corrected=np.nan)
     rates = tables["corrected_rates"]
@@ -96,20 +96,20 @@ def _with_corrected(frame: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> pd.
     return frame.merge(rates[["model", "task", "corrected"]], on=["model", "task"], how="left")
 
 
-def draw_persona_free(
+def draw_baseline(
     tables: dict[str, pd.DataFrame], context: Context, task: str = "offensiveness"
 ) -> tuple[Figure, pd.DataFrame]:
-    """Persona against persona-free rate for one task, and their difference; from `rates_persona_free`."""
+    """Draw rates with and without a persona for one task, and their difference; from `rates_baseline`."""
     frame = rows_for(
-        tables, "rates_persona_free", ("pf_lo", "pf_hi", "d_lo", "d_hi", "difference", "method"), task=task
+        tables, "rates_baseline", ("baseline_lo", "baseline_hi", "d_lo", "d_hi", "difference", "method"), task=task
     )
-    frame = frame[frame["persona_free_rate"].notna()]
+    frame = frame[frame["baseline_rate"].notna()]
     if frame.empty:
-        raise NothingToDraw(f"tables/rates_persona_free.csv has no persona-free rate for {task}")
+        raise NothingToDraw(f"tables/rates_baseline.csv has no baseline rate for {task}")
     sure = frame["d_lo"].notna() & frame["d_hi"].notna()
     up = ((frame["difference"] > 0) & (~sure | (frame["d_lo"] > 0))).sum()
     down = ((frame["difference"] < 0) & (~sure | (frame["d_hi"] < 0))).sum()
-    how = "95% interval off zero" if sure.all() else "by the sign of the difference"
+    how = "95% interval excludes 0" if sure.all() else "by the sign of the difference"
     message = f"{task_title(task)}: naming a persona raises the refusal rate in {up} and lowers it in {down} "
     message += f"of {plural(len(frame), 'model')} ({how})"
 
@@ -117,10 +117,10 @@ def draw_persona_free(
     page = Page(
         context,
         message,
-        "Left: hollow = prompts without a persona, filled = prompts with one. Right: persona minus persona-free in "
+        "Left: hollow = prompts without a persona, filled = prompts with one. Right: persona minus baseline in "
         "percentage points."
-        + ("" if sure.all() else " A dot without a line has no known sample size, hence no interval."),
-        source_line(["rates_persona_free"], frame["method"]),
+        + ("" if sure.all() else " Dots without a line have no interval, because their sample size is not known."),
+        source_line(["rates_baseline"], frame["method"]),
         body=rows.height * ROW + 0.75,
     )
     left, gap = label_width(context), 0.85
@@ -136,47 +136,43 @@ def draw_persona_free(
     same_rows(second, rows)
     for cell in frame.itertuples():
         y, colour = rows.at[cell.model], shade.get(context.models.get(cell.model), INK)
-        pair = [100 * cell.persona_free_rate, 100 * cell.persona_rate]
+        pair = [100 * cell.baseline_rate, 100 * cell.persona_rate]
         first.plot(pair, [y, y], color=colour, linewidth=0.8, alpha=0.35, zorder=2)
-        whiskers(first, y - 0.17, pair[0], 100 * cell.pf_lo, 100 * cell.pf_hi, Dot(colour, hollow=True))
+        whiskers(first, y - 0.17, pair[0], 100 * cell.baseline_lo, 100 * cell.baseline_hi, Dot(colour, hollow=True))
         whiskers(first, y + 0.17, pair[1], 100 * cell.lo, 100 * cell.hi, Dot(colour))
         whiskers(second, y, 100 * cell.difference, 100 * cell.d_lo, 100 * cell.d_hi, Dot(colour))
     y = frame["model"].map(rows.at)
-    texts = [
-        f"{percent(a)} → {percent(b)}" for a, b in zip(frame["persona_free_rate"], frame["persona_rate"], strict=True)
-    ]
-    values_beside(first, y, texts)
-    values_beside(second, y, [signed_points(value) for value in frame["difference"]])
-    page.figure.legend(
-        handles=[key(GREY, hollow=True, label="persona-free"), key(GREY, label="persona")], **below(page, 2)
-    )
+    texts = [f"{percent(a)} → {percent(b)}" for a, b in zip(frame["baseline_rate"], frame["persona_rate"], strict=True)]
+    texts_right_of(first, y, texts)
+    texts_right_of(second, y, [signed_points(value) for value in frame["difference"]])
+    page.figure.legend(handles=[key(GREY, hollow=True, label="baseline"), key(GREY, label="persona")], **below(page, 2))
     return page.figure, frame
 
 
 def model_rows(models: pd.Series, context: Context):
-    """Rows by family in the study's order; what is no model (the mean) comes last under no heading."""
+    """Return rows by family in the study's order; the mean comes last, without a heading."""
     order = in_order(pd.DataFrame({"model": models}), "model", list(context.models))
     return grouped_rows({model: context.models.get(model, "") for model in order})
 
 
 def label_models(ax, rows, context: Context) -> None:
-    """Model names, suffixed as the study asks, with coloured family headings."""
+    """Write model names, with the study's suffix, and coloured headings of families."""
     label_rows(ax, rows, {model: context.model_label(model) for model in rows.at}, family_colours(context))
 
 
 def family_colours(context: Context) -> dict[str, str]:
-    """A colour for each family of the study."""
+    """Return a colour for each family of the study."""
     return colours(list(context.models.values()), FAMILY_COLOURS)
 
 
 def label_width(context: Context) -> float:
-    """Inches the longest model name needs at 7 pt."""
+    """Width in inches of the longest model name at 7 pt."""
     longest = max((len(context.model_label(model)) for model in context.models), default=8)
     return 0.3 + 0.058 * longest
 
 
 def signed_points(value: float) -> str:
-    """A difference of proportions in percentage points with its sign: +14.1, −11.3, 0."""
+    """Write a difference of proportions in percentage points with its sign: +14.1, −11.3, 0."""
     if not np.isfinite(value):
         return "–"
     points = 100 * value
@@ -186,7 +182,7 @@ def signed_points(value: float) -> str:
 
 
 def below(page: Page, columns: int = 1) -> dict:
-    """Where a legend stands that belongs to the whole page: at the foot of the body, right."""
+    """Return the position of a legend of the whole page: at the bottom right of the body."""
     foot = page.height - page.head - page.body
     return {
         "loc": "lower right",

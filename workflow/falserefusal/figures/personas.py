@@ -1,4 +1,4 @@
-"""Rates by persona: means over models (Figure 2), by model over tasks (Figure 3), and every cell of a task (7 to 9)."""
+"""Rates by persona: means over models (Figure 2), by model over tasks (Figure 3), all cells of a task (7 to 9)."""
 
 import pandas as pd
 import seaborn
@@ -15,7 +15,7 @@ from falserefusal.figures.dots import (
     label_rows,
     rows_for,
     same_rows,
-    values_beside,
+    texts_right_of,
     whiskers,
 )
 from falserefusal.figures.models import family_colours, label_models, label_width, model_rows
@@ -38,7 +38,7 @@ ROW = 0.165
 
 
 def draw_persona_mean(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """Mean rate of each persona, one panel a group of models on its own scale; from `rates_persona`."""
+    """Draw mean rates by persona, one panel per group of models with its own scale; from `rates_persona`."""
     frame = rows_for(tables, "rates_persona", ("lo", "hi", "method"))
     families = [family for family in dict.fromkeys(context.models.values()) if family in set(frame["scope"])]
     scopes = [frame["scope"].iloc[0], *families][:5]  # the first scope is the whole study
@@ -71,12 +71,12 @@ def draw_persona_mean(tables: dict[str, pd.DataFrame], context: Context) -> tupl
         for cell in part.itertuples():
             colour = shade.get(context.personas.get(cell.persona), INK)
             whiskers(ax, rows.at[cell.persona], 100 * cell.rate, 100 * cell.lo, 100 * cell.hi, Dot(colour))
-        values_beside(ax, part["persona"].map(rows.at), [percent(rate) for rate in part["rate"]])
+        texts_right_of(ax, part["persona"].map(rows.at), [percent(rate) for rate in part["rate"]])
     return page.figure, frame
 
 
 def draw_persona_by_model(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """Model x persona mean over tasks as a map of colour and number, interval below; from `rates_model_persona`."""
+    """Draw a heat map of mean rates over tasks by model and persona, with intervals; from `rates_model_persona`."""
     frame = rows_for(tables, "rates_model_persona", ("lo", "hi", "method"), model=list(context.models))
     worst = frame.loc[frame["rate"].idxmax()]
     low = (frame.groupby("model")["rate"].max() < 0.01).sum()
@@ -126,13 +126,13 @@ def draw_persona_by_model(tables: dict[str, pd.DataFrame], context: Context) -> 
 
 
 def _on(background: tuple[float, ...]) -> str:
-    """Black or white, whichever has more contrast (WCAG) on `background`."""
+    """Return black or white, whichever has more contrast (WCAG) on `background`."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in background[:3]]
     return "white" if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < 0.179 else INK
 
 
 def draw_persona_cells(tables: dict[str, pd.DataFrame], context: Context, task: str) -> tuple[Figure, pd.DataFrame]:
-    """Every model x persona cell of a task, a panel a model, a column a family; from `rates_task_model_persona`."""
+    """Draw all rates of a task, one panel per model, a row of panels per family; from `rates_task_model_persona`."""
     frame = rows_for(tables, "rates_task_model_persona", ("lo", "hi", "method"), task=task)
     by_model = frame.groupby("model", sort=False)["rate"]
     spread = by_model.max() - by_model.min()
@@ -150,7 +150,7 @@ def draw_persona_cells(tables: dict[str, pd.DataFrame], context: Context, task: 
     page = Page(
         context,
         message,
-        "One panel a model. Dot: refusal rate; line: 95% interval; number: rate in %; colour: attribute. "
+        "One panel per model. Dot: refusal rate; line: 95% interval; number: rate in %; colour: attribute. "
         "The scale is linear below 0.1% and the same in every panel.",
         source_line(["rates_task_model_persona"], frame["method"]),
         body=len(grid) * (tall + head + 0.14) + foot - 0.1,
@@ -180,12 +180,12 @@ def draw_persona_cells(tables: dict[str, pd.DataFrame], context: Context, task: 
                 own = part[tint == colour]
                 spans = (100 * own[column] for column in ("rate", "lo", "hi"))
                 whiskers(ax, y[tint == colour], *spans, Dot(colour, size=2.6))
-            values_beside(ax, y, [percent(rate) for rate in part["rate"]], size=5.8)
+            texts_right_of(ax, y, [percent(rate) for rate in part["rate"]], size=5.8)
     return page.figure, frame
 
 
 def panel_grid(models: list[str], context: Context, columns: int = 6) -> list[list[str]]:
-    """Rows of panels, one model each: a row a family, unless families are so small that rows would stand empty."""
+    """Arrange one panel per model: a row per family, unless most rows would be nearly empty."""
     families: dict[str, list[str]] = {}
     for model in models:
         families.setdefault(context.models.get(model, ""), []).append(model)
@@ -196,17 +196,17 @@ def panel_grid(models: list[str], context: Context, columns: int = 6) -> list[li
 
 
 def persona_rows(personas: pd.Series, context: Context):
-    """Rows by attribute in the study's order, and in the order given within one."""
+    """Return rows by attribute in the study's order; within an attribute, in the order given."""
     order = list(dict.fromkeys(context.personas.values()))
     ranked = sorted(personas, key=lambda p: order.index(context.personas[p]) if p in context.personas else len(order))
     return grouped_rows({persona: context.personas.get(persona, "") for persona in ranked})
 
 
 def attribute_colours(context: Context) -> dict[str, str]:
-    """A colour for each attribute of the study's personas."""
+    """Return a colour for each attribute of the study's personas."""
     return colours(list(context.personas.values()), ATTRIBUTE_COLOURS)
 
 
 def persona_width(context: Context) -> float:
-    """Inches the longest persona name needs at 7 pt."""
+    """Width in inches of the longest persona name at 7 pt."""
     return 0.35 + 0.056 * max((len(persona) for persona in context.personas), default=8)

@@ -1,19 +1,26 @@
-"""Which figures a study has, what each shows and which tables it needs; cheap to import, for a workflow to ask."""
+"""List the figures of a study: file name, function that draws it, tables it needs, caption.
 
+Importing this module is cheap (no pandas, no matplotlib), because the rules ask it at the start of every job.
+"""
+
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from falserefusal.study.config import TASKS
+
+PAPER_TASKS = tuple(TASKS)
 KINDS = ("published", "run", "rehearsal")
-PAPER_TASKS = ("nli", "politeness", "offensiveness")
-PERSONA_FREE_FIGURE = {"offensiveness": "figure01_persona_free"}
+BASELINE_FIGURE = {"offensiveness": "figure01_baseline"}
 FORMAT_FIGURES = {"offensiveness": "figure04_format_offensiveness", "nli": "figure10_format_nli"}
 FORMAT_FIGURES["politeness"] = "figure11_format_politeness"
 CELL_FIGURES = {"nli": "figure07_nli", "politeness": "figure08_politeness", "offensiveness": "figure09_offensiveness"}
 
 
 class Figure(NamedTuple):
-    """One figure: its file name, `module.function` of this package that draws it, its tables, its caption.
+    """One figure.
 
-    `options` are keyword arguments of the function; `counterpart` is the paper's figure it answers to, or empty.
+    `name` is its file name without ending, `function` the `module.function` of this package that draws it, with
+    `options` as keyword arguments; `counterpart` is the figure of the paper that it corresponds to, or empty.
     """
 
     name: str
@@ -24,93 +31,80 @@ class Figure(NamedTuple):
     options: tuple[tuple[str, str], ...] = ()
 
 
-def figures(
-    kind: str,
-    tasks: tuple[str, ...] = PAPER_TASKS,
-    stopping: bool = False,
-    labellers: bool = False,
-    annotated: bool = False,
-    compared: bool = True,
-) -> list[Figure]:
-    """The figures of a study, in the order of the page.
+@dataclass(frozen=True)
+class FigureSet:
+    """The properties of a study that decide which figures it has.
 
-    `kind` is `published` (printed cells only), `run` (a study of real models) or `rehearsal` (a run on stand-ins,
-    which also has a planted truth); `stopping` is true for a study in rounds, `labellers` for one with more than one
-    labeller, `annotated` for one of whose answers people labelled a sample, `compared` for one that asks models of
-    the paper. The paper's tasks keep the paper's
-    figure numbers, others are named by task. A figure in this list is always written: where its tables turn out to
-    have no rows for it, it says so.
+    Attributes
+    ----------
+    kind : `published` (the paper's printed cells), `run` (real models) or `rehearsal` (stand-ins with planted rates)
+    tasks : the study's tasks; figures of the paper's tasks keep the paper's numbers, others are named by task
+    sequential : whether the study has interim looks
+    several_labellers : whether more than one labeller gave verdicts
+    annotated : whether people annotated a sample of the responses
+    compared : whether the study is compared with the paper's printed numbers
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
-    unknown = [task for task in tasks if task not in PAPER_TASKS]
-    numbered = [task for task in PAPER_TASKS if task in tasks]
-    run = kind != "published"
-    found = []
-    if kind == "rehearsal":
-        found.append(TRUTH)
-    found += [TABLE1._replace(tables=(*TABLE1.tables, "corrected_rates")) if annotated else TABLE1]
-    found += [_persona_free(task) for task in ["offensiveness"] if task in tasks]
-    found += [PERSONA_MEAN, PERSONA_BY_MODEL]
-    found += [_format(task) for task in ["offensiveness"] if task in tasks]
-    found += [IMPORTANCE, IMPORTANCE_BY_MODEL, REGRESSION]
-    found += [_cells(task) for task in [*numbered, *unknown]]
-    found += [_format(task) for task in [*numbered, *unknown] if task != "offensiveness"]
-    if run:
-        found += [_persona_free(task) for task in [*numbered, *unknown] if task != "offensiveness"]
-    found += [LABELLERS] if run else [NO_ANSWERS]
-    if labellers:
-        found += [LABELLER_PERSONAS, LABELLER_IMPORTANCE, LABELLER_CLAIMS]
-    if annotated:
-        found += [CORRECTED_MODELS, CORRECTED_PERSONAS]
-    if run and compared:
-        found.append(COMPARISON)
-    if stopping:
-        found.append(STOPPING)
-    return [*found, CLAIMS]
+
+    kind: str
+    tasks: tuple[str, ...] = PAPER_TASKS
+    sequential: bool = False
+    several_labellers: bool = False
+    annotated: bool = False
+    compared: bool = True
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"kind is {self.kind!r}; it must be one of {', '.join(KINDS)}")
+
+    def figures(self) -> list[Figure]:
+        """Return the figures in the order of the page.
+
+        Every figure of the list is written; one whose tables have no rows for it says so.
+        """
+        unknown = [task for task in self.tasks if task not in PAPER_TASKS]
+        tasks = [*(task for task in PAPER_TASKS if task in self.tasks), *unknown]
+        run = self.kind != "published"
+        found = [PLANTED_RATES] if self.kind == "rehearsal" else []
+        found += [TABLE1._replace(tables=(*TABLE1.tables, "corrected_rates")) if self.annotated else TABLE1]
+        found += [_baseline(task) for task in tasks if task == "offensiveness"]
+        found += [PERSONA_MEAN, PERSONA_BY_MODEL]
+        found += [_format(task) for task in tasks if task == "offensiveness"]
+        found += [IMPORTANCE, IMPORTANCE_BY_MODEL, REGRESSION]
+        found += [_cells(task) for task in tasks]
+        found += [_format(task) for task in tasks if task != "offensiveness"]
+        if run:
+            found += [_baseline(task) for task in tasks if task != "offensiveness"]
+        found += [LABELLERS] if run else [NO_ANSWERS]
+        if self.several_labellers:
+            found += [LABELLER_PERSONAS, LABELLER_IMPORTANCE, LABELLER_CLAIMS]
+        if self.annotated:
+            found += [CORRECTED_MODELS, CORRECTED_PERSONAS]
+        if run and self.compared:
+            found.append(COMPARISON)
+        if self.sequential:
+            found.append(SEQUENTIAL)
+        return [*found, CLAIMS]
+
+    def figure_names(self) -> list[str]:
+        """Return the file names of the figures, without ending."""
+        return [figure.name for figure in self.figures()]
+
+    def table_names(self) -> list[str]:
+        """Return the names of the tables that the figures are drawn from, each once."""
+        return list(dict.fromkeys(table for figure in self.figures() for table in figure.tables))
 
 
-def figure_names(
-    kind: str,
-    tasks: tuple[str, ...] = PAPER_TASKS,
-    stopping: bool = False,
-    labellers: bool = False,
-    annotated: bool = False,
-    compared: bool = True,
-) -> list[str]:
-    """The file names (without ending) of `figures`."""
-    return [figure.name for figure in figures(kind, tasks, stopping, labellers, annotated, compared)]
-
-
-def table_names(
-    kind: str,
-    tasks: tuple[str, ...] = PAPER_TASKS,
-    stopping: bool = False,
-    labellers: bool = False,
-    annotated: bool = False,
-    compared: bool = True,
-) -> list[str]:
-    """The tables that the study's figures are drawn from."""
-    return list(
-        dict.fromkeys(
-            table
-            for figure in figures(kind, tasks, stopping, labellers, annotated, compared)
-            for table in figure.tables
-        )
-    )
-
-
-def _said(task: str) -> str:
+def _in_prose(task: str) -> str:
     return {"nli": "natural language inference"}.get(task, task)
 
 
-def _persona_free(task: str) -> Figure:
-    name = PERSONA_FREE_FIGURE.get(task, f"persona_free_{task}")
+def _baseline(task: str) -> Figure:
+    name = BASELINE_FIGURE.get(task, f"baseline_{task}")
     return Figure(
         name,
-        "models.draw_persona_free",
-        ("rates_persona_free",),
-        f"Refusal rate for {_said(task)} with and without a persona in the prompt, and the difference.",
+        "models.draw_baseline",
+        ("rates_baseline",),
+        f"Refusal rate for {_in_prose(task)} with and without a persona in the prompt, and the difference.",
         "Figure 1" if task == "offensiveness" else "",
         (("task", task),),
     )
@@ -122,7 +116,7 @@ def _format(task: str) -> Figure:
         name,
         "levels.draw_format",
         ("rates_format",),
-        f"Refusal rate for {_said(task)} by model and response format.",
+        f"Refusal rate for {_in_prose(task)} by model and response format.",
         {"offensiveness": "Figure 4", "nli": "Figure 10", "politeness": "Figure 11"}.get(task, ""),
         (("task", task),),
     )
@@ -133,7 +127,7 @@ def _cells(task: str) -> Figure:
         CELL_FIGURES.get(task, f"personas_{task}"),
         "personas.draw_persona_cells",
         ("rates_task_model_persona",),
-        f"Refusal rate for {_said(task)} in every cell of model and persona.",
+        f"Refusal rate for {_in_prose(task)} in every cell of model and persona.",
         {"nli": "Figure 7", "politeness": "Figure 8", "offensiveness": "Figure 9"}.get(task, ""),
         (("task", task),),
     )
@@ -164,7 +158,7 @@ IMPORTANCE = Figure(
     "figure05_importance",
     "importance.draw_importance",
     ("importance",),
-    "Sensitivity of refusal to each factor of the experiment.",
+    "Importance of each factor of the experiment for refusal.",
     "Figure 5",
 )
 REGRESSION = Figure(
@@ -178,52 +172,60 @@ IMPORTANCE_BY_MODEL = Figure(
     "importance_by_model",
     "importance.draw_importance_by_model",
     ("importance",),
-    "Sensitivity of refusal to the persona within each model.",
+    "Importance of the persona for refusal within each model.",
 )
 LABELLERS = Figure(
-    "labellers", "levels.draw_labellers", ("labeller_rates",), "Refusal rate of the same answers under each labeller."
+    "labellers", "levels.draw_labellers", ("labeller_rates",), "Refusal rate of the same responses under each labeller."
 )
 LABELLER_PERSONAS = Figure(
     "labeller_personas",
     "labelling.draw_labeller_personas",
     ("labeller_headline",),
-    "What each persona changes under each labeller.",
+    "Effect of each persona under each labeller.",
 )
 LABELLER_IMPORTANCE = Figure(
     "labeller_importance",
     "labelling.draw_labeller_importance",
     ("labeller_headline",),
-    "Sensitivity of refusal to each factor under each labeller.",
+    "Importance of each factor for refusal under each labeller.",
 )
 LABELLER_CLAIMS = Figure(
     "labeller_claims",
     "labelling.draw_labeller_claims",
     ("labeller_claims",),
-    "Verdicts on the paper's claims under each labeller.",
+    "Conclusions on the paper's claims under each labeller.",
 )
 NO_ANSWERS = Figure(
     "no_answers",
     "labelling.draw_no_answers",
     ("no_answers",),
-    "How much of each model's refusal rate answers of “No” to a yes/no question could explain.",
+    "How much of each model's refusal rate could be “No” as an answer to a yes/no question.",
 )
 CORRECTED_MODELS = Figure(
     "corrected_models",
     "labelling.draw_corrected_models",
     ("corrected_rates",),
-    "Refusal rates by model and task as the labeller counts them, and corrected for its errors.",
+    "Refusal rates by model and task, before and after correction for the labeller's errors.",
 )
 CORRECTED_PERSONAS = Figure(
     "corrected_personas",
     "labelling.draw_corrected_personas",
     ("corrected_personas",),
-    "Refusal rates by persona as the labeller counts them, and corrected for its errors.",
+    "Refusal rates by persona, before and after correction for the labeller's errors.",
 )
 COMPARISON = Figure(
-    "comparison", "comparison.draw_comparison", ("comparison",), "This study beside the paper's printed values."
+    "comparison",
+    "comparison.draw_comparison",
+    ("comparison",),
+    "Estimates of this study compared with the paper's printed values.",
 )
-TRUTH = Figure(
-    "truth", "comparison.draw_truth", ("truth",), "Planted refusal rates of the stand-ins and their estimates."
+PLANTED_RATES = Figure(
+    "planted_rates",
+    "comparison.draw_planted_rates",
+    ("planted_rates",),
+    "Planted refusal rates of the stand-ins compared with their estimates.",
 )
-STOPPING = Figure("stopping", "stopping.draw_stopping", ("trajectory",), "Intervals by round and calls spent.")
+SEQUENTIAL = Figure(
+    "sequential", "sequential.draw_sequential", ("interim_looks",), "Intervals and responses at each interim look."
+)
 CLAIMS = Figure("claims", "claims.draw_claims", ("claims",), "The paper's claims as tests.")

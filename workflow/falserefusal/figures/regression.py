@@ -1,4 +1,4 @@
-"""Coefficients of the main-effects logistic regression beside the paper's Table 7 (Figure 6)."""
+"""Coefficients of the main-effects logistic regression and of the paper's Table 7 (Figure 6)."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from falserefusal.figures.dots import (
     printed_key,
     printed_marks,
     rows_for,
-    values_beside,
+    texts_right_of,
     whiskers,
 )
 from falserefusal.figures.models import below, family_colours, label_width
@@ -27,7 +27,7 @@ TERMS = ["persona", "task", "model", "template", "phrasing", "format"]  # the fi
 
 
 def draw_regression(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """Log-odds of every level against its reference, and Table 7; from `regression` and `regression_firth`."""
+    """Draw the log-odds of every level against its reference; from `regression` and `regression_firth`."""
     frame = rows_for(tables, "regression", ("lo", "hi", "printed", "printed_term_note", "method"))
     frame = _one_fit(pd.concat([frame, tables["regression_firth"]], ignore_index=True), context)
     personas = frame[(frame["term"] == "persona") & np.isfinite(frame["coef"])]
@@ -36,16 +36,16 @@ def draw_regression(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     message += ", ".join(f"“{row.level}” {number(row.coef)}" for row in top.itertuples())
     odd = frame.loc[frame["printed_term_note"].astype(str).str.startswith("out of line"), "level"]
     if len(odd):
-        real = "the real " if context.model_suffix else ""  # what is printed is about the models themselves
+        real = "the real " if context.model_suffix else ""  # printed values are about the models themselves
         odd = [f"{real}{level}" if level in context.models else level for level in odd]
-        message += f"; printed values of {listing(odd)} out of line with the rest"
+        message += f"; printed values of {listing(odd)} out of line with the others"
     reading = (
         "Log-odds of a refusal against the reference level of its factor, main effects only. Dot: estimate; line: "
     )
-    reading += "95% interval; hollow: penalised (Firth) estimate of a level without refusals, or with nothing else."
+    reading += "95% interval; hollow: penalised (Firth) estimate, for a level without refusals or with refusals only."
     template = frame[frame["term"] == "template"]
     if template["printed"].notna().any() and template["coef"].isna().all():
-        reading += " Table 7's fit also has the template, which this one lacks, so its values are larger."
+        reading += " The fit of Table 7 also includes the template, so its values are larger."
 
     right = ~frame["term"].isin(["persona", "task"])
     sides = [side for side in (frame[~right], frame[right]) if len(side)]
@@ -64,7 +64,7 @@ def draw_regression(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
         ax = page.axes(left + i * (left + width + gap), 0.12, width, own.height * ROW)
         _panel(ax, part, own, context)
         y = [own.at[name] for name in _names(part)]
-        values_beside(ax, y, [number(value) for value in part["coef"]])
+        texts_right_of(ax, y, [number(value) for value in part["coef"]])
     marks = [key(INK, label="this study")]
     if frame["printed"].notna().any():
         marks.append(printed_key("printed in Table 7"))
@@ -73,7 +73,7 @@ def draw_regression(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
 
 
 def _one_fit(frame: pd.DataFrame, context: Context) -> pd.DataFrame:
-    """One row a level, in the order they are drawn: the first fit's, or the next one's where that is not finite."""
+    """Return one row per level in drawing order: from the first fit, or from the next one if that is not finite."""
     reason = "; ".join(dict.fromkeys(frame["method"].astype(str)))
     frame = frame[~frame["term"].isin(["intercept", "fit"])]
     if frame.empty:
@@ -93,7 +93,7 @@ def _one_fit(frame: pd.DataFrame, context: Context) -> pd.DataFrame:
 
 
 def _names(part: pd.DataFrame) -> list[str]:
-    """A row's key: a level's name may occur under two terms."""
+    """Return the key of each row; the same level may occur in two terms."""
     return [f"{row.term}\t{row.level}" for row in part.itertuples()]
 
 
@@ -113,7 +113,7 @@ def _panel(ax: Axes, part: pd.DataFrame, rows, context: Context) -> None:
         for name, row in zip(_names(part), part.itertuples(), strict=True)
     }
     values = part[["coef", "lo", "hi", "printed"]].to_numpy(dtype=float)
-    shown = values[np.isfinite(values) & (np.abs(values) <= 14)]  # e^14: a level beyond has no refusals to speak of
+    shown = values[np.isfinite(values) & (np.abs(values) <= 14)]  # beyond e^14 a level has practically no refusals
     low, high = min(shown.min(initial=0.0), 0.0), max(shown.max(initial=1.0), 0.0)
     linear_axis(ax, "coefficient, log-odds", low, high, zero_line=True)
     label_rows(ax, rows, labels, shade)
@@ -134,7 +134,7 @@ def _in_group(row, group: str, context: Context) -> bool:
 
 
 def _beyond(ax: Axes, y: float, row, low: float, high: float, colour: str) -> None:
-    """Write the numbers of coefficients that would squeeze all others together if they were drawn, beside the dot."""
+    """Write coefficients beyond the axis as numbers; drawing them would compress all others."""
     outside = {"": row.coef, "printed ": row.printed}
     outside = {word: value for word, value in outside.items() if np.isfinite(value) and not low <= value <= high}
     if not outside:

@@ -1,4 +1,4 @@
-"""One look for all figures: page, colours, scales and number formats."""
+"""The common style of all figures: page, colours, scales and number formats."""
 
 import textwrap
 
@@ -15,8 +15,8 @@ WIDTH = 8.0  # inches: the text width of an A4 or letter page at 80 to 85 %
 MARGIN = 0.12
 INK, GREY, FAINT, WARNING = "#1a1a1a", "#5f5f5f", "#dedede", "#9c1c00"
 
-# Okabe and Ito's colours, which stay distinct under the common colour-vision deficiencies. Families and attributes
-# share none, so that a colour means one thing throughout.
+# Colours of Okabe and Ito, distinct under the common colour-vision deficiencies. Families and attributes share none, so
+# that a colour has one meaning in all figures.
 FAMILY_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#8C6BB1", "#7F7F7F"]
 ATTRIBUTE_COLOURS = ["#CC79A7", "#E69F00", "#3A9BDC", "#333333", "#A6761D", "#66A61E"]
 LEVEL_COLOURS = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"]
@@ -50,15 +50,15 @@ RC = {
 
 
 def styled():
-    """The context in which every figure is drawn and saved, whatever the user's matplotlibrc says."""
+    """Return the matplotlib context of all figures, independent of the user's matplotlibrc."""
     return rc_context(RC)
 
 
 class Page:
-    """A figure with banner, message, a line that says how to read it, and a line that says where it came from.
+    """A figure with banner, message, reading guide and source.
 
-    Axes are placed in inches from the left edge and from the top of the body, so that rows keep their height whatever
-    the number of models and nothing depends on an automatic layout.
+    Axes are placed in inches from the left edge and from the top of the body. So rows have the same height for any
+    number of models, and nothing depends on an automatic layout.
     """
 
     def __init__(self, context: Context, message: str, reading: str, source: str, body: float, width: float = WIDTH):
@@ -80,7 +80,7 @@ class Page:
             self._text(MARGIN, top, text, size, colour, weight)
             top += _height(text, size)
         self._text(MARGIN, head + body, source, 6.5, GREY, "normal")
-        self.figure.set_label(message)  # the index of the figures reads it
+        self.figure.set_label(message)  # read by the index of the figures
 
     def _text(self, x: float, y: float, text: str, size: float, colour: str, weight: str) -> None:
         self.figure.text(
@@ -96,14 +96,14 @@ class Page:
         )
 
     def axes(self, left: float, top: float, width: float, height: float, **options) -> Axes:
-        """Axes whose upper left corner is `left` and `top` inches into the body."""
+        """Add axes whose upper left corner is `left` and `top` inches into the body."""
         bottom = self.height - self.head - top - height
         box = (left / self.width, bottom / self.height, width / self.width, height / self.height)
         return self.figure.add_axes(box, **options)
 
 
 def _wrap(text: str, width: float, size: float, bold: bool = False) -> str:
-    """Break lines where the page ends, by the typical width of a character of DejaVu Sans."""
+    """Wrap text to the page, by the typical width of a character of DejaVu Sans."""
     em = 0.60 if bold else 0.53
     characters = int((width - 2 * MARGIN) * 72 / (size * em))
     return "\n".join(textwrap.fill(line, characters) for line in text.split("\n"))
@@ -114,17 +114,17 @@ def _height(text: str, size: float) -> float:
 
 
 def ink(colour: str) -> tuple[float, float, float]:
-    """A darker shade of a group's colour for words, which need more contrast on white than dots do."""
+    """Return a darker shade of a colour, for text, which needs more contrast than dots."""
     return tuple(0.68 * part for part in to_rgb(colour))
 
 
 def colours(groups: list[str], palette: list[str]) -> dict[str, str]:
-    """A colour for each group in order of appearance."""
+    """Return a colour for each group in order of appearance."""
     return {group: palette[i % len(palette)] for i, group in enumerate(dict.fromkeys(groups))}
 
 
 def rate_axis(ax: Axes, label: str = "refusal rate (%)") -> None:
-    """A 0 to 100% axis that is linear up to 0.1% and logarithmic above, so that 0, 0.05 and 90% are all legible."""
+    """Make the x axis 0 to 100%, linear up to 0.1% and logarithmic above, so that 0, 0.05 and 90% are legible."""
     ax.set_xscale("symlog", linthresh=0.1, linscale=0.55)
     ax.set_xlim(-0.035, 140)
     ax.xaxis.set_major_locator(FixedLocator([0, 0.1, 1, 10, 100]))
@@ -136,7 +136,7 @@ def rate_axis(ax: Axes, label: str = "refusal rate (%)") -> None:
 
 
 def square_rate_axes(ax: Axes, x_label: str, y_label: str) -> None:
-    """`rate_axis` in both directions, with the diagonal on which both values agree."""
+    """Make both axes like `rate_axis`, and draw the diagonal on which both values agree."""
     rate_axis(ax, x_label)
     ax.set_yscale("symlog", linthresh=0.1, linscale=0.55)
     ax.set_ylim(ax.get_xlim())
@@ -148,7 +148,7 @@ def square_rate_axes(ax: Axes, x_label: str, y_label: str) -> None:
 
 
 def linear_axis(ax: Axes, label: str, low: float, high: float, zero_line: bool = False) -> None:
-    """A linear axis with a little room at both ends."""
+    """Make the x axis linear, with a margin at both ends."""
     if not np.isfinite([low, high]).all() or high <= low:
         low, high = 0.0, 1.0
     room = 0.04 * (high - low)
@@ -162,7 +162,7 @@ def linear_axis(ax: Axes, label: str, low: float, high: float, zero_line: bool =
 
 
 def percent(rate: float) -> str:
-    """A proportion in words of percent with the digits a reader can use: 0, <0.01, 0.06, 4.2, 76.5."""
+    """Write a proportion in percent without the sign, with useful digits: 0, <0.01, 0.06, 4.2, 76.5."""
     if not np.isfinite(rate):
         return "–"
     value = 100 * rate
@@ -174,29 +174,29 @@ def percent(rate: float) -> str:
 
 
 def number(value: float) -> str:
-    """An index or coefficient with two decimals, and a true minus sign."""
+    """Write an index or coefficient with two decimals and a true minus sign."""
     return "–" if not np.isfinite(value) else f"{value:.2f}".replace("-", "−")
 
 
 def listing(words: list[str], most: int = 4) -> str:
-    """`a, b and c`; a long list is cut with the number left out."""
+    """Write `a, b and c`; a list of more than `most` ends with the number of words left out."""
     if len(words) > most:
         return ", ".join(words[: most - 1]) + f" and {len(words) - most + 1} more"
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
 def task_title(task: str) -> str:
-    """A task at the start of a sentence."""
+    """Write a task as the start of a sentence."""
     return "NLI" if task == "nli" else task.capitalize()
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 model`, `3 models`."""
+    """Write `1 model`, `3 models`."""
     return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def source_line(names: list[str], methods: list[str]) -> str:
-    """Where the numbers came from and how their intervals were made, as the tables say it."""
+    """Name the tables of the numbers, and the methods of their intervals from the column method."""
     parts = [part for method in dict.fromkeys(methods) if isinstance(method, str) for part in method.split("; ")]
     methods = [part for part in dict.fromkeys(parts) if part and not part.startswith("not fitted")]
     text = "Drawn from " + listing([f"tables/{name}.csv" for name in names]) + "."

@@ -1,4 +1,4 @@
-"""Inference: one model's answers to all prompts, each generated once and kept."""
+"""Inference: generate one model's responses to all prompts, each once, and store them."""
 
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.respond import model_settings, respond

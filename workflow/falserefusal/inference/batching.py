@@ -1,17 +1,17 @@
-"""What is computed together: a pure function of the tokenised prompts and the token budget.
+"""Divide tokenised prompts into windows, batches and groups with a shared prefix.
 
-Prompts are sorted by their tokens, so that prompts with a common beginning (chat header, template, persona) are
-neighbours, and cut into windows; a window is cut into batches, longest first. Cutting is sequential: when a killed run
-is resumed and the windows it finished are left out, the remaining windows come out as they would have been, which is
-what makes bf16 answers repeat (they depend on the batch they were computed in).
+Batches are a pure function of the tokenised prompts and the token budget. Prompts are sorted by their tokens, so that
+prompts with a common beginning (chat header, template, persona) are neighbours. They are cut into windows, and each
+window into batches, longest prompts first. Windows are cut one after the other: if a resumed run leaves out the windows
+that are finished, the remaining ones are the same as before. So bf16 responses, which depend on their batch, repeat.
 """
 
 from collections.abc import Sequence
 
 Tokens = Sequence[int]
 MIN_GROUP = 4  # rows that must share a prefix before it is worth computing on its own
-FORWARD = 64  # tokens whose computing costs as much as what every forward pass costs, whatever its size
-MIN_SAVING = 0.1  # share of a window's tokens that prefix reuse must save to be worth its bookkeeping
+FORWARD = 64  # fixed cost of a forward pass, in tokens
+MIN_SAVING = 0.1  # share of a window's tokens that prefix reuse must save to be worth its overhead
 
 
 def windows(prompts: list[Tokens], tokens: int) -> list[list[int]]:
@@ -28,11 +28,24 @@ def windows(prompts: list[Tokens], tokens: int) -> list[list[int]]:
 
 
 def shared_prefixes(prompts: list[Tokens], budget: int) -> list[tuple[int, list[int]]]:
-    """The prefixes worth computing once: groups of sorted `prompts`, each (length of the common prefix, its rows).
+    """Group sorted `prompts` by prefixes that are worth computing once.
 
-    A prefix of length 0 shares nothing. The groups are found on the tree of common prefixes so as to save tokens,
-    (rows - 1) x length summed over groups: at least as many as grouping the prompts by their first n tokens saves, for
-    any n. The prefixes kept, all padded to the longest, fit `budget`.
+    Parameters
+    ----------
+    prompts : list of token sequences
+        In lexicographic order.
+    budget : int
+        Tokens that all prefixes together may have when padded to the longest.
+
+    Returns
+    -------
+    list of (int, list of int)
+        Length of the common prefix (0: nothing is shared) and the rows that have it. Every row is in one group.
+
+    Notes
+    -----
+    The groups maximise the saved tokens, (rows - 1) x length summed over groups, on the tree of common prefixes. They
+    save at least as many as grouping by the first n tokens does, for any n.
     """
     _, groups = _best(prompts, range(len(prompts)))
     groups.sort(key=lambda group: (-group[0] * (len(group[1]) - 1), group[1][0]))
@@ -51,13 +64,13 @@ def _best(prompts: list[Tokens], rows: Sequence[int]) -> tuple[int, list[tuple[i
     """(tokens saved, groups) of `rows`, which are neighbours in lexicographic order."""
     if len(rows) < MIN_GROUP:
         return 0, []
-    depth = _common(prompts[rows[0]], prompts[rows[-1]])  # sorted: the ends differ soonest
+    depth = _common(prompts[rows[0]], prompts[rows[-1]])  # sorted, so the first and the last differ earliest
     children: list[list[int]] = [[]]
     for row in rows:
         if children[-1] and _at(prompts[row], depth) != _at(prompts[children[-1][0]], depth):
             children.append([])
         children[-1].append(row)
-    length = min(depth, min(len(prompts[row]) for row in rows) - 1)  # a row needs a token of its own to be asked about
+    length = min(depth, min(len(prompts[row]) for row in rows) - 1)  # each row needs a token of its own
     if len(children) == 1:  # all the same prompt
         return length * (len(rows) - 1), [(length, list(rows))]
     solved = [(child, *_best(prompts, child)) for child in children]
@@ -83,13 +96,23 @@ def _common(a: Tokens, b: Tokens) -> int:
 
 
 def batches(prefix: list[int], suffix: list[int], budget: int) -> list[list[int]]:
-    """Rows cut into batches, longest suffix first, of at most `budget` tokens when padded (or one row).
+    """Divide rows into batches of at most `budget` tokens when padded (or of one row), longest suffix first.
 
-    Of all such cuts, the one that computes the fewest tokens, padding and the price of a forward pass included: found
-    row by row, since the best cut of the first rows does not depend on the rest.
+    Parameters
+    ----------
+    prefix, suffix : list of int
+        Tokens of each row that are already computed, and that must be computed.
+    budget : int
+        Most tokens of a batch, padding included.
+
+    Returns
+    -------
+    list of list of int
+        Rows of each batch. Of all divisions, the one that computes the fewest tokens, with padding and the fixed cost
+        of a forward pass (dynamic programming: the best division of the first rows does not depend on the rest).
     """
     order = sorted(range(len(suffix)), key=lambda i: (-suffix[i], -prefix[i], i))
-    cost, starts = [0], [0]  # of the best cut of the first so many rows, and where its last batch starts
+    cost, starts = [0], [0]  # of the best division of the first rows: tokens computed, start of its last batch
     for end in range(1, len(order) + 1):
         wide, best = 0, (float("inf"), 0)
         for start in range(end - 1, -1, -1):

@@ -1,7 +1,7 @@
-"""The chat template, examined before the first batch: what happens to a system turn, the persona, the text, BOS, EOS.
+"""Check a tokenizer's chat template before the first batch: system turn, user text, BOS and EOS.
 
-A harness that drops a system message, doubles BOS or cuts a prompt still returns answers, only to other prompts. So
-each template is rendered once with sentinel turns, and every prompt is checked to hold its turns verbatim.
+A program that drops a system message, doubles BOS or truncates a prompt still returns responses, but to other prompts.
+So each template is rendered once with sentinel turns, and every prompt is checked to contain its turns verbatim.
 """
 
 import dataclasses
@@ -18,28 +18,46 @@ DAY = datetime.datetime(2024, 7, 26)  # the default date of Llama 3.1's template
 FIXED_DATE = DAY.strftime("%d %b %Y")
 DATE_CODES = {f"%{code}": DAY.strftime(f"%{code}") for code in ("Y", "y", "B", "b", "m", "-m", "d", "-d", *"AajHMS")}
 SYSTEM_ROLES = ("native", "merge", "error")
+VERBS = {"rejecting": "rejects", "dropping": "drops"}
 
 
 @dataclasses.dataclass
 class Chat:
-    """A tokenizer with its examined template.
+    """A tokenizer and the properties of its chat template.
 
-    `system` is what the template does with a system turn: native (a turn of its own), merged (into the user's turn),
-    rejecting (raises) or dropping (loses it). `policy`, from the config, is what we do: native (leave it to the
-    template; an error where it rejects or drops), merge (into the first user turn, alike in every model) or error.
+    Parameters
+    ----------
+    tokenizer
+        A transformers tokenizer with a chat template.
+    system : str
+        What the template does with a system turn: native (a turn of its own), merged (into the user turn), rejecting
+        (raises) or dropping (omits it).
+    policy : str
+        What the config says to do with a system turn: native (leave it to the template; an error if the template
+        rejects or drops it), merge (into the first user turn, in the same way for every model) or error.
+    bos : str
+        "first" (every prompt starts with BOS) or "none".
+    eos_ids : list of int
+        Tokens that end a response.
+    template_sha256 : str
+        Hash of the template.
+    control : re.Pattern or None
+        The tokenizer's control tokens.
+    preamble : str
+        What the template writes before the user's text if a prompt has no system turn.
     """
 
     tokenizer: object
     system: str
     policy: str
-    bos: str  # "first" (every prompt starts with it) or "none"
+    bos: str
     eos_ids: list[int]
     template_sha256: str
-    control: re.Pattern | None  # the tokenizer's control tokens, to find texts that contain one
-    preamble: str = ""  # what the template writes before the user's text where a prompt has no system turn
+    control: re.Pattern | None
+    preamble: str = ""
 
     def render(self, conversations: list[list[dict]], names: list[str]) -> list[str]:
-        """Rendered prompts, each checked to hold every turn verbatim. Raises InputError naming the first bad prompt."""
+        """Render prompts and check that each contains every turn verbatim; InputError names the first bad prompt."""
         if not conversations:
             return []
         turns = [
@@ -48,12 +66,12 @@ class Chat:
         ]
         try:
             rendered = _apply(self.tokenizer, turns)
-        except Exception:  # find the prompt that the template refuses, to name it
+        except Exception:  # find the prompt that the template rejects, to name it
             for conversation, name in zip(turns, names, strict=True):
                 try:
                     _apply(self.tokenizer, [conversation])
                 except Exception as error:
-                    raise InputError(f"prompt {name}: the chat template refuses it ({_short(error)})") from error
+                    raise InputError(f"prompt {name}: the chat template rejects it ({_short(error)})") from error
             raise
         for text, conversation, name in zip(rendered, turns, names, strict=True):
             for turn in conversation:
@@ -65,8 +83,11 @@ class Chat:
         return rendered
 
     def encode(self, rendered: list[str], names: list[str], context: int, new_tokens: int) -> list[list[int]]:
-        """Token ids, BOS as the template writes it. Raises InputError for a doubled BOS, a piece of text that the
-        tokenizer does not know, or too short a context."""
+        """Tokenise rendered prompts, with BOS as the template writes it.
+
+        Raises InputError for a doubled BOS, a piece of text that the tokenizer does not know, and a prompt that does
+        not fit the context with `new_tokens` further tokens.
+        """
         if not rendered:
             return []
         ids = self.tokenizer(rendered, add_special_tokens=False, return_attention_mask=False)["input_ids"]
@@ -79,36 +100,51 @@ class Chat:
                 f"the longest is {names[worst]} with {len(ids[worst])} tokens; shorten the texts or max_new_tokens"
             )
         for row, text, name in zip(ids, rendered, names, strict=True):
-            # the unknown token's own name in a text or template is no lost text: some use it as their BOS
+            # the unknown token written out in a text or template is not lost text: some use it as BOS
             if unknown is not None and row.count(unknown) > text.count(self.tokenizer.unk_token):
                 raise InputError(
-                    f"prompt {name}: holds text that this model's tokenizer does not know, which the model would see "
+                    f"prompt {name}: contains text that this model's tokenizer does not know; the model would see it "
                     f"as {self.tokenizer.unk_token}; change the text, or leave the model out"
                 )
             if not row:
                 raise InputError(f"prompt {name}: no tokens after rendering")
             if _doubles_bos(self.tokenizer, row):
-                raise InputError(f"prompt {name}: starts with two BOS tokens; the text must not bring its own")
+                raise InputError(f"prompt {name}: starts with two BOS tokens; remove the one in the text")
         return ids
 
     def holding_control_tokens(self, conversations: list[list[dict]]) -> list[int]:
-        """Which conversations hold a control token of this tokenizer in their own text; the model would obey it."""
+        """Indices of conversations whose text contains a control token; the model would treat it as one."""
         if self.control is None:
             return []
         return [i for i, c in enumerate(conversations) if any(self.control.search(turn["content"]) for turn in c)]
 
 
 def examine(tokenizer, generation_eos: Iterable[int], policy: str = "native") -> Chat:
-    """Examine a tokenizer's chat template with sentinel turns; raises InputError where no prompt could be right."""
+    """Examine a tokenizer's chat template with sentinel turns.
+
+    Parameters
+    ----------
+    tokenizer
+        A transformers tokenizer.
+    generation_eos : iterable of int
+        EOS ids that the checkpoint's configuration declares.
+    policy : str
+        One of SYSTEM_ROLES: what to do with a system turn.
+
+    Raises
+    ------
+    InputError
+        No prompt can be rendered faithfully with this template.
+    """
     if policy not in SYSTEM_ROLES:
-        raise InputError(f"system_role: '{policy}' is none of {', '.join(SYSTEM_ROLES)}")
+        raise InputError(f"system_role: '{policy}' is not one of {', '.join(SYSTEM_ROLES)}")
     source = tokenizer.chat_template
     if isinstance(source, dict):
         source = tokenizer.chat_template = source.get("default")
     if not source:
         raise InputError("the tokenizer has no chat template: an instruction-tuned checkpoint is needed")
     digest = hashlib.sha256(source.encode()).hexdigest()
-    if "strftime_now" in source:  # a prompt that changes at midnight could neither be stored nor reproduced
+    if "strftime_now" in source:  # a prompt that changes every day could not be reproduced
         tokenizer.chat_template = _fixing_the_date(source)
     user = [{"role": "user", "content": USER}]
     try:
@@ -122,7 +158,7 @@ def examine(tokenizer, generation_eos: Iterable[int], policy: str = "native") ->
     ids = tokenizer(plain, add_special_tokens=False)["input_ids"]
     if _doubles_bos(tokenizer, ids):
         raise InputError(
-            f"the chat template starts the prompt with two BOS tokens ({tokenizer.bos_token}); remove one from it"
+            f"the chat template starts the prompt with two BOS tokens ({tokenizer.bos_token}); remove one of them"
         )
     control = _control_tokens(tokenizer)
     return Chat(
@@ -147,9 +183,9 @@ def _doubles_bos(tokenizer, ids: list[int]) -> bool:
 
 
 def _fixing_the_date(template: str) -> str:
-    """The template with a `strftime_now` that writes FIXED_DATE in the format that the template asks for."""
+    """The template with a `strftime_now` that always writes FIXED_DATE, in the format that the template requests."""
     codes = "".join(f".replace('{code}', '{value}')" for code, value in DATE_CODES.items())
-    # the line break, which Jinja removes after a block, keeps white space at the head of the template as it was
+    # Jinja removes the line break after a block, so leading white space of the template stays as it was
     return f"{{%- macro strftime_now(format) -%}}{{{{ format{codes} }}}}{{%- endmacro %}}\n{template}"
 
 
@@ -158,13 +194,13 @@ def _short(error: Exception) -> str:
 
 
 def _control_tokens(tokenizer) -> list[str]:
-    """Strings that the tokenizer turns into control tokens, longest first; not all of them are declared as special."""
+    """Strings that become control tokens, longest first; not all of them are declared as special."""
     added = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
     return sorted({t for t in {*added, *tokenizer.all_special_tokens} if t.strip()}, key=lambda t: (-len(t), t))
 
 
 def _system_handling(tokenizer, plain: str) -> str:
-    """What the template does with a system turn; `plain` is the prompt of the user turn alone."""
+    """What the template does with a system turn (see Chat); `plain` is the prompt with a user turn only."""
     try:
         text = _apply(tokenizer, [[{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}]])[0]
     except Exception:
@@ -179,7 +215,7 @@ def _system_handling(tokenizer, plain: str) -> str:
 
 
 def _end_of_turn(tokenizer, generation_eos: Iterable[int]) -> list[int]:
-    """Every token that ends an answer: the declared EOS, and what the template itself writes after a reply."""
+    """All tokens that end a response: the declared EOS, and what the template writes after a reply."""
     ends = {int(i) for i in generation_eos} | {tokenizer.eos_token_id}
     known = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}  # not all are declared as special
     user, reply = {"role": "user", "content": USER}, {"role": "assistant", "content": REPLY}
@@ -198,7 +234,19 @@ def _end_of_turn(tokenizer, generation_eos: Iterable[int]) -> list[int]:
 
 
 def place_system(conversation: list[dict], policy: str, name: str, template: str = "native") -> list[dict]:
-    """The turns of a prompt with its system turn where `policy` puts it; `template`: how the template handles one."""
+    """Move the system turn of a prompt to where `policy` puts it.
+
+    Parameters
+    ----------
+    conversation : list of dict
+        Turns with role and content.
+    policy : str
+        One of SYSTEM_ROLES.
+    name : str
+        The prompt's id, for messages.
+    template : str
+        How the chat template handles a system turn, see `Chat.system`.
+    """
     turns = [{"role": str(turn["role"]), "content": str(turn["content"])} for turn in conversation]
     if not turns or turns[-1]["role"] != "user":
         raise InputError(f"prompt {name}: a prompt must end with a user turn")
@@ -212,7 +260,7 @@ def place_system(conversation: list[dict], policy: str, name: str, template: str
         return [{"role": "user", "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}, *turns[2:]]
     if template in ("rejecting", "dropping"):
         raise InputError(
-            f"prompt {name}: has a system turn, but this model's chat template is {template} it; "
-            "set system_role: merge to send it at the head of the user turn"
+            f"prompt {name}: has a system turn, and this model's chat template {VERBS[template]} system turns; "
+            "set system_role: merge to put it at the start of the user turn"
         )
     return turns

@@ -1,4 +1,4 @@
-"""Find a checkpoint, resolve what exactly it is, and load it: local folder or hub id, safetensors only."""
+"""Find a checkpoint (local folder or hub id), identify its version, and load it; safetensors only."""
 
 import dataclasses
 import fnmatch
@@ -14,7 +14,7 @@ from falserefusal.common.errors import InputError
 
 log = logging.getLogger(__name__)
 
-# what decides an answer: weights, configuration, tokenizer; not a README or an image beside them
+# files that can change a response: weights, configuration, tokenizer; not a README or an image
 PARTS = ("*.safetensors", "*.json", "tokenizer*", "vocab*", "merges.txt")
 PARTS += ("chat_template*", "*.model", "*.jinja", "*.py")
 DTYPES = ("float32", "float16", "bfloat16")
@@ -35,7 +35,7 @@ class Checkpoint:
 
     @property
     def identity(self) -> dict:
-        """What can change an answer, for the store's key; not where the files lie."""
+        """Everything that can change a response, for the store's key; not the folder of the files."""
         return {"name": self.name, "revision": self.revision, "dtype": self.dtype, "quantization": self.bitsandbytes}
 
     @property
@@ -47,15 +47,23 @@ class Checkpoint:
 
 
 def locate(model: dict) -> Checkpoint:
-    """Resolve `model` to a checkpoint on this disk, fetching a hub model into the hub's cache.
+    """Resolve `model` to a checkpoint on this disk; a hub model is downloaded into the hub's cache.
 
-    `model` holds `model` (its id in the study) and either `path` (a local folder) or `hub_id` (a hub name, with an
-    optional `revision`, or a folder); and `dtype` (auto: as the checkpoint was saved), `quantization` (8bit, 4bit or
-    nothing) and `trust_remote_code` (true only where the config says so). Raises InputError.
+    Parameters
+    ----------
+    model : dict
+        `model` (its id in the study); `path` (a local folder) or `hub_id` (a hub name, with an optional `revision`, or
+        a folder); `dtype` (auto: as the checkpoint was saved), `quantization` (8bit, 4bit or None) and
+        `trust_remote_code`.
+
+    Raises
+    ------
+    InputError
+        A setting is wrong, there is no checkpoint, it has no safetensors, or it cannot be downloaded.
     """
     quantization = model.get("quantization") or None
     if quantization is not None and quantization not in QUANTIZATION:
-        raise InputError(f"quantization: '{quantization}' is none of {', '.join(QUANTIZATION)}")
+        raise InputError(f"quantization: '{quantization}' is not one of {', '.join(QUANTIZATION)}")
     path = model.get("path") or model["hub_id"]
     if model.get("path") or path.startswith((".", "/", "~")) or Path(path).is_dir():
         folder = Path(path).expanduser().resolve()
@@ -91,10 +99,10 @@ def _fetch(model: dict) -> Path:
     except GatedRepoError as error:
         raise InputError(f"{who}: accept its licence on the hub and set HF_TOKEN to a token of that account") from error
     except RepositoryNotFoundError as error:
-        raise InputError(f"{who}: the hub knows no such model, or HF_TOKEN may not see it") from error
+        raise InputError(f"{who}: the hub has no such model, or HF_TOKEN has no access to it") from error
     except LocalEntryNotFoundError as error:
         again = "snakemake --cores 1 weights -F --configfile <the study's config>"
-        raise InputError(f"{who}: not in the hub's cache here; where there is a network: {again}") from error
+        raise InputError(f"{who}: not in the hub's cache; run this where there is a network: {again}") from error
     except (HfHubHTTPError, OSError) as error:
         raise InputError(f"{who}: could not be fetched ({' '.join(str(error).split())[:200]})") from error
 
@@ -113,9 +121,9 @@ def _dtype(model: dict, folder: Path) -> str:
     if asked in DTYPES:
         return asked
     if asked != "auto":
-        raise InputError(f"model {model['model']}: dtype '{asked}' is none of auto, {', '.join(DTYPES)}")
+        raise InputError(f"model {model['model']}: dtype '{asked}' is not one of auto, {', '.join(DTYPES)}")
     config = _read_json(folder / "config.json")
-    of_text = config.get("text_config") or {}  # of a model that sees images, too
+    of_text = config.get("text_config") or {}  # a model that also reads images
     named = (part.get(key) for part in (config, of_text) for key in ("dtype", "torch_dtype"))
     found = next(filter(None, named), None) or _stored_dtype(folder)
     if str(found).removeprefix("torch.") not in DTYPES:
@@ -131,7 +139,7 @@ def _stored_dtype(folder: Path) -> str:
 
 
 def stored_parameters(folder: Path) -> int:
-    """The number of weights in a checkpoint's files; weights that share one tensor count once."""
+    """Number of weights in a checkpoint's files; weights that share a tensor count once."""
     return sum(sum(_stored_sizes(path).values()) for path in sorted(folder.glob("*.safetensors")))
 
 
@@ -142,16 +150,16 @@ def _stored_sizes(path: Path) -> Counter:
     sizes = Counter()
     try:
         with safe_open(path, framework="np") as weights:
-            for key in weights.keys():  # noqa: SIM118 (no mapping)
+            for key in weights.keys():  # noqa: SIM118 (not a mapping)
                 part = weights.get_slice(key)
                 sizes[part.get_dtype()] += math.prod(part.get_shape())
     except SafetensorError as error:
-        raise InputError(f"{path}: damaged ({error}); get the checkpoint again") from error
+        raise InputError(f"{path}: damaged ({error}); download the checkpoint again") from error
     return sizes
 
 
 def source_of(folder: Path) -> dict | None:
-    """Where converted weights came from, as `package.fetch_package` recorded it; None for others."""
+    """Origin of converted weights, as `package.fetch_package` recorded it; None for other checkpoints."""
     record = folder / "source.json"
     return _read_json(record) if record.exists() else None
 
@@ -160,7 +168,7 @@ def _read_json(path: Path) -> dict:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path}: not readable as JSON ({error}); get the checkpoint again") from error
+        raise InputError(f"{path}: not readable as JSON ({error}); download the checkpoint again") from error
 
 
 def load_tokenizer(checkpoint: Checkpoint):
@@ -177,21 +185,25 @@ def load_tokenizer(checkpoint: Checkpoint):
 
 
 def load_configs(checkpoint: Checkpoint) -> tuple[object, dict]:
-    """The model's configuration, and its generation_config.json as it stands (reported; only its EOS ids are used)."""
+    """The model's configuration, and its generation_config.json (of which only the EOS ids are used)."""
     from transformers import AutoConfig
 
     try:
         config = AutoConfig.from_pretrained(
             checkpoint.folder, local_files_only=True, trust_remote_code=checkpoint.trust_remote_code
         )
-    except (OSError, ValueError, ImportError) as error:  # also a type of model that this transformers does not know
+    except (
+        OSError,
+        ValueError,
+        ImportError,
+    ) as error:  # includes a model type that this version of transformers does not know
         raise InputError(f"{checkpoint.name}: its config.json does not load ({_short(error)})") from error
     path = checkpoint.folder / "generation_config.json"
     return config, _read_json(path) if path.exists() else {}
 
 
 def load_model(checkpoint: Checkpoint, device_map: str | None = "auto"):
-    """The model, in inference mode, on the accelerators `device_map` spreads it over (the CPU if there is none)."""
+    """Load the model in inference mode, distributed over accelerators by `device_map` (the CPU if there is none)."""
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
@@ -216,7 +228,7 @@ def load_model(checkpoint: Checkpoint, device_map: str | None = "auto"):
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=checkpoint.trust_remote_code,
-            ignore_mismatched_sizes=True,  # told below, by name
+            ignore_mismatched_sizes=True,  # reported below, by name
             output_loading_info=True,
             **options,
         )
@@ -224,12 +236,12 @@ def load_model(checkpoint: Checkpoint, device_map: str | None = "auto"):
         raise InputError(
             f"{checkpoint.name}: the weights in {checkpoint.folder} do not load ({_short(error)})"
         ) from error
-    # transformers fills what is missing with random numbers; what is tied to another weight does not count as missing
+    # transformers fills missing weights with random numbers; tied weights do not count as missing
     random = sorted(found["missing_keys"]) + sorted(key for key, *_ in found["mismatched_keys"])
     if random:
         raise InputError(
             f"{checkpoint.name}: {len(random)} weight(s) are missing in {checkpoint.folder} or have another shape than "
-            f"config.json says: {', '.join(random[:5])}{', ...' if len(random) > 5 else ''}; get the checkpoint again"
+            f"config.json says: {', '.join(random[:5])}{', ...' if len(random) > 5 else ''}; download it again"
         )
     return model.eval()
 

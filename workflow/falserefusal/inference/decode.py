@@ -1,9 +1,9 @@
-"""Decode many prompts at once: no token is computed that an answer does not need.
+"""Decode many prompts at once without computing tokens that no response needs.
 
-Three savings over a plain batched `generate`, in the order they pay: a row that has ended, or whose verdict is settled,
-leaves the batch at once; the rows still running are pooled over batches, so that one long answer does not keep a batch
-alive; and a beginning shared by many prompts is computed once. Greedy answers in float32 equal those of one prompt at
-a time; in bfloat16 they depend on the batch, so batches are a pure function of the prompts (see `plan`).
+Three savings over a plain batched `generate`, largest first. A row that has ended, or whose verdict is certain, leaves
+the batch at once. Rows still running are pooled over batches, so that one long response does not keep a batch alive. A
+prefix shared by many prompts is computed once. Greedy responses in float32 equal those of one prompt at a time; in
+bfloat16 they depend on the batch, so batches are a pure function of the prompts (see `batching`).
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import torch
 from transformers.cache_utils import Cache
 
 from falserefusal.common.errors import InputError
-from falserefusal.inference import batching as plan
+from falserefusal.inference import batching
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.rowcache import Block, empty_cache, regroup
 
@@ -27,7 +27,7 @@ DRAIN_STEPS = 16  # steps between two reports of finished rows while no new batc
 
 @dataclasses.dataclass
 class Finished:
-    """An ended row: the tokens of its answer without the EOS, and why it ended (stop, length or decided)."""
+    """A finished row: the tokens of its response without the EOS, and why it ended (stop, length or decided)."""
 
     row: int
     tokens: list[int]
@@ -36,12 +36,21 @@ class Finished:
 
 
 class Decoder:
-    """Answers tokenised prompts with a causal language model.
+    """Generates responses to tokenised prompts with a causal language model.
 
-    `settled(row, tokens)` is asked after each token; True ends the row. `seeds[row]` seeds a row's own random numbers,
-    so that a sampled answer does not depend on its neighbours. `batch_tokens` bounds the tokens of a batch, and the
-    tokens of the pool of rows still running: with prefixes and copies, key-value memory is at most about five times
-    that. Out of memory, it is halved and the rows in flight start again.
+    Parameters
+    ----------
+    model
+        A transformers causal language model in inference mode.
+    eos_ids : list of int
+        Tokens that end a response.
+    decoding : Decoding
+        The decoding parameters.
+    batch_tokens : int
+        Most tokens of a batch, and of the pool of rows still running. With prefixes and copies, key-value memory holds
+        up to about five times as many. When memory runs out, the limit is halved and unfinished rows start again.
+    window : int
+        Size of a window of prompts, in batches.
     """
 
     def __init__(self, model, eos_ids: list[int], decoding: Decoding, batch_tokens: int = 16384, window: int = 16):
@@ -52,8 +61,8 @@ class Decoder:
         other = sorted(set(getattr(config, "layer_types", None) or []) - {"full_attention", "sliding_attention"})
         if other or getattr(model, "_is_stateful", False):
             raise InputError(
-                f"{type(model).__name__} has {', '.join(other) or 'stateful'} layers, whose memory is no plain "
-                "key-value cache: serve it (vLLM, say) and set inference.backend: openai"
+                f"{type(model).__name__} has {', '.join(other) or 'stateful'} layers, which do not use a plain "
+                "key-value cache: run it on a server such as vLLM and set inference.backend: openai"
             )
         self.layers = config.num_hidden_layers
         self.sliding = getattr(config, "sliding_window", None) or float("inf")
@@ -66,11 +75,21 @@ class Decoder:
         settled: Callable[[int, list[int]], bool] | None = None,
         seeds: list[int] | None = None,
     ) -> Iterator[tuple[list[int], list[Finished]]]:
-        """Yield (window, finished rows) as rows end. All rows of a window end before the next window starts."""
+        """Yield (window, finished rows) as rows end; all rows of a window end before the next window starts.
+
+        Parameters
+        ----------
+        prompts : list of list of int
+            Token ids of each prompt.
+        settled : callable, optional
+            settled(row, new tokens) is called after each token; True ends the row.
+        seeds : list of int, optional
+            Seed of each row's own random numbers, so that a sampled response does not depend on its neighbours.
+        """
         self.prompts, self.settled = prompts, settled
         self.random = {} if seeds is None else {i: np.random.default_rng(seed) for i, seed in enumerate(seeds)}
         self.seeds = seeds
-        for window in plan.windows(prompts, self.window * self.batch_tokens):
+        for window in batching.windows(prompts, self.window * self.batch_tokens):
             for finished in self._window(window):
                 yield window, finished
 
@@ -86,28 +105,28 @@ class Decoder:
             except Exception as error:
                 if not out_of_memory(error):
                     raise
-            # here and not above: an exception under way keeps the tensors of the frames it passed
+            # outside the except block, because an active exception keeps the tensors of its frames alive
             self._back_off(max(len(self.prompts[i]) for i in left))
-            if self.seeds is not None:  # rows in flight start again, with the same random numbers
+            if self.seeds is not None:  # unfinished rows start again with the same random numbers
                 self.random |= {i: np.random.default_rng(self.seeds[i]) for i in left}
 
     def _back_off(self, longest: int) -> None:
         if self.budget <= longest:
             raise InputError(
-                f"a single prompt of {longest} tokens does not fit the memory beside the model; "
+                f"a single prompt of {longest} tokens does not fit the memory that the model leaves; "
                 "use a smaller dtype, quantization, or a device with more memory"
             )
         self.budget //= 2
-        log.warning("out of memory: going on with batches of at most %d tokens", self.budget)
+        log.warning("out of memory: continuing with batches of at most %d tokens", self.budget)
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
     @torch.inference_mode()
     def _attempt(self, rows: list[int]) -> Iterator[list[Finished]]:
-        """All of `rows`, which are in lexicographic order of their tokens."""
-        self.answers: dict[int, list[int]] = {i: [] for i in rows}
-        groups = plan.shared_prefixes([self.prompts[i] for i in rows], self.budget)
+        """Decode all of `rows`, which are in lexicographic order of their tokens."""
+        self.unfinished: dict[int, list[int]] = {i: [] for i in rows}
+        groups = batching.shared_prefixes([self.prompts[i] for i in rows], self.budget)
         longest = max(len(self.prompts[i]) for i in rows)
         if 2 * longest + self.decoding.max_new_tokens > self.sliding:
             groups = []  # padding between prefix and rest would count against the sliding window
@@ -118,8 +137,8 @@ class Decoder:
         heads = self._prefixes([self.prompts[rows[members[0]]][:length] for length, members in groups if length])
         suffix = [len(self.prompts[i]) - p for i, p in zip(rows, prefix, strict=True)]
         pool: Block | None = None
-        waiting: list[tuple[Block, list[int]]] = []  # joined to the pool together, as each joining copies the pool
-        for batch in plan.batches(prefix, suffix, self.budget):
+        waiting: list[tuple[Block, list[int]]] = []  # joined to the pool together, because each join copies the pool
+        for batch in batching.batches(prefix, suffix, self.budget):
             of = [(rows[i], prefix[i], slot[i]) for i in batch]
             block = self._prefill(*map(list, zip(*of, strict=True)), heads)
             finished, alive = self._settle(block)
@@ -150,13 +169,13 @@ class Decoder:
         return self.model(**inputs, use_cache=True, logits_to_keep=1).logits[:, -1]
 
     def _prefixes(self, heads: list[list[int]]) -> tuple[Cache, torch.Tensor] | None:
-        """Keys and values of each shared prefix, right-aligned, one row each; and which of their columns are real."""
+        """Keys and values of each shared prefix, right-aligned, one row each; and a mask of their real columns."""
         if not heads:
             return None
         width = max(map(len, heads))
         shared = empty_cache(self.layers, width)
         shared_mask = torch.zeros(len(heads), width, dtype=torch.bool, device=self.device)
-        for part in plan.batches([0] * len(heads), [len(head) for head in heads], self.budget):
+        for part in batching.batches([0] * len(heads), [len(head) for head in heads], self.budget):
             tokens = [heads[i] for i in part]
             own = max(map(len, tokens))
             ids, mask, position = _right_aligned(tokens, [0] * len(part), own, self.device)
@@ -218,37 +237,37 @@ class Decoder:
         return finished, pool
 
     def _joined(self, pool: Block | None, waiting: list[tuple[Block, list[int]]]) -> Block | None:
-        """The pool with the rows of `waiting` (blocks, places of rows) in it."""
+        """The pool together with the rows of `waiting` (blocks and positions of rows)."""
         if not waiting:
             return pool
         return regroup(waiting if pool is None else [(pool, self._running(pool)), *waiting])
 
     def _running(self, block: Block) -> list[int]:
-        return [place for place, row in enumerate(block.rows) if row in self.answers]
+        return [place for place, row in enumerate(block.rows) if row in self.unfinished]
 
     def _settle(self, block: Block) -> tuple[list[Finished], list[int]]:
-        """Take each row's newest token: (rows that ended, places of rows that go on)."""
+        """Append each row's newest token; return the finished rows and the positions of the others."""
         finished, alive = [], []
         for place, (row, token) in enumerate(zip(block.rows, block.token.tolist(), strict=True)):
-            answer = self.answers.get(row)
-            if answer is None:  # ended earlier, still in the block
+            tokens = self.unfinished.get(row)
+            if tokens is None:  # ended earlier, still in the block
                 continue
             if token in self.eos:
-                finished.append(Finished(row, answer, "stop", len(answer) + 1))
+                finished.append(Finished(row, tokens, "stop", len(tokens) + 1))
             else:
-                answer.append(token)
-                if len(answer) == self.decoding.max_new_tokens:
-                    finished.append(Finished(row, answer, "length", len(answer)))
-                elif self.settled is not None and self.settled(row, answer):
-                    finished.append(Finished(row, answer, "decided", len(answer)))
+                tokens.append(token)
+                if len(tokens) == self.decoding.max_new_tokens:
+                    finished.append(Finished(row, tokens, "length", len(tokens)))
+                elif self.settled is not None and self.settled(row, tokens):
+                    finished.append(Finished(row, tokens, "decided", len(tokens)))
                 else:
                     alive.append(place)
                     continue
-            del self.answers[row]
+            del self.unfinished[row]
         return finished, alive
 
     def _choose(self, logits: torch.Tensor, rows: list[int]) -> torch.Tensor:
-        """The next token of each row: the likeliest, or drawn from the nucleus by the row's own random numbers."""
+        """The next token of each row: the most probable, or sampled from the nucleus with the row's random numbers."""
         if self.decoding.temperature == 0:
             return logits.argmax(-1).to(self.device)
         logits = logits.float() / self.decoding.temperature
@@ -274,7 +293,7 @@ def _right_aligned(rows: list[list[int]], first: list[int], width: int, device):
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an exception says that the accelerator or the machine has no memory left."""
+    """Whether an exception means that the accelerator or the machine ran out of memory."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     text = str(error)

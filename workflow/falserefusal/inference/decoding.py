@@ -7,7 +7,7 @@ from falserefusal.common.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Decoding:
-    """Every decoding parameter there is; a checkpoint's own generation config decides none of them."""
+    """All decoding parameters; none is taken from a checkpoint's generation config."""
 
     max_new_tokens: int = 128
     temperature: float = 0.0  # 0: greedy
@@ -20,7 +20,7 @@ class Decoding:
 
     @property
     def parameters(self) -> dict:
-        """What can change an answer: under greedy decoding neither the seed nor top_p."""
+        """The parameters that can change a response; under greedy decoding seed and top_p cannot."""
         if self.temperature == 0:
             return {"max_new_tokens": self.max_new_tokens, "temperature": 0.0}
         return dataclasses.asdict(self)

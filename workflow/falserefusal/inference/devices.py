@@ -1,56 +1,61 @@
-"""On a machine without a scheduler: which GPUs a job uses, so that jobs side by side never share one.
+"""Reserve GPUs for a job on a machine without a scheduler, and measure the memory that a job used.
 
-Snakemake counts GPUs but does not say which (snakemake issue 281); Slurm does, by CUDA_VISIBLE_DEVICES.
+Snakemake counts GPUs but does not assign them to jobs (snakemake issue 281), so jobs that run at the same time could
+share one. Slurm assigns them by CUDA_VISIBLE_DEVICES.
 """
 
 import fcntl
 import logging
 import os
 import random
+import re
+import resource
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-_held: dict[str, int] = {}  # open for as long as this process lives: what ends it, also kill -9, gives its GPUs back
+# lock files of the reserved GPUs: open until this process ends, so that even kill -9 releases them
+_held: dict[str, int] = {}
 
 
-def claim_gpus(wanted: int) -> list[str]:
-    """Hold `wanted` of this machine's GPUs until this process ends, and hide the others from what is imported later.
+def claim_gpus(count: int) -> list[str]:
+    """Reserve `count` GPUs of this machine until this process ends, and hide the others from later imports.
 
-    Waits until as many are free of other jobs of this user. Returns their ids. Does nothing where CUDA_VISIBLE_DEVICES
-    is set (a scheduler or a person has decided), where none is wanted, or where there is none.
+    Waits until other jobs of this user have released enough GPUs. Returns the ids of the reserved ones. Does nothing
+    if CUDA_VISIBLE_DEVICES is set (a scheduler or a person has chosen), if `count` is 0, or if there is no GPU.
     """
-    here = _gpus() if wanted > 0 and "CUDA_VISIBLE_DEVICES" not in os.environ else []
-    wanted = min(wanted, len(here))
-    while len(_held) < wanted:
+    here = _gpus() if count > 0 and "CUDA_VISIBLE_DEVICES" not in os.environ else []
+    count = min(count, len(here))
+    while len(_held) < count:
         for gpu in here:
-            if len(_held) < wanted:
+            if len(_held) < count:
                 _lock(gpu)
-        if len(_held) < wanted:  # all or none, so that two jobs never wait for each other's
+        if len(_held) < count:  # all or none, so that two jobs never wait for each other
             while _held:
                 os.close(_held.popitem()[1])
             time.sleep(random.uniform(0.5, 1.5))
-    if wanted:
+    if count:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(_held)
-        log.info("using %d of %d GPUs: %s", wanted, len(here), ", ".join(_held))
+        log.info("using %d of %d GPUs: %s", count, len(here), ", ".join(_held))
     return list(_held)
 
 
 def _gpus() -> list[str]:
-    """Ids of the GPUs of this machine, as nvidia-smi says."""
+    """Ids of the GPUs of this machine, from nvidia-smi."""
     query = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
     try:
-        said = subprocess.run(query, capture_output=True, text=True, timeout=60, check=True).stdout
+        listed = subprocess.run(query, capture_output=True, text=True, timeout=60, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    return [line.strip() for line in said.splitlines() if line.strip()]
+    return [line.strip() for line in listed.splitlines() if line.strip()]
 
 
 def _lock(gpu: str) -> None:
-    """Take a GPU's lock, if nobody has it."""
+    """Take a GPU's lock if it is free."""
     folder = Path(tempfile.gettempdir(), f"falserefusal-gpus-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     file = os.open(folder / gpu, os.O_RDONLY | os.O_CREAT, 0o600)
@@ -60,3 +65,18 @@ def _lock(gpu: str) -> None:
         os.close(file)
     else:
         _held[gpu] = file
+
+
+def peak_memory() -> dict:
+    """Peak memory of this process in MiB, on the host and on the accelerators."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss would include the process that started this one
+        kib = re.search(r"VmHWM:\s+(\d+)", status.read_text())[1]
+    else:
+        kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = {"host_mib": int(kib) // 1024}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        devices = range(torch.cuda.device_count())
+        peak["accelerator_mib"] = sum(torch.cuda.max_memory_allocated(i) for i in devices) // 2**20
+    return peak

@@ -1,7 +1,7 @@
-"""Write a GGUF file (the format of llama.cpp, mostly quantized) as a checkpoint of safetensors in full precision.
+"""Convert a GGUF file (the format of llama.cpp, usually quantized) to safetensors in full precision.
 
-transformers reads the weights, and two things of the file less well than llama.cpp: RoPE scaling, and how a text is
-split before it is tokenized. Where that would change the prompts or the model, this module repairs it or says so.
+transformers reads the weights, but not all that the file declares about RoPE scaling and about how a text is split
+before it is tokenized. Where that would change the prompts or the model, this module corrects or reports it.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ DIGITS_APART = ("smollm", "starcoder", "refact", "command-r", "codeshell", "exao
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """What a GGUF file declares: weights by type of tensor, whether RoPE is scaled, how texts are split."""
+    """Declarations of a GGUF file: weights by tensor type, whether RoPE is scaled, how texts are split."""
 
     stored: dict[str, int]
     scaled: bool
@@ -38,19 +38,19 @@ def convert(file: Path, folder: Path) -> dict:
     file : Path
         The GGUF file; of an architecture that transformers reads.
     folder : Path
-        Where the checkpoint is written. Made if it does not exist.
+        Where the checkpoint is written; created if it does not exist.
 
     Returns
     -------
     dict
-        `stored_as`: number of weights in the file by their GGUF type; `dtype`: that of the written weights; `note`:
-        what a reader of results must know about them.
+        `stored_as`: number of weights in the file by GGUF type; `dtype` of the written weights; `note`: what a reader
+        of the results must know about them.
 
     Raises
     ------
     InputError
-        transformers cannot read the file, a weight is missing in it, or it scales its positions in a way that
-        transformers does not read.
+        transformers cannot read the file, a weight is missing, or the file scales positions in a way that transformers
+        does not read.
     """
     try:
         contents = _inspect(file)
@@ -106,9 +106,9 @@ def _load(file: Path) -> tuple[object, object, list[str]]:
 
 
 def _split_as_declared(tokenizer, declared: str | None) -> list[str]:
-    """Make a byte-level tokenizer split texts as the file declares; a note where it cannot be done.
+    """Make a byte-level tokenizer split texts as the file declares; return a note if that is not possible.
 
-    transformers splits as GPT-2 wherever it does not know the declared way.
+    transformers splits texts as GPT-2 does wherever it does not know the declared method.
     """
     from tokenizers import pre_tokenizers
 

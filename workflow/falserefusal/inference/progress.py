@@ -1,4 +1,4 @@
-"""Progress in tokens, because prompts differ in length: a bar on a terminal, a line now and then in a log."""
+"""Report progress in tokens, because prompts differ in length: a bar on a terminal, a line every 30 s in a log."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Counts prompt tokens answered, out of `total`; `seconds` between two lines where no terminal listens."""
+    """Count processed prompt tokens out of `total`; `seconds` between two lines of a log."""
 
     def __init__(self, total: int, name: str, show: bool = True, seconds: float = 30.0):
         self.show, self.name, self.seconds, self.total = show, name, seconds, total
@@ -29,7 +29,7 @@ class Progress:
         taken = time.monotonic() - self.start
         left = taken / self.done * (self.total - self.done) if self.done else 0.0
         return (
-            f"{self.name}: {self.done / max(self.total, 1):.0%} of prompt tokens, {self.rows} answers, "
+            f"{self.name}: {self.done / max(self.total, 1):.0%} of prompt tokens, {self.rows} responses, "
             f"{self.done / max(taken, 1e-9):.0f} tokens/s, {tqdm.format_interval(left)} left"
         )
 

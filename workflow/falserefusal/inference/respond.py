@@ -1,4 +1,4 @@
-"""Ask one model every prompt once: from the store what is there, from the model what is missing."""
+"""Generate one model's responses to all prompts: read stored ones, generate and store the missing ones."""
 
 import dataclasses
 import logging
@@ -6,7 +6,7 @@ import platform
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,10 +14,10 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.inference.decoding import Decoding
-from falserefusal.inference.local import LocalEngine, peak_memory
-from falserefusal.inference.openai_backend import ServerEngine
+from falserefusal.inference.devices import peak_memory
+from falserefusal.inference.engine import Engine, create_engine
 from falserefusal.inference.progress import Progress
-from falserefusal.inference.store import Answer, Store, request_key
+from falserefusal.inference.store import Response, Store, request_key
 
 log = logging.getLogger(__name__)
 
@@ -27,18 +27,26 @@ PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes",
 def model_settings(
     model: dict, inference: dict, checkpoint: str | Path | None = None, threads: int | None = None
 ) -> tuple[dict, Decoding]:
-    """The first two arguments of `respond`, from a row of the models file and the config's inference section.
+    """Make the first two arguments of `respond` from a row of the models file and the config's inference section.
 
-    `checkpoint`: a local folder to use in place of the row's hub id. `inference["trust_remote_code"]` lists the models
-    whose own code may run. Cells of the models file that are empty count as absent.
+    Parameters
+    ----------
+    model : dict
+        A row of the models file; empty cells count as absent.
+    inference : dict
+        The config's `inference`. Its `trust_remote_code` lists the models whose own code may run.
+    checkpoint : path, optional
+        A local folder to use in place of the row's hub id.
+    threads : int, optional
+        CPU threads.
     """
     row = {key: value for key, value in model.items() if not pd.isna(value)}
     trusted = model["model"] in (inference.get("trust_remote_code") or [])
     settings = {**inference, **row, "trust_remote_code": trusted, "threads": threads}
     if checkpoint:
         settings["path"] = str(checkpoint)
-    wanted = {field.name for field in dataclasses.fields(Decoding)}
-    return settings, Decoding(**{key: value for key, value in inference.items() if key in wanted})
+    parameters = {field.name for field in dataclasses.fields(Decoding)}
+    return settings, Decoding(**{key: value for key, value in inference.items() if key in parameters})
 
 
 def respond(
@@ -48,27 +56,121 @@ def respond(
     store: str | Path,
     *,
     decided: Callable[[str], bool] | None = None,
-    audit: float = 0.03,
+    recheck: float = 0.03,
     shard: tuple[int, int] = (0, 1),
     progress: bool = True,
 ) -> tuple[pd.DataFrame, dict]:
-    """Answers of one model to `prompts` (prompt_id, messages), and where they came from.
+    """Return one model's responses to `prompts` and their provenance; only missing responses are generated.
 
-    `model` holds its id under `model`, its `backend` (transformers, the default, or openai), and what that backend
-    reads (see `LocalEngine` and `ServerEngine`). `decided(text)` says that the verdict on every answer beginning with
-    `text` is settled: generation stops there, except for the share `audit` of prompts (by hash) that are answered in
-    full. `shard` (i, n) answers the i-th of n parts of the prompts (by hash).
+    Parameters
+    ----------
+    model : dict
+        The model's id under `model`, its `backend` (an engine's name; default transformers), and the settings that
+        the engine reads (see `TransformersEngine` and `ServerEngine`).
+    decoding : Decoding
+        The decoding parameters.
+    prompts : DataFrame
+        Columns prompt_id and messages (a list of turns).
+    store : path
+        Folder of the responses of all models.
+    decided : callable, optional
+        Whether the verdict is certain for every response that starts with a text. Generation stops there.
+    recheck : float
+        Share of the prompts (chosen by hash) whose responses are generated in full although `decided` is given.
+    shard : (int, int)
+        (i, n): only part i, from 0, of n parts of the prompts (by hash).
+    progress : bool
+        Whether to show progress.
 
-    Returns a frame as RESPONSES declares, one row per prompt of this shard in the order of `prompts`, and a provenance
-    dict. Raises InputError before the first batch if the prompts could not be asked rightly.
+    Returns
+    -------
+    DataFrame
+        As RESPONSES declares: one row per prompt of this shard, in the order of `prompts`.
+    dict
+        The provenance: model, decoding, counts, timings and versions.
+
+    Raises
+    ------
+    InputError
+        Before anything is generated, if a setting is wrong or a prompt cannot be rendered faithfully.
     """
-    if not 0 <= audit <= 1:
-        raise InputError(f"audit: {audit} is not a share between 0 and 1")
-    part, parts = shard
-    if not 0 <= part < parts:
-        raise InputError(f"shard: {part} of {parts} is not one of 0 to {parts - 1}")
+    if not 0 <= recheck <= 1:
+        raise InputError(f"recheck: {recheck} is not a share between 0 and 1")
+    if not 0 <= shard[0] < shard[1]:
+        raise InputError(f"shard: {shard[0]} of {shard[1]} is not one of 0 to {shard[1] - 1}")
     started = time.monotonic()
-    engine = _engine(model, decoding)
+    engine = create_engine(model, decoding)
+    requests = _requests(engine, model, decoding, prompts, shard)
+    policy = _EarlyDecision(decided, recheck)
+    with Store(Path(store) / re.sub(r"[^A-Za-z0-9._-]+", "--", engine.identity["name"])) as opened:
+        responses = {key: r for key, r in opened.read(set(requests.first)).items() if policy.usable(key, r)}
+        reused = len(responses)
+        torn = opened.torn if engine.repeats_batches else set()
+        missing = [key for key in requests.first if key not in responses or key in torn]
+        if missing:
+            log.info("%s: %d responses stored, %d to generate", model["model"], reused, len(missing))
+            _generate(engine, requests, missing, policy, opened, lambda n: Progress(n, model["model"], progress))
+            # read again, so that this run and every later one report the same responses
+            responses = opened.read(set(requests.first))
+    frame = requests.frame(responses)
+    seconds = time.monotonic() - started
+    return frame, {
+        "model": model["model"],
+        "system_prompt": model.get("system_prompt"),
+        **engine.provenance(),
+        "decoding": {"greedy": decoding.temperature == 0, **decoding.parameters},
+        "early_decision": {"on": decided is not None, "recheck": recheck if decided is not None else None},
+        "shard": list(shard),
+        "responses": requests.counts(frame) | {"reused": reused, "generated": len(missing)},
+        "seconds": round(seconds, 3),
+        "responses_per_second": round(len(missing) / seconds, 3),
+        "peak_memory": peak_memory(),
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Requests:
+    """The rendered prompts of a run.
+
+    names, prompts, keys: id, rendered text and store key of every prompt; mine: indices of this shard's prompts;
+    first: for each different key of this shard the index of its first prompt, as identical prompts are asked once.
+    """
+
+    names: list[str]
+    prompts: list[str]
+    keys: list[str]
+    mine: list[int]
+    first: dict[str, int]
+
+    def frame(self, responses: Mapping[str, Response]) -> pd.DataFrame:
+        """RESPONSES: the response to every prompt of this shard."""
+        rows = [(self.names[i], responses[self.keys[i]]) for i in self.mine]
+        return pd.DataFrame(
+            {
+                "prompt_id": [name for name, _ in rows],
+                "response": [response.text for _, response in rows],
+                "finish_reason": [response.finish_reason for _, response in rows],
+                "prompt_tokens": [response.prompt_tokens for _, response in rows],
+                "new_tokens": [response.new_tokens for _, response in rows],
+            }
+        )
+
+    def counts(self, frame: pd.DataFrame) -> dict:
+        """Numbers of prompts and responses, for the provenance."""
+        return {
+            "prompts": len(self.mine),
+            "distinct": len(self.first),
+            "finish_reasons": dict(sorted(Counter(frame["finish_reason"]).items())),
+            "empty": sum(not text.strip() for text in frame["response"]),
+        }
+
+
+def _requests(
+    engine: Engine, model: dict, decoding: Decoding, prompts: pd.DataFrame, shard: tuple[int, int]
+) -> _Requests:
+    """Render all prompts, compute their keys and choose those of the shard."""
+    part, parts = shard
     names = prompts["prompt_id"].astype(str).tolist()
     conversations = [with_system(messages, model.get("system_prompt")) for messages in prompts["messages"]]
     rendered = engine.render(conversations, names)
@@ -76,83 +178,50 @@ def respond(
     mine = [i for i, key in enumerate(keys) if int(key[:8], 16) % parts == part]
     first: dict[str, int] = {}
     for i in mine:
-        first.setdefault(keys[i], i)  # identical prompts are asked once
+        first.setdefault(keys[i], i)
+    return _Requests(names, rendered, keys, mine, first)
 
-    def in_audit(key: str) -> bool:
-        return int(key[8:16], 16) < audit * 16**8
 
-    def usable(key: str, answer: Answer) -> bool:
-        stopped = answer.finish_reason == "decided" and decided is not None and not in_audit(key)
-        return answer.complete or (stopped and decided(answer.response))
+@dataclasses.dataclass(frozen=True)
+class _EarlyDecision:
+    """Where generation may stop early, and which stored responses can be used."""
 
-    with Store(Path(store) / re.sub(r"[^A-Za-z0-9._-]+", "--", engine.identity["name"])) as kept:
-        answers = {key: answer for key, answer in kept.read(set(first)).items() if usable(key, answer)}
-        reused = len(answers)
-        torn = kept.torn if engine.repeats_batches else set()
-        missing = [key for key in first if key not in answers or key in torn]
-        if missing:
-            log.info("%s: %d answers stored, %d to generate", model["model"], reused, len(missing))
-            asked = [first[key] for key in missing]
-            sizes = engine.prepare([rendered[i] for i in asked], [names[i] for i in asked])
-            reports = engine.answer(missing, decided, [in_audit(key) for key in missing])
-            next(reports)  # the weights are loaded: what is left is estimated from here on
-            bar = Progress(sum(sizes), model["model"], progress)
-            for batch, fresh in reports:
-                kept.append({missing[j]: answer for j, answer in fresh.items()}, batch)
-                bar.add(sum(sizes[j] for j in fresh), len(fresh))
-            bar.close()
-            answers = kept.read(set(first))  # what is told is what is stored, and what the next run will tell
-    rows = [(names[i], answers[keys[i]]) for i in mine]
-    frame = pd.DataFrame(
-        {
-            "prompt_id": [name for name, _ in rows],
-            "response": [answer.response for _, answer in rows],
-            "finish_reason": [answer.finish_reason for _, answer in rows],
-            "prompt_tokens": [answer.prompt_tokens for _, answer in rows],
-            "new_tokens": [answer.new_tokens for _, answer in rows],
-        }
-    )
-    seconds = time.monotonic() - started
-    about = {
-        "model": model["model"],
-        "system_prompt": model.get("system_prompt"),
-        **engine.provenance(),
-        "decoding": {"greedy": decoding.temperature == 0, **decoding.parameters},
-        "early_decision": {"on": decided is not None, "audit": audit if decided is not None else None},
-        "shard": [part, parts],
-        "answers": {
-            "prompts": len(mine),
-            "distinct": len(first),
-            "reused": reused,
-            "generated": len(missing),
-            "finish_reasons": dict(sorted(Counter(frame["finish_reason"]).items())),
-            "empty": sum(not answer.response.strip() for _, answer in rows),
-        },
-        "seconds": round(seconds, 3),
-        "answers_per_second": round(len(missing) / seconds, 3),
-        "peak_memory": peak_memory(),
-        "versions": {"python": platform.python_version(), **_versions()},
-    }
-    return frame, about
+    decided: Callable[[str], bool] | None
+    recheck: float
+
+    def in_full(self, key: str) -> bool:
+        """Whether the response is generated in full although its verdict may be certain earlier."""
+        return int(key[8:16], 16) < self.recheck * 16**8
+
+    def usable(self, key: str, response: Response) -> bool:
+        """Whether a stored response is complete, or stopped where its verdict is certain."""
+        stopped = response.finish_reason == "decided" and self.decided is not None and not self.in_full(key)
+        return response.complete or (stopped and self.decided(response.text))
+
+
+def _generate(
+    engine: Engine, requests: _Requests, missing: list[str], policy: _EarlyDecision, store: Store, progress: Callable
+) -> None:
+    """Generate and store the responses of the keys `missing`. `progress`: makes a Progress from a number of tokens."""
+    asked = [requests.first[key] for key in missing]
+    sizes = engine.prepare([requests.prompts[i] for i in asked], [requests.names[i] for i in asked])
+    reports = engine.generate(missing, policy.decided, [policy.in_full(key) for key in missing])
+    next(reports)  # loading is done, so that progress measures generation only
+    bar = progress(sum(sizes))
+    for batch, fresh in reports:
+        store.append({missing[j]: response for j, response in fresh.items()}, batch)
+        bar.add(sum(sizes[j] for j in fresh), len(fresh))
+    bar.close()
 
 
 def with_system(messages: list[dict], system_prompt: str | None) -> list[dict]:
-    """The turns of a prompt under a model's own system prompt, which replaces the study's; None keeps what is there."""
+    """The turns of a prompt with the model's own system prompt in place of the study's; None changes nothing."""
     turns = [dict(turn) for turn in messages]
     if not system_prompt:
         return turns
     if turns and turns[0]["role"] == "system":
         turns = turns[1:]
     return [{"role": "system", "content": system_prompt}, *turns]
-
-
-def _engine(model: dict, decoding: Decoding):
-    backend = model.get("backend") or "transformers"
-    if backend == "transformers":
-        return LocalEngine(model, decoding)
-    if backend == "openai":
-        return ServerEngine(model, decoding)
-    raise InputError(f"backend: '{backend}' is none of transformers, openai")
 
 
 def _versions() -> dict[str, str]:

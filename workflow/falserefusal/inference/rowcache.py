@@ -1,7 +1,7 @@
-"""A key-value cache whose rows can leave, join and share prefixes: preallocated, so a step writes one column.
+"""Preallocated key-value cache whose rows can leave, join and share prefixes; a step writes one column.
 
-The caches that ship with transformers grow by concatenation (a copy of everything at each token) and keep finished
-rows. Here a block holds the rows that are being decoded; `regroup` drops, trims and merges rows in one copy.
+The caches of transformers grow by concatenation (a copy of everything at each token) and keep finished rows. Here a
+block holds the rows that are being decoded; `regroup` drops, trims and merges rows in one copy.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ class RowLayer(DynamicLayer):
         self.capacity, self.length = capacity, 0
 
     def allocate(self, rows: int, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Room for `rows` rows of the heads, head size, dtype and device of `keys` and `values`."""
+        """Allocate `rows` rows with the heads, head size, dtype and device of `keys` and `values`."""
         self.keys = keys.new_empty(rows, keys.shape[1], self.capacity, keys.shape[3])
         self.values = values.new_empty(rows, values.shape[1], self.capacity, values.shape[3])
         self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
@@ -42,13 +42,13 @@ class RowLayer(DynamicLayer):
 
 @dataclasses.dataclass
 class Block:
-    """Rows being decoded together, right-aligned: every row's next token goes to the same column."""
+    """Rows that are decoded together, right-aligned: the next token of every row goes to the same column."""
 
-    rows: list[int]  # which prompts
+    rows: list[int]  # indices of the prompts
     cache: Cache
-    mask: torch.Tensor  # [rows, capacity] bool: the columns a row attends to, and those still to be written
+    mask: torch.Tensor  # [rows, capacity] bool: columns that a row attends to, and columns not written yet
     position: torch.Tensor  # [rows] position of the next token
-    token: torch.Tensor  # [rows] the token chosen last, not yet in the cache
+    token: torch.Tensor  # [rows] the newest token, not yet in the cache
 
     @property
     def width(self) -> int:
@@ -68,7 +68,7 @@ def empty_cache(layers: int, capacity: int) -> Cache:
 
 
 def regroup(parts: list[tuple[Block, list[int]]]) -> Block:
-    """One block of the named rows (by place) of several blocks, without columns that no kept row uses."""
+    """One block of the listed rows (by position) of several blocks, without columns that none of them uses."""
     cuts = []  # per part: the kept rows, first used column, width
     for block, keep in parts:
         index = torch.tensor(keep, device=block.mask.device)

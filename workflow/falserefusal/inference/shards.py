@@ -1,4 +1,4 @@
-"""Put the answers of a model's shards together: the same frame as if one job had asked every prompt."""
+"""Combine the responses of a model's shards into the frame that a single job would have written."""
 
 from collections import Counter
 
@@ -11,24 +11,25 @@ COUNTED = ("prompts", "distinct", "reused", "generated", "empty")
 
 
 def gather(parts: list[pd.DataFrame], order: pd.Series) -> pd.DataFrame:
-    """Answers of all shards (RESPONSES frames), in the order of the prompt ids `order`; ids nobody was asked are left.
+    """Responses of all shards (RESPONSES frames), in the order of the prompt ids `order`.
 
-    Raises InputError where two shards answered one prompt, or a shard answered a prompt that is not in `order`.
+    Ids of `order` that no shard was asked are left out. Raises InputError if two shards have a response to the same
+    prompt, or a shard has a response to a prompt that is not in `order`.
     """
-    answers = pd.concat(parts, ignore_index=True)
-    place = pd.Index(order).get_indexer(answers["prompt_id"])
-    twice = answers["prompt_id"].duplicated()
-    for wrong, why in ((place < 0, "is not among the study's prompts"), (twice, "was answered by two shards")):
+    responses = pd.concat(parts, ignore_index=True)
+    place = pd.Index(order).get_indexer(responses["prompt_id"])
+    twice = responses["prompt_id"].duplicated()
+    for wrong, why in ((place < 0, "is not among the study's prompts"), (twice, "is in two shards")):
         if wrong.any():
-            prompt = answers.loc[wrong, "prompt_id"].iloc[0]
+            prompt = responses.loc[wrong, "prompt_id"].iloc[0]
             raise InputError(f"shards: prompt {prompt!r} {why}; remove the shards and run again")
-    return answers.assign(place=place).sort_values("place", ignore_index=True).drop(columns="place")
+    return responses.assign(place=place).sort_values("place", ignore_index=True).drop(columns="place")
 
 
 def gather_provenance(parts: list[dict]) -> dict:
-    """One record from those of the shards: what they share, their counts summed, and under `shards` what differs.
+    """Combine the provenance of the shards: shared entries, summed counts, and under `shards` what differs.
 
-    Raises InputError where they were not asked the same model in the same way.
+    Raises InputError if the shards differ in model or settings.
     """
     first, *others = parts
     for key in SAME:
@@ -36,11 +37,11 @@ def gather_provenance(parts: list[dict]) -> dict:
             found = "; ".join(dict.fromkeys(str(part.get(key)) for part in parts))
             raise InputError(f"shards of {first['model']}: they differ in {key} ({found}); remove them and run again")
     shared = {key: value for key, value in first.items() if all(part.get(key) == value for part in others)}
-    summed = {name: sum(part["answers"][name] for part in parts) for name in COUNTED}
-    reasons = sum((Counter(part["answers"]["finish_reasons"]) for part in parts), Counter())
+    summed = {name: sum(part["responses"][name] for part in parts) for name in COUNTED}
+    reasons = sum((Counter(part["responses"]["finish_reasons"]) for part in parts), Counter())
     own = [{key: value for key, value in part.items() if key not in shared} for part in parts]
     return shared | {
-        "answers": summed | {"finish_reasons": dict(sorted(reasons.items()))},
+        "responses": summed | {"finish_reasons": dict(sorted(reasons.items()))},
         "seconds": round(sum(part["seconds"] for part in parts), 3),
         "shards": own,
     }

@@ -1,9 +1,8 @@
-"""Every answer kept once: an append-only store, addressed by everything that can change an answer.
+"""Append-only store of responses, keyed by everything that can change a response.
 
-A store is a folder of segments. Each process writes one segment of its own, so that shards of a model on a shared file
-system never write the same file. A record is one line, `checksum key batch answer`: a line whose checksum is wrong (a
-killed writer leaves at most one, the last) is reported and ignored, so its prompt is asked again. Readers merge all
-segments.
+A store is a folder of segments. Each process writes its own segment, so that shards of a model on a shared file system
+never write the same file. A record is one line, `checksum key batch response`. A line with a wrong checksum (a killed
+writer leaves at most one, the last) is reported and ignored, so its prompt is asked again. Readers merge all segments.
 """
 
 import dataclasses
@@ -23,29 +22,36 @@ from falserefusal.common.errors import InputError
 
 log = logging.getLogger(__name__)
 
-COMPLETE = ("stop", "length", "content_filter")  # the model's whole answer under its decoding parameters
+COMPLETE = ("stop", "length", "content_filter")  # the whole response under its decoding parameters
 NO_BATCH = "-"
-NOTHING = "nothing was generated: every answer was in the store"  # in the provenance, for what only a run can tell
+NOTHING = "nothing was generated: every response was in the store"  # in the provenance, for what only a run can measure
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer. `finish_reason`: stop, length, decided, content_filter or error; token counts include the EOS.
+class Response:
+    """What a model wrote to one prompt.
 
-    Its text can be written as UTF-8: half a surrogate pair becomes U+FFFD.
+    Parameters
+    ----------
+    text : str
+        Valid UTF-8: half a surrogate pair becomes U+FFFD.
+    finish_reason : str
+        stop, length, decided (generation stopped once the verdict was certain), content_filter or error.
+    prompt_tokens, new_tokens : int
+        Numbers of tokens; new tokens include the EOS.
     """
 
-    response: str
+    text: str
     finish_reason: str
     prompt_tokens: int = 0
     new_tokens: int = 0
 
     def __post_init__(self):
         try:
-            self.response.encode()
-        except UnicodeEncodeError:  # half a surrogate pair: no file could hold it
-            whole = self.response.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            object.__setattr__(self, "response", whole)
+            self.text.encode()
+        except UnicodeEncodeError:  # half a surrogate pair cannot be written to a file
+            whole = self.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            object.__setattr__(self, "text", whole)
 
     @property
     def complete(self) -> bool:
@@ -53,46 +59,46 @@ class Answer:
 
 
 def request_key(identity: Mapping, prompt: str | list, decoding: Mapping) -> str:
-    """SHA-256 of the canonical JSON of a request: which model, which rendered prompt, which decoding parameters."""
+    """SHA-256 of the canonical JSON of a request: model identity, rendered prompt and decoding parameters."""
     request = {"model": dict(identity), "prompt": prompt, "decoding": dict(decoding)}
     return hashlib.sha256(json.dumps(request, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 class Store:
-    """The answers of one model under `folder`; `read` may run while other processes `append`."""
+    """The responses of one model under `folder`; `read` may run while other processes `append`."""
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self.torn: set[str] = set()  # keys with answers only from batches that were cut short, known after `read`
+        self.torn: set[str] = set()  # keys with responses only from interrupted batches; filled by `read`
         self._segment = None
 
-    def read(self, wanted: set[str] | None = None) -> dict[str, Answer]:
-        """The best stored answer of each key in `wanted` (all keys if None).
+    def read(self, keys: set[str] | None = None) -> dict[str, Response]:
+        """The best stored response of each key in `keys` (None: of all keys).
 
-        Of several answers to one key a complete one wins over a decided one, the longest decided one over shorter
-        ones, any over an error; then one from a batch that was finished; then the first of the oldest segment: the same
-        folder, the same answers.
+        Of several responses to one key, a complete one is preferred to a decided one, a longer decided one to a shorter
+        one, and any of them to an error; then one from a finished batch; then the first of the oldest segment. So the
+        same folder always gives the same responses.
         """
         batches: dict[str, set[str]] = {}
         records = []
         for key, batch, body in self._records():
             if batch != NO_BATCH:
                 batches.setdefault(batch, set()).add(key)
-            if wanted is None or key in wanted:
+            if keys is None or key in keys:
                 records.append((key, batch, body))
-        whole = {batch for batch, keys in batches.items() if len(keys) == int(batch.rpartition("/")[2])} | {NO_BATCH}
-        best: dict[str, tuple[tuple, Answer]] = {}
+        whole = {batch for batch, found in batches.items() if len(found) == int(batch.rpartition("/")[2])} | {NO_BATCH}
+        best: dict[str, tuple[tuple, Response]] = {}
         for key, batch, body in records:
-            answer = Answer(*json.loads(body))
-            rank = (*_rank(answer), batch in whole)
+            response = Response(*json.loads(body))
+            rank = (*_rank(response), batch in whole)
             if key not in best or rank > best[key][0]:
-                best[key] = rank, answer
-        # a key with any answer from a finished batch was computed as it should be: to ask again would never end
+                best[key] = rank, response
+        # one response from a finished batch is enough: a key asked again for every torn copy would never be done
         self.torn = set(best) - {key for key, batch, _ in records if batch in whole}
-        return {key: answer for key, (_, answer) in best.items()}
+        return {key: response for key, (_, response) in best.items()}
 
     def _records(self) -> Iterator[tuple[str, str, bytes]]:
-        """Key, batch and body of every sound record, oldest segment first."""
+        """Key, batch and body of every intact record, oldest segment first."""
         for segment in sorted(self.folder.glob("*.jsonl")):
             *lines, tail = segment.read_bytes().split(b"\n")
             broken = int(bool(tail))
@@ -103,13 +109,13 @@ class Store:
                 else:
                     broken += 1
             if broken:
-                log.warning("%s: ignored %d incomplete record(s), as a killed run leaves; asked again", segment, broken)
+                log.warning("%s: ignored %d incomplete record(s) of an interrupted run; asked again", segment, broken)
 
-    def append(self, answers: Mapping[str, Answer], batch: str = NO_BATCH) -> None:
-        """Add answers: they are on disk when this returns. `batch` is `batch_name` of all keys computed together."""
-        if not answers:
+    def append(self, responses: Mapping[str, Response], batch: str = NO_BATCH) -> None:
+        """Add responses; they are on disk when this returns. `batch`: `batch_name` of all keys computed together."""
+        if not responses:
             return
-        data = b"".join(_line(key, batch, answer) for key, answer in answers.items())
+        data = b"".join(_line(key, batch, response) for key, response in responses.items())
         if self._segment is None:
             self._segment = self._open()
         written = os.lseek(self._segment, 0, os.SEEK_END)
@@ -121,8 +127,8 @@ class Store:
         except OSError as error:
             os.ftruncate(self._segment, written)
             raise InputError(
-                f"could not write {len(answers)} answers to the store {self.folder} ({error.strerror}): free some "
-                "space or move the store, then run again; every answer stored before is kept and not asked again"
+                f"could not write {len(responses)} responses to the store {self.folder} ({error.strerror}): free some "
+                "space or move the store, then run again; responses stored before are kept and not asked again"
             ) from error
 
     def close(self) -> None:
@@ -143,7 +149,7 @@ class Store:
             name = f"{time.time_ns():020d}-{host}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
             segment = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
             folder = os.open(self.folder, os.O_RDONLY)
-            os.fsync(folder)  # the new file's name must outlive a crash too
+            os.fsync(folder)  # so that the new file's name survives a crash too
             os.close(folder)
         except OSError as error:
             raise InputError(f"cannot write to the store {self.folder}: {error.strerror}") from error
@@ -153,17 +159,17 @@ class Store:
 _HEADER = re.compile(rb"[0-9a-f]{8} [0-9a-f]{64} [0-9a-f/-]+ \[")
 
 
-def _line(key: str, batch: str, answer: Answer) -> bytes:
-    body = f"{key} {batch} {json.dumps(dataclasses.astuple(answer))}".encode()
+def _line(key: str, batch: str, response: Response) -> bytes:
+    body = f"{key} {batch} {json.dumps(dataclasses.astuple(response))}".encode()
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
 
-def _rank(answer: Answer) -> tuple[int, int]:
-    if answer.complete:
+def _rank(response: Response) -> tuple[int, int]:
+    if response.complete:
         return 2, 0
-    return (0, 0) if answer.finish_reason == "error" else (1, answer.new_tokens)
+    return (0, 0) if response.finish_reason == "error" else (1, response.new_tokens)
 
 
 def batch_name(keys: list[str]) -> str:
-    """A name for answers computed together: a hash of their keys and their number, so that a reader sees a torn one."""
+    """Name of a batch computed together: a hash of its keys and their number, so that a reader detects a torn batch."""
     return f"{hashlib.sha256(''.join(sorted(keys)).encode()).hexdigest()[:16]}/{len(keys)}"

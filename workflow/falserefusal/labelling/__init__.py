@@ -1,5 +1,5 @@
-"""Decide which answers are refusals, say why, and measure how far the decision can be trusted.
+"""Decide which responses are refusals, say why, and compare labellers.
 
-A labeller is a function from a frame of answers (`answers.answers`) to one judgement for each row; `labels.label`
-runs any number of them. Every study reports the paper's own (`phrases`) beside the others.
+`labeller` states what a labeller is; `phrase_list`, `structured`, `judge` and `classifier` are the four that exist.
+`verdicts.label` runs any number of them on the responses that `responses.with_questions` returns.
 """

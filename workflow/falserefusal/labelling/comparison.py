@@ -1,4 +1,4 @@
-"""What the choice of labeller changes: where labellers part, and the answers on which they do."""
+"""Compare labellers: how often they agree, and responses on which they disagree."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -10,15 +10,22 @@ from falserefusal.common.schemas import ALL, NOT_JUDGED
 from falserefusal.statistics.agreement import cohens_kappa
 
 
-def agreement_of_labellers(labels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """How often two labellers agree that an answer is refused, by model and over all ("*").
+def agreement_of_labellers(verdicts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Count how often two labellers agree that a response is refused, by model and over all models.
 
-    labels: a LABELS frame for each model. Columns: one, other, model, n, both, only_one, only_other, neither (counts),
-    agreement (share), kappa (Cohen's; missing where both labellers see only one kind of answer). Failed judgements are
-    left out.
+    Parameters
+    ----------
+    verdicts : mapping of str to DataFrame
+        A VERDICTS frame for each model.
+
+    Returns
+    -------
+    DataFrame
+        one, other (labellers), model ("*": all), n, both, only_one, only_other, neither (counts), agreement (share) and
+        kappa (Cohen's; missing if neither labeller varies). Failed verdicts are left out.
     """
     counts = []
-    for model, frame in labels.items():
+    for model, frame in verdicts.items():
         wide = _wide(frame, "refusal")
         for one, other in combinations(wide.columns, 2):
             pair = wide[[one, other]].dropna().astype(bool)
@@ -35,10 +42,13 @@ def agreement_of_labellers(labels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return table.assign(agreement=(table["both"] + table["neither"]) / n, kappa=kappa)
 
 
-def categories_of_labellers(labels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """For each pair of labellers the numbers of answers by both categories: one, other, their categories, model, n."""
+def categories_of_labellers(verdicts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Cross-tabulate the categories of each pair of labellers.
+
+    Takes a VERDICTS frame for each model; returns one, other, model, category_one, category_other and n.
+    """
     parts = []
-    for model, frame in labels.items():
+    for model, frame in verdicts.items():
         wide = _wide(frame, "category")
         for one, other in combinations(wide.columns, 2):
             pair = wide[[one, other]].dropna().set_axis(["category_one", "category_other"], axis=1)
@@ -48,45 +58,57 @@ def categories_of_labellers(labels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def disagreements(labels: Mapping[str, pd.DataFrame], most: int, seed: int) -> pd.DataFrame:
-    """Answers on which labellers part, at most `most` of each way of parting, spread over models.
+def disagreements(verdicts: Mapping[str, pd.DataFrame], most: int, seed: int) -> pd.DataFrame:
+    """Sample responses on which labellers disagree.
 
-    One row for each of their judgements: model, prompt_id, kind (the labellers that see a refusal, "paper + judge", of
-    all who judged), answers (how many of that kind there are in the study), labeller, refusal, category, evidence.
-    Sorted by kind, the most frequent first.
+    Parameters
+    ----------
+    verdicts : mapping of str to DataFrame
+        A VERDICTS frame for each model.
+    most : int
+        Responses of each kind of disagreement at most, spread over models.
+    seed : int
+        Seed of the sample.
+
+    Returns
+    -------
+    DataFrame
+        One row for each verdict on a sampled response: model, prompt_id, kind (the labellers that find a refusal, such
+        as "phrase_list + judge"), responses (number of that kind in the study), labeller, refusal, category, evidence.
+        Sorted by kind, the most frequent first.
     """
     rows = []
-    for model, frame in labels.items():
+    for model, frame in verdicts.items():
         wide = _wide(frame, "refusal")
-        parted = wide[wide.nunique(axis=1) > 1]
-        who = [" + ".join(wide.columns[row == True]) for row in parted.to_numpy(object)]  # noqa: E712 (may be missing)
-        rows.append(pd.DataFrame({"model": model, "prompt_id": parted.index, "kind": who}))
-    parted = pd.concat(rows, ignore_index=True).sort_values(["kind", "model", "prompt_id"], ignore_index=True)
-    parted["answers"] = parted.groupby("kind")["kind"].transform("size")
-    shuffled = parted.loc[np.random.default_rng([seed, 8]).permutation(len(parted))]
-    turn = shuffled.groupby(["kind", "model"]).cumcount()  # each model's first, then each one's second, ...
+        differing = wide[wide.nunique(axis=1) > 1]
+        kind = [" + ".join(wide.columns[row == True]) for row in differing.to_numpy(object)]  # noqa: E712 (may be NA)
+        rows.append(pd.DataFrame({"model": model, "prompt_id": differing.index, "kind": kind}))
+    differing = pd.concat(rows, ignore_index=True).sort_values(["kind", "model", "prompt_id"], ignore_index=True)
+    differing["responses"] = differing.groupby("kind")["kind"].transform("size")
+    shuffled = differing.loc[np.random.default_rng([seed, 8]).permutation(len(differing))]
+    turn = shuffled.groupby(["kind", "model"]).cumcount()  # the first of each model, then the second of each, ...
     chosen = shuffled.assign(turn=turn).sort_values(["turn", "model", "prompt_id"]).groupby("kind").head(most)
-    chosen = chosen.sort_values(["answers", "kind", "model", "prompt_id"], ascending=[False, True, True, True])
+    chosen = chosen.sort_values(["responses", "kind", "model", "prompt_id"], ascending=[False, True, True, True])
     chosen = chosen.drop(columns="turn").reset_index(drop=True)
     chosen["place"] = np.arange(len(chosen))
-    everyone = [
+    rows = [
         frame[["prompt_id", "labeller", "refusal", "category", "evidence"]].merge(chosen[chosen["model"] == model])
-        for model, frame in labels.items()
+        for model, frame in verdicts.items()
     ]
-    judgements = pd.concat(everyone, ignore_index=True).sort_values("place", kind="stable", ignore_index=True)
-    return judgements[["model", "prompt_id", "kind", "answers", "labeller", "refusal", "category", "evidence"]]
+    verdicts = pd.concat(rows, ignore_index=True).sort_values("place", kind="stable", ignore_index=True)
+    return verdicts[["model", "prompt_id", "kind", "responses", "labeller", "refusal", "category", "evidence"]]
 
 
-def agreed_refusals(labels: Mapping[str, pd.DataFrame], most: int, seed: int) -> pd.DataFrame:
-    """Answers that every labeller calls a refusal, at most `most` of each model, in random order.
+def agreed_refusals(verdicts: Mapping[str, pd.DataFrame], most: int, seed: int) -> pd.DataFrame:
+    """Sample responses that every labeller calls a refusal, at most `most` of each model, in random order.
 
-    One row for each: model, prompt_id, category and evidence of the first labeller, and agreed, the number of such
-    answers of the model.
+    Returns model, prompt_id, category and evidence (of the first labeller), and agreed, the number of such responses of
+    the model.
     """
     parts = []
-    for model, frame in labels.items():
+    for model, frame in verdicts.items():
         wide = _wide(frame, "refusal")
-        agreed = wide.index[(wide == True).all(axis=1)]  # noqa: E712 (a failed judgement is missing)
+        agreed = wide.index[(wide == True).all(axis=1)]  # noqa: E712 (a failed verdict is missing)
         chosen = np.sort(np.random.default_rng([seed, 9]).permutation(len(agreed))[:most])
         first = frame[frame["labeller"] == frame["labeller"].iloc[0]].set_index("prompt_id")
         rows = first.loc[agreed[chosen], ["category", "evidence"]].reset_index()
@@ -95,7 +117,7 @@ def agreed_refusals(labels: Mapping[str, pd.DataFrame], most: int, seed: int) ->
 
 
 def _wide(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    """One row for each prompt, one column for each labeller in their order; failed judgements are missing."""
+    """One row for each prompt, one column for each labeller in their order; failed verdicts are missing."""
     judged = frame[~frame["category"].isin(NOT_JUDGED)]
     wide = judged.pivot(index="prompt_id", columns="labeller", values=column).astype(object)
     return wide[[name for name in frame["labeller"].drop_duplicates() if name in wide]]

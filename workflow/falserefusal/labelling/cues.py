@@ -1,7 +1,7 @@
-"""The words without which a regular expression cannot match, so that most need not be tried on most answers.
+"""Find the words that a match of a regular expression must contain, to skip expressions that cannot match a text.
 
-To look words up is many times as fast as to try an expression at every place of a text. RE2 and code search do the same
-(Cox 2012, "Regular expression matching with a trigram index").
+Looking up words is many times faster than trying an expression at every position of a text. RE2 and code search do the
+same (Cox, 2012, "Regular expression matching with a trigram index").
 """
 
 import re
@@ -11,16 +11,17 @@ from functools import cache
 try:
     from re import _constants as op
     from re import _parser as parser
-except ImportError:  # undocumented modules: without them every expression is tried, which is only slower
+except ImportError:  # undocumented modules; without them every expression is tried, which is slower
     parser = None
 
 _WORD = re.compile(r"[^\W\d_]+")
 
 
 class Cues:
-    """Tells which of some patterns (compiled without flags) could match in a text, by the words of the text.
+    """Finds which of several patterns (compiled without flags) could match in a text, from the words of the text.
 
-    Every set of cues of which a match needs one has a bit; a word has the bits of all sets that it holds a cue of.
+    A cue is a word, or part of one. Each set of cues of which a match needs at least one has a bit. A word has the bits
+    of all sets with a cue in it.
     """
 
     def __init__(self, patterns: Iterable[re.Pattern]):
@@ -32,7 +33,7 @@ class Cues:
         return sum(self.bits.setdefault(cues, 1 << len(self.bits)) for cues in sets)
 
     def in_text(self, text: str) -> int:
-        """The bits of all words of `text`; a pattern could match if they include those that it needs (`needed`)."""
+        """The bits of all words of `text`; a pattern can only match if they include its bits in `needed`."""
         found = 0
         for word in set(_WORD.findall(text)):
             if word not in self.by_word:
@@ -43,12 +44,12 @@ class Cues:
 
 @cache
 def _needs(pattern: re.Pattern) -> tuple[frozenset[str], ...]:
-    """Sets of words, or parts of words, such that each match of `pattern` holds one of every set."""
+    """Sets of cues such that each match of `pattern` contains at least one cue of every set."""
     return tuple(dict.fromkeys(map(frozenset, _all_of(parser.parse(pattern.pattern))))) if parser else ()
 
 
 def _all_of(sequence) -> list[set[str]]:
-    """What all the parts of a sequence need; letters that follow each other are one cue."""
+    """Sets of cues that all parts of a parsed sequence need; consecutive letters are one cue."""
     needed, run = [], ""
     for kind, value in [*sequence, (None, None)]:
         if kind is op.LITERAL and chr(value).isalpha():
@@ -68,7 +69,7 @@ def _needed(kind, value) -> list[set[str]]:
     if kind is op.BRANCH:
         branches = [_all_of(branch) for branch in value[1]]
         return [set().union(*map(_rarest, branches))] if all(branches) else []
-    return []  # blanks, classes, assertions, what may be left out
+    return []  # blanks, classes, assertions, optional parts
 
 
 def _rarest(needed: list[set[str]]) -> set[str]:

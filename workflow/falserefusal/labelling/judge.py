@@ -1,32 +1,71 @@
-"""A language model as labeller: its prompts go through the same inference and store as any other's.
+"""A language model as labeller: write its prompts and read the verdicts in its replies.
 
-`judge_prompts` writes an ordinary frame of prompts about the answers of one model; the answers to those, from
-whichever model is the judge, are read by `judge_labeller`. A judge that fails to give a verdict in the form asked for
-has failed: that is recorded as such and is never a refusal.
+`judge_prompts` writes ordinary prompts about the responses of one model. The replies of whichever model is the judge
+come from the same inference and store as any other responses, and `JudgeLabeller` reads them. A reply that does not
+have the requested form is recorded as a failure of the judge, never as a refusal.
 """
+
+from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import JUDGE_FAILED
-from falserefusal.labelling.answers import wordless
+from falserefusal.labelling.labeller import Labeller, labeller, verdict_frame, wordless
 from falserefusal.labelling.structured import CATEGORIES, EMPTY, REFUSED
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 CHOICES = tuple(category for category in CATEGORIES if category != EMPTY)
-PLACEHOLDERS = ("labels", "mark", "question", "answer")
+PLACEHOLDERS = ("options", "mark", "question", "response")
 
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
 _VERDICT = re.compile(r"[\s*`\"]*category[\s*`\"]*:[\s*`\"]*([a-z_]+)[\s*`\".]*", re.IGNORECASE)
 _FIELD = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
 
 
+@labeller("judge", reads="judges", built_in=False)
+class JudgeLabeller(Labeller):
+    """Reads the verdicts of a judge; a response without a letter or digit is not judged and counts as empty.
+
+    Parameters
+    ----------
+    replies : DataFrame
+        The judge's replies: prompt_id (of the judged response) and response (the reply).
+    """
+
+    def __init__(self, replies: pd.DataFrame):
+        self.replies = dict(zip(replies["prompt_id"], replies["response"].fillna(""), strict=True))
+
+    @classmethod
+    def load(cls, path: str | Path) -> JudgeLabeller:
+        """Create the labeller from a file of the judge's replies (RESPONSES)."""
+        from falserefusal.common.files import read_parquet
+        from falserefusal.common.schemas import RESPONSES
+
+        return cls(read_parquet(path, RESPONSES))
+
+    def label(self, responses: pd.DataFrame) -> pd.DataFrame:
+        """Return the verdicts; reads prompt_id and response. The evidence is the reply where the judge failed."""
+        from falserefusal.common.schemas import JUDGE_FAILED
+
+        replies = [self.replies.get(prompt_id, "") for prompt_id in responses["prompt_id"]]
+        categories = [
+            EMPTY if empty else verdict(reply) for reply, empty in zip(replies, wordless(responses), strict=True)
+        ]
+        return verdict_frame(
+            [category.startswith(REFUSED) for category in categories],
+            categories,
+            evidence=[r if c == JUDGE_FAILED else None for r, c in zip(replies, categories, strict=True)],
+        )
+
+
 def load_instructions(path: str | Path) -> str:
-    """The judge's prompt, with {labels}, {mark}, {question} and {answer}; raises InputError if one is missing."""
+    """Read the judge's prompt; InputError if {options}, {mark}, {question} or {response} is missing in it."""
     text = Path(path).read_text(encoding="utf-8").strip()
     missing = [name for name in PLACEHOLDERS if f"{{{name}}}" not in text]
     if missing:
@@ -34,60 +73,54 @@ def load_instructions(path: str | Path) -> str:
     return text
 
 
-def judge_prompts(answers: pd.DataFrame, prompts: pd.DataFrame, instructions: str) -> pd.DataFrame:
-    """What to ask a judge about each answer: prompt_id (that of the answer), messages.
+def judge_prompts(responses: pd.DataFrame, prompts: pd.DataFrame, instructions: str) -> pd.DataFrame:
+    """Write the prompt for the judge about each response that has at least one letter or digit.
 
-    answers: as `answers.answers` returns them; prompts: prompt_id and messages, the question as it was asked. Answers
-    without a word are not sent to a judge: `judge_labeller` calls them empty. Raises InputError if the question of an
-    answer is not among the prompts.
+    Parameters
+    ----------
+    responses : DataFrame
+        As `responses.with_questions` returns them.
+    prompts : DataFrame
+        prompt_id and messages: the question as it was asked.
+    instructions : str
+        As `load_instructions` returns them.
+
+    Returns
+    -------
+    DataFrame
+        prompt_id (of the response) and messages.
+
+    Raises
+    ------
+    InputError
+        The question of a response is not in `prompts`.
     """
-    said = answers[~wordless(answers)]
+    import pandas as pd
+
+    judged = responses[~wordless(responses)]
     messages = prompts.set_index("prompt_id")["messages"]
-    absent = said.loc[~said["prompt_id"].isin(messages.index), "prompt_id"]
+    absent = judged.loc[~judged["prompt_id"].isin(messages.index), "prompt_id"]
     if len(absent):
-        raise InputError(f"no prompt for {len(absent)} of the answers to judge, {absent.iloc[0]} for one")
+        raise InputError(f"no prompt for {len(absent)} of the responses to judge, for example {absent.iloc[0]}")
     asked = []
-    for prompt_id, answer, labels in zip(said["prompt_id"], said["response"], said["labels"], strict=True):
+    for prompt_id, response, options in zip(judged["prompt_id"], judged["response"], judged["options"], strict=True):
         question = "\n\n".join(turn["content"] for turn in messages[prompt_id])
-        asked.append([{"role": "user", "content": _fill(instructions, question, answer, labels)}])
-    return pd.DataFrame({"prompt_id": said["prompt_id"].to_numpy(), "messages": pd.Series(asked, dtype=object)})
-
-
-def judge_labeller(replies: pd.DataFrame):
-    """A labeller that reads a judge's verdicts; replies: prompt_id (that of the answer judged), response."""
-    said = dict(zip(replies["prompt_id"], replies["response"].fillna(""), strict=True))
-
-    def judge(answers: pd.DataFrame) -> pd.DataFrame:
-        nothing_said = wordless(answers)
-        categories = [
-            EMPTY if nothing else verdict(said.get(prompt_id, ""))
-            for prompt_id, nothing in zip(answers["prompt_id"], nothing_said, strict=True)
-        ]
-        failed = [category == JUDGE_FAILED for category in categories]
-        return pd.DataFrame(
-            {
-                "refusal": [category.startswith(REFUSED) for category in categories],
-                "category": categories,
-                "answer": pd.Series([None] * len(answers), dtype="str"),
-                "evidence": pd.Series(
-                    [said.get(i, "") if bad else None for i, bad in zip(answers["prompt_id"], failed, strict=True)],
-                    dtype="str",
-                ),
-            }
-        )
-
-    return judge
+        asked.append([{"role": "user", "content": _fill(instructions, question, response, options)}])
+    return pd.DataFrame({"prompt_id": judged["prompt_id"].to_numpy(), "messages": pd.Series(asked, dtype=object)})
 
 
 def verdict(reply: str) -> str:
-    """The category that a judge's reply names; "judge_failed" unless it is just one line of the form asked for."""
+    """The category that a judge's reply names; "judge_failed" unless it is one line of the requested form."""
+    from falserefusal.common.schemas import JUDGE_FAILED  # imports pandas, which listing the labellers does not need
+
     match = _VERDICT.fullmatch(_THOUGHT.sub("", reply).strip())
     category = match[1].lower() if match else None
     return category if category in CHOICES else JUDGE_FAILED
 
 
-def _fill(instructions: str, question: str, answer: str, labels: Sequence[str]) -> str:
-    """Put question and answer in, each field once over the template only, between marks that neither can contain."""
-    digest = hashlib.sha256(f"{question}\0{answer}".encode()).hexdigest()
-    fields = {"labels": ", ".join(labels), "mark": f"=== {digest[:12]} ===", "question": question, "answer": answer}
+def _fill(instructions: str, question: str, response: str, options: Sequence[str]) -> str:
+    """Fill each field of the instructions once; the marks around question and response occur in neither of them."""
+    digest = hashlib.sha256(f"{question}\0{response}".encode()).hexdigest()
+    mark = f"=== {digest[:12]} ==="
+    fields = {"options": ", ".join(options), "mark": mark, "question": question, "response": response}
     return _FIELD.sub(lambda field: fields[field[1]], instructions)

@@ -14,12 +14,11 @@ _NAME = re.compile(r"<([a-z_]+)>")
 
 @dataclass(frozen=True)
 class Group:
-    """One way of refusing; the file of patterns says what the fields mean.
+    """One way of refusing; the file of patterns explains the fields.
 
-    Looking once for speakers and for the starts of clauses, and trying the patterns that begin with them only there,
-    makes labelling several times as fast. So does searching for each of the others by itself, where the answer has the
-    words that it needs (`cues`), and that none begins with an assertion such as "\\b": then `re` skips to the
-    characters that it can begin with.
+    Three things make labelling several times faster. Speakers and starts of clauses are searched once, and patterns
+    that begin with them are tried only there. Every other pattern is searched only in responses with the words that it
+    needs (`cues`). And none begins with an assertion such as "\\b", so that `re` can skip to possible first characters.
     """
 
     name: str
@@ -36,14 +35,14 @@ class Group:
 
 @dataclass(frozen=True)
 class Patterns:
-    """All that the structured labeller knows, compiled."""
+    """The compiled patterns of the structured labeller."""
 
     speaker: re.Pattern
     start: re.Pattern
     groups: tuple[Group, ...]
     reasons: tuple[tuple[str, re.Pattern], ...]
     forms: dict[str, list[str]]
-    undecided_labels: tuple[str, ...]
+    undecided_options: tuple[str, ...]
     giving: dict[str, re.Pattern]
     filler: frozenset[str]
     not_said: dict[str, re.Pattern]
@@ -54,7 +53,7 @@ class Patterns:
 
 
 def load_patterns(path: str | Path) -> Patterns:
-    """Compile the file; raises InputError naming the pattern that is not a regular expression, or the missing key."""
+    """Read and compile a file of patterns; InputError names a wrong regular expression or a missing key."""
     try:
         return _patterns(yaml.safe_load(Path(path).read_text(encoding="utf-8")), path)
     except OSError as error:
@@ -106,7 +105,7 @@ def _patterns(data: dict, path: str | Path) -> Patterns:
             for reason in data["reasons"]
         ),
         forms=data["forms"],
-        undecided_labels=tuple(data["undecided_labels"]),
+        undecided_options=tuple(data["undecided_options"]),
         giving={
             name: _compile(_expand(_unfold(text), words, f"{path}: giving"), f"{path}: giving: {name}")
             for name, text in data["giving"].items()
@@ -129,12 +128,12 @@ def _lines(text: str) -> list[str]:
 
 
 def _unfold(text: str) -> str:
-    """A long list of alternatives may be broken into lines after a bar."""
+    """Join the lines of a long list of alternatives, which may be broken after a bar."""
     return re.sub(r"\|\s+", "|", text)
 
 
 def _expand(text: str, words: dict[str, str], where: str) -> str:
-    """Put the named expressions in and let a blank stand for any white space."""
+    """Insert the named expressions and make a blank match any white space."""
 
     def word(match: re.Match) -> str:
         if match[1] not in words:

@@ -1,6 +1,7 @@
-"""What a model says in an answer: lower case, without markup, thinking, control tokens, quotations and echoes.
+"""Reduce a response to what the model itself says: no markup, thinking, control tokens, quotations and echoes.
 
-Every step replaces characters one for one, so that a place in the cleaned text is the same place in the answer.
+Every step replaces characters one for one, so that a position in the cleaned, lower-case text is the same position in
+the response.
 """
 
 import re
@@ -19,14 +20,14 @@ _UNMARK = str.maketrans({**dict.fromkeys(_MARKUP, " "), '"': " "})
 _QUOTED = re.compile(r"\"[^\"\n]{1,600}\"|(?<!\w)'[^\n]{1,600}?'(?!\w)")
 _BREAK = re.compile(r"[.!?;]+(?=\W|$)|\n")
 _SAYS = re.compile(r"[^\W_]")
-_LONG_QUOTE = 4  # words: a label in quotes is shorter, a quotation of the text is not
+_LONG_QUOTE = 4  # words: an option in quotes is shorter, a quotation of the text is longer
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """An answer (`answer`) and, of the same length, what its model says in it (`text`)."""
+    """A response and, of the same length, what the model itself says in it (`text`)."""
 
-    answer: str
+    response: str
     text: str
     thinking: bool
 
@@ -43,23 +44,23 @@ class Spoken:
         return starts
 
     def number_of_sentence(self, place: int) -> int:
-        """In which sentence a place lies, counted from 0."""
+        """Number of the sentence at a position, from 0."""
         return bisect_right(self._starts, place) - 1
 
     def sentence(self, start: int, end: int | None = None) -> tuple[int, int]:
-        """The span of the sentences that hold the places `start` to `end`."""
+        """The span of the sentences that contain the positions `start` to `end`."""
         first = bisect_right(self._starts, start) - 1
         last = bisect_right(self._starts, max(start, (end or start + 1) - 1))
         return self._starts[first], self._starts[last] if last < len(self._starts) else len(self.text)
 
     def original(self, start: int, end: int) -> str:
-        """The answer's own characters at a place, without the blanks around them."""
-        return self.answer[start:end].strip()
+        """The response's own characters in a span, without surrounding blanks."""
+        return self.response[start:end].strip()
 
 
-def spoken(answer: str, not_said: dict[str, re.Pattern]) -> Spoken:
-    """Clean one answer; `not_said` are the patterns of that name in the file of patterns."""
-    text = _one_for_one(answer)
+def spoken(response: str, not_said: dict[str, re.Pattern]) -> Spoken:
+    """Clean one response; `not_said` are the patterns of that name in the file of patterns."""
+    text = _one_for_one(response)
     thinking = "<think" in text or "</think" in text or "<|channel|>" in text
     if thinking:
         for name in ("thinking", "thinking_close", "thinking_open"):
@@ -70,16 +71,16 @@ def spoken(answer: str, not_said: dict[str, re.Pattern]) -> Spoken:
     if '"' in text or "'" in text:
         unquoted = _QUOTED.sub(_blank_if_long, text)
     unechoed = _blank(not_said["echo"], unquoted) if ":" in text else unquoted
-    for candidate in (unechoed, unquoted, text):  # an answer all in quotes is no quotation
+    for candidate in (unechoed, unquoted, text):  # a response entirely in quotes is not a quotation
         if _SAYS.search(candidate):
             text = candidate
             break
-    return Spoken(answer, text.translate(_UNMARK), thinking)
+    return Spoken(response, text.translate(_UNMARK), thinking)
 
 
-def _one_for_one(answer: str) -> str:
+def _one_for_one(response: str) -> str:
     """Lower case, straight quotes, plain hyphens and compatibility forms, each character replaced by just one."""
-    text = answer.translate(_TABLE)
+    text = response.translate(_TABLE)
     if not text.isascii():
         text = "".join(c if len(n := unicodedata.normalize("NFKC", c)) != 1 else n for c in text)
         return "".join(c if len(low := c.lower()) != 1 else low for c in text)

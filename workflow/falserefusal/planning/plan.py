@@ -6,7 +6,7 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_csv
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.planning.estimate import (
     ASSUMPTIONS,
     BYTES,
@@ -20,7 +20,7 @@ from falserefusal.planning.estimate import (
     wall_hours,
 )
 
-WORKLOAD = ["task", "persona_prompts", "persona_free_prompts", "prompts", "unique_prompts", "characters", "counted"]
+WORKLOAD = ["task", "persona_prompts", "baseline_prompts", "prompts", "unique_prompts", "characters", "counted"]
 CARD_COUNTS = (1, 2, 4, 8, 16)
 
 # Mean characters of a text before any is there, over all rows of the sources: XNLI English test (premise 106.5 and
@@ -64,11 +64,11 @@ def find_card(cards: pd.DataFrame, card: str) -> dict:
     return known[card]
 
 
-def expected_rows(source: str, task: str, rows_per_label: int) -> int:
+def expected_rows(source: str, task: str, rows_per_gold_label: int) -> int:
     """Texts of a task whose source (by name, as in the texts' `source` column) is not on this machine yet."""
     if (source, task) not in LABEL_ROWS:
         raise InputError(f"plan: how many rows {source!r} has for task '{task}' is not known before it is fetched")
-    return sum(min(rows, rows_per_label) for rows in LABEL_ROWS[source, task])
+    return sum(min(rows, rows_per_gold_label) for rows in LABEL_ROWS[source, task])
 
 
 def expected_workload(
@@ -78,19 +78,19 @@ def expected_workload(
 ) -> pd.DataFrame:
     """Prompts and their mean length per task, before any text is there.
 
-    sizes: task, persona_prompts, persona_free_prompts; question_characters: for each task the characters around the
-    text with a persona and persona-free; text_characters: mean characters of a text where TEXT_CHARACTERS is not
-    right. Returns task, persona_prompts, persona_free_prompts, prompts (both), unique_prompts (missing: unknown),
+    sizes: task, persona_prompts, baseline_prompts; question_characters: for each task the characters around the
+    text with a persona and baseline; text_characters: mean characters of a text where TEXT_CHARACTERS is not
+    right. Returns task, persona_prompts, baseline_prompts, prompts (both), unique_prompts (missing: unknown),
     characters (per prompt), counted (False).
     """
     known = TEXT_CHARACTERS | (text_characters or {})
     rows = []
     for size in sizes.itertuples():
         asked, free = question_characters[size.task]
-        prompts = size.persona_prompts + size.persona_free_prompts
-        around = (asked * size.persona_prompts + free * size.persona_free_prompts) / prompts
+        prompts = size.persona_prompts + size.baseline_prompts
+        around = (asked * size.persona_prompts + free * size.baseline_prompts) / prompts
         characters = known.get(size.task, OTHER_TEXT_CHARACTERS) + around
-        kinds = float(size.persona_prompts), float(size.persona_free_prompts)
+        kinds = float(size.persona_prompts), float(size.baseline_prompts)
         rows.append((size.task, *kinds, float(prompts), float("nan"), characters, False))
     return _workload(rows)
 
@@ -101,7 +101,7 @@ def counted_workload(design: pd.DataFrame, prompts: dict[str, pd.DataFrame]) -> 
     Where models have prompts of their own, counts are the average model's.
     """
     models = max(1, design["model"].nunique())
-    with_persona = design["persona"] != PERSONA_FREE
+    with_persona = design["persona"] != BASELINE
     rows = []
     for task, frame in prompts.items():
         turns = pd.Series(["\n".join(turn["content"] for turn in turns) for turns in frame["messages"]])

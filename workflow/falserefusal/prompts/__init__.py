@@ -1,1 +1,1 @@
-"""Turn a design into the chat turns that are sent to a model."""
+"""Render a design as the chat messages that are sent to a model."""

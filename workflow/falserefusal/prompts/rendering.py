@@ -1,8 +1,7 @@
 """Render prompts exactly as the templates print them, with the text to be classified after the question.
 
-Two rules make this safe: a template or layout is filled in one pass over its own text, so braces inside a persona or a
-text to be classified stay what they are; and the result is a list of chat turns, never a string with special tokens,
-which are the chat template's business.
+A template or layout is filled in one pass over its own text, so braces inside a persona or a text stay as they are. The
+result is a list of chat messages, never a string with special tokens; those are added by the model's chat template.
 """
 
 import re
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 
 # The paper does not say how the text follows the question; these are this project's choice.
 PAIR_LAYOUT = "\n\nPremise: {premise}\nHypothesis: {hypothesis}"
@@ -28,39 +27,54 @@ def render(
     texts: pd.DataFrame,
     personas: pd.DataFrame,
     templates: pd.DataFrame,
-    labels: list[str],
+    options: list[str],
     layout: str | None = None,
     article: str = "printed",
     system: str | None = None,
 ) -> pd.DataFrame:
-    """Prompts of the one task in `texts`: prompt_id, messages (a list of {role, content}), in the design's order.
+    """Render the prompts of one task.
 
-    personas: persona, surface, article; templates: task, template, text, persona_free_text; labels: the words for
-    {label1}, {label2}, ...; layout: what follows the question, with {text}, or {premise} and {hypothesis} (None:
-    PAIR_LAYOUT or TEXT_LAYOUT); article: "printed" keeps the templates' "a"/"A", "grammatical" makes it "an"/"An"
-    where the persona wants it; system: a system turn before the question, word for word (None: no such turn).
-    Raises InputError for a placeholder without a value, labels that a template does not use, a text that the design
-    asks for and `texts` lacks, or a prompt without its persona or its text.
+    Parameters
+    ----------
+    design : the study's design; rows of other tasks are ignored.
+    texts : the texts of one task.
+    personas : frame with persona, surface, article.
+    templates : frame with task, template, text, baseline_text.
+    options : the words for {label1}, {label2}, ... in the templates.
+    layout : what follows the question, with {text}, or {premise} and {hypothesis}. None: PAIR_LAYOUT or TEXT_LAYOUT.
+    article : "printed" keeps the templates' "a" before every persona; "grammatical" writes "an" where the persona
+        needs it.
+    system : a system message before the question, sent word for word. None: no system message.
+
+    Returns
+    -------
+    DataFrame with prompt_id and messages (a list of {role, content}), in the design's order.
+
+    Raises
+    ------
+    InputError
+        For a placeholder without a value, options that a template does not use, a text of the design that is not in
+        `texts`, or a prompt without its persona or its text.
     """
     task = _only_task(texts)
     design = design[design["task"] == task]
-    questions = _questions(personas, templates[templates["task"] == task], labels, article)
+    questions = _questions(personas, templates[templates["task"] == task], options, article)
     bodies, contents = _bodies(texts, layout)
 
     place = pd.Index(texts["row_id"]).get_indexer(design["row_id"])
     if (place < 0).any():
         missing = design["row_id"].iloc[int(np.argmax(place < 0))]
-        raise InputError(f"prompts: the design asks for '{missing}', which is not among the texts of task '{task}'")
+        raise InputError(f"prompts: the design uses '{missing}', which is not among the texts of task '{task}'")
     try:
         asked = [questions[pair] for pair in zip(design["template"], design["persona"], strict=True)]
     except KeyError as error:
         raise InputError(f"prompts: no template and persona {error} for task '{task}', which the design uses") from None
     turns = [question + bodies[i] for question, i in zip(asked, place, strict=True)]
 
-    surface = dict(zip(personas["persona"], personas["surface"], strict=True)) | {PERSONA_FREE: ""}
+    surface = dict(zip(personas["persona"], personas["surface"], strict=True)) | {BASELINE: ""}
     for turn, i, persona, prompt_id in zip(turns, place, design["persona"], design["prompt_id"], strict=True):
         if surface[persona] not in turn or any(content not in turn for content in contents[i]):
-            raise InputError(f"prompts: '{prompt_id}' lacks its persona or its text: {turn!r}")
+            raise InputError(f"prompts: the persona or the text is missing in prompt '{prompt_id}': {turn!r}")
 
     before = [] if system is None else [{"role": "system", "content": system}]
     messages = [[*before, {"role": "user", "content": turn}] for turn in turns]
@@ -72,21 +86,21 @@ def render(
 def question_characters(
     personas: pd.DataFrame,
     templates: pd.DataFrame,
-    labels: list[str],
+    options: list[str],
     layout: str,
     article: str = "printed",
     system: str | None = None,
 ) -> tuple[float, float]:
-    """Mean characters of a prompt of one task apart from its text, with a persona and persona-free, before any text."""
-    questions = _questions(personas, templates, labels, article)
+    """Mean characters of a prompt of one task without its text, for prompts with a persona and for baseline prompts."""
+    questions = _questions(personas, templates, options, article)
     fixed = len(_PLACEHOLDER.sub("", layout)) + len(system or "")
-    free = [len(text) for (_, persona), text in questions.items() if persona == PERSONA_FREE]
-    asked = [len(text) for (_, persona), text in questions.items() if persona != PERSONA_FREE]
-    return float(np.mean(asked)) + fixed, float(np.mean(free)) + fixed
+    baseline = [len(text) for (_, persona), text in questions.items() if persona == BASELINE]
+    with_persona = [len(text) for (_, persona), text in questions.items() if persona != BASELINE]
+    return float(np.mean(with_persona)) + fixed, float(np.mean(baseline)) + fixed
 
 
 def check_layout(layout: str, fields: list[str], task: str) -> None:
-    """Raise InputError unless `layout` has a place for each of `fields` (text, or premise and hypothesis), no other."""
+    """Raise InputError unless `layout` has exactly the placeholders `fields` (text, or premise and hypothesis)."""
     _fill(layout, dict.fromkeys(fields, ""), f"the layout of task '{task}'")
 
 
@@ -97,11 +111,11 @@ def _only_task(texts: pd.DataFrame) -> str:
     return tasks[0]
 
 
-def _questions(personas: pd.DataFrame, templates: pd.DataFrame, labels: list[str], article: str) -> dict:
-    """The question of each (template, persona), persona-free included: everything but the text."""
+def _questions(personas: pd.DataFrame, templates: pd.DataFrame, options: list[str], article: str) -> dict:
+    """Fill in the question of each (template, persona), baseline included; the text is not part of it."""
     if article not in ARTICLES:
         raise InputError(f"prompts: article is {article!r}, but must be {' or '.join(ARTICLES)}")
-    words = {f"label{i}": label for i, label in enumerate(labels, start=1)}
+    words = {f"label{i}": option for i, option in enumerate(options, start=1)}
     questions = {}
     for row in templates.itertuples():
         where = f"template '{row.template}' of task '{row.task}'"
@@ -109,16 +123,16 @@ def _questions(personas: pd.DataFrame, templates: pd.DataFrame, labels: list[str
             n = "n" if article == "grammatical" and persona.article == "an" else ""
             text = _ARTICLE.sub(lambda match, n=n: f"{match[1]}{n} ", row.text)
             questions[row.template, persona.persona] = _fill(text, words | {"persona": persona.surface}, where)
-        questions[row.template, PERSONA_FREE] = _fill(row.persona_free_text, words, f"persona-free {where}")
+        questions[row.template, BASELINE] = _fill(row.baseline_text, words, f"baseline {where}")
     return questions
 
 
 def _fill(text: str, words: dict[str, str], where: str) -> str:
-    """Put the words into their placeholders, in one pass; every word must be used and every placeholder known."""
+    """Fill the placeholders in one pass; every word must be used and every placeholder must have a word."""
     used = set(_PLACEHOLDER.findall(text))
     if used != set(words):
-        ask, have = ", ".join(sorted(used)) or "nothing", ", ".join(sorted(words)) or "nothing"
-        raise InputError(f"prompts: {where} has places for {ask}, but there are words for {have}")
+        found, expected = ", ".join(sorted(used)) or "nothing", ", ".join(sorted(words)) or "nothing"
+        raise InputError(f"prompts: {where} has placeholders for {found}, but must have them for {expected}")
     return _PLACEHOLDER.sub(_lookup(words), text)
 
 
@@ -127,7 +141,7 @@ def _lookup(words: dict[str, str]) -> Callable[[re.Match], str]:
 
 
 def _bodies(texts: pd.DataFrame, layout: str | None) -> tuple[list[str], list[tuple[str, ...]]]:
-    """What follows the question for each text, and the pieces of text in it."""
+    """Fill in what follows the question for each text; also returns the parts of each text."""
     pair = texts["text"].isna().all()
     layout = layout if layout is not None else PAIR_LAYOUT if pair else TEXT_LAYOUT
     fields = ["premise", "hypothesis"] if pair else ["text"]

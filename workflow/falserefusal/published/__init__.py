@@ -1,1 +1,1 @@
-"""What the paper prints: read and checked, made into cells, and held against itself."""
+"""The paper's printed numbers: read, checked against each other, turned into cells, compared with its text."""

@@ -1,18 +1,21 @@
-"""How much of a printed refusal rate could be answers of "No" to a question of yes or no.
+"""Bound how much of a printed refusal rate could be responses of "No" to a yes/no question.
 
-The paper's list counts every answer that starts with "No," or "No." as a refusal, but most of its templates ask "would
-a ... classify it as ...?", to which "No." is an answer. The answers are not published; what is printed are rates by
-response format (Figures 4, 10, 11), prompts for each template (Table 6) and a logit with one coefficient for each
-template (Table 7). Of the three templates of a format, phrasing 2 ("A ... would label this text as ...") is not
-grammatically a yes/no question, so it serves as what the others would give without "No" as an answer.
+The paper's phrase list counts every response that starts with "No," or "No." as a refusal. But most templates ask
+"would a ... classify it as ...?", and to this question "No." is an answer. The paper does not publish the responses. It
+prints rates by response format (Figures 4, 10, 11), prompts per template (Table 6), and a logistic regression with one
+coefficient per template (Table 7). In each format, phrasing 2 ("A ... would label this text as ...") is not
+grammatically a yes/no question, so it serves as the reference without "No" responses.
 
-The bound of a task and model: in each format solve for the rate r of phrasing 2 at which the three templates, shifted
-from r by their coefficients on the logit scale and weighted by their prompts, give the printed rate of the format. What
-a yes/no template has above r is put down to "No" answers, all of it. Assumptions:
-1. The coefficients, fitted to all tasks and models at once, hold for each (the paper prints no finer ones).
-2. No refusal of phrasing 2 is a "No" answer. If some are, more of the rate is explained than the bound says.
-3. Nothing else makes yes/no templates refused more often. If something does, less is explained than the bound says.
-Without any of them, only this is sure: at most all refusals to yes/no templates are "No" answers (`at_most_sure`).
+The bound for a task and model is computed per format. Shift the rate r of phrasing 2 on the logit scale by the
+coefficients of the three templates, weight the three rates by the templates' prompts, and solve for the r at which
+their mean is the printed rate of the format. The excess of the yes/no templates over r is attributed to "No" responses.
+
+Assumptions:
+1. The coefficients hold for every task and model, although they were fitted to all of them at once (the paper prints no
+   separate ones).
+2. No refusal of phrasing 2 is a "No" response. If some are, "No" explains more than the bound.
+3. Yes/no templates are not refused more often for any other reason. If they are, "No" explains less than the bound.
+Without these assumptions, only `at_most_sure` holds: at most all refusals of yes/no templates are "No" responses.
 """
 
 import numpy as np
@@ -30,13 +33,25 @@ REFERENCE_PHRASING = 2
 def no_answer_bounds(
     by_format: pd.DataFrame, prompts: pd.DataFrame, coefficients: pd.DataFrame, templates: pd.DataFrame
 ) -> pd.DataFrame:
-    """The bound for every task and model, and for each model over its tasks (task "*", unweighted).
+    """Compute the bound for every task and model, and its unweighted mean over the tasks of each model (task "*").
 
-    by_format: task, model, format, refusal_pct, n (as printed); prompts: prompt, and a column of numbers for each task
-    (Table 6); coefficients: type, variable, coef (Table 7; the template without a coefficient is the reference, 0);
-    templates: task, template, phrasing, format, text. Columns: task, model, n, rate (over formats), could_be_no (share
-    of all answers), share_of_refusals (of the rate; missing where it is 0), rate_without, at_most_sure. Rates are
-    proportions. Raises InputError if a format has no template of phrasing 2 that is no yes/no question.
+    Parameters
+    ----------
+    by_format : printed rates: task, model, format, refusal_pct, n (Figures 4, 10, 11)
+    prompts : number of prompts: prompt, and a column for each task (Table 6)
+    coefficients : type, variable, coef (Table 7; the template without a coefficient is the reference, 0)
+    templates : task, template, phrasing, format, text
+
+    Returns
+    -------
+    Columns task, model, n, rate (over formats), could_be_no (share of all responses), share_of_refusals (could_be_no
+    over rate; missing if the rate is 0), rate_without (rate minus could_be_no), at_most_sure (the bound without
+    assumptions). All rates are proportions.
+
+    Raises
+    ------
+    InputError
+        If a format has no template of phrasing 2 that is not a yes/no question.
     """
     rows = []
     shifts = coefficients[coefficients["type"] == "prompt"].set_index("variable")["coef"]
@@ -44,9 +59,9 @@ def no_answer_bounds(
         weights = prompts.set_index("prompt")[task]
         total, refused, no, sure = 0, 0.0, 0.0, 0.0
         for row in printed.itertuples():
-            asked = templates[(templates["task"] == task) & (templates["format"] == row.format)]
+            own = templates[(templates["task"] == task) & (templates["format"] == row.format)]
             n, rate = int(row.n), row.refusal_pct / 100
-            found, yes_no_share = _explained(asked, rate, weights, shifts, f"{task}, {row.format}")
+            found, yes_no_share = _explained(own, rate, weights, shifts, f"{task}, {row.format}")
             total, refused, no = total + n, refused + rate * n, no + found * n
             sure += min(rate, yes_no_share) * n
         rows.append((task, model, total, refused / total, no / total, sure / total))
@@ -61,17 +76,20 @@ def no_answer_bounds(
 
 
 def _explained(
-    asked: pd.DataFrame, rate: float, weights: pd.Series, shifts: pd.Series, where: str
+    templates: pd.DataFrame, rate: float, weights: pd.Series, shifts: pd.Series, where: str
 ) -> tuple[float, float]:
-    """Of the answers to one format: the share that could be "No" answers, and that of yes/no templates."""
-    yes_no = asked["text"].map(asks_yes_no).to_numpy(bool)
-    reference = asked[(asked["phrasing"] == REFERENCE_PHRASING) & ~yes_no]
+    """Return two shares of the responses to one format: possible "No" responses, and those to yes/no templates."""
+    yes_no = templates["text"].map(asks_yes_no).to_numpy(bool)
+    reference = templates[(templates["phrasing"] == REFERENCE_PHRASING) & ~yes_no]
     if len(reference) != 1:
-        raise InputError(f"no-answer bound: {where} has no template of phrasing {REFERENCE_PHRASING} to compare with")
-    share = weights[asked["template"]].to_numpy(float)
+        raise InputError(
+            f"templates of {where}: need exactly one of phrasing {REFERENCE_PHRASING} that is not a yes/no question, "
+            "because the others are compared with it"
+        )
+    share = weights[templates["template"]].to_numpy(float)
     share = share / share.sum()
-    coefficient = asked["template"].map(shifts).fillna(0.0).to_numpy()
-    apart = coefficient - coefficient[asked["template"] == reference["template"].iloc[0]]
+    coefficient = templates["template"].map(shifts).fillna(0.0).to_numpy()
+    apart = coefficient - coefficient[templates["template"] == reference["template"].iloc[0]]
     yes_no_share = float(share[yes_no].sum())
     if rate in (0.0, 1.0):
         return 0.0, yes_no_share

@@ -1,8 +1,8 @@
-"""The paper's printed numbers: read, checked against each other, and turned into cells of counts.
+"""Read the paper's printed numbers, check them against each other, and turn them into cells of counts.
 
-The heat maps of Figures 7 to 9 print the refusal rate of every task x model x persona cell with two decimals,
-and Table 5 prints how many prompts each cell holds. With n of a few thousand, two decimals of a percentage leave
-exactly one integer count, so the cells below are the study's counts and not estimates of them.
+The heat maps of Figures 7 to 9 print the refusal rate of every task x model x persona cell with two decimals, and
+Table 5 prints the number of prompts per cell. With a few thousand prompts, exactly one integer count rounds to the
+printed percentage. So the cells are the paper's exact counts, not estimates of them.
 """
 
 import itertools
@@ -34,7 +34,7 @@ def _frame(columns: dict, key: list[str]) -> pa.DataFrameSchema:
 
 
 def schemas(models: list[str], personas: list[str]) -> dict[str, pa.DataFrameSchema]:
-    """The schema of each file under config/published/, given the names that may occur in it."""
+    """Return the schema of each file in config/published/, for the models and personas that may occur."""
     model, persona = pa.Column(str, pa.Check.isin(models)), pa.Column(str, pa.Check.isin(personas))
     by_task = {task: _percent for task in TASKS}
     return {
@@ -50,8 +50,8 @@ def schemas(models: list[str], personas: list[str]) -> dict[str, pa.DataFrameSch
         ),
         "table1_refusal_pct": _frame({"model": model} | by_task, ["model"]),
         "table6_prompt_n": _frame({"prompt": pa.Column(str)} | {task: _n for task in TASKS}, ["prompt"]),
-        "fig1_persona_free_offensiveness": _frame(
-            {"model": model, "persona_free_refusal_pct_read_from_vector": _percent}, ["model"]
+        "fig1_baseline_offensiveness": _frame(
+            {"model": model, "baseline_refusal_pct_read_from_vector": _percent}, ["model"]
         ),
         "figure5_importance": _frame({"factor": pa.Column(str), "importance": _number}, ["factor"]),
         "table7_logit": _frame(
@@ -68,7 +68,7 @@ def schemas(models: list[str], personas: list[str]) -> dict[str, pa.DataFrameSch
 
 
 def _rows(models: list[str], personas: list[str]) -> dict[str, list[tuple[str, ...]]]:
-    """The rows that each file has, by the values of its key: every one of them, and no other."""
+    """Return the keys of the rows that each file must have; other rows are errors."""
     by_model = list(itertools.product(models))
     levels = {"model": models, "task": TASKS, "persona": personas, "prompt": PROMPTS}
     references = {"prompt" if factor == "template" else factor: level for factor, level in REFERENCES.items()}
@@ -77,7 +77,7 @@ def _rows(models: list[str], personas: list[str]) -> dict[str, list[tuple[str, .
         "format_heatmaps": list(itertools.product(TASKS, models, FORMATS)),
         "table1_refusal_pct": by_model,
         "table6_prompt_n": list(itertools.product(PROMPTS)),
-        "fig1_persona_free_offensiveness": by_model,
+        "fig1_baseline_offensiveness": by_model,
         "figure5_importance": list(itertools.product(FACTORS)),
         "table7_logit": [
             (factor, level.capitalize() if factor in ("task", "persona") else level)  # as the table prints them
@@ -92,10 +92,21 @@ def _rows(models: list[str], personas: list[str]) -> dict[str, list[tuple[str, .
 def read_printed(folder: str | Path, models: list[str], personas: list[str]) -> dict[str, pd.DataFrame]:
     """Read and check every file of printed numbers.
 
-    Returns the frames by file name (without .csv), `table5` (persona x task prompts) among them. Raises InputError
-    naming file, line and column for a missing column, an unknown name, a rate outside 0 to 100, an n below 1, a
-    percentage that no integer count, or more than one, can give, and a quoted statement that can't be recomputed;
-    naming file and key for a row that is not there.
+    Parameters
+    ----------
+    folder : the folder of the files, such as config/published
+    models, personas : names that must occur, and no others
+
+    Returns
+    -------
+    A frame for each file, by its name without .csv, and `table5` (number of prompts by persona and task).
+
+    Raises
+    ------
+    InputError
+        Names file, line and column of a missing column, an unknown name, a rate outside 0 to 100, an n below 1, a
+        percentage that fits no integer count or several, and a quoted statement without a recipe. Names file and key
+        of a missing row.
     """
     folder = Path(folder)
     printed, rows = {}, _rows(models, personas)
@@ -110,20 +121,20 @@ def read_printed(folder: str | Path, models: list[str], personas: list[str]) -> 
     _check_format_n(printed["format_heatmaps"], printed["table6_prompt_n"], folder / "format_heatmaps.csv")
     quoted, source = printed["quoted_statements"], folder / "quoted_statements.csv"
     _check_wordings(quoted, models, personas, source)
-    as_printed = read_csv(source, dtype=str)["value"]  # the digits printed are the precision claimed
+    as_printed = read_csv(source, dtype=str)["value"]  # the number of printed digits is the printed precision
     quoted["decimals"] = as_printed.map(lambda value: len(value.partition(".")[2]))
     return printed
 
 
 def candidate_counts(percent: pd.Series, n: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest integer count whose rate out of `n` rounds to `percent` (largest < smallest: none does)."""
+    """Return the smallest and largest count whose rate out of `n` rounds to `percent`; none does if they cross."""
     low = np.ceil((percent - HALF_PRINTED_DIGIT) * n / 100).clip(lower=0)
     high = np.floor((percent + HALF_PRINTED_DIGIT) * n / 100).clip(upper=n)
     return low.to_numpy(int), high.to_numpy(int)
 
 
 def _fail(frame: pd.DataFrame, bad: np.ndarray, source: Path, column: str, why) -> None:
-    """Raise for the first row of `frame` marked `bad`; `why(row)` says what is wrong with it."""
+    """Raise InputError for the first row of `frame` that is marked `bad`; `why(row)` returns the reason."""
     if np.any(bad):
         at = int(np.flatnonzero(bad)[0])
         more = f" ({int(np.sum(bad)) - 1} more rows like it)" if np.sum(bad) > 1 else ""
@@ -133,25 +144,25 @@ def _fail(frame: pd.DataFrame, bad: np.ndarray, source: Path, column: str, why) 
 def _check_counts(counts: pd.DataFrame, source: Path) -> None:
     low, high = candidate_counts(counts["refusal_pct"], counts["n"])
 
-    def says(row) -> str:
+    def rate(row) -> str:
         return f"{row.refusal_pct} percent of n = {row.n}"
 
-    _fail(counts, high < low, source, "refusal_pct", lambda row: f"no integer count is {says(row)}")
-    _fail(counts, high > low, source, "refusal_pct", lambda row: f"more than one integer count is {says(row)}")
+    _fail(counts, high < low, source, "refusal_pct", lambda row: f"no integer count is {rate(row)}")
+    _fail(counts, high > low, source, "refusal_pct", lambda row: f"more than one integer count is {rate(row)}")
     wrong = counts["refusals"].to_numpy() != low
-    _fail(counts, wrong, source, "refusals", lambda row: f"{row.refusals} is not {says(row)}")
+    _fail(counts, wrong, source, "refusals", lambda row: f"{row.refusals} is not {rate(row)}")
 
 
 def _check_rows(frame: pd.DataFrame, key: list[str], rows: list[tuple[str, ...]], source: Path) -> None:
-    """Every row of `rows` must be in `frame`, and no other; a key is never there twice (the schema's `unique`)."""
-    there, wanted = list(frame[key].itertuples(index=False, name=None)), set(rows)
+    """Raise InputError unless the keys of `frame` are exactly `rows`; the schema already rejects duplicates."""
+    present, expected = list(frame[key].itertuples(index=False, name=None)), set(rows)
 
     def unknown(row) -> str:
         names = [names[-1] for names in rows if names[:-1] == tuple(row[column] for column in key[:-1])]
         return f"{row[key[-1]]!r} is not one of {textwrap.shorten(', '.join(names), 300, placeholder=' ...')}"
 
-    _fail(frame, np.array([row not in wanted for row in there]), source, key[-1], unknown)
-    found = set(there)
+    _fail(frame, np.array([row not in expected for row in present]), source, key[-1], unknown)
+    found = set(present)
     missing = [row for row in rows if row not in found]
     if missing:
         first = ", ".join(f"{column} {name!r}" for column, name in zip(key, missing[0], strict=True))
@@ -160,7 +171,7 @@ def _check_rows(frame: pd.DataFrame, key: list[str], rows: list[tuple[str, ...]]
 
 
 def _check_wordings(quoted: pd.DataFrame, models: list[str], personas: list[str], source: Path) -> None:
-    """Each quantity must have a recipe, and name only what the study has."""
+    """Raise InputError for a quantity without a recipe, or with an unknown model, persona or task."""
     for at, quantity in enumerate(quoted["quantity"]):
         try:
             check_wording(quantity, models, personas)
@@ -169,21 +180,21 @@ def _check_wordings(quoted: pd.DataFrame, models: list[str], personas: list[str]
 
 
 def _prompts_per_persona(counts: pd.DataFrame, source: Path) -> pd.DataFrame:
-    """Table 5: n by persona and task. All models saw the same prompts, so n must not depend on the model."""
+    """Return Table 5: n by persona and task. All models got the same prompts, so n must not depend on the model."""
     spread = counts.groupby(["task", "persona"])["n"].transform("nunique")
     _fail(
         counts,
         spread.to_numpy() > 1,
         source,
         "n",
-        lambda row: f"models disagree on how many prompts {row.task} has for {row.persona}",
+        lambda row: f"the number of prompts of {row.task} for {row.persona} differs between models",
     )
     table = counts.pivot_table(index="persona", columns="task", values="n", aggfunc="first", sort=False)
     return table.reset_index()[["persona", *TASKS]]
 
 
 def _check_format_n(formats: pd.DataFrame, prompts: pd.DataFrame, source: Path) -> None:
-    """The n of a response format must be the sum of Table 6 over its three prompts (p1-p3, p4-p6, p7-p9)."""
+    """Check that n of each response format is the sum of Table 6 over its prompts (p1-p3, p4-p6, p7-p9)."""
     form = [FORMATS[PROMPTS.index(prompt) // 3] for prompt in prompts["prompt"]]
     sums = prompts.groupby(np.array(form))[list(TASKS)].sum()
     expected = [sums.loc[row.format, row.task] for row in formats.itertuples()]
@@ -197,18 +208,18 @@ def _check_format_n(formats: pd.DataFrame, prompts: pd.DataFrame, source: Path) 
 
 
 def published_cells(printed: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Cells of counts: task x model x persona (exact), and task x model x format (nearest integer; see below).
+    """Return cells of counts: task x model x persona (exact) and task x model x format (nearest integer).
 
-    The format cells hold up to 16,737 prompts, where two decimals leave up to two integers; the nearest one is
-    taken, off by at most one refusal.
+    The format cells have up to 16,737 prompts, so two counts may fit the printed percentage. The nearest one is taken;
+    it is wrong by at most one refusal.
     """
     persona = printed["counts_task_model_persona"].assign(template=ALL, format=ALL)
     form = printed["format_heatmaps"].assign(persona=ALL, template=ALL)
     form["refusals"] = np.rint(form["refusal_pct"] * form["n"] / 100).astype(int)
-    cells = pd.concat([persona, form], ignore_index=True).assign(labeller="paper")
+    cells = pd.concat([persona, form], ignore_index=True).assign(labeller="phrase_list")
     return validate(cells[list(CELLS.columns)], CELLS, "published cells")
 
 
 def table6(printed: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Table 6: prompts per template and task, under the names of this project."""
+    """Return Table 6: prompts per template and task."""
     return printed["table6_prompt_n"].rename(columns={"prompt": "template"})

@@ -1,7 +1,7 @@
-"""Every quantity the paper quotes in its text, recomputed from its own printed cells and compared by rule.
+"""Recompute every quantity that the paper quotes in its text from its own printed cells, and compare the two by rule.
 
-A recipe is the computation that a wording asks for (`wordings`). A statement that no recipe fits is an error: nothing
-is left out in silence.
+The wording of a quantity selects a recipe, which computes it (`wordings`). A statement without a recipe is an error,
+so that none is left out unnoticed.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,14 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL
 from falserefusal.published.wordings import listed_models, read_wording
 
-READING_ERROR = 0.01  # percentage points: Figure 1 is read off its vector drawing, not printed as numbers
+READING_ERROR = 0.01  # percentage points: Figure 1 prints no numbers; its rates were measured in the vector drawing
 TASK_WORDS = {"NLI": "nli", "politeness": "politeness", "offensiveness": "offensiveness"}
 
-COLUMNS = ["id", "section", "quantity", "unit", "printed", "recomputed", "difference", "verdict", "reason"]
+COLUMNS = ["id", "section", "quantity", "unit", "printed", "recomputed", "difference", "conclusion", "reason"]
 
 
 class Cells:
-    """The printed cells, asked in the words of the statements; all rates in percent."""
+    """The printed numbers by the names that the statements use; all rates in percent."""
 
     def __init__(self, cells: pd.DataFrame, printed: dict[str, pd.DataFrame], importance: pd.DataFrame, regression):
         by_persona = cells[(cells["persona"] != ALL) & (cells["format"] == ALL)]
@@ -28,31 +28,31 @@ class Cells:
         self.counts = by_persona
         form = printed["format_heatmaps"]
         self.format_rate = form.set_index(["model", "task", "format"])["refusal_pct"]
-        figure1 = printed["fig1_persona_free_offensiveness"].set_index("model")
-        self.persona_free = figure1["persona_free_refusal_pct_read_from_vector"]
+        figure1 = printed["fig1_baseline_offensiveness"].set_index("model")
+        self.baseline = figure1["baseline_refusal_pct_read_from_vector"]
         self.index = importance[importance["scope"] == "all"].set_index("factor")["index"]
         table7 = printed["table7_logit"]
         self.table7 = dict(
             zip(zip(table7["type"], table7["variable"].str.lower(), strict=True), table7["coef"], strict=True)
         )
-        likelihood = regression[regression["method"].str.startswith("ML")]  # not the penalised fit beside it
+        likelihood = regression[regression["method"].str.startswith("ML")]  # not the penalised fit in the same table
         self.refit = likelihood.set_index(["term", "level"])["coef"]
         self.refit_note = likelihood.set_index(["term", "level"])["printed_term_note"].fillna("")
         self.table1 = printed["table1_refusal_pct"].set_index("model")
 
     def model_task(self, model: str, task: str) -> float:
-        """Percent of refusals of one model in one task, over all persona prompts."""
+        """Refusal rate of a model in a task over all persona prompts, in percent."""
         cell = self.counts[(self.counts["model"] == model) & (self.counts["task"] == task)]
         if cell.empty:
             raise InputError(f"the printed cells have no {model} in {task}")
         return 100 * cell["refusals"].sum() / cell["n"].sum()
 
     def by_model(self, task: str) -> pd.Series:
-        """`model_task` of every model."""
+        """Refusal rate of every model in a task, in percent."""
         return pd.Series({model: self.model_task(model, task) for model in self.counts["model"].unique()})
 
     def persona_mean(self, persona: str, models: list[str] | None = None) -> float:
-        """Unweighted mean over tasks and models of a persona's cell rates."""
+        """Unweighted mean of a persona's rates over tasks and models, in percent; `models=None` means all models."""
         cell = self.rate[self.rate["persona"] == persona]
         cell = cell if models is None else cell[cell["model"].isin(models)]
         if cell.empty:
@@ -85,18 +85,19 @@ def _no_refusals(cells: Cells, model: str) -> dict:
     return {"recomputed": rates[worst], "reason": f"the cells give {rates[worst]:.2f} % for {worst}"}
 
 
-def _persona_minus_free(cells: Cells, task: str, model: str) -> dict:
-    value = cells.model_task(model, TASK_WORDS[task]) - cells.persona_free[model]
-    return {"recomputed": value, "slack": READING_ERROR, "reason": "persona-free rate read off Figure 1 (± 0.01)"}
+def _persona_minus_baseline(cells: Cells, task: str, model: str) -> dict:
+    value = cells.model_task(model, TASK_WORDS[task]) - cells.baseline[model]
+    return {"recomputed": value, "slack": READING_ERROR, "reason": "baseline rate measured in Figure 1 (± 0.01)"}
 
 
-def _silent_models(cells: Cells, names: str) -> dict:
+def _models_without_refusals(cells: Cells, names: str) -> dict:
     rates = {}
     for model in listed_models(names):
-        rates[model] = max(*(cells.model_task(model, task) for task in TASK_WORDS.values()), cells.persona_free[model])
-    loud = {model: rate for model, rate in rates.items() if rate > 0}
-    listed = ", ".join(f"{model} {rate:.2f} %" for model, rate in loud.items())
-    return {"recomputed": len(rates) - len(loud), "reason": f"refuse somewhere: {listed}" if loud else ""}
+        rates[model] = max(*(cells.model_task(model, task) for task in TASK_WORDS.values()), cells.baseline[model])
+    refusing = {model: rate for model, rate in rates.items() if rate > 0}
+    listed = ", ".join(f"{model} {rate:.2f} %" for model, rate in refusing.items())
+    reason = f"models with refusals: {listed}" if refusing else ""
+    return {"recomputed": len(rates) - len(refusing), "reason": reason}
 
 
 def _persona_mean(cells: Cells, persona: str) -> dict:
@@ -116,8 +117,8 @@ def _importance(cells: Cells, factor: str) -> dict:
         return {
             "recomputed": cells.index["format"],
             "at_least": True,
-            "reason": "no printed cell carries the nine prompts; the index of their three formats is a lower bound, "
-            "because the index cannot fall when a factor is split further",
+            "reason": "the printed cells do not separate the nine prompts; the index of their three formats is a lower "
+            "bound, because splitting the levels of a factor cannot lower its index",
         }
     return {"recomputed": cells.index[factor], "reason": "the paper's own formula applied to all its printed cells"}
 
@@ -130,7 +131,7 @@ def _coefficient(cells: Cells, term: str, level: str) -> dict:
     note = cells.refit_note.get((term, level), "")
     return {
         "recomputed": refit,
-        "incomparable": f"a refit on the printed cells has no prompt term, so it is not the same quantity; {note}",
+        "incomparable": f"a refit on the printed cells has no prompt term, so it is another quantity; {note}",
         "elsewhere": table7,
     }
 
@@ -138,7 +139,7 @@ def _coefficient(cells: Cells, term: str, level: str) -> dict:
 def _pseudo_r2(cells: Cells) -> dict:
     return {
         "recomputed": cells.refit.get(("fit", "McFadden R2"), np.nan),
-        "incomparable": "a refit on the printed cells lacks the prompt term, so its fit can only be poorer",
+        "incomparable": "a refit on the printed cells has no prompt term, so its R-squared can only be lower",
     }
 
 
@@ -148,8 +149,8 @@ RECIPES: dict[str, Callable[..., dict]] = {
     "extreme": _extreme,
     "one rate": _one_rate,
     "no refusals": _no_refusals,
-    "persona minus free": _persona_minus_free,
-    "silent models": _silent_models,
+    "persona minus baseline": _persona_minus_baseline,
+    "models without refusals": _models_without_refusals,
     "persona mean": _persona_mean,
     "persona mean of models": _persona_mean_of,
     "format": _format,
@@ -159,8 +160,8 @@ RECIPES: dict[str, Callable[..., dict]] = {
 }
 
 
-def _verdict(printed: float, decimals: int, found: dict) -> tuple[str, str]:
-    """agrees, differs or not recomputable, with the reason; agreement is within the printed rounding."""
+def _conclusion(printed: float, decimals: int, found: dict) -> tuple[str, str]:
+    """Return agrees, differs or not recomputable, and the reason; values agree if equal within the printed rounding."""
     rounding = 0.5 * 10.0**-decimals + 1e-9
     reason, value = found.get("reason", ""), found["recomputed"]
     cut = np.isfinite(value) and np.trunc(value * 10**decimals) / 10**decimals == printed
@@ -173,34 +174,42 @@ def _verdict(printed: float, decimals: int, found: dict) -> tuple[str, str]:
         return ("differs" if printed + rounding < value else "not recomputable"), reason
     if abs(printed - value) <= rounding + found.get("slack", 0):
         return "agrees", ""
-    return "differs", reason or (f"{value:.4f} cut, not rounded, to {decimals} decimals" if cut else "")
+    return "differs", reason or (f"{value:.4f} truncated, not rounded, to {decimals} decimals" if cut else "")
 
 
 def check_statements(quoted: pd.DataFrame, cells: Cells) -> pd.DataFrame:
-    """One row per quoted quantity: id, section, quantity, unit, printed, recomputed, difference, verdict, reason.
+    """Compare every quoted quantity with its recomputed value.
 
-    `quoted` has columns id, section, quantity, value, unit, note and decimals (as printed). Difference is
-    recomputed minus printed, in the statement's unit.
+    Parameters
+    ----------
+    quoted : columns id, section, quantity, value, unit, note and decimals (printed digits after the point)
+    cells : the printed numbers that the values are recomputed from
+
+    Returns
+    -------
+    One row per quantity: id, section, quantity, unit, printed, recomputed, difference (recomputed minus printed, in
+    the unit of the statement), conclusion (agrees, differs, not recomputable) and reason.
     """
     rows = []
     for statement in quoted.itertuples():
-        kind, arguments = read_wording(statement.quantity)
-        found = RECIPES[kind](cells, **arguments)
-        # the paper writes a rate of exactly zero as "0", all others with two decimals
+        recipe, arguments = read_wording(statement.quantity)
+        found = RECIPES[recipe](cells, **arguments)
+        # the paper prints a rate of exactly zero as "0", all other rates with two decimals
         decimals = max(statement.decimals, 2) if statement.unit in ("%", "pp") else statement.decimals
-        verdict, reason = _verdict(statement.value, decimals, found)
+        conclusion, reason = _conclusion(statement.value, decimals, found)
         value = float(found["recomputed"])
         quoted_as = [statement.id, statement.section, statement.quantity, statement.unit, statement.value]
         difference = value - statement.value if np.isfinite(value) else np.nan
-        rows.append([*quoted_as, value, difference, verdict, reason])
+        rows.append([*quoted_as, value, difference, conclusion, reason])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def check_tables(cells: Cells, printed: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The paper's tables and figures held against each other: every number of Table 1, and the pooled formats.
+    """Compare the paper's tables and figures with each other.
 
-    Columns source, item, unit, printed, recomputed, difference, verdict. Table 1 is recomputed from the persona cells;
-    the rate of each model and task pooled over the format heat maps is held against the same persona cells.
+    The persona cells (Figures 7 to 9) give the rate of each model and task. It is compared with Table 1, and with the
+    rate pooled over the format heat maps (Figures 4, 10 and 11). Returns columns source, item, unit, printed,
+    recomputed, difference and conclusion.
     """
     rows = []
     for row in printed["table1_refusal_pct"].itertuples():
@@ -219,4 +228,4 @@ def check_tables(cells: Cells, printed: dict[str, pd.DataFrame]) -> pd.DataFrame
     table.insert(2, "unit", "%")
     table["difference"] = table["recomputed"] - table["printed"]
     agrees = table["difference"].abs() <= table.pop("rounding") + 1e-9
-    return table.assign(verdict=np.where(agrees, "agrees", "differs"))
+    return table.assign(conclusion=np.where(agrees, "agrees", "differs"))

@@ -1,34 +1,36 @@
-"""What was asked of which model: sources, checksums and system prompts, and one refusal in full."""
+"""Describe the models that were asked (source, checksum, system prompt), and quote one refusal."""
 
 from collections.abc import Mapping
 
 import pandas as pd
 
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.report.present import marked
 
 SMALL = 1e9  # parameters; the paper's smallest model has 1.2 billion
 DEQUANTIZED = (
-    "The weights were converted back from a 4-bit file (its name is under “What was asked”): responses may differ from "
-    "those of the model as it was published."
+    "The weights were converted back from a 4-bit file (its name is under “What was asked”). Responses may differ from "
+    "those of the published model."
 )
 ONE_CHECKPOINT = (
     "All rows are one checkpoint under different system prompts. Differences between them are effects of the system "
-    "prompt on this checkpoint; nothing here compares models, families or generations."
+    "prompt on this checkpoint; they do not compare models, families or generations."
 )
 
 
 def models_asked(provenance: Mapping | None) -> list[dict]:
-    """Source in words, checksum, dtype, parameters (0: unknown) of each model, and its system prompt (may be ""; then
-    `preamble` is what the chat template writes before the user's text by itself)."""
+    """Return source, checksum, dtype, number of parameters (0: unknown) and system prompt of each model.
+
+    If the system prompt is empty, `preamble` is the text that the chat template writes before the user's text.
+    """
     rows = []
     for name, about in (provenance or {}).get("models", {}).items():
         source = about.get("source") or {}
-        held = f"{source['file']} of the Python package {source['package']} {source['version']}" if source else ""
+        package = f"{source['file']} of the Python package {source['package']} {source['version']}" if source else ""
         rows.append(
             {
                 "model": name,
-                "source": held or about.get("name", "unknown"),
+                "source": package or about.get("name", "unknown"),
                 "checksum": f"sha256 {source['sha256']}" if source else about.get("revision", "unknown"),
                 "dequantized": bool(source),
                 "dtype": about.get("dtype", "unknown"),
@@ -41,12 +43,12 @@ def models_asked(provenance: Mapping | None) -> list[dict]:
 
 
 def limits_of(models: list[dict], variants: bool) -> list[str]:
-    """What the numbers of a study of real models cannot say because of the models it asked."""
+    """Return the limitations that follow from the models of a study."""
     lines = [ONE_CHECKPOINT] if variants else []
     sizes = [model["parameters"] for model in models if model["parameters"]]
     if sizes and max(sizes) < SMALL:
         lines.append(
-            f"The largest model asked has {max(sizes) / 1e6:,.0f} million parameters. It does not stand for the "
+            f"The largest model asked has {max(sizes) / 1e6:,.0f} million parameters. It does not represent the "
             "paper's models, which have 1 to 33 billion."
         )
     if any(model["dequantized"] for model in models):
@@ -55,13 +57,13 @@ def limits_of(models: list[dict], variants: bool) -> list[str]:
 
 
 def one_refusal(refusals: pd.DataFrame | None, suffix: str) -> dict | None:
-    """A refusal on which all labellers agree, of the model with the most of them; None if there is none.
+    """Return a refusal on which all labellers agree, from the model with the most of them, or None.
 
-    One whose prompt names a persona is preferred.
+    Prompts with a persona are preferred.
     """
     if refusals is None or refusals.empty:
         return None
-    ranked = refusals.assign(baseline=refusals["persona"].eq(PERSONA_FREE))
+    ranked = refusals.assign(baseline=refusals["persona"].eq(BASELINE))
     order = {"agreed": False, "model": True, "baseline": True, "prompt_id": True}
     row = ranked.sort_values(list(order), ascending=list(order.values())).iloc[0]
     return {

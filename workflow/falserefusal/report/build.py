@@ -1,4 +1,4 @@
-"""Build the page of a study from its tables, its figures and its provenance."""
+"""Build the page of a study from its tables, figures and provenance."""
 
 import base64
 from collections.abc import Mapping
@@ -9,29 +9,32 @@ import jinja2
 import pandas as pd
 
 from falserefusal.common.files import InputError, write_text
-from falserefusal.common.naming import system_prompts_for_models
+from falserefusal.common.notice import system_prompts_for_models
 from falserefusal.common.schemas import NOT_JUDGED
 from falserefusal.report.asked import limits_of, models_asked, one_refusal
-from falserefusal.report.corrections import BESIDE, uncorrected, with_corrections
+from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corrections
 from falserefusal.report.headline import headline
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
 from falserefusal.report.present import marked, show
 
 HERE = Path(__file__).parent
-OPEN_ROWS = 60  # a longer table starts folded
+OPEN_ROWS = 60  # longer tables start folded
 MAX_DISAGREEMENTS = 300
-# tables with a section of their own
-PLACED = ("claims", "truth", "trajectory", "labeller_rates")
-FACTOR_WORDS = ("model", "model x task", "all models")  # cells that name the factor itself
+# tables with their own section
+PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates")
+FACTOR_WORDS = ("model", "model x task", "all models")  # cells that name a factor or a scope
 
 
 @dataclass(frozen=True)
 class Study:
     """What the page says about a study besides its numbers.
 
-    `kind` is published, run or rehearsal; `models` are all that were asked for, whether they gave a result or not;
-    `banner` and `model_suffix` keep a rehearsal from being taken for evidence. `variants` is true where all models are
-    one checkpoint under different system prompts.
+    Attributes
+    ----------
+    kind : published, run or rehearsal
+    models : all models of the config, with results or without
+    banner, model_suffix : notices of a rehearsal; empty for real models
+    variants : whether all models are one checkpoint under different system prompts
     """
 
     name: str
@@ -43,7 +46,7 @@ class Study:
     variants: bool = False
 
     def say(self, text: str) -> str:
-        """Words of a title, note or label for this study, whose "models" may be system prompts."""
+        """Return a title, note or label in the words of this study, whose "models" may be system prompts."""
         return system_prompts_for_models(text) if self.variants else text
 
 
@@ -57,14 +60,26 @@ def build_report(
     disagreements: pd.DataFrame | None = None,
     refusals: pd.DataFrame | None = None,
 ) -> None:
-    """Write the page to `out`: one HTML file with style and figures inside, so that it can be mailed as it is.
+    """Write the page as one HTML file that contains its style and figures, so that it can be sent by mail.
 
-    `tables` maps a table's name to its frame (`statements` for the published study); `figures` is the index written
-    with the figures (name, counterpart, caption, message, tables, rows). Links to CSV and PDF files are relative to
-    results/<study>/report/ and work where the page was built. `disagreements` has one row per judgement: prompt_id,
-    model, task, prompt, response, kind, answers, labeller, refusal, category, evidence; as `comparison.disagreements`
-    says. `refusals` are those of `comparison.agreed_refusals` with task, prompt and response. All text of models and
-    files is escaped. Raises InputError where a figure of the index has no PNG file.
+    Links to CSV and PDF files are relative to results/<study>/report/ and work where the page was built. All text of
+    models and files is escaped.
+
+    Parameters
+    ----------
+    out : path of the page
+    study : the study's title, notices and models
+    tables : each table by name; `statements` only for the published study
+    figures : the index of `draw_figures`: name, counterpart, caption, message, tables, rows
+    figure_dir : folder of the PNG files
+    provenance : the record of `provenance`
+    disagreements : one row per verdict, from `labelling.comparison.disagreements`, with task, prompt and response
+    refusals : from `labelling.comparison.agreed_refusals`, with task, prompt and response
+
+    Raises
+    ------
+    InputError
+        If the kind of study is unknown, or a figure of the index has no PNG file.
     """
     if study.kind not in KINDS:
         raise InputError(f"report: kind is {study.kind!r}; it must be one of {', '.join(KINDS)}")
@@ -82,8 +97,8 @@ def build_report(
     page = environment.get_template("page.html.jinja").render(
         study=study,
         kind_line=KINDS[study.kind],
-        missing=_missing(study, tables),
-        gaps=int(tables["missing"]["n"].sum()) if "missing" in tables else 0,
+        missing_models=_missing_models(study, tables),
+        missing_verdicts=int(tables["missing"]["n"].sum()) if "missing" in tables else 0,
         limits=[*limits_of(models, study.variants), *LIMITS[study.kind]],
         models=models,
         refusal=one_refusal(refusals, study.model_suffix),
@@ -93,7 +108,7 @@ def build_report(
         undrawn=[row._asdict() for row in figures.itertuples() if row.rows == 0],
         tables={name: _table(name, tables[name], study) for name in sorted(names, key=_place)},
         placed=PLACED,
-        beside={name: corrected for name, corrected in BESIDE.items() if corrected in tables},
+        corrected_in={name: corrected for name, corrected in CORRECTED_IN.items() if corrected in tables},
         uncorrected=uncorrected(tables),
         claims=_claims(tables["claims"], study) if "claims" in tables else [],
         statements=_statements(tables.get("statements")),
@@ -103,8 +118,8 @@ def build_report(
     write_text(page, out)
 
 
-def _missing(study: Study, tables: dict[str, pd.DataFrame]) -> list[str]:
-    """Models that were asked for and have no row of results."""
+def _missing_models(study: Study, tables: dict[str, pd.DataFrame]) -> list[str]:
+    """Return the models of the config that have no results."""
     if "rates_model_task" not in tables:
         return []
     present = set(tables["rates_model_task"]["model"])
@@ -112,19 +127,19 @@ def _missing(study: Study, tables: dict[str, pd.DataFrame]) -> list[str]:
 
 
 def _place(name: str) -> int:
-    """Tables in the order of their notes, unknown ones last."""
+    """Sort tables in the order of their notes, unknown ones last."""
     return list(NOTES).index(name) if name in NOTES else len(NOTES)
 
 
 def _figure(row, directory: Path) -> dict:
     file = directory / f"{row.name}.png"
     if not file.exists():
-        raise InputError(f"{file}: the index of the figures names it, but it is not there; draw the figures again")
+        raise InputError(f"{file}: no such file, but the index of the figures lists it; draw the figures again")
     png = base64.b64encode(file.read_bytes()).decode("ascii")
-    return {**row._asdict(), "png": png, "tables": str(row.tables).split(), "counterpart": _word(row.counterpart)}
+    return {**row._asdict(), "png": png, "tables": str(row.tables).split(), "counterpart": _text(row.counterpart)}
 
 
-def _word(value: object) -> str:
+def _text(value: object) -> str:
     return "" if pd.isna(value) else str(value)
 
 
@@ -139,58 +154,57 @@ def _table(name: str, frame: pd.DataFrame, study: Study) -> dict:
 
 
 def _claims(claims: pd.DataFrame, study: Study) -> list[dict[str, str]]:
-    """Each claim with its verdict, its effect in words, the rule of the verdict and what else was found."""
+    """Return each claim as text: its conclusion, effect, rule and note."""
     shown = show(claims, note_for("claims"), study.models, study.model_suffix)
     rows = [dict(zip(shown.head, row, strict=True)) for row in shown.rows]
     for row in rows:
         unit = "times" if row.get("effect_unit") == "ratio" else row.get("effect_unit", "")
-        row["found"] = f"{row['effect']} {unit}".strip() if row["effect"] else "no effect could be computed"
+        row["result"] = f"{row['effect']} {unit}".strip() if row["effect"] else "no effect could be computed"
         if row["lo"] and row["hi"]:
-            row["found"] += f" (95% interval {row['lo']} to {row['hi']})"
+            row["result"] += f" (95% interval {row['lo']} to {row['hi']})"
         if row.get("p"):
-            row["found"] += f", p {row['p']}"
+            row["result"] += f", p {row['p']}"
     return rows
 
 
 def _statements(statements: pd.DataFrame | None) -> dict | None:
-    """What differs and what cannot be recomputed, and the whole list."""
+    """Return the statements that differ, those that cannot be recomputed, and the whole list."""
     if statements is None:
         return None
     note = Note("Quoted numbers", "")
-    verdicts = statements["verdict"]
+    conclusions = statements["conclusion"]
     parts = {
-        "differs": statements[verdicts == "differs"],
-        "not recomputable": statements[verdicts == "not recomputable"],
+        conclusion: show(statements[conclusions == conclusion].drop(columns="conclusion"), note, [], "")
+        for conclusion in ("differs", "not recomputable")
     }
-    shown = {verdict: show(part.drop(columns="verdict"), note, [], "") for verdict, part in parts.items()}
-    return {"counts": verdicts.value_counts().to_dict(), "parts": shown, "all": show(statements, note, [], "")}
+    return {"counts": conclusions.value_counts().to_dict(), "parts": parts, "all": show(statements, note, [], "")}
 
 
-def _disagreements(judgements: pd.DataFrame | None, study: Study) -> dict | None:
-    """A sample of the answers that labellers judge differently, each with its judgements, and how many there are."""
-    if judgements is None or judgements.empty:
+def _disagreements(verdicts: pd.DataFrame | None, study: Study) -> dict | None:
+    """Return a sample of the responses with different verdicts, each with its verdicts, and their total number."""
+    if verdicts is None or verdicts.empty:
         return None
-    grouped = list(judgements.groupby(["model", "prompt_id"], sort=False))
+    grouped = list(verdicts.groupby(["model", "prompt_id"], sort=False))
     items = []
     for (model, _), rows in grouped[:MAX_DISAGREEMENTS]:
         first = rows.iloc[0]
-        label = str(model) + (study.model_suffix if model in study.models else "")
-        verdicts = [
+        name = str(model) + (study.model_suffix if model in study.models else "")
+        own = [
             {
                 "labeller": row.labeller,
                 "word": _verdict(row),
-                "category": _word(row.category),
-                "answer": marked(first["response"], _word(row.evidence)),
+                "category": _text(row.category),
+                "response": marked(first["response"], _text(row.evidence)),
             }
             for row in rows.itertuples()
         ]
-        items.append({"model": label, "task": first["task"], "prompt": _word(first["prompt"]), "verdicts": verdicts})
-    # answers: how many of a kind the study has, of which the file holds a sample
-    return {"items": items, "total": int(judgements.drop_duplicates("kind")["answers"].sum())}
+        items.append({"model": name, "task": first["task"], "prompt": _text(first["prompt"]), "verdicts": own})
+    # column responses: how many responses of a kind the study has, of which the file holds a sample
+    return {"items": items, "total": int(verdicts.drop_duplicates("kind")["responses"].sum())}
 
 
-def _verdict(judgement) -> str:
-    """What a labeller says of an answer; a failed judge says nothing."""
-    if judgement.category in NOT_JUDGED:
+def _verdict(row) -> str:
+    """Return a verdict in words; a failed judge has none."""
+    if row.category in NOT_JUDGED:
         return "no verdict"
-    return "refusal" if judgement.refusal else "no refusal"
+    return "refusal" if row.refusal else "no refusal"

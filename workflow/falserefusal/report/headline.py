@@ -1,4 +1,4 @@
-"""The few numbers a reader should take away, each computed from a table that is named beside it."""
+"""Compute the headline numbers of the page, each with the table that it comes from."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,7 +12,7 @@ Tables = dict[str, pd.DataFrame]
 
 
 class Card(NamedTuple):
-    """A big number, what it says, and where it came from."""
+    """A number, what it means, and its source."""
 
     value: str
     label: str
@@ -20,7 +20,7 @@ class Card(NamedTuple):
 
 
 def headline(tables: Tables, models: str = "models") -> list[Card]:
-    """The cards that the tables at hand allow, the planted truth first; `models` is what the page calls them."""
+    """Return the cards that `tables` allow; `models` is the page's word for models."""
     cards: list[Card] = []
     for table, make in MAKERS:
         if table in tables and not tables[table].empty:
@@ -28,13 +28,13 @@ def headline(tables: Tables, models: str = "models") -> list[Card]:
     return [card._replace(label=card.label.replace("models", models)) for card in cards]
 
 
-def _truth(truth: pd.DataFrame) -> list[Card]:
-    known = truth.dropna(subset=["lo", "hi"])
+def _planted(planted: pd.DataFrame) -> list[Card]:
+    known = planted.dropna(subset=["lo", "hi"])
     inside = ((known["planted"] >= known["lo"]) & (known["planted"] <= known["hi"])).sum()
     if known.empty:
         return []
-    label = f"of {len(known):,} cells have their planted refusal rate inside the 95% interval ({inside:,} cells)"
-    return [Card(percent(inside / len(known), 1), label, "count of rows of tables/truth.csv with lo ≤ planted ≤ hi")]
+    label = f"of {len(known):,} cells have a 95% interval that contains the planted refusal rate ({inside:,} cells)"
+    return [Card(percent(inside / len(known), 1), label, "rows of tables/planted_rates.csv with lo ≤ planted ≤ hi")]
 
 
 def _volume(rates: pd.DataFrame) -> list[Card]:
@@ -42,7 +42,7 @@ def _volume(rates: pd.DataFrame) -> list[Card]:
     n, refusals = int(own["n"].sum()), int(own["refusals"].sum())
     if n == 0:
         return []
-    label = f"refusals in {n:,} answers to harmless classification prompts with a persona ({percent(refusals / n)}); "
+    label = f"refusals in {n:,} responses to harmless classification prompts with a persona ({percent(refusals / n)}); "
     label += f"models: {own['model'].nunique()}"
     cards = [Card(f"{refusals:,}", label, "sums of refusals and n in tables/rates_model_task.csv")]
     for row in rates[rates["model"] == "mean"].itertuples():
@@ -54,13 +54,13 @@ def _volume(rates: pd.DataFrame) -> list[Card]:
 
 
 def _corrected(rates: pd.DataFrame) -> list[Card]:
-    """Means over models corrected for the errors of the labeller whose verdicts are the headline."""
+    """Means over models, corrected for the errors of the first labeller."""
     means = rates[(rates["model"] == "mean") & (rates["labeller"] == rates["labeller"].iloc[0])]
     return [
         Card(
             percent(row.corrected),
-            f"mean refusal rate over models, {task_word(row.task)}, corrected for the errors of the labeller "
-            f"{row.labeller} by answers that people labelled (95% interval {percent(row.lo)} to {percent(row.hi)})",
+            f"mean refusal rate over models, {task_word(row.task)}, corrected by annotation for the errors of "
+            f"the labeller {row.labeller} (95% interval {percent(row.lo)} to {percent(row.hi)})",
             f"tables/corrected_rates.csv, model mean, task {row.task}",
         )
         for row in means.itertuples()
@@ -72,16 +72,16 @@ def _personas(rates: pd.DataFrame) -> list[Card]:
     if len(whole) < 2:
         return []
     top, low = whole.loc[whole["rate"].idxmax()], whole.loc[whole["rate"].idxmin()]
-    label = f"refusal rate for the persona “{top['persona']}” against “{low['persona']}”, "
-    label += "the most and the least refused, as means over models and tasks"
+    label = f"refusal rates of the personas “{top['persona']}” and “{low['persona']}”, "
+    label += "the most and the least refused; means over models and tasks"
     value = f"{percent(top['rate'], 1)} vs {percent(low['rate'], 1)}"
     return [Card(value, label, f"tables/rates_persona.csv, scope {top['scope']}")]
 
 
-def _persona_free(rates: pd.DataFrame) -> list[Card]:
+def _baseline(rates: pd.DataFrame) -> list[Card]:
     cards = []
     for task, part in rates.dropna(subset="difference").groupby("task", sort=False):
-        # without an interval all that can be said is the sign
+        # without intervals, only the sign of a difference is known
         sure = part["d_lo"].notna() & part["d_hi"].notna()
         up = ((part["difference"] > 0) & (~sure | (part["d_lo"] > 0))).sum()
         down = ((part["difference"] < 0) & (~sure | (part["d_hi"] < 0))).sum()
@@ -89,7 +89,7 @@ def _persona_free(rates: pd.DataFrame) -> list[Card]:
         label = (
             f"models refuse more often with a persona than without ({task_word(task)}, {how}); {down} refuse less often"
         )
-        cards.append(Card(f"{up} of {len(part)}", label, f"column difference of tables/rates_persona_free.csv, {task}"))
+        cards.append(Card(f"{up} of {len(part)}", label, f"column difference of tables/rates_baseline.csv, {task}"))
     return cards
 
 
@@ -105,27 +105,27 @@ def _importance(importance: pd.DataFrame) -> list[Card]:
 
 
 def _statements(statements: pd.DataFrame) -> list[Card]:
-    counts = statements["verdict"].value_counts()
+    counts = statements["conclusion"].value_counts()
     agrees, differs = counts.get("agrees", 0), counts.get("differs", 0)
     label = f"numbers quoted in the paper's text agree with its own printed cells; {differs} differ and "
-    label += f"{len(statements) - agrees - differs} cannot be recomputed from print"
-    return [Card(f"{agrees} of {len(statements)}", label, "column verdict of statements.csv")]
+    label += f"{len(statements) - agrees - differs} cannot be recomputed from printed numbers"
+    return [Card(f"{agrees} of {len(statements)}", label, "column conclusion of statements.csv")]
 
 
 def _claims(claims: pd.DataFrame) -> list[Card]:
-    counts = claims["verdict"].value_counts()
+    counts = claims["conclusion"].value_counts()
     value = f"{counts.get('supported', 0)} of {len(claims)}"
-    rest = ", ".join(f"{counts[verdict]} {verdict}" for verdict in counts.index if verdict != "supported")
-    label = "claims of the paper are supported, of these models, by their tests" + (f"; {rest}" if rest else "")
-    return [Card(value, label, "column verdict of tables/claims.csv")]
+    rest = ", ".join(f"{counts[conclusion]} {conclusion}" for conclusion in counts.index if conclusion != "supported")
+    label = "claims of the paper are supported by their tests on these models" + (f"; {rest}" if rest else "")
+    return [Card(value, label, "column conclusion of tables/claims.csv")]
 
 
 MAKERS: list[tuple[str, Callable[[pd.DataFrame], list[Card]]]] = [
-    ("truth", _truth),
+    ("planted_rates", _planted),
     ("rates_model_task", _volume),
     ("corrected_rates", _corrected),
     ("rates_persona", _personas),
-    ("rates_persona_free", _persona_free),
+    ("rates_baseline", _baseline),
     ("importance", _importance),
     ("statements", _statements),
     ("claims", _claims),

@@ -1,4 +1,4 @@
-"""Turn frames into rows of text for the page: percent for proportions, few digits, honest blanks."""
+"""Format tables as text for the page: proportions in percent, few digits, blanks for missing values."""
 
 import re
 from typing import NamedTuple
@@ -6,15 +6,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from falserefusal.common.naming import suffixed
+from falserefusal.common.notice import suffixed
 from falserefusal.report.notes import Note
 
 P_VALUES = ("p", "p_holm", "p_max_t", "mcnemar_p")
-MAX_ROWS = 1000  # a longer table is cut on the page; the file has all of it
+MAX_ROWS = 1000  # longer tables are cut on the page; the file has all rows
 
 
 class Shown(NamedTuple):
-    """A table as the page shows it: head, rows of text, which columns are numbers, and how many rows were left out."""
+    """A table as text: head, rows, which columns are numeric, and how many rows were left out."""
 
     head: list[str]
     rows: list[list[str]]
@@ -23,7 +23,7 @@ class Shown(NamedTuple):
 
 
 def show(frame: pd.DataFrame, note: Note, models: list[str], suffix: str) -> Shown:
-    """`frame` as text; proportions in percent, and `suffix` behind every name of `models` wherever it stands."""
+    """Format `frame` as text, with proportions in percent and `suffix` after every name of `models` in any cell."""
     name = suffixed(models, suffix)
     cut = frame.head(MAX_ROWS)
     head, columns, numeric = [], [], []
@@ -43,7 +43,7 @@ def show(frame: pd.DataFrame, note: Note, models: list[str], suffix: str) -> Sho
 
 
 def in_percent(rate: float) -> str:
-    """A proportion in percent with two decimals; more where two would show a rate that is not zero as zero."""
+    """Write a proportion in percent with two decimals, or more if two would show a small value as zero."""
     value = 100 * rate
     if pd.isna(value):
         return ""
@@ -53,19 +53,19 @@ def in_percent(rate: float) -> str:
 
 
 def _small(value: float, least: float) -> str:
-    """What is said of a value that is not zero but closer to it than `least`; nothing of others."""
+    """Return "<least" for a value that is not zero but closer to zero than `least`, else an empty text."""
     if value == 0 or abs(value) >= least:
         return ""
     return f"<{least}" if value > 0 else f">−{least}"
 
 
 def p_value(value: float) -> str:
-    """A p-value; one that is smaller than anybody can know is not written as zero."""
+    """Write a p-value; very small ones are not written as zero."""
     return "<0.0001" if value < 0.0001 else number(value)
 
 
 def number(value: float) -> str:
-    """A number a person can read: whole numbers with thousands marked, others with four significant digits."""
+    """Write a number: whole numbers with thousands separators, others with four significant digits."""
     if pd.isna(value):
         return ""
     if not np.isfinite(value):
@@ -76,19 +76,19 @@ def number(value: float) -> str:
 
 
 def task_word(task: str) -> str:
-    """A task inside a sentence."""
+    """Write a task inside a sentence."""
     return "NLI" if task == "nli" else task
 
 
 def percent(rate: float, digits: int = 2) -> str:
-    """A proportion as a percentage with `digits` decimals."""
+    """Write a proportion as a percentage with `digits` decimals."""
     return f"{100 * rate:.{digits}f}%"
 
 
 def marked(text: str, evidence: str) -> list[tuple[str, bool]]:
-    """`text` in pieces, each with whether it is the first occurrence of a part of `evidence`; the page escapes them.
+    """Split `text` into pieces, each with whether it is evidence: the first occurrence of a part of `evidence`.
 
-    Labellers join the parts of their evidence by " … ", and the paper's compares in lower case.
+    Labellers join the parts of their evidence by " … ". Case is ignored, because phrase_list compares in lower case.
     """
     text, evidence = str(text), str(evidence)
     spans = []

@@ -1,6 +1,6 @@
-"""Stand-ins: small real transformers checkpoints whose weights are written, not trained, with a planted truth.
+"""Stand-ins: small real transformers checkpoints with planted refusal rates, whose weights are computed, not trained.
 
-A stand-in goes through exactly the code that a downloaded model goes through (AutoTokenizer, chat template, left
-padding, generate, EOS, dtype), yet what it answers to every prompt is known beforehand, so a rehearsal of the study can
-be held against the truth. It says nothing about the model whose name it borrows.
+A stand-in runs through exactly the code that a downloaded model runs through (AutoTokenizer, chat template, left
+padding, generate, EOS, dtype). Its response to every prompt is known in advance, so the estimates of a rehearsal can be
+checked against the planted rates. It says nothing about the model whose name it borrows.
 """

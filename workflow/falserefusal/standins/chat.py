@@ -1,7 +1,7 @@
-"""How the stand-ins' families write a conversation: three chat styles with the habits that break pipelines.
+"""Chat styles of the stand-ins: three chat templates with properties that often break pipelines.
 
-The header style of Llama 3 ships no pad token; ChatML, as in Qwen, slips in a system turn of its own; Gemma's refuses a
-system turn and turns that do not alternate. A message header, and the header of the reply, is one token here.
+The header style of Llama 3 has no pad token. ChatML, as in Qwen, adds its own system message. Gemma's template rejects
+a system message, and messages whose roles do not alternate. A message header is one token here, as is the reply's.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from falserefusal.common.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """A chat template with the tokens it writes; `fixed` is wording of its own that no prompt brings."""
+    """A chat template with its control tokens; `fixed` is text that the template itself adds."""
 
     template: str
     bos: str | None
@@ -27,7 +27,7 @@ class Style:
 
     @property
     def control(self) -> list[str]:
-        """Its control tokens, each once."""
+        """The control tokens, each once."""
         return list(dict.fromkeys(t for t in (self.bos, self.end, self.pad, *self.headers, self.reply) if t))
 
 
@@ -89,10 +89,10 @@ STYLES = {
 
 
 def render(style: Style, messages: list[dict], system_role: str = "native") -> str:
-    """The prompt as the style's chat template writes it, ready for a reply.
+    """Render messages with the style's chat template, up to the header of the reply.
 
-    system_role "merge" puts a system turn at the head of the first user turn, "native" leaves it to the template.
-    Raises InputError where the template refuses the turns.
+    system_role "merge" puts a system message at the start of the first user message; "native" leaves it to the
+    template. Raises InputError if the template rejects the messages.
     """
     turns = [{"role": turn["role"], "content": turn["content"]} for turn in messages]
     if system_role == "merge" and len(turns) > 1 and turns[0]["role"] == "system":
@@ -100,7 +100,7 @@ def render(style: Style, messages: list[dict], system_role: str = "native") -> s
     try:
         return _compiled(style.template).render(messages=turns, bos_token=style.bos, add_generation_prompt=True)
     except jinja2.TemplateError as error:
-        raise InputError(f"stand-ins: the chat template refuses the turns ({error})") from None
+        raise InputError(f"stand-ins: the chat template rejects the messages ({error})") from None
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Write a circuit as a transformers checkpoint: configuration, safetensors, tokenizer, chat template, model card."""
+"""Write a stand-in as a transformers checkpoint: configuration, safetensors, tokenizer, chat template, model card."""
 
 import dataclasses
 import os
@@ -17,11 +17,11 @@ CONTEXT = 8192
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A transformers class a stand-in can be written in.
+    """A transformers architecture for stand-ins.
 
-    gain: of its norms, stored less `gain_offset`; scaled: whether it multiplies embeddings by the root of the hidden
-    size, which must then be a power of two; sandwich: norms after attention and MLP as well. generation: the decoding
-    options the family ships, which a study's own must override.
+    gain: gain of its norms, stored minus `gain_offset`; scaled: whether it multiplies embeddings by the root of the
+    hidden size, which must then be a power of two; sandwich: whether it has norms after attention and MLP too;
+    generation: the family's default decoding options, which a study's own must override.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Architecture:
 
     @property
     def roots(self) -> list[int]:
-        """Roots of the hidden sizes it may have: whole numbers of which 8 heads take equal parts."""
+        """Roots of the possible hidden sizes, which 8 heads divide into equal parts."""
         return [16, 32] if self.scaled else [12, 16, 20, 24]
 
 
@@ -59,12 +59,12 @@ ARCHITECTURES = {
 
 
 def architecture_of(family: str, generation: str) -> Architecture:
-    """The architecture of a model's generation or family; Llama's for any other, the most common of all."""
+    """Choose the architecture by a model's generation or family; Llama, the most common, for any other."""
     return ARCHITECTURES.get(generation) or ARCHITECTURES.get(family) or ARCHITECTURES["Llama"]
 
 
 def write(folder: str | Path, planted: Planted, merges: list[tuple[str, str]]) -> None:
-    """Write everything AutoTokenizer and AutoModelForCausalLM load, and what was planted, to `folder`."""
+    """Write to `folder` all files that AutoTokenizer and AutoModelForCausalLM load, and planted.json."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,17 +77,17 @@ def write(folder: str | Path, planted: Planted, merges: list[tuple[str, str]]) -
 
 
 def spoken_texts(planted: Planted) -> list[str]:
-    """The texts of the tokens a stand-in can say."""
-    return [token.text for token in spoken_tokens(list(planted.answers["text"]), planted.personas, planted.labels)]
+    """The texts of the tokens that a stand-in can write."""
+    return [token.text for token in spoken_tokens(list(planted.sentences["text"]), planted.personas, planted.options)]
 
 
 def tokenizer_of(planted: Planted, merges: list[tuple[str, str]]):
-    """Its tokenizer (tokenizers.Tokenizer)."""
+    """Build the tokenizer of a stand-in (tokenizers.Tokenizer)."""
     return tokenizer_for(STYLES[planted.style], merges, spoken_texts(planted), list(planted.markers["marker"]))
 
 
 def _write_tokenizer(folder, planted, architecture, merges) -> tuple[dict[str, int], int]:
-    """Returns the ids of spoken pieces, control tokens and markers, and the size of the vocabulary."""
+    """Write the tokenizer; returns the ids of pieces, control tokens and markers, and the size of the vocabulary."""
     from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
     style = STYLES[architecture.style]
@@ -102,7 +102,7 @@ def _write_tokenizer(folder, planted, architecture, merges) -> tuple[dict[str, i
     )
     wrapped.chat_template = style.template
     wrapped.save_pretrained(folder)
-    # AutoTokenizer rebuilds some tokenizers by its own rules: save what it makes, so that the file is what is used
+    # AutoTokenizer rebuilds some tokenizers by its own rules; save its version, so that the file is what is used
     config = AutoConfig.for_model(architecture.name.lower())
     AutoTokenizer.from_pretrained(folder, config=config).save_pretrained(folder)
     ids = {text: tokenizer.token_to_id(written(text)) for text in spoken_texts(planted)}
@@ -152,15 +152,15 @@ def _write_model(folder, planted: Planted, architecture: Architecture, circuit: 
             elif layer.endswith("norm"):
                 parameter.fill_(circuit.gain - architecture.gain_offset)
                 if architecture.sandwich and layer in ("post_attention_layernorm", "post_feedforward_layernorm"):
-                    parameter[0] = -architecture.gain_offset  # its large channel ends here
+                    parameter[0] = -architecture.gain_offset  # do not add the large channel back
             elif kind == "bias":
                 parameter.zero_()
             else:
-                raise NotImplementedError(f"{architecture.name} has a parameter {name} that no stand-in knows")
+                raise NotImplementedError(f"{architecture.name} has an unknown parameter {name}")
     model.generation_config = transformers.GenerationConfig(**special, **architecture.generation)
     transformers.utils.logging.disable_progress_bar()
     model.to(getattr(torch, planted.model["dtype"])).save_pretrained(folder)
-    (folder / "model.safetensors").chmod(0o644)  # written for its owner alone; colleagues must be able to load it
+    (folder / "model.safetensors").chmod(0o644)  # is written readable by its owner only
 
 
 def _card(planted: Planted, architecture: Architecture) -> str:
@@ -171,10 +171,11 @@ tags: [stand-in, not-a-language-model]
 ---
 # Stand-in named {model["model"]}
 
-This is not {model["model"]} and says nothing about it. It is a {architecture.name} network of one layer whose
-weights were written by a program, not trained. It recognises the questions of one study, refuses a share of them that
-was planted ({model["plant"]}), and says set phrases. It exists to rehearse the study's workflow against a known truth
-(`planted.json`); whatever is measured on it is evidence about the workflow and about nothing else.
+This is not {model["model"]} and says nothing about it. It is a {architecture.name} network of one layer whose weights
+were computed by a program, not trained. It recognises the questions of one study, refuses a planted share of them
+({model["plant"]}), and says fixed sentences. It exists to test the study's workflow against known rates
+(`planted.json`). What is measured on it says something about the workflow, and nothing about any real model.
 
-It complains, in brackets, if it sees padding, a doubled or missing BOS, no header of a reply, or no question it knows.
+It complains, in brackets, about visible padding, a doubled or missing BOS, a missing reply header, and an unknown
+question.
 """

@@ -1,10 +1,10 @@
-"""The weights of a stand-in, worked out as arrays: one decoder layer that does what `planted` says, exactly.
+"""The weights of a stand-in as arrays: one decoder layer that makes exactly the decisions of `Planted`.
 
-Attention copies: each head looks for the token with the highest key, so what it moves is one token's value, never a
-blend. The MLP decides: its gates are saturated, each unit is a logical AND or the product of a bit and a weight. The
-output layer speaks: each piece of an answer names the code of the piece that follows it. A channel of the residual
-stream has a name here. All constants are multiples of powers of two with at most eight significant bits, and all sums
-that are compared are accumulated before they are rounded, so bfloat16 and float32 make the same decisions.
+Attention copies: each head attends to the token with the highest key, so it moves one token's value, never a mixture.
+The MLP decides: its gates are saturated, and each unit is a logical AND or the product of a bit and a weight. The output
+layer writes: each piece of a sentence holds the code of the next piece. Channels of the residual stream have names. All
+constants are multiples of powers of two with at most eight significant bits, and all sums that are compared are
+accumulated before they are rounded, so bfloat16 and float32 make the same decisions.
 """
 
 import dataclasses
@@ -15,14 +15,14 @@ from collections import Counter
 import numpy as np
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
-from falserefusal.standins import answers as speech
+from falserefusal.common.schemas import BASELINE
 from falserefusal.standins.chat import STYLES
 from falserefusal.standins.planted import FORCED_LENGTH, GAIN, Planted
 from falserefusal.standins.planting import STEP
+from falserefusal.standins.sentences import CONTEXTS, KINDS, SLOTS, expand, grammar, sentence_table
 from falserefusal.standins.texthash import BITS, HEADS, REFUSE, STYLE
 
-HOT = 128.0  # logits between what can be said next and what cannot; margins stay below it
+HOT = 128.0  # logits between a possible next token and any other; margins stay below it
 SATURATED = 32.0  # an activation at or below minus this is nothing, above it the identity
 QUERY = 192.0  # 24 nats from one level to the next, with a head width of 64
 PAD_WEIGHT = 8.0
@@ -31,17 +31,17 @@ NO_HEADER = "[stand-in: the prompt does not end with the header of a reply]"
 PADDING = "[stand-in: padding is visible]"
 TWO_BOS = "[stand-in: BOS is doubled]"
 NO_BOS = "[stand-in: BOS is missing]"
-NO_QUESTION = "[stand-in: no question it knows, or more than one]"
+NO_QUESTION = "[stand-in: no known question, or more than one]"
 COMPLAINTS = (NO_HEADER, PADDING, TWO_BOS, NO_BOS, NO_QUESTION)
 
 
 @dataclasses.dataclass(frozen=True)
 class Circuit:
-    """Weight arrays by role, and the shape they have.
+    """Weight arrays and their shapes.
 
     embedding, output: V x d; query: heads * width x d; key, value: groups * width x d; merge: d x heads * width;
-    gate, up: units x d; down: d x units. Norms multiply by `gain` and give back what the residual stream holds, because
-    channel 0, which no other part reads, outweighs all others.
+    gate, up: units x d; down: d x units. Norms multiply by `gain` and return the residual stream unchanged, because
+    channel 0, which no other part reads, is much larger than all others.
     """
 
     embedding: np.ndarray
@@ -61,54 +61,60 @@ class Circuit:
 
 @dataclasses.dataclass(frozen=True)
 class Spoken:
-    """One token of an answer: its piece, the persona or label it names, and its text."""
+    """One token of a sentence: its piece, the persona or option it names, and its text."""
 
     piece: str
     persona: str | None
-    label: str | None
+    option: str | None
     text: str
 
 
-def spoken_tokens(answers: list[str], personas: dict[str, str], labels: dict[str, list[str]]) -> list[Spoken]:
-    """Every token a stand-in can say but the end of turn, complaints last.
+def spoken_tokens(sentences: list[str], personas: dict[str, str], options: dict[str, list[str]]) -> list[Spoken]:
+    """List every token a stand-in can write except the end of turn, complaints last.
 
-    Raises InputError where two of them would read alike, since a token can be followed by one token only.
+    Raises InputError where two of them have the same text, since a token can have only one next token.
     """
-    words = sorted(set(itertools.chain.from_iterable(labels.values())))
+    words = sorted(set(itertools.chain.from_iterable(options.values())))
     tokens = [
-        Spoken(piece, persona, label, text)
-        for piece in speech.grammar(answers).follows
-        for (persona, label), text in speech.expand(piece, personas, words).items()
+        Spoken(piece, persona, option, text)
+        for piece in grammar(sentences).follows
+        for (persona, option), text in expand(piece, personas, words).items()
     ]
     counts = Counter(token.text for token in tokens)
     if twice := [text for text, count in counts.items() if count > 1]:
-        raise InputError(f"stand-in answers: {twice[0]!r} could be said for two reasons; reword an answer or a label")
+        raise InputError(f"stand-in sentences: {twice[0]!r} occurs for two reasons; reword a sentence or an option")
     return tokens + [Spoken(text, None, None, text) for text in COMPLAINTS]
 
 
 def codes(count: int) -> np.ndarray:
-    """Different vectors of 1 and -1, count x ceil(log2(count)) (at least one bit)."""
+    """Distinct vectors of 1 and -1, shape (count, ceil(log2(count))), with at least one bit."""
     bits = max(1, math.ceil(math.log2(max(count, 2))))
     return 1 - 2 * ((np.arange(count)[:, None] >> np.arange(bits)) & 1)
 
 
 def build(planted: Planted, ids: dict[str, int], size: int, sandwich: bool, gain: float, squares: list[int]) -> Circuit:
-    """Weights for a tokenizer with `size` tokens that gives the pieces, control tokens and markers these `ids`.
+    """Build the weights of a stand-in.
 
-    sandwich: norms after attention and MLP too, as in Gemma 2, which then need a large channel of their own;
-    squares: roots of the hidden sizes to choose from, ascending.
+    Parameters
+    ----------
+    planted : what the stand-in decides.
+    ids : the tokenizer's ids of the pieces, control tokens and markers.
+    size : size of the vocabulary.
+    sandwich : whether there are norms after attention and MLP too, as in Gemma 2; they need a large channel of their own.
+    gain : gain of the norms.
+    squares : roots of the hidden sizes to choose from, ascending.
     """
     return _Builder(planted, ids, size, sandwich, gain, squares).circuit()
 
 
 class _Builder:
-    """Fills the arrays role by role; channels are looked up by name."""
+    """Builds the arrays one by one; channels have names."""
 
     def __init__(self, planted, ids, size, sandwich, gain, squares):
         self.planted, self.ids, self.size, self.sandwich, self.gain = planted, ids, size, sandwich, gain
         self.style = STYLES[planted.style]
-        self.tokens = spoken_tokens(list(planted.answers["text"]), planted.personas, planted.labels)
-        self.rules = speech.grammar(list(planted.answers["text"]))
+        self.tokens = spoken_tokens(list(planted.sentences["text"]), planted.personas, planted.options)
+        self.rules = grammar(list(planted.sentences["text"]))
         self._number()
         names = self._names()
         self.at = {name: i for i, name in enumerate(names)}
@@ -125,13 +131,13 @@ class _Builder:
         self.persona_code = dict(zip(planted.personas, codes(len(planted.personas)), strict=True))
         pieces = ["", *dict.fromkeys(token.piece for token in self.tokens)]
         self.piece_code = dict(zip(pieces, codes(len(pieces)), strict=True))
-        self.label_bits = {n: codes(n).shape[1] for n in planted.picks}
-        self.slot_code = codes(speech.SLOTS)
+        self.option_bits = {n: codes(n).shape[1] for n in planted.picks}
+        self.slot_code = codes(SLOTS)
 
     def _names(self) -> list[str]:
         planted = self.planted
         style_bits = [f"slot.{i}" for i in range(self.slot_code.shape[1])]
-        style_bits += [f"pick{n}.{i}" for n, bits in self.label_bits.items() for i in range(bits)]
+        style_bits += [f"pick{n}.{i}" for n, bits in self.option_bits.items() for i in range(bits)]
         refuse, style = HEADS[REFUSE], HEADS[STYLE]
         self.moved = {head: [f"{head}.{i}" for i in range(BITS)] for head in refuse}
         self.moved |= {head: [f"{head}.{bit}" for bit in style_bits] for head in style}
@@ -140,10 +146,10 @@ class _Builder:
         cell += [f"{kind}.{part}" for kind in ("caught", "missed") for part in ("high", "low")]
         cell += [f"cell.{i}" for i in range(self.cell_code.shape[1])]
         cell += [f"persona.{i}" for i in range(len(next(iter(self.persona_code.values()))))]
-        cell += [f"task.{task}" for task in planted.labels] + ["unforced", "yes_no", "variant"]
+        cell += [f"task.{task}" for task in planted.options] + ["unforced", "yes_no", "variant"]
         self.moved["cell"] = cell
-        following = [f"next.{kind}.{i}" for kind in speech.KINDS for i in range(len(self.piece_code[""]))]
-        labels = [f"label.{label}" for label in sorted(set(itertools.chain.from_iterable(planted.labels.values())))]
+        following = [f"next.{kind}.{i}" for kind in KINDS for i in range(len(self.piece_code[""]))]
+        options = [f"option.{option}" for option in sorted(set(itertools.chain.from_iterable(planted.options.values())))]
         keys = [f"key.{head}" for head in self.moved]
         moved = list(itertools.chain.from_iterable(self.moved.values()))
         return [
@@ -156,7 +162,7 @@ class _Builder:
             *keys,
             *moved,
             *following,
-            *labels,
+            *options,
         ]
 
     def circuit(self) -> Circuit:
@@ -166,7 +172,7 @@ class _Builder:
             self._embedding(), query, key, value, merge, gate, up, down, self._output(), 8, 2, width, self.gain
         )
 
-    # ---- what each token brings
+    # ---- embedding: what each token contributes
 
     def _embedding(self) -> np.ndarray:
         planted, at, ids = self.planted, self.at, self.ids
@@ -182,7 +188,7 @@ class _Builder:
             table[np.ix_(seen, self._at(self.moved[head]))] = self._bits(h)[levels[h, seen]]
         for token in self.tokens:
             self._name_next(table, ids[token.text], "none", self.rules.follows.get(token.piece, ""))
-        for header in self.style.headers:  # where a head finds nothing, it finds a header: level 0, and no cell
+        for header in self.style.headers:  # a head without a token of its own attends to a header: level 0, and no cell
             for h, head in enumerate(HEADS):
                 table[ids[header], at[f"key.{head}"]] = 0
                 table[ids[header], self._at(self.moved[head])] = self._bits(h)[0]
@@ -196,7 +202,7 @@ class _Builder:
         table[token, self._at(names)[0] : self._at(names)[-1] + 1] = self.piece_code[piece]
 
     def _bits(self, head: int) -> np.ndarray:
-        """Values of a head by level: levels x moved channels."""
+        """Values of a head by level, shape (levels, moved channels)."""
         if head < REFUSE.stop:
             return self.planted.hash.bits[head]
         style = head - STYLE.start
@@ -205,10 +211,10 @@ class _Builder:
         return np.concatenate(parts, axis=1)
 
     def _turns(self, table: np.ndarray) -> None:
-        """Every turn has a header and an end, every conversation one BOS: heads `turn` and `bos` count them.
+        """Let the heads `turn` and `bos` count: every turn has a header and an end, every conversation one BOS.
 
         Ends of turn count 1 and headers -1, so that the header of the reply leaves -1. A visible pad token, or an end
-        of turn or a zero byte in its place, lifts the sum above that.
+        of turn or a zero byte used as padding, makes the sum larger.
         """
         at, ids, style = self.at, self.ids, self.style
         worth = {header: -1.0 for header in (*style.headers, style.reply)} | {style.end: 1.0}
@@ -231,9 +237,9 @@ class _Builder:
             rows[:, at[f"{kind}.high"]] = coarse / (2 * STEP)
             rows[:, at[f"{kind}.low"]] = (-threshold - coarse) / (2 * STEP)
         rows[:, self._at([f"cell.{i}" for i in range(self.cell_code.shape[1])])] = self.cell_code
-        names = [f"persona.{i}" for i in range(len(self.persona_code[PERSONA_FREE]))]
+        names = [f"persona.{i}" for i in range(len(self.persona_code[BASELINE]))]
         rows[:, self._at(names)] = np.array([self.persona_code[persona] for persona in planted.cells["persona"]])
-        for task in planted.labels:
+        for task in planted.options:
             rows[:, at[f"task.{task}"]] = planted.cells["task"] == task
         rows[:, at["unforced"]] = np.where(planted.cells["format"].map(FORCED_LENGTH) == "unforced", 1, -1)
         rows[:, at["yes_no"]] = np.where(planted.cells["yes_no"], 1, -1)
@@ -270,7 +276,7 @@ class _Builder:
     # ---- MLP: units of (what opens the gate, what is passed, where it goes)
 
     def _mlp(self):
-        units = [*self._margins(), *self._openings(), *self._labels(), *self._question_seen()]
+        units = [*self._margins(), *self._openings(), *self._options(), *self._question_seen()]
         if self.sandwich:
             units.append(({"one": SATURATED}, {"norm": 1 / SATURATED}, {"norm": 1.0}))
         gate, up = np.zeros((2, len(units), self.hidden), np.float32)
@@ -284,7 +290,7 @@ class _Builder:
         return gate, up, down
 
     def _margins(self):
-        """Each set bit adds its weight; the threshold is already in the cell."""
+        """Add the weight of each set bit; the threshold is already in the cell."""
         both = {"margin.caught": 1.0, "margin.missed": 1.0}
         bits = [name for head in HEADS[REFUSE] for name in self.moved[head]]
         for i, bit in enumerate(bits):
@@ -293,38 +299,38 @@ class _Builder:
             yield {"one": SATURATED}, {f"{kind}.{part}": GAIN / SATURATED}, {f"margin.{kind}": 1.0}
 
     def _openings(self):
-        """At the reply header, the context and the slot name the opening of each kind of answer."""
-        table = speech.table(self.planted.answers)
-        for (length, question), variant, slot in itertools.product(speech.CONTEXTS, (0, 1), range(speech.SLOTS)):
+        """At the reply header, select the opening of each kind of sentence by context and slot."""
+        table = sentence_table(self.planted.sentences)
+        for (length, question), variant, slot in itertools.product(CONTEXTS, (0, 1), range(SLOTS)):
             signs = {"unforced": 2 * (length == "unforced") - 1, "yes_no": 2 * (question == "yes_no") - 1}
             signs |= {"variant": 2 * variant - 1, "reply": 1}
             signs |= {f"{HEADS[STYLE][variant]}.slot.{i}": sign for i, sign in enumerate(self.slot_code[slot])}
             writes = {}
-            for kind in speech.KINDS:
+            for kind in KINDS:
                 opening = self.rules.openings[table[kind, length, question, slot]]
                 writes |= {f"next.{kind}.{i}": sign for i, sign in enumerate(self.piece_code[opening])}
             yield _all_of(signs, writes)
 
-    def _labels(self):
-        for (task, words), variant in itertools.product(self.planted.labels.items(), (0, 1)):
+    def _options(self):
+        for (task, words), variant in itertools.product(self.planted.options.items(), (0, 1)):
             for word, code in zip(words, codes(len(words)), strict=True):
                 signs = {f"task.{task}": 1, "variant": 2 * variant - 1}
                 signs |= {f"{HEADS[STYLE][variant]}.pick{len(words)}.{i}": sign for i, sign in enumerate(code)}
-                yield _all_of(signs, {f"label.{word}": 1.0})
+                yield _all_of(signs, {f"option.{word}": 1.0})
 
     def _question_seen(self):
-        """Sum of |bit| over the cell's code: its length for one question, less for none or a blend of two."""
+        """Sum |bit| over the cell's code: its length for one question, less for none or a mixture of two."""
         for i, sign in itertools.product(range(self.cell_code.shape[1]), (1, -1)):
             part = {f"cell.{i}": sign * SATURATED}
             yield part, {f"cell.{i}": sign / SATURATED}, {"question": 1.0}
 
-    # ---- output: what can be said next
+    # ---- output: the possible next tokens
 
     def _output(self) -> np.ndarray:
         table = np.zeros((self.size, self.hidden), np.float32)
         table[:, self.at["one"]] = -8 * HOT
         kind_of = {
-            opening: kind for opening, kind in zip(self.rules.openings, self.planted.answers["kind"], strict=True)
+            opening: kind for opening, kind in zip(self.rules.openings, self.planted.sentences["kind"], strict=True)
         }
         for token in self.tokens:
             if token.text not in COMPLAINTS[1:]:
@@ -340,13 +346,13 @@ class _Builder:
         return table
 
     def _speak(self, row: np.ndarray, token: Spoken, opens: str | None) -> None:
-        """0 where all conditions hold, at most -HOT otherwise; an opening adds the margin of its kind."""
+        """Give 0 where all conditions hold, at most -HOT otherwise; an opening adds the margin of its kind."""
         row[:] = 0
         signs = {f"next.{opens or 'none'}.{i}": sign for i, sign in enumerate(self.piece_code[token.piece])}
         if token.persona is not None:
             signs |= {f"persona.{i}": sign for i, sign in enumerate(self.persona_code[token.persona])}
-        if token.label is not None:
-            signs[f"label.{token.label}"] = 1
+        if token.option is not None:
+            signs[f"option.{token.option}"] = 1
         for name, sign in signs.items():
             row[self.at[name]] = HOT * sign
         row[self.at["one"]] = -HOT * len(signs)
@@ -360,7 +366,7 @@ class _Builder:
         row[:] = 0
         for name, weight in signs.items():
             row[self.at[name]] = weight
-        row[self.at["reply"]] = 2.0**17  # only in place of an answer
+        row[self.at["reply"]] = 2.0**17  # only at the start of the response
         row[self.at["one"]] -= 2.0**17
 
     def _at(self, names: list[str]) -> list[int]:
@@ -368,7 +374,7 @@ class _Builder:
 
 
 def _all_of(signs: dict[str, int], writes: dict[str, float]):
-    """A unit that writes `writes` where every channel has its sign (1 or -1), and nothing otherwise."""
+    """A unit that adds `writes` where every channel has its sign (1 or -1), and nothing otherwise."""
     opens = {name: 2 * SATURATED * sign for name, sign in signs.items()}
     opens["one"] = -2 * SATURATED * (len(signs) - 0.5)
     return opens, {"one": 1 / SATURATED}, writes

@@ -1,4 +1,4 @@
-"""The planted truth of one stand-in as data, and the decision its weights make, in integer arithmetic."""
+"""What is planted in one stand-in, as data, and the decision its weights make, in integer arithmetic."""
 
 import dataclasses
 import functools
@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.files import write_text
-from falserefusal.standins import answers as speech
 from falserefusal.standins.planting import STEP
+from falserefusal.standins.sentences import CONTEXTS, KINDS, SLOTS, sentence_table
 from falserefusal.standins.texthash import STYLE, TextHash
 
 FILE = "planted.json"
@@ -20,13 +20,13 @@ FORCED_LENGTH = {"unforced": "unforced", "semi-forced": "short", "forced": "shor
 
 @dataclasses.dataclass(frozen=True)
 class Planted:
-    """All that decides what a stand-in answers; its weights and tokenizer are made from this and from nothing else.
+    """Everything that decides a stand-in's responses; its weights and tokenizer are made from this alone.
 
     model: the borrowed name, and where the rates come from; style: its chat style. markers: marker, cell (position in
-    `cells`). cells: task, persona, template, format, yes_no, wanted (rate asked for), variant (which of the two style
+    `cells`). cells: task, persona, template, format, yes_no, target (the rate to plant), variant (which of the two style
     heads picks its wording). weights: cells x bits; caught, missed: thresholds in half steps (see `planting`).
-    slots: 2 x levels, the wording of each level of a style head; picks: by number of labels, the label of each level.
-    labels: by task; personas: how answers speak of each persona; answers: what can be said.
+    slots: 2 x levels, the wording of each level of a style head; picks: by number of options, the option of each level.
+    options: by task; personas: how sentences name each persona; sentences: see `sentences.read_sentences`.
     """
 
     model: dict
@@ -39,50 +39,50 @@ class Planted:
     hash: TextHash
     slots: np.ndarray
     picks: dict[int, np.ndarray]
-    labels: dict[str, list[str]]
+    options: dict[str, list[str]]
     personas: dict[str, str]
-    answers: pd.DataFrame
+    sentences: pd.DataFrame
 
     @functools.cached_property
-    def answer_of(self) -> np.ndarray:
-        """Position of the answer by kind, cell and slot: 3 x cells x SLOTS."""
-        table = speech.table(self.answers)
+    def sentence_of(self) -> np.ndarray:
+        """Position of the sentence by kind, cell and slot, shape (3, cells, SLOTS)."""
+        table = sentence_table(self.sentences)
         length = self.cells["format"].map(FORCED_LENGTH)
         question = np.where(self.cells["yes_no"], "yes_no", "plain")
         by_context = {
-            context: [[table[kind, *context, slot] for slot in range(speech.SLOTS)] for kind in speech.KINDS]
-            for context in speech.CONTEXTS
+            context: [[table[kind, *context, slot] for slot in range(SLOTS)] for kind in KINDS]
+            for context in CONTEXTS
         }
         return np.array([by_context[context] for context in zip(length, question, strict=True)]).transpose(1, 0, 2)
 
     def margins(self, cell: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Half steps by which prompts lie above the thresholds (caught, missed) of their cells; never 0."""
+        """Half steps by which prompts exceed the thresholds (caught, missed) of their cells; never 0."""
         bits = self.hash.refusal_bits(levels) > 0
         scores = 2 * np.einsum("nb,nb->n", bits, self.weights[cell])
         return scores - self.caught[cell], scores - self.missed[cell]
 
     def decide(self, cell: np.ndarray, levels: np.ndarray) -> pd.DataFrame:
-        """What greedy decoding answers to prompts of these cells (n) and levels (n x heads).
+        """Compute what greedy decoding gives for prompts of these cells (n) and levels (n x heads).
 
-        Columns: kind (position in KINDS), answer (position in `answers`), pick (position in the task's labels),
-        p_caught (probability, to about .0003, of a caught answer when answers are sampled at temperature 1 from all
-        tokens).
+        Columns: kind (position in KINDS), sentence (position in `sentences`), pick (position in the task's options),
+        p_caught (probability, to about .0003, of a caught sentence when responses are sampled at temperature 1 from
+        all tokens).
         """
         caught, missed = self.margins(cell, levels)
         kind = np.where(caught > 0, 0, np.where(missed > 0, 1, 2))
         variant = self.cells["variant"].to_numpy()[cell]
         style = np.where(variant == 0, levels[:, STYLE.start], levels[:, STYLE.start + 1])
-        n_labels = self.cells["task"].map({task: len(words) for task, words in self.labels.items()}).to_numpy()[cell]
+        n_options = self.cells["task"].map({task: len(words) for task, words in self.options.items()}).to_numpy()[cell]
         pick = np.zeros(len(cell), dtype=int)
         for n, table in self.picks.items():
-            pick[n_labels == n] = table[variant, style][n_labels == n]
-        answer = self.answer_of[kind, cell, self.slots[variant, style]]
+            pick[n_options == n] = table[variant, style][n_options == n]
+        sentence = self.sentence_of[kind, cell, self.slots[variant, style]]
         logits = np.stack([caught, np.zeros_like(caught), -missed]) * GAIN / (2 * STEP)
         p_caught = np.exp(logits[0] - np.logaddexp.reduce(logits, axis=0))
-        return pd.DataFrame({"kind": kind, "answer": answer, "pick": pick, "p_caught": p_caught})
+        return pd.DataFrame({"kind": kind, "sentence": sentence, "pick": pick, "p_caught": p_caught})
 
     def save(self, folder: str | Path) -> None:
-        """Write planted.json beside the weights."""
+        """Write planted.json next to the weights."""
         data = {
             field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self) if field.name != "hash"
         }
@@ -93,9 +93,9 @@ class Planted:
 
 
 def load(folder: str | Path) -> Planted:
-    """Read what a stand-in was planted with."""
+    """Read what is planted in a stand-in."""
     data = json.loads(Path(folder, FILE).read_text(encoding="utf-8"))
-    for name in ("markers", "cells", "answers"):
+    for name in ("markers", "cells", "sentences"):
         data[name] = pd.DataFrame(data[name])
     for name in ("weights", "caught", "missed", "slots"):
         data[name] = np.array(data[name])

@@ -1,9 +1,9 @@
-"""The questions a stand-in knows: each is one token of its tokenizer, and tells it which cell a prompt belongs to.
+"""The questions that a stand-in knows: each is one token of its tokenizer and identifies the cell of a prompt.
 
 A whole question ("Would a woman classify the following text as polite or not polite?") is the marker of its cell,
-because words such as woman or jewish occur in the texts to be classified as well. Personas are known in the words for
-which the paper prints rates; one in other words is recognised by what follows it in the template, and gets the cell of
-an unlisted persona. So a stand-in, like a model, does not change when a study rewords or adds a persona.
+because words such as woman or jewish also occur in the texts to be classified. A stand-in knows the personas in the
+wordings for which the paper prints rates. It recognises any other wording by what follows it in the template, and gives
+it the cell of an unlisted persona. So a stand-in, like a model, does not change when a study rewords or adds a persona.
 """
 
 import re
@@ -14,7 +14,7 @@ import pandera.pandas as pa
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_csv
-from falserefusal.common.schemas import PERSONA_FREE
+from falserefusal.common.schemas import BASELINE
 from falserefusal.common.templates import asks_yes_no
 from falserefusal.standins.rates import UNLISTED
 
@@ -23,7 +23,7 @@ _ARTICLE = re.compile(r"\b([Aa]) (?=\{persona\})")
 CELL = ["task", "persona", "template"]
 WORDINGS = pa.DataFrameSchema(
     {
-        "persona": pa.Column(str, pa.Check.notin([PERSONA_FREE, UNLISTED]), unique=True),
+        "persona": pa.Column(str, pa.Check.notin([BASELINE, UNLISTED]), unique=True),
         "surface": pa.Column(str),
         "article": pa.Column(str, pa.Check.isin(["a", "an"])),
     },
@@ -33,28 +33,37 @@ WORDINGS = pa.DataFrameSchema(
 
 
 def read_wordings(path) -> pd.DataFrame:
-    """The words in which the paper names the personas it prints rates for: persona, surface, article."""
+    """Read the paper's wordings of the personas it prints rates for: persona, surface, article."""
     return read_csv(path, WORDINGS)
 
 
-def questions(templates: pd.DataFrame, personas: pd.DataFrame, labels: dict[str, list[str]]) -> pd.DataFrame:
-    """Every marker with its cell: marker, task, persona, template, format, yes_no; a and an variants share a cell.
+def questions(templates: pd.DataFrame, personas: pd.DataFrame, options: dict[str, list[str]]) -> pd.DataFrame:
+    """List every marker with its cell: marker, task, persona, template, format, yes_no.
 
-    templates: task, template, format, text, persona_free_text; personas: persona, surface, article; labels: the words
-    for {label1}, {label2}, ... of each task. Raises InputError where two cells have the same question, since no model
-    could tell them apart.
+    The variants of a question with "a" and "an" share a cell.
+
+    Parameters
+    ----------
+    templates : frame with task, template, format, text, baseline_text.
+    personas : frame with persona, surface, article.
+    options : the words for {label1}, {label2}, ... of each task.
+
+    Raises
+    ------
+    InputError
+        If two cells have the same question.
     """
     rows = []
     for template in templates.itertuples():
-        free = fill(template.persona_free_text, label_words(labels[template.task]))
-        rest = fill(template.text.partition("{persona}")[2], label_words(labels[template.task]))
-        wordings = {(PERSONA_FREE, free), (UNLISTED, rest)}
+        baseline = fill(template.baseline_text, option_words(options[template.task]))
+        rest = fill(template.text.partition("{persona}")[2], option_words(options[template.task]))
+        wordings = {(BASELINE, baseline), (UNLISTED, rest)}
         for persona in personas.itertuples():
             for article in ("printed", "grammatical"):
-                wordings.add((persona.persona, question(template.text, persona, labels[template.task], article)))
+                wordings.add((persona.persona, question(template.text, persona, options[template.task], article)))
         yes_no = asks_yes_no(template.text)
         for persona, text in sorted(wordings):
-            cell = (template.task, persona, template.template, template.format, yes_no and persona != PERSONA_FREE)
+            cell = (template.task, persona, template.template, template.format, yes_no and persona != BASELINE)
             rows.append((text, *cell))
     found = pd.DataFrame(rows, columns=["marker", *CELL, "format", "yes_no"])
     twice = found[found.duplicated("marker", keep=False)].sort_values("marker")
@@ -62,37 +71,37 @@ def questions(templates: pd.DataFrame, personas: pd.DataFrame, labels: dict[str,
         cells = [" / ".join(cell) for cell in twice[CELL].head(2).to_numpy()]
         raise InputError(
             f"stand-ins: {cells[0]} and {cells[1]} both ask {twice['marker'].iloc[0]!r}; give the tasks different "
-            "labels or the templates different words"
+            "options or the templates different words"
         )
-    order = pd.Categorical(found["persona"], [*personas["persona"], PERSONA_FREE, UNLISTED])
+    order = pd.Categorical(found["persona"], [*personas["persona"], BASELINE, UNLISTED])
     return found.iloc[np.argsort(order.codes, kind="stable")].reset_index(drop=True)
 
 
-def question(text: str, persona, labels: list[str], article: str = "printed") -> str:
-    """A template's question about a persona (surface, article), as a study with this `article` option asks it."""
+def question(text: str, persona, options: list[str], article: str = "printed") -> str:
+    """Fill in a template's question about a persona, with the study's setting of `article`."""
     n = "n" if article == "grammatical" and persona.article == "an" else ""
-    return fill(_ARTICLE.sub(rf"\1{n} ", text), label_words(labels) | {"persona": persona.surface})
+    return fill(_ARTICLE.sub(rf"\1{n} ", text), option_words(options) | {"persona": persona.surface})
 
 
-def label_words(labels: list[str]) -> dict[str, str]:
+def option_words(options: list[str]) -> dict[str, str]:
     """The words for {label1}, {label2}, ..."""
-    return {f"label{i}": label for i, label in enumerate(labels, start=1)}
+    return {f"label{i}": option for i, option in enumerate(options, start=1)}
 
 
 def fill(text: str, words: dict[str, str]) -> str:
-    """Put words into their places in one pass, so that braces in a word stay what they are."""
+    """Fill the placeholders in one pass, so that braces in a word stay as they are."""
     return _PLACE.sub(lambda match: words[match[1]], text)
 
 
 def cells_of(markers: pd.DataFrame) -> pd.DataFrame:
-    """The cells that markers tell apart: task, persona, template, format, yes_no; their order numbers them."""
+    """The cells of the markers: task, persona, template, format, yes_no; a cell's number is its position."""
     return markers[[*CELL, "format", "yes_no"]].drop_duplicates().reset_index(drop=True)
 
 
 def collisions(markers: pd.DataFrame, texts: pd.DataFrame) -> pd.DataFrame:
-    """Texts that hold a whole question themselves (text_id, marker): a stand-in can't tell what is asked there.
+    """Find texts that contain a whole question (text_id, marker), in which a stand-in would find two questions.
 
-    texts: text_id, content.
+    texts: frame with text_id, content.
     """
     known = re.compile("|".join(re.escape(m) for m in sorted(markers["marker"], key=len, reverse=True)))
     hits = [(row.text_id, match[0]) for row in texts.itertuples() if (match := known.search(row.content))]

@@ -1,4 +1,4 @@
-"""What a stand-in sees in a prompt: the cell its question belongs to, and the levels of its words; no torch needed."""
+"""Read a prompt as a stand-in does: the cell of its question, and the levels of its words; without torch."""
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ class Reader:
         return self.tokenizer.token_to_id(token)
 
     def read(self, rendered: list[str]) -> tuple[np.ndarray, np.ndarray, pd.Series]:
-        """Cells (n; -1: not one question), levels (n x heads) and complaints ("" for a sound prompt) of prompts."""
+        """Read prompts: cells (n; -1: not exactly one question), levels (n x heads), complaints (n; "" for none)."""
         encoded = [np.array(e.ids) for e in self.tokenizer.encode_batch(rendered, add_special_tokens=False)]
         tokens = np.concatenate(encoded)
         starts = np.concatenate([[0], np.cumsum([len(ids) for ids in encoded])[:-1]])

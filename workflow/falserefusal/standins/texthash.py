@@ -1,8 +1,8 @@
 """What a stand-in gets out of a text: pseudo-random bits that depend on its rarer words, the same in every precision.
 
-Each of a few attention heads gives every ordinary token a level, at random, and attends only to the highest level it
-finds in the prompt (a min-hash). A level stands for fixed bits. So a bit is either 1 or -1, never a mean over tokens
-that a low precision would round, and texts agree in their bits only as far as they share rare words.
+Each of a few attention heads gives every ordinary token a random level, and attends only to the highest level in the
+prompt (a min-hash). A level stands for fixed bits. So a bit is either 1 or -1, never a mean over tokens that a low
+precision would round. Two texts share bits only where they share rare words.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ class TextHash:
 
 
 def draw_hash(token_ids: list[list[int]], size: int, excluded: set[int], seed: int) -> TextHash:
-    """A hash for ordinary tokens 0 .. size - 1, with levels that spread these texts (their token ids) evenly.
+    """Draw a hash for the ordinary tokens 0 .. size - 1 whose levels spread these texts (their token ids) evenly.
 
     Levels go to the tokens of `token_ids` that are not `excluded` and in at most COMMON of the texts (one text at
     least, so that a handful of texts has levels too).

@@ -1,7 +1,7 @@
-"""The stand-ins' tokenizers: byte-level BPE for any text, one token for each marker, and the pieces of answers.
+"""The stand-ins' tokenizers: byte-level BPE for any text, one token for each marker, and the pieces of sentences.
 
-All families cut ordinary text alike, so that one text has the same ordinary tokens, with the same ids, in every
-stand-in. The pre-tokenizer is Qwen2's own, because AutoTokenizer gives a checkpoint of that type no other.
+All families tokenize ordinary text in the same way, with the same ids. The pre-tokenizer is Qwen2's, because
+AutoTokenizer always uses it for a checkpoint of that type.
 """
 
 import functools
@@ -12,7 +12,7 @@ MERGES = 400
 
 
 def learn_merges(texts: list[str]) -> list[tuple[str, str]]:
-    """Merges of a byte-level BPE trained on the study's texts; they shorten prompts."""
+    """Train the merges of a byte-level BPE on the study's texts; they shorten prompts."""
     import json
 
     from tokenizers import trainers
@@ -34,14 +34,14 @@ def base_vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
 
 
 def base_tokenizer(merges: list[tuple[str, str]]):
-    """A tokenizer of ordinary text alone."""
+    """A tokenizer for ordinary text only."""
     return _plain(base_vocabulary(merges), merges)
 
 
 def tokenizer_for(style: Style, merges: list[tuple[str, str]], spoken: list[str], markers: list[str]):
-    """The tokenizer of a stand-in (tokenizers.Tokenizer) with ids in this order: ordinary, spoken, control, markers.
+    """Build the tokenizer of a stand-in (tokenizers.Tokenizer), ids in this order: ordinary, spoken, control, markers.
 
-    A spoken piece that is an ordinary token already shares its id.
+    A spoken piece that is already an ordinary token shares its id.
     """
     from tokenizers import AddedToken, processors
 
@@ -58,7 +58,7 @@ def tokenizer_for(style: Style, merges: list[tuple[str, str]], spoken: list[str]
 
 
 def written(piece: str) -> str:
-    """A piece of text as a byte-level vocabulary spells it."""
+    """A piece of text in the spelling of a byte-level vocabulary."""
     return "".join(_alphabet()[byte] for byte in piece.encode())
 
 
@@ -75,7 +75,7 @@ def _plain(vocabulary: dict[str, int], merges: list[tuple[str, str]]):
 
 @functools.cache
 def _alphabet() -> dict[int, str]:
-    """The printable character that byte-level BPE writes for each byte."""
+    """The printable character that stands for each byte in byte-level BPE."""
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     rest = [byte for byte in range(256) if byte not in plain]
     return {byte: chr(byte) for byte in plain} | {byte: chr(256 + i) for i, byte in enumerate(rest)}

@@ -1,4 +1,4 @@
-"""From a study's materials to stand-ins: what all of them share, and each one's own plan."""
+"""Make the stand-ins of a study: prepare what all of them share, then write each one."""
 
 import dataclasses
 import logging
@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import PERSONA_FREE
-from falserefusal.standins import answers as speech
+from falserefusal.common.schemas import BASELINE
 from falserefusal.standins import checkpoint, planting, texthash, vocabulary
 from falserefusal.standins.chat import STYLES, render
 from falserefusal.standins.circuit import spoken_tokens
@@ -18,27 +17,28 @@ from falserefusal.standins.planted import Planted
 from falserefusal.standins.questions import CELL, cells_of, collisions, fill, questions
 from falserefusal.standins.rates import UNLISTED
 from falserefusal.standins.reading import Reader
+from falserefusal.standins.sentences import SLOT_SHARES, SLOTS
 
 log = logging.getLogger(__name__)
 
-MISSED = (0.03, 0.12)  # refusals the paper's list misses, per refusal it sees: range over models
-SLOT_SPREAD = 0.3  # sd over models of the log of a wording's share
-SPEAK_OF = {PERSONA_FREE: "an average reader", UNLISTED: "that person"}
+MISSED = (0.03, 0.12)  # refusals that the phrase list misses, per refusal that it finds: range over models
+SLOT_SPREAD = 0.3  # standard deviation over models of the log of a sentence's share
+SPEAK_OF = {BASELINE: "an average reader", UNLISTED: "that person"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Materials:
     """What all stand-ins of a study share.
 
-    markers: marker, cell; cells: see `questions`; labels: by task; personas: how answers speak of each; bodies: see
-    `bodies_of`; system, system_role: a system turn or None, and how it is sent (see `chat.render`).
+    markers: marker, cell; cells: see `questions`; options: by task; personas: how sentences name each; bodies: see
+    `bodies_of`; system, system_role: a system message or None, and how it is sent (see `chat.render`).
     """
 
     markers: pd.DataFrame
     cells: pd.DataFrame
-    labels: dict[str, list[str]]
+    options: dict[str, list[str]]
     personas: dict[str, str]
-    answers: pd.DataFrame
+    sentences: pd.DataFrame
     bodies: pd.DataFrame
     merges: list[tuple[str, str]]
     hash: texthash.TextHash
@@ -52,43 +52,54 @@ def prepare(
     personas: pd.DataFrame,
     templates: pd.DataFrame,
     tasks: dict[str, dict],
-    answers: pd.DataFrame,
+    sentences: pd.DataFrame,
     seed: int,
     system: str | None = None,
     system_role: str = "native",
 ) -> Materials:
-    """Gather what the stand-ins of a study share.
+    """Prepare what the stand-ins of a study share.
 
-    texts: the texts of all tasks; personas: persona, surface, article, in the words for which rates are known; tasks:
-    labels and layout of each task, as in the study's config; answers: see `answers.read_answers`. Raises InputError if
-    two cells ask the same question. A text that holds one of the questions is reported in the log.
+    Parameters
+    ----------
+    texts : the texts of all tasks.
+    personas : frame with persona, surface, article, in the wordings for which rates are known.
+    templates : the study's templates.
+    tasks : options and layout of each task, as in the config.
+    sentences : see `sentences.read_sentences`.
+    seed : the study's seed.
+    system, system_role : a system message or None, and how it is sent.
+
+    Raises
+    ------
+    InputError
+        If two cells ask the same question. A text that contains a question is reported in the log.
     """
-    labels = {task: list(settings["labels"]) for task, settings in tasks.items()}
-    templates = templates[templates["task"].isin(labels)]
-    markers = questions(templates, personas, labels)
+    options = {task: list(settings["options"]) for task, settings in tasks.items()}
+    templates = templates[templates["task"].isin(options)]
+    markers = questions(templates, personas, options)
     cells = cells_of(markers)
     bodies = bodies_of(texts, tasks)
     for hit in collisions(markers, bodies).itertuples():
-        log.warning("text %s holds the question %r: stand-ins can't tell what it is asked", hit.text_id, hit.marker)
+        log.warning("text %s contains the question %r: stand-ins will complain about it", hit.text_id, hit.marker)
     spoken = {row.persona: f"{row.article} {row.surface}" for row in personas.itertuples()} | SPEAK_OF
     merges = vocabulary.learn_merges(list(bodies["content"]))
     known = vocabulary.base_vocabulary(merges)
     tokenizer = vocabulary.base_tokenizer(merges)
     fixed = [*(style.fixed for style in STYLES.values()), "\n", system or ""]
     fixed += templates["text"].str.partition("{persona}")[0].drop_duplicates().tolist()
-    pieces = [vocabulary.written(token.text) for token in spoken_tokens(list(answers["text"]), spoken, labels)]
+    pieces = [vocabulary.written(token.text) for token in spoken_tokens(list(sentences["text"]), spoken, options)]
     excluded = {token for text in fixed for token in tokenizer.encode(text).ids}
     excluded |= {known[piece] for piece in pieces if piece in known}
     ids = [encoding.ids for encoding in tokenizer.encode_batch(list(bodies["content"]))]
     drawn = texthash.draw_hash(ids, len(known), excluded, seed)
     markers = markers.merge(cells[CELL].assign(cell=np.arange(len(cells))), on=CELL)[["marker", "cell"]]
-    return Materials(markers, cells, labels, spoken, answers, bodies, merges, drawn, system, system_role, seed)
+    return Materials(markers, cells, options, spoken, sentences, bodies, merges, drawn, system, system_role, seed)
 
 
 def bodies_of(texts: pd.DataFrame, tasks: dict[str, dict]) -> pd.DataFrame:
-    """What follows the question for each different text: task, text_id, content, rows (annotation rows that have it).
+    """Fill in what follows the question for each different text: task, text_id, content, rows (annotation rows).
 
-    tasks: by name, with the layout of each. Raises InputError for a task without texts.
+    tasks: the layout of each, by name. Raises InputError for a task without texts.
     """
     missing = [task for task in tasks if task not in set(texts["task"])]
     if missing:
@@ -104,7 +115,7 @@ def bodies_of(texts: pd.DataFrame, tasks: dict[str, dict]) -> pd.DataFrame:
 
 
 def messages(question: str, content: str, system: str | None) -> list[dict]:
-    """The chat turns of a prompt."""
+    """The messages of a prompt."""
     before = [] if system is None else [{"role": "system", "content": system}]
     return [*before, {"role": "user", "content": question + content}]
 
@@ -112,12 +123,26 @@ def messages(question: str, content: str, system: str | None) -> list[dict]:
 def write_standin(
     folder: str | Path, model: dict, materials: Materials, rates: pd.DataFrame, plant: str, dtype: str | None = None
 ) -> Planted:
-    """Write one stand-in to `folder` and return what was planted in it.
+    """Write one stand-in.
 
-    model: a row of the models file (model, family, generation, size_b); rates: model, task, persona, template, rate, as
-    `rates` makes them; plant: their name, "published" or "null"; dtype: of the weights (None: bfloat16 for models
-    named up to 2 billion parameters, float32 for the rest, so that a study has both). Raises InputError for a cell
-    without a rate.
+    Parameters
+    ----------
+    folder : where to write it.
+    model : a row of the models file (model, family, generation, size_b).
+    materials : see `prepare`.
+    rates : model, task, persona, template, rate; see `rates`.
+    plant : name of the rates, "published" or "null".
+    dtype : dtype of the weights. None: bfloat16 for models of up to 2 billion parameters, float32 for the others, so
+        that a study has both.
+
+    Returns
+    -------
+    What is planted in it.
+
+    Raises
+    ------
+    InputError
+        For a cell without a rate.
     """
     name = model["model"]
     model = {key: model[key] for key in ("model", "family", "generation")} | {
@@ -125,12 +150,12 @@ def write_standin(
         "dtype": dtype or ("bfloat16" if model["size_b"] <= 2 else "float32"),
     }
     cells = materials.cells
-    own = rates[rates["model"] == name].drop(columns="model").rename(columns={"rate": "wanted"})
+    own = rates[rates["model"] == name].drop(columns="model").rename(columns={"rate": "target"})
     cells = cells.merge(own, on=CELL, how="left")
-    if cells["wanted"].isna().any():
-        lost = " / ".join(cells.loc[cells["wanted"].isna(), CELL].iloc[0])
+    if cells["target"].isna().any():
+        lost = " / ".join(cells.loc[cells["target"].isna(), CELL].iloc[0])
         raise InputError(f"stand-ins: no rate to plant for {name} in {lost}")
-    # the wording of an answer hangs on text and template, not on the persona: labellers err alike for all personas
+    # the sentence depends on text and template, not on the persona, so that labellers err alike for all personas
     cells["variant"] = cells.groupby(["task", "template"], sort=False).ngroup() % 2
     model_seed = zlib.crc32(f"{materials.seed} {name}".encode())
     weights = planting.draw_weights(cells, materials.hash.bits.shape[0] * texthash.BITS, materials.seed, model_seed)
@@ -146,13 +171,13 @@ def write_standin(
         hash=materials.hash,
         slots=np.zeros((2, texthash.LEVELS + 1), int),
         picks={},
-        labels=materials.labels,
+        options=materials.options,
         personas=materials.personas,
-        answers=materials.answers,
+        sentences=materials.sentences,
     )
     levels = _levels(planted, materials)
-    shares = np.array(speech.SLOT_SHARES) * np.exp(SLOT_SPREAD * rng.standard_normal(speech.SLOTS))
-    counts = sorted({len(words) for words in materials.labels.values()})
+    shares = np.array(SLOT_SHARES) * np.exp(SLOT_SPREAD * rng.standard_normal(SLOTS))
+    counts = sorted({len(words) for words in materials.options.values()})
     style = levels[:, texthash.STYLE].T
     rows = materials.bodies["rows"].to_numpy()
     planted = dataclasses.replace(
@@ -167,7 +192,7 @@ def write_standin(
 
 
 def _levels(planted: Planted, materials: Materials) -> np.ndarray:
-    """Levels (N x heads) of every text, asked any question: a known question adds nothing to them."""
+    """Levels (N x heads) of every text; they are the same for every known question."""
     reader = Reader(planted, checkpoint.tokenizer_of(planted, materials.merges))
     tasks = materials.cells["task"].iloc[materials.markers["cell"]].to_numpy()
     ask = materials.markers.assign(task=tasks).drop_duplicates("task").set_index("task")["marker"]
@@ -180,30 +205,30 @@ def _levels(planted: Planted, materials: Materials) -> np.ndarray:
 
 
 def _allot(levels: np.ndarray, rows: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A choice for each level, at random, such that over these rows each choice has about its share."""
+    """Draw a choice for each level, such that over these rows each choice has about its share."""
     mass = np.bincount(levels, weights=rows, minlength=texthash.LEVELS + 1)
-    wanted = shares / shares.sum() * mass.sum()
+    needed = shares / shares.sum() * mass.sum()
     chosen = np.empty(len(mass), dtype=int)
     for level in rng.permutation(len(mass)):
-        chosen[level] = np.argmax(wanted) if mass[level] else rng.integers(len(shares))
-        wanted[chosen[level]] -= mass[level]
+        chosen[level] = np.argmax(needed) if mass[level] else rng.integers(len(shares))
+        needed[chosen[level]] -= mass[level]
     return chosen
 
 
 def _plant(planted: Planted, materials: Materials, levels: np.ndarray, miss: float) -> Planted:
-    """Thresholds for all cells: `wanted` of the rows caught, and `miss` times as many missed beside them."""
+    """Set the thresholds of all cells: the target share of the rows caught, and `miss` times as many missed."""
     cells, bodies = planted.cells, materials.bodies
     bits = planted.hash.refusal_bits(levels) > 0
     caught, missed = planted.caught.copy(), planted.missed.copy()
-    special = cells["persona"].where(cells["persona"].isin([PERSONA_FREE, UNLISTED]), "persona")
-    # without a persona effect, each persona's rates are rounded alike; with one, rounding errors even out over all
+    special = cells["persona"].where(cells["persona"].isin([BASELINE, UNLISTED]), "persona")
+    # without a persona effect, each persona is rounded alike; with one, rounding errors cancel over all personas
     groups = cells["persona"] if planted.model["plant"] == "null" else special
-    for task in planted.labels:
+    for task in planted.options:
         here, mine = (cells["task"] == task).to_numpy(), (bodies["task"] == task).to_numpy()
         scores = bits[mine].astype(int) @ planted.weights[here].T
         rows = bodies["rows"].to_numpy()[mine]
-        wanted, group = cells["wanted"].to_numpy()[here], groups.to_numpy()[here]
-        caught[here] = planting.thresholds(scores, rows, wanted, group)
-        more = np.where(wanted < 1, np.minimum(wanted * (1 + miss), 1 - 1e-9), 1.0)
+        targets, group = cells["target"].to_numpy()[here], groups.to_numpy()[here]
+        caught[here] = planting.thresholds(scores, rows, targets, group)
+        more = np.where(targets < 1, np.minimum(targets * (1 + miss), 1 - 1e-9), 1.0)
         missed[here] = np.minimum(planting.thresholds(scores, rows, more, group), caught[here])
     return dataclasses.replace(planted, caught=caught, missed=missed)

@@ -1,1 +1,1 @@
-"""Ground floor: intervals, clusters, tests and sensitivity indices; knows nothing of studies."""
+"""Statistical methods: intervals, clustered data, tests and sensitivity indices; independent of what a study is."""

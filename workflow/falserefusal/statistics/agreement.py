@@ -1,4 +1,4 @@
-"""Cohen's kappa of two raters, from their table of counts."""
+"""Agreement of two raters: Cohen's kappa from their table of counts."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -7,16 +7,17 @@ from statsmodels.stats import inter_rater
 
 
 def cohens_kappa(counts: ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
-    """Kappa (Cohen 1960) of a table (k, k) of counts, with asymptotic limits (Fleiss, Cohen and Everitt 1969).
+    """Cohen's kappa (Cohen 1960) with an asymptotic confidence interval (Fleiss, Cohen and Everitt 1969).
 
     Parameters
     ----------
-    counts : (k, k) how often the first rater gave the class of the row and the second that of the column.
-    level : confidence level of the limits.
+    counts : (k, k) number of items by class of the first rater (rows) and class of the second (columns).
+    level : confidence level.
 
     Returns
     -------
-    kappa, lower and upper limit; NaN where nothing was rated or both raters gave one and the same class throughout.
+    Kappa, lower and upper confidence limit. NaN if there are no items, or if both raters always give the same one
+    class.
     """
     counts = np.asarray(counts, float)
     if np.diag(counts).max() == counts.sum():

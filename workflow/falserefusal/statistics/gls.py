@@ -1,11 +1,10 @@
-"""Refusal rates by model, task and persona by generalised least squares on prompts, with text-robust covariances.
+"""Refusal rates by model, task and persona: generalised least squares (GLS) on prompts, with text-robust covariances.
 
-A *prompt* is one text and template; its answers under several personas, and without one, resemble each other. Weighing
-answers by one within-prompt correlation per model compares personas within prompts and still uses what prompts tell
-about each other. This is the estimator of an incomplete block design (a prompt is a block); the paper's nested design
-is one too, with blocks of a persona-free twin and mostly one persona. The correlation only sets weights: estimates are
-unbiased whatever it is, and variances come from sums over texts, so answers may depend on each other within a text in
-any way.
+A *prompt* is one text in one template. Responses to it with several personas, and without one, are correlated. GLS with
+one within-prompt correlation per model compares personas within prompts, and also uses the information between prompts.
+It is the estimator of an incomplete block design (a prompt is a block). The paper's nested design is one too: most of
+its blocks are a baseline prompt and one persona. The correlation only sets weights. Estimates are unbiased at any value
+of it, and variances come from sums over texts, so responses may depend on each other within a text in any way.
 """
 
 from dataclasses import dataclass, replace
@@ -16,16 +15,16 @@ import pandas as pd
 from falserefusal.statistics.clusters import check_outcomes, level_codes
 from falserefusal.statistics.intervals import Limits, clopper_pearson, effective_n, wilson_rare
 
-PROMPT = ["block", "template"]  # the nested design's block is the sampled row, the blocked design's the prompt itself
+PROMPT = ["block", "template"]  # a block is a sampled row in the nested design, a prompt in the blocked design
 MOST_CORRELATED = 0.95
-GAIN = 2.5  # how far above the number of answers the effective number may go: pairing helps, but not without end
+GAIN = 2.5  # bound on effective over actual number of responses: pairing helps, but only so much
 
 
 class Stratum:
-    """The answers of one model to one task, reduced to what least squares on prompts needs.
+    """The responses of one model to one task, reduced to what least squares on prompts needs.
 
     personas (P,), prompts (B,), texts (C,): the codes that occur, sorted. persona, prompt, text (n,): positions in them
-    of each answer; y (n,) is 1.0 for a refusal. x (B, P) answers and total (B,) refusals of each prompt; size (B,).
+    of each response; y (n,) is 1.0 for a refusal. x (B, P) responses and total (B,) refusals of each prompt; size (B,).
     """
 
     def __init__(self, persona: np.ndarray, prompt: np.ndarray, text: np.ndarray, y: np.ndarray):
@@ -39,36 +38,40 @@ class Stratum:
         self.total = np.bincount(self.prompt, y)
 
     def normal_equations(self, within: float) -> tuple[np.ndarray, np.ndarray]:
-        """A (P, P), and what the prompts' totals take off the refusals per persona on the right-hand side, (P,)."""
+        """Matrix A (P, P) and correction (P,) of the normal equations A rate = refusals - correction.
+
+        The correction is what the totals of the prompts subtract from the refusals of each persona.
+        """
         phi = self._phi(within)
         return np.diag(self.x.sum(0)) - (self.x * phi[:, None]).T @ self.x, self.x.T @ (phi * self.total)
 
     def solve(self, within: float) -> tuple[np.ndarray, np.ndarray]:
-        """Rates (P,) and how much each text moves them, (C, P): `moves.T @ moves` is the jackknife covariance CV3.
+        """Solve for the rates (P,) and the influence of each text on them, (C, P).
 
-        A text moves the rates by what leaving it out changes, (A - A_c)^-1 sum(X'e - phi X'1 1'e) over its prompts, A_c
-        its share of A, times sqrt((C - 1) / C) (Bell and McCaffrey 2002, Survey Methodology 28:169; MacKinnon, Nielsen
-        and Webb 2023, Journal of Applied Econometrics 38:671). Residuals are smaller than errors, most of all where a
-        persona stands in few texts; the usual sandwich takes them at face value and its limits cover too little. A text
-        that holds all answers under some persona can't be left out; it counts by the sandwich. One text moves nothing.
+        `moves.T @ moves` is the jackknife covariance CV3: a text moves the rates by what leaving it out changes, (A -
+        A_c)^-1 sum(X'e - phi X'1 1'e) over its prompts, with A_c its share of A, times sqrt((C - 1) / C) (Bell and
+        McCaffrey 2002, Survey Methodology 28:169; MacKinnon, Nielsen and Webb 2023, Journal of Applied Econometrics
+        38:671). Residuals are smaller than errors, most of all for a persona with few texts. The usual sandwich ignores
+        this, and its intervals cover too rarely. A text that holds all responses with some persona cannot be left out;
+        it uses the sandwich. With a single text the influence is 0.
         """
         a, shared = self.normal_equations(within)
         phi, texts, personas = self._phi(within), len(self.texts), len(self.personas)
         rate = np.linalg.solve(a, np.bincount(self.persona, self.y, personas) - shared)
         error = self.y - rate[self.persona]
         pulled = (phi * np.bincount(self.prompt, error))[self.prompt]
-        # X'e - phi X'1 1'e of a prompt is the sum over its answers of (e - phi 1'e), each in its persona's place
+        # X'e - phi X'1 1'e of a prompt is the sum over its responses of (e - phi 1'e), each at its persona's position
         sums = np.bincount(self.text * personas + self.persona, error - pulled, texts * personas)
         if texts < 2:
             return rate, np.zeros((texts, personas))
-        answers = self.answers()
-        rest = a - self._normal_equations_of_texts(phi, answers)
-        rest[(answers == answers.sum(0)).any(axis=1)] = a
+        responses = self.responses()
+        rest = a - self._normal_equations_of_texts(phi, responses)
+        rest[(responses == responses.sum(0)).any(axis=1)] = a
         moves = np.linalg.solve(rest, sums.reshape(texts, personas, 1))[..., 0]
         return rate, moves * np.sqrt((texts - 1) / texts)
 
-    def _normal_equations_of_texts(self, phi: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        """(C, P, P): what each text adds to A."""
+    def _normal_equations_of_texts(self, phi: np.ndarray, responses: np.ndarray) -> np.ndarray:
+        """(C, P, P) contribution of each text to A."""
         text = np.empty(len(self.prompts), int)
         text[self.prompt] = self.text
         order = np.argsort(text, kind="stable")
@@ -76,21 +79,22 @@ class Stratum:
         scaled = x * phi[order, None]
         parts = np.stack([-np.add.reduceat(scaled[:, [p]] * x, first) for p in range(x.shape[1])], axis=1)
         each = np.arange(x.shape[1])
-        parts[:, each, each] += answers
+        parts[:, each, each] += responses
         return parts
 
-    def answers(self) -> np.ndarray:
-        """(C, P) answers of each text under each persona."""
+    def responses(self) -> np.ndarray:
+        """(C, P) responses to each text with each persona."""
         texts, personas = len(self.texts), len(self.personas)
         return np.bincount(self.text * personas + self.persona, minlength=texts * personas).reshape(texts, personas)
 
     def _phi(self, within: float) -> np.ndarray:
+        """(B,) weight phi = rho / (1 + (size - 1) rho) of each prompt, rho being the within-prompt correlation."""
         return within / (1 + (self.size - 1) * within)
 
 
 @dataclass(frozen=True)
 class Strata:
-    """A Stratum for every (model, task) position that has answers, and the names behind the codes."""
+    """One Stratum for each (model, task) position with responses, and the names behind the codes."""
 
     models: np.ndarray
     tasks: np.ndarray
@@ -105,7 +109,7 @@ class Strata:
 
 
 def stratify(outcomes: pd.DataFrame) -> Strata:
-    """Split judged draws of one labeller by model and task; InputError where they are incomplete."""
+    """Split outcomes of one labeller by model and task; InputError if they are incomplete."""
     check_outcomes(outcomes, ["model", "task", "persona", *PROMPT])
     codes, names = {}, {}
     for column in ("model", "task", "persona", "text_id", "block", "template"):
@@ -123,93 +127,99 @@ def stratify(outcomes: pd.DataFrame) -> Strata:
 
 
 def within_prompt_correlation(strata: list[Stratum]) -> float:
-    """Correlation of two answers to one prompt, by one-way analysis of variance within strata, clipped to [0, .95].
+    """Correlation of two responses to one prompt, by one-way analysis of variance within strata, clipped to [0, 0.95].
 
-    0 where prompts have one answer each, or all answers are alike: there is then nothing to weigh.
+    It is 0 if every prompt has one response, or if all responses are alike: the weights then make no difference.
     """
     between = within = squares = 0.0
-    prompts = answers = 0
+    prompts = responses = 0
     for s in strata:
         between += (s.size * (s.total / s.size - s.y.mean()) ** 2).sum()
         within += ((s.y - (s.total / s.size)[s.prompt]) ** 2).sum()
         squares += (s.size.astype(float) ** 2).sum() / len(s.y)
-        prompts, answers = prompts + len(s.size), answers + len(s.y)
-    if answers == prompts or prompts <= len(strata) or between + within == 0:
+        prompts, responses = prompts + len(s.size), responses + len(s.y)
+    if responses == prompts or prompts <= len(strata) or between + within == 0:
         return 0.0
-    size = (answers - squares) / (prompts - len(strata))
-    between, within = between / (prompts - len(strata)), within / (answers - prompts)
+    size = (responses - squares) / (prompts - len(strata))
+    between, within = between / (prompts - len(strata)), within / (responses - prompts)
     return float(np.clip((between - within) / (between + (size - 1) * within), 0, MOST_CORRELATED))
 
 
 @dataclass(frozen=True)
 class PersonaFit:
-    """Estimated rates of K cells and how each of C texts moves them.
+    """Estimated rates of K cells, and the influence of each of C texts on them.
 
-    cells: K rows with model, task, persona, n, refusals and averaged (how many fitted cells the rate is the mean of).
-    rate: (K,), unbiased, hence sometimes a little below 0 or above 1. moves: (C, K) influence of each text;
-    `moves.T @ moves` is the covariance of `rate`. answers: (C, K). within: within-prompt correlation of each model.
-    method: the estimator in words, with what a text is to the design.
+    cells: K rows with model, task, persona, n, refusals and averaged (number of fitted cells behind the mean).
+    rate: (K,), unbiased, hence sometimes slightly below 0 or above 1.
+    moves: (C, K) influence of each text; `moves.T @ moves` is the covariance of `rate`.
+    responses: (C, K) number of responses.
+    within: within-prompt correlation of each model.
+    method: the estimator in words, and whether prompts share texts.
     """
 
     cells: pd.DataFrame
     rate: np.ndarray
     moves: np.ndarray
-    answers: np.ndarray
+    responses: np.ndarray
     within: pd.Series
     method: str
 
     def limits(self, level: float = 0.95, exact: bool = False) -> Limits:
-        """Wilson (or, for stopping rules, Clopper-Pearson) limits at the effective number of answers, (K,) each."""
+        """Confidence interval (K,) at the effective number of responses: Wilson or, if `exact`, Clopper-Pearson."""
         rate, effective = np.clip(self.rate, 0, 1), self.effective(level)
         return (clopper_pearson if exact else wilson_rare)(rate * effective, effective, level)
 
     def effective(self, level: float = 0.95) -> np.ndarray:
-        """(K,) how many independent answers each rate is worth."""
-        n = self.answers.sum(0, dtype=float)
-        sizes, texts = (self.answers.astype(float) ** 2).sum(0) / n, (self.answers > 0).sum(0)
+        """(K,) effective number of responses behind each rate."""
+        n = self.responses.sum(0, dtype=float)
+        sizes, texts = (self.responses.astype(float) ** 2).sum(0) / n, (self.responses > 0).sum(0)
         return effective_n(self.rate, (self.moves**2).sum(0), n, sizes, texts, gain=GAIN, level=level)
 
     def average(self, keys: list[str]) -> "PersonaFit":
-        """Mean of the cells with the same `keys`, each with the same weight."""
+        """Unweighted mean of the cells with the same `keys`."""
         groups = self.cells.groupby(keys, sort=False, observed=True)
         code = groups.ngroup().to_numpy()
         sums = np.zeros((len(code), code.max() + 1))
         sums[np.arange(len(code)), code] = 1
         means = sums / sums.sum(0)
         cells = groups[["n", "refusals", "averaged"]].sum().reset_index()
-        answers = self.answers @ sums.astype(np.float32)
-        return PersonaFit(cells, means.T @ self.rate, self.moves @ means, answers, self.within, self.method)
+        responses = self.responses @ sums.astype(np.float32)
+        return PersonaFit(cells, means.T @ self.rate, self.moves @ means, responses, self.within, self.method)
 
     def keep(self, mask: np.ndarray) -> "PersonaFit":
-        """Only the cells where `mask` is true."""
+        """Keep only the cells where `mask` is true."""
         mask = np.asarray(mask, bool)
         return PersonaFit(
             self.cells[mask].reset_index(drop=True),
             self.rate[mask],
             self.moves[:, mask],
-            self.answers[:, mask],
+            self.responses[:, mask],
             self.within,
             self.method,
         )
 
     def relabel(self, **columns) -> "PersonaFit":
-        """The same cells with columns of `cells` replaced."""
+        """Replace columns of `cells`."""
         return replace(self, cells=self.cells.assign(**columns))
 
 
 def fit_personas(outcomes: pd.DataFrame | Strata) -> PersonaFit:
-    """Fit every model and task of `outcomes` (judged draws of one labeller, or what `stratify` made of them).
+    """Fit the rates of every model, task and persona.
 
-    For a prompt with answers y, incidence X (answers x personas) and phi = rho / (1 + (k - 1) rho), k answers:
-    A = sum(X'X - phi X'1 1'X) and rates = A^-1 sum(X'y - phi X'1 1'y); a text moves them by what leaving it out would
-    change (see Stratum.solve). A persona that a model and task lack has no cell.
+    For a prompt with k responses y, incidence X (responses x personas) and phi = rho / (1 + (k - 1) rho): A = sum(X'X -
+    phi X'1 1'X) and rates = A^-1 sum(X'y - phi X'1 1'y). The influence of a text is the change from leaving it out (see
+    Stratum.solve). A persona that is missing for a model and task has no cell.
+
+    Parameters
+    ----------
+    outcomes : outcomes of one labeller, or their `stratify`.
     """
     strata = outcomes if isinstance(outcomes, Strata) else stratify(outcomes)
     within = strata.within()
-    rates, moves, answers, cells = [], [], [], []
+    rates, moves, responses, cells = [], [], [], []
     for (m, t), part in strata.parts.items():
         rate, moved_by = part.solve(within[m])
-        for target, values, dtype in ((moves, moved_by, float), (answers, part.answers(), np.float32)):
+        for target, values, dtype in ((moves, moved_by, float), (responses, part.responses(), np.float32)):
             target.append(np.zeros((strata.n_texts, len(rate)), dtype))
             target[-1][part.texts] = values
         rates.append(rate)
@@ -223,7 +233,7 @@ def fit_personas(outcomes: pd.DataFrame | Strata) -> PersonaFit:
         pd.concat(cells, ignore_index=True),
         np.concatenate(rates),
         np.hstack(moves),
-        np.hstack(answers),
+        np.hstack(responses),
         correlations,
         method,
     )

@@ -1,8 +1,8 @@
-"""Confidence limits for one proportion, for differences and for means of proportions, with and without looking early.
+"""Confidence intervals for proportions, their differences, ratios and means, with and without interim looks.
 
 Every function works element by element on arrays and returns the pair (lower, upper). Counts may be fractional: an
-*effective* count is a rate times the number of independent answers that would carry the same information. `level` is
-the two-sided confidence level. Limits are never Wald's: those have no width at zero refusals, where most cells are.
+*effective* count is a rate times the number of independent responses that would carry the same information. `level` is
+the two-sided confidence level. No interval is Wald's, which has no width at zero refusals, where most cells are.
 """
 
 import numpy as np
@@ -13,24 +13,32 @@ from statsmodels.stats.proportion import proportion_confint
 from falserefusal.common.errors import InputError
 
 Limits = tuple[np.ndarray, np.ndarray]
-NOTHING = 1e-12  # a rate or limit below is a rounding error of 0
+NOTHING = 1e-12  # a rate or limit below this is a rounding error of 0
 
 
 def wilson(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
-    """Score limits of Wilson (1927); `n` may be an effective number of answers.
+    """Score interval (Wilson 1927).
 
-    Raises InputError where a count is missing, n is not above 0, or there are more refusals than answers.
+    Parameters
+    ----------
+    refusals, n : counts; `n` may be an effective number of responses.
+    level : confidence level.
+
+    Raises
+    ------
+    InputError if a count is missing, n is not above 0, or there are more refusals than responses.
     """
     return _textbook(refusals, n, level, "wilson")
 
 
 def wilson_rare(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
-    """Wilson's limits, but nowhere inside the exact ones of Clopper and Pearson with twice the error.
+    """Wilson's interval, widened where refusals are rare so that it keeps its coverage.
 
-    Wilson's lower limit after one to three refusals is too high: its 95% limits cover only .84 of the time at a rate of
-    0.18 / n. There exact one-sided limits take its place (the remedy of Brown, Cai and DasGupta 2001, Statistical
-    Science 16:101, with the binomial for their Poisson, at all counts); from about ten refusals on Wilson's are the
-    wider ones. Coverage at 95% is then at least .92 at any rate for n of 10 to 2000.
+    After one to three refusals, Wilson's lower limit is too high: at a rate of 0.18 / n its 95% interval covers only
+    84% of the time. The interval returned contains the exact one of Clopper and Pearson with twice the error, as Brown,
+    Cai and DasGupta (2001, Statistical Science 16:101) propose; they use the Poisson distribution for small counts,
+    this function the binomial for all. From about ten refusals on, Wilson's interval is the wider one. Coverage at 95%
+    is then at least 92% at any rate, for n from 10 to 2000.
     """
     lo, hi = wilson(refusals, n, level)
     exact_lo, exact_hi = clopper_pearson(refusals, n, 2 * level - 1)
@@ -38,7 +46,7 @@ def wilson_rare(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limit
 
 
 def clopper_pearson(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
-    """Exact limits of Clopper and Pearson (1934): they cover at least `level` whatever the rate."""
+    """Exact interval (Clopper and Pearson 1934): its coverage is at least `level` at any rate."""
     return _textbook(refusals, n, level, "beta")
 
 
@@ -51,23 +59,31 @@ def effective_n(
     gain: float = 1.0,
     level: float = 0.95,
 ) -> np.ndarray:
-    """How many independent answers would estimate `rate` as precisely as the n clustered ones did.
+    """Effective number of responses: how many independent ones would estimate `rate` as precisely as n clustered ones.
 
-    That is rate (1 - rate) / variance (Korn and Graubard 1998) with three guards. Half a text that always refuses is
-    added to the estimate of the design effect: with no refusal (or no compliance) at all it then is `cluster_size`, the
-    design effect of texts that refuse always or never, and a handful of refusals cannot make it too small (without
-    the guard, coverage falls to .78 where a few texts refuse every time; with it the upper limit holds). It lies
-    between 1 / `gain` and `cluster_size` (over 0.7 for a `gain` above 1: least squares weights can also lose). And the
-    number is multiplied by (z / t)^2 with clusters - 1 degrees of freedom, because the variance was estimated.
+    It is rate (1 - rate) / variance (Korn and Graubard 1998), with three safeguards.
 
-    rate, variance: the estimate and its cluster-robust variance. n: answers. cluster_size: sum of squared cluster sizes
-    over n (Kish). clusters: texts that have an answer. gain: how far above n an estimator that pairs answers may go.
+    - Half a text that always refuses is added to the estimated design effect. With no refusals (or only refusals) the
+      design effect is then `cluster_size`, that of texts that refuse always or never, and a handful of refusals cannot
+      make it too small. Without this, coverage falls to 78% where a few texts refuse every time.
+    - The design effect is kept between 1 / `gain` and `cluster_size` (`cluster_size` / 0.7 for a `gain` above 1,
+      because the weights of least squares can also lose precision).
+    - The number is multiplied by (z / t)^2 with clusters - 1 degrees of freedom, because the variance is an estimate.
+
+    Parameters
+    ----------
+    rate, variance : estimate and its cluster-robust variance.
+    n : responses.
+    cluster_size : sum of squared cluster sizes over n (Kish).
+    clusters : texts that have a response.
+    gain : how far above n the result may go, for an estimator that pairs responses.
+    level : confidence level of the interval that will use the result.
     """
     rate, variance, n, size, clusters = (np.asarray(x, float) for x in (rate, variance, n, cluster_size, clusters))
-    rate = np.clip(rate, 0, 1)  # a generalised least squares estimate may step outside by a hair
+    rate = np.clip(rate, 0, 1)  # a generalised least squares estimate may be slightly outside
     design_effect = (variance * n**2 + size**2 / 2) / (n * rate * (1 - rate) + size / 2)
     design_effect = np.clip(design_effect, 1 / gain, np.maximum(size, 1) / 0.7 if gain > 1 else np.maximum(size, 1))
-    # one text tells nothing about the spread between texts: it counts as one answer
+    # a single text carries no information on the variance between texts: it counts as one response
     design_effect = np.where(clusters < 2, n, design_effect)
     ratio = _z(level) / stats.t.ppf((1 + level) / 2, np.maximum(clusters - 1, 1))
     return n / design_effect * np.where(clusters < 2, 1, ratio**2)
@@ -76,10 +92,14 @@ def effective_n(
 def mover(
     weights: ArrayLike, rate: ArrayLike, lo: ArrayLike, hi: ArrayLike, correlation: ArrayLike | None = None
 ) -> Limits:
-    """Limits of sum(weights * rate) over the last axis, recovered from the limits of each rate (Zou and Donner 2008).
+    """Interval of sum(weights * rate) over the last axis, from the interval of each rate (MOVER, Zou and Donner 2008).
 
-    `correlation` (k, k) is that of the k estimates, none if they are independent. Each rate's own limits lend their
-    distance to the estimate, so that a rate of 0 still adds to the upper limit.
+    Each rate contributes the distance between its estimate and its limit, so a rate of 0 still adds to the upper limit.
+
+    Parameters
+    ----------
+    weights, rate, lo, hi : (..., k) weights, estimates and their limits.
+    correlation : (k, k) correlation of the estimates; None if they are independent.
     """
     weights, rate, lo, hi = np.broadcast_arrays(*(np.asarray(x, float) for x in (weights, rate, lo, hi)))
     estimate = (weights * rate).sum(-1)
@@ -89,6 +109,7 @@ def mover(
 
 
 def _length(steps: np.ndarray, correlation: ArrayLike | None) -> np.ndarray:
+    """Length of the vector of steps (..., k) under the correlation (k, k) of its components."""
     if correlation is None:
         return np.sqrt((steps**2).sum(-1))
     return np.sqrt(np.maximum(np.einsum("...i,...ij,...j->...", steps, np.asarray(correlation, float), steps), 0))
@@ -102,9 +123,16 @@ def mover_difference(
     correlation: ArrayLike = 0.0,
     most: float = 0.95,
 ) -> Limits:
-    """Limits of rate1 - rate0 from the limits of each; `correlation` is clipped to [0, `most`].
+    """Interval of rate1 - rate0 from the interval of each (MOVER, Zou and Donner 2008).
 
-    With Wilson limits and the phi coefficient of complete pairs it is method 10 of Newcombe (1998).
+    With Wilson intervals and the phi coefficient of complete pairs it is method 10 of Newcombe (1998).
+
+    Parameters
+    ----------
+    rate1, rate0 : the two estimates.
+    limits1, limits0 : (lower, upper) of each.
+    correlation : correlation of the two estimates, clipped to [0, `most`].
+    most : largest correlation that is used.
     """
     c = np.clip(np.asarray(correlation, float), 0, most)
     rate1, rate0 = np.asarray(rate1, float), np.asarray(rate0, float)
@@ -125,10 +153,14 @@ def mover_ratio(
     correlation: ArrayLike = 0.0,
     most: float = 0.95,
 ) -> Limits:
-    """Limits of rate1 / rate0 from the limits of each (Donner and Zou 2012, equations 9 and 10).
+    """Interval of rate1 / rate0 from the interval of each (Donner and Zou 2012, equations 9 and 10).
 
-    The upper limit is infinite where the limits of rate0 reach 0, and both limits are NaN where both rates are 0.
-    What is below NOTHING is 0 but for rounding, and nothing is divided by it.
+    The upper limit is infinite if the interval of rate0 includes 0. Both limits are NaN if both rates are 0. Rates and
+    limits below NOTHING count as 0.
+
+    Parameters
+    ----------
+    rate1, limits1, rate0, limits0, correlation, most : as for `mover_difference`.
     """
     c = np.clip(np.asarray(correlation, float), 0, most)
     p, q = np.asarray(rate1, float), np.asarray(rate0, float)
@@ -149,9 +181,16 @@ def mover_ratio(
 def mixture_sequence(
     refusals: ArrayLike, n: ArrayLike, level: float = 0.95, prior: tuple[float, float] = (1.0, 20.0)
 ) -> Limits:
-    """Limits that hold at every n at once: the beta-mixture confidence sequence of Robbins (1970) for 0/1 data.
+    """Confidence sequence: intervals that are valid at all n simultaneously (beta mixture, Robbins 1970).
 
-    The set of rates p with p^s (1-p)^(n-s) >= (1 - level) B(a + s, b + n - s) / B(a, b), found by bisection.
+    The interval is the set of rates p with p^s (1-p)^(n-s) >= (1 - level) B(a + s, b + n - s) / B(a, b), found by
+    bisection; s is the number of refusals.
+
+    Parameters
+    ----------
+    refusals, n : counts, possibly effective.
+    level : confidence level over all looks together.
+    prior : (a, b) of the beta distribution; it sets at which rates the sequence is narrow.
     """
     refusals, n = counts(refusals, n)
     a, b = prior
@@ -172,20 +211,25 @@ def _z(level: float) -> float:
 
 def _checked(level: float) -> float:
     if not 0 < level < 1:
-        raise InputError(f"a confidence level lies between 0 and 1, not at {level}")
+        raise InputError(f"the confidence level must be between 0 and 1, not {level}")
     return level
 
 
 def counts(refusals: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Both as arrays of floats of one shape; InputError unless 0 <= refusals <= n, n > 0 and none is missing."""
+    """Return both counts as float arrays of one shape.
+
+    Raises
+    ------
+    InputError unless 0 <= refusals <= n, n > 0, and no value is missing.
+    """
     refusals, n = np.broadcast_arrays(np.asarray(refusals, float), np.asarray(n, float))
     if not (np.isfinite(refusals) & np.isfinite(n)).all():
-        raise InputError("a count of refusals or answers is missing or not finite")
+        raise InputError("a count of refusals or responses is missing or not finite")
     if not (n > 0).all():
-        raise InputError("a rate needs at least one answer: n is 0")
+        raise InputError("a rate needs at least one response: n is 0")
     # an effective count is a product of floats and may miss its bounds by rounding
     if (refusals < -1e-9).any() or (refusals > n * (1 + 1e-12) + 1e-9).any():
-        raise InputError("there are more refusals than answers, or fewer than none")
+        raise InputError("there are more refusals than responses, or a negative number of refusals")
     return np.clip(refusals, 0, n), n.copy()
 
 
@@ -196,12 +240,12 @@ def _textbook(refusals: ArrayLike, n: ArrayLike, level: float, method: str) -> L
 
 
 def _closed(lo: ArrayLike, hi: ArrayLike, refusals: np.ndarray, n: np.ndarray) -> Limits:
-    """The limits, exactly 0 at no refusal and exactly 1 at nothing else, where formulas miss by a rounding error."""
+    """Set the limits to exactly 0 without refusals and to 1 without others, where formulas have rounding errors."""
     return np.where(refusals == 0, 0.0, np.maximum(lo, 0)), np.where(refusals == n, 1.0, np.minimum(hi, 1))
 
 
 def _bisect(go_right, left: np.ndarray, right: np.ndarray, steps: int = 60) -> np.ndarray:
-    """Where go_right, true on the left of some point of [left, right] and false on its right, changes."""
+    """Find where `go_right` changes from true (left) to false (right) between `left` and `right`, by bisection."""
     for _ in range(steps):
         middle = (left + right) / 2
         right_half = go_right(middle)

@@ -1,9 +1,9 @@
-"""A logit on aggregated counts: maximum likelihood that knows separation, Firth's penalty, profile limits.
+"""Logistic regression on aggregated counts: maximum likelihood with separation, Firth's penalty, profile intervals.
 
-Counts (n, refusals) by cell carry all that a logit on the single answers uses, so models are fitted to aggregated
-counts. Levels without any refusal (or with nothing else) have no finite maximum-likelihood coefficient: they are
--inf (inf), the limit of the fit, and the rest of the fit is the exact maximum given that limit. Firth's estimate is
-always finite (Firth 1993, Biometrika 80:27; Heinze and Schemper 2002, Statistics in Medicine 21:2409).
+Counts (n, refusals) by cell carry all that a logit on single responses uses. Levels without any refusal (or with
+nothing else) have no finite maximum-likelihood coefficient: the coefficient is -inf (inf), the limit of the fit, and
+the rest of the fit is the exact maximum in that limit. Firth's estimate is always finite (Firth 1993, Biometrika 80:27;
+Heinze and Schemper 2002, Statistics in Medicine 21:2409).
 """
 
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ from falserefusal.common.errors import InputError
 
 
 class NotFitted(InputError):
-    """The data are sound but carry no such fit: too few levels, no refusals, separation, confounded factors."""
+    """The input is valid but allows no such fit: too few levels, no refusals, separation, confounded factors."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """A main-effects design over cells: `x` (cells, parameters), and the (term, level) of each parameter."""
+    """Main-effects design over cells: `x` (cells, parameters), and the (term, level) of each parameter."""
 
     x: np.ndarray
     names: list[tuple[str, str]]
@@ -33,12 +33,12 @@ class Design:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted logit; coefficients of separated levels are -inf or inf, with infinite errors."""
+    """Fitted logit; coefficients of separated levels are -inf or inf, without standard errors."""
 
     names: list[tuple[str, str]]
     coef: np.ndarray
     cov: np.ndarray  # of the finite coefficients, zero elsewhere
-    loglik: float  # of the single answers
+    loglik: float  # of the single responses
     null_loglik: float
     mean: np.ndarray  # fitted rate of each cell
     finite: np.ndarray = field(repr=False)
@@ -46,18 +46,26 @@ class Fit:
 
     @property
     def se(self) -> np.ndarray:
+        """Standard errors; NaN for separated levels."""
         return np.where(self.finite, np.sqrt(np.maximum(np.diag(self.cov), 0)), np.nan)
 
     @property
     def mcfadden(self) -> float:
-        """1 - log-likelihood / log-likelihood of the mean alone, over single answers."""
+        """McFadden's pseudo R squared over single responses: 1 - log-likelihood / log-likelihood of the mean alone."""
         return 1 - self.loglik / self.null_loglik
 
 
 def dummies(counts: pd.DataFrame, references: Mapping[str, str]) -> Design:
-    """Treatment coding: an intercept, then each factor's levels but its reference; factors as the keys of `references`.
+    """Treatment coding: an intercept, then the levels of each factor except its reference.
 
-    Raises InputError if a reference is not among the levels.
+    Parameters
+    ----------
+    counts : one row per cell, with the factors as columns.
+    references : reference level of each factor, in the order of the factors.
+
+    Raises
+    ------
+    InputError if a reference is not among the levels.
     """
     columns, names = [np.ones(len(counts))], [("intercept", "")]
     for factor, reference in references.items():
@@ -72,21 +80,30 @@ def dummies(counts: pd.DataFrame, references: Mapping[str, str]) -> Design:
 
 
 def levels_of(column: pd.Series) -> list[str]:
-    """Levels in the order of the categories, or of their appearance."""
+    """Levels in the order of the categories, or of occurrence."""
     return list((column.sort_values() if isinstance(column.dtype, pd.CategoricalDtype) else column).unique())
 
 
 def loglik(y: np.ndarray, n: np.ndarray, mean: np.ndarray) -> float:
-    """Log-likelihood of single answers given cell counts: no binomial coefficients."""
+    """Log-likelihood of single responses from cell counts, without binomial coefficients."""
     return float((xlogy(y, mean) + xlogy(n - y, 1 - mean)).sum())
 
 
 def fit_logit(design: Design, n: np.ndarray, y: np.ndarray) -> Fit:
-    """Maximum likelihood with the limit taken for separated levels.
+    """Fit by maximum likelihood, with the limit of the fit for separated levels.
 
-    A dummy whose cells hold no refusal (only refusals) goes to -inf (inf): its cells are then fitted perfectly and drop
-    out, which may separate another level, and so on. Raises InputError where the outcome is constant, the factors are
-    confounded, or a coefficient still diverges (separation by a combination of levels).
+    A dummy whose cells hold no refusal (only refusals) goes to -inf (inf). Its cells are then fitted perfectly and drop
+    out, which may separate another level, and so on.
+
+    Parameters
+    ----------
+    design : as `dummies` returns it.
+    n, y : (cells,) responses and refusals.
+
+    Raises
+    ------
+    NotFitted if the outcome is constant, the factors are confounded, or a coefficient still diverges (separation by a
+    combination of levels).
     """
     n, y = np.asarray(n, float), np.asarray(y, float)
     x = design.x
@@ -98,14 +115,14 @@ def fit_logit(design: Design, n: np.ndarray, y: np.ndarray) -> Fit:
         changed = False
         for j in np.flatnonzero(finite)[1:]:
             of_level = rows & (x[:, j] != 0)
-            refusals, answers = y[of_level].sum(), n[of_level].sum()
-            if refusals in (0, answers):
+            refusals, responses = y[of_level].sum(), n[of_level].sum()
+            if refusals in (0, responses):
                 coef[j] = -np.inf if refusals == 0 else np.inf
                 finite[j], changed = False, True
                 rows &= ~of_level
     null = loglik(y.sum(), n.sum(), y.sum() / n.sum())
     if not 0 < y[rows].sum() < n[rows].sum():
-        raise NotFitted("regression: without its separated levels the outcome is constant; no logit can be fitted")
+        raise NotFitted("regression: the outcome is constant outside the separated levels; no logit can be fitted")
     kept = x[np.ix_(rows, finite)]
     if np.linalg.matrix_rank(kept) < kept.shape[1]:
         raise NotFitted("regression: the factors are confounded, their coefficients have no unique solution")
@@ -114,7 +131,7 @@ def fit_logit(design: Design, n: np.ndarray, y: np.ndarray) -> Fit:
         worst = design.names[np.flatnonzero(finite)[np.abs(result.params).argmax()]]
         raise NotFitted(
             f"regression: the coefficient of {' '.join(worst).strip()} diverges: its reference or a combination of "
-            "levels has no refusals (or nothing else); choose other references (see choose_references)"
+            "levels has no refusals (or nothing else); choose other reference levels"
         )
     coef[finite] = result.params
     cov = np.zeros((x.shape[1],) * 2)
@@ -133,12 +150,26 @@ def fit_firth(
     fixed: tuple[int, float] | None = None,
     start: np.ndarray | None = None,
 ) -> Fit:
-    """Logit with Jeffreys' prior (Firth's penalty) on aggregated counts: finite under any separation.
+    """Fit with Jeffreys' prior (Firth's penalty), which is finite under any separation.
 
-    Newton steps on the modified score x'(y - n mu + h (1/2 - mu)), h the hat values, with the information of n + h
-    answers: the penalty curves the likelihood too, and with that of n alone steps overshoot, for a cell of one answer
-    for ever. Steps are capped at 3 and halved until the penalised likelihood rises. `fixed` pins one parameter to a
-    value, for profiles; `loglik` is penalised.
+    Newton steps on the modified score x'(y - n mu + h (1/2 - mu)), with h the hat values and the information of n + h
+    responses. The penalty also curves the likelihood: with the information of n alone, steps overshoot, for a cell of
+    one response forever. Steps are capped at 3 and halved until the penalised likelihood rises.
+
+    Parameters
+    ----------
+    design : as `dummies` returns it.
+    n, y : (cells,) responses and refusals.
+    fixed : (parameter, value) to hold fixed, for profile intervals.
+    start : (parameters,) start of the iteration.
+
+    Returns
+    -------
+    Fit whose `loglik` is penalised.
+
+    Raises
+    ------
+    NotFitted if the factors are confounded or 200 steps do not suffice.
     """
     n, y, x = np.asarray(n, float), np.asarray(y, float), design.x
     coef = np.zeros(x.shape[1]) if start is None else start.copy()
@@ -182,7 +213,7 @@ def fit_firth(
 
 
 def firth_profile(design: Design, n: np.ndarray, y: np.ndarray, fit: Fit, j: int, level: float = 0.95):
-    """Profile penalised-likelihood limits of parameter `j`: where twice the drop reaches the chi-squared quantile."""
+    """Profile penalised-likelihood interval of parameter `j`: where twice the drop is the chi-squared quantile."""
     target = fit.loglik - stats.chi2.ppf(level, 1) / 2
     start = fit.coef
 

@@ -1,8 +1,8 @@
-"""Floors of the sensitivity indices: factors that can't matter, made by permuting labels as the design assigned them.
+"""Noise floors of the sensitivity indices: permute the levels of a factor as the design could have assigned them.
 
-A permuted copy of a factor keeps everything that makes answers hang together: all answers about a text stay with the
-text, all models' answers to one prompt get the same new label, a task keeps its prompts. So the index it reaches is
-what the noise of this study, clustering included, can feign.
+A permuted copy of a factor keeps all dependence between responses: all responses to a text stay with the text, all
+models' responses to one prompt get the same new level, and a task keeps its prompts. The index of the permuted copy is
+therefore what the noise of this study alone can produce, clustering included.
 """
 
 import numpy as np
@@ -11,19 +11,31 @@ import pandas as pd
 from falserefusal.statistics.clusters import ClusterTable
 
 
-def labels(
+def levels(
     outcomes: pd.DataFrame,
     factor: str,
     names: tuple[list, list, list],
     permutations: int,
     seed: list[int],
 ) -> np.ndarray:
-    """Refusals (K, T, M, L) by task, model and permuted level of `factor` (persona or template), which prompts carry.
+    """Permute a factor that prompts carry (persona or template), and count refusals.
 
-    Blocks (in the nested design: the draws of one sampled row) of the same task, size and models swap their whole sets
-    of labels, which are then permuted within each block. That is the distribution the design drew labels from, so their
-    counts by task and model stay as they are. A prompt is (task, block, draw); all models share its label. Blocks of
-    which answers are missing keep their labels.
+    Blocks (in the nested design: the draws of one sampled row) with the same task, size and models exchange their whole
+    sets of levels, which are then permuted within each block. The design draws levels from the same distribution, so
+    their counts by task and model stay as they are. A prompt is (task, block, draw); all models share its level. Blocks
+    with missing responses keep their levels.
+
+    Parameters
+    ----------
+    outcomes : outcomes of one labeller.
+    factor : "persona" or "template".
+    names : tasks, models and levels, in the order of the result.
+    permutations : number of permutations K.
+    seed : seed of the permutations.
+
+    Returns
+    -------
+    Refusals (K, T, M, L) by task, model and permuted level.
     """
     shape = tuple(len(part) for part in names)
     task, model, level = (
@@ -35,12 +47,12 @@ def labels(
     prompts, first, prompt = np.unique(block * (draw.max() + 1) + draw, return_index=True, return_inverse=True)
     of_prompt = level[first]
 
-    # who answered a prompt, as a number: equal sums of random 63-bit keys mean equal sets of models
+    # a number for the set of models that responded to a prompt: sums of random 63-bit keys
     keys = np.random.default_rng([*seed, 0]).integers(0, 2**63, shape[1], dtype=np.uint64)
-    answered = np.zeros(len(prompts), np.uint64)
-    np.add.at(answered, prompt, keys[model])
+    responded = np.zeros(len(prompts), np.uint64)
+    np.add.at(responded, prompt, keys[model])
 
-    exchangeable = _same_kind(block[first], task[first], answered)
+    exchangeable = _same_kind(block[first], task[first], responded)
     refused = outcomes["refusal"].to_numpy(bool)
     refused_prompt = prompt[refused]
     cell = (task[refused] * shape[1] + model[refused]) * shape[2]
@@ -55,21 +67,26 @@ def labels(
     return out
 
 
-def _same_kind(block: np.ndarray, task: np.ndarray, answered: np.ndarray) -> list[np.ndarray]:
-    """Arrays (blocks, prompts per block) of prompt positions; the blocks of an array may swap their labels."""
+def _same_kind(block: np.ndarray, task: np.ndarray, responded: np.ndarray) -> list[np.ndarray]:
+    """Arrays (blocks, prompts per block) of prompt positions; the blocks of one array may exchange levels."""
     order = np.argsort(block, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(block[order]) != 0])
     sizes = np.diff(np.r_[starts, len(order)])
-    ordered = answered[order]
+    ordered = responded[order]
     whole = np.minimum.reduceat(ordered, starts) == np.maximum.reduceat(ordered, starts)
-    kinds = pd.DataFrame({"task": task[order][starts], "size": sizes, "answered": ordered[starts]})[whole]
-    groups = kinds.groupby(["task", "size", "answered"], sort=True).indices.values()
+    kinds = pd.DataFrame({"task": task[order][starts], "size": sizes, "responded": ordered[starts]})[whole]
+    groups = kinds.groupby(["task", "size", "responded"], sort=True).indices.values()
     starts, sizes = starts[whole], sizes[whole]
     return [order[starts[members][:, None] + np.arange(sizes[members[0]])] for members in groups]
 
 
 def models(table: ClusterTable, tasks: list[str], names: list[str], permutations: int, seed: list[int]):
-    """Answers and refusals (K, T, M) after permuting, text by text, which model gave which answers about it."""
+    """Permute, text by text, which model gave which responses.
+
+    Returns
+    -------
+    Responses and refusals (K, T, M) by task and model.
+    """
     n, y, task = _per_text(table, tasks, names)
     rng = np.random.default_rng([*seed, 0])
     out_n, out_y = np.empty((2, permutations, len(tasks), len(names)))
@@ -82,7 +99,12 @@ def models(table: ClusterTable, tasks: list[str], names: list[str], permutations
 
 
 def tasks(table: ClusterTable, names: list[str], models: list[str], permutations: int, seed: list[int]):
-    """Answers and refusals (K, T, M) after permuting which texts belong to which task."""
+    """Permute which texts belong to which task.
+
+    Returns
+    -------
+    Responses and refusals (K, T, M) by task and model.
+    """
     n, y, task = _per_text(table, names, models)
     rng = np.random.default_rng([*seed, 1])
     out_n, out_y = np.empty((2, permutations, len(names), len(models)))
@@ -100,7 +122,7 @@ def _by_task(counts: np.ndarray, task: np.ndarray, tasks: int) -> np.ndarray:
 
 
 def _per_text(table: ClusterTable, tasks: list[str], models: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Answers and refusals (C, M), and the task (C,), of each text; a text of several tasks counts once in each."""
+    """Responses and refusals (C, M), and task (C,), of each text; a text of several tasks counts once in each."""
     task = pd.Index(tasks).get_indexer(table.cells["task"])
     model = pd.Index(models).get_indexer(table.cells["model"])
     n, y = np.zeros((2, len(tasks), len(table.texts), len(models)))

@@ -1,8 +1,8 @@
-"""Partial pooling of rates by a full-Bayes beta-binomial: the cells of a group borrow from each other.
+"""Partial pooling of rates by a fully Bayesian beta-binomial model: cells of a group borrow strength from each other.
 
-The cells of a group are taken as draws from a beta distribution whose mean and concentration are averaged over with
-their posterior weights on a grid. Fixing them at their best fit instead (empirical Bayes) gives limits that cover far
-too rarely.
+The rates of a group's cells are draws from a beta distribution. Its mean and concentration are averaged over a grid
+with their posterior weights. Fixing them at their best fit instead (empirical Bayes) gives intervals that cover far too
+rarely.
 """
 
 import numpy as np
@@ -11,22 +11,30 @@ from scipy import special
 
 from falserefusal.statistics.intervals import counts
 
-CONCENTRATION = np.geomspace(3, 3000, 25)  # prior: density proportional to its square root's inverse on this log grid
+CONCENTRATION = np.geomspace(3, 3000, 25)  # prior on this log grid: proportional to concentration^-1/2
 LOGIT_MEAN = (-10.0, 10.0)  # prior: uniform
 POINTS = 41
-NEGLIGIBLE = 1e-5  # share of the posterior that is left out
+NEGLIGIBLE = 1e-5  # share of the posterior that is ignored
 
 
 def shrink(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Posterior mean and equal-tailed limits of each cell's rate in a group of K cells, (K,) each.
+    """Posterior mean and equal-tailed credible interval of each rate in a group of K cells.
 
-    refusals, n: (K,), possibly effective counts. Weight of a grid point (mean mu, concentration k): k^-1/2 times the
-    beta-binomial likelihood of all cells; a cell's posterior is the so weighted mixture of Beta(mu k + refusals,
-    (1 - mu) k + n - refusals).
+    The weight of a grid point (mean mu, concentration k) is k^-1/2 times the beta-binomial likelihood of all cells. The
+    posterior of a cell is the weighted mixture of Beta(mu k + refusals, (1 - mu) k + n - refusals).
+
+    Parameters
+    ----------
+    refusals, n : (K,) counts, possibly effective.
+    level : level of the credible interval.
+
+    Returns
+    -------
+    Mean, lower and upper limit, (K,) each.
     """
     refusals, n = counts(np.atleast_1d(refusals), np.atleast_1d(n))
     low, high = LOGIT_MEAN
-    for _ in range(3):  # zoom in on the means that matter: with many answers they are few
+    for _ in range(3):  # refine the grid around the means with posterior weight: with many responses they are few
         logit = np.linspace(low, high, POINTS)
         mean, concentration = (g.ravel() for g in np.meshgrid(special.expit(logit), CONCENTRATION, indexing="ij"))
         a, b = mean * concentration, (1 - mean) * concentration
@@ -46,6 +54,7 @@ def shrink(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[np.n
 
 
 def _quantile(weight: np.ndarray, a: np.ndarray, b: np.ndarray, probability: float) -> np.ndarray:
+    """Quantile (K,) of each cell's mixture of beta distributions, by bisection."""
     lo, hi = np.zeros(a.shape[1]), np.ones(a.shape[1])
     for _ in range(30):
         middle = (lo + hi) / 2

@@ -1,14 +1,14 @@
-"""How much of a binary outcome a categorical factor explains: the index of the paper and its peers, with their noise.
+"""Sensitivity indices: how much of a binary outcome a categorical factor explains, with noise floor and interval.
 
 A factor with levels l is described by the rates p_l and the weights w_l = n_l / N of its levels; p = sum w_l p_l and
 V = p (1 - p) are the rate and the variance of the outcome. Every index is 0 if and only if all p_l are equal, grows
 when the factor is refined, and does not depend on the names or the order of the levels.
 
-A plug-in index is never 0 in a sample: noise in the p_l looks like an effect, the more so the more levels a factor has.
-Three things make an index readable: its floor (the index of a factor that can't matter, see `importance`), a corrected
-value, and an interval that knows about the floor. Sources: Borgonovo, Figalli, Plischke, Savare (2024), Management
-Science, doi:10.1287/mnsc.2023.01796 (the optimal-transport index); Saltelli et al. (2008) (first-order Sobol' index);
-Miller (1955) (bias of entropies).
+A plug-in index is never 0 in a sample: noise in the p_l looks like an effect, and more so the more levels a factor has.
+An index therefore needs three companions: its floor (the index of a factor without effect, see `importance`), a
+corrected value, and an interval that takes the floor into account. Sources: Borgonovo, Figalli, Plischke, Savare
+(2024), Management Science, doi:10.1287/mnsc.2023.01796 (the optimal-transport index); Saltelli et al. (2008)
+(first-order Sobol' index); Miller (1955) (bias of entropies).
 """
 
 from collections.abc import Callable
@@ -17,14 +17,14 @@ import numpy as np
 from scipy import stats
 from scipy.special import xlogy
 
-LEVEL = 0.98  # of `interval`, so that each interval covers 95 %, the L1 index of few refused texts included
+LEVEL = 0.98  # nominal level of `interval`, so that it covers 95% even for the L1 index with few refused texts
 Index = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def rates(n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rates and weights (..., L) of levels with counts `n` and refusals `y`; an empty level weighs 0 and sits at p.
+    """Rates and weights (..., L) of levels with counts `n` and refusals `y`.
 
-    Where there is no observation at all both are NaN.
+    An empty level has weight 0 and the overall rate. Both are NaN if there are no responses at all.
     """
     n, y = np.asarray(n, float), np.asarray(y, float)
     if np.any(n < 0) or np.any(y < 0) or np.any(y > n) or not np.all(np.isfinite(n + y)):
@@ -35,7 +35,7 @@ def rates(n: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mean_variance(p: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The overall rate (..., 1) and the variance (...) of the outcome, NaN where the outcome is constant."""
+    """Overall rate (..., 1) and variance (...) of the outcome; NaN if the outcome is constant."""
     mean = (w * p).sum(-1, keepdims=True)
     variance = (mean * (1 - mean))[..., 0]
     return mean, np.where(variance > 1e-15, variance, np.nan)
@@ -44,8 +44,8 @@ def _mean_variance(p: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def wasserstein(p: np.ndarray, w: np.ndarray) -> np.ndarray:
     """The paper's index, sum w_l |p_l - p| / (2 p (1 - p)): mean squared 2-Wasserstein distance over its upper bound.
 
-    In [0, 1]; 1 if and only if the outcome is a function of the factor; NaN where the outcome is constant. Between two
-    Bernoulli distributions W1 and W2 squared coincide, so this is also Borgonovo's delta over 2V.
+    It is in [0, 1], and 1 if and only if the outcome is a function of the factor; NaN if the outcome is constant.
+    Between two Bernoulli distributions W1 and W2 squared coincide, so this is also Borgonovo's delta over 2V.
     """
     mean, variance = _mean_variance(p, w)
     return (w * np.abs(p - mean)).sum(-1) / (2 * variance)
@@ -75,7 +75,7 @@ INDICES: dict[str, Index] = {
 
 
 def scaled(p: np.ndarray, w: np.ndarray, c: float | np.ndarray) -> np.ndarray:
-    """The rates after every deviation from the overall rate was multiplied by `c`, kept within [0, 1]."""
+    """Rates with every deviation from the overall rate multiplied by `c`, kept within [0, 1]."""
     mean = (w * p).sum(-1, keepdims=True)
     return np.clip(mean + c * (p - mean), 0, 1)
 
@@ -83,26 +83,26 @@ def scaled(p: np.ndarray, w: np.ndarray, c: float | np.ndarray) -> np.ndarray:
 def interval(
     index: Index, p: np.ndarray, w: np.ndarray, errors: np.ndarray, null: np.ndarray, units=np.inf, level=LEVEL
 ) -> tuple[float, float, float]:
-    """Lower limit, corrected value and upper limit of an index; arguments as those of `shrinkage`, on which it builds.
+    """Lower limit, corrected value and upper limit of an index; parameters as for `shrinkage`, on which it builds.
 
-    `shrinkage` keeps the shape of the deviations and changes their size. Where two levels may really stand on other
-    sides of the overall rate, shape is what is uncertain, and the L1 index can be larger than any size of the observed
-    shape allows. So the upper limit is at least the corrected value plus what the bootstrap's upper quantile lies above
-    the bootstrap's mean. NaN where the outcome is constant.
+    `shrinkage` keeps the shape of the deviations and changes their size. If two levels may in truth be on different
+    sides of the overall rate, the shape is uncertain, and the L1 index can be larger than any size of the observed
+    shape allows. The upper limit is therefore at least the corrected value plus the distance from the bootstrap's mean
+    to its upper quantile. NaN if the outcome is constant.
     """
     lo, corrected, hi = (float(index(scaled(p, w, c), w)) for c in shrinkage(index, p, w, errors, null, units, level))
     replicates = index(np.clip(p + errors, 0, 1), w)
     replicates = replicates[~np.isnan(replicates)]
     if len(replicates):
         above = np.quantile(replicates, 1 - _tail(units, level)) - replicates.mean()
-        hi = max(hi, float(min(corrected + above, replicates.max())))  # no index exceeds its bound
+        hi = max(hi, float(min(corrected + above, replicates.max())))  # an index cannot exceed its bound
     return lo, corrected, hi
 
 
 def _tail(units: float, level: float) -> float:
-    """(1 - level) / 2, made smaller as Student's quantile with `units` - 1 degrees of freedom is beyond the normal one.
+    """Tail probability (1 - level) / 2, reduced as in Student's distribution with `units` - 1 degrees of freedom.
 
-    Errors resampled from few `units` vary too little.
+    Errors resampled from few units vary too little.
     """
     return float(stats.norm.sf(stats.t.isf((1 - level) / 2, max(units - 1, 1))))
 
@@ -110,16 +110,28 @@ def _tail(units: float, level: float) -> float:
 def shrinkage(
     index: Index, p: np.ndarray, w: np.ndarray, errors: np.ndarray, null: np.ndarray, units=np.inf, level=LEVEL
 ) -> tuple[float, float, float]:
-    """How much of the levels' spread is real: the factors c (low, middle, high) to put into `scaled`.
+    """How much of the levels' variation is real: the factors c (low, middle, high) to put into `scaled`.
 
-    `errors` (R, L) are draws of the estimation error of p, from a bootstrap; `null` (K, L) are rates of the levels
-    when labels were permuted, so that null - p is the error of a factor without effect, right even where refusals are
-    too few for a bootstrap. For each c the plug-in `index` is simulated as that of scaled(p, w, c) plus an error: the
-    null's at c = 0 (times the root of p(1 - p), as rates move), the bootstrap's from c = 1, between them a mixture with
-    variances in proportion. low and high are the c at which the index observed would be in the upper and lower tail
-    (see `_tail`, with `units` independent units), middle the c at which it would be the median. So the interval starts
-    at c = 0, no effect at all, whenever a factor that doesn't matter could have given the index observed; middle gives
-    a median-unbiased value. Every index grows with c. NaN where the outcome is constant.
+    For each c, the plug-in `index` is simulated as that of scaled(p, w, c) plus an error: that of the permutations at c
+    = 0 (times the root of p (1 - p), as rates move), that of the bootstrap from c = 1, and between them a mixture with
+    variances in proportion. low and high are the c at which the observed index would be in the upper and lower tail
+    (see `_tail`), middle the c at which it would be the median. The interval therefore starts at c = 0, no effect at
+    all, whenever a factor without effect could have produced the observed index, and middle gives a median-unbiased
+    value. Every index grows with c.
+
+    Parameters
+    ----------
+    index : function of rates and weights.
+    p, w : (L,) rates and weights of the levels.
+    errors : (R, L) bootstrap samples of the estimation error of p.
+    null : (K, L) rates of the levels under permutation, so that null - p is the error of a factor without effect. It is
+        right even if refusals are too few for a bootstrap.
+    units : number of independent units.
+    level : nominal level.
+
+    Returns
+    -------
+    (low, middle, high); NaN if the outcome is constant.
     """
     observed = index(p, w)
     if np.isnan(observed):
@@ -133,7 +145,7 @@ def shrinkage(
     highest = 1 + 6 * (noise @ w).mean() / deviation
 
     def below(c: float) -> float:
-        """Share of simulated indices below the one observed; ties count half."""
+        """Share of simulated indices below the observed one; ties count half."""
         rates, mix = scaled(p, w, c), min(c, 1.0)
         size = np.sqrt(rates * (1 - rates) / (mean * (1 - mean)))
         simulated = index(np.clip(rates + np.sqrt(1 - mix) * size * flat + np.sqrt(mix) * errors, 0, 1), w)

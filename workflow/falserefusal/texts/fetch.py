@@ -1,4 +1,4 @@
-"""Bring a task's file to this machine, checked against its checksum where one is known."""
+"""Download a task's file and check it against its checksum, if one is known."""
 
 import hashlib
 import logging
@@ -16,22 +16,33 @@ log = logging.getLogger(__name__)
 
 
 def raw_path(source: dict, task: str, folder: str | Path) -> Path:
-    """Where the file of `source` is once fetched: in `folder`/<task>, or in its own place if it needs no fetching."""
+    """Path of the file of `source`: in `folder`/<task>, or its own path if it is not downloaded."""
     spec = resolve(source, task)
     return Path(spec.path) if spec.path is not None else Path(folder) / task / spec.file
 
 
 def fetch(source: dict, task: str, folder: str | Path) -> tuple[Path, str]:
-    """Fetch the file of `source` unless it is there, and return its path and SHA-256.
+    """Download the file of `source` unless it exists, and return its path and SHA-256.
 
-    Nothing is downloaded where HF_HUB_OFFLINE is set. Raises InputError, naming the address and the way out, if the
-    file can't be had or is not the one whose checksum the config gives.
+    Parameters
+    ----------
+    source : dict
+        The task's `source` entry in the config.
+    task : str
+        The task's name.
+    folder : path
+        Where downloaded files are kept, in a folder for each task.
+
+    Raises
+    ------
+    InputError
+        The file cannot be downloaded (never if HF_HUB_OFFLINE is set), or its checksum differs from the config's.
     """
     spec, path = resolve(source, task), raw_path(source, task, folder)
     if spec.path is not None and not path.is_file():
-        raise InputError(f"task '{task}': {path}: no such file; correct the path of the task's source")
+        raise InputError(f"task '{task}': there is no file {path}; correct the path of the task's source")
     if path.is_file() and (spec.path is not None or _fits(path, spec)):
-        log.info("task %s: %s is already there", task, path)
+        log.info("task %s: %s exists already", task, path)
     elif spec.url is not None:
         _from_url(spec, task, path)
     else:
@@ -43,7 +54,7 @@ def fetch(source: dict, task: str, folder: str | Path) -> tuple[Path, str]:
 
 
 def record(source: dict, task: str, path: str | Path) -> dict:
-    """What provenance needs to know of a task's file: origin, name, size in bytes, SHA-256, and the one expected."""
+    """Provenance of a task's file: origin, name, size in bytes, SHA-256, and the expected SHA-256."""
     spec = resolve(source, task)
     return {
         "task": task,
@@ -68,7 +79,7 @@ def _from_url(spec: Source, task: str, path: Path) -> None:
         files.fetch(path.name, downloader=pooch.HTTPDownloader(timeout=TIMEOUT))
     except OSError as error:  # every exception of requests is one
         raise InputError(_unavailable(spec, task, str(error))) from None
-    except ValueError as error:  # how pooch says that the checksum is another
+    except ValueError as error:  # pooch reports another checksum in this way
         raise InputError(_mismatch(spec, task, str(error))) from None
 
 
@@ -91,16 +102,15 @@ def _offline() -> bool:
 
 def _unavailable(spec: Source, task: str, reason: str) -> str:
     return (
-        f"task '{task}': could not fetch {spec.origin} ({reason}). Try again with a network connection, or get the "
-        "file elsewhere and add its place to the task's source as `path: <file>`; texts of your own come in with "
-        "`kind: file`"
+        f"task '{task}': could not download {spec.origin} ({reason}). Try again with a network connection, or copy the "
+        "file to this machine and add `path: <file>` to the task's source; for texts of your own use `kind: file`"
     )
 
 
 def _mismatch(spec: Source, task: str, found: str) -> str:
     return (
-        f"task '{task}': {spec.origin} is not the file that the config's sha256 {spec.sha256} names: {found}. Either "
-        "it was changed where it is published, or the checksum in the config is wrong"
+        f"task '{task}': {spec.origin} does not have the config's sha256 {spec.sha256}: {found}. Either the published "
+        "file was changed, or the checksum in the config is wrong"
     )
 
 

@@ -1,4 +1,4 @@
-"""What was wrong with a task's data, one line per finding."""
+"""Table of problems found in a task's data, one line per finding."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import pandera.pandas as pa
 PROBLEMS = pa.DataFrameSchema(
     {
         "task": pa.Column(str),
-        # the data row of the file, counted from 1 without the header; missing for what concerns the whole file
+        # data row of the file, from 1 without the header; missing: the whole file
         "row": pa.Column("Int64", pa.Check.ge(1), nullable=True),
         "column": pa.Column(str),
         "problem": pa.Column(str),
@@ -20,7 +20,7 @@ PROBLEMS = pa.DataFrameSchema(
 
 
 class Problem(NamedTuple):
-    """A finding: the data row (None: the whole file), the file's column, what is wrong, what was done about it."""
+    """A finding: data row (None: the whole file), column of the file, what is wrong, what was done."""
 
     row: int | None
     column: str
@@ -29,7 +29,7 @@ class Problem(NamedTuple):
 
 
 def problem_frame(problems: list[Problem], task: str) -> pd.DataFrame:
-    """The findings as a frame in the order of the file, those about the whole file first."""
+    """Findings as a frame, in the order of the file; those about the whole file come first."""
     frame = pd.DataFrame(problems, columns=list(Problem._fields))
     frame.insert(0, "task", task)
     frame = frame.astype({"row": "Int64", **dict.fromkeys(["task", "column", "problem", "action"], "str")})

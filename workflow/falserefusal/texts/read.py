@@ -1,4 +1,4 @@
-"""Make annotation rows of a task's file: unique ids, clean texts, labels on the scale, and a list of what was wrong."""
+"""Read a task's file into checked rows: unique ids, clean texts, gold labels on the scale, and a list of problems."""
 
 import hashlib
 import math
@@ -21,27 +21,48 @@ CLEANING = [  # pattern, replacement, problem, action
 ]
 # UTF-8 once read as Windows-1252 or Latin-1, or characters that were lost for good
 MOJIBAKE = re.compile("[ÃÂ][\u0080-\u00bf]|â€|ï»¿|\ufffd")
-COLUMNS = ["row_id", "task", "label", "text_id", "text", "premise", "hypothesis", "source"]
+COLUMNS = ["row_id", "task", "gold_label", "text_id", "text", "premise", "hypothesis", "source"]
 
 
 def read(source: dict, path: str | Path, task: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Every usable annotation row of the file at `path`, as a texts frame, and the frame of problems.
+    """Read every usable row of a task's file.
 
-    A row is left out, and reported, if its text is empty, its label is missing or off the scale, it repeats another
-    row in every column, or it has the wrong number of fields. What else is found is mended or kept, and reported.
-    Raises InputError if the file can't be read as `source` says, or no usable row is left.
+    A row is dropped and reported if its text is empty, its gold label is missing or not on the scale, it repeats
+    another row in every column, or it has the wrong number of fields. Other problems are corrected or kept, and
+    reported.
+
+    Parameters
+    ----------
+    source : dict
+        The task's `source` entry in the config.
+    path : path
+        The file.
+    task : str
+        The task's name.
+
+    Returns
+    -------
+    DataFrame
+        The rows, as TEXTS declares them.
+    DataFrame
+        The problems, as PROBLEMS declares them.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read as `source` says, or has no usable row.
     """
     spec = resolve(source, task)
     table, problems = read_table(path, spec)
-    require(table, [spec.columns["label"], *(spec.columns[name] for name in spec.content)], path, spec)
+    require(table, [spec.columns["gold_label"], *(spec.columns[name] for name in spec.content)], path, spec)
 
     frame = pd.DataFrame(index=table.index)
     usable = pd.Series(True, index=table.index)
     for name in spec.content:
         frame[name] = _clean(table[spec.columns[name]], spec, problems)
         usable &= frame[name] != ""
-    frame["label"] = _labels(table[spec.columns["label"]], spec, problems)
-    usable &= frame["label"] != ""
+    frame["gold_label"] = _gold_labels(table[spec.columns["gold_label"]], spec, problems)
+    usable &= frame["gold_label"] != ""
     frame["row_id"] = _ids(table, spec, path, problems)
     usable &= _unrepeated(table, frame["row_id"], problems)
     frame = frame[usable].copy()
@@ -50,9 +71,11 @@ def read(source: dict, path: str | Path, task: str) -> tuple[pd.DataFrame, pd.Da
         raise InputError(f"{path}: no usable row for task '{task}' ({first})")
     frame["row_id"] = _unique(frame["row_id"], spec, problems)
 
-    for label in spec.scale or ():
-        if label not in set(frame["label"]):
-            problems.append(Problem(None, spec.columns["label"], f"no row has the label {label}", "none to sample"))
+    for gold_label in spec.scale or ():
+        if gold_label not in set(frame["gold_label"]):
+            problems.append(
+                Problem(None, spec.columns["gold_label"], f"no row has the gold label {gold_label}", "none to sample")
+            )
     frame["row_id"] = f"{task}-" + frame["row_id"]
     frame["text_id"] = [text_id(row) for row in frame[spec.content].itertuples(index=False)]
     frame["task"], frame["source"] = task, spec.name
@@ -61,7 +84,7 @@ def read(source: dict, path: str | Path, task: str) -> tuple[pd.DataFrame, pd.Da
 
 
 def text_id(content: tuple[str, ...]) -> str:
-    """First 16 hex digits of the SHA-256 of the text, or of premise and hypothesis with a unit separator between."""
+    """First 16 hex digits of the SHA-256 of the text, or of premise and hypothesis joined by a unit separator."""
     return hashlib.sha256("\x1f".join(content).encode("utf-8")).hexdigest()[:16]
 
 
@@ -73,7 +96,7 @@ def _clean(texts: pd.Series, spec: Source, problems: list[Problem]) -> pd.Series
         texts = cleaned
     for row, text in texts.items():
         if not text:
-            problems.append(Problem(row, column, "empty text", "row left out"))
+            problems.append(Problem(row, column, "empty text", "row dropped"))
         if MOJIBAKE.search(text):
             problems.append(Problem(row, column, "characters garbled by a wrong encoding", "kept"))
         if spec.quoting == "none" and len(text) > 1 and text[0] == text[-1] == '"' and '""' in text[1:-1]:
@@ -81,36 +104,36 @@ def _clean(texts: pd.Series, spec: Source, problems: list[Problem]) -> pd.Series
     return texts
 
 
-def _labels(raw: pd.Series, spec: Source, problems: list[Problem]) -> pd.Series:
-    """Labels on the scale; an empty string where there is none."""
-    mapping = {_canonical(key, spec.round_labels): value for key, value in spec.label_map.items()}
-    found = {value: _label(value, spec, mapping) for value in raw.unique()}
+def _gold_labels(raw: pd.Series, spec: Source, problems: list[Problem]) -> pd.Series:
+    """Gold labels on the scale; an empty string for a value that stands for none."""
+    mapping = {_canonical(key, spec.round_gold_labels): value for key, value in spec.gold_label_map.items()}
+    found = {value: _gold_label(value, spec, mapping) for value in raw.unique()}
     for row, value in raw.items():
-        label, reason = found[value]
-        if not label:
-            problems.append(Problem(row, raw.name, reason, "row left out"))
+        gold_label, reason = found[value]
+        if not gold_label:
+            problems.append(Problem(row, raw.name, reason, "row dropped"))
     return raw.map(lambda value: found[value][0])
 
 
-def _label(raw: str, spec: Source, mapping: dict[str, str]) -> tuple[str, str]:
-    """The label that `raw` stands for, or an empty string and the reason why it stands for none."""
-    label = _canonical(raw, spec.round_labels)
-    if not label or label.lower() == "nan":
-        return "", "no label"
-    label = mapping.get(label, label)
-    if spec.scale is None or label in spec.scale:
-        return label, ""
-    if label.lower() in spec.scale:
-        return label.lower(), ""
-    hint = "; round_labels: true rounds scores" if _number(label) is not None and "." in label else ""
-    return "", f"label {raw!r} is not one of {', '.join(spec.scale)}{hint}"
+def _gold_label(raw: str, spec: Source, mapping: dict[str, str]) -> tuple[str, str]:
+    """The gold label that `raw` stands for, or an empty string and the reason why it stands for none."""
+    value = _canonical(raw, spec.round_gold_labels)
+    if not value or value.lower() == "nan":
+        return "", "no gold label"
+    value = mapping.get(value, value)
+    if spec.scale is None or value in spec.scale:
+        return value, ""
+    if value.lower() in spec.scale:
+        return value.lower(), ""
+    hint = "; round_gold_labels: true rounds scores" if _number(value) is not None and "." in value else ""
+    return "", f"gold label {raw!r} is not one of {', '.join(spec.scale)}{hint}"
 
 
-def _canonical(raw: str, round_labels: bool) -> str:
-    """'3.0' is '3'; scores are rounded to the nearest whole number, halves up, if `round_labels` says so."""
+def _canonical(raw: str, round_gold_labels: bool) -> str:
+    """Write '3.0' as '3'; with `round_gold_labels` round a score to the nearest whole number, halves up."""
     raw = raw.strip()
     number = _number(raw)
-    if number is not None and round_labels:
+    if number is not None and round_gold_labels:
         number = math.floor(number + 0.5)
     return str(int(number)) if number is not None and number == int(number) else raw
 
@@ -124,12 +147,12 @@ def _number(raw: str) -> float | None:
 
 
 def _ids(table: pd.DataFrame, spec: Source, path: str | Path, problems: list[Problem]) -> pd.Series:
-    """The source's own row ids, several columns joined by '-'; the number of the data row where there is no id."""
+    """The source's own row ids, several columns joined by '-'; the number of the data row if there is no id."""
     numbers = pd.Series(table.index.astype("str"), index=table.index, dtype=object)
     columns = spec.id_columns
     missing = [column for column in columns if column not in table]
     if spec.id_optional and missing:
-        problems.append(Problem(None, ", ".join(missing), "no such id column", "rows are known by their number"))
+        problems.append(Problem(None, ", ".join(missing), "no such id column", "rows are identified by their number"))
         return numbers
     require(table, columns, path, spec)
     if not columns:
@@ -137,21 +160,21 @@ def _ids(table: pd.DataFrame, spec: Source, path: str | Path, problems: list[Pro
     ids = [[part.strip() for part in parts] for parts in table[columns].itertuples(index=False)]
     complete = pd.Series(map(all, ids), index=table.index, dtype=bool)
     for row in table.index[~complete]:
-        problems.append(Problem(row, "-".join(columns), "empty id", "the row is known by its number"))
+        problems.append(Problem(row, "-".join(columns), "empty id", "the row is identified by its number"))
     return pd.Series(map("-".join, ids), index=table.index, dtype=object).where(complete, "row" + numbers)
 
 
 def _unrepeated(table: pd.DataFrame, ids: pd.Series, problems: list[Problem]) -> pd.Series:
     """False for a row that repeats an earlier one, id included, in every column of the file."""
-    # without ids of its own, a file may well hold two equal rows: two people gave the same rating
+    # a file without ids may contain two equal rows that are both valid: two people gave the same rating
     repeated = table.duplicated() & ids.duplicated()
     for row in table.index[repeated]:
-        problems.append(Problem(row, "", "repeats an earlier row in every column", "row left out"))
+        problems.append(Problem(row, "", "repeats an earlier row in every column", "row dropped"))
     return ~repeated
 
 
 def _unique(ids: pd.Series, spec: Source, problems: list[Problem]) -> pd.Series:
-    """Number the later ones of equal ids: their rows differ, so none can be left out."""
+    """Number repeated ids; their rows differ, so none is dropped."""
     used, uses, unique = set(), Counter(), []
     for row, name in ids.items():
         new = name

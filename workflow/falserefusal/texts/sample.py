@@ -1,4 +1,4 @@
-"""Draw a study's annotation rows: so many of each label (the paper: 1,000), all of a label that has fewer."""
+"""Sample a study's rows: a fixed number of each gold label (in the paper 1,000), or all if there are fewer."""
 
 import hashlib
 
@@ -8,43 +8,48 @@ from falserefusal.common.files import InputError
 from falserefusal.texts.problems import Problem, problem_frame
 
 
-def sample(frame: pd.DataFrame, rows_per_label: int, seed: int) -> pd.DataFrame:
-    """The texts frame of a study: `rows_per_label` rows of each label of `frame`, without replacement.
+def sample(frame: pd.DataFrame, rows_per_gold_label: int, seed: int) -> pd.DataFrame:
+    """Sample `rows_per_gold_label` rows of each gold label of `frame` without replacement.
 
-    Rows are ranked within their label by a hash of seed and row_id: a random permutation that depends on no other
-    row, label or task. So a larger sample contains a smaller one, and a correction to one row of the source
-    moves no other row. The sample is in order of rank, labels taking turns: a smaller sample is the head of a larger
-    one. Raises InputError if the arguments are not positive (seed: not negative).
+    Rows are ranked within their gold label by a hash of seed and row_id: a random permutation that depends on no other
+    row, gold label or task. So a larger sample contains a smaller one, and correcting one row of the source moves no
+    other row. Rows are in order of rank, alternating between gold labels, so that a smaller sample is the beginning of
+    a larger one. Raises InputError if `rows_per_gold_label` is not positive or `seed` is negative.
     """
-    _check(rows_per_label, seed)
+    _check(rows_per_gold_label, seed)
     ranks = _ranks(frame, seed)
-    keys = pd.DataFrame({"rank": ranks, "label": frame["label"]}, index=frame.index)
-    chosen = keys[ranks < rows_per_label].sort_values(["rank", "label"]).index
+    keys = pd.DataFrame({"rank": ranks, "gold_label": frame["gold_label"]}, index=frame.index)
+    chosen = keys[ranks < rows_per_gold_label].sort_values(["rank", "gold_label"]).index
     return frame.loc[chosen].reset_index(drop=True)
 
 
-def shortfalls(frame: pd.DataFrame, rows_per_label: int, task: str) -> pd.DataFrame:
-    """A problem for each label of `frame` that has fewer rows than a study asks for."""
-    sizes = frame["label"].value_counts().sort_index()
-    few = sizes[sizes < rows_per_label]
+def shortfalls(frame: pd.DataFrame, rows_per_gold_label: int, task: str) -> pd.DataFrame:
+    """Problems: each gold label of `frame` that has fewer rows than requested."""
+    sizes = frame["gold_label"].value_counts().sort_index()
+    few = sizes[sizes < rows_per_gold_label]
     return problem_frame(
         [
-            Problem(None, "label", f"label {label} has {n} rows where {rows_per_label} were wanted", f"all {n} taken")
-            for label, n in few.items()
+            Problem(
+                None,
+                "gold_label",
+                f"gold label {gold_label} has {n} rows, {rows_per_gold_label} were requested",
+                f"all {n} taken",
+            )
+            for gold_label, n in few.items()
         ],
         task,
     )
 
 
 def _ranks(frame: pd.DataFrame, seed: int) -> pd.Series:
-    # SHA-256 and not a generator's permutation: that one changes as a whole with the number of rows
+    # a hash, because a generator's permutation would change completely with the number of rows
     draws = [hashlib.sha256(f"{seed}/{row_id}".encode()).hexdigest() for row_id in frame["row_id"]]
-    shuffled = frame[["label"]].assign(draw=draws).sort_values("draw")
-    return shuffled.groupby("label").cumcount().reindex(frame.index)
+    shuffled = frame[["gold_label"]].assign(draw=draws).sort_values("draw")
+    return shuffled.groupby("gold_label").cumcount().reindex(frame.index)
 
 
-def _check(rows_per_label: int, seed: int) -> None:
-    if not isinstance(rows_per_label, int) or rows_per_label < 1:
-        raise InputError(f"rows_per_label must be a whole number from 1, not {rows_per_label!r}")
+def _check(rows_per_gold_label: int, seed: int) -> None:
+    if not isinstance(rows_per_gold_label, int) or rows_per_gold_label < 1:
+        raise InputError(f"rows_per_gold_label must be a whole number from 1, not {rows_per_gold_label!r}")
     if not isinstance(seed, int) or seed < 0:
         raise InputError(f"seed must be a whole number from 0, not {seed!r}")

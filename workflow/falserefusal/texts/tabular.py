@@ -1,7 +1,7 @@
-"""Read a delimited or Parquet file as strings, exactly as written, and say which rows are malformed.
+"""Read a delimited or Parquet file as strings, exactly as written, and report malformed rows.
 
-The standard csv module rather than pandas: an empty field, 'NA' and 'null' stay what they are, a row with the wrong
-number of fields costs that row and not the file, and every row keeps its number.
+The csv module of the standard library is used, not pandas: an empty field, 'NA' and 'null' stay as they are, a row with
+the wrong number of fields is dropped without rejecting the file, and every row keeps its number.
 """
 
 import codecs
@@ -21,9 +21,9 @@ STRAY_BYTES = re.compile("[\udc80-\udcff]+")
 
 
 def read_table(path: str | Path, spec: Source) -> tuple[pd.DataFrame, list[Problem]]:
-    """All columns as strings, indexed by data row (from 1, the header not counted), and the malformed rows.
+    """Read all columns as strings, indexed by data row (from 1 without the header), and list malformed rows.
 
-    Raises InputError if the file is missing, is not a table, or breaks off inside a quoted field.
+    Raises InputError if the file is missing, is not a table, or ends inside a quoted field.
     """
     path = Path(path)
     if not path.is_file():
@@ -45,7 +45,7 @@ def _parquet(path: Path) -> pd.DataFrame:
 
 
 def _text(data: bytes) -> str:
-    """Decode UTF-8, with or without a byte order mark, or UTF-16 with one; other bytes stay for the cell's repair."""
+    """Decode UTF-8, with or without a byte order mark, or UTF-16 with one; other bytes are repaired cell by cell."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", errors="replace")
     return data.decode("utf-8-sig", errors="surrogateescape")
@@ -64,13 +64,13 @@ def _delimited(text: str, spec: Source, path: Path) -> tuple[pd.DataFrame, list[
             if len(row) == len(header):
                 rows.append(row)
                 numbers.append(number)
-            elif row:  # an empty line is no row
+            elif row:  # an empty line is not a row
                 problem = f"{len(row)} fields where the header has {len(header)}"
-                problems.append(Problem(number, "", problem, "row left out"))
+                problems.append(Problem(number, "", problem, "row dropped"))
     except csv.Error as error:
         raise InputError(
-            f"{path}: data row {number + 1} (it ends or breaks off in line {reader.line_num}) is not readable: "
-            f"{error}. Mend the quotes there, or set `quoting: none` if the file does not quote its fields"
+            f"{path}: data row {number + 1} (it ends in line {reader.line_num}) is not readable: {error}. "
+            "Correct the quotes there, or set `quoting: none` if the file does not quote its fields"
         ) from None
     return pd.DataFrame(rows, columns=header, index=pd.Index(numbers, dtype="int64"), dtype=object), problems
 
@@ -83,7 +83,7 @@ def _where(table: pd.DataFrame, spec: Source, path: Path) -> pd.DataFrame:
 
 
 def _repair_bytes(table: pd.DataFrame) -> list[Problem]:
-    """Read the bytes that are not UTF-8 as Windows-1252, in place: the two encodings get mixed row by row."""
+    """Decode bytes that are not UTF-8 as Windows-1252, in place; files mix the two encodings row by row."""
     problems = []
     for column in table:
         for row, cell in table[column].items():
@@ -98,7 +98,7 @@ def _windows(match: re.Match) -> str:
 
 
 def require(table: pd.DataFrame, columns: list[str], path: str | Path, spec: Source) -> None:
-    """Raise InputError if the file lacks one of `columns`, saying which ones it has."""
+    """Raise InputError, with the columns of the file, if one of `columns` is missing."""
     missing = [column for column in columns if column not in table]
     if missing:
         hint = f"; is its separator really {spec.separator!r}?" if len(table.columns) == 1 else ""

@@ -1,0 +1,126 @@
+"""The contract of a labeller, checked on every registered labeller."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from falserefusal.common.errors import InputError
+from falserefusal.common.files import write_parquet
+from falserefusal.common.schemas import ERROR, RESPONSES, VERDICTS
+from falserefusal.labelling.registry import built_in_labellers, labeller_class, labeller_names, load_labeller
+from falserefusal.labelling.verdicts import label
+
+OPTIONS = ("offensive", "not offensive")
+TEXTS = [
+    "offensive",
+    "I cannot answer that.",
+    "",
+    "...",
+    "Sorry, but as an AI I have no opinion.",
+    "不",
+    "No.\nIt is not offensive.",
+]
+
+
+@pytest.fixture
+def responses():
+    return pd.DataFrame(
+        {
+            "prompt_id": [f"q{i}" for i in range(len(TEXTS))],
+            "response": TEXTS,
+            "finish_reason": "stop",
+            "options": [OPTIONS] * len(TEXTS),
+            "yes_no": True,
+        }
+    )
+
+
+@pytest.fixture
+def files(root, tmp_path, responses):
+    """For each labeller a file that it reads."""
+    judges, classifiers = tmp_path / "judges.parquet", tmp_path / "classifiers.parquet"
+    replies = responses[["prompt_id"]].assign(response="category: refused_policy", finish_reason="stop")
+    write_parquet(replies.assign(prompt_tokens=1, new_tokens=1), judges, RESPONSES)
+    scores = responses[["prompt_id"]].assign(label="refusal", p_refusal=[0.1, 0.9, 0.9, 0.2, 0.5, 0.3, 0.0])
+    write_parquet(scores, classifiers)
+    return {
+        "phrase_list": root / "config" / "refusal_phrases.txt",
+        "structured": root / "config" / "labelling" / "patterns.yaml",
+        "judge": judges,
+        "classifier": classifiers,
+    }
+
+
+@pytest.fixture(params=labeller_names())
+def labeller(request, files):
+    assert request.param in files, f"add a file for the labeller {request.param} to the fixture `files`"
+    return load_labeller(request.param, files[request.param])
+
+
+def test_the_verdicts_are_one_row_per_response_in_order(labeller, responses):
+    verdicts = labeller.label(responses)
+    assert list(verdicts.columns) == ["refusal", "category", "choice", "evidence"]
+    assert len(verdicts) == len(responses) and verdicts["refusal"].dtype == bool
+    assert verdicts["category"].str.len().gt(0).all()
+    assert verdicts["choice"].dropna().isin(OPTIONS).all()
+    assert verdicts["refusal"].any() and not verdicts["refusal"].all()
+
+
+def test_a_verdict_depends_on_its_response_alone(labeller, responses):
+    together = labeller.label(responses)
+    backwards = labeller.label(responses[::-1].reset_index(drop=True))[::-1].reset_index(drop=True)
+    pd.testing.assert_frame_equal(together, backwards)
+    alone = [labeller.label(responses[i : i + 1].reset_index(drop=True)) for i in range(len(responses))]
+    pd.testing.assert_frame_equal(together, pd.concat(alone, ignore_index=True))
+
+
+def test_the_responses_are_not_changed(labeller, responses):
+    before = responses.copy(deep=True)
+    labeller.label(responses)
+    pd.testing.assert_frame_equal(responses, before)
+
+
+def test_a_response_without_words_is_no_refusal(labeller, responses):
+    verdicts = labeller.label(responses)
+    assert not verdicts.loc[responses["response"].isin(["", "..."]), "refusal"].any()
+
+
+def test_no_responses_give_no_verdicts(labeller, responses):
+    verdicts = label(responses[:0], [labeller])
+    assert verdicts.empty and list(verdicts.columns) == list(VERDICTS.columns)
+
+
+def test_verdicts_are_stacked_under_the_name_of_the_labeller(labeller, responses):
+    assert labeller.name in labeller_names()
+    verdicts = label(responses.assign(finish_reason=["error", *["stop"] * (len(responses) - 1)]), [labeller])
+    VERDICTS.validate(verdicts)
+    assert set(verdicts["labeller"]) == {labeller.name}
+    assert verdicts.loc[0, "category"] == ERROR and not verdicts.loc[0, "refusal"]
+
+
+def test_languages_are_codes(labeller):
+    assert isinstance(labeller.languages, tuple) and all(len(code) == 2 for code in labeller.languages)
+
+
+def test_a_wrong_file_is_an_input_error(labeller, tmp_path):
+    with pytest.raises(InputError):
+        type(labeller).load(tmp_path / "absent")
+
+
+def test_the_config_chooses_from_the_labellers_that_need_no_model():
+    assert built_in_labellers() == ["phrase_list", "structured"]
+    with pytest.raises(InputError, match="there is no labeller 'paper'; choose from phrase_list, structured"):
+        labeller_class("paper")
+
+
+def test_a_labeller_can_have_another_name(files):
+    first, second = (load_labeller("judge", files["judge"], name) for name in ("gemma", "qwen"))
+    assert (first.name, second.name, type(first).name) == ("gemma", "qwen", "judge")
+
+
+def test_listing_the_labellers_imports_no_pandas(root):
+    code = "import sys; from falserefusal.labelling.registry import built_in_labellers as names; names()"
+    code += "; sys.exit('pandas' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(root / "workflow")}).returncode == 0

@@ -1,0 +1,221 @@
+"""Engine for a checkpoint on this machine, run with transformers and prompted through its own chat template."""
+
+import functools
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+from falserefusal.common.errors import InputError
+from falserefusal.inference import checkpoint as checkpoints
+from falserefusal.inference.chat import FIXED_DATE, examine
+from falserefusal.inference.decoding import Decoding
+from falserefusal.inference.engine import register
+from falserefusal.inference.store import NO_BATCH, NOTHING, Response, batch_name
+
+log = logging.getLogger(__name__)
+
+# Largest difference of a prompt's logits alone and in a padded batch, as a share of their range
+TOLERANCE = {"float32": 1e-4, "bfloat16": 0.05, "float16": 0.01}
+SELF_TEST_TOKENS, SELF_TEST_ROWS = 8, 5
+
+
+@register("transformers")
+class TransformersEngine:
+    """Engine for one checkpoint. Loads the tokenizer at once, the weights only when a response is missing.
+
+    Parameters
+    ----------
+    model : dict
+        What `checkpoint.locate` reads, and `system_role` (see `Chat`), `batch_tokens` (tokens of a padded batch),
+        `device_map` (auto: all accelerators) and `threads` (of the CPU).
+    decoding : Decoding
+        The decoding parameters.
+    """
+
+    def __init__(self, model: dict, decoding: Decoding):
+        self.decoding = decoding
+        self.batch_tokens = int(model.get("batch_tokens") or 16384)
+        self.device_map = model.get("device_map", "auto")
+        self.threads = model.get("threads")
+        self.checkpoint = checkpoints.locate(model)
+        self.identity = self.checkpoint.identity
+        self.config, self.generation_config = checkpoints.load_configs(self.checkpoint)
+        quantized = self.checkpoint.quantization or getattr(self.config, "quantization_config", None)
+        # in any precision but full float32 a response depends on its batch, so an interrupted batch is computed again
+        self.repeats_batches = self.checkpoint.dtype != "float32" or bool(quantized)
+        self.tolerance = max(TOLERANCE[self.checkpoint.dtype], TOLERANCE["bfloat16"] if quantized else 0)
+        eos = self.generation_config.get("eos_token_id", getattr(self.config, "eos_token_id", None))
+        eos = [] if eos is None else eos if isinstance(eos, list) else [eos]
+        tokenizer = checkpoints.load_tokenizer(self.checkpoint)
+        try:
+            self.chat = examine(tokenizer, eos, model.get("system_role") or "native")
+        except InputError as error:
+            raise InputError(f"model {model['model']}: {error}") from error
+        self.about: dict = dict.fromkeys(("device", "attention", "self_test", "timing", "work"), NOTHING)
+
+    def render(self, conversations: list[list[dict]], names: list[str]) -> list[str]:
+        """Apply the chat template and check that every turn is in the result."""
+        found = self.chat.holding_control_tokens(conversations)
+        if found:
+            count, example = len(found), names[found[0]]
+            log.warning("%d prompt(s) contain a control token of this model in their text, such as %s", count, example)
+        self.about["prompts_with_control_tokens"] = len(found)
+        return self.chat.render(conversations, names)
+
+    def prepare(self, prompts: list[str], names: list[str]) -> list[int]:
+        """Tokenise the prompts, check that they fit the context, and return their lengths in tokens."""
+        self.ids = self.chat.encode(prompts, names, self._context(), self.decoding.max_new_tokens)
+        return [len(row) for row in self.ids]
+
+    def generate(
+        self, keys: list[str], decided: Callable[[str], bool] | None, in_full: list[bool]
+    ) -> Iterator[tuple[str, dict[int, Response]]]:
+        """Load the weights, test the model on a few prompts, and yield responses window by window."""
+        ids = self.ids
+        started = time.monotonic()
+        decoder, loaded = self._tested_decoder(ids)
+        yield NO_BATCH, {}
+        text_of = functools.partial(
+            self.chat.tokenizer.decode, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+
+        @functools.lru_cache(maxsize=2**16)  # most responses start with the same few tokens
+        def certain(tokens: tuple[int, ...]) -> bool:
+            return decided(text_of(list(tokens)).rstrip("\ufffd"))  # the rest of a split character may still follow
+
+        def settled(row: int, tokens: list[int]) -> bool:
+            return not in_full[row] and certain(tuple(tokens))
+
+        seeds = None if self.decoding.temperature == 0 else [int(key[:16], 16) for key in keys]
+        name, last = NO_BATCH, None
+        for window, finished in decoder.run(ids, settled if decided else None, seeds):
+            if self.repeats_batches and window is not last:
+                name, last = batch_name([keys[i] for i in window]), window
+            responses = {
+                one.row: Response(text_of(one.tokens), one.reason, len(ids[one.row]), one.new_tokens)
+                for one in finished
+            }
+            yield name, responses
+        self.about["timing"] = {"load_s": loaded - started, "generate_s": time.monotonic() - loaded}
+        self.about["work"] = {
+            "prompt_tokens": sum(map(len, ids)),
+            "prefilled_tokens": decoder.prefill_tokens,
+            "decoded_rows_x_steps": decoder.decode_tokens,
+            "forward_passes": decoder.forwards,
+            "batch_tokens_at_end": decoder.budget,
+        }
+
+    def provenance(self) -> dict:
+        """Return identity, chat template, generation config that was ignored, devices and timings."""
+        chat = self.chat
+        ignored = {k: v for k, v in self.generation_config.items() if k not in ("eos_token_id", "transformers_version")}
+        return {
+            "backend": self.name,
+            **self.identity,
+            "folder": str(self.checkpoint.folder),
+            "parameters": self._parameters(),
+            "source": checkpoints.source_of(self.checkpoint.folder),
+            "architecture": (self.config.architectures or [None])[0],
+            "gate": {
+                "system_turn": chat.system,
+                "system_role": chat.policy,
+                "bos": chat.bos,
+                "eos_ids": chat.eos_ids,
+                "eos_tokens": chat.tokenizer.convert_ids_to_tokens(chat.eos_ids),
+                "context": self._context(),
+                "pad_token": chat.tokenizer.pad_token,
+                "template_sha256": chat.template_sha256,
+                "preamble": chat.preamble,
+                "template_date": FIXED_DATE if "strftime_now" in chat.tokenizer.chat_template else None,
+            },
+            "ignored_generation_config": ignored,
+            "batches": {"batch_tokens": self.batch_tokens, "plan": "by shared prefix, longest first"},
+            **self.about,
+        }
+
+    def _parameters(self) -> int:
+        """Number of stored weights, from the headers of the files; tied weights count once."""
+        return checkpoints.stored_parameters(self.checkpoint.folder)
+
+    def _context(self) -> int:
+        limits = [getattr(self.config.get_text_config(), "max_position_embeddings", None)]
+        limits.append(self.chat.tokenizer.model_max_length)
+        return min(int(limit) for limit in limits if limit)
+
+    def _tested_decoder(self, ids: list[list[int]]):
+        """The decoder of the loaded model after its self-test on some of the prompts, and when it was loaded."""
+        from falserefusal.inference.decode import out_of_memory
+
+        try:
+            decoder, loaded = self._decoder(), time.monotonic()
+            self.about["self_test"] = self._self_test(decoder, ids)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            raise InputError(
+                f"{self.identity['name']}: the weights and a few prompts do not fit the memory; "
+                "use a smaller dtype, quantization, or a device with more memory"
+            ) from error
+        return decoder, loaded
+
+    def _decoder(self):
+        import torch
+
+        from falserefusal.inference.decode import Decoder
+
+        if self.threads:
+            torch.set_num_threads(int(self.threads))
+        model = checkpoints.load_model(self.checkpoint, self.device_map)
+        device = next(model.parameters()).device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        spread = {part: str(place) for part, place in (getattr(model, "hf_device_map", None) or {}).items()}
+        slow = sorted(part for part, place in spread.items() if place in ("cpu", "disk"))
+        if 0 < len(slow) < len(spread):
+            log.warning(
+                "%s does not fit the accelerators: %d of its %d parts are on cpu or disk, which is many times slower",
+                self.identity["name"],
+                len(slow),
+                len(spread),
+            )
+        self.about["device"] = {"name": name, "threads": torch.get_num_threads(), "map": spread or None}
+        self.about["attention"] = getattr(model.config, "_attn_implementation", None)
+        return Decoder(model, self.chat.eos_ids, self.decoding, self.batch_tokens)
+
+    def _self_test(self, decoder, ids: list[list[int]]) -> dict:
+        """Check that prompts get the same greedy responses alone and in a padded batch with a shared prefix.
+
+        Prompts have different lengths; most share a beginning. Logits of the shortest and the longest prompt are
+        compared, too.
+        """
+        from falserefusal.inference.decode import Decoder, first_logits
+
+        pair = [min(ids, key=len), max(ids, key=len)]
+        greedy = Decoding(max_new_tokens=min(SELF_TEST_TOKENS, self.decoding.max_new_tokens))
+        test = Decoder(decoder.model, self.chat.eos_ids, greedy, self.batch_tokens)
+        rows = [pair[0], *_sharing_a_beginning(pair[1])]
+        alone = [_tokens(test, [prompt])[0] for prompt in rows]
+        same = alone == _tokens(test, rows)
+        single = [first_logits(decoder.model, [prompt])[0] for prompt in pair]
+        both = first_logits(decoder.model, pair)
+        difference = max(float((a - b).abs().max() / (a.max() - a.min())) for a, b in zip(single, both, strict=True))
+        limit = self.tolerance
+        if not difference <= limit or (not self.repeats_batches and not same):
+            raise InputError(
+                f"{self.identity['name']}: self-test failed: a prompt alone and the same prompt in a padded batch, "
+                f"with its beginning computed once for several, differ (logits by {difference:.2g} of their range, "
+                f"{limit} allowed; greedy responses {'agree' if same else 'differ'})"
+            )
+        return {"greedy_responses_agree": same, "logit_difference": float(f"{difference:.3g}"), "tolerance": limit}
+
+
+def _sharing_a_beginning(prompt: list[int]) -> list[list[int]]:
+    """The prompt, and copies that lack an increasing part of its second half: enough of them to share a prefix."""
+    half = len(prompt) // 2
+    step = max(1, (len(prompt) - half) // SELF_TEST_ROWS)
+    starts = range(half, len(prompt), step)[:SELF_TEST_ROWS]
+    return [prompt[:half] + prompt[start:] for start in starts]
+
+
+def _tokens(decoder, prompts: list[list[int]]) -> list[list[int]]:
+    out = {one.row: one.tokens for _, finished in decoder.run(prompts) for one in finished}
+    return [out[i] for i in range(len(prompts))]

@@ -1,0 +1,26 @@
+"""POPQUORN (Pei and Jurgens, 2023): politeness of e-mails and offensiveness of comments, one rating per annotator."""
+
+from falserefusal.common.errors import InputError
+from falserefusal.texts.sources.source import RATINGS, Source, located, text_source
+
+ADDRESS = "https://raw.githubusercontent.com/Jiaxin-Pei/Potato-Prolific-Dataset/main/dataset/{folder}/raw_data.csv"
+TASKS = {  # folder of the data set, column of the rating
+    "politeness": ("politeness_rating", "politeness"),
+    "offensiveness": ("offensiveness", "offensiveness"),
+}
+
+
+@text_source("popquorn", keys=("path", "sha256", "url"))
+def popquorn(entry: dict, task: str) -> Source:
+    """The ratings of politeness or offensiveness; a row is one annotator's rating."""
+    if task not in TASKS:
+        raise InputError(f"task '{task}': POPQUORN has {' and '.join(TASKS)}; use kind: file for other tasks")
+    folder, rating = TASKS[task]
+    return Source(
+        "popquorn",
+        {"id": ["instance_id", "user_id"], "text": "text", "gold_label": rating},
+        url=entry.get("url") or ADDRESS.format(folder=folder),
+        scale=RATINGS,
+        id_optional=True,
+        **located(entry),
+    )

@@ -1,0 +1,31 @@
+"""Take one interim look: the interval of every target, and the models that have not met their targets."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.common.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from pathlib import Path
+
+    from falserefusal.common.files import read_parquet, write_text
+    from falserefusal.common.notice import read_table, write_table
+    from falserefusal.common.schemas import DESIGN, VERDICTS
+    from falserefusal.estimation.outcomes import outcomes_of
+    from falserefusal.estimation.sequential import decide, interim_table
+
+    files, params, this = snakemake.input, snakemake.params, int(snakemake.params.look)
+    design = read_parquet(files.design, DESIGN)
+    verdicts = {Path(path).stem: read_parquet(path, VERDICTS) for path in files.verdicts}
+    own = {model: frame[frame["labeller"] == params.labeller] for model, frame in verdicts.items()}
+    outcomes, _ = outcomes_of(design, own.items(), params.personas, params.templates)
+    table = interim_table(outcomes, params.targets, this)
+    decision = decide([*map(read_table, files.looks), table]).set_index("model")
+    unmet = [model for model in verdicts if not decision.loc[model, "met"]]
+    continuing = unmet if this < design["interim_look"].max() else []
+    write_table(table, snakemake.output.look, params.get("notice"))
+    write_text("".join(f"{model}\n" for model in continuing), snakemake.output.models)
+    print(decision.loc[list(verdicts)].to_string())
+    print(f"look {this}: {len(continuing)} of {len(verdicts)} models continue")

@@ -1,0 +1,39 @@
+"""Compare the labellers with the annotations: agreement, accuracy, and rates corrected for labelling errors."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.common.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    import pandas as pd
+
+    from falserefusal.annotation import correction
+    from falserefusal.annotation.people import agreement, read_annotations, settle
+    from falserefusal.annotation.sample import population
+    from falserefusal.common.files import read_csv, read_parquet
+    from falserefusal.common.notice import write_table
+    from falserefusal.common.schemas import DESIGN, VERDICTS
+    from falserefusal.study.materials import load_personas
+
+    files, params, output = snakemake.input, snakemake.params, snakemake.output
+    notice = params.get("notice")
+    key = read_csv(files.key)
+    annotations = read_annotations(files.annotations, key)
+    settled = settle(annotations)
+    verdicts = {m: read_parquet(path, VERDICTS) for m, path in zip(params.models, files.verdicts, strict=True)}
+    units = population(verdicts, read_parquet(files.design, DESIGN), load_personas(files.personas))
+    verdicts = correction.machine_verdicts(units, verdicts)
+    counts, effects = correction.machine_counts(verdicts), correction.design_effects(verdicts)
+    items = correction.annotated(key, settled, verdicts)
+    rates = correction.corrected_rates(counts, items, effects=effects)
+    write_table(agreement(annotations, params.seed), output.agreement, notice)
+    write_table(correction.labeller_accuracy(counts, items, effects=effects), output.accuracy, notice)
+    write_table(pd.concat([rates, correction.mean_over_models(rates)], ignore_index=True), output.rates, notice)
+    write_table(correction.corrected_personas(verdicts, key, settled), output.personas, notice)
+    write_table(correction.corrected_differences(rates), output.differences, notice)
+    write_table(correction.specificity_tests(counts, items), output.specificity, notice)
+    undecided = int(settled["refusal"].isna().sum())
+    print(f"{len(settled)} of {len(key)} sampled responses annotated, {undecided} of them undecided")

@@ -1,0 +1,28 @@
+"""Label every response of one model with each of the study's labellers."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.common.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0]):
+    from falserefusal.common.files import read_parquet, write_parquet
+    from falserefusal.common.schemas import DESIGN, RESPONSES, VERDICTS
+    from falserefusal.labelling.registry import labeller_class, load_labeller
+    from falserefusal.labelling.responses import questions, with_questions
+    from falserefusal.labelling.verdicts import label
+    from falserefusal.study.materials import load_personas, load_templates
+
+    files, params = snakemake.input, snakemake.params
+    templates, personas = load_templates(files.templates, list(params.tasks)), load_personas(files.personas)
+    asked = questions(read_parquet(files.design, DESIGN), templates, personas, params.options)
+    responses = with_questions(read_parquet(files.responses, RESPONSES), asked)
+    labellers = [load_labeller(name, files[labeller_class(name).reads]) for name in params.labellers]
+    for kind in ("judge", "classifier"):  # each labels by the output of a model that ran before
+        names, paths = params.get(f"{kind}s", []), files.get(f"{kind}s", [])
+        labellers += [load_labeller(kind, path, name) for name, path in zip(names, paths, strict=True)]
+    verdicts = label(responses, labellers)
+    write_parquet(verdicts, snakemake.output.verdicts, VERDICTS)
+    print(verdicts.groupby(["labeller", "category"], sort=False).size().to_string())
