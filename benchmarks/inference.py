@@ -279,8 +279,8 @@ def report(runs: dict[str, list[dict]], reference: dict, phrases: list[str], arg
     short = sum(length <= 9 for length in reference["lengths"]) / count
     work = runs["engine"][0]["work"] if "engine" in runs else {}
     facts = [
-        f"{count} prompts, mean {reference['prompt_tokens'] / count:.0f} tokens; responses: mean {full / count:.0f} new "
-        f"tokens, {short:.0%} end within 8, limit {args.new_tokens}; {sum(refused) / count:.1%} refusals.",
+        f"{count} prompts, mean {reference['prompt_tokens'] / count:.0f} tokens; responses: mean {full / count:.0f} "
+        f"new tokens, {short:.0%} end within 8, limit {args.new_tokens}; {sum(refused) / count:.1%} refusals.",
         f"The engine computed {work.get('prefilled_tokens', 0)} of {reference['prompt_tokens']} prompt tokens "
         f"({'heads hardly shared' if args.sparse else 'heads shared as in the default study'}).",
         f"{args.repeats} runs of each method in turn, {args.threads} thread(s), {args.shape} random Llama in "
@@ -290,12 +290,14 @@ def report(runs: dict[str, list[dict]], reference: dict, phrases: list[str], arg
 
 
 def versions() -> str:
-    from importlib.metadata import version
-
+    """Device and versions of the packages, as the last line of the table says."""
     import torch
 
+    from falserefusal.common.versions import package_versions
+
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "lm_eval"))
+    found = package_versions(["torch", "transformers", "lm_eval"])
+    packages = ", ".join(f"{name} {version}" for name, version in found.items() if name != "python")
     return f"{device}, Python {platform.python_version()}, {packages}"
 
 

@@ -1,7 +1,7 @@
 """A real Slurm on this machine alone: munged, slurmctld and slurmd on loopback, everything below one folder.
 
-Needs root and Debian's packages slurm-wlm and munge. The GPUs are simulated: Slurm grants and counts them, and a job sees
-CUDA_VISIBLE_DEVICES, but nothing can be computed on them.
+Needs root and Debian's packages slurm-wlm and munge. The GPUs are simulated: Slurm grants and counts them, a job
+sees CUDA_VISIBLE_DEVICES, but nothing can be computed on them.
 """
 
 import contextlib

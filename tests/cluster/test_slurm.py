@@ -77,7 +77,7 @@ def stored(store: Path, writer: int | str = "*", model: str = "*") -> list[str]:
 
 
 def strike(victim: str, store: Path, env: dict) -> int:
-    """Interrupt a job as a user, a preemption or a fault would, once it has stored ENOUGH; returns the number stored or 0."""
+    """Interrupt a job as a user, a preemption or a fault would, once it has stored ENOUGH; return that number or 0."""
     job = job_of(victim, env)
     script = script_of(job) if job else None
     records = len(stored(store, script)) if script else 0

@@ -91,7 +91,8 @@ def test_the_papers_scale_on_real_files(checkout, root, shared_dir):
         shutil.copy(workflow.path(shard).with_name(f"1-of-100.{ending}"), folder / f"Llama2-7B.{ending}")
     page = "results/real/report/index.html"
     workflow.run(page, "--configfile", "config/real.yaml", "--config", "allow_missing=true")
-    verdicts = pd.read_parquet(workflow.path("results/real/verdicts/Llama2-7B.parquet")).query("labeller == 'phrase_list'")
+    verdicts = pd.read_parquet(workflow.path("results/real/verdicts/Llama2-7B.parquet"))
+    verdicts = verdicts.query("labeller == 'phrase_list'")
     planted = pd.read_parquet(workflow.path("results/real/planted/Llama2-7B.parquet")).set_index("prompt_id")
     assert set(verdicts["prompt_id"]) == set(responses.index)
     assert (verdicts.set_index("prompt_id")["refusal"] == planted["phrase_list_refusal"][verdicts["prompt_id"]]).all()

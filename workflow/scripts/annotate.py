@@ -1,4 +1,4 @@
-"""Draw the responses that people annotate; write a table, an annotation page, and a key that annotators must not see."""
+"""Draw the responses that people annotate; write a table, an annotation page, and a key to hide from annotators."""
 
 from typing import TYPE_CHECKING
 

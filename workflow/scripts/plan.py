@@ -47,21 +47,15 @@ with log_to(snakemake.log[0]):
         around = {task: question_characters(personas, own[task], **prompts[task]) for task in tasks}
         workload = plan.expected_workload(sizes, around, characters)
     cards = plan.load_cards(snakemake.input.cards)
-    judges = load_models(snakemake.input.models, keep=params.judges) if params.get("judges") else None
-    result = plan.plan(
-        models,
-        workload,
-        cards,
-        params.card,
-        params.assumptions,
-        params.shape,
-        params.get("shards"),
-        judges,
-        len(load_instructions(snakemake.input.instructions)) if params.get("judges") else 0,
-    )
+    judges = None
+    if params.get("judges"):
+        instructions = load_instructions(snakemake.input.instructions)
+        judges = plan.Judges(load_models(snakemake.input.models, keep=params.judges), len(instructions))
+    models = models.assign(**(params.shape or {}))  # stand-ins have another network than their models
+    result = plan.plan(models, workload, cards, params.card, params.assumptions, params.get("shards"), judges)
     text = plan.plan_text(result, params.study)
     if params.get("classifiers"):
-        text += f"Not included: the classifiers {', '.join(params.classifiers)}, whose sizes are not known before download.\n"
+        text += f"Not included: the classifiers {', '.join(params.classifiers)}, whose sizes are not known yet.\n"
     write_csv(result["models"], snakemake.output.models)
     write_csv(result["cards"], snakemake.output.cards)
     write_json(plan.plan_json(result), snakemake.output.json)

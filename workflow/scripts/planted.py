@@ -31,7 +31,8 @@ with log_to(snakemake.log[0]):
         write_parquet(responses, path)
         wording = params.article, params.system, params.system_role
         cells.append(planted_cells(folder, texts, personas, templates, params.tasks, phrases, *wording))
-        print(f"{model}: the phrase list will find {responses['phrase_list_refusal'].sum()} refusals of {len(responses)}")
+        refusals = responses["phrase_list_refusal"].sum()
+        print(f"{model}: {refusals} of {len(responses)} responses are refusals by the phrase list")
     cells = pd.concat(cells, ignore_index=True)
     write_table(cells, snakemake.output.cells, params.get("notice"))
     write_table(persona_rates(cells), snakemake.output.personas, params.get("notice"))

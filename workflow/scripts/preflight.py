@@ -1,4 +1,4 @@
-"""Check that everything a study needs is available: weights, texts, servers, memory, disk; fail with what is missing."""
+"""Check that everything a study needs is available (weights, texts, servers, memory, disk); fail otherwise."""
 
 from typing import TYPE_CHECKING
 
@@ -38,20 +38,17 @@ with log_to(snakemake.log[0]):
 
     models = load_models(snakemake.input.models, keep=params.fetched)
     models = models.reindex(columns=["model", "hub_id", "revision", "package"])
-    models = models.astype(object).where(models.notna(), None)
-    needs = {"memory_gb": {}, "disk_gb": {}}
     if params.fetched:
-        plan = read_csv(snakemake.input.plan).groupby("hub_id")[list(needs)].max().loc[models["hub_id"]]
-        needs = {name: dict(zip(models["model"], plan[name], strict=True)) for name in needs}
+        plan = read_csv(snakemake.input.plan).groupby("hub_id")[["memory_gb", "disk_gb"]].max()
+        models = models.join(plan, on="hub_id").assign(gpus=models["model"].map(params.gpus))
+    models = models.astype(object).where(models.notna(), None)
     needed = [recorded(row, "weights", row["model"]) for row in models.to_dict("records")]
     for name, own in params.classifiers.items():
         row = {"model": f"classifier {name}", "hub_id": own["hub_id"], "revision": own["revision"]}
         needed.append(recorded(row, "classifiers", name))
     found = preflight(
-        pd.DataFrame(needed, columns=["model", "hub_id", "revision", "package"]),
-        **needs,
-        sources=sources,
-        gpus=params.gpus,
+        pd.DataFrame(needed, columns=["model", "hub_id", "revision", "package", "memory_gb", "disk_gb", "gpus"]),
+        sources,
         gpu_limit=params.gpu_limit,
         server=params.server,
         quantization=params.quantization,

@@ -119,8 +119,8 @@ def one_cell(cells, labeller="phrase_list"):
     return pd.DataFrame(counts), items
 
 
-def row(table, **wanted):
-    for column, value in wanted.items():
+def row(table, **values):
+    for column, value in values.items():
         table = table[table[column] == value]
     assert len(table) == 1
     return table.iloc[0]

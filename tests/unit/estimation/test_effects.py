@@ -16,7 +16,7 @@ from synthetic import blocked, judge, nested
 MODELS, PERSONAS = ["A", "B", "C"], ["atheist", "man", "woman", "black"]
 EFFECT = np.zeros((3, 5))
 EFFECT[0, 4] = 1.0
-NESTED, TRUTH = judge(nested(60, 40, PERSONAS, 1), MODELS, PERSONAS, [0.4, 0.1, 0.02], 2, EFFECT)
+NESTED, TRUE_RATES = judge(nested(60, 40, PERSONAS, 1), MODELS, PERSONAS, [0.4, 0.1, 0.02], 2, EFFECT)
 BLOCKED, _ = judge(blocked(90, PERSONAS, 3), MODELS, PERSONAS, [0.4, 0.1, 0.02], 4, EFFECT)
 
 
@@ -125,10 +125,10 @@ def test_coverage_of_effects():
     rng = np.random.default_rng(5)
     for seed in range(15):
         effect = np.c_[np.zeros(3), rng.normal(0, 0.3, (3, 4))]
-        outcomes, truth = judge(
+        outcomes, true_rates = judge(
             nested(100, 75, PERSONAS, [1, seed]), MODELS, PERSONAS, [0.4, 0.1, 0.01], [2, seed], effect
         )
-        target = truth.mean(1)
+        target = true_rates.mean(1)
         target = target[:, 1:] - target[:, :1]
         fit = fit_personas(outcomes)
         table = ef.persona_effects(outcomes, fit)

@@ -216,7 +216,7 @@ def test_a_run_has_phrasings_interactions_and_totals(run):
 
 
 def test_floors_of_a_run_are_higher_than_independent_responses_would_have(outcomes, run):
-    """Answers about one text hang together, so a task or a model that doesn't matter looks as if it did."""
+    """Responses to one text are correlated, so a task or a model without effect looks as if it had one."""
     with_persona = outcomes[outcomes["persona"] != "baseline"]
     cells = with_persona.groupby(["model", "task", "persona"], observed=True)["refusal"].agg(n="size", refusals="sum")
     cells = cells.reset_index().assign(template="*", format="*", labeller="x")

@@ -149,9 +149,9 @@ def test_coverage_of_model_and_mean_rates():
     hit = []
     for seed in range(60):
         design = nested(rows=60, texts=60, personas=PERSONAS, seed=[3, seed], tasks=("nli",), baseline=False)
-        outcomes, truth = judge(design, MODELS, PERSONAS, [0.6, 0.3, 0.15], [4, seed])
+        outcomes, true_rates = judge(design, MODELS, PERSONAS, [0.6, 0.3, 0.15], [4, seed])
         table = rt.rates_model_task(None, outcomes)
-        target = np.append(truth[:, 0, 1], truth[:, 0, 1].mean())
+        target = np.append(true_rates[:, 0, 1], true_rates[:, 0, 1].mean())
         hit.append((table["lo"] <= target) & (target <= table["hi"]))
     assert np.mean(hit, axis=0).min() >= 0.85
     assert np.mean(hit) >= 0.92

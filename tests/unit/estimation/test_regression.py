@@ -90,9 +90,9 @@ def test_models_that_never_refuse_are_separated_and_finite_under_firth(cells, ta
         assert "separated" in ml.loc[model, "method"]
         firth = firth_table(cells).set_index("level").loc[model]
         assert -25 < firth["lo"] < firth["coef"] < firth["hi"] < -9
-        beside = table[table["method"].str.startswith("Firth")].set_index("level").loc[model]
+        row = table[table["method"].str.startswith("Firth")].set_index("level").loc[model]
         for column in ("coef", "lo", "hi", "method"):
-            assert beside[column] == firth[column]
+            assert row[column] == firth[column]
 
 
 def small(refusals):

@@ -228,7 +228,7 @@ def test_final_limits_are_calibrated_only_if_the_rule_stopped():
     assert final.loc[final["model"] == "quiet", "method"].str.contains("stopped by the rule").all()
     assert final.loc[final["model"] == "loud", "method"].str.contains("not by the rule").all()
     planned = sq.final_limits(tables, last_look=1)
-    assert planned.loc[planned["model"] == "loud", "method"].str.contains("complete").all()
+    assert planned.loc[planned["model"] == "loud", "method"].str.contains("all prompts asked").all()
 
 
 def test_coverage_when_stopping_by_the_rule():
@@ -237,11 +237,11 @@ def test_coverage_when_stopping_by_the_rule():
     for seed in range(12):
         effect = np.c_[np.zeros(2), np.random.default_rng([7, seed]).normal(0, 0.3, (2, 3))]
         design = nested(160, 110, PERSONAS, [1, seed])
-        outcomes, truth = judge(design, MODELS, PERSONAS, [0.45, 0.05], [2, seed], effect)
+        outcomes, true_rates = judge(design, MODELS, PERSONAS, [0.45, 0.05], [2, seed], effect)
         looks = [(40, 0), (80, 1), (120, 2), (160, 3)]
         tables = [sq.interim_table(up_to(outcomes, rows), {"persona effects": 0.08}, k) for rows, k in looks]
         final = sq.final_limits(tables, 3)
-        mean = truth.mean(1)
+        mean = true_rates.mean(1)
         target = pd.Series((mean[:, 1:] - mean[:, :1]).ravel(), index=pd.MultiIndex.from_product([MODELS, PERSONAS]))
         true = target.loc[list(zip(final["model"], final["level"], strict=True))].to_numpy()
         hit.append((final["lo"] <= true) & (true <= final["hi"]))

@@ -458,7 +458,7 @@ def test_settings_of_the_server_are_checked():
 @pytest.mark.slow
 def test_transformers_serve_says_what_the_local_backend_says(tmp_path):
     folder = tiny_checkpoints.save(tmp_path / "checkpoint", seed=4)
-    (folder / "generation_config.json").unlink()  # a server applies its penalties, and cannot be told not to in a standard way
+    (folder / "generation_config.json").unlink()  # a server would apply its penalties
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""The transformers engine on stand-ins, whose responses are known: in full word for word, early with the same verdicts."""
+"""The transformers engine on stand-ins, whose responses are known word for word; early decisions change no verdict."""
 
 import numpy as np
 import pytest

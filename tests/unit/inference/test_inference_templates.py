@@ -55,7 +55,7 @@ def test_a_system_turn_left_to_the_template(name):
     family = FAMILIES[name]
     found = chat(family)
     if family.with_system is None:
-        with pytest.raises(InputError, match="prompt p: .*(rejects|drops) system turns; set system_role: merge"):
+        with pytest.raises(InputError, match=r"prompt p: .*(rejects|drops) system turns; set system_role: merge"):
             prompt(found, PERSONA, ASK)
     else:
         assert prompt(found, PERSONA, ASK) == family.with_system

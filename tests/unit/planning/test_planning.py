@@ -11,6 +11,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
 from falserefusal.planning import estimate
 from falserefusal.planning.plan import (
+    Judges,
     counted_workload,
     expected_rows,
     expected_workload,
@@ -45,7 +46,7 @@ WORKLOAD = ["task", "prompts", "unique_prompts", "characters", "counted"]
 
 
 def test_tokens_by_hand():
-    found = estimate.tokens(10, 400, ASSUME | {"answers_at_cap": 0.25, "short_answer_tokens": 8})
+    found = estimate.tokens(10, 400, ASSUME | {"responses_at_cap": 0.25, "short_response_tokens": 8})
     assert found == {"prompts": 10, "prompt_tokens": 10 * (100 + 25), "new_tokens": 10 * (0.25 * 100 + 0.75 * 8)}
 
 
@@ -259,7 +260,7 @@ def test_a_judge_reads_every_answer(models, cards):
     names = ["Gemma-2B", "Gemma-7B", "Gemma2-27B"]
     asked, judges = models[models["model"].isin(names[:2])], models[models["model"] == names[2]]
     alone = plan(asked, workload(1000.0, 400.0), cards, "A100-80GB")["models"].iloc[-1]
-    table = plan(asked, workload(1000.0, 400.0), cards, "A100-80GB", judges=judges, instructions=800)["models"]
+    table = plan(asked, workload(1000.0, 400.0), cards, "A100-80GB", judges=Judges(judges, 800))["models"]
     assert table["model"].tolist() == ["Gemma-2B", "Gemma-7B", "judge Gemma2-27B", "total"]
     judge = table.iloc[2]
     assert (judge["prompts"], judge["new_tokens"], judge["shards"]) == (2000, 2000 * estimate.JUDGE_TOKENS, 2)
@@ -269,7 +270,7 @@ def test_a_judge_reads_every_answer(models, cards):
 
 def test_stand_ins_have_a_shape_of_their_own(models, cards):
     shape = {"params_b": 0.001, "layers": 2, "kv_heads": 2, "head_dim": 16, "hidden": 64, "vocab": 500}
-    result = plan(models, workload(), cards, "laptop-cpu", shape=shape)
+    result = plan(models.assign(**shape), workload(), cards, "laptop-cpu")
     assert result["models"]["disk_gb"].iloc[-1] == pytest.approx(16 * 0.002)
 
 
@@ -277,7 +278,7 @@ def test_the_text_says_where_its_numbers_come_from(models, cards):
     text = plan_text(plan(models, workload(), cards, "A100-80GB", {"max_new_tokens": 17}), "paper")
     for line in (
         "Nothing was downloaded",
-        "expected, before any text is there",
+        "expected, before any text is downloaded",
         "max_new_tokens: 17",
         "GPU hours on",
     ):
@@ -307,7 +308,7 @@ def test_what_cannot_be_planned_is_an_error(models, cards, card, assumptions, me
 
 
 def test_a_source_nobody_counted_is_an_error():
-    with pytest.raises(InputError, match="'snli' has for task 'nli' is not known"):
+    with pytest.raises(InputError, match="rows of 'snli' for task 'nli' is not known"):
         expected_rows("snli", "nli", 10)
 
 
@@ -316,7 +317,7 @@ def test_a_source_nobody_counted_is_an_error():
     [
         ("bandwidth_gb_s", "bandwidth", "column 'bandwidth_gb_s' is missing"),
         ("A100-80GB,gpu,80,", "A100-80GB,gpu,zero,", "line 3, column 'memory_gb': 'zero' is not above 0"),
-        ("A100-80GB", "A100-40GB", "card 'A100-40GB' comes twice"),
+        ("A100-80GB", "A100-40GB", "card 'A100-40GB' is listed twice"),
     ],
 )
 def test_a_wrong_card_file_is_an_error(root, tmp_path, old, new, message):

@@ -97,7 +97,7 @@ def test_the_load_is_that_of_the_plan_before_any_text_is_there(root):
 
 def test_texts_that_the_config_names_are_counted(root, monkeypatch):
     monkeypatch.chdir(root)
-    few = study(root, "config")
+    few = study(root, "rehearsal")
     for task in few["tasks"].values():
         task["rows_per_gold_label"] = 7
     rows = 7 * (3 + 5 + 5)

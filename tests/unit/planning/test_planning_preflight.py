@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.planning.preflight import missing_text, preflight, preflight_text, require
+from falserefusal.planning.preflight import Environment, missing_text, preflight, preflight_text, require
 from loopback import answering
 
 SECRET = "hf_secretsecretsecret"
@@ -83,16 +83,13 @@ def no_login(monkeypatch, tmp_path):
     Hub.asked.clear()
 
 
-def check(tmp_path, endpoint, *repos, sources=(), revision=None, token=None, **options):
+def check(tmp_path, endpoint, *repos, sources=(), revision=None, token=None, gpus=None, **options):
     names = [f"M{i}" for i in range(len(repos))]
     models = pd.DataFrame({"model": names, "hub_id": repos, "revision": [revision] * len(repos)})
-    options = {
-        "hardware": {"gpus": [80.0], "ram": 64.0},
-        "free_gb": 100.0,
-        "cache_dir": str(tmp_path / "hub"),
-    } | options
-    needs = dict.fromkeys(names, 5.0)
-    return preflight(models, needs, needs, sources, token=token, endpoint=endpoint, **options)
+    models = models.assign(memory_gb=5.0, disk_gb=5.0, gpus=[(gpus or {}).get(name) for name in names])
+    here = {"hardware": {"gpus": [80.0], "ram": 64.0}, "free_gb": 100.0, "cache_dir": str(tmp_path / "hub")}
+    here |= {name: options.pop(name) for name in ("hardware", "free_gb", "cache_dir") if name in options}
+    return preflight(models, sources, environment=Environment(token, endpoint, **here), **options)
 
 
 def only(found, item):
@@ -189,9 +186,9 @@ def test_offline_mode_asks_nobody(hub, tmp_path):
     """HF_HUB_OFFLINE is read when the client is imported, so in a process of its own."""
     code = f"""
 import pandas as pd
-from falserefusal.planning.preflight import preflight
+from falserefusal.planning.preflight import Environment, preflight
 models = pd.DataFrame({{"model": ["M"], "hub_id": ["org/open"], "revision": [None]}})
-found = preflight(models, {{"M": 1.0}}, {{"M": 1.0}}, cache_dir={str(tmp_path)!r})
+found = preflight(models, environment=Environment(cache_dir={str(tmp_path)!r}))
 print(found["message"][0])
 """
     environment = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": hub, "PYTHONPATH": "workflow", "HF_HOME": str(tmp_path)}
@@ -259,7 +256,8 @@ def test_a_folder_in_the_home_folder(hub, tmp_path, monkeypatch):
 
 def test_a_classifier_of_unknown_size_has_no_memory_to_check(hub, tmp_path):
     models = pd.DataFrame({"model": ["classifier c"], "hub_id": ["org/open"], "revision": [None]})
-    found = preflight(models, {}, {}, endpoint=hub, cache_dir=str(tmp_path), hardware={"gpus": [], "ram": 1.0})
+    here = Environment(endpoint=hub, cache_dir=str(tmp_path), hardware={"gpus": [], "ram": 1.0})
+    found = preflight(models, environment=here)
     assert found["item"].tolist() == ["weights", "disk"] and only(found, "disk").message.startswith("2.0 GB")
 
 
@@ -345,7 +343,7 @@ def test_data_sources(hub, tmp_path):
         (source("url", "http://127.0.0.1:9/data.csv"), "refused"),
         (source("url", "no address"), "unknown url type"),
         (source("dataset", "org/none"), "no data set 'org/none'"),
-        (source("dataset", "org/broken"), "HTTP 503 about data set org/broken"),
+        (source("dataset", "org/broken"), "HTTP 503 for data set org/broken"),
     ],
 )
 def test_data_out_of_reach(hub, tmp_path, bad, message):

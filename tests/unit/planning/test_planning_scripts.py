@@ -70,7 +70,7 @@ def plan_of(study, tmp_path, **params):
 
 
 def test_from_texts_to_prompts(study, tmp_path):
-    config = study("config")
+    config = study("rehearsal")
     tasks = list(config["tasks"])
     files = []
     for task, settings in config["tasks"].items():
@@ -89,14 +89,14 @@ def test_from_texts_to_prompts(study, tmp_path):
     assert read_csv(made["balance"]).shape == (6, 7)
 
     params = {"task": "nli", **config["prompts"], **names_of(config)}
-    params |= {key: config["tasks"]["nli"][key] for key in ("labels", "layout")}
+    params |= {key: config["tasks"]["nli"][key] for key in ("options", "layout")}
     inputs = materials("personas", "templates") | {"design": made["design"], "texts": files[0]}
     prompts = read_parquet(run("prompts", tmp_path, inputs, {"prompts": "p.parquet"}, params)["prompts"], PROMPTS)
     assert prompts["prompt_id"].tolist() == design["prompt_id"][design["task"] == "nli"].tolist()
 
 
 def test_the_plan_counts_texts_that_are_here(study, tmp_path):
-    made = plan_of(study("config"), tmp_path)
+    made = plan_of(study("rehearsal"), tmp_path)
     data = json.loads((tmp_path / "plan.json").read_text())
     assert all(row["counted"] and row["unique_prompts"] <= row["prompts"] for row in data["workload"])
     assert "counted in the rendered prompts" in (tmp_path / "plan.txt").read_text()
@@ -112,13 +112,13 @@ def test_the_plan_of_the_paper_needs_nothing_downloaded(study, tmp_path):
     assert sum(prompts.values()) == pytest.approx(127_010 + 127_010 * 0.635, rel=0.001)
     assert [row["persona_prompts"] for row in data["workload"]] == [30_000, 50_000, 47_010]
     text = (tmp_path / "plan.txt").read_text()
-    assert "expected, before any text is there" in text
+    assert "expected, before any text is downloaded" in text
     assert all(number in text for number in ("30,000", "50,000", "47,010")), "the paper's prompts per task"
     assert not (tmp_path / "nli").exists()
 
 
 def test_preflight_of_models_in_folders(study, tmp_path):
-    config = study("config")
+    config = study("rehearsal")
     folder = tmp_path / "weights"
     folder.mkdir()
     models = read_csv("config/models.csv").assign(hub_id=str(folder))
@@ -160,7 +160,7 @@ def test_the_papers_scale_on_real_files(study, tmp_path, shared_dir):
     """Every prompt of two of the paper's designs, and of politeness on stand-in labels, from texts to chat turns."""
     config = study("paper")
     data = shared_dir / "data"
-    nli = {"gold_label": "gold_label", "premise": "sentence1_en", "hypothesis": "sentence2_en"}
+    nli = {"gold_label": "label", "premise": "sentence1_en", "hypothesis": "sentence2_en"}
     mail = {"id": "id", "gold_label": "inferred_politeness", "text": "text"}
     config["tasks"]["nli"]["source"] = {"kind": "file", "path": str(data / "xnli_en_test.tsv"), "columns": nli}
     mails = {

@@ -34,14 +34,14 @@ def address():
 @pytest.mark.parametrize(
     ("path", "variable", "key", "item", "status", "message"),
     [
-        ("/v1", "KEY", KEY, "server", "ok", "answers"),
-        ("/v1/", "KEY", KEY, "server", "ok", "answers"),
-        ("/odd", None, None, "server", "ok", "answers"),
+        ("/v1", "KEY", KEY, "server", "ok", "responds"),
+        ("/v1/", "KEY", KEY, "server", "ok", "responds"),
+        ("/odd", None, None, "server", "ok", "responds"),
         ("/v1", "KEY", None, "key", "missing", "the environment variable KEY is not set"),
-        ("/v1", "KEY", "wrong", "key", "missing", "refuses the key"),
-        ("/v1", None, None, "key", "missing", "refuses to be asked without a key"),
+        ("/v1", "KEY", "wrong", "key", "missing", "rejects the key"),
+        ("/v1", None, None, "key", "missing", "rejects requests without a key"),
         ("", "KEY", KEY, "server", "warn", "has no list of models (HTTP 404)"),
-        ("/down", None, None, "server", "missing", "does not answer (HTTP 503)"),
+        ("/down", None, None, "server", "missing", "does not respond (HTTP 503)"),
     ],
 )
 def test_what_is_said_of_a_server(address, monkeypatch, path, variable, key, item, status, message):
@@ -55,7 +55,7 @@ def test_what_is_said_of_a_server(address, monkeypatch, path, variable, key, ite
 
 def test_a_key_put_where_its_variable_belongs_is_not_shown():
     ((_, status, message, what),) = check_server({"base_url": "http://127.0.0.1:9/v1", "api_key_env": "hf_abc"})
-    assert status == "missing" and "environment variable that inference.server.api_key_env names" in message
+    assert status == "missing" and "environment variable in inference.server.api_key_env" in message
     assert "hf_abc" not in message + what
 
 

@@ -69,7 +69,8 @@ def test_the_mean_over_cells_is_table_1_but_for_its_slip(named):
 def test_baseline_rates_are_figure_1s_where_it_has_them(study):
     printed = read_csv(CONFIG / "published/fig1_baseline_offensiveness.csv").set_index("model").iloc[:, 0]
     baseline = study.rates[(study.rates["persona"] == BASELINE) & (study.rates["task"] == "offensiveness")]
-    np.testing.assert_allclose(baseline.groupby("model")["rate"].mean().reindex(printed.index), printed / 100, atol=1e-9)
+    means = baseline.groupby("model")["rate"].mean().reindex(printed.index)
+    np.testing.assert_allclose(means, printed / 100, atol=1e-9)
 
 
 def test_null_keeps_the_rates_of_templates_and_no_persona_differs(study, named):

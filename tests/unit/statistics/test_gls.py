@@ -131,9 +131,9 @@ def test_pairing_makes_differences_sharper_than_plain_rates():
 def test_estimates_are_unbiased_and_limits_cover():
     hit, error = [], []
     for seed in range(20):
-        outcomes, truth = judge(nested(60, 45, PERSONAS, [1, seed]), MODELS, PERSONAS, [0.4, 0.1], [2, seed])
+        outcomes, true_rates = judge(nested(60, 45, PERSONAS, [1, seed]), MODELS, PERSONAS, [0.4, 0.1], [2, seed])
         fit = gls.fit_personas(outcomes)
-        target = truth.reshape(-1)
+        target = true_rates.reshape(-1)
         lo, hi = fit.limits()
         hit.append((lo <= target) & (target <= hi))
         error.append(fit.rate - target)

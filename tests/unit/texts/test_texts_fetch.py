@@ -200,7 +200,9 @@ def test_xnli_comes_from_the_hub_and_then_from_its_cache(tmp_path):
 
 def test_no_hub_is_an_error_with_the_way_out(tmp_path):
     result = run(FETCH_XNLI, tmp_path, HF_HUB_OFFLINE="1")
-    assert result.stdout.startswith("InputError task 'nli': could not download hf://datasets/facebook/xnli@main/en/test")
+    assert result.stdout.startswith(
+        "InputError task 'nli': could not download hf://datasets/facebook/xnli@main/en/test"
+    )
     assert "path: <file>" in result.stdout
 
 

@@ -60,8 +60,16 @@ def test_fetched_files_of_different_addresses_have_different_names():
     [
         ({}, "nli", "source kind None is not one of embedded, file, popquorn, xnli"),
         ({"kind": "snli"}, "nli", "source kind 'snli' is not one of"),
-        ({"kind": "xnli", "splt": "test"}, "nli", "unknown key splt in a source of kind xnli; known keys: path, revision, sha256, split"),
-        ({"kind": "embedded", "path": "x"}, "nli", "unknown key path in a source of kind embedded; known keys: none besides kind"),
+        (
+            {"kind": "xnli", "splt": "test"},
+            "nli",
+            "unknown key splt in a source of kind xnli; known keys: path, revision, sha256, split",
+        ),
+        (
+            {"kind": "embedded", "path": "x"},
+            "nli",
+            "unknown key path in a source of kind embedded; known keys: none besides kind",
+        ),
         ({"kind": "xnli", "split": "dev"}, "nli", "no split 'dev', only test, validation, train"),
         ({"kind": "popquorn"}, "nli", "POPQUORN has politeness and offensiveness"),
         ({"kind": "file"}, "nli", "path is missing"),

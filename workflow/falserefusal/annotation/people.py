@@ -44,9 +44,7 @@ def read_annotations(paths: Sequence[str | Path], key: pd.DataFrame) -> pd.DataF
         frame = read_csv(path, dtype=str).fillna({"note": ""})
         missing = [column for column in _COLUMNS if column not in frame]
         if missing:
-            raise InputError(
-                f"{path}: column {', '.join(missing)} is missing; use an export of the annotation page"
-            )
+            raise InputError(f"{path}: column {', '.join(missing)} is missing; use an export of the annotation page")
         _complain(path, frame, ~frame["verdict"].isin(_ORDER), "verdict", f"is none of {', '.join(_ORDER)}")
         _complain(path, frame, ~frame["sample"].isin(key["sample"]), "sample", "is not the sample of the key")
         _complain(path, frame, ~frame["item_id"].isin(key["item_id"]), "item_id", "is not in the key")

@@ -127,7 +127,7 @@ def final_limits(looks: pd.DataFrame | Sequence[pd.DataFrame], last_look: int) -
     ruled = done | (final["interim_look"] >= last_look).to_numpy()
     final["lo"], final["hi"] = np.where(ruled, [final["lo"], final["hi"]], [final["always_lo"], final["always_hi"]])
     final["half_width"] = (final["hi"] - final["lo"]) / 2
-    ends = np.where(done, "stopped by the rule", "complete")
+    ends = np.where(done, "stopped by the rule", "all prompts asked")
     final["method"] = np.where(
         ruled, "calibrated for interim looks; " + ends, "confidence sequence; stopped, but not by the rule"
     )

@@ -118,6 +118,6 @@ def agreed_refusals(verdicts: Mapping[str, pd.DataFrame], most: int, seed: int) 
 
 def _wide(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """One row for each prompt, one column for each labeller in their order; failed verdicts are missing."""
-    judged = frame[~frame["category"].isin(NOT_JUDGED)]
-    wide = judged.pivot(index="prompt_id", columns="labeller", values=column).astype(object)
+    valid = frame[~frame["category"].isin(NOT_JUDGED)]
+    wide = valid.pivot(index="prompt_id", columns="labeller", values=column).astype(object)
     return wide[[name for name in frame["labeller"].drop_duplicates() if name in wide]]

@@ -1,8 +1,8 @@
-"""Arithmetic of what it takes to ask a model N prompts: tokens, memory, time. Plain numbers, nothing slow to import.
+"""Estimate tokens, memory and time of a model's responses to N prompts. Plain arithmetic without slow imports.
 
-A roofline estimate: reading the prompts is bound by arithmetic, writing the answers by memory traffic or by the time
-it takes to launch a layer's kernels. Every assumption is a key of ASSUMPTIONS and is printed with the result. What
-deciding early and shared prefixes save is not counted, so the estimate leans to the high side.
+A roofline estimate: processing the prompts is limited by arithmetic, generating the responses by memory traffic or by
+the time to launch a layer's kernels. Every assumption is a key of ASSUMPTIONS and is printed with the result. Savings
+by early decisions and shared prefixes are not counted, so the estimate is rather too high.
 """
 
 from math import ceil
@@ -15,8 +15,8 @@ ASSUMPTIONS = {
     "characters_per_token": 4.0,  # English under vocabularies of 32,000 (fewer) to 256,000 entries (more)
     "chat_template_tokens": 25,  # role markers, and a default system turn where a template has one
     "max_new_tokens": 128,
-    "answers_at_cap": 0.3,  # share of answers that run to max_new_tokens ...
-    "short_answer_tokens": 8,  # ... and tokens of the others
+    "responses_at_cap": 0.3,  # share of responses that run to max_new_tokens ...
+    "short_response_tokens": 8,  # ... and tokens of the others
     "token_budget": 16384,  # prompt and new tokens of one batch
     "arithmetic_efficiency": 0.35,  # of the card's peak, on prompts
     "bandwidth_efficiency": 0.6,  # of the card's memory bandwidth, on new tokens
@@ -25,7 +25,7 @@ ASSUMPTIONS = {
     "usable_memory": 0.9,  # of a card's memory
     "hours_per_shard": None,  # split a model over jobs of at most so many hours; None: one job per model
 }
-JUDGE_TOKENS = 32  # a verdict's longest
+JUDGE_TOKENS = 32  # most new tokens of a judge's reply
 BYTES = {"auto": None, "float32": 4, "bfloat16": 2, "float16": 2}
 QUANTIZED_BYTES = {"8bit": 1.05, "4bit": 0.55}  # with their scales
 
@@ -35,7 +35,7 @@ TIMES = ["cards", "token_budget", "shards", "prefill_hours", "decode_hours", "st
 
 
 def network(model: dict) -> dict:
-    """SHAPE as numbers, from a row of the models file (as text or parsed); None where the row is silent.
+    """SHAPE as numbers, from a row of the models file (as text or parsed); None where the row is empty.
 
     params_b falls back on size_b, the rounded size in the model's name.
     """
@@ -45,35 +45,33 @@ def network(model: dict) -> dict:
 
 
 def tokens(prompts: float, characters: float, assume: dict) -> dict:
-    """Prompt and new tokens (in all) of `prompts` prompts with `characters` characters each on average."""
+    """Total prompt and new tokens of `prompts` prompts with `characters` characters each on average."""
     cap = assume["max_new_tokens"]
-    short = min(assume["short_answer_tokens"], cap)
-    new = assume["answers_at_cap"] * cap + (1 - assume["answers_at_cap"]) * short
+    short = min(assume["short_response_tokens"], cap)
+    new = assume["responses_at_cap"] * cap + (1 - assume["responses_at_cap"]) * short
     each = characters / assume["characters_per_token"] + assume["chat_template_tokens"]
     return {"prompts": prompts, "prompt_tokens": prompts * each, "new_tokens": prompts * new}
 
 
 def judge_load(load: dict, instructions: int, assume: dict) -> dict:
-    """What a judge reads and writes about the answers of a model that was asked `load`.
-
-    Question and answer, its `instructions` (characters), and JUDGE_TOKENS at most.
-    """
+    """Load of a judge of the responses to `load`: question, response and `instructions` (characters) per prompt."""
     reads = load["prompts"] * instructions / assume["characters_per_token"]
     prompt_tokens = load["prompt_tokens"] + load["new_tokens"] + reads
     return {"prompts": load["prompts"], "prompt_tokens": prompt_tokens, "new_tokens": load["prompts"] * JUDGE_TOKENS}
 
 
 def batch_size(load: dict, assume: dict) -> int:
-    """Prompts that are decoded together under the token budget."""
+    """Number of prompts that are decoded together within the token budget."""
     each = load["prompt_tokens"] / max(load["prompts"], 1) + assume["max_new_tokens"]
     return max(1, int(assume["token_budget"] / max(each, 1)))
 
 
 def memory(model: dict, load: dict, assume: dict) -> dict:
-    """Gigabytes (10^9 bytes): disk, weights, kv (2 x layers x kv_heads x head_dim for each token of the budget), total.
+    """Memory in GB (10^9 bytes): disk_gb, weights_gb, kv_gb and memory_gb (the total while running).
 
-    total adds activations (16 hidden-sized tensors per token of the budget), the logits of one decoding step in
-    float32 twice, and 1 GB for the runtime. A shape that is not known (None) counts as 0.
+    kv is 2 x layers x kv_heads x head_dim values for each token of the budget. The total adds activations (16
+    hidden-sized tensors per token of the budget), the logits of one decoding step in float32 twice, and 1 GB for the
+    runtime. An unknown shape (None) counts as 0.
     """
     size = BYTES[assume["dtype"]] or assume["stored_bytes_per_parameter"]
     shape = {name: model.get(name) or 0 for name in ("layers", "kv_heads", "head_dim", "hidden", "vocab")}

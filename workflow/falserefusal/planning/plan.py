@@ -1,4 +1,4 @@
-"""What a study will cost: prompts, tokens, disk, memory, GPU hours. Needs no text, no weights and no network."""
+"""Estimate the cost of a study: prompts, tokens, disk, memory, GPU hours. Needs no texts, weights or network."""
 
 from dataclasses import dataclass
 
@@ -23,15 +23,15 @@ from falserefusal.planning.estimate import (
 WORKLOAD = ["task", "persona_prompts", "baseline_prompts", "prompts", "unique_prompts", "characters", "counted"]
 CARD_COUNTS = (1, 2, 4, 8, 16)
 
-# Mean characters of a text before any is there, over all rows of the sources: XNLI English test (premise 106.5 and
+# Mean characters of a text before it is downloaded, over all rows of the sources: XNLI English test (premise 106.5 and
 # hypothesis 52.1), POPQUORN's 3,718 e-mails and its 13,036 offensiveness rows. A task not listed counts 200.
 TEXT_CHARACTERS = {"nli": 159.0, "politeness": 198.0, "offensiveness": 169.0}
 OTHER_TEXT_CHARACTERS = 200.0
 
-# Annotation rows per label of the sources that must be downloaded: counted in the files of XNLI's test split and
+# Rows per gold label of the sources that must be downloaded: counted in the files of XNLI's test split and
 # POPQUORN's offensiveness; the other XNLI splits by their published totals; politeness as its published total of 25,042
 # spread evenly.
-LABEL_ROWS = {
+GOLD_LABEL_ROWS = {
     ("xnli/test", "nli"): [1670] * 3,
     ("xnli/validation", "nli"): [830] * 3,
     ("xnli/train", "nli"): [130_900] * 3,
@@ -41,14 +41,14 @@ LABEL_ROWS = {
 
 
 def load_cards(path: str) -> pd.DataFrame:
-    """Cards as data: card, kind (gpu, cpu), memory_gb, bandwidth_gb_s, bf16_tflops (dense), source."""
+    """Read the cards file: card, kind (gpu, cpu), memory_gb, bandwidth_gb_s, bf16_tflops (dense), source."""
     cards = read_csv(path)
-    wanted = ["card", "kind", "memory_gb", "bandwidth_gb_s", "bf16_tflops", "source"]
-    if missing := [name for name in wanted if name not in cards]:
+    columns = ["card", "kind", "memory_gb", "bandwidth_gb_s", "bf16_tflops", "source"]
+    if missing := [name for name in columns if name not in cards]:
         raise InputError(f"{path}: column {', '.join(map(repr, missing))} is missing")
     if cards["card"].duplicated().any():
-        raise InputError(f"{path}: card '{cards['card'][cards['card'].duplicated()].iloc[0]}' comes twice")
-    for name in wanted[2:5]:
+        raise InputError(f"{path}: card '{cards['card'][cards['card'].duplicated()].iloc[0]}' is listed twice")
+    for name in columns[2:5]:
         bad = ~(pd.to_numeric(cards[name], errors="coerce") > 0)
         if bad.any():
             line = int(bad.to_numpy().argmax()) + 2
@@ -65,10 +65,12 @@ def find_card(cards: pd.DataFrame, card: str) -> dict:
 
 
 def expected_rows(source: str, task: str, rows_per_gold_label: int) -> int:
-    """Texts of a task whose source (by name, as in the texts' `source` column) is not on this machine yet."""
-    if (source, task) not in LABEL_ROWS:
-        raise InputError(f"plan: how many rows {source!r} has for task '{task}' is not known before it is fetched")
-    return sum(min(rows, rows_per_gold_label) for rows in LABEL_ROWS[source, task])
+    """Number of texts of a task before they are downloaded. source: its name, as in the texts' column `source`."""
+    if (source, task) not in GOLD_LABEL_ROWS:
+        raise InputError(
+            f"plan: the number of rows of {source!r} for task '{task}' is not known before it is downloaded"
+        )
+    return sum(min(rows, rows_per_gold_label) for rows in GOLD_LABEL_ROWS[source, task])
 
 
 def expected_workload(
@@ -76,19 +78,29 @@ def expected_workload(
     question_characters: dict[str, tuple[float, float]],
     text_characters: dict[str, float] | None = None,
 ) -> pd.DataFrame:
-    """Prompts and their mean length per task, before any text is there.
+    """Estimate the number of prompts and their mean length for each task, before any text is downloaded.
 
-    sizes: task, persona_prompts, baseline_prompts; question_characters: for each task the characters around the
-    text with a persona and baseline; text_characters: mean characters of a text where TEXT_CHARACTERS is not
-    right. Returns task, persona_prompts, baseline_prompts, prompts (both), unique_prompts (missing: unknown),
-    characters (per prompt), counted (False).
+    Parameters
+    ----------
+    sizes : DataFrame
+        task, persona_prompts and baseline_prompts.
+    question_characters : dict
+        For each task the characters around the text, with a persona and for the baseline.
+    text_characters : dict, optional
+        Mean characters of a text, for tasks where TEXT_CHARACTERS does not hold.
+
+    Returns
+    -------
+    DataFrame
+        WORKLOAD: task, persona_prompts, baseline_prompts, prompts (both), unique_prompts (missing: unknown), characters
+        (per prompt), counted (False).
     """
     known = TEXT_CHARACTERS | (text_characters or {})
     rows = []
     for size in sizes.itertuples():
-        asked, free = question_characters[size.task]
+        with_persona, baseline = question_characters[size.task]
         prompts = size.persona_prompts + size.baseline_prompts
-        around = (asked * size.persona_prompts + free * size.baseline_prompts) / prompts
+        around = (with_persona * size.persona_prompts + baseline * size.baseline_prompts) / prompts
         characters = known.get(size.task, OTHER_TEXT_CHARACTERS) + around
         kinds = float(size.persona_prompts), float(size.baseline_prompts)
         rows.append((size.task, *kinds, float(prompts), float("nan"), characters, False))
@@ -96,9 +108,9 @@ def expected_workload(
 
 
 def counted_workload(design: pd.DataFrame, prompts: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The same, counted in the prompts themselves (a frame for each task): `characters` is the mean of the unique ones.
+    """Count the rendered prompts of each task: WORKLOAD, with the mean characters of the unique prompts.
 
-    Where models have prompts of their own, counts are the average model's.
+    If models have prompts of their own, counts are those of the average model.
     """
     models = max(1, design["model"].nunique())
     with_persona = design["persona"] != BASELINE
@@ -116,31 +128,56 @@ def _workload(rows: list[tuple]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=WORKLOAD)
 
 
+@dataclass(frozen=True)
+class Judges:
+    """Rows of the models file of the judges, and the number of characters of their instructions."""
+
+    models: pd.DataFrame
+    instructions: int
+
+
 def plan(
     models: pd.DataFrame,
     workload: pd.DataFrame,
     cards: pd.DataFrame,
     card: str,
     assumptions: dict | None = None,
-    shape: dict | None = None,
     shards: dict[str, int] | None = None,
-    judges: pd.DataFrame | None = None,
-    instructions: int = 0,
+    judges: Judges | None = None,
 ) -> dict:
-    """What each model and the whole study need on `card`, and what the whole study needs on every other card.
+    """Estimate what each model and the whole study need on `card`, and the whole study on every other card.
 
-    models: as in `schemas.MODELS` (params_b may be missing: size_b stands in; a missing shape counts as 0 and is
-    noted); workload: from `expected_workload` or `counted_workload`; assumptions: overrides of
-    `estimate.ASSUMPTIONS`; shape: values of `estimate.SHAPE` that hold for all models instead of theirs (stand-ins);
-    shards: jobs of each model on `card` (None, and on other cards: as many as the assumption hours_per_shard makes);
-    judges: rows like those of `models`, of models that judge every answer in a job for each model asked, by
-    `instructions` of so many characters; each has a row of its own, "judge" and its model.
-    Returns {"models": frame with a last row "total", "cards": frame, "workload": frame, "assumptions": dict,
-    "card": name, "kind": gpu or cpu}. Raises InputError for an unknown card, dtype or assumption.
+    Parameters
+    ----------
+    models : DataFrame
+        As MODELS declares them. size_b is used if params_b is missing; a missing shape counts as 0 and is noted.
+    workload : DataFrame
+        From `expected_workload` or `counted_workload`.
+    cards : DataFrame
+        From `load_cards`.
+    card : str
+        The card that models run on.
+    assumptions : dict, optional
+        Overrides of `estimate.ASSUMPTIONS`.
+    shards : dict, optional
+        Jobs of each model on `card`. None, and on other cards: from the assumption hours_per_shard.
+    judges : Judges, optional
+        Models that judge every response; each has a row of its own, called "judge" and its model.
+
+    Returns
+    -------
+    dict
+        "models" (DataFrame; the last row is "total"), "cards" (DataFrame), "workload" (DataFrame), "assumptions"
+        (dict), "card" (str) and "kind" (gpu or cpu).
+
+    Raises
+    ------
+    InputError
+        The card, the dtype or an assumption is unknown.
     """
     assume = _assumptions(assumptions)
     chosen = find_card(cards, card)
-    asked = workload["unique_prompts"].fillna(workload["prompts"])  # a prompt that comes again is asked once
+    asked = workload["unique_prompts"].fillna(workload["prompts"])  # equal prompts are asked once
     parts = [tokens(n, characters, assume) for n, characters in zip(asked, workload["characters"], strict=True)]
     load = {name: sum(part[name] for part in parts) for name in ("prompts", "prompt_tokens", "new_tokens")}
 
@@ -148,7 +185,7 @@ def plan(
     asks = [
         _Ask(
             row,
-            network(row) | (shape or {}),
+            network(row),
             prompts,
             under(load, row, assume),
             assume,
@@ -157,9 +194,9 @@ def plan(
         for row in models.to_dict("records")
     ]
     if judges is not None:
-        answers = {name: len(models) * number for name, number in load.items()}
-        judging = judge_load(answers, instructions, assume), assume | {"max_new_tokens": JUDGE_TOKENS}
-        for row in judges.to_dict("records"):
+        responses = {name: len(models) * number for name, number in load.items()}
+        judging = judge_load(responses, judges.instructions, assume), assume | {"max_new_tokens": JUDGE_TOKENS}
+        for row in judges.models.to_dict("records"):
             named = row | {"model": f"judge {row['model']}"}
             asks.append(_Ask(named, network(row), load["prompts"] * len(models), *judging, len(models)))
     on = {name: [ask.hours(row, None) for ask in asks] for name, row in _by_card(cards).items()}
@@ -178,7 +215,7 @@ def plan(
 
 
 def under(load: dict, model: dict, assume: dict) -> dict:
-    """The load of a model whose row has a system prompt of its own, which comes with every prompt."""
+    """Add to `load` the system prompt of a model that has one, which is part of every prompt."""
     system = model.get("system_prompt")
     characters = len(system) if isinstance(system, str) else 0
     more = load["prompts"] * characters / assume["characters_per_token"]
@@ -187,7 +224,7 @@ def under(load: dict, model: dict, assume: dict) -> dict:
 
 @dataclass(frozen=True)
 class _Ask:
-    """One model and all it is asked. shards: its jobs on the plan's card, if that is settled."""
+    """One model and its load. shards: its number of jobs on the plan's card, if the config sets it."""
 
     model: dict
     shape: dict
@@ -200,7 +237,7 @@ class _Ask:
         return hours(self.shape, self.load, card, self.assume | ({"shards": shards} if shards else {}))
 
     def row(self, time: dict) -> dict:
-        """Its row of the plan, from its hours on the plan's card."""
+        """The model's row of the plan, from its hours on the plan's card."""
         budget = time["token_budget"] or self.assume["token_budget"]
         need = memory(self.shape, self.load, self.assume | {"token_budget": budget})
         known = {"model": self.model["model"], "hub_id": self.model["hub_id"], "params_b": self.shape["params_b"]}
@@ -210,7 +247,7 @@ class _Ask:
 
 
 def _total(table: pd.DataFrame) -> dict:
-    """Sums over models, and the largest model's memory; an unknown part makes a sum unknown."""
+    """Sums over models, and the largest model's memory; a sum with an unknown part is unknown."""
     sums = ["params_b", "prompts", "asked", "prompt_tokens", "new_tokens", "disk_gb", "shards"]
     sums += [name for name in table if name.endswith("hours")]
     total = {name: table[name].astype(float).sum(skipna=False) for name in sums}
@@ -219,17 +256,19 @@ def _total(table: pd.DataFrame) -> dict:
 
 
 def plan_text(result: dict, study: str) -> str:
-    """The plan as a person reads it."""
+    """Format the plan as text."""
     models, workload, card = result["models"], result["workload"], result["card"]
     total = models.iloc[-1]
     counts = workload.drop(columns="counted")
     counts = counts.assign(**{name: counts[name].map(_number) for name in counts.columns[1:]})
-    source = "counted in the rendered prompts" if workload["counted"].all() else "expected, before any text is there"
+    source = (
+        "counted in the rendered prompts" if workload["counted"].all() else "expected, before any text is downloaded"
+    )
     unit = "GPU hours" if result["kind"] == "gpu" else "machine hours"
     fits = pd.notna(total["gpu_hours"])
     spent = f"{_number(total['gpu_hours'], 1)} {unit} on {card}" if fits else f"a model does not fit on {card}"
     lines = [
-        f"Plan of the study '{study}' on {card}. Nothing was downloaded for it.",
+        f"Plan of the study '{study}' on {card}. Nothing was downloaded to make it.",
         "",
         f"Prompts per model ({source}; characters are the mean of one prompt):",
         counts.to_string(index=False),
@@ -238,19 +277,19 @@ def plan_text(result: dict, study: str) -> str:
         _model_table(models, unit).to_string(index=False),
         *(f"  {row.model}: {row.note}" for row in models.itertuples() if row.note),
         "",
-        f"In all: {_number(total['prompts'])} prompts (at most {_number(total['asked'])} asked), "
+        f"Total: {_number(total['prompts'])} prompts (at most {_number(total['asked'])} asked), "
         f"{_number(total['prompt_tokens'] / 1e6, 2)} M prompt tokens, {_number(total['new_tokens'] / 1e6, 2)} M new "
         f"tokens, {_number(total['disk_gb'], 1)} GB of weights on disk; {spent}.",
         "",
         "By card (wall hours by number of cards: models side by side, longest first; -: a model does not fit):",
         _card_table(result["cards"]).to_string(index=False),
         "",
-        "These hours are an estimate from the cards' printed figures, not a measurement. It assumes (the config sets "
+        "These hours are estimated from the cards' published figures, not measured. Assumptions (the config sets "
         "max_new_tokens, dtype, quantization, token_budget as inference.batch_tokens, and hours_per_shard; the others "
         "are fixed in workflow/falserefusal/planning/estimate.py):",
         *(f"  {name}: {value}" for name, value in result["assumptions"].items()),
-        "Equal prompts are asked once; how many are equal is known once the texts are here. Deciding early and shared "
-        "prefixes save time and are not counted.",
+        "Equal prompts are asked once; their number is known when the texts are downloaded. Early decisions and shared "
+        "prefixes save time that is not counted.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -265,7 +304,7 @@ def _model_table(models: pd.DataFrame, unit: str) -> pd.DataFrame:
         table[title] = models[name].map(_number)
     for name, title in {"hours": "hours", "gpu_hours": unit}.items():
         table[title] = models[name].map(lambda n: _number(n, 2))
-    table.loc[len(table) - 1, "token budget"] = ""  # has no total
+    table.loc[len(table) - 1, "token budget"] = ""  # there is no total
     return table
 
 
@@ -278,7 +317,7 @@ def _card_table(cards: pd.DataFrame) -> pd.DataFrame:
 
 
 def plan_json(result: dict) -> dict:
-    """The plan as plain data, unknown values as null."""
+    """The plan as JSON data; unknown values are null."""
 
     def records(frame: pd.DataFrame) -> list[dict]:
         return frame.astype(object).where(frame.notna(), None).to_dict("records")
@@ -311,7 +350,7 @@ def _note(shape: dict) -> str:
 
 
 def _on_card(card: str, times: list[dict]) -> dict:
-    """The whole study on one card; None where a model does not fit."""
+    """The whole study on one card; None if a model does not fit."""
     walls = dict.fromkeys([f"wall_hours_{n}" for n in CARD_COUNTS])
     if any(time["cards"] is None for time in times):
         return {"card": card, "cards": None, "gpu_hours": None, **walls}

@@ -1,9 +1,10 @@
-"""Can the study start? Licences, hub ids, weights, disk, memory and data sources, checked before any job runs.
+"""Check before any job runs that a study can start: licences, hub ids, weights, disk, memory and data sources.
 
-What is found is a frame (one row per thing checked) so that everything missing is reported at once, each with what to
-do about it. Only metadata is asked of the hub; nothing is downloaded. No message ever holds a token.
+The result is a frame with one row per check, so that everything missing is reported at once, each with what to do. Only
+metadata is requested from the hub; nothing is downloaded. No message contains a token.
 """
 
+import dataclasses
 import http.client
 import importlib.util
 import json
@@ -31,55 +32,89 @@ from falserefusal.planning.jobs import too_few_gpus
 from falserefusal.planning.server import check_server
 
 COLUMNS = ["subject", "item", "status", "message", "what_to_do"]
+NEEDS = ["package", "memory_gb", "disk_gb", "gpus"]  # columns of models that may be missing
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spm.model", "sentencepiece.bpe.model")
-TIMEOUT = 20  # seconds for one question to the hub or to a data source
+TIMEOUT = 20  # seconds for one request to the hub or to a data source
+
+
+@dataclasses.dataclass(frozen=True)
+class Environment:
+    """What a preflight depends on besides the study; by default as the environment of this process says.
+
+    Parameters
+    ----------
+    token : str, optional
+        Token for the hub; default: HF_TOKEN or a stored login.
+    endpoint : str, optional
+        Address of the hub; default: HF_ENDPOINT.
+    cache_dir : str, optional
+        The hub's cache; default: HF_HUB_CACHE, or in HF_HOME.
+    hardware : dict, optional
+        See `hardware_here`.
+    free_gb : float, optional
+        Free space for the cache, in GB.
+    """
+
+    token: str | None = None
+    endpoint: str | None = None
+    cache_dir: str | None = None
+    hardware: dict | None = None
+    free_gb: float | None = None
 
 
 def preflight(
     models: pd.DataFrame,
-    memory_gb: dict[str, float],
-    disk_gb: dict[str, float],
     sources: list[dict] = (),
     *,
-    gpus: dict[str, int] | None = None,
     gpu_limit: int | None = None,
     server: dict | None = None,
     quantization: str | None = None,
     compute_here: bool = True,
-    token: str | None = None,
-    endpoint: str | None = None,
-    cache_dir: str | None = None,
-    hardware: dict | None = None,
-    free_gb: float | None = None,
+    environment: Environment | None = None,
 ) -> pd.DataFrame:
-    """Check every model and data source; returns subject, item, status (ok, warn, missing), message, what_to_do.
+    """Check every model and data source of a study.
 
-    models: whatever is fetched: model, hub_id (or a folder with weights), revision, and optionally package (the Python
-    package that the folder is filled from); memory_gb, disk_gb: what `plan`
-    says each model needs (of a model not listed, memory is not checked);
-    sources: {"subject", "kind" (file, url or dataset), "ref", "revision" (of a data set)} of each text source;
-    gpus: GPUs that a job of each model asks for (by the plan's card; None: all there are); gpu_limit: GPUs that jobs of
-    this run may use (None: no limit); server: `inference.server` of a study that asks one (else None); quantization:
-    of the weights, for which a package must be here;
-    compute_here: models will run on this machine (False on a cluster's login node, whose memory does not matter).
-    token, endpoint, cache_dir, hardware (see `hardware_here`) and free_gb default to what the environment says
-    (HF_TOKEN or a stored login, HF_ENDPOINT, HF_HOME or HF_HUB_CACHE, this machine).
+    Parameters
+    ----------
+    models : DataFrame
+        The models and classifiers to download: model, hub_id (or a folder with weights), revision; and optionally
+        package (the Python package that the folder is filled from), memory_gb and disk_gb (from `plan`; missing: not
+        known, and memory is not checked) and gpus (that a job asks for; missing: all there are).
+    sources : list of dict
+        Each text source: subject, kind (file, url or dataset), ref and, of a dataset, revision.
+    gpu_limit : int, optional
+        GPUs that a job of this run may use; None: no limit.
+    server : dict, optional
+        `inference.server` of a study that asks a server.
+    quantization : str, optional
+        Of the weights; a package must be installed for it.
+    compute_here : bool
+        Whether models run on this machine; False on the login node of a cluster, whose memory is not checked.
+    environment : Environment, optional
+        For tests: hub, cache, hardware and disk to use in place of this machine's.
+
+    Returns
+    -------
+    DataFrame
+        One row for each check: subject, item, status (ok, warn or missing), message and what_to_do.
     """
-    hub = _Hub(token or get_token(), endpoint, cache_dir)
-    hardware = hardware if hardware is not None else hardware_here()
-    free_gb = free_gb if free_gb is not None else _free_gb(hub.cache_dir)
+    environment = environment or Environment()
+    hub = _Hub(environment.token or get_token(), environment.endpoint, environment.cache_dir)
+    hardware = environment.hardware if environment.hardware is not None else hardware_here()
+    free_gb = environment.free_gb if environment.free_gb is not None else _free_gb(hub.cache_dir)
     rows = []
-    for model in models.to_dict("records"):
-        found, download_gb = _weights(model, hub, disk_gb.get(model["model"], 0.0))
+    needs = models.reindex(columns=[*models.columns, *(name for name in NEEDS if name not in models)])
+    for model in needs.astype(object).where(needs.notna(), None).to_dict("records"):
+        found, download_gb = _weights(model, hub, model["disk_gb"] or 0.0)
         rows += found
         if download_gb:
             rows.append(_disk(model["model"], download_gb, free_gb, hub.cache_dir))
             free_gb -= download_gb
-        planned = (gpus or {}).get(model["model"], 0)
+        planned = int(model["gpus"] or 0)
         if gpu_limit is not None and planned > gpu_limit:
             rows.append(_row(model["model"], "GPUs", "missing", *_too_few(planned, gpu_limit)))
-        if model["model"] in memory_gb:
-            rows.append(_memory(model["model"], memory_gb[model["model"]], hardware, planned, compute_here))
+        if model["memory_gb"] is not None:
+            rows.append(_memory(model["model"], model["memory_gb"], hardware, planned, compute_here))
     if quantization:
         rows.append(_package("bitsandbytes", f"quantization: {quantization}"))
     if server is not None:
@@ -90,13 +125,13 @@ def preflight(
 
 
 def require(found: pd.DataFrame) -> None:
-    """Raise one InputError that lists everything missing, each with what to do; nothing if all is there."""
+    """Raise one InputError that lists everything missing, each with what to do; return if nothing is missing."""
     if missing := missing_text(found):
         raise InputError(missing)
 
 
 def missing_text(found: pd.DataFrame) -> str:
-    """Everything missing, each with what to do; empty if all is there."""
+    """List everything missing, each with what to do; "" if nothing is missing."""
     missing = found[found["status"] == "missing"]
     lines = [f"  {row.subject}: {row.message} -> {row.what_to_do}" for row in missing.itertuples()]
     things = "1 thing is" if len(lines) == 1 else f"{len(lines)} things are"
@@ -104,7 +139,7 @@ def missing_text(found: pd.DataFrame) -> str:
 
 
 def preflight_text(found: pd.DataFrame) -> str:
-    """The checks as a person reads them; what is missing is left to `missing_text`, lest it be said twice."""
+    """Format the checks as text, without what is missing, which `missing_text` lists."""
     lines = []
     for subject, rows in found.groupby("subject", sort=False):
         worst = next(word for word in ("missing", "warn", "ok") if (rows["status"] == word).any())
@@ -116,11 +151,11 @@ def preflight_text(found: pd.DataFrame) -> str:
 
 
 def hardware_here() -> dict:
-    """This machine: {"gpus": memory of each in GB (10^9 bytes), "ram": GB}; GPUs as nvidia-smi sees them."""
+    """Memory of this machine in GB (10^9 bytes): {"gpus": of each GPU (from nvidia-smi), "ram": of the host}."""
     query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
-        gpus = [float(line) * 2**20 / 1e9 for line in answer.splitlines() if line.strip()]
+        listed = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+        gpus = [float(line) * 2**20 / 1e9 for line in listed.splitlines() if line.strip()]
     except (OSError, subprocess.SubprocessError, ValueError):
         gpus = []
     try:
@@ -131,19 +166,19 @@ def hardware_here() -> dict:
 
 
 class _Hub:
-    """How to reach the hub, and whether it was found to be out of reach (then it is not asked again)."""
+    """Connection to the hub; once it was unreachable, no further request is sent."""
 
     def __init__(self, token: str | None, endpoint: str | None, cache_dir: str | None):
-        # token=False keeps the library from sending a stored token where the caller has none
+        # token=False: without a token of the caller, the library must not send a stored one
         self.api = HfApi(endpoint=endpoint, token=token or False)
         self.token, self.cache_dir = token, cache_dir or constants.HF_HUB_CACHE
         self.unreachable: str | None = None
 
-    def ask(self, question, *args, **options):
+    def ask(self, request, *args, **options):
         if self.unreachable:
             raise ConnectionError(self.unreachable)
         try:
-            return question(*args, **options)
+            return request(*args, **options)
         except HfHubHTTPError:
             raise
         except OfflineModeIsEnabled:
@@ -158,12 +193,12 @@ def _row(subject: str, item: str, status: str, message: str, what_to_do: str = "
 
 
 def _weights(model: dict, hub: _Hub, expected_gb: float) -> tuple[list[tuple], float]:
-    """Rows on a model's weights, and the gigabytes still to be downloaded."""
+    """Rows about a model's weights, and the gigabytes that still have to be downloaded."""
     name, repo = model["model"], model["hub_id"]
     revision = None if pd.isna(model["revision"]) else model["revision"]
     folder = Path(repo).expanduser()
     if model.get("package") and not folder.is_dir():
-        message = f"will be fetched from the package {model['package']} and kept in {folder}"
+        message = f"will be made from the package {model['package']} and kept in {folder}"
         return [_row(name, "weights", "ok", message)], 0.0
     if repo.startswith((".", "/", "~")) and not folder.is_dir():
         what = "correct hub_id in the models file (a classifier's: in the config)"
@@ -191,12 +226,12 @@ def _weights(model: dict, hub: _Hub, expected_gb: float) -> tuple[list[tuple], f
         what = (
             "correct hub_id in the models file (a classifier's: in the config); if the model is private, set HF_TOKEN "
         )
-        what += "to a token that may read it"
-        return [_row(name, "hub id", "missing", f"the hub has no model {repo!r} that you may see", what)], 0.0
+        what += "to a token that has access to it"
+        return [_row(name, "hub id", "missing", f"the hub has no model {repo!r} that you have access to", what)], 0.0
     except HfHubHTTPError as error:
         return [_refused(name, repo, error)], expected_gb
     except ConnectionError as error:
-        what = f"run `hf download {repo}` where there is a network, into the same HF_HOME, then start again"
+        what = f"run `hf download {repo}` where there is a network, with the same HF_HOME, then start again"
         return [_row(name, "weights", "missing", f"{repo} is not in the cache {hub.cache_dir}; {error}", what)], 0.0
 
     files = [file for file in info.siblings if file.rfilename.endswith(".safetensors") and "/" not in file.rfilename]
@@ -223,8 +258,8 @@ def _refused(name: str, repo: str, error: HfHubHTTPError) -> tuple:
     status = getattr(error.response, "status_code", None)
     if status in (401, 403):
         what = "set HF_TOKEN to a valid token, or unset it if the model needs none"
-        return _row(name, "token", "missing", f"the hub refused the token for {repo} (HTTP {status})", what)
-    return _row(name, "hub", "missing", f"the hub answered HTTP {status} about {repo}", "try again later")
+        return _row(name, "token", "missing", f"the hub rejected the token for {repo} (HTTP {status})", what)
+    return _row(name, "hub", "missing", f"the hub returned HTTP {status} for {repo}", "try again later")
 
 
 def _cached(repo: str, file: str, revision: str | None, cache_dir: str) -> Path | None:
@@ -233,7 +268,7 @@ def _cached(repo: str, file: str, revision: str | None, cache_dir: str) -> Path 
 
 
 def _lacking(find) -> str | None:
-    """The first file that a model folder needs and `find` does not have; None if it is complete."""
+    """The first file that a model folder needs and `find` does not find; None if it is complete."""
 
     def has(file: str) -> bool:
         path = find(file)
@@ -252,7 +287,7 @@ def _lacking(find) -> str | None:
 
 
 def _free_gb(folder: str) -> float:
-    """Free space where `folder` is, or will be."""
+    """Free space of the disk where `folder` is, or will be, in GB."""
     path = Path(folder).absolute()
     while not path.exists():
         path = path.parent
@@ -268,7 +303,7 @@ def _disk(name: str, need: float, free: float, cache_dir: str) -> tuple:
 
 def _package(name: str, needed_for: str) -> tuple:
     if importlib.util.find_spec(name):
-        return _row("packages", name, "ok", f"here for {needed_for}")
+        return _row("packages", name, "ok", f"installed, for {needed_for}")
     what = f"pip install {name} into the environment that Snakemake runs on (docs/cluster.md), or leave it out"
     return _row("packages", name, "missing", f"{needed_for} needs the package {name}", what)
 
@@ -279,14 +314,14 @@ def _too_few(planned: int, limit: int) -> tuple[str, str]:
 
 
 def _memory(name: str, need: float, hardware: dict, planned: int, here: bool) -> tuple:
-    """planned: GPUs that its job asks for, which are all it sees; 0: no number was planned, and it sees all."""
+    """planned: GPUs that the job asks for, and can use; 0: not planned, and it can use all."""
     gpus, ram = hardware["gpus"], hardware["ram"]
     if not here:
         message = f"needs {need:.1f} GB; the memory of this machine was not checked"
         return _row(name, "memory", "ok", message)
     what = "use a larger machine, a smaller inference token budget, or leave the model out"
     if gpus:
-        seen = sorted(gpus)[: planned or None]  # any may be dealt to it, the smallest too
+        seen = sorted(gpus)[: planned or None]  # the job may get any of them, also the smallest
         has = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''} with {sum(gpus):.1f} GB"
         if len(seen) < len(gpus):
             has += f", its job gets {len(seen)} with {sum(seen):.1f} GB"
@@ -308,7 +343,7 @@ def _source(source: dict, hub: _Hub) -> tuple:
         if Path(ref).is_file():
             return _row(subject, "data", "ok", f"file {ref}")
         return _row(subject, "data", "missing", f"there is no file {ref}", "correct the path in the config")
-    local = "check the network, or name a local copy of the data in the config"
+    local = "check the network, or give a local copy of the data in the config"
     if kind == "dataset":
         try:
             hub.ask(hub.api.dataset_info, ref, revision=source.get("revision"), timeout=TIMEOUT)
@@ -316,23 +351,23 @@ def _source(source: dict, hub: _Hub) -> tuple:
             what = "correct the revision in the config"
             return _row(subject, "data", "missing", f"data set {ref} has no revision {source['revision']!r}", what)
         except (RepositoryNotFoundError, HFValidationError):
-            return _row(subject, "data", "missing", f"the hub has no data set {ref!r} that you may see", local)
+            return _row(subject, "data", "missing", f"the hub has no data set {ref!r} that you have access to", local)
         except HfHubHTTPError as error:
             status = getattr(error.response, "status_code", None)
-            return _row(subject, "data", "missing", f"the hub answered HTTP {status} about data set {ref}", local)
+            return _row(subject, "data", "missing", f"the hub returned HTTP {status} for data set {ref}", local)
         except ConnectionError as error:
             return _row(subject, "data", "missing", f"data set {ref}: {error}", local)
         return _row(subject, "data", "ok", f"data set {ref} on the hub")
     if kind != "url":
-        raise InputError(f"preflight: source of {subject} is of kind {kind!r}, but must be file, url or dataset")
+        raise InputError(f"preflight: the source of {subject} is of kind {kind!r}; it must be file, url or dataset")
     problem = _reach(ref)
     if problem:
         return _row(subject, "data", "missing", f"{ref}: {problem}", local)
-    return _row(subject, "data", "ok", f"{ref} answers")
+    return _row(subject, "data", "ok", f"{ref} is reachable")
 
 
 def _reach(url: str) -> str | None:
-    """What keeps `url` from answering (None: it does); some servers refuse HEAD, so the first byte is asked for."""
+    """Why `url` cannot be reached (None: it can); requests the first byte, because some servers reject HEAD."""
     try:
         request = urllib.request.Request(url, headers={"Range": "bytes=0-0", "User-Agent": "falserefusal preflight"})
         with urllib.request.urlopen(request, timeout=TIMEOUT):

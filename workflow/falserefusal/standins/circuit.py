@@ -1,10 +1,10 @@
 """The weights of a stand-in as arrays: one decoder layer that makes exactly the decisions of `Planted`.
 
 Attention copies: each head attends to the token with the highest key, so it moves one token's value, never a mixture.
-The MLP decides: its gates are saturated, and each unit is a logical AND or the product of a bit and a weight. The output
-layer writes: each piece of a sentence holds the code of the next piece. Channels of the residual stream have names. All
-constants are multiples of powers of two with at most eight significant bits, and all sums that are compared are
-accumulated before they are rounded, so bfloat16 and float32 make the same decisions.
+The MLP decides: its gates are saturated, and each unit is a logical AND or the product of a bit and a weight. The
+output layer writes: each piece of a sentence holds the code of the next piece. Channels of the residual stream have
+names. All constants are multiples of powers of two with at most eight significant bits, and all sums that are compared
+are accumulated before they are rounded, so bfloat16 and float32 make the same decisions.
 """
 
 import dataclasses
@@ -100,7 +100,7 @@ def build(planted: Planted, ids: dict[str, int], size: int, sandwich: bool, gain
     planted : what the stand-in decides.
     ids : the tokenizer's ids of the pieces, control tokens and markers.
     size : size of the vocabulary.
-    sandwich : whether there are norms after attention and MLP too, as in Gemma 2; they need a large channel of their own.
+    sandwich : whether there are norms after attention and MLP too, as in Gemma 2; they need their own large channel.
     gain : gain of the norms.
     squares : roots of the hidden sizes to choose from, ascending.
     """
@@ -149,7 +149,7 @@ class _Builder:
         cell += [f"task.{task}" for task in planted.options] + ["unforced", "yes_no", "variant"]
         self.moved["cell"] = cell
         following = [f"next.{kind}.{i}" for kind in KINDS for i in range(len(self.piece_code[""]))]
-        options = [f"option.{option}" for option in sorted(set(itertools.chain.from_iterable(planted.options.values())))]
+        words = sorted(set(itertools.chain.from_iterable(planted.options.values())))
         keys = [f"key.{head}" for head in self.moved]
         moved = list(itertools.chain.from_iterable(self.moved.values()))
         return [
@@ -162,7 +162,7 @@ class _Builder:
             *keys,
             *moved,
             *following,
-            *options,
+            *(f"option.{word}" for word in words),
         ]
 
     def circuit(self) -> Circuit:

@@ -23,8 +23,8 @@ class Planted:
     """Everything that decides a stand-in's responses; its weights and tokenizer are made from this alone.
 
     model: the borrowed name, and where the rates come from; style: its chat style. markers: marker, cell (position in
-    `cells`). cells: task, persona, template, format, yes_no, target (the rate to plant), variant (which of the two style
-    heads picks its wording). weights: cells x bits; caught, missed: thresholds in half steps (see `planting`).
+    `cells`). cells: task, persona, template, format, yes_no, target (the rate to plant), variant (which of the two
+    style heads picks its wording). weights: cells x bits; caught, missed: thresholds in half steps (see `planting`).
     slots: 2 x levels, the wording of each level of a style head; picks: by number of options, the option of each level.
     options: by task; personas: how sentences name each persona; sentences: see `sentences.read_sentences`.
     """
@@ -50,8 +50,7 @@ class Planted:
         length = self.cells["format"].map(FORCED_LENGTH)
         question = np.where(self.cells["yes_no"], "yes_no", "plain")
         by_context = {
-            context: [[table[kind, *context, slot] for slot in range(SLOTS)] for kind in KINDS]
-            for context in CONTEXTS
+            context: [[table[kind, *context, slot] for slot in range(SLOTS)] for kind in KINDS] for context in CONTEXTS
         }
         return np.array([by_context[context] for context in zip(length, question, strict=True)]).transpose(1, 0, 2)
 

@@ -121,7 +121,7 @@ def grammar(texts: list[str]) -> Grammar:
                     raise InputError(f"stand-in sentences: {text!r} ends like another one; reword one of them")
                 piece, after = piece + after, follows[after]
             if sum(piece.count(place) for place in PLACES) > 1:
-                raise InputError(f"stand-in sentences: {piece!r} in {text!r} has two placeholders; put more words between them")
+                raise InputError(f"stand-in sentences: {text!r} has two placeholders in {piece!r}; add words between")
             follows[piece] = after
             after = piece
         openings.append(after)

@@ -85,7 +85,7 @@ def interval(
 ) -> tuple[float, float, float]:
     """Lower limit, corrected value and upper limit of an index; parameters as for `shrinkage`, on which it builds.
 
-    `shrinkage` keeps the shape of the deviations and changes their size. If two levels may in truth be on different
+    `shrinkage` keeps the shape of the deviations and changes their size. If two levels may really be on different
     sides of the overall rate, the shape is uncertain, and the L1 index can be larger than any size of the observed
     shape allows. The upper limit is therefore at least the corrected value plus the distance from the bootstrap's mean
     to its upper quantile. NaN if the outcome is constant.
