@@ -3,37 +3,30 @@
 
 rule published_figures:
     input:
-        tables=drawn_from(PUBLISHED),
-        models=f"{PRINTED}/models.csv",
-        personas=f"{PRINTED}/personas.csv",
+        unpack(of("figure_inputs")),
         code=library("figures.py"),
     output:
-        figures=figure_files(PUBLISHED),
-        index="<results>/published/figures/index.csv",
+        figures=PUBLISHED.figure_files(FILES),
+        index=FILES.figure_index,
     log:
-        "<logs>/published/figures.log",
+        FILES.log("figures"),
+    wildcard_constraints:
+        study=any_of([PUBLISHED.name]),
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        **figure_params(PUBLISHED),
+        about=of("about"),
+        figures=of("figure_set"),
     message:
-        "Draw the figures: published"
+        "Draw the figures: {wildcards.study}"
     script:
         "../scripts/figures.py"
 
 
 use rule published_figures as figures with:
-    input:
-        tables=drawn_from(STUDY),
-        models=MATERIALS["models"],
-        personas=MATERIALS["personas"],
-        code=library("figures.py"),
     output:
-        figures=figure_files(STUDY),
-        index=f"<results>/{STUDY}/figures/index.csv",
-    log:
-        f"<logs>/{STUDY}/figures.log",
-    params:
-        **figure_params(STUDY),
-    message:
-        f"Draw the figures: {STUDY}"
+        figures=STUDY.figure_files(FILES),
+        index=FILES.figure_index,
+    wildcard_constraints:
+        study=any_of([STUDY.name]),

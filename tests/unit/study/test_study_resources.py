@@ -3,7 +3,7 @@
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.planning.estimate import ASSUMPTIONS, hours, job_resources
+from falserefusal.common.roofline import ASSUMPTIONS, hours, job_resources
 from falserefusal.study.materials import Model
 from falserefusal.study.resources import Job, classifier_job, computed_job, find_gpu, read_gpus, require_gpus
 from falserefusal.study.workload import expected_load

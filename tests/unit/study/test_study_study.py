@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.study.study import NOTICE, AnyStudy, Study
+from falserefusal.common.notice import BANNER
+from falserefusal.study.study import AnyStudy, Study
 
 JUDGE = "judges: {j: {model: Qwen2.5-7B}}"
 CLASSIFIER = "classifiers: {c: {hub_id: org/c, refusal_labels: [x]}}"
@@ -17,7 +18,7 @@ SEQUENTIAL = "design: {sequential: {first: 9, growth: 0.5}}"
 def test_a_rehearsal(load):
     study = load("title: Mine\nmodels: [Gemma-2B, Llama2-7B]\npersonas: [man, black]")
     assert (study.name, study.kind, study.title, study.suffix) == ("small", "rehearsal", "Mine", " (stand-in)")
-    assert study.notice == NOTICE and study.standins and study.baseline and study.compared and not study.sequential
+    assert study.notice == BANNER and study.standins and study.baseline and study.compared and not study.sequential
     assert study.models == study.reported_models == ("Llama2-7B", "Gemma-2B") and study.personas == ("black", "man")
     assert len(study.templates) == 9 and study.options == {"offensiveness": ["offensive", "not offensive"]}
     assert not study.fetched and not study.servers and not study.needs_check
@@ -118,12 +119,14 @@ def test_the_published_study_has_the_same_interface(load):
 def test_tables_and_figures_of_each_kind(load):
     published, small, full = Study.published(), load(), load(SEQUENTIAL)
     assert "results/published/statements.csv" in published.reported_tables
-    assert "results/published/tables/no_answers.csv" in published.drawn_tables
-    assert "results/small/tables/truth.csv" in small.reported_tables
-    assert not any("stopping" in table for table in small.reported_tables)
-    assert {"results/small/tables/stopping.csv", "results/small/tables/trajectory.csv"} <= set(full.reported_tables)
-    assert "results/small/figures/comparison.png" in small.figure_files
-    assert len(small.figure_files) == 3 * len(small.figures)
+    assert "results/published/tables/no_answers.csv" in published.figure_inputs["tables"]
+    assert "results/small/tables/planted_rates.csv" in small.reported_tables
+    assert not any("interim_looks" in table for table in small.reported_tables)
+    assert {"results/small/tables/sequential.csv", "results/small/tables/interim_looks.csv"} <= set(
+        full.reported_tables
+    )
+    assert "results/small/figures/comparison.png" in small.figure_files()
+    assert len(small.figure_files()) == 3 * len(small.figures)
     one = load("labellers: [structured]")
     assert not any("labeller_agreement" in table for table in one.reported_tables)
 

@@ -6,7 +6,7 @@ docs/reference/config.md are generated from here by `make reference`.
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -20,17 +20,18 @@ from pydantic import (
 )
 
 from falserefusal.common.errors import InputError
+from falserefusal.labelling.registry import built_in_labellers, labeller_names
+from falserefusal.study.fields import PAPER_TASKS, PUBLISHED, Checksum, Name, SystemPrompt, Words, check_name
 from falserefusal.study.problems import Part, problems, refuse_yaml_word, unique
+from falserefusal.texts.sources import popquorn
 
-PUBLISHED = "published"  # the name of the study that the paper's own printed numbers make
-PAPER_TASKS = {"nli": 3, "politeness": 2, "offensiveness": 2}  # and how many options their templates name
-POPQUORN_TASKS = ("politeness", "offensiveness")
 PAIR_TASKS = ("nli",)  # tasks of the embedded corpus whose text is a premise and a hypothesis
-RuleLabeller = Literal["phrase_list", "structured"]
-LABELLERS: tuple[RuleLabeller, ...] = get_args(RuleLabeller)
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a model, a task, a server: part of a file's name
+LABELLERS = ("phrase_list", "structured")  # of a study that names none
+if TYPE_CHECKING:
+    RuleLabeller = str
+else:
+    RuleLabeller = Literal[*built_in_labellers()]
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
-PROMPT_PLACEHOLDER = re.compile(r"\{(persona|text|premise|hypothesis|label\d+)\}")
 COMPARED_WITH_BASELINE = ("any-persona effect", "persona effects")
 AVERAGES = {"mean": "the mean of all models", "all": "all models together", "total": "the sum over models"}
 # What the study itself puts into every request to a server, and the key that decides it.
@@ -48,27 +49,27 @@ SET_BY_THE_STUDY = {
 }
 
 
+def _path(value: str) -> str:
+    if "{" in value or "}" in value:  # Snakemake would fill them in
+        raise ValueError(f"must have no braces, but is {value!r}; rename the file")
+    return value
+
+
 def _flag(value: object) -> object:
     """`--config key=true` arrives as a word."""
     return value == "true" if value in ("true", "false") else value
 
 
-def _name(value: str) -> str:
-    if not NAME.fullmatch(value):
-        raise ValueError(f"'{value}' is not a name: letters, digits, '.', '_' and '-', and a letter or digit first")
-    return value
-
-
 def _labeller_name(value: str) -> str:
-    if value in LABELLERS:
+    if value in labeller_names():
         raise ValueError(f"'{value}' is the name of a labeller that comes with the workflow; choose another")
-    return _name(value)
+    return check_name(value)
 
 
 def _study_name(value: str) -> str:
     if value == PUBLISHED:
         raise ValueError(f"'{PUBLISHED}' is the name of the paper's own numbers; choose another")
-    return _name(value)
+    return check_name(value)
 
 
 def _names(value: object) -> object:
@@ -109,13 +110,6 @@ def _id_columns(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _sha256(value: object) -> str:
-    text = str(value).lower().removeprefix("sha256:")
-    if not re.fullmatch("[0-9a-f]{64}", text):
-        raise ValueError(f"must be 64 hexadecimal digits (in quotes, if all are 0 to 9), not {value!r}")
-    return text
-
-
 def _url(value: str) -> str:
     if "@" in urlsplit(value).netloc:  # not shown: it would be in logs and provenance, too
         raise ValueError("leave user name and password out; fetch the file yourself and name it as path")
@@ -149,24 +143,12 @@ def _extra_body(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def system_prompt(value: str) -> str:
-    """A system prompt, word for word; ValueError where it has a place that only a template's question has."""
-    if found := PROMPT_PLACEHOLDER.search(value):
-        raise ValueError(
-            f"{found[0]} is filled in questions (the templates file), not in a system prompt, which is the same for "
-            "every prompt; leave it out. Other braces are kept as they are"
-        )
-    return value
-
-
 Flag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
 Whole = Annotated[int, Field(strict=True, ge=0)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Number = Annotated[float, Field(strict=True, ge=0)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
-Words = Annotated[str, Field(min_length=1)]
-Name = Annotated[str, AfterValidator(_name)]
 Names = Annotated[
     Literal["all"] | tuple[str, ...],
     PlainValidator(_names),
@@ -193,9 +175,8 @@ IdColumns = Annotated[
     ),
 ]
 DataWord = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | int | float)]
-Checksum = Annotated[str, BeforeValidator(_sha256, json_schema_input_type=str)]
+DataFile = Annotated[Words, AfterValidator(_path)]
 Address = Annotated[str, AfterValidator(_url)]
-SystemPrompt = Annotated[Words, AfterValidator(system_prompt)]
 LabellerName = Annotated[str, AfterValidator(_labeller_name)]
 Quantity = Literal["model rate", "task rates", "persona rates", "any-persona effect", "persona effects"]
 HalfWidth = Annotated[float, Field(strict=True, gt=0, lt=1)]
@@ -204,13 +185,13 @@ HalfWidth = Annotated[float, Field(strict=True, gt=0, lt=1)]
 class Materials(Part):
     """The data files that the study is made of."""
 
-    models: str = "config/models.csv"
+    models: DataFile = "config/models.csv"
     """The models file."""
-    personas: str = "config/personas.csv"
+    personas: DataFile = "config/personas.csv"
     """The personas file."""
-    templates: str = "config/templates.csv"
+    templates: DataFile = "config/templates.csv"
     """The templates file."""
-    refusal_phrases: str = "config/refusal_phrases.txt"
+    refusal_phrases: DataFile = "config/refusal_phrases.txt"
     """The phrases of the labeller phrase_list, one a line."""
 
 
@@ -239,7 +220,7 @@ class XnliSource(Part):
     """XNLI, English, from the Hugging Face hub."""
 
     kind: Literal["xnli"]
-    path: Words | None = None
+    path: DataFile | None = None
     """A file that is on this machine already; nothing is fetched."""
     sha256: Checksum | None = None
     """Checksum of the file, 64 hexadecimal digits."""
@@ -253,7 +234,7 @@ class PopquornSource(Part):
     """POPQUORN's raw_data.csv, for the tasks politeness and offensiveness."""
 
     kind: Literal["popquorn"]
-    path: Words | None = None
+    path: DataFile | None = None
     """A file that is on this machine already; nothing is fetched."""
     sha256: Checksum | None = None
     """Checksum of the file, 64 hexadecimal digits."""
@@ -287,7 +268,7 @@ class FileSource(Part):
     """A table of your own: delimited text or Parquet."""
 
     kind: Literal["file"]
-    path: Words
+    path: DataFile
     """The file; .parquet is read as Parquet, anything else as delimited text."""
     sha256: Checksum | None = None
     """Checksum of the file, 64 hexadecimal digits."""
@@ -299,7 +280,7 @@ class FileSource(Part):
     """none: quotes are ordinary characters. null is none where the separator is a tab, else minimal."""
     where: dict[DataWord, DataWord] = Field({})
     """Keep only the rows with these values, such as {language: en}."""
-    round_labels: Flag = False
+    round_gold_labels: Flag = False
     """Round gold labels that are means of ratings to whole numbers, halves up, before gold_label_map."""
     gold_label_map: dict[DataWord, DataWord] = Field({})
     """The file's gold labels, each with the one to use for it."""
@@ -591,7 +572,7 @@ def _task_problems(task: str, settings: Task) -> Iterator[str]:
     wanted = PAPER_TASKS.get(task)
     if wanted is not None and len(settings.options) != wanted:
         yield f"tasks.{task}.options: the templates of this task name {wanted} options, not {len(settings.options)}"
-    own = {"embedded": tuple(PAPER_TASKS), "popquorn": POPQUORN_TASKS}.get(settings.source.kind)
+    own = {"embedded": tuple(PAPER_TASKS), "popquorn": tuple(popquorn.TASKS)}.get(settings.source.kind)
     if own is not None and task not in own:
         yield (
             f"tasks.{task}.source.kind: {settings.source.kind} has texts for {', '.join(own)}; use kind: file for "

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from falserefusal.study.config import PUBLISHED
+from falserefusal.study.fields import PUBLISHED
 
 if TYPE_CHECKING:
     from falserefusal.study.study import AnyStudy
@@ -16,7 +16,7 @@ PRINTED_FILES = [
         "format_heatmaps",
         "table1_refusal_pct",
         "table6_prompt_n",
-        "fig1_persona_free_offensiveness",
+        "fig1_baseline_offensiveness",
         "figure5_importance",
         "table7_logit",
         "quoted_statements",
@@ -24,6 +24,9 @@ PRINTED_FILES = [
 ]
 ENDINGS = ("png", "pdf", "csv")  # of a figure: two drawings and its data
 PATTERNS = "config/labelling/patterns.yaml"
+GPUS = "config/gpus.csv"
+JUDGE_INSTRUCTIONS = "config/labelling/judge.txt"
+TEXTS = "resources/texts"  # fetched sources
 STORE = "results/store"  # of responses, shared by all studies
 RATES = (
     "rates_model_task",
@@ -31,10 +34,11 @@ RATES = (
     "rates_model_persona",
     "rates_task_model_persona",
     "rates_format",
-    "rates_persona_free",
+    "rates_baseline",
 )
 EFFECTS = ("effects_persona", "effects_mean", "effects_between", "rates_shrunken")
 REGRESSION = ("regression", "regression_firth", "interactions", "deviance")
+SEQUENTIAL = ("interim_looks", "sequential")
 LABELLER_TABLES = ("labeller_agreement", "labeller_categories", "labeller_headline", "labeller_claims")
 ANNOTATION_TABLES = (
     "annotator_agreement",
@@ -100,34 +104,34 @@ class Files:
 
     def judge_prompts(self, model: str, look: str | int | None = None) -> str:
         """What judges are asked about a model's responses."""
-        return f"{self._look(look)}/judged/{model}_prompts.parquet"
+        return f"{self._look(look)}/judges/{model}_prompts.parquet"
 
     def judge_responses(self, judge: str, model: str, look: str | int | None = None) -> str:
         """What a judge wrote about a model's responses."""
-        return f"{self._look(look)}/judged/{judge}/{model}.parquet"
+        return f"{self._look(look)}/judges/{judge}/{model}.parquet"
 
     def judge_record(self, judge: str, model: str, look: str | int | None = None) -> str:
         """How a judge's responses were made."""
-        return f"{self._look(look)}/judged/{judge}/{model}.provenance.json"
+        return f"{self._look(look)}/judges/{judge}/{model}.provenance.json"
 
     def scores(self, classifier: str, model: str, look: str | int | None = None) -> str:
         """A classifier's scores of a model's responses."""
-        return f"{self._look(look)}/classified/{classifier}/{model}.parquet"
+        return f"{self._look(look)}/classifiers/{classifier}/{model}.parquet"
 
     def verdicts(self, model: str, look: str | int | None = None) -> str:
         """Every labeller's verdict on every response of a model."""
         return f"{self._look(look)}/verdicts/{model}.parquet"
 
     def look(self, look: str | int) -> str:
-        """The targets of every model at an interim look."""
-        return f"{self._look(look)}/look.csv"
+        """The intervals of every target at an interim look."""
+        return f"{self._look(look)}/interim_look.csv"
 
     def next_models(self, look: str | int) -> str:
         """The models that an interim look leaves to be asked further."""
         return f"{self._look(look)}/next_models.txt"
 
     def _look(self, look: str | int | None) -> str:
-        return self.home if look is None else f"{self.home}/looks/{look}"
+        return self.home if look is None else f"{self.home}/interim/{look}"
 
     # cells, tables, figures, report
 
@@ -190,17 +194,17 @@ class Files:
         return f"{self.home}/planted/{name}"
 
     def annotation(self, name: str) -> str:
-        """A file of the sample that people label: sample.csv, key.csv or index.html."""
+        """A file of the sample that people annotate: sample.csv, key.csv or index.html."""
         return f"{self.home}/annotation/{name}"
 
     @property
     def annotations(self) -> str:
-        """The folder of what people labelled, kept outside results because nothing can make it again."""
+        """The folder of people's annotations, kept outside results because nothing can make it again."""
         return f"annotations/{self.study}"
 
     @property
     def annotation_key(self) -> str:
-        """The key of the sample that people labelled: with their files, so that a new sample leaves it as it was."""
+        """The key of the annotated sample: with their files, so that a new sample leaves it as it was."""
         return f"{self.annotations}/key.csv"
 
     def plan(self, name: str) -> str:
@@ -215,7 +219,17 @@ def classifier_record(classifier: str) -> str:
 
 def text_record(task: str) -> str:
     """The record of a task's fetched source."""
-    return f"resources/texts/{task}/source.json"
+    return f"{TEXTS}/{task}/source.json"
+
+
+def weights(name: str) -> str:
+    """The folder of a package's weights."""
+    return f"resources/weights/{name}"
+
+
+def weights_record(name: str) -> str:
+    """The record of a model's fetched weights; models from one package share one, named after the weights."""
+    return f"{weights(name)}.json"
 
 
 def table_names(study: "AnyStudy") -> list[str]:
@@ -233,7 +247,7 @@ def table_names(study: "AnyStudy") -> list[str]:
     if study.baseline:
         names += EFFECTS
     if study.sequential:
-        names += ["stopping", "trajectory"]
+        names += SEQUENTIAL
     if study.kind == "rehearsal":
-        names.append("truth")
+        names.append("planted_rates")
     return names

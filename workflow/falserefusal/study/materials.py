@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from falserefusal.common.errors import InputError
-from falserefusal.study.config import Checksum, Name, SystemPrompt, Words, system_prompt
+from falserefusal.study import files
+from falserefusal.study.fields import Checksum, Name, SystemPrompt, Words, system_prompt
 from falserefusal.study.problems import Part, findings, hint
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WEIGHTS = "resources/weights"  # records of fetched weights; the weights of packages themselves
 PROMPT_FOLDER = Path("config")  # where files of system prompts are
 ASSUMED_SIZE_B = 8.0  # 10^9 parameters, for a model whose row gives no size
 
@@ -124,13 +124,13 @@ class Model(Part):
     def weights(self) -> str | None:
         """The hub name or folder that its weights are loaded from; None for a model that only a server has."""
         if self.package_file:
-            return f"{WEIGHTS}/{Path(self.package_file).stem}"
+            return files.weights(Path(self.package_file).stem)
         return self.hub_id
 
     @property
     def weights_record(self) -> str:
         """The record of its fetched weights; models from one package share it."""
-        return f"{self.weights}.json" if self.package else f"{WEIGHTS}/{self.model}.json"
+        return files.weights_record(Path(str(self.weights)).name if self.package else self.model)
 
     @property
     def checkpoint(self) -> tuple[str | None, ...]:

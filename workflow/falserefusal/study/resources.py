@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from falserefusal.common.errors import InputError
-from falserefusal.planning.estimate import ASSUMPTIONS, JUDGE_TOKENS, hours, job_resources, judge_load, memory
+from falserefusal.common.roofline import ASSUMPTIONS, JUDGE_TOKENS, hours, job_resources, judge_load, memory
 from falserefusal.study.config import Config
+from falserefusal.study.files import GPUS, JUDGE_INSTRUCTIONS
 from falserefusal.study.materials import Model
 from falserefusal.study.problems import hint
 from falserefusal.study.workload import expected_load
 
-GPUS = "config/gpus.csv"
 GPU_NUMBERS = ("memory_gb", "bandwidth_gb_s", "bf16_tflops")
-JUDGE_INSTRUCTIONS = "config/labelling/judge.txt"
 LEAST_MINUTES = 30  # weights of 60 GB take their time from a busy disk
 
 
@@ -109,7 +108,7 @@ def computed_job(
     """The job of a model that is computed here or on the cluster.
 
     load: prompts, prompt_tokens and new_tokens of the model; gpu: a row of `read_gpus`; assume: all of
-    `estimate.ASSUMPTIONS`; shards: as the config has it.
+    `roofline.ASSUMPTIONS`; shards: as the config has it.
     """
     shape = model.shape
     parts = _shards(model.model, shards, hours(shape, load, gpu, assume)["shards"] or 1)

