@@ -2,7 +2,6 @@
 import os
 import shlex
 import sys
-from functools import partial
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -32,6 +31,7 @@ PUBLISHED = Study.published()
 FILES = files.Files("{study}")
 RULES = Rules(STUDY, PUBLISHED)
 of, of_task, needs = RULES.of, RULES.of_task, RULES.needs
+of_published = Rules(PUBLISHED, PUBLISHED).of  # for rules without the wildcard {study}
 
 
 wildcard_constraints:

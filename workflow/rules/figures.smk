@@ -1,17 +1,15 @@
 # Figures, drawn from tables only.
 
 
-rule published_figures:
+rule figures:
     input:
         unpack(of("figure_inputs")),
         code=library("figures.py"),
     output:
-        figures=PUBLISHED.figure_files(FILES),
-        index=FILES.figure_index,
+        figures=STUDY.figure_files,
+        index=STUDY.files.figure_index,
     log:
-        FILES.log("figures"),
-    wildcard_constraints:
-        study=any_of([PUBLISHED.name]),
+        STUDY.files.log("figures"),
     localrule: True
     conda:
         "../../envs/analysis.yaml"
@@ -19,14 +17,22 @@ rule published_figures:
         about=of("about"),
         figures=of("figure_set"),
     message:
-        "Draw the figures: {wildcards.study}"
+        f"Draw the figures: {STUDY.name}"
     script:
         "../scripts/figures.py"
 
 
-use rule published_figures as figures with:
+use rule figures as published_figures with:
+    input:
+        unpack(of_published("figure_inputs")),
+        code=library("figures.py"),
     output:
-        figures=STUDY.figure_files(FILES),
-        index=FILES.figure_index,
-    wildcard_constraints:
-        study=any_of([STUDY.name]),
+        figures=PUBLISHED.figure_files,
+        index=PUBLISHED.files.figure_index,
+    log:
+        PUBLISHED.files.log("figures"),
+    params:
+        about=of_published("about"),
+        figures=of_published("figure_set"),
+    message:
+        "Draw the figures: published"

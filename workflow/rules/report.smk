@@ -23,19 +23,31 @@ rule provenance:
 rule report:
     input:
         unpack(of("report_inputs")),
-        template="workflow/falserefusal/report/page.html.jinja",
-        style="workflow/falserefusal/report/page.css",
         code=library("report.py"),
     output:
-        page=FILES.page,
+        page=STUDY.files.page,
     log:
-        FILES.log("report"),
+        STUDY.files.log("report"),
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
         about=of("about"),
     message:
-        "Write the report: {wildcards.study}"
+        f"Write the report: {STUDY.name}"
     script:
         "../scripts/report.py"
+
+
+use rule report as published_report with:
+    input:
+        unpack(of_published("report_inputs")),
+        code=library("report.py"),
+    output:
+        page=PUBLISHED.files.page,
+    log:
+        PUBLISHED.files.log("report"),
+    params:
+        about=of_published("about"),
+    message:
+        "Write the report: published"

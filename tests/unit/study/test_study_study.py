@@ -125,8 +125,8 @@ def test_tables_and_figures_of_each_kind(load):
     assert {"results/small/tables/sequential.csv", "results/small/tables/interim_looks.csv"} <= set(
         full.reported_tables
     )
-    assert "results/small/figures/comparison.png" in small.figure_files()
-    assert len(small.figure_files()) == 3 * len(small.figures)
+    assert "results/small/figures/comparison.png" in small.figure_files
+    assert len(small.figure_files) == 3 * len(small.figures)
     one = load("labellers: [structured]")
     assert not any("labeller_agreement" in table for table in one.reported_tables)
 
@@ -237,3 +237,42 @@ print([name for name in slow if name in sys.modules])
     run = [sys.executable, "-c", code % SMALL]
     done = subprocess.run(run, cwd=root, env={"PYTHONPATH": "workflow"}, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_files_of_an_interim_look_stay_apart(load):
+    study = load(JUDGE + "\n" + CLASSIFIER + "\n" + SEQUENTIAL)
+    look = study.verdict_inputs("Gemma-2B", "1")
+    assert look["judges"] == ["results/small/interim/1/judges/j/Gemma-2B.parquet"]
+    assert look["classifiers"] == ["results/small/interim/1/classifiers/c/Gemma-2B.parquet"]
+    assert look["responses"] == "results/small/interim/1/responses/Gemma-2B.parquet"
+    assert study.judge_inputs("j", "Gemma-2B", "1")["weights"] == "resources/weights/Qwen2.5-7B.json"
+    assert (
+        study.judge_inference["temperature"] == 0 and study.judge_settings("j")["hub_id"] == "Qwen/Qwen2.5-7B-Instruct"
+    )
+
+
+def test_interim_looks_end_when_no_model_is_left(load):
+    study = load(SEQUENTIAL + "\nmodels: [Gemma-2B, Llama2-7B]")
+    after = {0: ["Gemma-2B"], 1: []}.get
+    assert study.last_looks(after) == {"Llama2-7B": 0, "Gemma-2B": 1}
+    assert study.look_verdicts(1, after) == ["results/small/interim/1/verdicts/Gemma-2B.parquet"]
+    assert study.all_looks(after) == [f"results/small/interim/{look}/interim_look.csv" for look in (0, 1)]
+
+
+def test_a_path_has_no_braces(load):
+    with pytest.raises(InputError, match=r"materials\.personas: must have no braces"):
+        load("materials: {personas: 'config/{x}.csv'}")
+
+
+def test_kinds_of_sources_and_labellers_are_those_registered(root):
+    from typing import get_args
+
+    from falserefusal.labelling.registry import built_in_labellers
+    from falserefusal.study.config import LABELLERS, RuleLabeller, Source
+    from falserefusal.texts.sources import KINDS
+
+    kinds = [get_args(part.model_fields["kind"].annotation)[0] for part in get_args(get_args(Source)[0])]
+    assert sorted(kinds) == sorted(KINDS)
+    assert sorted(get_args(RuleLabeller)) == sorted(built_in_labellers()) and set(LABELLERS) <= set(
+        built_in_labellers()
+    )

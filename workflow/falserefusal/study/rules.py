@@ -21,7 +21,7 @@ Answer = Callable[[Any], Any]  # a function of a job's wildcards
 class Rules:
     """Questions of rules to the study of a config, or to the published study where the wildcard {study} names it."""
 
-    study: Study
+    study: Study | PublishedStudy
     published: PublishedStudy
 
     def of(self, attribute: str, *names: str) -> Answer:

@@ -17,6 +17,7 @@ from falserefusal.study.fields import PAPER_TASKS, PUBLISHED
 from falserefusal.study.files import (
     ENDINGS,
     JUDGE_INSTRUCTIONS,
+    PAGE,
     PATTERNS,
     PRINTED,
     PRINTED_FILES,
@@ -184,10 +185,10 @@ class AnyStudy(ABC):
         """The figures of the study, in the order of the page."""
         return self.figure_set.figures()
 
-    def figure_files(self, files: Files | None = None) -> list[str]:
-        """Every file of every figure; `files` gives the paths (None: the study's own)."""
-        files = files or self.files
-        return [files.figure(figure.name, ending) for figure in self.figures for ending in ENDINGS]
+    @property
+    def figure_files(self) -> list[str]:
+        """Every file of every figure."""
+        return [self.files.figure(figure.name, ending) for figure in self.figures for ending in ENDINGS]
 
     @property
     def figure_inputs(self) -> dict[str, Any]:
@@ -201,7 +202,8 @@ class AnyStudy(ABC):
         inputs = {
             "tables": self.reported_tables,
             "figures": self.files.figure_index,
-            "drawings": self.figure_files(),
+            "drawings": self.figure_files,
+            "template": PAGE,
             "provenance": self.files.provenance,
             "models": self.materials["models"],
         }
@@ -851,7 +853,7 @@ class Study(AnyStudy):
     def record(self) -> dict[str, Any]:
         """The settings that its provenance states: the config with its defaults."""
         named = {"models": list(self.models), "personas": list(self.personas), "templates": list(self.templates)}
-        return self.config.model_dump(mode="json") | named
+        return self.config.model_dump(mode="json", exclude=set(named)) | named
 
 
 def _materials(config: Config, root: Path) -> tuple[dict[str, Model], Names]:
