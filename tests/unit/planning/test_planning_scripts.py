@@ -56,15 +56,15 @@ def plan_of(study, tmp_path, **params):
     default |= {
         "prompts": study["prompts"],
         "raw": str(tmp_path),
-        "card": "A100-80GB",
+        "gpu": "A100-80GB",
         "assumptions": {},
         "shape": None,
     }
     return run(
         "plan",
         tmp_path,
-        {**materials("personas", "templates", "cards"), "models": study["materials"]["models"]},
-        {"models": "plan.csv", "cards": "plan_cards.csv", "json": "plan.json", "text": "plan.txt"},
+        {**materials("personas", "templates", "gpus"), "models": study["materials"]["models"]},
+        {"models": "plan.csv", "gpus": "plan_gpus.csv", "json": "plan.json", "text": "plan.txt"},
         default | names_of(study) | params,
     )
 

@@ -55,7 +55,7 @@ def test_what_is_said_of_a_server(address, monkeypatch, path, variable, key, ite
 
 def test_a_key_put_where_its_variable_belongs_is_not_shown():
     ((_, status, message, what),) = check_server({"base_url": "http://127.0.0.1:9/v1", "api_key_env": "hf_abc"})
-    assert status == "missing" and "environment variable in inference.server.api_key_env" in message
+    assert status == "missing" and "environment variable in servers.<name>.api_key_env" in message
     assert "hf_abc" not in message + what
 
 

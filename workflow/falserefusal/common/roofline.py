@@ -1,13 +1,14 @@
-"""Estimate tokens, memory and time of a model's responses to N prompts. Plain arithmetic without slow imports.
+"""Roofline estimate of what N prompts cost on one GPU: tokens, memory, time. Plain arithmetic on plain numbers.
 
-A roofline estimate: processing the prompts is limited by arithmetic, generating the responses by memory traffic or by
-the time to launch a layer's kernels. Every assumption is a key of ASSUMPTIONS and is printed with the result. Savings
-by early decisions and shared prefixes are not counted, so the estimate is rather too high.
+Reading the prompts is bound by arithmetic; writing the responses is bound by memory traffic or by the time it takes to
+launch the kernels of a layer (the roofline model: Williams, Waterman and Patterson 2009, CACM 52(4):65). Every
+assumption is a key of ASSUMPTIONS and is printed with the result. Savings from early decisions and shared prefixes are
+not counted, so the estimate is too high rather than too low. A processor is described by the same columns as a GPU.
 """
 
 from math import ceil
 
-GB = 1e9
+GB = 1e9  # bytes
 ASSUMPTIONS = {
     "dtype": "auto",  # of the weights and the KV cache while running; auto: as stored
     "quantization": None,  # of the weights: 8bit, 4bit or None
@@ -18,34 +19,23 @@ ASSUMPTIONS = {
     "responses_at_cap": 0.3,  # share of responses that run to max_new_tokens ...
     "short_response_tokens": 8,  # ... and tokens of the others
     "token_budget": 16384,  # prompt and new tokens of one batch
-    "arithmetic_efficiency": 0.35,  # of the card's peak, on prompts
-    "bandwidth_efficiency": 0.6,  # of the card's memory bandwidth, on new tokens
+    "arithmetic_efficiency": 0.35,  # of the gpu's peak, on prompts
+    "bandwidth_efficiency": 0.6,  # of the gpu's memory bandwidth, on new tokens
     "launch_ms_per_layer": 0.8,  # host time for one layer of one decoding step without CUDA graphs
     "startup_minutes": 5.0,  # imports and weights, per job
-    "usable_memory": 0.9,  # of a card's memory
+    "usable_memory": 0.9,  # of a gpu's memory
     "hours_per_shard": None,  # split a model over jobs of at most so many hours; None: one job per model
 }
-JUDGE_TOKENS = 32  # most new tokens of a judge's reply
+JUDGE_TOKENS = 32  # longest reply of a judge
 BYTES = {"auto": None, "float32": 4, "bfloat16": 2, "float16": 2}
 QUANTIZED_BYTES = {"8bit": 1.05, "4bit": 0.55}  # with their scales
 
 
-SHAPE = ["params_b", "layers", "kv_heads", "head_dim", "hidden", "vocab"]
-TIMES = ["cards", "token_budget", "shards", "prefill_hours", "decode_hours", "startup_hours", "hours", "gpu_hours"]
-
-
-def network(model: dict) -> dict:
-    """SHAPE as numbers, from a row of the models file (as text or parsed); None where the row is empty.
-
-    params_b falls back on size_b, the rounded size in the model's name.
-    """
-    row = {name: model.get(name) for name in [*SHAPE, "size_b"]}
-    known = {name: float(value) for name, value in row.items() if value not in (None, "") and value == value}  # NaN
-    return {name: known.get(name) for name in SHAPE} | {"params_b": known.get("params_b", known["size_b"])}
+TIMES = ["gpus", "token_budget", "shards", "prefill_hours", "decode_hours", "startup_hours", "hours", "gpu_hours"]
 
 
 def tokens(prompts: float, characters: float, assume: dict) -> dict:
-    """Total prompt and new tokens of `prompts` prompts with `characters` characters each on average."""
+    """Prompt and new tokens (in all) of `prompts` prompts with `characters` characters each on average."""
     cap = assume["max_new_tokens"]
     short = min(assume["short_response_tokens"], cap)
     new = assume["responses_at_cap"] * cap + (1 - assume["responses_at_cap"]) * short
@@ -54,24 +44,26 @@ def tokens(prompts: float, characters: float, assume: dict) -> dict:
 
 
 def judge_load(load: dict, instructions: int, assume: dict) -> dict:
-    """Load of a judge of the responses to `load`: question, response and `instructions` (characters) per prompt."""
+    """What a judge reads and writes about the responses of a model that was asked `load`.
+
+    Question and response, its `instructions` (characters), and JUDGE_TOKENS at most.
+    """
     reads = load["prompts"] * instructions / assume["characters_per_token"]
     prompt_tokens = load["prompt_tokens"] + load["new_tokens"] + reads
     return {"prompts": load["prompts"], "prompt_tokens": prompt_tokens, "new_tokens": load["prompts"] * JUDGE_TOKENS}
 
 
 def batch_size(load: dict, assume: dict) -> int:
-    """Number of prompts that are decoded together within the token budget."""
+    """Prompts that are decoded together under the token budget."""
     each = load["prompt_tokens"] / max(load["prompts"], 1) + assume["max_new_tokens"]
     return max(1, int(assume["token_budget"] / max(each, 1)))
 
 
 def memory(model: dict, load: dict, assume: dict) -> dict:
-    """Memory in GB (10^9 bytes): disk_gb, weights_gb, kv_gb and memory_gb (the total while running).
+    """Gigabytes (10^9 bytes): disk, weights, kv (2 x layers x kv_heads x head_dim for each token of the budget), total.
 
-    kv is 2 x layers x kv_heads x head_dim values for each token of the budget. The total adds activations (16
-    hidden-sized tensors per token of the budget), the logits of one decoding step in float32 twice, and 1 GB for the
-    runtime. An unknown shape (None) counts as 0.
+    total adds activations (16 hidden-sized tensors per token of the budget), the logits of one decoding step in
+    float32 twice, and 1 GB for the runtime. A shape that is not known (None) counts as 0.
     """
     size = BYTES[assume["dtype"]] or assume["stored_bytes_per_parameter"]
     shape = {name: model.get(name) or 0 for name in ("layers", "kv_heads", "head_dim", "hidden", "vocab")}
@@ -83,69 +75,70 @@ def memory(model: dict, load: dict, assume: dict) -> dict:
     return {"disk_gb": disk, "weights_gb": weights, "kv_gb": kv, "memory_gb": weights + kv + activations + logits + 1}
 
 
-def fit(model: dict, load: dict, card: dict, assume: dict) -> tuple[int | None, int]:
+def fit(model: dict, load: dict, gpu: dict, assume: dict) -> tuple[int | None, int]:
     """Cards that hold the model, and the token budget then left for a batch.
 
-    The fewest cards that hold weights and an eighth of the token budget; then the largest of the budget's halves that
-    they hold (a job halves its batches when memory runs out). A cpu is never ganged: None if the model does not fit.
+    The fewest gpus that hold weights and an eighth of the token budget; then the largest of the budget's halves that
+    they hold (a job halves its batches when memory runs out).
+    A processor is never combined with others: None if the model does not fit.
     """
     budgets = [max(1, assume["token_budget"] // part) for part in (1, 2, 4, 8)]
     needs = [memory(model, load, assume | {"token_budget": budget})["memory_gb"] for budget in budgets]
-    usable = card["memory_gb"] * assume["usable_memory"]
-    cards = max(1, ceil(needs[-1] / usable))
-    if card["kind"] == "cpu" and cards > 1:
+    usable = gpu["memory_gb"] * assume["usable_memory"]
+    gpus = max(1, ceil(needs[-1] / usable))
+    if gpu["kind"] == "cpu" and gpus > 1:
         return None, 0
-    return cards, next(budget for budget, need in zip(budgets, needs, strict=True) if need <= cards * usable)
+    return gpus, next(budget for budget, need in zip(budgets, needs, strict=True) if need <= gpus * usable)
 
 
-def hours(model: dict, load: dict, card: dict, assume: dict) -> dict:
-    """Time on a card: cards, token_budget (both from `fit`), shards, prefill, decode and start-up hours, and sums.
+def hours(model: dict, load: dict, gpu: dict, assume: dict) -> dict:
+    """Time on a gpu: gpus, token_budget (both from `fit`), shards, prefill, decode and start-up hours, and sums.
 
     prefill: 2 x parameters x prompt tokens operations. decode: each step reads the weights and the batch's KV cache;
-    it takes the longest of that traffic, its arithmetic, and the launches. Several cards hold a model's layers one
-    after the other (device_map), so they add memory, not speed: gpu_hours are hours x cards. `hours` is what all
+    it takes the longest of that traffic, its arithmetic, and the launches. Several gpus hold a model's layers one
+    after the other (device_map), so they add memory, not speed: gpu_hours are hours x gpus. `hours` is what all
     shards of the model take one after the other. Where the model does not fit, all values are None.
     """
-    cards, budget = fit(model, load, card, assume)
-    if cards is None:
+    gpus, budget = fit(model, load, gpu, assume)
+    if gpus is None:
         return dict.fromkeys(TIMES)
     assume = assume | {"token_budget": budget}
     need = memory(model, load, assume)
-    flops = card["bf16_tflops"] * 1e12 * assume["arithmetic_efficiency"]
+    flops = gpu["bf16_tflops"] * 1e12 * assume["arithmetic_efficiency"]
     full = batch_size(load, assume)
     batch = max(1, min(full, load["prompts"]))
     operations = 2 * model["params_b"] * 1e9
-    bandwidth = card["bandwidth_gb_s"] * assume["bandwidth_efficiency"]
+    bandwidth = gpu["bandwidth_gb_s"] * assume["bandwidth_efficiency"]
     traffic = (need["weights_gb"] + need["kv_gb"] * batch / full) / bandwidth
-    launch = (model.get("layers") or 0) * assume["launch_ms_per_layer"] / 1000 if card["kind"] == "gpu" else 0.0
+    launch = (model.get("layers") or 0) * assume["launch_ms_per_layer"] / 1000 if gpu["kind"] == "gpu" else 0.0
     prefill = operations * load["prompt_tokens"] / flops / 3600
     decode = load["new_tokens"] / batch * max(traffic, operations * batch / flops, launch) / 3600
     most = assume["hours_per_shard"]
     shards = assume.get("shards") or (1 if most is None else max(1, ceil((prefill + decode) / most)))
     startup = assume["startup_minutes"] / 60 * shards
     total = prefill + decode + startup
-    return dict(zip(TIMES, (cards, budget, shards, prefill, decode, startup, total, total * cards), strict=True))
+    return dict(zip(TIMES, (gpus, budget, shards, prefill, decode, startup, total, total * gpus), strict=True))
 
 
-def job_resources(model: dict, load: dict, card: dict, assume: dict) -> dict:
+def job_resources(model: dict, load: dict, gpu: dict, assume: dict) -> dict:
     """What one inference job (a shard of a model) asks a scheduler for: gpu, mem_mb of the host, runtime in minutes.
 
     Host memory holds the weights once while they are loaded; runtime is twice the estimate. Where the model does not
-    fit on the card, gpu is None.
+    fit on the gpu, gpu is None.
     """
-    time = hours(model, load, card, assume)
+    time = hours(model, load, gpu, assume)
     weights = memory(model, load, assume)["weights_gb"]
-    if time["cards"] is None:
+    if time["gpus"] is None:
         return {"gpu": None, "mem_mb": None, "runtime": None}
-    gpu = time["cards"] if card["kind"] == "gpu" else 0
-    return {"gpu": gpu, "mem_mb": ceil(8000 + 1100 * weights), "runtime": ceil(120 * time["hours"] / time["shards"])}
+    gpus = time["gpus"] if gpu["kind"] == "gpu" else 0
+    return {"gpu": gpus, "mem_mb": ceil(8000 + 1100 * weights), "runtime": ceil(120 * time["hours"] / time["shards"])}
 
 
-def wall_hours(jobs: list[tuple[float | None, int | None]], cards: int) -> float | None:
-    """Wall clock of jobs (hours, cards each) on `cards` cards, longest job first; None if one of them does not fit."""
-    if any(need is None or need > cards for _, need in jobs):
+def wall_hours(jobs: list[tuple[float | None, int | None]], gpus: int) -> float | None:
+    """Wall clock of jobs (hours, gpus each) on `gpus` gpus, longest job first; None if one of them does not fit."""
+    if any(need is None or need > gpus for _, need in jobs):
         return None
-    free = [0.0] * cards
+    free = [0.0] * gpus
     for length, need in sorted(jobs, reverse=True):
         free.sort()
         free[:need] = [free[need - 1] + length] * need
