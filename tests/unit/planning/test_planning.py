@@ -19,7 +19,7 @@ from falserefusal.planning.plan import (
     plan_json,
     plan_text,
 )
-from falserefusal.study.materials import load_models
+from falserefusal.study.materials import ASSUMED_SIZE_B, load_models
 from falserefusal.study.resources import read_gpus
 
 GPU = {"gpu": "c", "kind": "gpu", "memory_gb": 80, "bandwidth_gb_s": 1000, "bf16_tflops": 100}
@@ -140,17 +140,10 @@ def test_what_a_job_asks_the_scheduler_for():
     assert roofline.job_resources(MODEL, LOAD, GPU | {"kind": "cpu", "memory_gb": 1}, ASSUME)["gpu"] is None
 
 
-@pytest.mark.parametrize("missing", [None, "", float("nan")])
-def test_a_networks_shape_is_read_from_text_or_numbers(missing):
-    row = {"model": "m", "size_b": "7", "params_b": missing, "layers": "32", "kv_heads": 8, "hidden": missing}
-    found = roofline.network(row)
-    assert (found["params_b"], found["layers"], found["kv_heads"], found["hidden"], found["vocab"]) == (
-        7,
-        32,
-        8,
-        None,
-        None,
-    )
+def test_a_row_without_a_size_counts_the_assumed_one_and_says_so(models, gpus):
+    unknown = models.head(1).assign(size_b=None, params_b=None)
+    row = plan(unknown, workload(), gpus, "A100-80GB")["models"].iloc[0]
+    assert row["params_b"] == ASSUMED_SIZE_B and "8 x 10^9 parameters are assumed" in row["note"]
 
 
 @pytest.mark.parametrize(
@@ -296,7 +289,7 @@ def test_json_is_strict_and_says_null_for_unknown(models, gpus):
 @pytest.mark.parametrize(
     ("gpu", "assumptions", "message"),
     [
-        ("B300", {}, "no gpu 'B300'; known are A100-40GB"),
+        ("B300", {}, "planning.gpu: 'B300' is not in config/gpus.csv"),
         ("A100-80GB", {"max_tokens": 3}, "unknown assumption 'max_tokens'"),
         ("A100-80GB", {"dtype": "int3"}, "dtype is 'int3'"),
         ("A100-80GB", {"quantization": "2bit"}, "quantization is '2bit'"),
@@ -316,8 +309,8 @@ def test_a_source_nobody_counted_is_an_error():
     ("old", "new", "message"),
     [
         ("bandwidth_gb_s", "bandwidth", "column 'bandwidth_gb_s' is missing"),
-        ("A100-80GB,gpu,80,", "A100-80GB,gpu,zero,", "line 3, column 'memory_gb': 'zero' is not above 0"),
-        ("A100-80GB", "A100-40GB", "gpu 'A100-40GB' is listed twice"),
+        ("A100-80GB,gpu,80,", "A100-80GB,gpu,zero,", "A100-80GB, column 'memory_gb': must be a number above 0, not 'zero'"),
+        ("A100-80GB", "A100-40GB", "'A100-40GB' comes twice"),
     ],
 )
 def test_a_wrong_card_file_is_an_error(root, tmp_path, old, new, message):

@@ -1,8 +1,5 @@
 """The paper's nested design: each text is combined with random (template, persona) pairs, the same for all models."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -11,9 +8,7 @@ from falserefusal.design.randomness import generator, key, keys, mix
 from falserefusal.design.sequential import look_sizes
 
 
-def nested_picks(
-    task: str, row_ids: pd.Series, personas: list[str], templates: list[str], config: Mapping[str, Any], seed: int
-) -> pd.DataFrame:
+def nested_picks(task: str, row_ids: pd.Series, personas: list[str], templates: list[str], config: dict, seed: int):
     """Draw the pairs of one task.
 
     With balance "independent", draws are uniform over the (template, persona) pairs, and texts are independent of each
@@ -53,7 +48,7 @@ def nested_picks(
     return picks.assign(interim_look=look_of_row[picks["row"]])
 
 
-def check_draws(task: str, pairs: int, config: Mapping[str, Any]) -> None:
+def check_draws(task: str, pairs: int, config: dict) -> None:
     """Raise InputError if `pairs` (template, persona) pairs are too few for the draws of a text of `task`."""
     draws = config["draws_per_row"]
     if draws > pairs and not config["replacement"]:
@@ -61,10 +56,10 @@ def check_draws(task: str, pairs: int, config: Mapping[str, Any]) -> None:
             f"design: draws_per_row is {draws}, but task '{task}' has only {pairs} (template, persona) pairs; "
             "draw fewer, or set replacement: true"
         )
-    if config["balance"] == "balanced" and 3 * draws > pairs:
+    if config["balance"] == "balanced" and (config["replacement"] or 3 * draws > pairs):
         raise InputError(
-            f"design: balance 'balanced' draws at most a third of the {pairs} (template, persona) pairs of task "
-            f"'{task}' per text, not {draws}; draw fewer, or use balance: independent"
+            f"design: balance 'balanced' needs replacement: false and at most a third of the {pairs} (template, "
+            f"persona) pairs per text, not {draws}; use balance: independent"
         )
 
 
@@ -77,7 +72,7 @@ def _independent(row_keys: np.ndarray, pair_keys: np.ndarray, draws: int, replac
     return np.stack([mix(column[:, None] ^ pair_keys).argmin(axis=1) for column in columns], axis=1)
 
 
-def _balanced(task: str, rows: int, templates: int, personas: int, config: Mapping[str, Any], seed: int):
+def _balanced(task: str, rows: int, templates: int, personas: int, config: dict, seed: int):
     """Templates and personas of `rows` texts, two arrays of shape (rows, draws), taken from one balanced sequence."""
     draws = config["draws_per_row"]
     pairs = templates * personas

@@ -20,25 +20,10 @@ from falserefusal.common.roofline import (
 from falserefusal.common.schemas import BASELINE
 from falserefusal.study.materials import ASSUMED_SIZE_B
 from falserefusal.study.resources import find_gpu
+from falserefusal.study.workload import GOLD_LABEL_ROWS, OTHER_TEXT_CHARACTERS, TEXT_CHARACTERS
 
 WORKLOAD = ["task", "persona_prompts", "baseline_prompts", "prompts", "unique_prompts", "characters", "counted"]
 GPU_COUNTS = (1, 2, 4, 8, 16)
-
-# Mean characters of a text before it is downloaded, over all rows of the sources: XNLI English test (premise 106.5 and
-# hypothesis 52.1), POPQUORN's 3,718 e-mails and its 13,036 offensiveness rows. A task not listed counts 200.
-TEXT_CHARACTERS = {"nli": 159.0, "politeness": 198.0, "offensiveness": 169.0}
-OTHER_TEXT_CHARACTERS = 200.0
-
-# Rows per gold label of the sources that must be downloaded: counted in the files of XNLI's test split and
-# POPQUORN's offensiveness; the other XNLI splits by their published totals; politeness as its published total of 25,042
-# spread evenly.
-GOLD_LABEL_ROWS = {
-    ("xnli/test", "nli"): [1670] * 3,
-    ("xnli/validation", "nli"): [830] * 3,
-    ("xnli/train", "nli"): [130_900] * 3,
-    ("popquorn", "politeness"): [5008] * 5,
-    ("popquorn", "offensiveness"): [7516, 2190, 1590, 1039, 701],
-}
 
 
 def expected_rows(source: str, task: str, rows_per_gold_label: int) -> int:

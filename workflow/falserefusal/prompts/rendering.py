@@ -5,8 +5,7 @@ result is a list of chat messages, never a string with special tokens; those are
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -14,31 +13,24 @@ import pandas as pd
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
 
+# The paper does not say how the text follows the question; these are this project's choice.
+PAIR_LAYOUT = "\n\nPremise: {premise}\nHypothesis: {hypothesis}"
+TEXT_LAYOUT = "\n\nText: {text}"
+ARTICLES = ("printed", "grammatical")
+
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _ARTICLE = re.compile(r"\b([Aa]) (?=\{persona\})")
 
 
-@dataclass(frozen=True)
-class Wording:
-    """How the prompts of a task are worded.
-
-    Parameters
-    ----------
-    options : the words for {label1}, {label2}, ... in the templates.
-    layout : what follows the question, with {text}, or {premise} and {hypothesis}.
-    article : "printed" keeps the templates' "a" before every persona; "grammatical" writes "an" where the persona
-        needs it.
-    system : a system message before the question, sent word for word. None: no system message.
-    """
-
-    options: Sequence[str]
-    layout: str
-    article: str = "printed"
-    system: str | None = None
-
-
 def render(
-    design: pd.DataFrame, texts: pd.DataFrame, personas: pd.DataFrame, templates: pd.DataFrame, wording: Wording
+    design: pd.DataFrame,
+    texts: pd.DataFrame,
+    personas: pd.DataFrame,
+    templates: pd.DataFrame,
+    options: list[str],
+    layout: str | None = None,
+    article: str = "printed",
+    system: str | None = None,
 ) -> pd.DataFrame:
     """Render the prompts of one task.
 
@@ -48,7 +40,11 @@ def render(
     texts : the texts of one task.
     personas : frame with persona, surface, article.
     templates : frame with task, template, text, baseline_text.
-    wording : options, layout, article and system prompt of the task.
+    options : the words for {label1}, {label2}, ... in the templates.
+    layout : what follows the question, with {text}, or {premise} and {hypothesis}. None: PAIR_LAYOUT or TEXT_LAYOUT.
+    article : "printed" keeps the templates' "a" before every persona; "grammatical" writes "an" where the persona
+        needs it.
+    system : a system message before the question, sent word for word. None: no system message.
 
     Returns
     -------
@@ -62,8 +58,8 @@ def render(
     """
     task = _only_task(texts)
     design = design[design["task"] == task]
-    questions = _questions(personas, templates[templates["task"] == task], wording)
-    bodies, contents = _bodies(texts, wording.layout)
+    questions = _questions(personas, templates[templates["task"] == task], options, article)
+    bodies, contents = _bodies(texts, layout)
 
     place = pd.Index(texts["row_id"]).get_indexer(design["row_id"])
     if (place < 0).any():
@@ -80,20 +76,32 @@ def render(
         if surface[persona] not in turn or any(content not in turn for content in contents[i]):
             raise InputError(f"prompts: the persona or the text is missing in prompt '{prompt_id}': {turn!r}")
 
-    before = [] if wording.system is None else [{"role": "system", "content": wording.system}]
+    before = [] if system is None else [{"role": "system", "content": system}]
     messages = [[*before, {"role": "user", "content": turn}] for turn in turns]
     prompts = pd.DataFrame({"prompt_id": design["prompt_id"].to_numpy()})
     prompts["messages"] = pd.Series(messages, dtype=object)
     return prompts
 
 
-def question_characters(personas: pd.DataFrame, templates: pd.DataFrame, wording: Wording) -> tuple[float, float]:
+def question_characters(
+    personas: pd.DataFrame,
+    templates: pd.DataFrame,
+    options: list[str],
+    layout: str,
+    article: str = "printed",
+    system: str | None = None,
+) -> tuple[float, float]:
     """Mean characters of a prompt of one task without its text, for prompts with a persona and for baseline prompts."""
-    questions = _questions(personas, templates, wording)
-    fixed = len(_PLACEHOLDER.sub("", wording.layout)) + len(wording.system or "")
+    questions = _questions(personas, templates, options, article)
+    fixed = len(_PLACEHOLDER.sub("", layout)) + len(system or "")
     baseline = [len(text) for (_, persona), text in questions.items() if persona == BASELINE]
     with_persona = [len(text) for (_, persona), text in questions.items() if persona != BASELINE]
     return float(np.mean(with_persona)) + fixed, float(np.mean(baseline)) + fixed
+
+
+def check_layout(layout: str, fields: list[str], task: str) -> None:
+    """Raise InputError unless `layout` has exactly the placeholders `fields` (text, or premise and hypothesis)."""
+    _fill(layout, dict.fromkeys(fields, ""), f"the layout of task '{task}'")
 
 
 def _only_task(texts: pd.DataFrame) -> str:
@@ -103,14 +111,16 @@ def _only_task(texts: pd.DataFrame) -> str:
     return tasks[0]
 
 
-def _questions(personas: pd.DataFrame, templates: pd.DataFrame, wording: Wording) -> dict:
+def _questions(personas: pd.DataFrame, templates: pd.DataFrame, options: list[str], article: str) -> dict:
     """Fill in the question of each (template, persona), baseline included; the text is not part of it."""
-    words = {f"label{i}": option for i, option in enumerate(wording.options, start=1)}
+    if article not in ARTICLES:
+        raise InputError(f"prompts: article is {article!r}, but must be {' or '.join(ARTICLES)}")
+    words = {f"label{i}": option for i, option in enumerate(options, start=1)}
     questions = {}
     for row in templates.itertuples():
         where = f"template '{row.template}' of task '{row.task}'"
         for persona in personas.itertuples():
-            n = "n" if wording.article == "grammatical" and persona.article == "an" else ""
+            n = "n" if article == "grammatical" and persona.article == "an" else ""
             text = _ARTICLE.sub(lambda match, n=n: f"{match[1]}{n} ", row.text)
             questions[row.template, persona.persona] = _fill(text, words | {"persona": persona.surface}, where)
         questions[row.template, BASELINE] = _fill(row.baseline_text, words, f"baseline {where}")
@@ -130,9 +140,10 @@ def _lookup(words: dict[str, str]) -> Callable[[re.Match], str]:
     return lambda match: words[match[1]]
 
 
-def _bodies(texts: pd.DataFrame, layout: str) -> tuple[list[str], list[tuple[str, ...]]]:
+def _bodies(texts: pd.DataFrame, layout: str | None) -> tuple[list[str], list[tuple[str, ...]]]:
     """Fill in what follows the question for each text; also returns the parts of each text."""
     pair = texts["text"].isna().all()
+    layout = layout if layout is not None else PAIR_LAYOUT if pair else TEXT_LAYOUT
     fields = ["premise", "hypothesis"] if pair else ["text"]
     for field in fields:
         empty = texts[field].isna() | (texts[field].str.strip() == "")

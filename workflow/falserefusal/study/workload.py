@@ -82,7 +82,7 @@ def asked_of_one_model(config: Config, texts: Mapping[str, Texts], root: Path) -
         design.
     """
     from falserefusal.design.monte_carlo import design_size
-    from falserefusal.prompts.rendering import Wording, question_characters
+    from falserefusal.prompts.rendering import question_characters
     from falserefusal.study.materials import load_personas, load_templates
 
     tasks = list(config.tasks)
@@ -96,7 +96,10 @@ def asked_of_one_model(config: Config, texts: Mapping[str, Texts], root: Path) -
         task: question_characters(
             personas,
             own[task],
-            Wording(settings.options, settings.layout, config.prompts.article, config.prompts.system),
+            list(settings.options),
+            settings.layout,
+            config.prompts.article,
+            config.prompts.system,
         )
         for task, settings in config.tasks.items()
     }

@@ -9,7 +9,7 @@ from falserefusal.texts.sources.source import SCALES, Source, text_source
 CORPUS = Path(__file__).resolve().parents[4] / "config" / "corpus"
 
 
-@text_source("embedded")
+@text_source("embedded", keys=())
 def embedded(entry: dict, task: str) -> Source:
     """The file of the task in config/corpus."""
     path = CORPUS / f"{task}.csv"

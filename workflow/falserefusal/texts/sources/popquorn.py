@@ -10,7 +10,7 @@ TASKS = {  # folder of the data set, column of the rating
 }
 
 
-@text_source("popquorn")
+@text_source("popquorn", keys=("path", "sha256", "url"))
 def popquorn(entry: dict, task: str) -> Source:
     """The ratings of politeness or offensiveness; a row is one annotator's rating."""
     if task not in TASKS:
@@ -19,7 +19,7 @@ def popquorn(entry: dict, task: str) -> Source:
     return Source(
         "popquorn",
         {"id": ["instance_id", "user_id"], "text": "text", "gold_label": rating},
-        url=entry["url"] or ADDRESS.format(folder=folder),
+        url=entry.get("url") or ADDRESS.format(folder=folder),
         scale=RATINGS,
         id_optional=True,
         **located(entry),

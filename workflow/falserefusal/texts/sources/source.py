@@ -1,12 +1,11 @@
 """Contract of a text source, and the file that it resolves to.
 
-A new kind of source is a function in a module of this package, decorated with `@text_source("kind")`, one import in
-`__init__`, and a class with its keys in `study.config`. The tests of
-`tests/unit/texts/test_source_contract.py` then run on it.
+A new kind of source is a function in a module of this package, decorated with `@text_source("kind", keys)`, and one
+import in `__init__`. The tests of `tests/unit/texts/test_source_contract.py` then run on it.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -102,31 +101,39 @@ class TextSource(Protocol):
         Parameters
         ----------
         entry : dict
-            The entry with its `kind` and all keys of that kind; `path` has no ~ (see `resolve`).
+            The entry with its `kind`; no key is unknown, `path` has no ~ and `sha256` is lower case (see `resolve`).
         task : str
             The task's name.
 
         Raises
         ------
         InputError
-            The kind has no data for the task; the message names the task.
+            A value is wrong, or the kind has no data for the task; the message names the task.
         """
         ...
 
 
-KINDS: dict[str, TextSource] = {}
+@dataclass(frozen=True)
+class Kind:
+    """A registered kind of source: the keys that its entry may have, and the function."""
+
+    keys: frozenset[str]
+    source: TextSource
 
 
-def text_source(kind: str) -> Callable[[TextSource], TextSource]:
-    """Register the decorated function as the source `kind`."""
+KINDS: dict[str, Kind] = {}
+
+
+def text_source(kind: str, keys: Iterable[str]) -> Callable[[TextSource], TextSource]:
+    """Register the decorated function as the source `kind`, whose entry may have these `keys` besides `kind`."""
 
     def decorate(source: TextSource) -> TextSource:
-        KINDS[kind] = source
+        KINDS[kind] = Kind(frozenset(keys), source)
         return source
 
     return decorate
 
 
 def located(entry: dict) -> dict:
-    """The keys of `entry` that say where the file is: path and sha256."""
-    return {key: entry[key] for key in ("path", "sha256")}
+    """The keys of `entry` that say where the file is: path and sha256, if given."""
+    return {key: entry[key] for key in ("path", "sha256") if entry.get(key) is not None}
