@@ -19,4 +19,4 @@ with log_to(snakemake.log[0]):
     responses = gather([read_parquet(path, RESPONSES) for path in files.responses], order["prompt_id"])
     write_parquet(responses, snakemake.output.responses, RESPONSES)
     write_json(gather_provenance([read_json(path) for path in files.provenance]), snakemake.output.provenance)
-    print(f"{len(responses)} answers from {len(files.responses)} shards")
+    print(f"{len(responses)} responses from {len(files.responses)} shards")
