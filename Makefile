@@ -66,6 +66,9 @@ reference: $(READY)
 
 lint: $(READY)
 	$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) snakefmt --check Snakefile workflow/rules
+	.venv/bin/codespell
+	$(RUN) mypy -p falserefusal
+	PYTHONPATH=workflow .venv/bin/lint-imports --no-cache
 	$(SNAKEMAKE) --lint
 
 $(READY): requirements.lock
@@ -77,6 +80,8 @@ $(READY): requirements.lock
 		rm -rf .venv; exit 1; }
 	@echo "Installing what requirements.lock names into .venv (once; a few minutes)"
 	$(RUN) pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@echo "Fetching the weights of the pilot's model (once; 94 MB)"
+	$(SNAKEMAKE) --quiet all -- weights || echo "They could not be fetched; make tries again." >&2
 	@touch $@
 
 clean:

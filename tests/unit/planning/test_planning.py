@@ -309,7 +309,7 @@ def test_a_source_nobody_counted_is_an_error():
     ("old", "new", "message"),
     [
         ("bandwidth_gb_s", "bandwidth", "column 'bandwidth_gb_s' is missing"),
-        ("A100-80GB,gpu,80,", "A100-80GB,gpu,zero,", "A100-80GB, column 'memory_gb': must be a number above 0, not 'zero'"),
+        ("A100-80GB,gpu,80,", "A100-80GB,gpu,zero,", "column 'memory_gb': must be a number above 0, not 'zero'"),
         ("A100-80GB", "A100-40GB", "'A100-40GB' comes twice"),
     ],
 )

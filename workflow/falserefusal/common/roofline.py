@@ -7,6 +7,7 @@ not counted, so the estimate is too high rather than too low. A processor is des
 """
 
 from math import ceil
+from typing import Any
 
 GB = 1e9  # bytes
 ASSUMPTIONS = {
@@ -34,7 +35,7 @@ QUANTIZED_BYTES = {"8bit": 1.05, "4bit": 0.55}  # with their scales
 TIMES = ["gpus", "token_budget", "shards", "prefill_hours", "decode_hours", "startup_hours", "hours", "gpu_hours"]
 
 
-def tokens(prompts: float, characters: float, assume: dict) -> dict:
+def tokens(prompts: float, characters: float, assume: dict[str, Any]) -> dict[str, Any]:
     """Prompt and new tokens (in all) of `prompts` prompts with `characters` characters each on average."""
     cap = assume["max_new_tokens"]
     short = min(assume["short_response_tokens"], cap)
@@ -43,7 +44,7 @@ def tokens(prompts: float, characters: float, assume: dict) -> dict:
     return {"prompts": prompts, "prompt_tokens": prompts * each, "new_tokens": prompts * new}
 
 
-def judge_load(load: dict, instructions: int, assume: dict) -> dict:
+def judge_load(load: dict[str, Any], instructions: int, assume: dict[str, Any]) -> dict[str, Any]:
     """What a judge reads and writes about the responses of a model that was asked `load`.
 
     Question and response, its `instructions` (characters), and JUDGE_TOKENS at most.
@@ -53,13 +54,13 @@ def judge_load(load: dict, instructions: int, assume: dict) -> dict:
     return {"prompts": load["prompts"], "prompt_tokens": prompt_tokens, "new_tokens": load["prompts"] * JUDGE_TOKENS}
 
 
-def batch_size(load: dict, assume: dict) -> int:
+def batch_size(load: dict[str, Any], assume: dict[str, Any]) -> int:
     """Prompts that are decoded together under the token budget."""
     each = load["prompt_tokens"] / max(load["prompts"], 1) + assume["max_new_tokens"]
     return max(1, int(assume["token_budget"] / max(each, 1)))
 
 
-def memory(model: dict, load: dict, assume: dict) -> dict:
+def memory(model: dict[str, Any], load: dict[str, Any], assume: dict[str, Any]) -> dict[str, Any]:
     """Gigabytes (10^9 bytes): disk, weights, kv (2 x layers x kv_heads x head_dim for each token of the budget), total.
 
     total adds activations (16 hidden-sized tensors per token of the budget), the logits of one decoding step in
@@ -75,7 +76,9 @@ def memory(model: dict, load: dict, assume: dict) -> dict:
     return {"disk_gb": disk, "weights_gb": weights, "kv_gb": kv, "memory_gb": weights + kv + activations + logits + 1}
 
 
-def fit(model: dict, load: dict, gpu: dict, assume: dict) -> tuple[int | None, int]:
+def fit(
+    model: dict[str, Any], load: dict[str, Any], gpu: dict[str, Any], assume: dict[str, Any]
+) -> tuple[int | None, int]:
     """Cards that hold the model, and the token budget then left for a batch.
 
     The fewest gpus that hold weights and an eighth of the token budget; then the largest of the budget's halves that
@@ -91,7 +94,7 @@ def fit(model: dict, load: dict, gpu: dict, assume: dict) -> tuple[int | None, i
     return gpus, next(budget for budget, need in zip(budgets, needs, strict=True) if need <= gpus * usable)
 
 
-def hours(model: dict, load: dict, gpu: dict, assume: dict) -> dict:
+def hours(model: dict[str, Any], load: dict[str, Any], gpu: dict[str, Any], assume: dict[str, Any]) -> dict[str, Any]:
     """Time on a gpu: gpus, token_budget (both from `fit`), shards, prefill, decode and start-up hours, and sums.
 
     prefill: 2 x parameters x prompt tokens operations. decode: each step reads the weights and the batch's KV cache;
@@ -120,7 +123,9 @@ def hours(model: dict, load: dict, gpu: dict, assume: dict) -> dict:
     return dict(zip(TIMES, (gpus, budget, shards, prefill, decode, startup, total, total * gpus), strict=True))
 
 
-def job_resources(model: dict, load: dict, gpu: dict, assume: dict) -> dict:
+def job_resources(
+    model: dict[str, Any], load: dict[str, Any], gpu: dict[str, Any], assume: dict[str, Any]
+) -> dict[str, Any]:
     """What one inference job (a shard of a model) asks a scheduler for: gpu, mem_mb of the host, runtime in minutes.
 
     Host memory holds the weights once while they are loaded; runtime is twice the estimate. Where the model does not
@@ -139,7 +144,8 @@ def wall_hours(jobs: list[tuple[float | None, int | None]], gpus: int) -> float 
     if any(need is None or need > gpus for _, need in jobs):
         return None
     free = [0.0] * gpus
-    for length, need in sorted(jobs, reverse=True):
+    sized = [(length, need) for length, need in jobs if length is not None and need is not None]
+    for length, need in sorted(sized, reverse=True):
         free.sort()
         free[:need] = [free[need - 1] + length] * need
     return max(free, default=0.0)

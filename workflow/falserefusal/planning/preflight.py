@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -64,7 +65,7 @@ class Environment:
 
 def preflight(
     models: pd.DataFrame,
-    sources: list[dict] = (),
+    sources: Sequence[dict] = (),
     *,
     gpu_limit: int | None = None,
     servers: dict[str, dict] | None = None,

@@ -24,6 +24,13 @@ class Rules:
     study: Study | PublishedStudy
     published: PublishedStudy
 
+    @property
+    def _own(self) -> Study:
+        """The study of a config; the published study has no tasks or inference jobs."""
+        if not isinstance(self.study, Study):
+            raise TypeError("the published study has no tasks and no inference jobs")
+        return self.study
+
     def of(self, attribute: str, *names: str) -> Answer:
         """Ask the job's study for an attribute.
 
@@ -44,13 +51,13 @@ class Rules:
 
     def of_task(self, key: str) -> Answer:
         """Ask for one setting of the job's task."""
-        return lambda wildcards: plain(getattr(self.study.task(wildcards.task), key))
+        return lambda wildcards: plain(getattr(self._own.task(wildcards.task), key))
 
     def needs(self, resource: str) -> Callable[[Any, int], int]:
         """Ask for a resource of the n-th attempt at an inference job."""
 
         def answer(wildcards: Any, attempt: int) -> int:
-            return int(getattr(self.study.needs(self._inference_job(wildcards), attempt), resource))
+            return int(getattr(self._own.needs(self._inference_job(wildcards), attempt), resource))
 
         return answer
 
@@ -63,7 +70,7 @@ class Rules:
         return self.published if wildcards.get("study") == self.published.name else self.study
 
     def _inference_job(self, wildcards: Any) -> Any:
-        return self.study.job(wildcards.model, wildcards.get("judge"), wildcards.get("classifier"))
+        return self._own.job(wildcards.model, wildcards.get("judge"), wildcards.get("classifier"))
 
 
 def untracked(answer: Answer) -> Callable[[Any, Any], Any]:
