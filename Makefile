@@ -14,7 +14,7 @@ RUN := .venv/bin/python -m
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 READY := .venv/.ready
 
-.PHONY: study published rehearsal null test test-slow test-slurm scale simulation benchmark lint clean help
+.PHONY: study published rehearsal null test test-slow test-slurm scale simulation benchmark reference lint clean help
 
 study: $(READY)
 	$(SNAKEMAKE)
@@ -60,8 +60,15 @@ benchmark: $(READY)
 simulation: $(READY)
 	.venv/bin/python benchmarks/simulation/run.py --cores $(CORES) --out docs/simulation
 
+# What is generated from the typed config: the schema for editors, and docs/reference/config.md.
+reference: $(READY)
+	PYTHONPATH=workflow $(RUN) falserefusal.study.reference
+
 lint: $(READY)
 	$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) snakefmt --check Snakefile workflow/rules
+	.venv/bin/codespell
+	$(RUN) mypy -p falserefusal
+	PYTHONPATH=workflow .venv/bin/lint-imports --no-cache
 	$(SNAKEMAKE) --lint
 
 $(READY): requirements.lock
@@ -73,6 +80,8 @@ $(READY): requirements.lock
 		rm -rf .venv; exit 1; }
 	@echo "Installing what requirements.lock names into .venv (once; a few minutes)"
 	$(RUN) pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@echo "Fetching the weights of the pilot's model (once; 94 MB)"
+	$(SNAKEMAKE) --quiet all -- weights || echo "They could not be fetched; make tries again." >&2
 	@touch $@
 
 clean:

@@ -5,12 +5,6 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 
-pathvars:
-    results="results",
-    logs="results/logs",
-    benchmarks="results/benchmarks",
-
-
 # A study is one config file. --configfile replaces the default file; Snakemake alone would merge the two.
 if "study" not in config:
 
@@ -18,7 +12,6 @@ if "study" not in config:
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/jobs.smk"
 # The stages of a study, in order.
 include: "workflow/rules/texts.smk"
 include: "workflow/rules/design.smk"
@@ -35,12 +28,12 @@ include: "workflow/rules/annotation.smk"
 include: "workflow/rules/planning.smk"
 
 
-if STANDINS:
+if STUDY.standins:
 
     include: "workflow/rules/standins.smk"
 
 
-if SEQUENTIAL:
+if STUDY.sequential:
 
     include: "workflow/rules/interim.smk"
 
@@ -48,29 +41,28 @@ if SEQUENTIAL:
 rule all:
     default_target: True
     input:
-        rules.published_report.output.page,
-        rules.report.output.page,
+        PUBLISHED.files.page,
+        STUDY.files.page,
 
 
 rule published:
     input:
-        rules.published_report.output.page,
+        PUBLISHED.files.page,
 
 
 rule tables:
     input:
-        reported(STUDY),
+        STUDY.reported_tables,
 
 
 # The sample for people to annotate. Put its key.csv and their exports into annotations/<study>/; the next run uses them.
 rule annotation:
     input:
-        f"<results>/{STUDY}/annotation/index.html",
+        STUDY.files.annotation("index.html"),
 
 
 # All weights of a study, for example before a cluster run.
 rule weights:
     input:
-        [weights_record(model) for model in FETCHED],
-        expand("resources/classifiers/{classifier}.json", classifier=config["classifiers"]),
+        STUDY.weight_records,
     localrule: True

@@ -18,7 +18,7 @@ tasks:
 design: {draws_per_row: 3}
 estimation: {bootstrap: 100, permutations: 99}
 """
-JOB = r"Generate responses: (\S+?)(?:, shard (\S+))? \(GPUs (\d+), memory (\d+) MB, at most (\d+) min\)"
+JOB = r"Ask (\S+?)(?:, shard (\S+))? \(GPUs (\d+), memory (\d+) MB, at most (\d+) min\)"
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,17 @@ def paper(copy, **changes):
     return yaml.safe_load(copy.path("config/paper.yaml").read_text()) | changes
 
 
+def served(copy, url):
+    """Changes of a config that ask one model, Served, of a server."""
+    models = copy.path("config/models.csv").read_text().splitlines()
+    columns = len(models[0].split(","))
+    row = ["Served", "f", "g", "1", "org/served"] + [""] * (columns - 5) + ["far"]
+    copy.path("served.csv").write_text(
+        "\n".join([f"{models[0]},server", *(f"{m}," for m in models[1:]), ",".join(row)])
+    )
+    return {"materials": {"models": "served.csv"}, "models": ["Served"], "servers": {"far": {"base_url": url}}}
+
+
 def test_the_paper_is_one_job_a_model(copy):
     jobs = asked(copy, paper(copy))
     models = pd.read_csv(copy.path("config/models.csv")).set_index("model")
@@ -50,7 +61,7 @@ def test_the_paper_is_one_job_a_model(copy):
 
 
 def test_shards_are_jobs_of_their_own_on_as_many_gpus_as_they_need(copy):
-    changes = {"models": ["Gemma-2B", "Qwen2.5-32B"], "planning": {"card": "L4-24GB"}}
+    changes = {"models": ["Gemma-2B", "Qwen2.5-32B"], "planning": {"gpu": "L4-24GB"}}
     planned = asked(copy, paper(copy, **changes))
     shards = [f"{part}-of-2" for part in (1, 2)]
     assert set(planned) == {("Gemma-2B", ""), *(("Qwen2.5-32B", shard) for shard in shards)}
@@ -64,19 +75,25 @@ def test_shards_are_jobs_of_their_own_on_as_many_gpus_as_they_need(copy):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"inference": {"shards": {"Gemma-3B": 2}}}, "inference.shards: Gemma-3B not among the study's models"),
-        ({"planning": {"card": "A100"}}, "no card 'A100'; known are A100-40GB"),
-        ({"allow_missing": True}, "no model of the study 'paper' has responses in results/paper/responses yet"),
-        ({"judges": {"strict": {"model": "gpt-4o"}}}, "judges.strict.model: gpt-4o is not in config/models.csv, which"),
-        ({"materials": {"models": "bare.csv"}}, "bare.csv: column family, generation, size_b, gated"),
+        (
+            {"inference": {"shards": {"Gemma-3B": 2}}},
+            "inference.shards: 'Gemma-3B' is not a model of the study",
+        ),
+        ({"planning": {"gpu": "A100"}}, "planning.gpu: 'A100' is not in config/gpus.csv; did you mean"),
+        ({"allow_missing": True}, "no model of the study 'paper' has its responses in results/paper/responses yet"),
+        (
+            {"judges": {"strict": {"model": "gpt-4o"}}},
+            "judges.strict.model: 'gpt-4o' is not in config/models.csv",
+        ),
+        ({"materials": {"models": "bare.csv"}}, "bare.csv: unknown column 'size'; did you mean 'size_b'?"),
         (
             {"inference": {"shards": 2}, "design": {"sequential": {"first": 9, "growth": 1}}},
-            "with interim looks (design.sequential) a model has no shards",
+            "inference.shards: a sequential study asks a model once for each look, in one job; leave it out",
         ),
     ],
 )
 def test_errors_are_reported_before_anything_runs(copy, changes, message):
-    copy.path("bare.csv").write_text("model,hub_id\nMine,org/mine\n")
+    copy.path("bare.csv").write_text("model,hub_id,size\nMine,org/mine,7\n")
     copy.path("study.yaml").write_text(yaml.safe_dump(paper(copy, **changes)))
     output = copy.run("--dry-run", "--configfile", "study.yaml", check=False)
     assert message in output and "Traceback" not in output
@@ -91,8 +108,8 @@ def test_weights_are_downloaded_once(copy):
     assert jobs == {"fetch_model": 1, "fetch_classifier": 1, "weights": 1}
     output = copy.run("--dry-run", "results/paper/verdicts/Gemma-2B.parquet", "--configfile", "study.yaml")
     assert "Classify the responses of Gemma-2B: c (GPUs 1, memory 8000 MB, at most 180 min)" in output
-    served = paper(copy, inference={"backend": "openai", "server": {"base_url": "http://localhost:1/v1"}})
-    copy.path("study.yaml").write_text(yaml.safe_dump(served))
+    asked_elsewhere = paper(copy, **served(copy, "http://localhost:1/v1"))
+    copy.path("study.yaml").write_text(yaml.safe_dump(asked_elsewhere))
     assert "fetch_model" not in copy.dry_run("--configfile", "study.yaml")
 
 
@@ -102,11 +119,20 @@ def test_weights_are_downloaded_once(copy):
         ({}, ["offensiveness"], []),
         ({"classifiers": {"c": {"hub_id": "./none", "refusal_labels": ["x"]}}}, [], ["classifier c"]),
         ({"judges": {"j": {"model": "Gemma2-2B"}}}, [], ["Gemma2-2B"]),
-        ({"inference": {"backend": "openai", "server": {"base_url": "http://127.0.0.1:9/v1"}}}, [], ["server"]),
+        (
+            {
+                "judges": {"j": {"model": "Served"}},
+                "materials": {"models": "served.csv"},
+                "servers": {"far": {"base_url": "http://127.0.0.1:9/v1"}},
+            },
+            [],
+            ["far"],
+        ),
     ],
     ids=["stand-ins", "a classifier", "a judge", "a server"],
 )
 def test_preflight_checks_what_a_study_needs(copy, tmp_path, changes, ready, missing):
+    served(copy, "")
     config = yaml.safe_load(SMALL) | changes
     copy.path("study.yaml").write_text(yaml.safe_dump(config))
     output = copy.run("preflight", "--configfile", "study.yaml", check=bool(ready), HF_HUB_CACHE=str(tmp_path))
@@ -149,6 +175,6 @@ def test_a_model_that_cannot_run_is_missing_from_the_report_until_it_can(checkou
 
     weights.write_bytes(kept)
     output = copy.run("report", *arguments)
-    assert output.count("Generate responses: ") == 1  # the others have their responses
+    assert output.count("Ask ") == 1  # the others have their responses
     assert "gave no result" not in copy.path("results/small/report/index.html").read_text()
     assert set(pd.read_csv(rates)["model"]) == {"Llama2-7B", "Llama3.2-1B", "Gemma2-2B", "mean"}

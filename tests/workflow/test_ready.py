@@ -23,7 +23,7 @@ tasks:
     options: [offensive, not offensive]
 design: {draws_per_row: 1, baseline: false}
 inference: {max_new_tokens: 2}
-planning: {card: L4-24GB}
+planning: {gpu: L4-24GB}
 classifiers: {c: {hub_id: ~/classifier, refusal_labels: [LABEL_1]}}
 """
 SAVE = """
@@ -59,10 +59,10 @@ def copy(checkout, root, tmp_path_factory):
 
 def test_no_model_runs_while_one_is_missing_unless_the_run_keeps_going(copy):
     output = copy.ask(models="Here, Gone", check=False)
-    assert "nowhere" in output and "Generate responses" not in output  # from the check, or from the download before it
+    assert "nowhere" in output and "Ask " not in output  # from the check, or from the download before it
     output = copy.ask("--keep-going", models="Here, Gone", check=False)
     assert "Models with nothing missing run anyway" in output
-    assert "Generate responses: Here" in output and "Generate responses: Gone" not in output
+    assert "Ask Here" in output and "Ask Gone" not in output
     assert copy.path(VERDICTS("Here")).exists() and not copy.path(VERDICTS("Gone")).exists()
 
 
@@ -70,8 +70,8 @@ def test_a_model_that_needs_more_gpus_than_the_run_may_use(copy):
     copy.path("results/small/responses/Here.parquet").unlink(missing_ok=True)
     copy.path(VERDICTS("Here")).unlink(missing_ok=True)
     output = copy.ask(size=40, check=False)
-    assert "GPUs by the plan, but a job of this run may use 1 -> add --resources gpu=4" in output
-    assert "Generate responses" not in output
+    assert "GPUs by the cost estimate, but a job of this run may use 1: add --resources gpu=4" in output
+    assert "Ask " not in output
     assert "GPUs 4" in copy.ask("--resources", "gpu=4", size=40)
 
 
@@ -80,4 +80,4 @@ def test_another_gpu_or_another_check_runs_no_model_again(copy):
     text = copy.path("own.yaml").read_text()
     copy.path("own.yaml").write_text(text.replace("L4-24GB", "H200-141GB"))
     output = copy.run(VERDICTS("Here"), "--configfile", "own.yaml", "--dry-run", check=False)
-    assert "Generate responses" not in output
+    assert "Ask " not in output

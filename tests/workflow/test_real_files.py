@@ -40,7 +40,8 @@ def test_the_papers_shape_on_a_real_model(checkout, root, shared_dir):
     workflow = checkout()
     config = yaml.safe_load((root / "config/paper.yaml").read_text())
     config |= {"study": "shape", "models": ["none"], "materials": {"models": "config/models_pilot.csv"}}
-    config |= {"inference": {"shards": 2}, "estimation": {"bootstrap": 100, "permutations": 99}}
+    config |= {"inference": {"shards": 2}, "planning": {"gpu": "laptop-cpu"}}
+    config["estimation"] = {"bootstrap": 100, "permutations": 99}
     for task, source in real_sources(shared_dir / "data", workflow.folder).items():
         config["tasks"][task] |= {"rows_per_gold_label": 20, "source": source}
     workflow.path("config/shape.yaml").write_text(yaml.safe_dump(config))

@@ -159,14 +159,20 @@ def test_people_annotate_a_sample_and_rates_are_corrected(done):
     assert people | {"config/labelling/patterns.yaml"} <= set(data)
 
 
-def test_a_judge_whose_reply_has_no_verdict_has_failed(done, root):
-    """A stand-in as a judge complains about an unknown question, and gives no verdict. That is never a refusal."""
+def judge_models(done):
+    """A models file with a further model, Judge: a copy of a stand-in."""
     models = done.path("config/models.csv").read_text()
     row = models.splitlines()[1].split(",")
-    row[0], row[4] = "Judge", str(shutil.copytree(done.results / "standins/Llama2-13B", done.path("judge")))
+    folder = shutil.copytree(done.results / "standins/Llama2-13B", done.path("judge"), dirs_exist_ok=True)
+    row[0], row[4] = "Judge", str(folder)
     done.path("config/models_judge.csv").write_text(models + ",".join(row) + "\n")
+    return "config/models_judge.csv"
+
+
+def test_a_judge_whose_reply_has_no_verdict_has_failed(done, root):
+    """A stand-in as a judge complains about an unknown question, and gives no verdict. That is never a refusal."""
     config = yaml.safe_load(small(root))
-    config |= {"judges": {"stern": {"model": "Judge"}}, "materials": {"models": "config/models_judge.csv"}}
+    config |= {"judges": {"stern": {"model": "Judge"}}, "materials": {"models": judge_models(done)}}
     done.path("config/judge.yaml").write_text(yaml.safe_dump(config))
     done.run("results/small/verdicts/Gemma2-2B.parquet", "--configfile", "config/judge.yaml")
     verdicts = pd.read_parquet(done.results / "verdicts/Gemma2-2B.parquet").query("labeller == 'stern'")
@@ -191,6 +197,34 @@ def test_a_sequential_study_stops_models_one_by_one(checkout, root):
     assert cells.groupby("model")["n"].sum().to_dict() == sequential["responses"].drop("all").to_dict()
     missing = pd.read_csv(workflow.path("results/small/tables/missing.csv"))
     assert missing.empty, "a model that stopped early has no missing responses"
+
+
+def test_the_verdicts_of_an_interim_look_include_those_of_judges(done, root):
+    """Only the responses that a look adds are judged anew; the others are in the store."""
+    config = yaml.safe_load(small(root, study="judged", models=["Gemma2-2B"]))
+    config["tasks"] = {"offensiveness": config["tasks"]["offensiveness"] | {"rows_per_gold_label": 20}}
+    config["design"] = {"kind": "blocked", "blocks_per_task": 70, "sequential": {"first": 35, "growth": 1}}
+    config |= {"judges": {"stern": {"model": "Judge"}}, "materials": {"models": judge_models(done)}}
+    done.path("config/judged.yaml").write_text(yaml.safe_dump(config))
+    done.run("results/judged/cells.parquet", "--configfile", "config/judged.yaml")
+    cells = pd.read_parquet(done.path("results/judged/cells.parquet"))
+    assert set(cells["labeller"]) == {"phrase_list", "structured", "stern"}
+    records = [
+        json.loads(done.path(f"results/judged/interim/{look}/judges/stern/Gemma2-2B.provenance.json").read_text())
+        for look in (0, 1)
+    ]
+    first, second = (record["responses"] for record in records)
+    assert second["reused"] >= first["distinct"] and second["generated"] == second["distinct"] - second["reused"]
+
+
+def test_what_a_config_says_is_not_filled_in(done, root):
+    """Snakemake replaces {words} and <words> in the strings of a rule."""
+    system = "Answer like {this}, {wildcards.task}, <results>."
+    config = yaml.safe_load(small(root, study="braces", prompts={"system": system}, inference={"system_role": "merge"}))
+    done.path("config/braces.yaml").write_text(yaml.safe_dump(config))
+    done.run("results/braces/prompts/nli.parquet", "--configfile", "config/braces.yaml")
+    prompts = pd.read_parquet(done.path("results/braces/prompts/nli.parquet"))
+    assert prompts["messages"].iloc[0][0]["content"] == system
 
 
 def test_the_paper_study_has_all_jobs_and_a_cost(checkout):

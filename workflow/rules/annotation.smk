@@ -3,30 +3,26 @@
 
 rule annotate:
     input:
-        verdicts=expand("<results>/{{study}}/verdicts/{model}.parquet", model=REPORTED_MODELS),
-        responses=expand("<results>/{{study}}/responses/{model}.parquet", model=REPORTED_MODELS),
-        prompts=expand("<results>/{{study}}/prompts/{task}.parquet", task=config["tasks"]),
-        design=rules.design.output.design,
-        personas=MATERIALS["personas"],
-        models=MATERIALS["models"],
+        unpack(of("sample_inputs")),
+        unpack(of("materials")),
         code=library("annotate.py"),
         template="workflow/falserefusal/annotation/page.html.jinja",
     output:
-        sheet="<results>/{study}/annotation/sample.csv",
-        key="<results>/{study}/annotation/key.csv",
-        page="<results>/{study}/annotation/index.html",
+        sheet=FILES.annotation("sample.csv"),
+        key=FILES.annotation("key.csv"),
+        page=FILES.annotation("index.html"),
     log:
-        "<logs>/{study}/annotate.log",
+        FILES.log("annotate"),
     conda:
         "../../envs/analysis.yaml"
     params:
-        models=REPORTED_MODELS,
-        options=OPTIONS,
-        size=config["annotation"]["size"],
-        shares=config["annotation"]["shares"],
-        seed=config["seed"],
+        models=of("reported_models"),
+        options=of("options"),
+        size=of("config.annotation.size"),
+        shares=of("config.annotation.shares"),
+        seed=of("seed"),
         study="{study}",
-        banner=notice,
+        banner=of("notice"),
     message:
         "Draw the annotation sample: {wildcards.study}"
     script:
@@ -35,22 +31,27 @@ rule annotate:
 
 rule validate:
     input:
-        key=ANNOTATION_KEY,
-        annotations=ANNOTATIONS,
-        verdicts=expand("<results>/{{study}}/verdicts/{model}.parquet", model=REPORTED_MODELS),
-        design=rules.design.output.design,
-        personas=MATERIALS["personas"],
+        key=of("files.annotation_key"),
+        annotations=of("annotation_files"),
+        verdicts=of("verdict_files"),
+        design=FILES.design,
+        personas=of("config.materials.personas"),
         code=library("validate.py"),
     output:
-        **dict(zip(VALIDATED.values(), tables(*VALIDATED).values())),
+        agreement=FILES.table("annotator_agreement"),
+        accuracy=FILES.table("labeller_accuracy"),
+        rates=FILES.table("corrected_rates"),
+        personas=FILES.table("corrected_personas"),
+        differences=FILES.table("corrected_differences"),
+        specificity=FILES.table("specificity_tests"),
     log:
-        "<logs>/{study}/validate.log",
+        FILES.log("validate"),
     conda:
         "../../envs/analysis.yaml"
     params:
-        models=REPORTED_MODELS,
-        seed=config["seed"],
-        notice=notice,
+        models=of("reported_models"),
+        seed=of("seed"),
+        notice=of("notice"),
     message:
         "Compare labellers with the annotations: {wildcards.study}"
     script:

@@ -3,24 +3,24 @@
 
 rule cells:
     input:
-        verdicts=expand("<results>/{{study}}/verdicts/{model}.parquet", model=REPORTED_MODELS),
-        design=rules.design.output.design,
+        verdicts=of("verdict_files"),
+        design=FILES.design,
         code=library("cells.py"),
     output:
-        outcomes="<results>/{study}/outcomes.parquet",
-        cells="<results>/{study}/cells.parquet",
-        missing="<results>/{study}/tables/missing.csv",
+        outcomes=FILES.outcomes,
+        cells=FILES.cells,
+        missing=FILES.table("missing"),
     log:
-        "<logs>/{study}/cells.log",
+        FILES.log("cells"),
     wildcard_constraints:
-        study=STUDY,
+        study=any_of([STUDY.name]),
     conda:
         "../../envs/analysis.yaml"
     params:
-        models=REPORTED_MODELS,
-        personas=config["personas"],
-        templates=config["templates"],
-        notice=notice,
+        models=of("reported_models"),
+        personas=of("personas"),
+        templates=of("templates"),
+        notice=of("notice"),
     message:
         "Count refusals: {wildcards.study}"
     script:

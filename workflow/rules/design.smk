@@ -3,28 +3,29 @@
 
 rule design:
     input:
-        texts=expand("<results>/{{study}}/texts/{task}.parquet", task=config["tasks"]),
-        templates=MATERIALS["templates"],
+        texts=of("text_files"),
+        templates=of("config.materials.templates"),
         code=library("design.py"),
     output:
-        design="<results>/{study}/design.parquet",
-        table5="<results>/{study}/tables/table5.csv",
-        table6="<results>/{study}/tables/table6.csv",
-        balance="<results>/{study}/tables/design_balance.csv",
+        design=FILES.design,
+        table5=FILES.table("table5"),
+        table6=FILES.table("table6"),
+        balance=FILES.table("design_balance"),
     log:
-        "<logs>/{study}/design.log",
+        FILES.log("design"),
     wildcard_constraints:
-        study=STUDY,
+        study=any_of([STUDY.name]),
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        tasks=list(config["tasks"]),
-        personas=config["personas"],
-        templates=config["templates"],
-        models=config["models"],
-        design=config["design"],
-        seed=config["seed"],
-        notice=notice,
+        tasks=of("tasks"),
+        personas=of("personas"),
+        templates=of("templates"),
+        models=of("models"),
+        design=of("config.design"),
+        seed=of("seed"),
+        notice=of("notice"),
     message:
         "Draw the Monte Carlo design: {wildcards.study}"
     script:

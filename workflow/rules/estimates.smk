@@ -3,22 +3,22 @@
 
 rule rates:
     input:
-        unpack(estimation_inputs),
-        unpack(materials_of),
-        table1=f"{PRINTED}/table1_refusal_pct.csv",
-        quoted=f"{PRINTED}/quoted_statements.csv",
+        unpack(of("estimation_inputs")),
+        unpack(of("materials")),
+        table1=PUBLISHED.printed("table1_refusal_pct"),
+        quoted=PUBLISHED.printed("quoted_statements"),
         code=library("rates.py"),
     output:
-        **tables("table1", *RATES),
+        **tables("table1", *files.RATES),
     log:
-        "<logs>/{study}/rates.log",
+        FILES.log("rates"),
     conda:
         "../../envs/analysis.yaml"
     params:
-        labeller=main_labeller,
-        models=lambda wildcards: names_of(wildcards, "models"),
-        personas=lambda wildcards: names_of(wildcards, "personas"),
-        notice=notice,
+        labeller=of("headline"),
+        models=of("reported_models"),
+        personas=of("personas"),
+        notice=of("notice"),
     message:
         "Estimate refusal rates: {wildcards.study}"
     script:
@@ -27,21 +27,21 @@ rule rates:
 
 rule importance:
     input:
-        unpack(estimation_inputs),
-        figure5=lambda wildcards: printed_for(wildcards, "figure5_importance"),
+        unpack(of("estimation_inputs")),
+        figure5=of("printed_importance"),
         code=library("importance.py"),
     output:
         **tables("importance", "sensitivity"),
     log:
-        "<logs>/{study}/importance.log",
+        FILES.log("importance"),
     conda:
         "../../envs/analysis.yaml"
     params:
-        labeller=main_labeller,
-        seed=chance("seed"),
-        bootstrap=chance("bootstrap"),
-        permutations=chance("permutations"),
-        notice=notice,
+        labeller=of("headline"),
+        seed=of("seed"),
+        bootstrap=of("bootstrap"),
+        permutations=of("permutations"),
+        notice=of("notice"),
     message:
         "Estimate the importance of each factor: {wildcards.study}"
     script:
@@ -50,18 +50,18 @@ rule importance:
 
 rule regression:
     input:
-        unpack(estimation_inputs),
-        table7=lambda wildcards: printed_for(wildcards, "table7_logit"),
+        unpack(of("estimation_inputs")),
+        table7=of("printed_regression"),
         code=library("regression.py"),
     output:
-        **tables("regression", "regression_firth", "interactions", "deviance"),
+        **tables(*files.REGRESSION),
     log:
-        "<logs>/{study}/regression.log",
+        FILES.log("regression"),
     conda:
         "../../envs/analysis.yaml"
     params:
-        labeller=main_labeller,
-        notice=notice,
+        labeller=of("headline"),
+        notice=of("notice"),
     message:
         "Fit the logistic regression: {wildcards.study}"
     script:
@@ -70,20 +70,20 @@ rule regression:
 
 rule claims:
     input:
-        unpack(estimation_inputs),
-        unpack(materials_of),
+        unpack(of("estimation_inputs")),
+        unpack(of("materials")),
         code=library("claims.py"),
     output:
         **tables("claims"),
     log:
-        "<logs>/{study}/claims.log",
+        FILES.log("claims"),
     conda:
         "../../envs/analysis.yaml"
     params:
-        labeller=main_labeller,
-        models=lambda wildcards: names_of(wildcards, "models"),
-        seed=chance("seed"),
-        notice=notice,
+        labeller=of("headline"),
+        models=of("reported_models"),
+        seed=of("seed"),
+        notice=of("notice"),
     message:
         "Test the paper's claims: {wildcards.study}"
     script:
@@ -92,22 +92,20 @@ rule claims:
 
 rule comparison:
     input:
-        tables=expand(
-            "<results>/{{study}}/tables/{table}.csv",
-            table=["rates_model_task", "rates_task_model_persona", "rates_format", "importance"],
-        ),
-        printed=PRINTED_FILES,
+        tables=list(tables("rates_model_task", "rates_task_model_persona", "rates_format", "importance").values()),
+        printed=files.PRINTED_FILES,
         code=library("comparison.py"),
     output:
         **tables("comparison"),
     log:
-        "<logs>/{study}/comparison.log",
+        FILES.log("comparison"),
     wildcard_constraints:
-        study=STUDY,
+        study=any_of([STUDY.name]),
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        notice=notice,
+        notice=of("notice"),
     message:
         "Compare {wildcards.study} with the published numbers"
     script:
@@ -116,19 +114,19 @@ rule comparison:
 
 rule labeller_rates:
     input:
-        unpack(estimation_inputs),
+        unpack(of("estimation_inputs")),
         code=library("labeller_rates.py"),
     output:
         **tables("labeller_rates"),
     log:
-        "<logs>/{study}/labeller_rates.log",
+        FILES.log("labeller_rates"),
     wildcard_constraints:
-        study=STUDY,
+        study=any_of([STUDY.name]),
     conda:
         "../../envs/analysis.yaml"
     params:
-        labellers=LABELLERS,
-        notice=notice,
+        labellers=of("labellers"),
+        notice=of("notice"),
     message:
         "Estimate refusal rates by labeller: {wildcards.study}"
     script:
@@ -137,21 +135,21 @@ rule labeller_rates:
 
 rule effects:
     input:
-        unpack(estimation_inputs),
+        unpack(of("estimation_inputs")),
         code=library("effects.py"),
     output:
-        **tables(*EFFECTS),
+        **tables(*files.EFFECTS),
     log:
-        "<logs>/{study}/effects.log",
+        FILES.log("effects"),
     wildcard_constraints:
-        study=STUDY,
+        study=any_of([STUDY.name]),
     conda:
         "../../envs/analysis.yaml"
     params:
-        labeller=main_labeller,
-        permutations=chance("permutations"),
-        seed=chance("seed"),
-        notice=notice,
+        labeller=of("headline"),
+        permutations=of("permutations"),
+        seed=of("seed"),
+        notice=of("notice"),
     message:
         "Estimate persona effects: {wildcards.study}"
     script:
@@ -160,26 +158,23 @@ rule effects:
 
 rule labeller_comparison:
     input:
-        verdicts=expand("<results>/{{study}}/verdicts/{model}.parquet", model=REPORTED_MODELS),
-        responses=expand("<results>/{{study}}/responses/{model}.parquet", model=REPORTED_MODELS),
-        prompts=expand("<results>/{{study}}/prompts/{task}.parquet", task=config["tasks"]),
-        design=rules.design.output.design,
+        unpack(of("sample_inputs")),
         code=library("labeller_comparison.py"),
     output:
-        agreement="<results>/{study}/tables/labeller_agreement.csv",
-        categories="<results>/{study}/tables/labeller_categories.csv",
-        disagreements="<results>/{study}/disagreements.csv",
-        refusals="<results>/{study}/refusals.csv",
+        agreement=FILES.table("labeller_agreement"),
+        categories=FILES.table("labeller_categories"),
+        disagreements=FILES.disagreements,
+        refusals=FILES.refusals,
     log:
-        "<logs>/{study}/labeller_comparison.log",
+        FILES.log("labeller_comparison"),
     conda:
         "../../envs/analysis.yaml"
     params:
-        models=REPORTED_MODELS,
+        models=of("reported_models"),
         most=60,
         refusals=5,
-        seed=config["seed"],
-        notice=notice,
+        seed=of("seed"),
+        notice=of("notice"),
     message:
         "Compare labellers: {wildcards.study}"
     script:
@@ -188,24 +183,24 @@ rule labeller_comparison:
 
 rule labeller_effects:
     input:
-        unpack(estimation_inputs),
-        unpack(materials_of),
+        unpack(of("estimation_inputs")),
+        unpack(of("materials")),
         code=library("labeller_effects.py"),
     output:
         **tables("labeller_headline", "labeller_claims"),
     log:
-        "<logs>/{study}/labeller_effects.log",
+        FILES.log("labeller_effects"),
     wildcard_constraints:
-        study=STUDY,
+        study=any_of([STUDY.name]),
     conda:
         "../../envs/analysis.yaml"
     params:
-        labellers=LABELLERS,
-        models=lambda wildcards: names_of(wildcards, "models"),
-        personas=lambda wildcards: names_of(wildcards, "personas"),
-        permutations=config["estimation"]["permutations"],
-        seed=config["seed"],
-        notice=notice,
+        labellers=of("labellers"),
+        models=of("reported_models"),
+        personas=of("personas"),
+        permutations=of("permutations"),
+        seed=of("seed"),
+        notice=of("notice"),
     message:
         "Estimate the headline by labeller: {wildcards.study}"
     script:

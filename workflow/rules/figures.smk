@@ -1,39 +1,38 @@
 # Figures, drawn from tables only.
 
 
-rule published_figures:
+rule figures:
     input:
-        tables=drawn_from(PUBLISHED),
-        models=f"{PRINTED}/models.csv",
-        personas=f"{PRINTED}/personas.csv",
+        unpack(of("figure_inputs")),
         code=library("figures.py"),
     output:
-        figures=figure_files(PUBLISHED),
-        index="<results>/published/figures/index.csv",
+        figures=STUDY.figure_files,
+        index=STUDY.files.figure_index,
     log:
-        "<logs>/published/figures.log",
+        STUDY.files.log("figures"),
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        **figure_params(PUBLISHED),
+        about=of("about"),
+        figures=of("figure_set"),
     message:
-        "Draw the figures: published"
+        f"Draw the figures: {STUDY.name}"
     script:
         "../scripts/figures.py"
 
 
-use rule published_figures as figures with:
+use rule figures as published_figures with:
     input:
-        tables=drawn_from(STUDY),
-        models=MATERIALS["models"],
-        personas=MATERIALS["personas"],
+        unpack(of_published("figure_inputs")),
         code=library("figures.py"),
     output:
-        figures=figure_files(STUDY),
-        index=f"<results>/{STUDY}/figures/index.csv",
+        figures=PUBLISHED.figure_files,
+        index=PUBLISHED.files.figure_index,
     log:
-        f"<logs>/{STUDY}/figures.log",
+        PUBLISHED.files.log("figures"),
     params:
-        **figure_params(STUDY),
+        about=of_published("about"),
+        figures=of_published("figure_set"),
     message:
-        f"Draw the figures: {STUDY}"
+        "Draw the figures: published"

@@ -8,47 +8,73 @@ ruleorder: last_verdicts > verdicts
 
 use rule responses as interim_responses with:
     output:
-        responses="<results>/{study}/interim/{look}/responses/{model}.parquet",
-        provenance="<results>/{study}/interim/{look}/responses/{model}.provenance.json",
+        responses=FILES.responses("{model}", "{look}"),
+        provenance=FILES.response_record("{model}", "{look}"),
     log:
-        "<logs>/{study}/interim/{look}/responses/{model}.log",
+        FILES.log("interim/{look}/responses/{model}"),
     params:
         look="{look}",
     message:
-        "Generate responses: {wildcards.model}, look {wildcards.look}"
+        "Ask {wildcards.model}, look {wildcards.look}"
+
+
+use rule judge_prompts as interim_judge_prompts with:
+    output:
+        prompts=FILES.judge_prompts("{model}", "{look}"),
+    log:
+        FILES.log("interim/{look}/judges/{model}_prompts"),
+    message:
+        "Write the prompts of the judges: {wildcards.model}, look {wildcards.look}"
+
+
+use rule judge_responses as interim_judge_responses with:
+    output:
+        responses=FILES.judge_responses("{judge}", "{model}", "{look}"),
+        provenance=FILES.judge_record("{judge}", "{model}", "{look}"),
+    log:
+        FILES.log("interim/{look}/judges/{judge}/{model}"),
+    message:
+        "Judge the responses of {wildcards.model}: {wildcards.judge}, look {wildcards.look}"
+
+
+use rule classify as interim_classify with:
+    output:
+        scores=FILES.scores("{classifier}", "{model}", "{look}"),
+    log:
+        FILES.log("interim/{look}/classifiers/{classifier}/{model}"),
+    message:
+        "Classify the responses of {wildcards.model}: {wildcards.classifier}, look {wildcards.look}"
 
 
 use rule verdicts as interim_verdicts with:
-    input:
-        **labelling_inputs("<results>/{study}/interim/{look}/responses/{model}.parquet"),
     output:
-        verdicts="<results>/{study}/interim/{look}/verdicts/{model}.parquet",
+        verdicts=FILES.verdicts("{model}", "{look}"),
     log:
-        "<logs>/{study}/interim/{look}/verdicts/{model}.log",
+        FILES.log("interim/{look}/verdicts/{model}"),
     message:
         "Label the responses: {wildcards.model}, look {wildcards.look}"
 
 
 checkpoint interim_look:
     input:
-        verdicts=verdicts_of_look,
-        looks=earlier_looks,
-        design=rules.design.output.design,
+        verdicts=lambda wildcards: STUDY.look_verdicts(int(wildcards.look), models_after),
+        looks=of("earlier_looks", "look"),
+        design=FILES.design,
         code=library("interim_look.py"),
     output:
-        look="<results>/{study}/interim/{look}/interim_look.csv",
-        models="<results>/{study}/interim/{look}/next_models.txt",
+        look=FILES.look("{look}"),
+        models=FILES.next_models("{look}"),
     log:
-        "<logs>/{study}/interim/{look}/interim_look.log",
+        FILES.log("interim/{look}/interim_look"),
     conda:
         "../../envs/analysis.yaml"
     params:
         look="{look}",
-        targets=config["estimation"]["targets"],
-        labeller=main_labeller,
-        personas=config["personas"],
-        templates=config["templates"],
-        notice=notice,
+        targets=of("config.estimation.targets"),
+        labeller=of("headline"),
+        personas=of("personas"),
+        templates=of("templates"),
+        notice=of("notice"),
     message:
         "Decide which models continue: {wildcards.study}, look {wildcards.look}"
     script:
@@ -57,29 +83,29 @@ checkpoint interim_look:
 
 rule last_responses:
     input:
-        lambda wildcards: from_last_look(wildcards, "responses", "parquet"),
-        lambda wildcards: from_last_look(wildcards, "responses", "provenance.json"),
+        responses=from_last_look(files.Files.responses),
+        provenance=from_last_look(files.Files.response_record),
     output:
-        responses="<results>/{study}/responses/{model}.parquet",
-        provenance="<results>/{study}/responses/{model}.provenance.json",
+        responses=FILES.responses("{model}"),
+        provenance=FILES.response_record("{model}"),
     log:
-        "<logs>/{study}/interim/last_responses/{model}.log",
+        FILES.log("interim/last_responses/{model}"),
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     message:
         "Copy the responses of the last look: {wildcards.model}"
     shell:
-        "cp {input[0]} {output.responses} 2> {log} && cp {input[1]} {output.provenance} 2>> {log}"
+        "cp {input.responses} {output.responses} 2> {log} && cp {input.provenance} {output.provenance} 2>> {log}"
 
 
 rule last_verdicts:
     input:
-        verdicts=lambda wildcards: from_last_look(wildcards, "verdicts", "parquet"),
+        verdicts=from_last_look(files.Files.verdicts),
     output:
-        verdicts="<results>/{study}/verdicts/{model}.parquet",
+        verdicts=FILES.verdicts("{model}"),
     log:
-        "<logs>/{study}/interim/last_verdicts/{model}.log",
+        FILES.log("interim/last_verdicts/{model}"),
     localrule: True
     conda:
         "../../envs/analysis.yaml"
@@ -91,17 +117,17 @@ rule last_verdicts:
 
 rule interim_looks:
     input:
-        looks=all_looks,
-        design=rules.design.output.design,
+        looks=lambda wildcards: STUDY.all_looks(models_after),
+        design=FILES.design,
         code=library("interim_looks.py"),
     output:
-        **tables("interim_looks", "sequential"),
+        **tables(*files.SEQUENTIAL),
     log:
-        "<logs>/{study}/interim_looks.log",
+        FILES.log("interim_looks"),
     conda:
         "../../envs/analysis.yaml"
     params:
-        notice=notice,
+        notice=of("notice"),
     message:
         "Summarise the interim looks: {wildcards.study}"
     script:

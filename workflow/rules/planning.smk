@@ -3,40 +3,40 @@
 
 rule plan:
     input:
-        models=MATERIALS["models"],
-        personas=MATERIALS["personas"],
-        templates=MATERIALS["templates"],
-        cards="config/cards.csv",
-        instructions=JUDGE_INSTRUCTIONS,
+        models=STUDY.config.materials.models,
+        personas=STUDY.config.materials.personas,
+        templates=STUDY.config.materials.templates,
+        gpus=files.GPUS,
+        instructions=files.JUDGE_INSTRUCTIONS,
         code=library("plan.py"),
     output:
-        models=f"<results>/{STUDY}/plan/models.csv",
-        cards=f"<results>/{STUDY}/plan/cards.csv",
-        json=f"<results>/{STUDY}/plan/plan.json",
-        text=f"<results>/{STUDY}/plan/plan.txt",
+        models=STUDY.files.plan("models.csv"),
+        gpus=STUDY.files.plan("gpus.csv"),
+        json=STUDY.files.plan("plan.json"),
+        text=STUDY.files.plan("plan.txt"),
     log:
-        f"<logs>/{STUDY}/plan.log",
+        STUDY.files.log("plan"),
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        study=STUDY,
-        tasks=config["tasks"],
-        models=config["models"],
-        personas=config["personas"],
-        templates=config["templates"],
-        design=config["design"],
-        prompts=config["prompts"],
-        seed=config["seed"],
-        raw="resources/texts",
-        card=config["planning"]["card"],
-        assumptions=PLANNING_ASSUMPTIONS,
-        shape=STANDIN_SHAPE if STANDINS else None,
-        shards={model: job["shards"] for model, job in JOBS.items()},
-        judges=[] if SERVER else JUDGES,
-        classifiers=list(config["classifiers"]),
+        study=STUDY.name,
+        tasks=of("config.tasks"),
+        models=of("models"),
+        personas=of("personas"),
+        templates=of("templates"),
+        design=of("config.design"),
+        prompts=of("config.prompts"),
+        seed=of("seed"),
+        raw=files.TEXTS,
+        gpu=of("config.planning.gpu"),
+        assumptions=of("assumptions"),
+        shape=of("standin_shape"),
+        shards=of("shard_counts"),
+        judges=of("computed_judges"),
+        classifiers=list(STUDY.config.classifiers),
     message:
-        f"Estimate the cost: {STUDY}"
+        f"Estimate the cost: {STUDY.name}"
     script:
         "../scripts/plan.py"
 
@@ -45,29 +45,29 @@ rule plan:
 # outputs of a failed job.
 rule preflight:
     input:
-        models=MATERIALS["models"],
-        plan=f"<results>/{STUDY}/plan/models.csv" if FETCHED else [],
+        models=STUDY.config.materials.models,
+        plan=STUDY.files.plan("models.csv") if STUDY.fetched else [],
         code=library("preflight.py"),
     log:
-        f"<logs>/{STUDY}/preflight.log",
+        STUDY.files.log("preflight"),
     localrule: True
     conda:
         "../../envs/inference.yaml"
     params:
-        tasks=config["tasks"],
-        fetched=FETCHED,
-        classifiers=config["classifiers"],
-        server=config["inference"].get("server", {}) if SERVER else None,
-        quantization=None if SERVER else config["inference"]["quantization"],
-        raw="resources/texts",
+        tasks=of("config.tasks"),
+        fetched=of("fetched"),
+        classifiers=of("config.classifiers"),
+        servers=of("server_settings"),
+        quantization=of("config.inference.quantization"),
+        raw=files.TEXTS,
         records="resources",
-        table=f"results/{STUDY}/plan/preflight.csv",
-        gpus={model: gpus_of_fetched(model) for model in FETCHED},
-        gpu_limit=gpus_of_run if config["planning"]["compute_here"] else None,
-        compute_here=config["planning"]["compute_here"],
+        table=STUDY.files.plan("preflight.csv"),
+        gpus={model: STUDY.gpus(model) for model in STUDY.fetched},
+        gpu_limit=untracked(gpus_of_run) if STUDY.config.planning.compute_here else None,
+        compute_here=STUDY.config.planning.compute_here,
         demand=True,
     message:
-        f"Check the requirements: {STUDY}"
+        f"Check the requirements: {STUDY.name}"
     script:
         "../scripts/preflight.py"
 
@@ -76,12 +76,12 @@ rule preflight:
 # the run, or with --keep-going only the models with a problem. It does not check this machine's memory.
 use rule preflight as ready with:
     output:
-        f"<results>/{STUDY}/plan/ready.csv",
+        STUDY.files.plan("ready.csv"),
     log:
-        f"<logs>/{STUDY}/ready.log",
+        STUDY.files.log("ready"),
     priority: 2  # before the downloads, so that all problems are reported at once
     params:
         table=lambda wildcards, output: output[0],
-        gpu_limit=gpus_of_run,
+        gpu_limit=untracked(gpus_of_run),
         compute_here=False,
-        demand=lambda wildcards, threads: not workflow.execution_settings.keep_going,
+        demand=untracked(lambda wildcards: not workflow.execution_settings.keep_going),

@@ -3,25 +3,26 @@
 
 rule prompts:
     input:
-        design=rules.design.output.design,
-        texts="<results>/{study}/texts/{task}.parquet",
-        personas=MATERIALS["personas"],
-        templates=MATERIALS["templates"],
+        design=FILES.design,
+        texts=FILES.texts("{task}"),
+        personas=of("config.materials.personas"),
+        templates=of("config.materials.templates"),
         code=library("prompts.py"),
     output:
-        prompts="<results>/{study}/prompts/{task}.parquet",
+        prompts=FILES.prompts("{task}"),
     log:
-        "<logs>/{study}/prompts/{task}.log",
+        FILES.log("prompts/{task}"),
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
         task="{task}",
-        personas=config["personas"],
-        templates=config["templates"],
-        options=lambda wildcards: config["tasks"][wildcards.task]["options"],
-        layout=lambda wildcards: config["tasks"][wildcards.task]["layout"],
-        article=config["prompts"]["article"],
-        system=lambda wildcards: config["prompts"]["system"],
+        personas=of("personas"),
+        templates=of("templates"),
+        options=of_task("options"),
+        layout=of_task("layout"),
+        article=of("config.prompts.article"),
+        system=of("config.prompts.system"),
     message:
         "Render the prompts: {wildcards.task}"
     script:

@@ -3,17 +3,18 @@
 
 rule published_cells:
     input:
-        printed=PRINTED_FILES,
-        models=f"{PRINTED}/models.csv",
-        personas=f"{PRINTED}/personas.csv",
+        printed=files.PRINTED_FILES,
+        models=PUBLISHED.materials["models"],
+        personas=PUBLISHED.materials["personas"],
         code=library("published_cells.py"),
     output:
-        cells="<results>/published/cells.parquet",
-        table5="<results>/published/tables/table5.csv",
-        table6="<results>/published/tables/table6.csv",
-        balance="<results>/published/tables/design_balance.csv",
+        cells=PUBLISHED.files.cells,
+        table5=PUBLISHED.files.table("table5"),
+        table6=PUBLISHED.files.table("table6"),
+        balance=PUBLISHED.files.table("design_balance"),
     log:
-        "<logs>/published/published_cells.log",
+        PUBLISHED.files.log("published_cells"),
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -26,18 +27,19 @@ rule published_cells:
 
 rule statements:
     input:
-        cells=rules.published_cells.output.cells,
-        importance="<results>/published/tables/importance.csv",
-        regression="<results>/published/tables/regression.csv",
-        printed=PRINTED_FILES,
-        models=f"{PRINTED}/models.csv",
-        personas=f"{PRINTED}/personas.csv",
+        cells=PUBLISHED.files.cells,
+        importance=PUBLISHED.files.table("importance"),
+        regression=PUBLISHED.files.table("regression"),
+        printed=files.PRINTED_FILES,
+        models=PUBLISHED.materials["models"],
+        personas=PUBLISHED.materials["personas"],
         code=library("statements.py"),
     output:
-        statements="<results>/published/statements.csv",
-        printed_check="<results>/published/tables/printed_check.csv",
+        statements=PUBLISHED.files.statements,
+        printed_check=PUBLISHED.files.table("printed_check"),
     log:
-        "<logs>/published/statements.log",
+        PUBLISHED.files.log("statements"),
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -50,16 +52,16 @@ rule statements:
 
 rule no_answers:
     input:
-        format_heatmaps=f"{PRINTED}/format_heatmaps.csv",
-        table6=f"{PRINTED}/table6_prompt_n.csv",
-        table7=f"{PRINTED}/table7_logit.csv",
+        format_heatmaps=PUBLISHED.printed("format_heatmaps"),
+        table6=PUBLISHED.printed("table6_prompt_n"),
+        table7=PUBLISHED.printed("table7_logit"),
         templates="config/templates.csv",
-        checked=rules.published_cells.output.cells,
+        checked=PUBLISHED.files.cells,
         code=library("no_answers.py"),
     output:
-        bounds="<results>/published/tables/no_answers.csv",
+        bounds=PUBLISHED.files.table("no_answers"),
     log:
-        "<logs>/published/no_answers.log",
+        PUBLISHED.files.log("no_answers"),
     conda:
         "../../envs/analysis.yaml"
     message:

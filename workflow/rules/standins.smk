@@ -3,86 +3,86 @@
 
 rule standins:
     input:
-        texts=expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"]),
-        models=MATERIALS["models"],
-        templates=MATERIALS["templates"],
+        texts=STUDY.text_files,
+        models=STUDY.config.materials.models,
+        templates=STUDY.config.materials.templates,
         wordings="config/standins/personas.csv",
         sentences="config/standins/sentences.csv",
-        counts=f"{PRINTED}/counts_task_model_persona.csv",
-        formats=f"{PRINTED}/format_heatmaps.csv",
-        baseline=f"{PRINTED}/fig1_baseline_offensiveness.csv",
-        coefficients=f"{PRINTED}/table7_logit.csv",
+        counts=PUBLISHED.printed("counts_task_model_persona"),
+        formats=PUBLISHED.printed("format_heatmaps"),
+        baseline=PUBLISHED.printed("fig1_baseline_offensiveness"),
+        coefficients=PUBLISHED.printed("table7_logit"),
         code=library("standins.py"),
     output:
-        [directory(folder) for folder in STANDIN_FOLDERS],
+        [directory(folder) for folder in STUDY.standin_folders],
     log:
-        f"<logs>/{STUDY}/standins.log",
+        STUDY.files.log("standins"),
     localrule: True
     conda:
         "../../envs/inference.yaml"
     params:
-        models=config["models"],
-        tasks=config["tasks"],
-        templates=config["templates"],
-        plant=config["checkpoints"].get("plant"),
-        seed=config["seed"],
-        system=lambda wildcards: config["prompts"]["system"],
-        system_role=config["inference"]["system_role"],
+        models=of("models"),
+        tasks=of("wordings"),
+        templates=of("templates"),
+        plant=of("config.checkpoints.plant"),
+        seed=of("seed"),
+        system=of("config.prompts.system"),
+        system_role=of("config.inference.system_role"),
     message:
-        f"Write the stand-ins: {STUDY}"
+        f"Write the stand-ins: {STUDY.name}"
     script:
         "../scripts/standins.py"
 
 
 rule planted:
     input:
-        standins=STANDIN_FOLDERS,
-        texts=expand("<results>/{study}/texts/{task}.parquet", study=STUDY, task=config["tasks"]),
-        prompts=expand("<results>/{study}/prompts/{task}.parquet", study=STUDY, task=config["tasks"]),
-        design=f"<results>/{STUDY}/design.parquet",
-        personas=MATERIALS["personas"],
-        templates=MATERIALS["templates"],
-        phrases=MATERIALS["refusal_phrases"],
+        standins=STUDY.standin_folders,
+        texts=STUDY.text_files,
+        prompts=STUDY.prompt_files,
+        design=STUDY.files.design,
+        personas=STUDY.config.materials.personas,
+        templates=STUDY.config.materials.templates,
+        phrases=STUDY.config.materials.refusal_phrases,
         code=library("planted.py"),
     output:
-        prompts=expand("<results>/{study}/planted/{model}.parquet", study=STUDY, model=config["models"]),
-        cells=f"<results>/{STUDY}/planted/cells.csv",
-        personas=f"<results>/{STUDY}/planted/personas.csv",
+        prompts=[STUDY.files.planted(f"{model}.parquet") for model in STUDY.models],
+        cells=STUDY.files.planted("cells.csv"),
+        personas=STUDY.files.planted("personas.csv"),
     log:
-        f"<logs>/{STUDY}/planted.log",
+        STUDY.files.log("planted"),
     localrule: True
     conda:
         "../../envs/inference.yaml"
     params:
-        models=config["models"],
-        tasks=config["tasks"],
-        personas=config["personas"],
-        templates=config["templates"],
-        article=config["prompts"]["article"],
-        system=lambda wildcards: config["prompts"]["system"],
-        system_role=config["inference"]["system_role"],
-        notice=notice,
+        models=of("models"),
+        tasks=of("wordings"),
+        personas=of("personas"),
+        templates=of("templates"),
+        article=of("config.prompts.article"),
+        system=of("config.prompts.system"),
+        system_role=of("config.inference.system_role"),
+        notice=of("notice"),
     message:
-        f"Compute the planted rates: {STUDY}"
+        f"Compute the planted rates: {STUDY.name}"
     script:
         "../scripts/planted.py"
 
 
 rule planted_rates:
     input:
-        rates=f"<results>/{STUDY}/tables/rates_task_model_persona.csv",
-        planted=rules.planted.output.personas,
+        rates=STUDY.files.table("rates_task_model_persona"),
+        planted=STUDY.files.planted("personas.csv"),
         code=library("planted_rates.py"),
     output:
-        planted_rates=f"<results>/{STUDY}/tables/planted_rates.csv",
+        planted_rates=STUDY.files.table("planted_rates"),
     log:
-        f"<logs>/{STUDY}/planted_rates.log",
+        STUDY.files.log("planted_rates"),
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        notice=notice,
+        notice=of("notice"),
     message:
-        f"Check estimates against planted rates: {STUDY}"
+        f"Check estimates against planted rates: {STUDY.name}"
     script:
         "../scripts/planted_rates.py"

@@ -5,15 +5,15 @@ rule fetch_texts:
     input:
         code=library("fetch_texts.py"),
     output:
-        record="resources/texts/{task}/source.json",
+        record=files.text_record("{task}"),
     log:
-        "<logs>/fetch_texts/{task}.log",
+        "results/logs/fetch_texts/{task}.log",
     retries: 2
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        source=lambda wildcards: config["tasks"][wildcards.task]["source"],
+        source=of_task("source"),
         task="{task}",
         folder=lambda wildcards, output: str(Path(output.record).parents[1]),
     message:
@@ -24,21 +24,22 @@ rule fetch_texts:
 
 rule texts:
     input:
-        source=lambda wildcards: text_source(wildcards.task),
+        source=of("text_source", "task"),
         code=library("texts.py"),
     output:
-        texts="<results>/{study}/texts/{task}.parquet",
-        problems="<results>/{study}/texts/{task}_problems.csv",
+        texts=FILES.texts("{task}"),
+        problems=FILES.text_problems("{task}"),
     log:
-        "<logs>/{study}/texts/{task}.log",
+        FILES.log("texts/{task}"),
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        source=lambda wildcards: config["tasks"][wildcards.task]["source"],
+        source=of_task("source"),
         task="{task}",
-        folder="resources/texts",
-        rows_per_gold_label=lambda wildcards: config["tasks"][wildcards.task]["rows_per_gold_label"],
-        seed=config["seed"],
+        folder=files.TEXTS,
+        rows_per_gold_label=of_task("rows_per_gold_label"),
+        seed=of("seed"),
     message:
         "Sample the texts: {wildcards.task}"
     script:

@@ -3,22 +3,17 @@
 
 rule judge_prompts:
     input:
-        responses="<results>/{study}/responses/{model}.parquet",
-        prompts=expand("<results>/{{study}}/prompts/{task}.parquet", task=config["tasks"]),
-        design=rules.design.output.design,
-        personas=MATERIALS["personas"],
-        templates=MATERIALS["templates"],
-        instructions=JUDGE_INSTRUCTIONS,
+        unpack(of("judge_prompt_inputs", "model", "look")),
         code=library("judge_prompts.py"),
     output:
-        prompts="<results>/{study}/judges/{model}_prompts.parquet",
+        prompts=FILES.judge_prompts("{model}"),
     log:
-        "<logs>/{study}/judges/{model}_prompts.log",
+        FILES.log("judges/{model}_prompts"),
     conda:
         "../../envs/analysis.yaml"
     params:
-        tasks=list(config["tasks"]),
-        options=OPTIONS,
+        tasks=of("tasks"),
+        options=of("options"),
     message:
         "Write the prompts of the judges: {wildcards.model}"
     script:
@@ -27,27 +22,26 @@ rule judge_prompts:
 
 rule judge_responses:
     input:
-        unpack(weights_of_judge),
-        prompts=[rules.judge_prompts.output.prompts],
+        unpack(of("judge_inputs", "judge", "model", "look")),
         code=library("responses.py"),
     output:
-        responses="<results>/{study}/judges/{judge}/{model}.parquet",
-        provenance="<results>/{study}/judges/{judge}/{model}.provenance.json",
+        responses=FILES.judge_responses("{judge}", "{model}"),
+        provenance=FILES.judge_record("{judge}", "{model}"),
     log:
-        "<logs>/{study}/judges/{judge}/{model}.log",
+        FILES.log("judges/{judge}/{model}"),
     conda:
         "../../envs/inference.yaml"
     threads: 4
     resources:
-        gpu=lambda wildcards, attempt: needed_by(JUDGING[judge_of(wildcards)], "gpu", attempt),
-        mem_mb=lambda wildcards, attempt: needed_by(JUDGING[judge_of(wildcards)], "mem_mb", attempt),
-        runtime=lambda wildcards, attempt: needed_by(JUDGING[judge_of(wildcards)], "runtime", attempt),
+        gpu=needs("gpu"),
+        mem_mb=needs("mem_mb"),
+        runtime=needs("runtime"),
     params:
-        model=lambda wildcards: MODEL_ROWS[judge_of(wildcards)],
-        inference={**INFERENCE, "max_new_tokens": JUDGE_TOKENS, "temperature": 0},
+        model=of("judge_settings", "judge"),
+        inference=of("judge_inference"),
         early=False,
-        store="results/store",
-        gpus=lambda wildcards, threads: JUDGING[judge_of(wildcards)]["gpu"],
+        store=files.STORE,
+        gpus=RULES.planned_gpus,
     message:
         "Judge the responses of {wildcards.model}: {wildcards.judge} "
         "(GPUs {resources.gpu}, memory {resources.mem_mb} MB, at most {resources.runtime} min)"
@@ -57,23 +51,21 @@ rule judge_responses:
 
 rule classify:
     input:
-        responses="<results>/{study}/responses/{model}.parquet",
-        prompts=expand("<results>/{{study}}/prompts/{task}.parquet", task=config["tasks"]),
-        weights="resources/classifiers/{classifier}.json",
+        unpack(of("classifier_inputs", "classifier", "model", "look")),
         code=library("classify.py"),
     output:
-        scores="<results>/{study}/classifiers/{classifier}/{model}.parquet",
+        scores=FILES.scores("{classifier}", "{model}"),
     log:
-        "<logs>/{study}/classifiers/{classifier}/{model}.log",
+        FILES.log("classifiers/{classifier}/{model}"),
     conda:
         "../../envs/inference.yaml"
     threads: 4
     resources:
-        gpu=lambda wildcards, attempt: needed_by(CLASSIFYING, "gpu", attempt),
-        mem_mb=lambda wildcards, attempt: needed_by(CLASSIFYING, "mem_mb", attempt),
-        runtime=lambda wildcards, attempt: needed_by(CLASSIFYING, "runtime", attempt),
+        gpu=needs("gpu"),
+        mem_mb=needs("mem_mb"),
+        runtime=needs("runtime"),
     params:
-        classifier=lambda wildcards: config["classifiers"][wildcards.classifier],
+        classifier=of("classifier", "classifier"),
     message:
         "Classify the responses of {wildcards.model}: {wildcards.classifier} "
         "(GPUs {resources.gpu}, memory {resources.mem_mb} MB, at most {resources.runtime} min)"
@@ -83,21 +75,20 @@ rule classify:
 
 rule verdicts:
     input:
-        **labelling_inputs("<results>/{study}/responses/{model}.parquet"),
-        judges=expand("<results>/{{study}}/judges/{judge}/{{model}}.parquet", judge=config["judges"]),
-        classifiers=expand("<results>/{{study}}/classifiers/{name}/{{model}}.parquet", name=config["classifiers"]),
+        unpack(of("verdict_inputs", "model", "look")),
+        code=library("verdicts.py"),
     output:
-        verdicts="<results>/{study}/verdicts/{model}.parquet",
+        verdicts=FILES.verdicts("{model}"),
     log:
-        "<logs>/{study}/verdicts/{model}.log",
+        FILES.log("verdicts/{model}"),
     conda:
         "../../envs/analysis.yaml"
     params:
-        labellers=config["labellers"],
-        tasks=list(config["tasks"]),
-        options=OPTIONS,
-        judges=list(config["judges"]),
-        classifiers=list(config["classifiers"]),
+        labellers=of("config.labellers"),
+        tasks=of("tasks"),
+        options=of("options"),
+        judges=list(STUDY.config.judges),
+        classifiers=list(STUDY.config.classifiers),
     message:
         "Label the responses: {wildcards.model}"
     script:

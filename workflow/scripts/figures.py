@@ -13,29 +13,21 @@ with log_to(snakemake.log[0]):
     from falserefusal.common.notice import read_table
     from falserefusal.figures.context import Context
     from falserefusal.figures.draw import draw_figures
-    from falserefusal.figures.registry import FigureSet
     from falserefusal.study.materials import are_variants, load_models, load_personas
 
-    params = snakemake.params
-    models = load_models(snakemake.input.models, keep=params.models)
-    personas = load_personas(snakemake.input.personas, keep=params.personas)
+    about = snakemake.params.about
+    models = load_models(snakemake.input.models, keep=about["models"])
+    personas = load_personas(snakemake.input.personas, keep=about["personas"])
     context = Context(
-        study=params.study,
+        study=about["study"],
         models=dict(zip(models["model"], models["family"], strict=True)),
         personas=dict(zip(personas["persona"], personas["group"], strict=True)),
-        banner=params.banner,
-        model_suffix=params.model_suffix,
+        banner=about["banner"],
+        model_suffix=about["model_suffix"],
         variants=are_variants(models),
     )
     draw_figures(
-        FigureSet(
-            params.kind,
-            tuple(params.tasks),
-            params.sequential,
-            len(params.labellers) > 1,
-            params.annotated,
-            params.compared,
-        ).figures(),
+        snakemake.params.figures.figures(),
         {Path(path).stem: read_table(path) for path in snakemake.input.tables},
         context,
         Path(snakemake.output.index).parent,

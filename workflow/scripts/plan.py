@@ -14,6 +14,7 @@ with log_to(snakemake.log[0]):
     from falserefusal.planning import plan
     from falserefusal.prompts.rendering import question_characters, render
     from falserefusal.study.materials import load_models, load_personas, load_templates
+    from falserefusal.study.resources import read_gpus
     from falserefusal.texts.fetch import raw_path
     from falserefusal.texts.read import read
     from falserefusal.texts.sample import sample
@@ -46,18 +47,18 @@ with log_to(snakemake.log[0]):
         sizes = design_size(params.design, rows, len(personas), {task: len(own[task]) for task in tasks})
         around = {task: question_characters(personas, own[task], **prompts[task]) for task in tasks}
         workload = plan.expected_workload(sizes, around, characters)
-    cards = plan.load_cards(snakemake.input.cards)
+    gpus = read_gpus(snakemake.input.gpus)
     judges = None
     if params.get("judges"):
         instructions = load_instructions(snakemake.input.instructions)
         judges = plan.Judges(load_models(snakemake.input.models, keep=params.judges), len(instructions))
     models = models.assign(**(params.shape or {}))  # stand-ins have another network than their models
-    result = plan.plan(models, workload, cards, params.card, params.assumptions, params.get("shards"), judges)
+    result = plan.plan(models, workload, gpus, params.gpu, params.assumptions, params.get("shards"), judges)
     text = plan.plan_text(result, params.study)
     if params.get("classifiers"):
         text += f"Not included: the classifiers {', '.join(params.classifiers)}, whose sizes are not known yet.\n"
     write_csv(result["models"], snakemake.output.models)
-    write_csv(result["cards"], snakemake.output.cards)
+    write_csv(result["gpus"], snakemake.output.gpus)
     write_json(plan.plan_json(result), snakemake.output.json)
     write_text(text, snakemake.output.text)
     print(text, end="")

@@ -50,7 +50,7 @@ with log_to(snakemake.log[0]):
         pd.DataFrame(needed, columns=["model", "hub_id", "revision", "package", "memory_gb", "disk_gb", "gpus"]),
         sources,
         gpu_limit=params.gpu_limit,
-        server=params.server,
+        servers=params.servers,
         quantization=params.quantization,
         compute_here=params.compute_here,
     )

@@ -15,16 +15,16 @@ with log_to(snakemake.log[0]):
     from falserefusal.report.build import Study, build_report
     from falserefusal.study.materials import are_variants, load_models
 
-    given, params = snakemake.input, snakemake.params
-    models = load_models(given.models, keep=params.models)
+    given, about = snakemake.input, snakemake.params.about
+    models = load_models(given.models, keep=about["models"])
     build_report(
         snakemake.output.page,
         Study(
-            name=params.study,
-            kind=params.kind,
-            title=params.title,
-            banner=params.banner,
-            model_suffix=params.model_suffix,
+            name=about["study"],
+            kind=about["kind"],
+            title=about["title"],
+            banner=about["banner"],
+            model_suffix=about["model_suffix"],
             models=models["model"].tolist(),
             variants=are_variants(models),
         ),

@@ -20,8 +20,8 @@ with log_to(snakemake.log[0]):
     from falserefusal.inference import model_settings, respond
     from falserefusal.inference.devices import claim_gpus
     from falserefusal.labelling.phrase_list import decided, matched_phrase
-    from falserefusal.planning.jobs import require_gpus
     from falserefusal.study.materials import load_phrases
+    from falserefusal.study.resources import require_gpus
 
     model, inference = dict(snakemake.params.model), snakemake.params.inference
     gpus = snakemake.resources.get("gpu", 0)

@@ -7,30 +7,30 @@ import sys
 import pandas as pd
 import pytest
 
+from falserefusal.common import roofline
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
-from falserefusal.planning import estimate
 from falserefusal.planning.plan import (
     Judges,
     counted_workload,
     expected_rows,
     expected_workload,
-    load_cards,
     plan,
     plan_json,
     plan_text,
 )
-from falserefusal.study.materials import load_models
+from falserefusal.study.materials import ASSUMED_SIZE_B, load_models
+from falserefusal.study.resources import read_gpus
 
-CARD = {"card": "c", "kind": "gpu", "memory_gb": 80, "bandwidth_gb_s": 1000, "bf16_tflops": 100}
+GPU = {"gpu": "c", "kind": "gpu", "memory_gb": 80, "bandwidth_gb_s": 1000, "bf16_tflops": 100}
 MODEL = {"params_b": 7.0, "layers": 32, "kv_heads": 8, "head_dim": 128, "hidden": 4096, "vocab": 100_000}
 LOAD = {"prompts": 1000, "prompt_tokens": 100_000, "new_tokens": 20_000}
-ASSUME = estimate.ASSUMPTIONS | {"max_new_tokens": 100, "token_budget": 20_000}
+ASSUME = roofline.ASSUMPTIONS | {"max_new_tokens": 100, "token_budget": 20_000}
 
 
 @pytest.fixture(scope="module")
-def cards(root):
-    return load_cards(root / "config/cards.csv")
+def gpus(root):
+    return read_gpus(root / "config/gpus.csv")
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +46,16 @@ WORKLOAD = ["task", "prompts", "unique_prompts", "characters", "counted"]
 
 
 def test_tokens_by_hand():
-    found = estimate.tokens(10, 400, ASSUME | {"responses_at_cap": 0.25, "short_response_tokens": 8})
+    found = roofline.tokens(10, 400, ASSUME | {"responses_at_cap": 0.25, "short_response_tokens": 8})
     assert found == {"prompts": 10, "prompt_tokens": 10 * (100 + 25), "new_tokens": 10 * (0.25 * 100 + 0.75 * 8)}
 
 
 def test_answers_are_never_longer_than_the_cap():
-    assert estimate.tokens(1, 0, ASSUME | {"max_new_tokens": 4})["new_tokens"] == 4
+    assert roofline.tokens(1, 0, ASSUME | {"max_new_tokens": 4})["new_tokens"] == 4
 
 
 def test_memory_by_hand():
-    need = estimate.memory(MODEL, LOAD, ASSUME)
+    need = roofline.memory(MODEL, LOAD, ASSUME)
     assert need["disk_gb"] == need["weights_gb"] == 14
     assert need["kv_gb"] == pytest.approx(2 * 32 * 8 * 128 * 2 * 20_000 / 1e9)
     activations, logits = 16 * 4096 * 2 * 20_000 / 1e9, 2 * 4 * 100_000 * 100 / 1e9  # 100 prompts of 200 tokens
@@ -72,12 +72,12 @@ def test_memory_by_hand():
     ],
 )
 def test_weights_follow_the_dtype(assumed, weights, disk):
-    need = estimate.memory(MODEL, LOAD, ASSUME | assumed)
+    need = roofline.memory(MODEL, LOAD, ASSUME | assumed)
     assert need["weights_gb"] == pytest.approx(weights) and need["disk_gb"] == disk
 
 
 def test_hours_by_hand():
-    found = estimate.hours(MODEL, LOAD, CARD, ASSUME | {"startup_minutes": 6})
+    found = roofline.hours(MODEL, LOAD, GPU, ASSUME | {"startup_minutes": 6})
     prefill = 2 * 7e9 * 100_000 / (100e12 * 0.35)
     kv = 2 * 32 * 8 * 128 * 2 * 20_000 / 1e9
     traffic, arithmetic, launch = (14 + kv) / (1000 * 0.6), 2 * 7e9 * 100 / (100e12 * 0.35), 32 * 0.0008
@@ -89,72 +89,65 @@ def test_hours_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("card", "assumed", "step"),
+    ("gpu", "assumed", "step"),
     [
         ({"bandwidth_gb_s": 10}, {}, (14 + 2 * 32 * 8 * 128 * 2 * 20_000 / 1e9) / 6),  # bound by memory traffic
         ({"bf16_tflops": 10_000}, {"launch_ms_per_layer": 10}, 0.32),  # bound by launches
     ],
 )
-def test_a_step_takes_its_slowest_part(card, assumed, step):
-    found = estimate.hours(MODEL, LOAD, CARD | card, ASSUME | assumed)
+def test_a_step_takes_its_slowest_part(gpu, assumed, step):
+    found = roofline.hours(MODEL, LOAD, GPU | gpu, ASSUME | assumed)
     assert found["decode_hours"] == pytest.approx(20_000 / 100 * step / 3600)
 
 
 def test_launches_cost_nothing_on_a_processor():
     slow = ASSUME | {"launch_ms_per_layer": 1e6}
-    assert estimate.hours(MODEL, LOAD, CARD | {"kind": "cpu"}, slow)["hours"] < 1
+    assert roofline.hours(MODEL, LOAD, GPU | {"kind": "cpu"}, slow)["hours"] < 1
 
 
 def test_a_small_batch_budget_comes_before_a_second_card():
-    need = estimate.memory(MODEL, LOAD, ASSUME)["memory_gb"]
-    half = estimate.memory(MODEL, LOAD, ASSUME | {"token_budget": 10_000})["memory_gb"]
-    between = CARD | {"memory_gb": (need + half) / 2 / 0.9}
-    assert estimate.fit(MODEL, LOAD, CARD, ASSUME) == (1, 20_000)
-    assert estimate.fit(MODEL, LOAD, between, ASSUME) == (1, 10_000)
-    assert estimate.fit(MODEL, LOAD, CARD | {"memory_gb": 10}, ASSUME)[0] == 2
-    assert estimate.fit(MODEL, LOAD, CARD | {"memory_gb": 10, "kind": "cpu"}, ASSUME) == (None, 0)
+    need = roofline.memory(MODEL, LOAD, ASSUME)["memory_gb"]
+    half = roofline.memory(MODEL, LOAD, ASSUME | {"token_budget": 10_000})["memory_gb"]
+    between = GPU | {"memory_gb": (need + half) / 2 / 0.9}
+    assert roofline.fit(MODEL, LOAD, GPU, ASSUME) == (1, 20_000)
+    assert roofline.fit(MODEL, LOAD, between, ASSUME) == (1, 10_000)
+    assert roofline.fit(MODEL, LOAD, GPU | {"memory_gb": 10}, ASSUME)[0] == 2
+    assert roofline.fit(MODEL, LOAD, GPU | {"memory_gb": 10, "kind": "cpu"}, ASSUME) == (None, 0)
 
 
 def test_several_cards_add_memory_not_speed():
-    one = estimate.hours(MODEL, LOAD, CARD | {"memory_gb": 200}, ASSUME)
-    two = estimate.hours(MODEL, LOAD, CARD | {"memory_gb": 12}, ASSUME)
-    assert (one["cards"], two["cards"]) == (1, 2)
+    one = roofline.hours(MODEL, LOAD, GPU | {"memory_gb": 200}, ASSUME)
+    two = roofline.hours(MODEL, LOAD, GPU | {"memory_gb": 12}, ASSUME)
+    assert (one["gpus"], two["gpus"]) == (1, 2)
     assert two["gpu_hours"] == 2 * two["hours"] and two["hours"] >= one["hours"]
 
 
 def test_shards_are_at_most_as_long_as_asked_for_and_start_each():
-    whole = estimate.hours(MODEL, LOAD, CARD, ASSUME)
+    whole = roofline.hours(MODEL, LOAD, GPU, ASSUME)
     work = whole["prefill_hours"] + whole["decode_hours"]
-    split = estimate.hours(MODEL, LOAD, CARD, ASSUME | {"hours_per_shard": work / 3.5})
+    split = roofline.hours(MODEL, LOAD, GPU, ASSUME | {"hours_per_shard": work / 3.5})
     assert split["shards"] == 4
     assert split["hours"] == pytest.approx(work + 4 * ASSUME["startup_minutes"] / 60)
 
 
 def test_what_a_job_asks_the_scheduler_for():
     assumed = ASSUME | {"startup_minutes": 60, "hours_per_shard": 0.001}
-    time = estimate.hours(MODEL, LOAD, CARD, assumed)
-    asked = estimate.job_resources(MODEL, LOAD, CARD | {"memory_gb": 12}, assumed)
+    time = roofline.hours(MODEL, LOAD, GPU, assumed)
+    asked = roofline.job_resources(MODEL, LOAD, GPU | {"memory_gb": 12}, assumed)
     assert time["shards"] > 1 and asked["runtime"] == pytest.approx(120, abs=2)  # twice an hour's start
     assert (asked["gpu"], asked["mem_mb"]) == (2, 8000 + 1100 * 14)
-    assert estimate.job_resources(MODEL, LOAD, CARD | {"kind": "cpu"}, ASSUME)["gpu"] == 0
-    assert estimate.job_resources(MODEL, LOAD, CARD | {"kind": "cpu", "memory_gb": 1}, ASSUME)["gpu"] is None
+    assert roofline.job_resources(MODEL, LOAD, GPU | {"kind": "cpu"}, ASSUME)["gpu"] == 0
+    assert roofline.job_resources(MODEL, LOAD, GPU | {"kind": "cpu", "memory_gb": 1}, ASSUME)["gpu"] is None
 
 
-@pytest.mark.parametrize("missing", [None, "", float("nan")])
-def test_a_networks_shape_is_read_from_text_or_numbers(missing):
-    row = {"model": "m", "size_b": "7", "params_b": missing, "layers": "32", "kv_heads": 8, "hidden": missing}
-    found = estimate.network(row)
-    assert (found["params_b"], found["layers"], found["kv_heads"], found["hidden"], found["vocab"]) == (
-        7,
-        32,
-        8,
-        None,
-        None,
-    )
+def test_a_row_without_a_size_counts_the_assumed_one_and_says_so(models, gpus):
+    unknown = models.head(1).assign(size_b=None, params_b=None)
+    row = plan(unknown, workload(), gpus, "A100-80GB")["models"].iloc[0]
+    assert row["params_b"] == ASSUMED_SIZE_B and "8 x 10^9 parameters are assumed" in row["note"]
 
 
 @pytest.mark.parametrize(
-    ("jobs", "cards", "wall"),
+    ("jobs", "gpus", "wall"),
     [
         ([(3, 1), (1, 1), (2, 1)], 1, 6),
         ([(3, 1), (1, 1), (2, 1)], 2, 3),
@@ -165,12 +158,12 @@ def test_a_networks_shape_is_read_from_text_or_numbers(missing):
         ([], 4, 0),
     ],
 )
-def test_wall_hours(jobs, cards, wall):
-    assert estimate.wall_hours(jobs, cards) == wall
+def test_wall_hours(jobs, gpus, wall):
+    assert roofline.wall_hours(jobs, gpus) == wall
 
 
 def test_the_estimate_is_quick_to_import(root):
-    code = "import sys, falserefusal.planning.estimate, falserefusal.design.sequential; print('numpy' in sys.modules)"
+    code = "import sys, falserefusal.common.roofline, falserefusal.design.sequential; print('numpy' in sys.modules)"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=root / "workflow", capture_output=True, text=True, check=True
     )
@@ -178,15 +171,15 @@ def test_the_estimate_is_quick_to_import(root):
 
 
 def test_no_prompt_at_all_takes_no_time_to_answer():
-    found = estimate.hours(MODEL, dict.fromkeys(LOAD, 0), CARD, ASSUME)
+    found = roofline.hours(MODEL, dict.fromkeys(LOAD, 0), GPU, ASSUME)
     assert found["prefill_hours"] == found["decode_hours"] == 0
 
 
-def test_the_paper_on_the_paper(models, cards):
+def test_the_paper_on_the_paper(models, gpus):
     sizes = pd.DataFrame({"task": ["nli"], "persona_prompts": [30000], "baseline_prompts": [0.0]})
     load = expected_workload(sizes, {"nli": (200.0, 100.0)})
     assert load.loc[0, ["prompts", "characters", "counted"]].tolist() == [30000, 359, False]
-    result = plan(models, load, cards, "A100-80GB")
+    result = plan(models, load, gpus, "A100-80GB")
     table = result["models"].set_index("model")
     assert len(table) == 17 and (table.loc[models["model"], "prompts"] == 30000).all()
     assert table.loc["total", "prompts"] == 16 * 30000
@@ -194,11 +187,11 @@ def test_the_paper_on_the_paper(models, cards):
     assert table.loc["total", "gpu_hours"] == pytest.approx(table["gpu_hours"].iloc[:-1].sum())
     assert table.loc["total", "memory_gb"] == table["memory_gb"].iloc[:-1].max()
     assert table.loc["Qwen2.5-32B", "weights_gb"] == pytest.approx(65.52)
-    on = result["cards"].set_index("card")
+    on = result["gpus"].set_index("gpu")
     assert on.loc["A100-80GB", "gpu_hours"] == pytest.approx(table.loc["total", "gpu_hours"])
     assert on.loc["A100-80GB", "wall_hours_1"] == pytest.approx(table.loc["total", "hours"])
     assert on.loc["A100-80GB", "wall_hours_16"] == pytest.approx(table["hours"].iloc[:-1].max())
-    assert on.loc["RTX4090-24GB", "cards"] > 1 and pd.isna(on.loc["RTX4090-24GB", "wall_hours_1"])
+    assert on.loc["RTX4090-24GB", "gpus"] > 1 and pd.isna(on.loc["RTX4090-24GB", "wall_hours_1"])
     assert pd.isna(on.loc["laptop-cpu", "gpu_hours"])
 
 
@@ -240,42 +233,42 @@ def test_rows_of_the_real_file(shared_dir):
     assert expected_rows("popquorn", "offensiveness", 1500) == counts.clip(upper=1500).sum()
 
 
-def test_equal_prompts_cost_once(models, cards):
-    whole = plan(models, workload(900.0), cards, "A100-80GB")["models"].iloc[0]
+def test_equal_prompts_cost_once(models, gpus):
+    whole = plan(models, workload(900.0), gpus, "A100-80GB")["models"].iloc[0]
     twice = workload(1000.0).assign(unique_prompts=900.0, counted=True)
-    row = plan(models, twice, cards, "A100-80GB")["models"].iloc[0]
+    row = plan(models, twice, gpus, "A100-80GB")["models"].iloc[0]
     assert (row["prompts"], row["asked"]) == (1000, 900)
     assert row["prompt_tokens"] == whole["prompt_tokens"] and row["hours"] == whole["hours"]
 
 
-def test_unknown_shapes_are_said_and_size_stands_in(models, cards):
+def test_unknown_shapes_are_said_and_size_stands_in(models, gpus):
     blank = models.assign(params_b=None, kv_heads=None).head(1)
-    result = plan(blank, workload(), cards, "H100-80GB")
+    result = plan(blank, workload(), gpus, "H100-80GB")
     row = result["models"].iloc[0]
     assert (row["params_b"], row["kv_gb"], row["note"]) == (7, 0, "kv_heads unknown, counted as 0")
     assert "Llama2-7B: kv_heads unknown" in plan_text(result, "s")
 
 
-def test_a_judge_reads_every_answer(models, cards):
+def test_a_judge_reads_every_answer(models, gpus):
     names = ["Gemma-2B", "Gemma-7B", "Gemma2-27B"]
     asked, judges = models[models["model"].isin(names[:2])], models[models["model"] == names[2]]
-    alone = plan(asked, workload(1000.0, 400.0), cards, "A100-80GB")["models"].iloc[-1]
-    table = plan(asked, workload(1000.0, 400.0), cards, "A100-80GB", judges=Judges(judges, 800))["models"]
+    alone = plan(asked, workload(1000.0, 400.0), gpus, "A100-80GB")["models"].iloc[-1]
+    table = plan(asked, workload(1000.0, 400.0), gpus, "A100-80GB", judges=Judges(judges, 800))["models"]
     assert table["model"].tolist() == ["Gemma-2B", "Gemma-7B", "judge Gemma2-27B", "total"]
     judge = table.iloc[2]
-    assert (judge["prompts"], judge["new_tokens"], judge["shards"]) == (2000, 2000 * estimate.JUDGE_TOKENS, 2)
+    assert (judge["prompts"], judge["new_tokens"], judge["shards"]) == (2000, 2000 * roofline.JUDGE_TOKENS, 2)
     assert judge["prompt_tokens"] == alone["prompt_tokens"] + alone["new_tokens"] + 2000 * 200
     assert judge["memory_gb"] > 50 and table["hours"].iloc[-1] > alone["hours"]
 
 
-def test_stand_ins_have_a_shape_of_their_own(models, cards):
+def test_stand_ins_have_a_shape_of_their_own(models, gpus):
     shape = {"params_b": 0.001, "layers": 2, "kv_heads": 2, "head_dim": 16, "hidden": 64, "vocab": 500}
-    result = plan(models.assign(**shape), workload(), cards, "laptop-cpu")
+    result = plan(models.assign(**shape), workload(), gpus, "laptop-cpu")
     assert result["models"]["disk_gb"].iloc[-1] == pytest.approx(16 * 0.002)
 
 
-def test_the_text_says_where_its_numbers_come_from(models, cards):
-    text = plan_text(plan(models, workload(), cards, "A100-80GB", {"max_new_tokens": 17}), "paper")
+def test_the_text_says_where_its_numbers_come_from(models, gpus):
+    text = plan_text(plan(models, workload(), gpus, "A100-80GB", {"max_new_tokens": 17}), "paper")
     for line in (
         "Nothing was downloaded",
         "expected, before any text is downloaded",
@@ -284,27 +277,27 @@ def test_the_text_says_where_its_numbers_come_from(models, cards):
     ):
         assert line in text
     counted = workload().assign(counted=True, unique_prompts=900)
-    assert "counted in the rendered prompts" in plan_text(plan(models, counted, cards, "A100-80GB"), "paper")
-    assert "a model does not fit on laptop-cpu" in plan_text(plan(models, workload(), cards, "laptop-cpu"), "paper")
+    assert "counted in the rendered prompts" in plan_text(plan(models, counted, gpus, "A100-80GB"), "paper")
+    assert "a model does not fit on laptop-cpu" in plan_text(plan(models, workload(), gpus, "laptop-cpu"), "paper")
 
 
-def test_json_is_strict_and_says_null_for_unknown(models, cards):
-    text = json.dumps(plan_json(plan(models, workload(), cards, "laptop-cpu")), allow_nan=False)
+def test_json_is_strict_and_says_null_for_unknown(models, gpus):
+    text = json.dumps(plan_json(plan(models, workload(), gpus, "laptop-cpu")), allow_nan=False)
     assert json.loads(text)["models"][-1]["gpu_hours"] is None
 
 
 @pytest.mark.parametrize(
-    ("card", "assumptions", "message"),
+    ("gpu", "assumptions", "message"),
     [
-        ("B300", {}, "no card 'B300'; known are A100-40GB"),
+        ("B300", {}, "planning.gpu: 'B300' is not in config/gpus.csv"),
         ("A100-80GB", {"max_tokens": 3}, "unknown assumption 'max_tokens'"),
         ("A100-80GB", {"dtype": "int3"}, "dtype is 'int3'"),
         ("A100-80GB", {"quantization": "2bit"}, "quantization is '2bit'"),
     ],
 )
-def test_what_cannot_be_planned_is_an_error(models, cards, card, assumptions, message):
+def test_what_cannot_be_planned_is_an_error(models, gpus, gpu, assumptions, message):
     with pytest.raises(InputError, match=message):
-        plan(models, workload(), cards, card, assumptions)
+        plan(models, workload(), gpus, gpu, assumptions)
 
 
 def test_a_source_nobody_counted_is_an_error():
@@ -316,12 +309,12 @@ def test_a_source_nobody_counted_is_an_error():
     ("old", "new", "message"),
     [
         ("bandwidth_gb_s", "bandwidth", "column 'bandwidth_gb_s' is missing"),
-        ("A100-80GB,gpu,80,", "A100-80GB,gpu,zero,", "line 3, column 'memory_gb': 'zero' is not above 0"),
-        ("A100-80GB", "A100-40GB", "card 'A100-40GB' is listed twice"),
+        ("A100-80GB,gpu,80,", "A100-80GB,gpu,zero,", "column 'memory_gb': must be a number above 0, not 'zero'"),
+        ("A100-80GB", "A100-40GB", "'A100-40GB' comes twice"),
     ],
 )
 def test_a_wrong_card_file_is_an_error(root, tmp_path, old, new, message):
-    path = tmp_path / "cards.csv"
-    path.write_text((root / "config/cards.csv").read_text().replace(old, new))
+    path = tmp_path / "gpus.csv"
+    path.write_text((root / "config/gpus.csv").read_text().replace(old, new))
     with pytest.raises(InputError, match=message):
-        load_cards(path)
+        read_gpus(path)

@@ -305,7 +305,7 @@ def test_memory(hub, tmp_path, gpus, ram, here, status):
 def test_a_job_is_held_against_the_gpus_it_is_given(hub, tmp_path, gpus, planned, status, message):
     row = only(check(tmp_path, hub, "org/open", hardware={"gpus": gpus, "ram": 64.0}, gpus={"M0": planned}), "memory")
     assert row.status == status and message in row.message
-    assert ("set planning.card to the card that is here" in row.what_to_do) == (status == "missing")
+    assert ("set planning.gpu to the GPU that is here" in row.what_to_do) == (status == "missing")
 
 
 @pytest.mark.parametrize(("limit", "missing"), [(1, 1), (2, 0), (None, 0)])
@@ -314,8 +314,8 @@ def test_a_model_on_more_gpus_than_the_run_may_use(hub, tmp_path, limit, missing
     assert (found["item"] == "GPUs").sum() == missing
     if missing:
         row = only(found, "GPUs")
-        assert row.message == "needs 2 GPUs by the plan, but a job of this run may use 1"
-        assert row.what_to_do.startswith("add --resources gpu=2, or set planning.card")
+        assert row.message == "needs 2 GPUs by the cost estimate, but a job of this run may use 1"
+        assert row.what_to_do.startswith("add --resources gpu=2, or set planning.gpu")
 
 
 def test_this_machine_is_measured(hub, tmp_path):

@@ -12,7 +12,7 @@ import yaml
 
 from falserefusal.common.files import read_csv, read_parquet, write_parquet
 from falserefusal.common.schemas import BASELINE, DESIGN, PROMPTS, TEXTS
-from falserefusal.study.config import load_study
+from falserefusal.study.study import Study
 from falserefusal.texts.fetch import raw_path
 from falserefusal.texts.read import read
 from falserefusal.texts.sample import sample
@@ -29,9 +29,7 @@ class Named(dict):
 @pytest.fixture
 def study(root, monkeypatch):
     monkeypatch.chdir(root)
-    return lambda name: load_study(
-        yaml.safe_load((root / f"config/{name}.yaml").read_text()), root / "config/schemas/study.schema.yaml", root
-    )
+    return lambda name: Study.load(yaml.safe_load((root / f"config/{name}.yaml").read_text()), root).record
 
 
 def run(script, tmp_path, inputs, outputs, params):
@@ -56,15 +54,15 @@ def plan_of(study, tmp_path, **params):
     default |= {
         "prompts": study["prompts"],
         "raw": str(tmp_path),
-        "card": "A100-80GB",
+        "gpu": "A100-80GB",
         "assumptions": {},
         "shape": None,
     }
     return run(
         "plan",
         tmp_path,
-        {**materials("personas", "templates", "cards"), "models": study["materials"]["models"]},
-        {"models": "plan.csv", "cards": "plan_cards.csv", "json": "plan.json", "text": "plan.txt"},
+        {**materials("personas", "templates", "gpus"), "models": study["materials"]["models"]},
+        {"models": "plan.csv", "gpus": "plan_gpus.csv", "json": "plan.json", "text": "plan.txt"},
         default | names_of(study) | params,
     )
 
@@ -127,7 +125,7 @@ def test_preflight_of_models_in_folders(study, tmp_path):
     plan_of(config, tmp_path)
     inputs = {"models": str(tmp_path / "models.csv"), "plan": str(tmp_path / "plan.csv")}
     params = {"tasks": config["tasks"], "fetched": ["Gemma-2B"], "raw": str(tmp_path), "compute_here": False}
-    params |= {"gpus": {"Gemma-2B": 1}, "gpu_limit": None, "server": None, "quantization": None, "classifiers": {}}
+    params |= {"gpus": {"Gemma-2B": 1}, "gpu_limit": None, "servers": {}, "quantization": None, "classifiers": {}}
     params |= {"records": str(tmp_path), "demand": True, "table": str(tmp_path / "preflight.csv")}
     job = {"input": inputs, "params": params}
     code = f"""

@@ -48,18 +48,18 @@ def test_what_is_said_of_a_server(address, monkeypatch, path, variable, key, ite
     monkeypatch.delenv("KEY", raising=False)
     if key:
         monkeypatch.setenv("KEY", key)
-    (found,) = check_server({"base_url": address + path, "api_key_env": variable})
+    (found,) = check_server("s", {"base_url": address + path, "api_key_env": variable})
     assert found[:2] == (item, status) and message in found[2]
     assert bool(found[3]) == (status != "ok") and KEY not in str(found)
 
 
 def test_a_key_put_where_its_variable_belongs_is_not_shown():
-    ((_, status, message, what),) = check_server({"base_url": "http://127.0.0.1:9/v1", "api_key_env": "hf_abc"})
-    assert status == "missing" and "environment variable in inference.server.api_key_env" in message
+    ((_, status, message, what),) = check_server("s", {"base_url": "http://127.0.0.1:9/v1", "api_key_env": "hf_abc"})
+    assert status == "missing" and "environment variable in servers.s.api_key_env" in message
     assert "hf_abc" not in message + what
 
 
 def test_a_server_that_is_not_there_may_be_open_to_the_nodes_alone():
     nowhere = {"base_url": "http://127.0.0.1:9/v1"}
-    assert [check_server(nowhere, here)[0][1] for here in (True, False)] == ["missing", "warn"]
-    assert check_server({})[0][:2] == ("address", "missing")
+    assert [check_server("s", nowhere, here)[0][1] for here in (True, False)] == ["missing", "warn"]
+    assert check_server("s", {})[0][:2] == ("address", "missing")

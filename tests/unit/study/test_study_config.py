@@ -1,134 +1,240 @@
-"""A study's config is completed from the schema, and errors name the key."""
+"""A config is completed with defaults, frozen, and every mistake in it is named by its key, in the user's words."""
 
-import copy
+from typing import get_args
 
+import pydantic
 import pytest
-import yaml
 
 from falserefusal.common.dependencies import library_of
 from falserefusal.common.errors import InputError
-from falserefusal.study.config import load_study
-from falserefusal.texts.sources import KEYS
-
-SCHEMA = "config/schemas/study.schema.yaml"
+from falserefusal.estimation.sequential import QUANTITIES
+from falserefusal.study.config import COMPARED_WITH_BASELINE, Quantity, read_config
 
 
-@pytest.fixture
-def config():
-    task = {"source": {"kind": "embedded"}, "options": ["entailment", "contradiction", "neutral"]}
-    return {"study": "small", "checkpoints": {"kind": "standins"}, "tasks": {"nli": task}}
+def source(keys):
+    return f"tasks: {{offensiveness: {{source: {{{keys}}}}}}}"
 
 
-def source(**keys):
-    return {"tasks": {"nli": {"source": keys, "options": ["a", "b", "c"]}}}
+FILE = "kind: file, path: x.csv, columns: {gold_label: score, text: body}"
+SERVER = "servers: {s: {base_url: 'http://localhost:8000/v1', %s}}"
 
 
-def load(config, root):
-    return load_study(copy.deepcopy(config), root / SCHEMA, root)
+def test_defaults_are_filled_in_and_the_callers_config_is_not_changed(small):
+    given = small()
+    config = read_config(given)
+    assert config.seed == 2025 and config.models == "all" and config.labellers == ("phrase_list", "structured")
+    assert config.materials.personas == "config/personas.csv" and config.inference.max_new_tokens == 128
+    assert config.tasks["offensiveness"].layout == "\n\nText: {text}"
+    assert given.keys() == {"study", "checkpoints", "tasks"}
 
 
-def test_defaults_come_from_the_schema(config, root):
-    study = load(config, root)
-    assert study["seed"] == 2025
-    assert study["materials"]["personas"] == "config/personas.csv"
-    assert len(study["models"]) == 16 and len(study["personas"]) == 15 and len(study["templates"]) == 9
-    assert study["tasks"]["nli"]["rows_per_gold_label"] == 1000
-    assert config.keys() == {"study", "checkpoints", "tasks"}, "the caller's config is not changed"
+def test_a_config_is_frozen_and_survives_a_round_trip(small):
+    config = read_config(small(source(FILE)))
+    with pytest.raises(pydantic.ValidationError):
+        config.seed = 3
+    assert read_config(config.model_dump()) == config == read_config(config.model_dump(mode="json"))
 
 
-def test_true_and_false_may_come_from_the_command_line_as_words(config, root):
-    assert load(config | {"allow_missing": "true"}, root)["allow_missing"] is True
-    assert load(config | {"allow_missing": "false"}, root)["allow_missing"] is False
-    assert load(config | {"title": "true"}, root)["title"] == "true"
-    with pytest.raises(InputError, match="allow_missing: 'yes' is not of type 'boolean'"):
-        load(config | {"allow_missing": "yes"}, root)
+def test_true_and_false_may_come_from_the_command_line_as_words(small):
+    assert read_config(small("allow_missing: 'true'")).allow_missing is True
+    assert read_config(small("allow_missing: 'false'")).allow_missing is False
+    assert read_config(small("title: 'true'")).title == "true"
 
 
-def test_a_servers_further_parameters_pass(config, root):
-    server = {"base_url": "http://localhost:8000/v1", "extra_body": {"repetition_penalty": 1.0, "top_k": -1}}
-    assert load(config | {"inference": {"backend": "openai", "server": server}}, root)["inference"]["server"] == server
-    with pytest.raises(InputError, match=r"inference\.server\.extra_body: 3 is not of type"):
-        load(config | {"inference": {"server": {"extra_body": 3}}}, root)
-    with pytest.raises(InputError, match=r"remove 'max_tokens', .* \(inference\.max_new_tokens\)"):
-        load(config | {"inference": {"server": server | {"extra_body": {"max_tokens": 5}}}}, root)
+def test_what_yaml_reads_as_a_number_may_stand_where_a_files_own_words_are(small):
+    config = read_config(small(source(FILE + ", scale: [1, 2], where: {year: 2020}, gold_label_map: {0: 1}")))
+    found = config.tasks["offensiveness"].source
+    assert found.scale == ("1", "2") and found.where == {"year": "2020"} and found.gold_label_map == {"0": "1"}
 
 
-def test_every_shipped_config_is_valid(root):
-    for path in sorted((root / "config").glob("*.yaml")):
-        load(yaml.safe_load(path.read_text()), root)
+def test_a_checksum_is_written_in_one_way(small):
+    config = read_config(small(source(FILE + f", sha256: 'sha256:{'AB' * 32}'")))
+    assert config.tasks["offensiveness"].source.sha256 == "ab" * 32
 
 
-def test_a_source_may_have_the_keys_that_reading_it_knows(root):
-    schema = yaml.safe_load((root / SCHEMA).read_text())
-    listed = {
-        name.removeprefix("source_"): set(part["properties"]) - {"kind"}
-        for name, part in schema["$defs"].items()
-        if name.startswith("source_")
-    }
-    assert listed == KEYS
+@pytest.mark.parametrize("system", ["You {hello} {} {{x}} %s {0}", "Answer with {task}"])
+def test_braces_in_a_system_prompt_are_kept(small, system):
+    assert read_config(small() | {"prompts": {"system": system}}).prompts.system == system
 
 
-def test_names_keep_the_order_of_their_file(config, root):
-    assert load(config | {"models": ["Gemma-2B", "Llama2-7B"]}, root)["models"] == ["Llama2-7B", "Gemma-2B"]
+def test_the_quantities_are_those_that_estimation_knows():
+    assert get_args(Quantity) == tuple(QUANTITIES)
+    assert tuple(name for name, (_, effect) in QUANTITIES.items() if effect) == COMPARED_WITH_BASELINE
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"modles": ["Llama2-7B"]}, "unknown key 'modles'; did you mean 'models'?"),
-        ({"prompts": {"articel": "printed"}}, "prompts: unknown key 'articel'; did you mean 'article'?"),
-        ({"seed": -1}, "seed: -1 is less than the minimum of 0"),
-        ({"study": "published"}, "study"),
-        ({"study": "../x"}, "study"),
-        ({"models": ["GPT-2"]}, "models: GPT-2 not in"),
-        ({"personas": ["elf"]}, "personas: elf not in"),
-        ({"materials": {"personas": "nowhere.csv"}}, "materials.personas: no such file"),
-        ({"tasks": {}}, "tasks"),
-        ({"tasks": {"irony": {"source": {"kind": "embedded"}, "options": ["a", "b"]}}}, "no templates for task irony"),
-        ({"tasks": {"nli": {"source": {"kind": "embedded"}, "options": ["a", "b"]}}}, "tasks.nli.options"),
-        ({"tasks": {"nli": {"source": {}, "options": ["a", "b", "c"]}}}, "tasks.nli.source: 'kind' is a required"),
-        (source(kind="embedded", path="x.csv"), "tasks.nli.source: unknown key 'path'; known keys: kind"),
-        (source(kind="xnli", splt="test"), "tasks.nli.source: unknown key 'splt'; did you mean 'split'?"),
-        (source(kind="xnli", split="dev"), "tasks.nli.source.split: 'dev' is not one of"),
-        (source(kind="file", path="x.csv"), "tasks.nli.source: 'columns' is a required property"),
-        (source(kind="file", path="x.csv", columns={}, colums={}), "unknown key 'colums'; did you mean 'columns'?"),
-        ({"tasks": {"nli": {"source": {"kind": "embedded"}, "options": ["a", "b", "a"]}}}, "tasks.nli.options: ['a'"),
-        ({"models": "Qwen2-7B"}, "models: 'Qwen2-7B' is neither all nor a list of names, such as [Qwen2-7B]"),
-        ({"models": ["Qwen2-7B", "Qwen2-7B"]}, "models: ['Qwen2-7B', 'Qwen2-7B'] has non-unique elements"),
-        ({"design": {"sequential": {"first": 20}}}, "design.sequential: 'growth' is a required property"),
+        # keys
+        ("modles: [a]", "unknown key 'modles'; did you mean 'models'?"),
+        ("prompts: {articel: printed}", "prompts: unknown key 'articel'; did you mean 'article'?"),
         (
-            {"design": {"sequential": {"first": 20, "grow": 1, "growth": 1}}},
-            "unknown key 'grow'; did you mean 'growth'?",
+            "annotation: {shares: {label: 1}}",
+            "annotation.shares: unknown key 'label'; known here: option, refusal, other",
         ),
-        ({"estimation": {"targets": {"persona effcts": 0.02}}}, "estimation.targets: 'persona effcts' is not one of"),
+        ("inference: {server: {}}", "inference: unknown key 'server'; "),
+        (source("kind: embedded, path: x"), "tasks.offensiveness.source: unknown key 'path'; known here: kind"),
+        (source("kind: popquorn, ulr: x"), "tasks.offensiveness.source: unknown key 'ulr'; did you mean 'url'?"),
+        (source("kind: file, path: x"), "tasks.offensiveness.source: 'columns' is missing (which column of the file"),
+        ("design: {sequential: {first: 20}}", "design.sequential: 'growth' is missing (what each later look adds"),
+        (
+            "tasks: {offensiveness: {source: {}}}",
+            "source: 'kind' is missing; it is one of embedded, xnli, popquorn, file",
+        ),
+        ("true: 3", "YAML reads yes, on or true as true, not as a word; put the word in quotes"),
+        # words
+        ("design: {kind: blokced}", "design.kind: 'blokced' is not one of nested, blocked; did you mean 'blocked'?"),
+        (
+            "tasks: {offensiveness: {source: {kind: fil}}}",
+            "source.kind: 'fil' is not one of embedded, xnli, popquorn, file;",
+        ),
+        (
+            "tasks: {nli: {source: {kind: xnli, split: dev}, options: [a, b, c]}}",
+            "split: 'dev' is not one of test, val",
+        ),
+        ("checkpoints: {plant: null}", 'checkpoints.plant: is empty; write text, or the word "null" in quotes'),
+        (
+            "inference: {dtype: off}",
+            "inference.dtype: YAML reads no, off or false as false, not as a word; put the word",
+        ),
+        ("inference: {quantization: 8}", "inference.quantization: 8 is not one of 8bit, 4bit"),
+        (
+            "tasks: {offensiveness: {options: [yes, no]}}",
+            "tasks.offensiveness.options, item 2: YAML reads no, off or fal",
+        ),
+        ("tasks: {offensiveness: {options: [1, 2]}}", "options, item 1: must be text, not 1; put it in quotes"),
+        (source(FILE + ", where: {language: no}"), "source.where.language: YAML reads no, off or false as false"),
+        (source(FILE + ", gold_label_map: {yes: b}"), "source.gold_label_map: YAML reads yes, on or true as true"),
+        ("labellers: [paper]", "labellers, item 1: 'paper' is not one of phrase_list, structured"),
+        ("labellers: structured", "labellers: must be a list, such as [one, two], not 'structured'"),
+        (
+            "estimation: {targets: {persona effcts: 0.1}}",
+            "estimation.targets: 'persona effcts' is not one of model rate",
+        ),
+        ("title: 2025", "title: must be text, not 2025; put it in quotes"),
+        # names
+        ("study: published", "study: 'published' is the name of the paper's own numbers; choose another"),
+        ("study: ../x", "study: '../x' is not a name: letters, digits"),
+        ("tasks: {a/b: {source: {kind: embedded}, options: [a, b]}}", "tasks: 'a/b' is not a name"),
+        ("models: Qwen2-7B", "models: 'Qwen2-7B' is neither all nor a list of names, such as [Qwen2-7B]"),
+        ("models: [a, a]", "models: name 'a' is listed twice"),
+        ("models: []", "models: must not be empty"),
+        ("personas: [no]", "personas: YAML reads no, off or false as false"),
+        ("judges: {structured: {model: x}}", "judges: 'structured' is the name of a labeller that comes with"),
+        (
+            "judges: {j: {model: a}}\nclassifiers: {j: {hub_id: a, refusal_labels: [x]}}",
+            "classifiers: 'j' is the name of a",
+        ),
+        # numbers
+        ("seed: -1", "seed: must be at least 0, not -1"),
+        ("seed: 1e3", "seed: must be a whole number, not '1e3', which YAML reads as text; write 1000 without quotes"),
+        ("seed: true", "seed: must be a whole number, not true"),
+        ("inference: {top_p: 0}", "inference.top_p: must be above 0, not 0"),
+        ("inference: {recheck_share: 1.2}", "inference.recheck_share: must be at most 1, not 1.2"),
+        (
+            "inference: {shards: {a: 0}}",
+            "inference.shards: must be a whole number from 1, or one for each model by name",
+        ),
+        ("estimation: {targets: {model rate: 2}}", "estimation.targets.model rate: must be below 1, not 2"),
+        (
+            "annotation: {shares: {option: 0, refusal: 0, other: 0}}",
+            "annotation.shares: at least one share must be above 0",
+        ),
+        ("allow_missing: yess", "allow_missing: must be true or false, not 'yess'"),
+        # lists and blocks
+        ("tasks: {}", "tasks: must not be empty"),
+        ("tasks: {offensiveness: {options: [a]}}", "options: must have at least 2 entries, not ['a']"),
+        ("tasks: {offensiveness: {options: [a, a]}}", "tasks.offensiveness.options: option 'a' is listed twice"),
+        ("design:", "design: is empty; give it keys, or leave it out"),
+        ("design: {sequential: 3}", "design.sequential: must be a block of keys, not 3"),
+        # sources
+        (
+            source(FILE.replace("text: body", "premise: body")),
+            "columns: must name either text, or both premise and hyp",
+        ),
+        (source(FILE + ", sha256: fb05"), "sha256: must be 64 hexadecimal digits"),
+        (source(FILE + ", separator: ab"), "separator: must be at most 1 long, not 'ab'"),
+        (source("kind: popquorn, url: 'http://a:secret@b'"), "source.url: leave user name and password out"),
+        (
+            "tasks: {irony: {source: {kind: embedded}, options: [a, b]}}",
+            "embedded has texts for nli, politeness, offensi",
+        ),
+        (
+            "tasks: {irony: {source: {kind: popquorn}, options: [a, b]}}",
+            "popquorn has texts for politeness, offensiveness",
+        ),
+        # what does not go together
+        ("tasks: {offensiveness: {options: [a, b, c]}}", "options: the templates of this task name 2 options, not 3"),
+        ("tasks: {offensiveness: {layout: 'x {txt}'}}", "tasks.offensiveness.layout: must have {text}, but has {txt}"),
+        ("tasks: {offensiveness: {layout: 'x'}}", "layout: must have {text}, but has no place for the text"),
+        (
+            "tasks: {nli: {source: {kind: xnli}, options: [a, b, c]}}",
+            "must have {premise} and {hypothesis}, but has {text}",
+        ),
+        (
+            "prompts: {system: 'You are a {persona}.'}",
+            "prompts.system: {persona} is filled in questions (the templates f",
+        ),
+        ("prompts: {system: '{label1}?'}", "prompts.system: {label1} is filled in questions"),
+        ("design: {kind: blocked}", "design: kind blocked needs either blocks_per_task or calls_per_task"),
+        ("design: {balance: balanced, replacement: true}", "design.balance: balanced draws need replacement: false"),
+        (
+            "design: {sequential: {first: 9, growth: 1}}\ninference: {shards: 2}",
+            "asks a model once for each look, in one",
+        ),
+        (
+            "design: {sequential: {first: 9, growth: 1}}\nallow_missing: true",
+            "allow_missing: a sequential study decides",
+        ),
+        (
+            "design: {sequential: {first: 9, growth: 1}, baseline: false}",
+            "estimation.targets: persona effects compares with baseline prompts, but design.baseline is false; set "
+            "it to true, or use model rate, task rates, persona rates",
+        ),
+        # servers
+        ("servers: {s: {}}", "servers.s: 'base_url' is missing (address, as in http"),
+        (
+            SERVER % "extra_body: {max_tokens: 5}",
+            "leave out 'max_tokens', which the study sets itself (inference.max_new",
+        ),
+        ("servers: {s: {base_url: x/v1}}", "servers.s.base_url: 'x/v1' is not an address such as http"),
     ],
 )
-def test_errors_name_the_key(config, root, change, message):
+def test_what_is_wrong_is_said_by_key(small, change, message):
     with pytest.raises(InputError) as error:
-        load(config | change, root)
-    assert message in str(error.value)
+        read_config(small(change))
+    assert message in str(error.value) and "pydantic" not in str(error.value)
+    assert len(str(error.value).splitlines()) <= 2
 
 
-def test_a_materials_file_without_rows_is_an_error_of_its_own(config, root, tmp_path):
-    (tmp_path / "personas.csv").write_text("persona,group,printed,surface,article\n")
-    with pytest.raises(InputError, match=r"personas\.csv: no rows below the header"):
-        load(config | {"materials": {"personas": str(tmp_path / "personas.csv")}}, root)
+def test_several_mistakes_are_said_one_a_line(small):
+    with pytest.raises(InputError) as error:
+        read_config(small("seed: x\nprompts: {article: gramatical}\nmodles: 3"))
+    lines = str(error.value).splitlines()
+    assert [line.split(":")[0].split(";")[0] for line in lines] == ["seed", "prompts.article", "unknown key 'modles'"]
 
 
-def test_materials_saved_by_a_spreadsheet_are_read(config, root, tmp_path):
-    """Excel writes a byte order mark before the first column's name."""
-    models = tmp_path / "models.csv"
-    models.write_text((root / "config/models.csv").read_text(), encoding="utf-8-sig")
-    assert len(load(config | {"materials": {"models": str(models)}}, root)["models"]) == 16
+@pytest.mark.parametrize(
+    "server",
+    [
+        {"base_url": "http://user:sk-secret@x/v1"},
+        {"base_url": ["sk-secret"]},
+        {"base_url": "http://x/v1?key=sk-secret"},
+        {"base_url": "http://x/v1", "api_key_env": "sk-secret"},
+        {"base_url": "http://x/v1", "api_key_env": {"sk-secret": 1}},
+        {"base_url": "http://x/v1", "extra_body": "sk-secret"},
+    ],
+)
+def test_no_message_shows_a_key(small, server):
+    with pytest.raises(InputError, match=r"servers\.s\.") as error:
+        read_config(small() | {"servers": {"s": server}})
+    assert "sk-secret" not in str(error.value)
 
 
-def test_no_model_has_the_name_of_an_average(config, root, tmp_path):
-    models = tmp_path / "models.csv"
-    models.write_text((root / "config/models.csv").read_text().replace("\nGemma-2B,", "\nmean,"))
-    change = {"materials": {"models": str(models)}}
-    assert load(config | change | {"models": ["Llama2-7B"]}, root)["models"] == ["Llama2-7B"]
-    with pytest.raises(InputError, match="models: mean means the mean of all models in tables"):
-        load(config | change, root)
+def test_a_sequential_study_without_baseline_may_aim_at_rates(small):
+    change = "design: {sequential: {first: 9, growth: 1}, baseline: false}"
+    config = small(change) | {"estimation": {"targets": {"model rate": 0.03}}}
+    assert read_config(config).estimation.targets == {"model rate": 0.03}
 
 
 def test_library_of_a_script_follows_imports_through_modules(root, monkeypatch):
@@ -136,5 +242,4 @@ def test_library_of_a_script_follows_imports_through_modules(root, monkeypatch):
     files = library_of("workflow/scripts/published_cells.py")
     assert "workflow/falserefusal/published/printed.py" in files
     assert "workflow/falserefusal/common/files.py" in files, "imported by printed.py, not only by the script"
-    assert "workflow/falserefusal/study/config.py" not in files
     assert all((root / file).is_file() for file in files)

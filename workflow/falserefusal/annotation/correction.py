@@ -24,7 +24,7 @@ from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, NOT_JUDGED
 from falserefusal.statistics.intervals import clopper_pearson, mover, mover_difference, mover_ratio
 from falserefusal.statistics.multiplicity import holm
 
-SCOPES = ([], ["model"], ["task"], ["group"], ["model", "task"], ["model", "group"])
+SCOPES: tuple[list[str], ...] = ([], ["model"], ["task"], ["group"], ["model", "task"], ["model", "group"])
 LEVELS = ["model", "task", "group"]
 POST = ["stratum", "machine"]
 METHOD = "MOVER, clopper-pearson"

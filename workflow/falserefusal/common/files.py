@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pandera.errors
@@ -102,7 +103,7 @@ def line_of(path: str | Path, row: int) -> int:
     return row + 2
 
 
-def read_csv(path: str | Path, schema: pa.DataFrameSchema | None = None, **options) -> pd.DataFrame:
+def read_csv(path: str | Path, schema: pa.DataFrameSchema | None = None, **options: Any) -> pd.DataFrame:
     """Read a CSV file; only an empty field counts as missing, so a level called 'None' or 'NA' stays a word."""
     path = Path(path)
     if not path.exists():
@@ -122,7 +123,9 @@ def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
         frame.to_csv(part, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
 
 
-def read_parquet(path: str | Path, schema: pa.DataFrameSchema | None = None, columns: list[str] | None = None):
+def read_parquet(
+    path: str | Path, schema: pa.DataFrameSchema | None = None, columns: list[str] | None = None
+) -> pd.DataFrame:
     """Read a Parquet file as a data frame, checked against `schema` if one is given."""
     path = Path(path)
     if not path.exists():
@@ -151,6 +154,7 @@ def write_json(data: object, path: str | Path) -> None:
     write_text(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, default=str) + "\n", path)
 
 
-def read_json(path: str | Path) -> dict:
+def read_json(path: str | Path) -> dict[str, Any]:
     """Read a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    data: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return data

@@ -48,7 +48,7 @@ def _descriptors_to(file: TextIO) -> Iterator[list[TextIO]]:
     The terminal gets no copy: that would take a pipe, and a process that is killed or crashes in C code would lose
     its last output in it.
     """
-    terminal = []
+    terminal: list[TextIO] = []
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         stream.flush()
         terminal.append(os.fdopen(os.dup(number), "w", 1, encoding=stream.encoding, errors=stream.errors))

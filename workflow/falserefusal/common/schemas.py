@@ -1,5 +1,7 @@
 """Schemas of all files that pass from one stage to another, and the words that stand for special levels."""
 
+from typing import Any
+
 import pandera.pandas as pa
 
 BASELINE = "baseline"  # the persona of a prompt without one; a word, because group-bys drop missing values
@@ -14,11 +16,11 @@ ERROR, JUDGE_FAILED = NOT_JUDGED = ("error", "judge_failed")
 FINISH_REASONS = ("stop", "length", "decided", "content_filter", "error")
 
 
-def _text(**options) -> pa.Column:
+def _text(**options: Any) -> pa.Column:
     return pa.Column(str, coerce=True, **options)
 
 
-def _count(**options) -> pa.Column:
+def _count(**options: Any) -> pa.Column:
     return pa.Column("int64", pa.Check.ge(0), coerce=True, **options)
 
 

@@ -6,6 +6,8 @@ comparisons between two personas are equally precise. These are resolvable incom
 with a control in every block (Bechhofer and Tamhane 1981, Technometrics 23:45).
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -41,7 +43,7 @@ def cycle_length(personas: int) -> int:
     return days * -(-personas // size)
 
 
-def number_of_blocks(config: dict, personas: int) -> int:
+def number_of_blocks(config: dict[str, Any], personas: int) -> int:
     """Number of blocks per task (per model, where models do not share prompts), as the config asks.
 
     Raises InputError unless the config has exactly one of `blocks_per_task` and `calls_per_task`, large enough for one
@@ -54,7 +56,7 @@ def number_of_blocks(config: dict, personas: int) -> int:
         blocks = calls // (1 + group_size(personas))
     if blocks < 1:
         raise InputError(f"design: calls_per_task is {calls}, less than one block of {1 + group_size(personas)} calls")
-    return blocks
+    return int(blocks)
 
 
 def check_blocks(task: str, blocks: int, rows: int, templates: int) -> None:
@@ -66,7 +68,9 @@ def check_blocks(task: str, blocks: int, rows: int, templates: int) -> None:
         )
 
 
-def blocked_picks(task: str, row_ids: pd.Series, personas: int, templates: int, config: dict, seed: int, model: str):
+def blocked_picks(
+    task: str, row_ids: pd.Series, personas: int, templates: int, config: dict[str, Any], seed: int, model: str
+) -> pd.DataFrame:
     """Draw the blocks of one task (and model).
 
     Every text is used once before any text is used again. Texts come in a seeded order made of permanent random

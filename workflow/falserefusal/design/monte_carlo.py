@@ -1,6 +1,7 @@
 """Make a study's design: from texts, personas and templates to one row per prompt."""
 
 from math import comb
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from falserefusal.design.blocked import blocked_picks, check_blocks, group_size,
 from falserefusal.design.nested import check_draws, nested_picks
 
 # All keys of the config's `design` with their defaults. nested reads draws_per_row to baseline, blocked the next three.
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "kind": "nested",
     "draws_per_row": 10,
     "replacement": False,
@@ -41,7 +42,7 @@ def make_design(
     texts: dict[str, pd.DataFrame],
     personas: list[str],
     templates: pd.DataFrame,
-    config: dict,
+    config: dict[str, Any],
     models: list[str],
     seed: int,
 ) -> pd.DataFrame:
@@ -86,7 +87,7 @@ def make_design(
     return pd.concat(frames, ignore_index=True)
 
 
-def design_size(config: dict, rows: dict[str, int], personas: int, templates: dict[str, int]) -> pd.DataFrame:
+def design_size(config: dict[str, Any], rows: dict[str, int], personas: int, templates: dict[str, int]) -> pd.DataFrame:
     """Number of prompts per model and task, known before any text is read.
 
     Parameters
@@ -120,7 +121,7 @@ def design_size(config: dict, rows: dict[str, int], personas: int, templates: di
     return pd.DataFrame(sizes, columns=["task", "rows", "persona_prompts", "baseline_prompts"])
 
 
-def design_config(config: dict) -> dict:
+def design_config(config: dict[str, Any]) -> dict[str, Any]:
     """Fill in the defaults of the design's settings; raises InputError on an unknown key or an impossible value."""
     unknown = sorted(set(config) - set(DEFAULTS))
     if unknown:
@@ -138,16 +139,16 @@ def design_config(config: dict) -> dict:
     return config
 
 
-def _distinct_templates(config: dict, personas: int, templates: int) -> float:
+def _distinct_templates(config: dict[str, Any], personas: int, templates: int) -> float:
     """Expected number of different templates among a text's draws."""
     draws, pairs = config["draws_per_row"], personas * templates
     if config["balance"] == "balanced":
-        return min(draws, templates)
+        return float(min(draws, templates))
     if config["replacement"]:
         missed = (1 - 1 / templates) ** draws
     else:
         missed = comb(pairs - personas, draws) / comb(pairs, draws)
-    return templates * (1 - missed)
+    return float(templates * (1 - missed))
 
 
 def _check(texts: dict[str, pd.DataFrame], personas: list[str], templates: pd.DataFrame) -> None:
@@ -163,7 +164,9 @@ def _check(texts: dict[str, pd.DataFrame], personas: list[str], templates: pd.Da
             raise InputError(f"design: no templates for task '{task}'")
 
 
-def _name(task: str, rows: pd.DataFrame, personas: list[str], templates: pd.DataFrame, picks: pd.DataFrame, model=ALL):
+def _name(
+    task: str, rows: pd.DataFrame, personas: list[str], templates: pd.DataFrame, picks: pd.DataFrame, model: str = ALL
+) -> pd.DataFrame:
     """Turn positions into names. A prompt_id consists of names, so changes elsewhere in the design leave it alone."""
     row_id = rows["row_id"].to_numpy(object)[picks["row"]]
     template = templates["template"].to_numpy(object)[picks["template"]]

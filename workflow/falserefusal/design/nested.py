@@ -1,5 +1,7 @@
 """The paper's nested design: each text is combined with random (template, persona) pairs, the same for all models."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -8,7 +10,9 @@ from falserefusal.design.randomness import generator, key, keys, mix
 from falserefusal.design.sequential import look_sizes
 
 
-def nested_picks(task: str, row_ids: pd.Series, personas: list[str], templates: list[str], config: dict, seed: int):
+def nested_picks(
+    task: str, row_ids: pd.Series, personas: list[str], templates: list[str], config: dict[str, Any], seed: int
+) -> pd.DataFrame:
     """Draw the pairs of one task.
 
     With balance "independent", draws are uniform over the (template, persona) pairs, and texts are independent of each
@@ -48,7 +52,7 @@ def nested_picks(task: str, row_ids: pd.Series, personas: list[str], templates: 
     return picks.assign(interim_look=look_of_row[picks["row"]])
 
 
-def check_draws(task: str, pairs: int, config: dict) -> None:
+def check_draws(task: str, pairs: int, config: dict[str, Any]) -> None:
     """Raise InputError if `pairs` (template, persona) pairs are too few for the draws of a text of `task`."""
     draws = config["draws_per_row"]
     if draws > pairs and not config["replacement"]:
@@ -72,11 +76,14 @@ def _independent(row_keys: np.ndarray, pair_keys: np.ndarray, draws: int, replac
     return np.stack([mix(column[:, None] ^ pair_keys).argmin(axis=1) for column in columns], axis=1)
 
 
-def _balanced(task: str, rows: int, templates: int, personas: int, config: dict, seed: int):
+def _balanced(
+    task: str, rows: int, templates: int, personas: int, config: dict[str, Any], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Templates and personas of `rows` texts, two arrays of shape (rows, draws), taken from one balanced sequence."""
     draws = config["draws_per_row"]
     pairs = templates * personas
-    cycles, length = [], 0
+    cycles: list[np.ndarray] = []
+    length = 0
     while length < rows * draws:
         rng = generator(seed, "balanced", task, len(cycles))
         over = length % draws  # draws that the last cycle has already given to the text that spans two cycles
@@ -103,4 +110,5 @@ def _cycle(rng: np.random.Generator, templates: int, personas: int) -> np.ndarra
 
 
 def _code(pairs: np.ndarray, personas: int) -> np.ndarray:
-    return pairs[:, 0] * personas + pairs[:, 1]
+    code: np.ndarray = pairs[:, 0] * personas + pairs[:, 1]
+    return code

@@ -185,6 +185,8 @@ def gather(
 
     Covariances are text-robust with outcomes, binomial with cells. Parameters as for `claims_table`.
     """
+    everything: Rates | None
+    formats: Rates | None
     if outcomes is not None:
         check_outcomes(outcomes, ["model", "task", "persona", "template", "format"])
         fit = fit_personas(outcomes)
@@ -199,8 +201,7 @@ def gather(
         formats = _from_cells(cells[(cells["format"] != ALL) & (cells["persona"] != BASELINE)], "format")
     else:
         raise InputError("claims need cells or outcomes")
-    is_baseline = None if everything is None else (everything.cells["persona"] == BASELINE).to_numpy()
-    if is_baseline is None or is_baseline.all():
+    if everything is None or (is_baseline := (everything.cells["persona"] == BASELINE).to_numpy()).all():
         raise InputError("claims: there is no response to a prompt with a persona")
     personas, baseline = everything.part(~is_baseline), everything.part(is_baseline) if is_baseline.any() else None
     return Evidence(personas, formats, baseline, outcomes, screened, models, seed)
@@ -218,7 +219,7 @@ def _from_cells(cells: pd.DataFrame, factor: str) -> Rates | None:
 
 def _compressed(moves: np.ndarray) -> np.ndarray:
     """Fewer rows with the same `moves.T @ moves`, which is all that is used."""
-    return np.linalg.qr(moves, mode="r") if len(moves) > moves.shape[1] else moves
+    return np.asarray(np.linalg.qr(moves, mode="r")) if len(moves) > moves.shape[1] else moves
 
 
 # --- parts of the rules

@@ -86,7 +86,7 @@ def sensitivity_from_cells(
     if not margins:
         raise InputError("cells: no cell names a persona, template or format, so there is nothing to compare")
     tasks, models = _levels(cells, "task"), _levels(cells, "model")
-    factors = []
+    factors: list[Factor] = []
     for number, (name, (levels, sums)) in enumerate(margins.items()):
         n, y = (_cube(sums[column], tasks, models, levels) for column in ("n", "refusals"))
         rng = np.random.default_rng([seed, number])
@@ -146,7 +146,8 @@ def sensitivity_from_outcomes(
         if number == 0:
             per_text = table.merge(["task", "model"])
             units = _cube_of(per_text.cells, (per_text.refusals > 0).sum(0), tasks, models)
-        counts = Counts(n, y, *(np.concatenate(parts) for parts in zip(*boot, strict=True)), units)
+        boot_n, boot_y = (np.concatenate(parts) for parts in zip(*boot, strict=True))
+        counts = Counts(n, y, boot_n, boot_y, units)
         if number == 0:
             for crossed, axis, permute in (("model", 1, permutation.models), ("task", 0, permutation.tasks)):
                 null = permute(per_text, tasks, models, permutations, [seed, 2])

@@ -32,7 +32,8 @@ def outcomes_of(
     InputError if a verdict belongs to no prompt of the design, or if there are no verdicts at all.
     """
     draws_of_all = _with_levels(design, {"persona": [*personas, BASELINE], "template": templates})
-    parts, models, labellers, gaps = [], [], [], []
+    parts, models, labellers = [], [], []
+    gaps: list[tuple] = []
     for model, of_model in verdicts:
         draws = draws_of_all[design["model"].isin([ALL, model])]
         place = pd.Index(draws["prompt_id"]).get_indexer(of_model["prompt_id"])

@@ -10,6 +10,7 @@ Columns: the levels, n and refusals (sums over what was pooled), rate, lo, hi (p
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ NAMED_SCOPES = {"Llama 2/3/3.1": ["Llama2", "Llama3", "Llama3.1"]}  # generation
 COLUMNS = ["n", "refusals", "rate", "lo", "hi", "method"]
 NO_BASELINE = "; no baseline responses"
 
-Outcomes = pd.DataFrame | ClusterTable
+Outcomes: TypeAlias = pd.DataFrame | ClusterTable
 
 
 def rates(cells: pd.DataFrame, by: Sequence[str], outcomes: Outcomes | None = None) -> pd.DataFrame:

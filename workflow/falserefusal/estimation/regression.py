@@ -154,7 +154,7 @@ def _separated_rows(counts: pd.DataFrame, design: Design, fit: Fit) -> list[pd.D
     firth = fit_firth(design, n, y)
     rows = _coefficient_rows(firth, "Firth logit, profile limits")
     for j in np.flatnonzero(~fit.finite):
-        rows[j]["lo"], rows[j]["hi"] = firth_profile(design, n, y, firth, j)
+        rows[j]["lo"], rows[j]["hi"] = firth_profile(design, n, y, firth, int(j))
     return [pd.DataFrame([rows[j] for j in np.flatnonzero(~fit.finite)])]
 
 

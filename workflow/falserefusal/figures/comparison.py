@@ -60,7 +60,7 @@ def draw_planted_rates(tables: dict[str, pd.DataFrame], context: Context) -> tup
         low.axvspan(-1.96, 1.96, color="#efefef", zorder=0)
         label_models(low, rows, context) if i == 0 else same_rows(low, rows)
         for model, own in part.groupby("model", sort=False):
-            colour = shade.get(context.models.get(model), INK)
+            colour = shade.get(context.models.get(model, ""), INK)
             low.plot(
                 own["z"],
                 np.full(len(own), rows.at[model]),

@@ -21,7 +21,7 @@ class Context:
     model_suffix: str = ""
     variants: bool = False  # all models are one checkpoint under different system prompts
 
-    def model_label(self, name: object) -> object:
+    def model_label(self, name: str) -> str:
         """Return the name shown for a model; other names (`mean`, a persona) do not change."""
         return f"{name}{self.model_suffix}" if name in self.models else name
 

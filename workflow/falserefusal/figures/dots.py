@@ -1,6 +1,6 @@
 """Rows of dots with whiskers, which most figures consist of."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from falserefusal.figures.style import GREY, INK, WARNING, ink
 
-_CORRECTED = {"markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": 0.8}
+_CORRECTED: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": 0.8}
 
 
 class NothingToDraw(Exception):
@@ -33,7 +33,9 @@ def grouped_rows(groups: dict[str, str], heading: float = 1.0, gap: float = 0.35
     heading, gap : height of a heading and of the space before it, in rows
     names : whether groups have headings
     """
-    at, headings, y = {}, {}, 0.0
+    at: dict[str, float] = {}
+    headings: dict[str, float] = {}
+    y = 0.0
     for group in dict.fromkeys(groups.values()):
         y += gap if at else 0.0
         if names and group:

@@ -56,7 +56,7 @@ def draw_figures(
             if not figure.name.endswith("claims"):  # claims keep the words of the paper
                 for text in canvas.findobj(Text):
                     text.set_text(context.say(text.get_text()))
-            message = context.say(canvas.get_label())
+            message = context.say(str(canvas.get_label()))
             save(canvas, directory / figure.name)
             named = [column for column in ("model", "scope", "level") if column in drawn]
             drawn = drawn.assign(**{column: drawn[column].map(context.model_label) for column in named})

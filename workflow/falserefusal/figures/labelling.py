@@ -82,7 +82,7 @@ def draw_no_answers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
         ax.set_title("Mean of the tasks" if task == ALL else task_title(task), pad=4)
         part = frame[frame["task"] == task]
         for cell in part.itertuples():
-            y, colour = rows.at[cell.model], shade.get(context.models.get(cell.model), INK)
+            y, colour = rows.at[cell.model], shade.get(context.models.get(cell.model, ""), INK)
             pair = [100 * cell.rate_without, 100 * cell.rate]
             ax.plot(pair, [y, y], color=colour, linewidth=1.4, alpha=0.4, zorder=2)
             whiskers(ax, y, pair[0], np.nan, np.nan, Dot(colour, hollow=True))
@@ -235,7 +235,7 @@ def draw_corrected_models(tables: dict[str, pd.DataFrame], context: Context) -> 
         ax.set_title(task_title(task), pad=4)
         rate_axis(ax)
         part = frame[frame["task"] == task]
-        _pairs(ax, part, part["model"].map(rows.at), [shade.get(context.models.get(m), INK) for m in part["model"]])
+        _pairs(ax, part, part["model"].map(rows.at), [shade.get(context.models.get(m, ""), INK) for m in part["model"]])
     page.figure.legend(handles=_corrected_keys(), **below(page, 2))
     return page.figure, frame
 
@@ -260,7 +260,10 @@ def draw_corrected_personas(tables: dict[str, pd.DataFrame], context: Context) -
     ax.set_xlim(left=0)
     label_rows(ax, rows, {}, shade)
     _pairs(
-        ax, frame, frame["persona"].map(rows.at), [shade.get(context.personas.get(p), INK) for p in frame["persona"]]
+        ax,
+        frame,
+        frame["persona"].map(rows.at),
+        [shade.get(context.personas.get(p, ""), INK) for p in frame["persona"]],
     )
     page.figure.legend(handles=_corrected_keys(), **below(page, 2))
     return page.figure, frame
@@ -294,8 +297,8 @@ def _by_labeller(page: Page, ax, frame, at: dict, scale: float, write, column: f
         part = frame[frame["labeller"] == labeller]
         y = part["item"].map(at)
         offset = 0.27 * (2 * k - len(labellers) + 1) / max(len(labellers) - 1, 1)
-        spans = (scale * part[name] for name in ("estimate", "lo", "hi"))
-        whiskers(ax, y + offset, *spans, Dot(LEVEL_COLOURS[k % 6], marker=MARKERS[k % 7], size=3.6))
+        estimate, lo, hi = (scale * part[name] for name in ("estimate", "lo", "hi"))
+        whiskers(ax, y + offset, estimate, lo, hi, Dot(LEVEL_COLOURS[k % 6], marker=MARKERS[k % 7], size=3.6))
         value_column(ax, y, [write(value) for value in part["estimate"]], labeller, inches=column * (k + 1))
     marks = [key(LEVEL_COLOURS[k % 6], MARKERS[k % 7], labeller) for k, labeller in enumerate(labellers)]
     page.figure.legend(handles=marks, **below(page, len(labellers)))

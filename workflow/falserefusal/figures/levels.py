@@ -92,8 +92,8 @@ def _levels(context: Context, panels, factor: str, levels: list[str], message: s
         for k, level in enumerate(levels):
             part = frame[frame[factor] == level]
             y = part["model"].map(rows.at)
-            spans = (100 * part[name] for name in ("rate", "lo", "hi"))
-            whiskers(ax, y + offsets[level], *spans, Dot(LEVEL_COLOURS[k % 6], marker=MARKERS[k % 7], size=3.6))
+            rate, lo, hi = (100 * part[name] for name in ("rate", "lo", "hi"))
+            whiskers(ax, y + offsets[level], rate, lo, hi, Dot(LEVEL_COLOURS[k % 6], marker=MARKERS[k % 7], size=3.6))
             if single:
                 value_column(ax, y, [percent(rate) for rate in part["rate"]], level, inches=column * (k + 1))
     marks = [key(LEVEL_COLOURS[k % 6], MARKERS[k % 7], level) for k, level in enumerate(levels)]

@@ -77,7 +77,7 @@ def draw_model_task(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
         part = frame[frame["task"] == task]
         y = part["model"].map(rows.at)
         for model, cell in part.groupby("model", sort=False):
-            colour = shade.get(context.models.get(model), INK)
+            colour = shade.get(context.models.get(model, ""), INK)
             whiskers(ax, rows.at[model], 100 * cell["rate"], 100 * cell["lo"], 100 * cell["hi"], Dot(colour))
         printed_marks(ax, y, part["printed_pct"])
         corrected_marks(ax, y + 0.36, 100 * part["corrected"])
@@ -135,7 +135,7 @@ def draw_baseline(
     label_models(first, rows, context)
     same_rows(second, rows)
     for cell in frame.itertuples():
-        y, colour = rows.at[cell.model], shade.get(context.models.get(cell.model), INK)
+        y, colour = rows.at[cell.model], shade.get(context.models.get(cell.model, ""), INK)
         pair = [100 * cell.baseline_rate, 100 * cell.persona_rate]
         first.plot(pair, [y, y], color=colour, linewidth=0.8, alpha=0.35, zorder=2)
         whiskers(first, y - 0.17, pair[0], 100 * cell.baseline_lo, 100 * cell.baseline_hi, Dot(colour, hollow=True))

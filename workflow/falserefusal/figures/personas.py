@@ -69,7 +69,7 @@ def draw_persona_mean(tables: dict[str, pd.DataFrame], context: Context) -> tupl
         label_rows(ax, rows, {}, shade) if i == 0 else same_rows(ax, rows)
         ax.set_title(scope, pad=4)
         for cell in part.itertuples():
-            colour = shade.get(context.personas.get(cell.persona), INK)
+            colour = shade.get(context.personas.get(cell.persona, ""), INK)
             whiskers(ax, rows.at[cell.persona], 100 * cell.rate, 100 * cell.lo, 100 * cell.hi, Dot(colour))
         texts_right_of(ax, part["persona"].map(rows.at), [percent(rate) for rate in part["rate"]])
     return page.figure, frame
@@ -113,14 +113,14 @@ def draw_persona_by_model(tables: dict[str, pd.DataFrame], context: Context) -> 
     ax.add_collection(patches)
     for c in cells:
         x, y = columns.at[c.persona], rows.at[c.model]
-        shade = _on(patches.cmap(norm(100 * c.rate)))
-        ax.text(x, y - 0.17, percent(c.rate), ha="center", va="center", fontsize=7, color=shade)
+        contrast = _on(patches.cmap(norm(100 * c.rate)))
+        ax.text(x, y - 0.17, percent(c.rate), ha="center", va="center", fontsize=7, color=contrast)
         if pd.notna(c.lo) and pd.notna(c.hi):
             span = f"{percent(c.lo)}–{percent(c.hi)}"
-            ax.text(x, y + 0.24, span, ha="center", va="center", fontsize=5, color=shade)
+            ax.text(x, y + 0.24, span, ha="center", va="center", fontsize=5, color=contrast)
     shade = attribute_colours(context)
     for persona, x in columns.at.items():
-        colour = ink(shade.get(context.personas.get(persona), INK))
+        colour = ink(shade.get(context.personas.get(persona, ""), INK))
         ax.text(x - 0.25, 0.4, persona, rotation=38, ha="left", va="bottom", fontsize=7, color=colour, weight="bold")
     return page.figure, frame
 
@@ -169,17 +169,17 @@ def draw_persona_cells(tables: dict[str, pd.DataFrame], context: Context, task: 
             if j == 0:
                 label_rows(ax, rows, {}, {}, size=6)
                 for label, persona in zip(ax.get_yticklabels(), rows.at, strict=True):
-                    label.set_color(ink(shade.get(context.personas.get(persona), INK)))
+                    label.set_color(ink(shade.get(context.personas.get(persona, ""), INK)))
             else:
                 same_rows(ax, rows)
             title = context.model_label(model).replace(" ", "\n", 1)
-            ax.set_title(title, pad=2, fontsize=7, color=ink(family_shade.get(context.models.get(model), INK)))
+            ax.set_title(title, pad=2, fontsize=7, color=ink(family_shade.get(context.models.get(model, ""), INK)))
             y = part["persona"].map(rows.at)
             tint = part["persona"].map(context.personas).map(shade).fillna(INK)
             for colour in dict.fromkeys(tint):
                 own = part[tint == colour]
-                spans = (100 * own[column] for column in ("rate", "lo", "hi"))
-                whiskers(ax, y[tint == colour], *spans, Dot(colour, size=2.6))
+                rate, lo, hi = (100 * own[column] for column in ("rate", "lo", "hi"))
+                whiskers(ax, y[tint == colour], rate, lo, hi, Dot(colour, size=2.6))
             texts_right_of(ax, y, [percent(rate) for rate in part["rate"]], size=5.8)
     return page.figure, frame
 

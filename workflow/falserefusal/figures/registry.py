@@ -6,9 +6,8 @@ Importing this module is cheap (no pandas, no matplotlib), because the rules ask
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from falserefusal.study.config import TASKS
+from falserefusal.study.fields import PAPER_TASKS
 
-PAPER_TASKS = tuple(TASKS)
 KINDS = ("published", "run", "rehearsal")
 BASELINE_FIGURE = {"offensiveness": "figure01_baseline"}
 FORMAT_FIGURES = {"offensiveness": "figure04_format_offensiveness", "nli": "figure10_format_nli"}
@@ -46,7 +45,7 @@ class FigureSet:
     """
 
     kind: str
-    tasks: tuple[str, ...] = PAPER_TASKS
+    tasks: tuple[str, ...] = tuple(PAPER_TASKS)
     sequential: bool = False
     several_labellers: bool = False
     annotated: bool = False

@@ -1,5 +1,7 @@
 """Coefficients of the main-effects logistic regression and of the paper's Table 7 (Figure 6)."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -147,5 +149,5 @@ def _beyond(ax: Axes, y: float, row, low: float, high: float, colour: str) -> No
     else:
         x, text, side = min(drawn, default=high), f"{words} ▸", "right"
     shift = (3 if drawn else 0) * (1 if negative else -1)
-    place = {"xytext": (shift, 0), "textcoords": "offset points", "ha": side, "va": "center_baseline"}
+    place: dict[str, Any] = {"xytext": (shift, 0), "textcoords": "offset points", "ha": side, "va": "center_baseline"}
     ax.annotate(text, (x, y), fontsize=6.2, color=ink(colour), **place)

@@ -43,7 +43,7 @@ def draw_sequential(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
             ax.tick_params(labelsize=6, length=2, pad=1.5)
             ax.locator_params(axis="x", nbins=3)
             ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-            colour = ink(shade.get(context.models.get(model), INK))
+            colour = ink(shade.get(context.models.get(model, ""), INK))
             ax.set_title(context.model_label(model).replace(" ", "\n", 1), pad=2, fontsize=7, color=colour)
             ax.set_xlabel("responses" if i == len(grid) - 1 else "", labelpad=1)
             if j == 0:

@@ -115,7 +115,8 @@ def _height(text: str, size: float) -> float:
 
 def ink(colour: str) -> tuple[float, float, float]:
     """Return a darker shade of a colour, for text, which needs more contrast than dots."""
-    return tuple(0.68 * part for part in to_rgb(colour))
+    red, green, blue = to_rgb(colour)
+    return 0.68 * red, 0.68 * green, 0.68 * blue
 
 
 def colours(groups: list[str], palette: list[str]) -> dict[str, str]:

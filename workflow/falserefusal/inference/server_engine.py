@@ -197,10 +197,10 @@ class ServerEngine:
         key = os.environ.get(variable, "").strip()
         if not key:
             which = f" {variable}" if variable.isupper() else ""  # in small letters it may be the key itself
-            raise InputError(f"inference.server.api_key_env: the environment variable{which} is not set")
+            raise InputError(f"servers.<name>.api_key_env: the environment variable{which} is not set")
         if not (key.isascii() and key.isprintable()):
             raise InputError(
-                f"inference.server.api_key_env: the key in {variable} contains a character that no key has, "
+                f"servers.<name>.api_key_env: the key in {variable} contains a character that no key has, "
                 "such as a curly quote or a line break; set it again"
             )
         return key
@@ -302,24 +302,24 @@ def check_settings(server: dict) -> str:
     """
     unknown = sorted(set(server) - set(SERVER))
     if unknown:
-        raise InputError(f"inference.server: unknown key {', '.join(unknown)}; known are {', '.join(SERVER)}")
+        raise InputError(f"servers.<name>: unknown key {', '.join(unknown)}; known are {', '.join(SERVER)}")
     variable = server.get("api_key_env")
     if variable and not re.fullmatch(r"[A-Za-z_]\w*", variable, re.ASCII):  # not shown: it may be the key itself
         raise InputError(
-            "inference.server.api_key_env: not the name of an environment variable; "
+            "servers.<name>.api_key_env: not the name of an environment variable; "
             "put the key into an environment variable and its name here"
         )
     base_url = server.get("base_url")
     if not base_url:
-        raise InputError("inference.server.base_url: missing; the backend openai needs the server's address")
+        raise InputError("servers.<name>.base_url: missing; the backend openai needs the server's address")
     url = urlsplit(base_url)
     if "@" in url.netloc or url.query or url.fragment:  # not shown: it may hold a password
         raise InputError(
-            "inference.server.base_url: leave user name, password and everything after a ? out of the address; "
-            "put a key into an environment variable and name it in inference.server.api_key_env"
+            "servers.<name>.base_url: leave user name, password and everything after a ? out of the address; "
+            "put a key into an environment variable and name it in servers.<name>.api_key_env"
         )
     if url.scheme not in ("http", "https") or not url.hostname:
-        raise InputError(f"inference.server.base_url: '{base_url}' is not an address such as http://localhost:8000/v1")
+        raise InputError(f"servers.<name>.base_url: '{base_url}' is not an address such as http://localhost:8000/v1")
     return f"{url.netloc.lower()}{url.path.rstrip('/')}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from falserefusal.common.errors import InputError
 from falserefusal.labelling.labeller import Labeller, labeller, verdict_frame, wordless
@@ -118,11 +118,12 @@ def classify(responses: pd.DataFrame, questions: Sequence[str] | None, classifie
     texts = responses["response"].fillna("").tolist()
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))  # similar lengths together need little padding
     limit = min(classifier.max_tokens, getattr(tokenizer, "model_max_length", classifier.max_tokens))
-    scores = [None] * len(texts)
+    asked = questions if classifier.question else None
+    scores: list[Any] = [None] * len(texts)
     for start in range(0, len(order), classifier.batch_size):
         rows = order[start : start + classifier.batch_size]
         replies = [texts[row] for row in rows]
-        pair = ([questions[row] for row in rows], replies) if classifier.question else (replies,)
+        pair = ([asked[row] for row in rows], replies) if asked is not None else (replies,)
         # truncation shortens the longer of a pair, at its end: a response refuses at its beginning
         batch = tokenizer(*pair, padding=True, truncation=True, max_length=limit, return_tensors="pt").to(device)
         with torch.inference_mode():

@@ -95,8 +95,8 @@ def disagreements(verdicts: Mapping[str, pd.DataFrame], most: int, seed: int) ->
         frame[["prompt_id", "labeller", "refusal", "category", "evidence"]].merge(chosen[chosen["model"] == model])
         for model, frame in verdicts.items()
     ]
-    verdicts = pd.concat(rows, ignore_index=True).sort_values("place", kind="stable", ignore_index=True)
-    return verdicts[["model", "prompt_id", "kind", "responses", "labeller", "refusal", "category", "evidence"]]
+    read = pd.concat(rows, ignore_index=True).sort_values("place", kind="stable", ignore_index=True)
+    return read[["model", "prompt_id", "kind", "responses", "labeller", "refusal", "category", "evidence"]]
 
 
 def agreed_refusals(verdicts: Mapping[str, pd.DataFrame], most: int, seed: int) -> pd.DataFrame:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from functools import cache
 
 try:
-    from re import _constants as op
-    from re import _parser as parser
+    from re import _constants as op  # type: ignore[attr-defined]  # the stubs lack undocumented modules
+    from re import _parser as parser  # type: ignore[attr-defined]
 except ImportError:  # undocumented modules; without them every expression is tried, which is slower
     parser = None
 

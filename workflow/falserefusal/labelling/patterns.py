@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -75,7 +76,13 @@ def _patterns(data: dict, path: str | Path) -> Patterns:
             _compile(part, f"{path}: {where}: {part}")
         return re.compile("|".join(f"(?:{part})" for part in parts)) if parts else None
 
-    def patterns_of(name: str, group: dict) -> dict[str, re.Pattern | None]:
+    def required(lines: list[str], where: str) -> re.Pattern:
+        pattern = compiled(lines, where)
+        if pattern is None:
+            raise InputError(f"{path}: {where}: there is no pattern")
+        return pattern
+
+    def patterns_of(name: str, group: dict) -> dict[str, Any]:
         lines, where = _lines(group["patterns"]), f"groups: {name}"
         others = [line for line in lines if not line.startswith(("<i>", "<start>"))]
         return {
@@ -101,7 +108,7 @@ def _patterns(data: dict, path: str | Path) -> Patterns:
             for name, group in data["groups"].items()
         ),
         reasons=tuple(
-            (reason["category"], compiled(_lines(reason["patterns"]), f"reasons: {reason['category']}"))
+            (reason["category"], required(_lines(reason["patterns"]), f"reasons: {reason['category']}"))
             for reason in data["reasons"]
         ),
         forms=data["forms"],
@@ -116,8 +123,8 @@ def _patterns(data: dict, path: str | Path) -> Patterns:
             name: _compile(_unfold(text), f"{path}: not_said: {name}", re.DOTALL | re.MULTILINE)
             for name, text in data["not_said"].items()
         },
-        says_no=compiled(_lines(data["says_no"]), "says_no"),
-        replies=compiled(_lines(data["replies"]), "replies"),
+        says_no=required(_lines(data["says_no"]), "says_no"),
+        replies=required(_lines(data["replies"]), "replies"),
         at_work=_compile(_unfold(data["at_work"]), f"{path}: at_work"),
         english=_compile(data["english"], f"{path}: english"),
     )

@@ -179,8 +179,7 @@ class Reader:
 
     def _neither(self, said: Spoken, finish: str, yes_no: bool) -> Verdict:
         """The verdict on a response that neither chooses an option nor declines."""
-        if _YES_NO.match(said.text):
-            lead = _YES_NO.match(said.text)
+        if lead := _YES_NO.match(said.text):
             return Verdict(ANSWERED if yes_no else OFF_FORMAT, evidence=said.original(*lead.span()))
         if finish == "content_filter":
             return Verdict(REFUSED + "policy", evidence="[cut by the provider's content filter]")

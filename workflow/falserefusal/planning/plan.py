@@ -1,13 +1,12 @@
 """Estimate the cost of a study: prompts, tokens, disk, memory, GPU hours. Needs no texts, weights or network."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.files import read_csv
-from falserefusal.common.schemas import BASELINE
-from falserefusal.planning.estimate import (
+from falserefusal.common.roofline import (
     ASSUMPTIONS,
     BYTES,
     JUDGE_TOKENS,
@@ -15,53 +14,16 @@ from falserefusal.planning.estimate import (
     hours,
     judge_load,
     memory,
-    network,
     tokens,
     wall_hours,
 )
+from falserefusal.common.schemas import BASELINE
+from falserefusal.study.materials import ASSUMED_SIZE_B
+from falserefusal.study.resources import find_gpu
+from falserefusal.study.workload import GOLD_LABEL_ROWS, OTHER_TEXT_CHARACTERS, TEXT_CHARACTERS
 
 WORKLOAD = ["task", "persona_prompts", "baseline_prompts", "prompts", "unique_prompts", "characters", "counted"]
-CARD_COUNTS = (1, 2, 4, 8, 16)
-
-# Mean characters of a text before it is downloaded, over all rows of the sources: XNLI English test (premise 106.5 and
-# hypothesis 52.1), POPQUORN's 3,718 e-mails and its 13,036 offensiveness rows. A task not listed counts 200.
-TEXT_CHARACTERS = {"nli": 159.0, "politeness": 198.0, "offensiveness": 169.0}
-OTHER_TEXT_CHARACTERS = 200.0
-
-# Rows per gold label of the sources that must be downloaded: counted in the files of XNLI's test split and
-# POPQUORN's offensiveness; the other XNLI splits by their published totals; politeness as its published total of 25,042
-# spread evenly.
-GOLD_LABEL_ROWS = {
-    ("xnli/test", "nli"): [1670] * 3,
-    ("xnli/validation", "nli"): [830] * 3,
-    ("xnli/train", "nli"): [130_900] * 3,
-    ("popquorn", "politeness"): [5008] * 5,
-    ("popquorn", "offensiveness"): [7516, 2190, 1590, 1039, 701],
-}
-
-
-def load_cards(path: str) -> pd.DataFrame:
-    """Read the cards file: card, kind (gpu, cpu), memory_gb, bandwidth_gb_s, bf16_tflops (dense), source."""
-    cards = read_csv(path)
-    columns = ["card", "kind", "memory_gb", "bandwidth_gb_s", "bf16_tflops", "source"]
-    if missing := [name for name in columns if name not in cards]:
-        raise InputError(f"{path}: column {', '.join(map(repr, missing))} is missing")
-    if cards["card"].duplicated().any():
-        raise InputError(f"{path}: card '{cards['card'][cards['card'].duplicated()].iloc[0]}' is listed twice")
-    for name in columns[2:5]:
-        bad = ~(pd.to_numeric(cards[name], errors="coerce") > 0)
-        if bad.any():
-            line = int(bad.to_numpy().argmax()) + 2
-            raise InputError(f"{path}: line {line}, column '{name}': {cards[name][bad].iloc[0]!r} is not above 0")
-    return cards
-
-
-def find_card(cards: pd.DataFrame, card: str) -> dict:
-    """The row of one card; raises InputError for a name that is not there."""
-    known = _by_card(cards)
-    if card not in known:
-        raise InputError(f"plan: no card {card!r}; known are {', '.join(known)} (config/cards.csv)")
-    return known[card]
+GPU_COUNTS = (1, 2, 4, 8, 16)
 
 
 def expected_rows(source: str, task: str, rows_per_gold_label: int) -> int:
@@ -139,13 +101,13 @@ class Judges:
 def plan(
     models: pd.DataFrame,
     workload: pd.DataFrame,
-    cards: pd.DataFrame,
-    card: str,
+    gpus: Mapping[str, dict],
+    gpu: str,
     assumptions: dict | None = None,
     shards: dict[str, int] | None = None,
     judges: Judges | None = None,
 ) -> dict:
-    """Estimate what each model and the whole study need on `card`, and the whole study on every other card.
+    """Estimate what each model and the whole study need on `gpu`, and the whole study on every other GPU.
 
     Parameters
     ----------
@@ -153,30 +115,30 @@ def plan(
         As MODELS declares them. size_b is used if params_b is missing; a missing shape counts as 0 and is noted.
     workload : DataFrame
         From `expected_workload` or `counted_workload`.
-    cards : DataFrame
-        From `load_cards`.
-    card : str
-        The card that models run on.
+    gpus : mapping
+        The known GPUs by name, from `study.resources.read_gpus`.
+    gpu : str
+        The GPU that models run on.
     assumptions : dict, optional
-        Overrides of `estimate.ASSUMPTIONS`.
+        Overrides of `roofline.ASSUMPTIONS`.
     shards : dict, optional
-        Jobs of each model on `card`. None, and on other cards: from the assumption hours_per_shard.
+        Jobs of each model on `gpu`. None, and on other GPUs: from the assumption hours_per_shard.
     judges : Judges, optional
         Models that judge every response; each has a row of its own, called "judge" and its model.
 
     Returns
     -------
     dict
-        "models" (DataFrame; the last row is "total"), "cards" (DataFrame), "workload" (DataFrame), "assumptions"
-        (dict), "card" (str) and "kind" (gpu or cpu).
+        "models" (DataFrame; the last row is "total"), "gpus" (DataFrame), "workload" (DataFrame), "assumptions"
+        (dict), "gpu" (str) and "kind" (gpu or cpu).
 
     Raises
     ------
     InputError
-        The card, the dtype or an assumption is unknown.
+        The GPU, the dtype or an assumption is unknown.
     """
     assume = _assumptions(assumptions)
-    chosen = find_card(cards, card)
+    chosen = find_gpu(gpus, gpu)
     asked = workload["unique_prompts"].fillna(workload["prompts"])  # equal prompts are asked once
     parts = [tokens(n, characters, assume) for n, characters in zip(asked, workload["characters"], strict=True)]
     load = {name: sum(part[name] for part in parts) for name in ("prompts", "prompt_tokens", "new_tokens")}
@@ -185,7 +147,7 @@ def plan(
     asks = [
         _Ask(
             row,
-            network(row),
+            _shape(row),
             prompts,
             under(load, row, assume),
             assume,
@@ -198,17 +160,17 @@ def plan(
         judging = judge_load(responses, judges.instructions, assume), assume | {"max_new_tokens": JUDGE_TOKENS}
         for row in judges.models.to_dict("records"):
             named = row | {"model": f"judge {row['model']}"}
-            asks.append(_Ask(named, network(row), load["prompts"] * len(models), *judging, len(models)))
-    on = {name: [ask.hours(row, None) for ask in asks] for name, row in _by_card(cards).items()}
-    on[card] = [ask.hours(chosen, ask.shards) for ask in asks]
-    rows = [ask.row(time) for ask, time in zip(asks, on[card], strict=True)]
+            asks.append(_Ask(named, _shape(row), load["prompts"] * len(models), *judging, len(models)))
+    on = {name: [ask.hours(row, None) for ask in asks] for name, row in gpus.items()}
+    on[gpu] = [ask.hours(chosen, ask.shards) for ask in asks]
+    rows = [ask.row(time) for ask, time in zip(asks, on[gpu], strict=True)]
     table = pd.DataFrame(rows)
     table = pd.concat([table, pd.DataFrame([_total(table)])], ignore_index=True)
     return {
-        "card": card,
+        "gpu": gpu,
         "kind": chosen["kind"],
         "models": table,
-        "cards": pd.DataFrame([_on_card(name, times) for name, times in on.items()]),
+        "gpus": pd.DataFrame([_on_gpu(name, times) for name, times in on.items()]),
         "workload": workload,
         "assumptions": assume,
     }
@@ -224,7 +186,7 @@ def under(load: dict, model: dict, assume: dict) -> dict:
 
 @dataclass(frozen=True)
 class _Ask:
-    """One model and its load. shards: its number of jobs on the plan's card, if the config sets it."""
+    """One model and its load. shards: its number of jobs on the plan's GPU, if the config sets it."""
 
     model: dict
     shape: dict
@@ -233,17 +195,17 @@ class _Ask:
     assume: dict
     shards: int | None
 
-    def hours(self, card: dict, shards: int | None) -> dict:
-        return hours(self.shape, self.load, card, self.assume | ({"shards": shards} if shards else {}))
+    def hours(self, gpu: dict, shards: int | None) -> dict:
+        return hours(self.shape, self.load, gpu, self.assume | ({"shards": shards} if shards else {}))
 
     def row(self, time: dict) -> dict:
-        """The model's row of the plan, from its hours on the plan's card."""
+        """The model's row of the plan, from its hours on the plan's GPU."""
         budget = time["token_budget"] or self.assume["token_budget"]
         need = memory(self.shape, self.load, self.assume | {"token_budget": budget})
         known = {"model": self.model["model"], "hub_id": self.model["hub_id"], "params_b": self.shape["params_b"]}
         counts = {"prompts": round(self.prompts), "asked": round(self.load["prompts"])}
         counts |= {name: round(self.load[name]) for name in ("prompt_tokens", "new_tokens")}
-        return {**known, **counts, **need, **time, "note": _note(self.shape)}
+        return {**known, **counts, **need, **time, "note": _note(self.model, self.shape)}
 
 
 def _total(table: pd.DataFrame) -> dict:
@@ -251,13 +213,13 @@ def _total(table: pd.DataFrame) -> dict:
     sums = ["params_b", "prompts", "asked", "prompt_tokens", "new_tokens", "disk_gb", "shards"]
     sums += [name for name in table if name.endswith("hours")]
     total = {name: table[name].astype(float).sum(skipna=False) for name in sums}
-    most = {name: table[name].astype(float).max(skipna=False) for name in ("weights_gb", "kv_gb", "memory_gb", "cards")}
+    most = {name: table[name].astype(float).max(skipna=False) for name in ("weights_gb", "kv_gb", "memory_gb", "gpus")}
     return {"model": "total", "hub_id": "", "note": ""} | total | most
 
 
 def plan_text(result: dict, study: str) -> str:
     """Format the plan as text."""
-    models, workload, card = result["models"], result["workload"], result["card"]
+    models, workload, gpu = result["models"], result["workload"], result["gpu"]
     total = models.iloc[-1]
     counts = workload.drop(columns="counted")
     counts = counts.assign(**{name: counts[name].map(_number) for name in counts.columns[1:]})
@@ -266,14 +228,14 @@ def plan_text(result: dict, study: str) -> str:
     )
     unit = "GPU hours" if result["kind"] == "gpu" else "machine hours"
     fits = pd.notna(total["gpu_hours"])
-    spent = f"{_number(total['gpu_hours'], 1)} {unit} on {card}" if fits else f"a model does not fit on {card}"
+    spent = f"{_number(total['gpu_hours'], 1)} {unit} on {gpu}" if fits else f"a model does not fit on {gpu}"
     lines = [
-        f"Plan of the study '{study}' on {card}. Nothing was downloaded to make it.",
+        f"Plan of the study '{study}' on {gpu}. Nothing was downloaded to make it.",
         "",
         f"Prompts per model ({source}; characters are the mean of one prompt):",
         counts.to_string(index=False),
         "",
-        f"Per model on {card} (the last row has the largest model's weights, memory and cards; -: does not fit):",
+        f"Per model on {gpu} (the last row has the largest model's weights, memory and GPUs; -: does not fit):",
         _model_table(models, unit).to_string(index=False),
         *(f"  {row.model}: {row.note}" for row in models.itertuples() if row.note),
         "",
@@ -281,12 +243,12 @@ def plan_text(result: dict, study: str) -> str:
         f"{_number(total['prompt_tokens'] / 1e6, 2)} M prompt tokens, {_number(total['new_tokens'] / 1e6, 2)} M new "
         f"tokens, {_number(total['disk_gb'], 1)} GB of weights on disk; {spent}.",
         "",
-        "By card (wall hours by number of cards: models side by side, longest first; -: a model does not fit):",
-        _card_table(result["cards"]).to_string(index=False),
+        "By GPU (wall hours by number of GPUs: models side by side, longest first; -: a model does not fit):",
+        _gpu_table(result["gpus"]).to_string(index=False),
         "",
-        "These hours are estimated from the cards' published figures, not measured. Assumptions (the config sets "
+        "These hours are estimated from the GPUs' published figures, not measured. Assumptions (the config sets "
         "max_new_tokens, dtype, quantization, token_budget as inference.batch_tokens, and hours_per_shard; the others "
-        "are fixed in workflow/falserefusal/planning/estimate.py):",
+        "are fixed in workflow/falserefusal/common/roofline.py):",
         *(f"  {name}: {value}" for name, value in result["assumptions"].items()),
         "Equal prompts are asked once; their number is known when the texts are downloaded. Early decisions and shared "
         "prefixes save time that is not counted.",
@@ -300,7 +262,7 @@ def _model_table(models: pd.DataFrame, unit: str) -> pd.DataFrame:
         table[f"{name.replace('_', ' ')}, M"] = (models[name] / 1e6).map(lambda n: _number(n, 2))
     for name in ("disk", "weights", "kv", "memory"):
         table[f"{name} GB"] = models[f"{name}_gb"].map(lambda n: _number(n, 1))
-    for name, title in {"cards": "cards", "token_budget": "token budget", "shards": "jobs"}.items():
+    for name, title in {"gpus": "GPUs", "token_budget": "token budget", "shards": "jobs"}.items():
         table[title] = models[name].map(_number)
     for name, title in {"hours": "hours", "gpu_hours": unit}.items():
         table[title] = models[name].map(lambda n: _number(n, 2))
@@ -308,11 +270,11 @@ def _model_table(models: pd.DataFrame, unit: str) -> pd.DataFrame:
     return table
 
 
-def _card_table(cards: pd.DataFrame) -> pd.DataFrame:
-    table = pd.DataFrame({"card": cards["card"], "cards, largest model": cards["cards"].map(_number)})
-    table["card hours"] = cards["gpu_hours"].map(lambda n: _number(n, 1))
-    for n in CARD_COUNTS:
-        table[f"wall h on {n}"] = cards[f"wall_hours_{n}"].map(lambda n: _number(n, 1))
+def _gpu_table(gpus: pd.DataFrame) -> pd.DataFrame:
+    table = pd.DataFrame({"GPU": gpus["gpu"], "GPUs, largest model": gpus["gpus"].map(_number)})
+    table["GPU hours"] = gpus["gpu_hours"].map(lambda n: _number(n, 1))
+    for n in GPU_COUNTS:
+        table[f"wall h on {n}"] = gpus[f"wall_hours_{n}"].map(lambda n: _number(n, 1))
     return table
 
 
@@ -322,8 +284,8 @@ def plan_json(result: dict) -> dict:
     def records(frame: pd.DataFrame) -> list[dict]:
         return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
-    frames = {name: records(result[name]) for name in ("workload", "models", "cards")}
-    return {"card": result["card"], "kind": result["kind"], "assumptions": result["assumptions"], **frames}
+    frames = {name: records(result[name]) for name in ("workload", "models", "gpus")}
+    return {"gpu": result["gpu"], "kind": result["kind"], "assumptions": result["assumptions"], **frames}
 
 
 def _assumptions(given: dict | None) -> dict:
@@ -340,24 +302,31 @@ def _assumptions(given: dict | None) -> dict:
     return assume
 
 
-def _by_card(cards: pd.DataFrame) -> dict[str, dict]:
-    return {row["card"]: row for row in cards.to_dict("records")}
+def _shape(row: dict) -> dict[str, float | None]:
+    """Size (10^9) and network of a row of the models file; None where the row is empty."""
+    names = ("params_b", "layers", "kv_heads", "head_dim", "hidden", "vocab")
+    known = {name: None if pd.isna(row.get(name)) else float(row[name]) for name in (*names, "size_b")}
+    size = known.pop("size_b")
+    return known | {"params_b": known["params_b"] or size or ASSUMED_SIZE_B}
 
 
-def _note(shape: dict) -> str:
+def _note(model: dict, shape: dict) -> str:
     unknown = [name for name, value in shape.items() if not value]
-    return f"{', '.join(unknown)} unknown, counted as 0" if unknown else ""
+    notes = [f"{', '.join(unknown)} unknown, counted as 0"] if unknown else []
+    if pd.isna(model.get("size_b")) and pd.isna(model.get("params_b")):
+        notes.insert(0, f"its size is not in the models file; {ASSUMED_SIZE_B:g} x 10^9 parameters are assumed")
+    return "; ".join(notes)
 
 
-def _on_card(card: str, times: list[dict]) -> dict:
-    """The whole study on one card; None if a model does not fit."""
-    walls = dict.fromkeys([f"wall_hours_{n}" for n in CARD_COUNTS])
-    if any(time["cards"] is None for time in times):
-        return {"card": card, "cards": None, "gpu_hours": None, **walls}
-    jobs = [(time["hours"] / time["shards"], time["cards"]) for time in times for _ in range(time["shards"])]
-    walls = {f"wall_hours_{n}": wall_hours(jobs, n) for n in CARD_COUNTS}
+def _on_gpu(gpu: str, times: list[dict]) -> dict:
+    """The whole study on one GPU; None if a model does not fit."""
+    walls = dict.fromkeys([f"wall_hours_{n}" for n in GPU_COUNTS])
+    if any(time["gpus"] is None for time in times):
+        return {"gpu": gpu, "gpus": None, "gpu_hours": None, **walls}
+    jobs = [(time["hours"] / time["shards"], time["gpus"]) for time in times for _ in range(time["shards"])]
+    walls = {f"wall_hours_{n}": wall_hours(jobs, n) for n in GPU_COUNTS}
     total = sum(time["gpu_hours"] for time in times)
-    return {"card": card, "cards": max(time["cards"] for time in times), "gpu_hours": total, **walls}
+    return {"gpu": gpu, "gpus": max(time["gpus"] for time in times), "gpu_hours": total, **walls}
 
 
 def _number(number: float | None, digits: int = 0) -> str:

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -28,8 +29,8 @@ from huggingface_hub.errors import (
 )
 
 from falserefusal.common.errors import InputError
-from falserefusal.planning.jobs import too_few_gpus
 from falserefusal.planning.server import check_server
+from falserefusal.study.resources import too_few_gpus
 
 COLUMNS = ["subject", "item", "status", "message", "what_to_do"]
 NEEDS = ["package", "memory_gb", "disk_gb", "gpus"]  # columns of models that may be missing
@@ -64,10 +65,10 @@ class Environment:
 
 def preflight(
     models: pd.DataFrame,
-    sources: list[dict] = (),
+    sources: Sequence[dict] = (),
     *,
     gpu_limit: int | None = None,
-    server: dict | None = None,
+    servers: dict[str, dict] | None = None,
     quantization: str | None = None,
     compute_here: bool = True,
     environment: Environment | None = None,
@@ -84,8 +85,8 @@ def preflight(
         Each text source: subject, kind (file, url or dataset), ref and, of a dataset, revision.
     gpu_limit : int, optional
         GPUs that a job of this run may use; None: no limit.
-    server : dict, optional
-        `inference.server` of a study that asks a server.
+    servers : dict, optional
+        Settings of the servers that a study asks, by name in the config.
     quantization : str, optional
         Of the weights; a package must be installed for it.
     compute_here : bool
@@ -117,8 +118,8 @@ def preflight(
             rows.append(_memory(model["model"], model["memory_gb"], hardware, planned, compute_here))
     if quantization:
         rows.append(_package("bitsandbytes", f"quantization: {quantization}"))
-    if server is not None:
-        rows += [_row("server", *found) for found in check_server(server, compute_here)]
+    for name, server in (servers or {}).items():
+        rows += [_row(f"server {name}", *found) for found in check_server(name, server, compute_here)]
     for source in sources:
         rows.append(_source(source, hub))
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -329,7 +330,7 @@ def _memory(name: str, need: float, hardware: dict, planned: int, here: bool) ->
         if need <= sum(seen):
             return _row(name, "memory", "ok", message)
         if need <= sum(gpus):
-            what = "set planning.card to the card that is here, so that its job asks for as many as it needs"
+            what = "set planning.gpu to the GPU that is here, so that its job asks for as many as it needs"
         return _row(name, "memory", "missing", message, what)
     message = f"needs {need:.1f} GB, here: no GPU, {ram:.1f} GB of memory"
     if need > ram:

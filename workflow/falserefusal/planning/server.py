@@ -8,26 +8,28 @@ import urllib.request
 TIMEOUT = 5  # seconds
 
 
-def check_server(server: dict, here: bool = True) -> list[tuple[str, str, str, str]]:
+def check_server(name: str, server: dict, here: bool = True) -> list[tuple[str, str, str, str]]:
     """Check a server and return (item, status, message, what_to_do) of each check; statuses as in `preflight`.
 
     Parameters
     ----------
+    name : str
+        The server's name in the config.
     server : dict
-        `inference.server` of a config.
+        Its settings, `servers.<name>` of a config.
     here : bool
         Whether requests are sent from this machine. If not, a server that does not respond is only a warning, because
         it may be reachable from the nodes of a cluster only.
     """
     address, variable = server.get("base_url"), server.get("api_key_env")
     if not address:
-        what = "set inference.server.base_url, such as http://localhost:8000/v1"
-        return [("address", "missing", "the backend openai needs a server, and the config gives none", what)]
+        what = f"set servers.{name}.base_url, such as http://localhost:8000/v1"
+        return [("address", "missing", "the server has no address", what)]
     key = os.environ.get(variable) if variable else None
     if variable and not key:
         # in small letters it may be the key itself, and is not shown
-        named = variable if variable.isupper() else "in inference.server.api_key_env"
-        what = "set it in the environment that Snakemake starts in, or correct inference.server.api_key_env"
+        named = variable if variable.isupper() else f"in servers.{name}.api_key_env"
+        what = f"set it in the environment that Snakemake starts in, or correct servers.{name}.api_key_env"
         return [("key", "missing", f"the environment variable {named} is not set", what)]
     problem = _problem(address, key)
     if problem is None or (
@@ -35,14 +37,12 @@ def check_server(server: dict, here: bool = True) -> list[tuple[str, str, str, s
     ):  # any other status, such as 405, shows that the server runs
         return [("server", "ok", f"{address} responds", "")]
     if problem in (401, 403):
-        what = (
-            f"correct the key in {variable}" if variable else "set inference.server.api_key_env to its key's variable"
-        )
+        what = f"correct the key in {variable}" if variable else f"set servers.{name}.api_key_env to its key's variable"
         return [("key", "missing", f"{address} rejects {'the key' if key else 'requests without a key'}", what)]
     if problem == 404:
-        what = "check that inference.server.base_url has the path in the server's documentation, often /v1"
+        what = f"check that servers.{name}.base_url has the path in the server's documentation, often /v1"
         return [("server", "warn", f"{address} responds, but has no list of models (HTTP 404)", what)]
-    what = "start the server, or correct inference.server.base_url"
+    what = f"start the server, or correct servers.{name}.base_url"
     return [("server", "missing" if here else "warn", f"{address} does not respond ({problem})", what)]
 
 

@@ -121,7 +121,7 @@ def _questions(personas: pd.DataFrame, templates: pd.DataFrame, options: list[st
         where = f"template '{row.template}' of task '{row.task}'"
         for persona in personas.itertuples():
             n = "n" if article == "grammatical" and persona.article == "an" else ""
-            text = _ARTICLE.sub(lambda match, n=n: f"{match[1]}{n} ", row.text)
+            text = _ARTICLE.sub(rf"\g<1>{n} ", row.text)
             questions[row.template, persona.persona] = _fill(text, words | {"persona": persona.surface}, where)
         questions[row.template, BASELINE] = _fill(row.baseline_text, words, f"baseline {where}")
     return questions

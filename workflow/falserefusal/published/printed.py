@@ -7,6 +7,7 @@ printed percentage. So the cells are the paper's exact counts, not estimates of 
 
 import itertools
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def schemas(models: list[str], personas: list[str]) -> dict[str, pa.DataFrameSch
     }
 
 
-def _rows(models: list[str], personas: list[str]) -> dict[str, list[tuple[str, ...]]]:
+def _rows(models: list[str], personas: list[str]) -> dict[str, Sequence[tuple[str, ...]]]:
     """Return the keys of the rows that each file must have; other rows are errors."""
     by_model = list(itertools.product(models))
     levels = {"model": models, "task": TASKS, "persona": personas, "prompt": PROMPTS}
@@ -153,7 +154,7 @@ def _check_counts(counts: pd.DataFrame, source: Path) -> None:
     _fail(counts, wrong, source, "refusals", lambda row: f"{row.refusals} is not {rate(row)}")
 
 
-def _check_rows(frame: pd.DataFrame, key: list[str], rows: list[tuple[str, ...]], source: Path) -> None:
+def _check_rows(frame: pd.DataFrame, key: list[str], rows: Sequence[tuple[str, ...]], source: Path) -> None:
     """Raise InputError unless the keys of `frame` are exactly `rows`; the schema already rejects duplicates."""
     present, expected = list(frame[key].itertuples(index=False, name=None)), set(rows)
 

@@ -81,7 +81,7 @@ def _one_rate(cells: Cells, model: str, task: str) -> dict:
 
 def _no_refusals(cells: Cells, model: str) -> dict:
     rates = {task: cells.model_task(model, task) for task in TASK_WORDS.values()}
-    worst = max(rates, key=rates.get)
+    worst = max(rates, key=rates.__getitem__)
     return {"recomputed": rates[worst], "reason": f"the cells give {rates[worst]:.2f} % for {worst}"}
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Architecture:
         return [16, 32] if self.scaled else [12, 16, 20, 24]
 
 
-_GEMMA = {"style": "gemma", "gain": 256.0, "gain_offset": 1.0, "scaled": True}
+_GEMMA: dict[str, Any] = {"style": "gemma", "gain": 256.0, "gain_offset": 1.0, "scaled": True}
 ARCHITECTURES = {
     "Llama": Architecture("Llama", "headers", generation={"do_sample": True, "temperature": 0.6, "top_p": 0.9}),
     "Qwen": Architecture(
@@ -115,7 +116,8 @@ def _write_model(folder, planted: Planted, architecture: Architecture, circuit: 
     import transformers
 
     style = STYLES[architecture.style]
-    special = {"bos_token_id": ids.get(style.bos), "eos_token_id": ids[style.end], "pad_token_id": ids.get(style.pad)}
+    bos, pad = (None if token is None else ids.get(token) for token in (style.bos, style.pad))
+    special = {"bos_token_id": bos, "eos_token_id": ids[style.end], "pad_token_id": pad}
     vocabulary, hidden = circuit.embedding.shape
     config = getattr(transformers, f"{architecture.name}Config")(
         vocab_size=vocabulary,

@@ -185,7 +185,7 @@ class _Builder:
         for h, head in enumerate(HEADS):
             (seen,) = np.nonzero(levels[h] > 0)
             table[seen, at[f"key.{head}"]] = levels[h, seen] / 32
-            table[np.ix_(seen, self._at(self.moved[head]))] = self._bits(h)[levels[h, seen]]
+            table[np.ix_(seen, np.array(self._at(self.moved[head]), np.intp))] = self._bits(h)[levels[h, seen]]
         for token in self.tokens:
             self._name_next(table, ids[token.text], "none", self.rules.follows.get(token.piece, ""))
         for header in self.style.headers:  # a head without a token of its own attends to a header: level 0, and no cell

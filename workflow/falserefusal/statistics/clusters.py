@@ -82,8 +82,8 @@ def cluster_table(outcomes: pd.DataFrame, levels: list[str]) -> ClusterTable:
     flat = place[text] * len(cells) + cell
     shape = (len(present), len(cells))
     refusal = outcomes["refusal"].to_numpy(bool)
-    n, refusals = (np.bincount(part, minlength=shape[0] * shape[1]) for part in (flat, flat[refusal]))
-    n, refusals = (counts.astype(np.float32).reshape(shape) for counts in (n, refusals))
+    counts = (np.bincount(part, minlength=shape[0] * shape[1]) for part in (flat, flat[refusal]))
+    n, refusals = (part.astype(np.float32).reshape(shape) for part in counts)
     return ClusterTable(texts[present[order]], strata[order], cells, n, refusals)
 
 
@@ -143,12 +143,14 @@ def influence(table: ClusterTable) -> np.ndarray:
     total, refusals = table.n.sum(0, dtype=float), table.refusals.sum(0, dtype=float)
     texts = (table.n > 0).sum(0)
     scale = np.where(texts > 1, np.sqrt(texts / np.maximum(texts - 1, 1)), 0) / total
-    return (table.refusals - (refusals / total) * table.n) * scale
+    moves: np.ndarray = (table.refusals - (refusals / total) * table.n) * scale
+    return moves
 
 
 def cluster_sizes(table: ClusterTable) -> np.ndarray:
     """(K,) sum of squared responses per text over responses: the design effect if each text refused always or never."""
-    return (table.n.astype(float) ** 2).sum(0) / table.n.sum(0, dtype=float)
+    sizes: np.ndarray = (table.n.astype(float) ** 2).sum(0) / table.n.sum(0, dtype=float)
+    return sizes
 
 
 def effective_responses(table: ClusterTable, moves: np.ndarray, level: float = 0.95) -> np.ndarray:
@@ -169,7 +171,8 @@ def degrees_of_freedom(moves: np.ndarray) -> np.ndarray:
     total, texts = squares.sum(0), (squares > 0).sum(0)
     spread = (squares**2).sum(0) - total**2 / np.maximum(texts, 1)
     df = np.divide(2 * total**2, spread, out=texts - 1.0, where=spread > 1e-9 * total**2 / np.maximum(texts, 1))
-    return np.maximum(df, 1)
+    at_least_1: np.ndarray = np.maximum(df, 1)
+    return at_least_1
 
 
 def correlation(moves: np.ndarray) -> np.ndarray:
@@ -178,7 +181,7 @@ def correlation(moves: np.ndarray) -> np.ndarray:
     sd = np.sqrt(np.diag(covariance))
     some = sd > NO_SPREAD
     scale = np.where(some, 1 / np.where(some, sd, 1), 0)
-    result = covariance * scale[:, None] * scale[None, :]
+    result: np.ndarray = covariance * scale[:, None] * scale[None, :]
     np.fill_diagonal(result, 1)
     return result
 
@@ -200,8 +203,8 @@ def check_outcomes(outcomes: pd.DataFrame, levels: list[str]) -> None:
             row = int(np.flatnonzero(empty)[0])
             raise InputError(f"outcomes: row {row}, column '{column}' is missing ({int(empty.sum())} such rows)")
     if "labeller" in outcomes and outcomes["labeller"].nunique() > 1:
-        names = ", ".join(map(str, outcomes["labeller"].unique()))
-        raise InputError(f"outcomes: they have verdicts of several labellers ({names}); choose one")
+        labellers = ", ".join(map(str, outcomes["labeller"].unique()))
+        raise InputError(f"outcomes: they have verdicts of several labellers ({labellers}); choose one")
     key = [c for c in ("model", "task", "row_id", "block", "persona", "template", "draw") if c in outcomes]
     if "draw" in key and "row_id" in key:
         code = np.zeros(len(outcomes), np.int64)

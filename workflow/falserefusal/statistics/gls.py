@@ -198,7 +198,7 @@ class PersonaFit:
             self.method,
         )
 
-    def relabel(self, **columns) -> "PersonaFit":
+    def relabel(self, **columns: object) -> "PersonaFit":
         """Replace columns of `cells`."""
         return replace(self, cells=self.cells.assign(**columns))
 
@@ -216,7 +216,9 @@ def fit_personas(outcomes: pd.DataFrame | Strata) -> PersonaFit:
     """
     strata = outcomes if isinstance(outcomes, Strata) else stratify(outcomes)
     within = strata.within()
-    rates, moves, responses, cells = [], [], [], []
+    rates, cells = [], []
+    moves: list[np.ndarray] = []
+    responses: list[np.ndarray] = []
     for (m, t), part in strata.parts.items():
         rate, moved_by = part.solve(within[m])
         for target, values, dtype in ((moves, moved_by, float), (responses, part.responses(), np.float32)):

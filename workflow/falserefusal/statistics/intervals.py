@@ -5,6 +5,8 @@ Every function works element by element on arrays and returns the pair (lower, u
 the two-sided confidence level. No interval is Wald's, which has no width at zero refusals, where most cells are.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
@@ -13,6 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 from falserefusal.common.errors import InputError
 
 Limits = tuple[np.ndarray, np.ndarray]
+GivenLimits = Limits | tuple[float, float]
 NOTHING = 1e-12  # a rate or limit below this is a rounding error of 0
 
 
@@ -80,8 +83,8 @@ def effective_n(
     level : confidence level of the interval that will use the result.
     """
     rate, variance, n, size, clusters = (np.asarray(x, float) for x in (rate, variance, n, cluster_size, clusters))
-    rate = np.clip(rate, 0, 1)  # a generalised least squares estimate may be slightly outside
-    design_effect = (variance * n**2 + size**2 / 2) / (n * rate * (1 - rate) + size / 2)
+    p = np.clip(rate, 0, 1)  # a generalised least squares estimate may be slightly outside
+    design_effect = (variance * n**2 + size**2 / 2) / (n * p * (1 - p) + size / 2)
     design_effect = np.clip(design_effect, 1 / gain, np.maximum(size, 1) / 0.7 if gain > 1 else np.maximum(size, 1))
     # a single text carries no information on the variance between texts: it counts as one response
     design_effect = np.where(clusters < 2, n, design_effect)
@@ -111,15 +114,18 @@ def mover(
 def _length(steps: np.ndarray, correlation: ArrayLike | None) -> np.ndarray:
     """Length of the vector of steps (..., k) under the correlation (k, k) of its components."""
     if correlation is None:
-        return np.sqrt((steps**2).sum(-1))
-    return np.sqrt(np.maximum(np.einsum("...i,...ij,...j->...", steps, np.asarray(correlation, float), steps), 0))
+        squares = (steps**2).sum(-1)
+    else:
+        squares = np.maximum(np.einsum("...i,...ij,...j->...", steps, np.asarray(correlation, float), steps), 0)
+    length: np.ndarray = np.sqrt(squares)
+    return length
 
 
 def mover_difference(
     rate1: ArrayLike,
-    limits1: Limits,
+    limits1: GivenLimits,
     rate0: ArrayLike,
-    limits0: Limits,
+    limits0: GivenLimits,
     correlation: ArrayLike = 0.0,
     most: float = 0.95,
 ) -> Limits:
@@ -138,8 +144,9 @@ def mover_difference(
     rate1, rate0 = np.asarray(rate1, float), np.asarray(rate0, float)
     (lo1, hi1), (lo0, hi0) = limits1, limits0
 
-    def reach(step1, step0):
-        return np.sqrt(np.maximum(step1**2 - 2 * c * step1 * step0 + step0**2, 0))
+    def reach(step1: np.ndarray, step0: np.ndarray) -> np.ndarray:
+        length: np.ndarray = np.sqrt(np.maximum(step1**2 - 2 * c * step1 * step0 + step0**2, 0))
+        return length
 
     difference = rate1 - rate0
     return difference - reach(rate1 - lo1, hi0 - rate0), difference + reach(hi1 - rate1, rate0 - lo0)
@@ -147,9 +154,9 @@ def mover_difference(
 
 def mover_ratio(
     rate1: ArrayLike,
-    limits1: Limits,
+    limits1: GivenLimits,
     rate0: ArrayLike,
-    limits0: Limits,
+    limits0: GivenLimits,
     correlation: ArrayLike = 0.0,
     most: float = 0.95,
 ) -> Limits:
@@ -196,8 +203,9 @@ def mixture_sequence(
     a, b = prior
     bound = special.betaln(a + refusals, b + n - refusals) - special.betaln(a, b) + np.log1p(-level)
 
-    def inside(p):
-        return special.xlogy(refusals, p) + special.xlog1py(n - refusals, -p) >= bound
+    def inside(p: np.ndarray) -> np.ndarray:
+        above: np.ndarray = special.xlogy(refusals, p) + special.xlog1py(n - refusals, -p) >= bound
+        return above
 
     rate = refusals / n
     lower = _bisect(lambda p: ~inside(p), np.zeros_like(rate), rate)
@@ -206,7 +214,8 @@ def mixture_sequence(
 
 
 def _z(level: float) -> float:
-    return stats.norm.ppf((1 + _checked(level)) / 2)
+    z: float = stats.norm.ppf((1 + _checked(level)) / 2)
+    return z
 
 
 def _checked(level: float) -> float:
@@ -244,10 +253,13 @@ def _closed(lo: ArrayLike, hi: ArrayLike, refusals: np.ndarray, n: np.ndarray) -
     return np.where(refusals == 0, 0.0, np.maximum(lo, 0)), np.where(refusals == n, 1.0, np.minimum(hi, 1))
 
 
-def _bisect(go_right, left: np.ndarray, right: np.ndarray, steps: int = 60) -> np.ndarray:
+def _bisect(
+    go_right: Callable[[np.ndarray], np.ndarray], left: np.ndarray, right: np.ndarray, steps: int = 60
+) -> np.ndarray:
     """Find where `go_right` changes from true (left) to false (right) between `left` and `right`, by bisection."""
     for _ in range(steps):
         middle = (left + right) / 2
         right_half = go_right(middle)
         left, right = np.where(right_half, middle, left), np.where(right_half, right, middle)
-    return (left + right) / 2
+    root: np.ndarray = (left + right) / 2
+    return root

@@ -177,7 +177,7 @@ def fit_firth(
         coef[fixed[0]] = fixed[1]
     free = [j for j in range(x.shape[1]) if fixed is None or j != fixed[0]]
 
-    def state(coef):
+    def state(coef: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         mean = expit(x @ coef)
         weighted = x * (n * mean * (1 - mean))[:, None]
         information = x.T @ weighted
@@ -212,9 +212,11 @@ def fit_firth(
     return Fit(design.names, coef, cov, value, null, mean, np.ones(len(coef), dtype=bool))
 
 
-def firth_profile(design: Design, n: np.ndarray, y: np.ndarray, fit: Fit, j: int, level: float = 0.95):
+def firth_profile(
+    design: Design, n: np.ndarray, y: np.ndarray, fit: Fit, j: int, level: float = 0.95
+) -> tuple[float, ...]:
     """Profile penalised-likelihood interval of parameter `j`: where twice the drop is the chi-squared quantile."""
-    target = fit.loglik - stats.chi2.ppf(level, 1) / 2
+    target: float = fit.loglik - stats.chi2.ppf(level, 1) / 2
     start = fit.coef
 
     def above(value: float) -> float:

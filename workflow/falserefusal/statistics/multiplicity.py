@@ -29,7 +29,8 @@ def holm(p: np.ndarray) -> np.ndarray:
     p = np.asarray(p, float)
     if not p.size or not ((p >= 0) & (p <= 1)).all():
         raise InputError("p-values must be between 0 and 1, not missing, and at least one")
-    return multipletests(p.ravel(), method="holm")[1].reshape(p.shape)
+    adjusted: np.ndarray = multipletests(p.ravel(), method="holm")[1].reshape(p.shape)
+    return adjusted
 
 
 def screen(effects: pd.DataFrame, tested: pd.DataFrame) -> pd.DataFrame:
@@ -163,7 +164,8 @@ class _Test:
         copies, size = len(personas), len(self.fixed)
         code = personas[:, self.slot] + self.base + np.arange(copies)[:, None] * size
         counts = np.bincount(code.ravel(), minlength=copies * size).reshape(copies, size)
-        return (self.fixed + counts) @ self.weights
+        differences: np.ndarray = (self.fixed + counts) @ self.weights
+        return differences
 
 
 def _test(outcomes: pd.DataFrame, reference: str) -> _Test:
@@ -269,7 +271,8 @@ def _complete(group: np.ndarray, slot: np.ndarray, model: np.ndarray) -> np.ndar
     _, first = np.unique(slot, return_index=True)
     expected = np.bincount(group[first], minlength=len(groups))
     key = model * len(groups) + group
-    return np.bincount(key)[key] == expected[group]
+    complete: np.ndarray = np.bincount(key)[key] == expected[group]
+    return complete
 
 
 def _joint(outcomes: pd.DataFrame, columns: list[str]) -> np.ndarray:

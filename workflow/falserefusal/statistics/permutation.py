@@ -14,7 +14,7 @@ from falserefusal.statistics.clusters import ClusterTable
 def levels(
     outcomes: pd.DataFrame,
     factor: str,
-    names: tuple[list, list, list],
+    names: tuple[list[str], list[str], list[str]],
     permutations: int,
     seed: list[int],
 ) -> np.ndarray:
@@ -80,7 +80,9 @@ def _same_kind(block: np.ndarray, task: np.ndarray, responded: np.ndarray) -> li
     return [order[starts[members][:, None] + np.arange(sizes[members[0]])] for members in groups]
 
 
-def models(table: ClusterTable, tasks: list[str], names: list[str], permutations: int, seed: list[int]):
+def models(
+    table: ClusterTable, tasks: list[str], names: list[str], permutations: int, seed: list[int]
+) -> tuple[np.ndarray, np.ndarray]:
     """Permute, text by text, which model gave which responses.
 
     Returns
@@ -98,7 +100,9 @@ def models(table: ClusterTable, tasks: list[str], names: list[str], permutations
     return out_n, out_y
 
 
-def tasks(table: ClusterTable, names: list[str], models: list[str], permutations: int, seed: list[int]):
+def tasks(
+    table: ClusterTable, names: list[str], models: list[str], permutations: int, seed: list[int]
+) -> tuple[np.ndarray, np.ndarray]:
     """Permute which texts belong to which task.
 
     Returns
@@ -118,7 +122,8 @@ def _by_task(counts: np.ndarray, task: np.ndarray, tasks: int) -> np.ndarray:
     """Sums (T, M) of counts (C, M) over the texts of each task."""
     member = np.zeros((tasks, len(task)))
     member[task, np.arange(len(task))] = 1
-    return member @ counts
+    sums: np.ndarray = member @ counts
+    return sums
 
 
 def _per_text(table: ClusterTable, tasks: list[str], models: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

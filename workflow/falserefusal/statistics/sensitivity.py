@@ -48,13 +48,15 @@ def wasserstein(p: np.ndarray, w: np.ndarray) -> np.ndarray:
     Between two Bernoulli distributions W1 and W2 squared coincide, so this is also Borgonovo's delta over 2V.
     """
     mean, variance = _mean_variance(p, w)
-    return (w * np.abs(p - mean)).sum(-1) / (2 * variance)
+    index: np.ndarray = (w * np.abs(p - mean)).sum(-1) / (2 * variance)
+    return index
 
 
 def sobol(p: np.ndarray, w: np.ndarray) -> np.ndarray:
     """First-order Sobol' index, sum w_l (p_l - p)^2 / V: the share of variance between levels (eta squared)."""
     mean, variance = _mean_variance(p, w)
-    return (w * (p - mean) ** 2).sum(-1) / variance
+    index: np.ndarray = (w * (p - mean) ** 2).sum(-1) / variance
+    return index
 
 
 def mutual_information(p: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -64,7 +66,8 @@ def mutual_information(p: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def _entropy(p: np.ndarray) -> np.ndarray:
-    return -(xlogy(p, p) + xlogy(1 - p, 1 - p))
+    entropy: np.ndarray = -(xlogy(p, p) + xlogy(1 - p, 1 - p))
+    return entropy
 
 
 INDICES: dict[str, Index] = {
@@ -77,11 +80,18 @@ INDICES: dict[str, Index] = {
 def scaled(p: np.ndarray, w: np.ndarray, c: float | np.ndarray) -> np.ndarray:
     """Rates with every deviation from the overall rate multiplied by `c`, kept within [0, 1]."""
     mean = (w * p).sum(-1, keepdims=True)
-    return np.clip(mean + c * (p - mean), 0, 1)
+    rates: np.ndarray = np.clip(mean + c * (p - mean), 0, 1)
+    return rates
 
 
 def interval(
-    index: Index, p: np.ndarray, w: np.ndarray, errors: np.ndarray, null: np.ndarray, units=np.inf, level=LEVEL
+    index: Index,
+    p: np.ndarray,
+    w: np.ndarray,
+    errors: np.ndarray,
+    null: np.ndarray,
+    units: float = np.inf,
+    level: float = LEVEL,
 ) -> tuple[float, float, float]:
     """Lower limit, corrected value and upper limit of an index; parameters as for `shrinkage`, on which it builds.
 
@@ -108,7 +118,13 @@ def _tail(units: float, level: float) -> float:
 
 
 def shrinkage(
-    index: Index, p: np.ndarray, w: np.ndarray, errors: np.ndarray, null: np.ndarray, units=np.inf, level=LEVEL
+    index: Index,
+    p: np.ndarray,
+    w: np.ndarray,
+    errors: np.ndarray,
+    null: np.ndarray,
+    units: float = np.inf,
+    level: float = LEVEL,
 ) -> tuple[float, float, float]:
     """How much of the levels' variation is real: the factors c (low, middle, high) to put into `scaled`.
 
@@ -157,7 +173,8 @@ def shrinkage(
     tail, found = _tail(units, level), [0.0]
     for target in (1 - tail, 0.5, tail):
         found.append(_decreasing_root(below, target, found[-1], highest))
-    return tuple(found[1:])
+    low, middle, high = found[1:]
+    return low, middle, high
 
 
 def _decreasing_root(f: Callable[[float], float], target: float, low: float, high: float) -> float:

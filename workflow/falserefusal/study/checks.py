@@ -1,76 +1,69 @@
-"""Check a study's config and materials before the first job starts."""
+"""What is wrong with a study by its config and materials together, found before the first job starts."""
 
-import difflib
-from math import inf
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from falserefusal.common.errors import InputError
-from falserefusal.design.monte_carlo import design_size
-from falserefusal.estimation.sequential import QUANTITIES
-from falserefusal.planning.plan import GOLD_LABEL_ROWS, expected_rows
-from falserefusal.prompts.rendering import check_layout, question_characters
-from falserefusal.study.materials import load_models, load_personas, load_phrases, load_templates
-from falserefusal.texts.read import read
-from falserefusal.texts.sample import sample
-from falserefusal.texts.sources import resolve
+from falserefusal.study.config import AVERAGES, Config
+from falserefusal.study.materials import Model, load_phrases, read_models
+from falserefusal.study.problems import hint
+from falserefusal.study.workload import Texts, asked_of_one_model, most_texts
 
 
-def check_study(study: dict, root: str | Path = ".") -> None:
-    """Raise InputError for a mistake in a loaded config, or in the files it names, that would make a job fail.
+def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> None:
+    """Raise InputError for every mistake that some job would trip over.
 
-    Reads the materials as the jobs do, fills in the questions of every template and computes the size of the design.
-    Of the texts, it reads only the embedded ones.
+    Materials are read as the jobs read them; the questions of every template are filled, and the design is sized. No
+    file of texts is read but the embedded ones.
+
+    Parameters
+    ----------
+    rows
+        The models file's rows of the study's models and judges, by name.
     """
-    root, materials = Path(root), study["materials"]
-    models = load_models(root / materials["models"])["model"].tolist()
-    _check_trusted(study["inference"]["trust_remote_code"], models, materials["models"])
-    load_phrases(root / materials["refusal_phrases"])
-    personas = load_personas(root / materials["personas"], keep=study["personas"])
-    templates = load_templates(root / materials["templates"], list(study["tasks"]), keep=study["templates"])
-    own = {task: templates[templates["task"] == task] for task in study["tasks"]}
-    rows = {}
-    for task, settings in study["tasks"].items():
-        if own[task].empty:
-            raise InputError(f"templates: none of {', '.join(study['templates'])} is for task '{task}'")
-        source = resolve(settings["source"], task)
-        check_layout(settings["layout"], source.content, task)
-        question_characters(personas, own[task], settings["options"], settings["layout"], **study["prompts"])
-        rows[task] = _rows(settings, task, study["seed"])
-    design_size(study["design"], rows, len(personas), {task: len(frame) for task, frame in own.items()})
-    _check_targets(study)
-    if study["inference"]["backend"] == "openai":
-        from falserefusal.inference.server_engine import check_settings  # slow to import, so only if needed
-
-        check_settings(study["inference"].get("server") or {})
+    found = [*_names(config, rows), *_servers(config, rows), *_trusted(config, root), *_texts(config, root)]
+    if found:
+        raise InputError("\n".join(found))
+    load_phrases(root / config.materials.refusal_phrases)
+    texts = {}
+    for task, settings in config.tasks.items():
+        texts[task] = Texts(most_texts(task, settings, config.seed, root), 0.0)
+    asked_of_one_model(config, texts, root)
 
 
-def _rows(settings: dict, task: str, seed: int) -> float:
-    """Maximum number of texts of a task; infinite if only its file can tell."""
-    source, most = resolve(settings["source"], task), settings["rows_per_gold_label"]
-    if settings["source"]["kind"] == "embedded":
-        return len(sample(read(settings["source"], source.path, task)[0], most, seed))
-    known = (source.name, task) in GOLD_LABEL_ROWS and source.path is None
-    return expected_rows(source.name, task, most) if known else inf
+def _names(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
+    judges = {judge.model for judge in config.judges.values()}
+    for name in rows:
+        if name in AVERAGES and name not in judges:
+            yield f"models: '{name}' is what tables call {AVERAGES[name]}; name the model otherwise"
+    shards = config.inference.shards
+    for name in shards if isinstance(shards, dict) else ():
+        if name not in rows:
+            yield f"inference.shards: '{name}' is not a model of the study; {hint(name, rows)}"
 
 
-def _check_trusted(trusted: list[str], models: list[str], path: str) -> None:
-    """Raise InputError for a name that is not in the models file."""
-    for name in trusted:
-        if name not in models:
-            near = difflib.get_close_matches(name, models, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(models)}"
-            raise InputError(f"inference.trust_remote_code: no model '{name}' in {path}; {hint}")
+def _servers(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
+    for name, row in rows.items():
+        if row.server and row.server not in config.servers:
+            known = hint(row.server, config.servers) if config.servers else "the config has no servers yet"
+            yield f"servers: '{row.server}', the server of {name} in {config.materials.models}, is not there; {known}"
 
 
-def _check_targets(study: dict) -> None:
-    """Raise InputError for targets of persona effects in a design without baseline prompts."""
-    design = study["design"]
-    if design["sequential"] is None or design["kind"] == "blocked" or design["baseline"]:
+def _trusted(config: Config, root: Path) -> Iterator[str]:
+    """A name that is no model's trusts nobody, and its model would fail for want of that trust."""
+    if not config.inference.trust_remote_code:
         return
-    effects = [name for name in study["estimation"]["targets"] if QUANTITIES[name][1]]
-    if effects:
-        rates = ", ".join(name for name, (_, effect) in QUANTITIES.items() if not effect)
-        raise InputError(
-            f"estimation.targets: {', '.join(effects)} needs baseline prompts, but design.baseline is false; set it to "
-            f"true, or use {rates}"
-        )
+    models = read_models(config.materials.models, root)
+    for name in config.inference.trust_remote_code:
+        if name not in models:
+            yield (
+                f"inference.trust_remote_code: '{name}' is not a model of {config.materials.models}; "
+                f"{hint(name, models)}"
+            )
+
+
+def _texts(config: Config, root: Path) -> Iterator[str]:
+    for task, settings in config.tasks.items():
+        path = settings.source.path
+        if path is not None and not (root / Path(path).expanduser()).is_file():
+            yield f"tasks.{task}.source.path: no such file {path}"

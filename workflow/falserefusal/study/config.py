@@ -1,21 +1,42 @@
-"""Read a study's config: fill in defaults and report errors before any work starts."""
+"""The config of a study: every key with its type, its default, its allowed values and its meaning.
 
-import csv
-import difflib
+This is the only place where they are written down. The schema for editors (config/schemas/study.schema.json) and
+docs/reference/config.md are generated from here by `make reference`.
+"""
+
+import re
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
-import jsonschema
-import yaml
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from falserefusal.common.errors import InputError
+from falserefusal.labelling.registry import built_in_labellers, labeller_names
+from falserefusal.study.fields import PAPER_TASKS, PUBLISHED, Checksum, Name, SystemPrompt, Words, check_name
+from falserefusal.study.problems import Part, problems, refuse_yaml_word, unique
+from falserefusal.texts.sources import popquorn
 
-TASKS = {"nli": 3, "politeness": 2, "offensiveness": 2}  # the paper's tasks, and how many options their templates have
-# values of a table's column of models that are not models
+PAIR_TASKS = ("nli",)  # tasks of the embedded corpus whose text is a premise and a hypothesis
+LABELLERS = ("phrase_list", "structured")  # of a study that names none
+if TYPE_CHECKING:
+    RuleLabeller = str
+else:
+    RuleLabeller = Literal[*built_in_labellers()]
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+COMPARED_WITH_BASELINE = ("any-persona effect", "persona effects")
 AVERAGES = {"mean": "the mean of all models", "all": "all models together", "total": "the sum over models"}
-# parameters of requests that the config sets elsewhere, and where; responses are stored under those values
-SET_ELSEWHERE = {
-    "model": "inference.server.model",
+# What the study itself puts into every request to a server, and the key that decides it.
+SET_BY_THE_STUDY = {
+    "model": "served_model of the models file",
     "messages": "prompts",
     "max_tokens": "inference.max_new_tokens",
     "max_completion_tokens": "inference.max_new_tokens",
@@ -26,116 +47,561 @@ SET_ELSEWHERE = {
     "stream": "inference.early_decision",
     "stream_options": "inference.early_decision",
 }
-NAMED_IN_MATERIALS = {"models": "model", "personas": "persona", "templates": "template"}
 
 
-def load_study(config: dict, schema_path: str | Path, root: str | Path = ".") -> dict:
-    """Return `config` with defaults filled in and `all` replaced by names; raises InputError for what is wrong."""
-    schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
-    study = _with_defaults(config, schema, schema)
-    errors = list(_messages(study, schema))
-    if errors:
-        raise InputError("the study's config is wrong:\n" + "\n".join(f"  - {error}" for error in errors))
-    for key, column in NAMED_IN_MATERIALS.items():
-        study[key] = _names(study, key, column, Path(root))
-    _check_options(study)
-    _check_further_parameters(study)
-    averages = [model for model in study["models"] if model in AVERAGES]
-    if averages:
-        raise InputError(f"models: {averages[0]} means {AVERAGES[averages[0]]} in tables; give the model another name")
-    return study
-
-
-def _with_defaults(value: object, schema: dict, whole: dict) -> object:
-    """Copy `value` and add every key that has a default in the schema."""
-    schema = _resolved(schema, whole)
-    if not isinstance(value, dict):
-        word = schema.get("type") == "boolean" and value in ("true", "false")  # --config key=true gives a string
-        return value == "true" if word else value
-    value = dict(value)
-    for key, part in schema.get("properties", {}).items():
-        part = _resolved(part, whole)
-        if key not in value and "default" in part:
-            value[key] = part["default"]
-        if key in value:
-            value[key] = _with_defaults(value[key], part, whole)
-    others = schema.get("additionalProperties")
-    if isinstance(others, dict):
-        value |= {
-            k: _with_defaults(v, others, whole) for k, v in value.items() if k not in schema.get("properties", {})
-        }
+def _path(value: str) -> str:
+    if "{" in value or "}" in value:  # Snakemake would fill them in
+        raise ValueError(f"must have no braces, but is {value!r}; rename the file")
     return value
 
 
-def _resolved(schema: dict, whole: dict) -> dict:
-    if "$ref" not in schema:
-        return schema
-    return whole["$defs"][schema["$ref"].rsplit("/", 1)[-1]] | schema
+def _flag(value: object) -> object:
+    """`--config key=true` arrives as a word."""
+    return value == "true" if value in ("true", "false") else value
 
 
-def _messages(study: dict, schema: dict) -> Iterator[str]:
-    """Violations of the schema, each with the key's path; for an unknown key, with the nearest known one."""
-    validator = jsonschema.Draft202012Validator(schema)
-    for error in sorted(validator.iter_errors(study), key=lambda error: list(map(str, error.absolute_path))):
-        yield from _message(error)
+def _labeller_name(value: str) -> str:
+    if value in labeller_names():
+        raise ValueError(f"'{value}' is the name of a labeller that comes with the workflow; choose another")
+    return check_name(value)
 
 
-def _message(error: jsonschema.ValidationError) -> Iterator[str]:
-    path = ".".join(map(str, error.absolute_path)) or "top level"
-    # of several alternatives, report on the one whose type matches
-    meant = [part for part in error.context or [] if part.validator not in ("type", "const")]
-    if error.validator == "additionalProperties":
-        known = list(error.schema.get("properties", {}))
-        for key in sorted(set(error.instance) - set(known)):
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
-            yield f"{path}: unknown key '{key}'; {hint}"
-    elif meant:
-        for part in meant:
-            yield from _message(part)
-    elif error.validator == "oneOf" and path in NAMED_IN_MATERIALS:
-        yield f"{path}: {error.instance!r} is neither all nor a list of names, such as [{error.instance}]"
+def _study_name(value: str) -> str:
+    if value == PUBLISHED:
+        raise ValueError(f"'{PUBLISHED}' is the name of the paper's own numbers; choose another")
+    return check_name(value)
+
+
+def _names(value: object) -> object:
+    """`all`, or a list of different names."""
+    if value == "all":
+        return value
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{value!r} is neither all nor a list of names, such as [{value}]")
+    if not value:
+        raise ValueError("must not be empty: write all, or a list of names")
+    for name in value:
+        refuse_yaml_word(name)
+        if not isinstance(name, str):
+            raise ValueError(f"must be names; put {name!r} in quotes")
+    return unique("name")(tuple(value))
+
+
+def _shards(value: object) -> object:
+    numbers = value.values() if isinstance(value, dict) else [value]
+    if value is not None and not all(type(number) is int and number >= 1 for number in numbers):
+        raise ValueError(
+            f"must be a whole number from 1, or one for each model by name, such as {{Llama2-7B: 4}}, not {value!r}"
+        )
+    return value
+
+
+def _as_text(value: object) -> object:
+    """A word of a data file, which YAML may have read as a number."""
+    refuse_yaml_word(value)
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _id_columns(value: object) -> object:
+    """A column, or a list of columns."""
+    columns = value if isinstance(value, list | tuple) else [value]
+    if value is not None and not (columns and all(isinstance(column, str) and column for column in columns)):
+        raise ValueError(f"must be the name of a column, or a list of names, not {value!r}")
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _url(value: str) -> str:
+    if "@" in urlsplit(value).netloc:  # not shown: it would be in logs and provenance, too
+        raise ValueError("leave user name and password out; fetch the file yourself and name it as path")
+    return value
+
+
+def _base_url(value: str) -> str:
+    url = urlsplit(value)
+    if "@" in url.netloc or url.query or url.fragment:  # not shown: it may hold a password
+        raise ValueError(
+            "leave user name, password and whatever follows a ? out; put a key into an environment variable and name "
+            "it as api_key_env"
+        )
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError(f"'{value}' is not an address such as http://localhost:8000/v1")
+    return value
+
+
+def _variable(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_]\w*", value, re.ASCII):  # not shown: it may be the key itself
+        raise ValueError(
+            "is not the name of an environment variable; put the key into an environment variable and its name here"
+        )
+    return value
+
+
+def _extra_body(value: dict[str, Any]) -> dict[str, Any]:
+    for key in value:
+        if key in SET_BY_THE_STUDY:
+            raise ValueError(f"leave out '{key}', which the study sets itself ({SET_BY_THE_STUDY[key]})")
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
+Whole = Annotated[int, Field(strict=True, ge=0)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Number = Annotated[float, Field(strict=True, ge=0)]
+Positive = Annotated[float, Field(strict=True, gt=0)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+Names = Annotated[
+    Literal["all"] | tuple[str, ...],
+    PlainValidator(_names),
+    WithJsonSchema({"oneOf": [{"const": "all"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+Shards = Annotated[
+    int | dict[str, int] | None,
+    PlainValidator(_shards),
+    WithJsonSchema(
+        {
+            "oneOf": [
+                {"type": "null"},
+                {"type": "integer", "minimum": 1},
+                {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
+            ]
+        }
+    ),
+]
+IdColumns = Annotated[
+    str | tuple[str, ...] | None,
+    PlainValidator(_id_columns),
+    WithJsonSchema(
+        {"oneOf": [{"type": "null"}, {"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    ),
+]
+DataWord = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | int | float)]
+DataFile = Annotated[Words, AfterValidator(_path)]
+Address = Annotated[str, AfterValidator(_url)]
+LabellerName = Annotated[str, AfterValidator(_labeller_name)]
+Quantity = Literal["model rate", "task rates", "persona rates", "any-persona effect", "persona effects"]
+HalfWidth = Annotated[float, Field(strict=True, gt=0, lt=1)]
+
+
+class Materials(Part):
+    """The data files that the study is made of."""
+
+    models: DataFile = "config/models.csv"
+    """The models file."""
+    personas: DataFile = "config/personas.csv"
+    """The personas file."""
+    templates: DataFile = "config/templates.csv"
+    """The templates file."""
+    refusal_phrases: DataFile = "config/refusal_phrases.txt"
+    """The phrases of the labeller phrase_list, one a line."""
+
+
+class Checkpoints(Part):
+    """Where the models come from."""
+
+    kind: Literal["hub", "standins"]
+    """hub: as each row of the models file says. standins: small checkpoints that the workflow writes itself, with
+    planted refusal rates; they say nothing about the model whose name they carry."""
+    plant: Literal["published", "null"] = "published"
+    """For stand-ins. published: the paper's printed rates. "null" (in quotes): the same rates without any persona
+    effect."""
+
+
+class EmbeddedSource(Part):
+    """The texts that come with the workflow, for the tasks nli, politeness and offensiveness."""
+
+    kind: Literal["embedded"]
+
+    @property
+    def path(self) -> None:
+        """No file of the user's."""
+
+
+class XnliSource(Part):
+    """XNLI, English, from the Hugging Face hub."""
+
+    kind: Literal["xnli"]
+    path: DataFile | None = None
+    """A file that is on this machine already; nothing is fetched."""
+    sha256: Checksum | None = None
+    """Checksum of the file, 64 hexadecimal digits."""
+    split: Literal["test", "validation", "train"] = "test"
+    """Part of the data set."""
+    revision: Words | None = None
+    """Commit of the data set; null is the commit that this workflow pins."""
+
+
+class PopquornSource(Part):
+    """POPQUORN's raw_data.csv, for the tasks politeness and offensiveness."""
+
+    kind: Literal["popquorn"]
+    path: DataFile | None = None
+    """A file that is on this machine already; nothing is fetched."""
+    sha256: Checksum | None = None
+    """Checksum of the file, 64 hexadecimal digits."""
+    url: Address | None = None
+    """Where the file is fetched from; null is its authors' repository."""
+
+
+class Columns(Part):
+    """Which column of your file holds what."""
+
+    gold_label: Words
+    """The column of the gold label."""
+    text: Words | None = None
+    """The column of the text."""
+    premise: Words | None = None
+    """For pairs, in place of text: the column of the premise."""
+    hypothesis: Words | None = None
+    """For pairs, in place of text: the column of the hypothesis."""
+    id: IdColumns = None
+    """The column that names a row, or a list of columns that together name it; null numbers the rows."""
+
+    @model_validator(mode="after")
+    def _text_or_pair(self) -> Self:
+        pair = (self.premise is not None) + (self.hypothesis is not None)
+        if (self.text is None, pair) not in ((False, 0), (True, 2)):
+            raise ValueError("must name either text, or both premise and hypothesis")
+        return self
+
+
+class FileSource(Part):
+    """A table of your own: delimited text or Parquet."""
+
+    kind: Literal["file"]
+    path: DataFile
+    """The file; .parquet is read as Parquet, anything else as delimited text."""
+    sha256: Checksum | None = None
+    """Checksum of the file, 64 hexadecimal digits."""
+    columns: Columns
+    """Which column of the file holds what."""
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """Character between fields; null is a comma for .csv and a tab for anything else."""
+    quoting: Literal["minimal", "none"] | None = None
+    """none: quotes are ordinary characters. null is none where the separator is a tab, else minimal."""
+    where: dict[DataWord, DataWord] = Field({})
+    """Keep only the rows with these values, such as {language: en}."""
+    round_gold_labels: Flag = False
+    """Round gold labels that are means of ratings to whole numbers, halves up, before gold_label_map."""
+    gold_label_map: dict[DataWord, DataWord] = Field({})
+    """The file's gold labels, each with the one to use for it."""
+    scale: tuple[DataWord, ...] | None = None
+    """The gold labels there are, in order; a row with another is left out and reported. null is the paper's scale for
+    its three tasks, and any label for others."""
+
+
+Source = Annotated[EmbeddedSource | XnliSource | PopquornSource | FileSource, Field(discriminator="kind")]
+
+
+class Task(Part):
+    """One classification task."""
+
+    source: Source
+    """Where the texts come from."""
+    rows_per_gold_label: Count = 1000
+    """Rows sampled for each gold label; all rows of a gold label that has fewer."""
+    options: Annotated[tuple[Words, ...], Field(min_length=2), AfterValidator(unique("option"))]
+    """The class words that a prompt offers, in the order in which the templates name them."""
+    layout: str = "\n\nText: {text}"
+    """How the text follows the question; {text}, or {premise} and {hypothesis}, stand for it."""
+
+
+class Sequential(Part):
+    """Interim looks: ask in parts, and stop asking a model once its targets are met."""
+
+    first: Count
+    """Texts (nested) or blocks (blocked) of each task before the first look."""
+    growth: Number
+    """What each later look adds, as a share of what has been asked so far."""
+
+
+class Design(Part):
+    """Which prompts are asked: the Monte Carlo design."""
+
+    kind: Literal["nested", "blocked"] = "nested"
+    """nested is the paper's: draws_per_row draws of template and persona for every text. blocked asks each sampled text
+    and template without a persona and with three personas: the better one for a new study unless templates are its
+    subject (docs/simulation.md)."""
+    draws_per_row: Count = 10
+    """Nested. Draws of template and persona for each text."""
+    replacement: Flag = False
+    """Nested. Whether a text may draw the same template and persona twice."""
+    balance: Literal["independent", "balanced"] = "independent"
+    """Nested. independent draws, or balanced so that personas and templates come equally often."""
+    baseline: Flag = True
+    """Nested. Also ask each text and template that was drawn once without a persona."""
+    blocks_per_task: Count | None = None
+    """Blocked. Size of the design in blocks."""
+    calls_per_task: Count | None = None
+    """Blocked. Size of the design in prompts per model and task, in place of blocks_per_task."""
+    share_prompts: Flag = True
+    """Blocked. Whether all models get the same prompts."""
+    sequential: Sequential | None = None
+    """Interim looks, such as {first: 35, growth: 0.25}; null asks everything at once."""
+
+    @property
+    def has_baseline(self) -> bool:
+        """Whether prompts without a persona are asked."""
+        return self.kind == "blocked" or self.baseline
+
+
+class Prompts(Part):
+    """How a prompt is written."""
+
+    article: Literal["printed", "grammatical"] = "printed"
+    """printed keeps "a" before every persona, as the paper's tables do; grammatical writes "an asian"."""
+    system: SystemPrompt | None = None
+    """A system prompt before every question, word for word, braces included; null sends none. A system prompt of the
+    models file takes its place for that model."""
+
+
+class Inference(Part):
+    """How responses are generated. Every decoding option is set here; a checkpoint's own defaults decide none."""
+
+    backend: Literal["transformers"] = "transformers"
+    """How checkpoints on this machine are asked. Models behind a server are not asked this way (see servers)."""
+    shards: Shards = None
+    """Jobs that a model's prompts are split over: a number, or one for each model by name. null takes as many as
+    planning.hours_per_shard makes of the cost estimate."""
+    max_new_tokens: Count = 128
+    """Longest response, in tokens."""
+    temperature: Number = 0.0
+    """0 is greedy, as in the paper."""
+    top_p: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
+    """Sample among the most likely tokens with this total probability."""
+    seed: Whole = 0
+    """For sampled responses."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the weights; auto is the one they are stored in."""
+    quantization: Literal["8bit", "4bit"] | None = None
+    """Quantise the weights on loading; null does not."""
+    batch_tokens: Annotated[int, Field(strict=True, ge=64)] = 16384
+    """Prompt and new tokens of one batch."""
+    device_map: str | None = "auto"
+    """Where transformers puts the weights."""
+    system_role: Literal["native", "merge", "error"] = "native"
+    """A system prompt whose model has no place for it is an error (native), or is sent at the head of the question for
+    every model (merge). error refuses every system prompt."""
+    trust_remote_code: Annotated[tuple[str, ...], AfterValidator(unique("model"))] = ()
+    """Models whose own Python code may run."""
+    early_decision: Flag = True
+    """Stop a response once no labeller can change its verdict; has effect where phrase_list is the only labeller."""
+    recheck_share: Share = 0.03
+    """Share of prompts whose response is always generated in full, to check early decisions."""
+    refusals_in_full: Flag = True
+    """Generate refusals in full."""
+
+
+class Server(Part):
+    """A server with the OpenAI API, such as vLLM, llama.cpp or a hosted one."""
+
+    base_url: Annotated[str, AfterValidator(_base_url)]
+    """Address, as in http://localhost:8000/v1, without user name, password or query. Part of what a response is stored
+    under, because another server may serve other weights, unless the models file gives the model's revision."""
+    api_key_env: Annotated[str, AfterValidator(_variable)] | None = None
+    """Environment variable that holds the key; null for a server that wants none."""
+    concurrency: Count = 16
+    """Requests under way at a time."""
+    timeout: Positive = 300.0
+    """Seconds for one request."""
+    attempts: Count = 8
+    """Attempts at one request, with growing waits between them."""
+    longest_wait: Positive = 60.0
+    """Longest wait between two attempts, in seconds."""
+    extra_body: Annotated[dict[str, Any], AfterValidator(_extra_body)] | None = None
+    """Further parameters of every request, part of what a response is stored under. Where a request is silent, many
+    servers use the checkpoint's own defaults; for vLLM write {repetition_penalty: 1.0, top_k: -1}."""
+
+
+class Planning(Part):
+    """For `snakemake plan`, and the resources of cluster jobs."""
+
+    gpu: str = "A100-80GB"
+    """A GPU of config/gpus.csv."""
+    compute_here: Flag = True
+    """Whether preflight checks the memory of this machine."""
+    hours_per_shard: Positive | None = 12.0
+    """Split a model over jobs of at most so many estimated hours. A job asks for up to twice as long, so this is half
+    the time limit of your queue. null makes one job of a model, however long."""
+
+
+class Judge(Part):
+    """A language model that labels responses."""
+
+    model: Words
+    """A model of the models file."""
+
+
+class Classifier(Part):
+    """A sequence classifier of the hub that labels responses."""
+
+    hub_id: Words
+    """Name on the hub, or a local folder."""
+    revision: Words | None = None
+    """Commit on the hub; null is the newest."""
+    refusal_labels: Annotated[tuple[Words, ...], Field(min_length=1)]
+    """The classifier's own names for a refusal."""
+    question: Flag = False
+    """Whether it reads the question too."""
+    batch_size: Count = 32
+    """Responses of one batch."""
+    max_tokens: Count = 512
+    """Longest input, in tokens; what is longer is cut."""
+
+
+class Shares(Part):
+    """Shares of the annotation sample by what the labellers found."""
+
+    option: Number = 0.3
+    """Responses that chose an option without refusing."""
+    refusal: Number = 0.4
+    """Refusals."""
+    other: Number = 0.3
+    """Anything else, and responses on which labellers disagree."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.option + self.refusal + self.other == 0:
+            raise ValueError("at least one share must be above 0")
+        return self
+
+
+class Annotation(Part):
+    """The sample that people label (`snakemake annotation`)."""
+
+    size: Count = 600
+    """Responses."""
+    shares: Shares = Shares()
+    """Shares of the sample; they are scaled to sum to 1."""
+
+
+class Estimation(Part):
+    """How rates and effects are estimated."""
+
+    bootstrap: Annotated[int, Field(strict=True, ge=100)] = 1000
+    """Bootstrap replicates, by text."""
+    permutations: Annotated[int, Field(strict=True, ge=99)] = 999
+    """Permutations of each test and noise floor."""
+    targets: dict[Quantity, HalfWidth] = Field({"persona effects": 0.02}, min_length=1)
+    """For a sequential design: target half-width of the 95 % confidence interval of each quantity, as a proportion.
+    Known quantities: model rate, task rates, persona rates, any-persona effect, persona effects."""
+
+
+class Config(Part):
+    """A study of false refusal."""
+
+    study: Annotated[str, AfterValidator(_study_name)]
+    """Name of the study; its results go to results/<study>/."""
+    title: str = ""
+    """One line for the head of the report; empty is the study's name."""
+    seed: Whole = 2025
+    """Every random choice of the study follows from it."""
+    materials: Materials = Materials()
+    """The data files that the study is made of."""
+    models: Names = "all"
+    """Models to ask: all of the models file, or a list of names."""
+    personas: Names = "all"
+    """Personas to name in prompts: all of the personas file, or a list of names."""
+    templates: Names = "all"
+    """Templates to use: all of the templates file, or a list of names."""
+    checkpoints: Checkpoints
+    """Where the models come from."""
+    tasks: Annotated[dict[Name, Task], Field(min_length=1)]
+    """The classification tasks, by name."""
+    design: Design = Design()
+    """Which prompts are asked."""
+    prompts: Prompts = Prompts()
+    """How a prompt is written."""
+    inference: Inference = Inference()
+    """How responses are generated."""
+    servers: dict[Name, Server] = Field({})
+    """Servers with the OpenAI API, by name; a row of the models file refers to one by that name (column server)."""
+    planning: Planning = Planning()
+    """For `snakemake plan`, and the resources of cluster jobs."""
+    allow_missing: Flag = False
+    """Report on the models whose responses are there, and list the others as missing, instead of asking them. Set it
+    for one start (--config allow_missing=true), not in a file."""
+    labellers: Annotated[tuple[RuleLabeller, ...], Field(min_length=1), AfterValidator(unique("labeller"))] = LABELLERS
+    """Who labels the responses; the rates of the first one are the study's headline."""
+    judges: dict[LabellerName, Judge] = Field({})
+    """Language models that label the responses, as further labellers by name."""
+    classifiers: dict[LabellerName, Classifier] = Field({})
+    """Sequence classifiers that label the responses, as further labellers by name."""
+    annotation: Annotation = Annotation()
+    """The sample that people label (`snakemake annotation`)."""
+    estimation: Estimation = Field(default_factory=lambda: Estimation.model_validate({}))
+    """How rates and effects are estimated."""
+
+
+def read_config(given: dict[str, Any]) -> Config:
+    """The typed config with defaults filled in.
+
+    Raises
+    ------
+    InputError
+        with one line for each mistake: the key's path, what is wrong, what to do.
+    """
+    try:
+        config = Config.model_validate(given)
+    except ValidationError as error:
+        raise InputError("\n".join(problems(error, Config))) from None
+    if found := list(_contradictions(config)):
+        raise InputError("\n".join(found))
+    return config
+
+
+def content_of(source: Source, task: str) -> tuple[str, ...]:
+    """What a text of a source consists of: text, or premise and hypothesis."""
+    if isinstance(source, FileSource):
+        pair = source.columns.text is None
     else:
-        yield f"{path}: {error.message}"
+        pair = isinstance(source, XnliSource) or (isinstance(source, EmbeddedSource) and task in PAIR_TASKS)
+    return ("premise", "hypothesis") if pair else ("text",)
 
 
-def _names(study: dict, key: str, column: str, root: Path) -> list[str]:
-    """Names of one materials file that a study uses, in file order."""
-    path = root / study["materials"][key]
-    if not path.exists():
-        raise InputError(f"materials.{key}: no such file {path}")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        rows = list(reader)
-    if column not in (reader.fieldnames or []):
-        raise InputError(f"{path}: column '{column}' is missing")
-    if not rows:
-        raise InputError(f"{path}: no rows below the header")
-    if key == "templates":
-        missing = [task for task in study["tasks"] if task not in {row["task"] for row in rows}]
-        if missing:
-            raise InputError(f"{path}: no templates for task {', '.join(missing)}; add them or remove the task")
-        rows = [row for row in rows if row["task"] in study["tasks"]]
-    known = list(dict.fromkeys(row[column] for row in rows))
-    if study[key] == "all":
-        return known
-    unknown = [name for name in study[key] if name not in known]
-    if unknown:
-        raise InputError(f"{key}: {', '.join(unknown)} not in {path}, which has {', '.join(known)}")
-    return [name for name in known if name in study[key]]
+def _contradictions(config: Config) -> Iterator[str]:
+    """Keys that do not go together."""
+    for task, settings in config.tasks.items():
+        yield from _task_problems(task, settings)
+    yield from _design_problems(config)
+    both = [name for name in config.judges if name in config.classifiers]
+    if both:
+        yield f"classifiers: '{both[0]}' is the name of a judge, too; choose another"
 
 
-def _check_options(study: dict) -> None:
-    for task, expected in TASKS.items():
-        given = study["tasks"].get(task, {}).get("options")
-        if given is not None and len(given) != expected:
-            raise InputError(f"tasks.{task}.options: the templates have {expected} options, not {len(given)}")
+def _task_problems(task: str, settings: Task) -> Iterator[str]:
+    wanted = PAPER_TASKS.get(task)
+    if wanted is not None and len(settings.options) != wanted:
+        yield f"tasks.{task}.options: the templates of this task name {wanted} options, not {len(settings.options)}"
+    own = {"embedded": tuple(PAPER_TASKS), "popquorn": tuple(popquorn.TASKS)}.get(settings.source.kind)
+    if own is not None and task not in own:
+        yield (
+            f"tasks.{task}.source.kind: {settings.source.kind} has texts for {', '.join(own)}; use kind: file for "
+            "other tasks"
+        )
+        return
+    fields = content_of(settings.source, task)
+    places = set(PLACEHOLDER.findall(settings.layout))
+    if places != set(fields):
+        has = " and ".join(f"{{{place}}}" for place in sorted(places)) or "no place for the text"
+        yield f"tasks.{task}.layout: must have {' and '.join(f'{{{field}}}' for field in fields)}, but has {has}"
 
 
-def _check_further_parameters(study: dict) -> None:
-    further = (study["inference"].get("server") or {}).get("extra_body") or {}
-    for key in further:
-        if key in SET_ELSEWHERE:
-            raise InputError(
-                f"inference.server.extra_body: remove '{key}', which the study sets itself ({SET_ELSEWHERE[key]})"
-            )
+def _design_problems(config: Config) -> Iterator[str]:
+    design = config.design
+    if design.kind == "blocked" and (design.blocks_per_task is None) == (design.calls_per_task is None):
+        yield "design: kind blocked needs either blocks_per_task or calls_per_task"
+    if design.kind == "nested" and design.balance == "balanced" and design.replacement:
+        yield "design.balance: balanced draws need replacement: false"
+    if design.sequential is None:
+        return
+    if config.inference.shards is not None:
+        yield "inference.shards: a sequential study asks a model once for each look, in one job; leave it out"
+    if config.allow_missing:
+        yield "allow_missing: a sequential study decides after every look which models to ask; let it finish first"
+    effects = [quantity for quantity in config.estimation.targets if quantity in COMPARED_WITH_BASELINE]
+    if effects and not design.has_baseline:
+        rates = ", ".join(name for name in get_args(Quantity) if name not in COMPARED_WITH_BASELINE)
+        yield (
+            f"estimation.targets: {', '.join(effects)} compares with baseline prompts, but design.baseline is false; "
+            f"set it to true, or use {rates}"
+        )

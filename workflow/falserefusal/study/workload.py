@@ -1,40 +1,126 @@
-"""Compute the prompts and tokens of a study per model from its config alone; cluster jobs are sized by them."""
+"""What a study asks of each model, known from its config and materials: checks, and the size of its jobs, need it."""
 
+from collections.abc import Mapping
+from math import inf
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from falserefusal.design.monte_carlo import design_size
-from falserefusal.planning.estimate import ASSUMPTIONS, tokens
-from falserefusal.planning.plan import expected_rows, expected_workload
-from falserefusal.prompts.rendering import question_characters
-from falserefusal.study.materials import load_personas, load_templates
-from falserefusal.texts.read import read
-from falserefusal.texts.sample import sample
-from falserefusal.texts.sources import resolve
+from falserefusal.common.errors import InputError
+from falserefusal.study.config import Config, Task
+
+# Annotation rows of each gold label of the sources that must be downloaded: counted in the files of XNLI's test split
+# and POPQUORN's offensiveness; the other XNLI splits by their published totals; politeness as its published total of
+# 25,042 spread evenly.
+GOLD_LABEL_ROWS = {
+    ("xnli/test", "nli"): [1670] * 3,
+    ("xnli/validation", "nli"): [830] * 3,
+    ("xnli/train", "nli"): [130_900] * 3,
+    ("popquorn", "politeness"): [5008] * 5,
+    ("popquorn", "offensiveness"): [7516, 2190, 1590, 1039, 701],
+}
+# Mean characters of a text before any is there, over all rows of the sources: XNLI English test (premise 106.5 and
+# hypothesis 52.1), POPQUORN's 3,718 e-mails and its 13,036 offensiveness rows.
+TEXT_CHARACTERS = {"nli": 159.0, "politeness": 198.0, "offensiveness": 169.0}
+OTHER_TEXT_CHARACTERS = 200.0  # of any other task
 
 
-def expected_load(study: dict, assume: dict, root: str | Path = ".") -> dict:
-    """Number of prompts, prompt tokens and new tokens of one model of `study` (a loaded config).
+class Texts(NamedTuple):
+    """How many texts a task has (infinite: not known), and their mean length in characters."""
 
-    Texts whose file the config names are counted. For downloaded texts, the counts are those that `plan` has for their
-    sources, also after the download: see `planning.jobs` for the reason. assume: overrides of `ASSUMPTIONS`.
+    rows: Any
+    characters: float
+
+
+class Asked(NamedTuple):
+    """What one model is asked: prompts of a task, and their mean length in characters."""
+
+    prompts: float
+    characters: float
+
+
+def texts_of(task: str, settings: Task, seed: int, root: Path) -> Texts:
+    """The texts of a task: counted in a file that the config names or that comes with the workflow, else expected.
+
+    The counts of a source that is fetched stand in also once its file is here, so that jobs keep their size from the
+    first start of a study to the last.
     """
-    root, tasks, materials = Path(root), study["tasks"], study["materials"]
-    personas = load_personas(root / materials["personas"], keep=study["personas"])
-    templates = load_templates(root / materials["templates"], list(tasks), keep=study["templates"])
+    from falserefusal.texts.read import read
+    from falserefusal.texts.sample import sample
+    from falserefusal.texts.sources import resolve
+
+    keys, most = settings.source.model_dump(), settings.rows_per_gold_label
+    source = resolve(keys, task)
+    if source.path is None:
+        if (source.name, task) not in GOLD_LABEL_ROWS:
+            raise InputError(f"tasks.{task}.source: how many rows {source.name} has for this task is not known")
+        rows = sum(min(rows, most) for rows in GOLD_LABEL_ROWS[source.name, task])
+        return Texts(rows, TEXT_CHARACTERS.get(task, OTHER_TEXT_CHARACTERS))
+    path = Path(source.path) if settings.source.kind == "embedded" else root / source.path
+    texts = sample(read(keys, path, task)[0], most, seed)
+    parts = [texts[part].dropna().str.len().sum() for part in ("text", "premise", "hypothesis")]
+    return Texts(len(texts), sum(parts) / max(len(texts), 1))
+
+
+def most_texts(task: str, settings: Task, seed: int, root: Path) -> float:
+    """The most texts a task can have; infinite where only its file can say, which is not read for this."""
+    if settings.source.kind == "file" or (settings.source.kind != "embedded" and settings.source.path is not None):
+        return inf
+    try:
+        rows: float = texts_of(task, settings, seed, root).rows
+    except InputError:
+        return inf
+    return rows
+
+
+def asked_of_one_model(config: Config, texts: Mapping[str, Texts], root: Path) -> dict[str, Asked]:
+    """Prompts of each task that one model is asked, and their mean characters.
+
+    Raises
+    ------
+    InputError
+        where templates, options or layout do not fit together, or the texts, templates and personas cannot carry the
+        design.
+    """
+    from falserefusal.design.monte_carlo import design_size
+    from falserefusal.prompts.rendering import question_characters
+    from falserefusal.study.materials import load_personas, load_templates
+
+    tasks = list(config.tasks)
+    personas = load_personas(root / config.materials.personas, _kept(config.personas))
+    templates = load_templates(root / config.materials.templates, tasks, _kept(config.templates))
     own = {task: templates[templates["task"] == task] for task in tasks}
-    rows, characters, around = {}, {}, {}
-    for task, settings in tasks.items():
-        source, most = resolve(settings["source"], task), settings["rows_per_gold_label"]
-        if source.path is not None:
-            texts = sample(read(settings["source"], source.path, task)[0], most, study["seed"])
-            rows[task] = len(texts)
-            parts = [texts[part].dropna().str.len().sum() for part in ("text", "premise", "hypothesis")]
-            characters[task] = sum(parts) / max(len(texts), 1)
-        else:
-            rows[task] = expected_rows(source.name, task, most)
-        options, layout = settings["options"], settings["layout"]
-        around[task] = question_characters(personas, own[task], options, layout, **study["prompts"])
-    sizes = design_size(study["design"], rows, len(personas), {task: len(frame) for task, frame in own.items()})
-    work = expected_workload(sizes, around, characters)
-    each = [tokens(row.prompts, row.characters, ASSUMPTIONS | assume) for row in work.itertuples()]
+    for task in tasks:
+        if own[task].empty:
+            raise InputError(f"templates: none of {', '.join(config.templates)} is for task '{task}'")
+    around = {
+        task: question_characters(
+            personas,
+            own[task],
+            list(settings.options),
+            settings.layout,
+            config.prompts.article,
+            config.prompts.system,
+        )
+        for task, settings in config.tasks.items()
+    }
+    rows = {task: texts[task].rows for task in tasks}
+    sizes = design_size(config.design.model_dump(), rows, len(personas), {task: len(own[task]) for task in tasks})
+    asked = {}
+    for task, _, with_persona, baseline in sizes.itertuples(index=False):
+        prompts = float(with_persona + baseline)
+        mean = (around[task][0] * with_persona + around[task][1] * baseline) / prompts
+        asked[task] = Asked(prompts, texts[task].characters + mean)
+    return asked
+
+
+def expected_load(config: Config, assume: dict[str, Any], root: Path) -> dict[str, float]:
+    """Prompts, prompt_tokens and new_tokens that one model is asked in all; `assume` as in `roofline.ASSUMPTIONS`."""
+    from falserefusal.common.roofline import tokens
+
+    texts = {task: texts_of(task, settings, config.seed, root) for task, settings in config.tasks.items()}
+    each = [tokens(*asked, assume) for asked in asked_of_one_model(config, texts, root).values()]
     return {name: sum(part[name] for part in each) for name in ("prompts", "prompt_tokens", "new_tokens")}
+
+
+def _kept(names: str | tuple[str, ...]) -> tuple[str, ...] | None:
+    return None if isinstance(names, str) else names

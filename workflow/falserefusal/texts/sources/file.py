@@ -14,7 +14,7 @@ def file(entry: dict, task: str) -> Source:
     where = f"task '{task}', source of kind file"
     if entry.get("path") is None:
         raise InputError(f"{where}: path is missing")
-    columns = entry.get("columns") or {}
+    columns = {name: column for name, column in (entry.get("columns") or {}).items() if column is not None}
     if set(columns) - {"id"} not in ({"gold_label", "text"}, {"gold_label", "premise", "hypothesis"}):
         raise InputError(
             f"{where}: columns must give the file's column of gold_label and of text (or of premise and hypothesis), "

