@@ -33,7 +33,7 @@ rule plan:
         assumptions=of("assumptions"),
         shape=of("standin_shape"),
         shards=of("shard_counts"),
-        judges=of("computed_judges"),
+        judges=of("judge_models"),
         classifiers=list(STUDY.config.classifiers),
     message:
         f"Estimate the cost: {STUDY.name}"

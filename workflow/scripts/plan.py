@@ -52,7 +52,8 @@ with log_to(snakemake.log[0]):
     if params.get("judges"):
         instructions = load_instructions(snakemake.input.instructions)
         judges = plan.Judges(load_models(snakemake.input.models, keep=params.judges), len(instructions))
-    models = models.assign(**(params.shape or {}))  # stand-ins have another network than their models
+    if params.shape:  # stand-ins have another network than their models, and no server
+        models = models.assign(**params.shape, server=None)
     result = plan.plan(models, workload, gpus, params.gpu, params.assumptions, params.get("shards"), judges)
     text = plan.plan_text(result, params.study)
     if params.get("classifiers"):

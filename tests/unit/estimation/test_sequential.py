@@ -148,7 +148,7 @@ def test_the_shipped_level_covers_for_narrow_targets(step):
 
 
 def test_interim_table_has_every_quantity_of_every_model():
-    targets = {quantity: 0.05 for quantity in sq.QUANTITIES}
+    targets = {quantity: 0.05 for quantity in sq.LEVELS}
     table = sq.interim_table(NESTED, targets, 3)
     sizes = table.groupby(["model", "quantity"], observed=True).size().unstack()
     assert sizes.loc["loud"].to_dict() == {

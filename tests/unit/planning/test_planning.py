@@ -261,6 +261,19 @@ def test_a_judge_reads_every_answer(models, gpus):
     assert judge["memory_gb"] > 50 and table["hours"].iloc[-1] > alone["hours"]
 
 
+def test_a_model_behind_a_server_costs_no_gpu(models, gpus):
+    asked = models[models["model"].isin(["Gemma-2B", "Gemma-7B"])].assign(server=[None, "lab"])
+    result = plan(asked, workload(1000.0, 400.0), gpus, "A100-80GB", judges=Judges(asked.tail(1), 800))
+    table = result["models"].set_index("model")
+    for name in ("Gemma-7B", "judge Gemma-7B"):
+        assert (table.loc[name, ["disk_gb", "memory_gb", "gpus", "hours", "gpu_hours"]] == 0).all()
+        assert table.loc[name, "note"] == "computed by the server 'lab', whose time and cost are not known here"
+    assert table["asked"].tolist() == [1000, 1000, 2000, 4000]
+    assert table.loc["total", "gpu_hours"] == table.loc["Gemma-2B", "gpu_hours"] > 0
+    assert result["gpus"].set_index("gpu").loc["A100-80GB", "wall_hours_1"] == table.loc["Gemma-2B", "hours"]
+    assert "server 'lab'" in plan_text(result, "served")
+
+
 def test_stand_ins_have_a_shape_of_their_own(models, gpus):
     shape = {"params_b": 0.001, "layers": 2, "kv_heads": 2, "head_dim": 16, "hidden": 64, "vocab": 500}
     result = plan(models.assign(**shape), workload(), gpus, "laptop-cpu")

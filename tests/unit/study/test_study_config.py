@@ -7,7 +7,7 @@ import pytest
 
 from falserefusal.common.dependencies import library_of
 from falserefusal.common.errors import InputError
-from falserefusal.estimation.sequential import QUANTITIES
+from falserefusal.estimation.sequential import LEVELS
 from falserefusal.study.config import COMPARED_WITH_BASELINE, Quantity, read_config
 
 
@@ -58,8 +58,8 @@ def test_braces_in_a_system_prompt_are_kept(small, system):
 
 
 def test_the_quantities_are_those_that_estimation_knows():
-    assert get_args(Quantity) == tuple(QUANTITIES)
-    assert tuple(name for name, (_, effect) in QUANTITIES.items() if effect) == COMPARED_WITH_BASELINE
+    assert get_args(Quantity) == tuple(LEVELS)
+    assert set(COMPARED_WITH_BASELINE) < set(LEVELS)
 
 
 @pytest.mark.parametrize(

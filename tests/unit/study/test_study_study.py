@@ -3,12 +3,15 @@
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.notice import BANNER
-from falserefusal.study.study import AnyStudy, Study
+from falserefusal.study.base import AnyStudy
+from falserefusal.study.study import Study
 
 JUDGE = "judges: {j: {model: Qwen2.5-7B}}"
 CLASSIFIER = "classifiers: {c: {hub_id: org/c, refusal_labels: [x]}}"
@@ -276,3 +279,11 @@ def test_kinds_of_sources_and_labellers_are_those_registered(root):
     assert sorted(get_args(RuleLabeller)) == sorted(built_in_labellers()) and set(LABELLERS) <= set(
         built_in_labellers()
     )
+
+
+@pytest.mark.parametrize(
+    "config", sorted((Path(__file__).parents[3] / "config").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_every_shipped_config_is_a_study(root, config):
+    study = Study.load(yaml.safe_load(config.read_text()), root, str(config))
+    assert study.name == config.stem and set(study.jobs) == set(study.models)

@@ -59,32 +59,6 @@ def _positive(nullable: bool = True) -> pa.Column:
     return pa.Column(float, pa.Check.gt(0), coerce=True, nullable=nullable)
 
 
-MODELS = pa.DataFrameSchema(
-    {
-        "model": _text(unique=True, checks=pa.Check.str_matches(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")),
-        "family": _words(),
-        "generation": _words(),
-        "size_b": _positive(nullable=False),
-        "hub_id": _text(nullable=True),  # empty where a package holds the weights
-        "revision": _text(nullable=True),
-        "gated": pa.Column(bool, coerce=True),
-        "params_b": _positive(),
-        "layers": _positive(),
-        "kv_heads": _positive(),
-        "head_dim": _positive(),
-        "hidden": _positive(),
-        "vocab": _positive(),
-        "context": _positive(),
-        "capability": _positive(),
-        **{
-            name: _text(nullable=True, required=False)
-            for name in ("package", "package_file", "sha256", "system_prompt", "system_prompt_file")
-        },
-    },
-    strict=True,
-    name="models",
-)
-
 TEXTS = pa.DataFrameSchema(
     {
         "row_id": _text(unique=True),

@@ -24,18 +24,19 @@ from falserefusal.estimation.effects import against_baseline, correlated, with_a
 from falserefusal.statistics.clusters import check_outcomes
 from falserefusal.statistics.gls import PersonaFit, fit_personas
 from falserefusal.statistics.intervals import Limits, mixture_sequence, mover_difference
+from falserefusal.study.config import COMPARED_WITH_BASELINE
 
 ALPHA_RATE = 0.036  # Clopper-Pearson at level 0.964 covers at least 95% after stopping, for usual schedules of looks
 ALPHA_EFFECT = 0.04  # the same for MOVER intervals of persona effects, by simulation
 FEWEST_TEXTS = 30  # texts per model and task below which no target counts as met
 
-# quantity: (levels that it has within a model, whether it compares with baseline responses)
-QUANTITIES = {
-    "model rate": ((), False),
-    "task rates": (("task",), False),
-    "persona rates": (("persona",), False),
-    "any-persona effect": ((), True),
-    "persona effects": (("persona",), True),
+# The levels that a target quantity has within a model.
+LEVELS = {
+    "model rate": (),
+    "task rates": ("task",),
+    "persona rates": ("persona",),
+    "any-persona effect": (),
+    "persona effects": ("persona",),
 }
 _WORST = ["responses", "quantity", "level", "half_width", "target"]
 
@@ -46,7 +47,7 @@ def interim_table(outcomes: pd.DataFrame, targets: Mapping[str, float], look: in
     Parameters
     ----------
     outcomes : outcomes of one labeller so far.
-    targets : target half-width, as a proportion, of each quantity (see QUANTITIES).
+    targets : target half-width, as a proportion, of each quantity (see LEVELS).
     look : number of the interim look, from 0.
 
     Returns
@@ -68,7 +69,7 @@ def interim_table(outcomes: pd.DataFrame, targets: Mapping[str, float], look: in
     )
     parts = []
     for quantity, target in targets.items():
-        levels, effect = QUANTITIES[quantity]
+        levels, effect = LEVELS[quantity], quantity in COMPARED_WITH_BASELINE
         part = (_effects if effect else _rates)(fit, levels).assign(quantity=quantity, target=target)
         part["met"] = (part["half_width"] <= target) & (part["model"].map(texts) >= FEWEST_TEXTS)
         parts.append(part)
@@ -141,8 +142,8 @@ def check_targets(targets: Mapping[str, float]) -> None:
             "estimation.targets: a sequential study needs at least one target, such as {persona effects: 0.02}"
         )
     for quantity, half_width in targets.items():
-        if quantity not in QUANTITIES:
-            raise InputError(f"estimation.targets: unknown quantity {quantity!r}; use one of {', '.join(QUANTITIES)}")
+        if quantity not in LEVELS:
+            raise InputError(f"estimation.targets: unknown quantity {quantity!r}; use one of {', '.join(LEVELS)}")
         if not (isinstance(half_width, int | float) and 0 < half_width < 1):
             raise InputError(
                 f"estimation.targets: the half-width of '{quantity}' is {half_width!r}; use a number between 0 and 1"

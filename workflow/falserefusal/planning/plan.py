@@ -11,6 +11,7 @@ from falserefusal.common.roofline import (
     BYTES,
     JUDGE_TOKENS,
     QUANTIZED_BYTES,
+    TIMES,
     hours,
     judge_load,
     memory,
@@ -112,7 +113,8 @@ def plan(
     Parameters
     ----------
     models : DataFrame
-        As MODELS declares them. size_b is used if params_b is missing; a missing shape counts as 0 and is noted.
+        From `load_models`. size_b is used if params_b is missing; a missing shape counts as 0 and is noted. A model
+        with a `server` is computed elsewhere: it has prompts and tokens, and no memory and no hours.
     workload : DataFrame
         From `expected_workload` or `counted_workload`.
     gpus : mapping
@@ -139,32 +141,10 @@ def plan(
     """
     assume = _assumptions(assumptions)
     chosen = find_gpu(gpus, gpu)
-    asked = workload["unique_prompts"].fillna(workload["prompts"])  # equal prompts are asked once
-    parts = [tokens(n, characters, assume) for n, characters in zip(asked, workload["characters"], strict=True)]
-    load = {name: sum(part[name] for part in parts) for name in ("prompts", "prompt_tokens", "new_tokens")}
-
-    prompts = workload["prompts"].sum()
-    asks = [
-        _Ask(
-            row,
-            _shape(row),
-            prompts,
-            under(load, row, assume),
-            assume,
-            (shards or {}).get(row["model"]),
-        )
-        for row in models.to_dict("records")
-    ]
-    if judges is not None:
-        responses = {name: len(models) * number for name, number in load.items()}
-        judging = judge_load(responses, judges.instructions, assume), assume | {"max_new_tokens": JUDGE_TOKENS}
-        for row in judges.models.to_dict("records"):
-            named = row | {"model": f"judge {row['model']}"}
-            asks.append(_Ask(named, _shape(row), load["prompts"] * len(models), *judging, len(models)))
+    asks = _asks(models, workload, assume, shards or {}) + _judge_asks(models, workload, assume, judges)
     on = {name: [ask.hours(row, None) for ask in asks] for name, row in gpus.items()}
     on[gpu] = [ask.hours(chosen, ask.shards) for ask in asks]
-    rows = [ask.row(time) for ask, time in zip(asks, on[gpu], strict=True)]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame([ask.row(time) for ask, time in zip(asks, on[gpu], strict=True)])
     table = pd.concat([table, pd.DataFrame([_total(table)])], ignore_index=True)
     return {
         "gpu": gpu,
@@ -174,6 +154,34 @@ def plan(
         "workload": workload,
         "assumptions": assume,
     }
+
+
+def _load(workload: pd.DataFrame, assume: dict) -> dict:
+    """What one model is asked in all; equal prompts are asked once."""
+    asked = workload["unique_prompts"].fillna(workload["prompts"])
+    parts = [tokens(n, characters, assume) for n, characters in zip(asked, workload["characters"], strict=True)]
+    return {name: sum(part[name] for part in parts) for name in ("prompts", "prompt_tokens", "new_tokens")}
+
+
+def _asks(models: pd.DataFrame, workload: pd.DataFrame, assume: dict, shards: Mapping[str, int]) -> list["_Ask"]:
+    load, prompts = _load(workload, assume), workload["prompts"].sum()
+    return [
+        _Ask(row, _shape(row), prompts, under(load, row, assume), assume, shards.get(row["model"]))
+        for row in models.to_dict("records")
+    ]
+
+
+def _judge_asks(models: pd.DataFrame, workload: pd.DataFrame, assume: dict, judges: Judges | None) -> list["_Ask"]:
+    """Each judge is asked about the responses of all models, in one job for each of them."""
+    if judges is None:
+        return []
+    responses = {name: len(models) * number for name, number in _load(workload, assume).items()}
+    load = judge_load(responses, judges.instructions, assume)
+    short = assume | {"max_new_tokens": JUDGE_TOKENS}
+    return [
+        _Ask(row | {"model": f"judge {row['model']}"}, _shape(row), responses["prompts"], load, short, len(models))
+        for row in judges.models.to_dict("records")
+    ]
 
 
 def under(load: dict, model: dict, assume: dict) -> dict:
@@ -195,17 +203,37 @@ class _Ask:
     assume: dict
     shards: int | None
 
+    @property
+    def served(self) -> bool:
+        """Whether a server computes it, so that no machine of the study does."""
+        return isinstance(self.model.get("server"), str)
+
     def hours(self, gpu: dict, shards: int | None) -> dict:
+        if self.served:
+            return dict.fromkeys(TIMES, 0) | {"shards": shards or 1}
         return hours(self.shape, self.load, gpu, self.assume | ({"shards": shards} if shards else {}))
 
     def row(self, time: dict) -> dict:
         """The model's row of the plan, from its hours on the plan's GPU."""
         budget = time["token_budget"] or self.assume["token_budget"]
         need = memory(self.shape, self.load, self.assume | {"token_budget": budget})
+        if self.served:
+            need = dict.fromkeys(need, 0.0)
         known = {"model": self.model["model"], "hub_id": self.model["hub_id"], "params_b": self.shape["params_b"]}
         counts = {"prompts": round(self.prompts), "asked": round(self.load["prompts"])}
         counts |= {name: round(self.load[name]) for name in ("prompt_tokens", "new_tokens")}
-        return {**known, **counts, **need, **time, "note": _note(self.model, self.shape)}
+        return {**known, **counts, **need, **time, "note": self.note}
+
+    @property
+    def note(self) -> str:
+        """What a reader of the row must know."""
+        if self.served:
+            return f"computed by the server '{self.model['server']}', whose time and cost are not known here"
+        unknown = [name for name, value in self.shape.items() if not value]
+        notes = [f"{', '.join(unknown)} unknown, counted as 0"] if unknown else []
+        if pd.isna(self.model.get("size_b")) and pd.isna(self.model.get("params_b")):
+            notes.insert(0, f"its size is not in the models file; {ASSUMED_SIZE_B:g} x 10^9 parameters are assumed")
+        return "; ".join(notes)
 
 
 def _total(table: pd.DataFrame) -> dict:
@@ -308,14 +336,6 @@ def _shape(row: dict) -> dict[str, float | None]:
     known = {name: None if pd.isna(row.get(name)) else float(row[name]) for name in (*names, "size_b")}
     size = known.pop("size_b")
     return known | {"params_b": known["params_b"] or size or ASSUMED_SIZE_B}
-
-
-def _note(model: dict, shape: dict) -> str:
-    unknown = [name for name, value in shape.items() if not value]
-    notes = [f"{', '.join(unknown)} unknown, counted as 0"] if unknown else []
-    if pd.isna(model.get("size_b")) and pd.isna(model.get("params_b")):
-        notes.insert(0, f"its size is not in the models file; {ASSUMED_SIZE_B:g} x 10^9 parameters are assumed")
-    return "; ".join(notes)
 
 
 def _on_gpu(gpu: str, times: list[dict]) -> dict:

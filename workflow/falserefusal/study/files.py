@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from falserefusal.study.fields import PUBLISHED
 
 if TYPE_CHECKING:
-    from falserefusal.study.study import AnyStudy
+    from falserefusal.study.base import AnyStudy
 
 PRINTED = "config/published"  # the paper's own numbers
 PRINTED_FILES = [

@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from falserefusal.study.study import PublishedStudy, Study
+from falserefusal.study.published import PublishedStudy
+from falserefusal.study.study import Study
 
 Answer = Callable[[Any], Any]  # a function of a job's wildcards
 

@@ -1,0 +1,236 @@
+"""What tables, figures and pages ask of a study, be it a user's or the one that the paper's printed numbers make."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from falserefusal.figures.registry import Figure, FigureSet
+from falserefusal.study.fields import PUBLISHED
+from falserefusal.study.files import ENDINGS, PAGE, PRINTED, Files, table_names
+
+
+class AnyStudy(ABC):
+    """What the published study and a user's study have in common: all that tables, figures and pages need.
+
+    Materials are where the config names them; results are in the folder that Snakemake works in.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Its results go to results/<name>/."""
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """published, rehearsal (on stand-ins) or run."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """One line for the head of the report."""
+
+    @property
+    @abstractmethod
+    def notice(self) -> str:
+        """What every table, figure and page of a rehearsal says; empty for a study of real models."""
+
+    @property
+    @abstractmethod
+    def suffix(self) -> str:
+        """What follows the name of every model in a rehearsal."""
+
+    @property
+    @abstractmethod
+    def variants(self) -> bool:
+        """Whether all models are one checkpoint under different system prompts."""
+
+    @property
+    @abstractmethod
+    def seed(self) -> int:
+        """Every random choice follows from it."""
+
+    @property
+    @abstractmethod
+    def bootstrap(self) -> int:
+        """Bootstrap replicates."""
+
+    @property
+    @abstractmethod
+    def permutations(self) -> int:
+        """Permutations of each test."""
+
+    @property
+    @abstractmethod
+    def models(self) -> tuple[str, ...] | None:
+        """The models that are asked; None: all of the models file."""
+
+    @property
+    @abstractmethod
+    def reported_models(self) -> tuple[str, ...] | None:
+        """The models that are reported on; None: all of the models file."""
+
+    @property
+    @abstractmethod
+    def personas(self) -> tuple[str, ...] | None:
+        """The personas in prompts; None: all of the personas file."""
+
+    @property
+    @abstractmethod
+    def tasks(self) -> tuple[str, ...]:
+        """The classification tasks."""
+
+    @property
+    @abstractmethod
+    def labellers(self) -> tuple[str, ...]:
+        """All labellers: rules, judges, classifiers."""
+
+    @property
+    @abstractmethod
+    def headline(self) -> str:
+        """The labeller whose rates are the study's headline."""
+
+    @property
+    @abstractmethod
+    def baseline(self) -> bool:
+        """Whether tables compare with prompts without a persona."""
+
+    @property
+    @abstractmethod
+    def sequential(self) -> bool:
+        """Whether there are interim looks."""
+
+    @property
+    @abstractmethod
+    def compared(self) -> bool:
+        """Whether its rates can be compared with the paper's: it asks a model of the paper."""
+
+    @property
+    @abstractmethod
+    def annotation_files(self) -> tuple[str, ...]:
+        """What people labelled, one file a person."""
+
+    @property
+    @abstractmethod
+    def materials(self) -> dict[str, str]:
+        """The files of the models and personas that the study is about."""
+
+    @property
+    @abstractmethod
+    def estimation_inputs(self) -> dict[str, str]:
+        """What every estimate reads."""
+
+    @property
+    @abstractmethod
+    def samples(self) -> dict[str, str]:
+        """Samples of responses that the page shows."""
+
+    @property
+    @abstractmethod
+    def data_files(self) -> list[str]:
+        """The data that the study is made of."""
+
+    @property
+    @abstractmethod
+    def provenance_inputs(self) -> dict[str, Any]:
+        """Everything that the study's provenance identifies by checksum or copies from a record."""
+
+    @property
+    @abstractmethod
+    def record(self) -> dict[str, Any]:
+        """The settings that its provenance states."""
+
+    @property
+    def files(self) -> Files:
+        """The study's paths."""
+        return Files(self.name)
+
+    @property
+    def model_word(self) -> str:
+        """What the factor `model` is called in titles: "system prompt", if all models are one checkpoint."""
+        return "system prompt" if self.variants else "model"
+
+    @property
+    def figure_set(self) -> FigureSet:
+        """What decides which figures the study has."""
+        several, annotated = len(self.labellers) > 1, bool(self.annotation_files)
+        return FigureSet(self.kind, self.tasks, self.sequential, several, annotated, self.compared)
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The figures of the study, in the order of the page."""
+        return self.figure_set.figures()
+
+    @property
+    def figure_files(self) -> list[str]:
+        """Every file of every figure."""
+        return [self.files.figure(figure.name, ending) for figure in self.figures for ending in ENDINGS]
+
+    @property
+    def figure_inputs(self) -> dict[str, Any]:
+        """What the figures are drawn from."""
+        tables = self.table_files(self.figure_set.table_names())
+        return {"tables": tables, "models": self.materials["models"], "personas": self.materials["personas"]}
+
+    @property
+    def report_inputs(self) -> dict[str, Any]:
+        """What the page is made from."""
+        inputs = {
+            "tables": self.reported_tables,
+            "figures": self.files.figure_index,
+            "drawings": self.figure_files,
+            "template": PAGE,
+            "provenance": self.files.provenance,
+            "models": self.materials["models"],
+        }
+        return inputs | self.samples
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """How titles, figures and the page name the study and its models."""
+        return {
+            "study": self.name,
+            "kind": self.kind,
+            "title": self.title,
+            "models": self.models,
+            "personas": self.personas,
+            "banner": self.notice,
+            "model_suffix": self.suffix,
+        }
+
+    def printed(self, name: str) -> str | list[str]:
+        """A file of the paper's printed numbers, if the study is compared with them."""
+        return f"{PRINTED}/{name}.csv" if self.compared else []
+
+    @property
+    def printed_importance(self) -> str | list[str]:
+        """The importances that the paper prints, if the study is compared with them."""
+        return self.printed("figure5_importance")
+
+    @property
+    def printed_regression(self) -> str | list[str]:
+        """The coefficients that the paper prints, if the study is compared with them."""
+        return self.printed("table7_logit")
+
+    @property
+    def reported_tables(self) -> list[str]:
+        """The tables that the page shows."""
+        extra = [self.files.statements] if self.kind == PUBLISHED else []
+        return [*self.table_files(table_names(self)), *extra]
+
+    def table_files(self, names: list[str]) -> list[str]:
+        """The paths of tables, for a rule that draws or prints them.
+
+        Tables that came from elsewhere, without the cells they were made of, are taken as they are: as absolute paths,
+        which no rule makes. So figures and page can be made from tables alone, and nothing before them runs.
+        """
+        paths = [Path(self.files.table(name)) for name in names]
+        alone = self.has_tables and not Path(self.files.cells).exists()
+        if alone and all(path.exists() for path in paths):
+            return [str(path.absolute()) for path in paths]
+        return [str(path) for path in paths]
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether the study's tables are here."""
+        return Path(self.files.table("table1")).exists()
