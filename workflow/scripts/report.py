@@ -33,6 +33,5 @@ with log_to(snakemake.log[0]):
         figures=read_table(given.figures),
         figure_dir=Path(given.figures).parent,
         provenance=read_json(given.provenance) if given.get("provenance") else None,
-        disagreements=read_table(given.disagreements) if given.get("disagreements") else None,
-        refusals=read_table(given.refusals) if given.get("refusals") else None,
+        samples={name: read_table(given[name]) for name in ("disagreements", "refusals") if given.get(name)},
     )

@@ -138,7 +138,7 @@ def rehearsal_file(root, rehearsed_index, figure_dir, tmp_path_factory):
         list(fixture.context(root).models),
     )
     provenance = {"seed": 2025, "packages": {"pandas": "3.1"}, "models": [{"id": "<a>", "revision": None}]}
-    build_report(out, study, tables, rehearsed_index, figure_dir, provenance, disagreements)
+    build_report(out, study, tables, rehearsed_index, figure_dir, provenance, {"disagreements": disagreements})
     return out
 
 

@@ -57,8 +57,7 @@ def build_report(
     figures: pd.DataFrame,
     figure_dir: str | Path,
     provenance: Mapping | None = None,
-    disagreements: pd.DataFrame | None = None,
-    refusals: pd.DataFrame | None = None,
+    samples: Mapping[str, pd.DataFrame] | None = None,
 ) -> None:
     """Write the page as one HTML file that contains its style and figures, so that it can be sent by mail.
 
@@ -73,8 +72,8 @@ def build_report(
     figures : the index of `draw_figures`: name, counterpart, caption, message, tables, rows
     figure_dir : folder of the PNG files
     provenance : the record of `provenance`
-    disagreements : one row per verdict, from `labelling.comparison.disagreements`, with task, prompt and response
-    refusals : from `labelling.comparison.agreed_refusals`, with task, prompt and response
+    samples : responses with task and prompt; `disagreements` from `labelling.comparison.disagreements`, `refusals` from
+        `labelling.comparison.agreed_refusals`
 
     Raises
     ------
@@ -83,25 +82,19 @@ def build_report(
     """
     if study.kind not in KINDS:
         raise InputError(f"report: kind is {study.kind!r}; it must be one of {', '.join(KINDS)}")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    samples = samples or {}
     tables = with_corrections(tables)
     cards = headline(tables, "stand-ins" if study.kind == "rehearsal" else "models")
     models = models_asked(provenance) if study.kind == "run" else []
     names = [name for name in tables if name != "statements"]
-    page = environment.get_template("page.html.jinja").render(
+    page = _template("page.html.jinja").render(
         study=study,
         kind_line=KINDS[study.kind],
         missing_models=_missing_models(study, tables),
         missing_verdicts=int(tables["missing"]["n"].sum()) if "missing" in tables else 0,
         limits=[*limits_of(models, study.variants), *LIMITS[study.kind]],
         models=models,
-        refusal=one_refusal(refusals, study.model_suffix),
+        refusal=one_refusal(samples.get("refusals"), study.model_suffix),
         style=(HERE / "page.css").read_text(encoding="utf-8"),
         cards=[card._replace(value=study.say(card.value), label=study.say(card.label)) for card in cards],
         figures=[_figure(row, Path(figure_dir)) for row in figures.itertuples() if row.rows > 0],
@@ -112,10 +105,21 @@ def build_report(
         uncorrected=uncorrected(tables),
         claims=_claims(tables["claims"], study) if "claims" in tables else [],
         statements=_statements(tables.get("statements")),
-        disagreements=_disagreements(disagreements, study),
+        disagreements=_disagreements(samples.get("disagreements"), study),
         provenance=provenance or {},
     )
     write_text(page, out)
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
 
 
 def _missing_models(study: Study, tables: dict[str, pd.DataFrame]) -> list[str]:

@@ -8,6 +8,7 @@ Heinze and Schemper 2002, Statistics in Medicine 21:2409).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -177,39 +178,55 @@ def fit_firth(
         coef[fixed[0]] = fixed[1]
     free = [j for j in range(x.shape[1]) if fixed is None or j != fixed[0]]
 
-    def state(coef: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        mean = expit(x @ coef)
-        weighted = x * (n * mean * (1 - mean))[:, None]
-        information = x.T @ weighted
-        sign, logdet = np.linalg.slogdet(information)
-        return mean, weighted, information, (loglik(y, n, mean) + logdet / 2 if sign > 0 else -np.inf)
-
-    mean, weighted, information, value = state(coef)
-    if value == -np.inf:
+    now = _penalised(x, n, y, coef)
+    if now.value == -np.inf:
         raise NotFitted("regression: the factors are confounded, their coefficients have no unique solution")
     for _ in range(200):
-        hat = np.einsum("ij,ij->i", weighted, np.linalg.solve(information, x.T).T)
-        score = x.T @ (y - n * mean + hat * (0.5 - mean))
-        if not free:
-            break
-        step = np.zeros_like(coef)
-        curvature = information + x.T @ (x * (hat * mean * (1 - mean))[:, None])
-        step[free] = np.linalg.solve(curvature[np.ix_(free, free)], score[free])
-        step *= min(1, 3 / max(np.abs(step).max(), 1e-300))
+        step = _firth_step(x, n, y, now, free)
         if np.abs(step).max() < 1e-9:
             break
         for _ in range(30):
-            new = state(coef + step)
-            if new[3] >= value - 1e-9:
+            new = _penalised(x, n, y, coef + step)
+            if new.value >= now.value - 1e-9:
                 break
             step /= 2
-        coef = coef + step
-        mean, weighted, information, value = new
+        coef, now = coef + step, new
     else:
         raise NotFitted("regression: Firth's estimate did not converge in 200 steps")
-    cov = np.linalg.inv(information)
+    cov = np.linalg.inv(now.information)
     null = loglik(y.sum(), n.sum(), y.sum() / n.sum())
-    return Fit(design.names, coef, cov, value, null, mean, np.ones(len(coef), dtype=bool))
+    return Fit(design.names, coef, cov, now.value, null, now.mean, np.ones(len(coef), dtype=bool))
+
+
+class _Penalised(NamedTuple):
+    """Firth's fit at some coefficients: mean, x times the weights, information, and the penalised log-likelihood."""
+
+    mean: np.ndarray
+    weighted: np.ndarray
+    information: np.ndarray
+    value: float
+
+
+def _penalised(x: np.ndarray, n: np.ndarray, y: np.ndarray, coef: np.ndarray) -> _Penalised:
+    mean = expit(x @ coef)
+    weighted = x * (n * mean * (1 - mean))[:, None]
+    information = x.T @ weighted
+    sign, logdet = np.linalg.slogdet(information)
+    return _Penalised(mean, weighted, information, loglik(y, n, mean) + logdet / 2 if sign > 0 else -np.inf)
+
+
+def _firth_step(x: np.ndarray, n: np.ndarray, y: np.ndarray, now: _Penalised, free: list[int]) -> np.ndarray:
+    """The Newton step of the `free` parameters, at most 3 long in each; zero if none is free."""
+    step = np.zeros(x.shape[1])
+    if not free:
+        return step
+    mean = now.mean
+    hat = np.einsum("ij,ij->i", now.weighted, np.linalg.solve(now.information, x.T).T)
+    score = x.T @ (y - n * mean + hat * (0.5 - mean))
+    curvature = now.information + x.T @ (x * (hat * mean * (1 - mean))[:, None])
+    step[free] = np.linalg.solve(curvature[np.ix_(free, free)], score[free])
+    step *= min(1, 3 / max(np.abs(step).max(), 1e-300))
+    return step
 
 
 def firth_profile(

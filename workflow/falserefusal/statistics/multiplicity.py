@@ -99,10 +99,7 @@ def max_t(
     values = np.vstack(
         [test.differences(test.personas[None]), *test.permuted(np.random.default_rng(seed), permutations)]
     )
-    # the observed assignment counts as one of the permutations: this makes the test exact
-    centred = values - values.mean(0)
-    variance = pd.Series(values.var(0)).groupby(model, sort=False).transform("mean").to_numpy()
-    statistic = np.divide(centred, np.sqrt(variance), out=np.zeros_like(centred), where=variance > 0)
+    statistic = _standardised(values, model)
     tested = (test.cells["informative"] >= MIN_INFORMATIVE).to_numpy()
     adjusted = np.ones(len(tested))
     if tested.any():
@@ -119,6 +116,17 @@ def max_t(
             "tested": tested,
         }
     )
+
+
+def _standardised(values: np.ndarray, model: np.ndarray) -> np.ndarray:
+    """Differences, one row a permutation, centred by their mean and scaled by the deviation of their model.
+
+    The observed assignment, row 0, counts as one of the permutations: this makes the test exact.
+    """
+    centred = values - values.mean(0)
+    variance = pd.Series(values.var(0)).groupby(model, sort=False).transform("mean").to_numpy()
+    statistic: np.ndarray = np.divide(centred, np.sqrt(variance), out=np.zeros_like(centred), where=variance > 0)
+    return statistic
 
 
 def _step_down(statistics: np.ndarray) -> np.ndarray:
