@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.templates import PLACEHOLDER
 from falserefusal.labelling.registry import built_in_labellers, labeller_names
 from falserefusal.study.fields import PAPER_TASKS, PUBLISHED, Checksum, Name, SystemPrompt, Words, check_name
 from falserefusal.study.problems import Part, problems, refuse_yaml_word, unique
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     RuleLabeller = str
 else:
     RuleLabeller = Literal[*built_in_labellers()]
-PLACEHOLDER = re.compile(r"\{(\w+)\}")
 COMPARED_WITH_BASELINE = ("any-persona effect", "persona effects")
 AVERAGES = {"mean": "the mean of all models", "all": "all models together", "total": "the sum over models"}
 # What the study itself puts into every request to a server, and the key that decides it.
