@@ -157,8 +157,8 @@ def test_the_quantities_are_those_that_estimation_knows():
             "columns: must name either text, or both premise and hyp",
         ),
         (source(FILE + ", sha256: fb05"), "sha256: must be 64 hexadecimal digits"),
+        (source(FILE + ", quoting: all"), "source.quoting: 'all' is not one of minimal, none"),
         (source(FILE + ", separator: ab"), "separator: must be at most 1 long, not 'ab'"),
-        (source("kind: popquorn, url: 'http://a:secret@b'"), "source.url: leave user name and password out"),
         (
             "tasks: {irony: {source: {kind: embedded}, options: [a, b]}}",
             "embedded has texts for nli, politeness, offensi",
@@ -234,6 +234,12 @@ def test_no_message_shows_a_key(small, server):
     with pytest.raises(InputError, match=r"servers\.s\.") as error:
         read_config(small() | {"servers": {"s": server}})
     assert "sk-secret" not in str(error.value)
+
+
+def test_no_message_shows_the_password_of_an_address(small):
+    with pytest.raises(InputError, match=r"source\.url: leave user name and password out") as error:
+        read_config(small(source("kind: popquorn, url: 'https://me:hf_secret@host/raw_data.csv'")))
+    assert "hf_secret" not in str(error.value)
 
 
 def test_a_sequential_study_without_baseline_may_aim_at_rates(small):

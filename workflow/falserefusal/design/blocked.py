@@ -57,7 +57,7 @@ def number_of_blocks(config: Mapping[str, Any], personas: int) -> int:
     return int(blocks)
 
 
-def check_blocks(task: str, blocks: int, rows: int, templates: int) -> None:
+def check_blocks(task: str, blocks: int, rows: float, templates: int) -> None:
     """Raise InputError if the texts and templates of `task` make fewer prompts than there are blocks."""
     if blocks > rows * templates:
         raise InputError(

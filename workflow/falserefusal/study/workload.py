@@ -92,10 +92,10 @@ def asked_of_one_model(config: Config, texts: Mapping[str, Texts], root: Path) -
     for task in tasks:
         if own[task].empty:
             raise InputError(f"templates: none of {', '.join(config.templates)} is for task '{task}'")
-    prompts = config.prompts
+    common = config.prompts
     around = {
         task: question_characters(
-            personas, own[task], Wording(settings.options, settings.layout, prompts.article, prompts.system)
+            personas, own[task], Wording(settings.options, settings.layout, common.article, common.system)
         )
         for task, settings in config.tasks.items()
     }
