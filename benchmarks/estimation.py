@@ -31,6 +31,7 @@ def simulate(folder: Path, share: float) -> tuple[int, int]:
     from falserefusal.common.files import read_csv
     from falserefusal.common.schemas import BASELINE
     from falserefusal.design.monte_carlo import make_design
+    from falserefusal.study.config import Design
     from falserefusal.study.materials import load_templates
     from simulation.worlds import make_world, respond
 
@@ -48,7 +49,7 @@ def simulate(folder: Path, share: float) -> tuple[int, int]:
         texts[task] = pd.DataFrame(
             {"row_id": [f"{task}r{i}" for i in number], "text_id": [f"{task}x{i}" for i in text]}
         )
-    design = make_design(texts, world.personas, templates, {"kind": "nested"}, world.models, 1)
+    design = make_design(texts, world.personas, templates, Design().model_dump(), world.models, 1)
     outcomes = respond(design, world, 2)
     outcomes.to_parquet(folder / "outcomes.parquet", index=False)
     baseline = int((outcomes["persona"] == BASELINE).sum())

@@ -46,20 +46,22 @@ def study_prompts(personas: int, sparse: bool, seed: int = 0) -> list[list[dict]
 
     from falserefusal.common.schemas import BASELINE
     from falserefusal.design.monte_carlo import make_design
-    from falserefusal.prompts.rendering import render
+    from falserefusal.prompts.rendering import Wording, render
+    from falserefusal.study.config import read_config
     from falserefusal.study.materials import load_personas, load_templates
     from falserefusal.texts.fetch import raw_path
     from falserefusal.texts.read import read
     from falserefusal.texts.sample import sample
 
-    tasks = yaml.safe_load((ROOT / "config/rehearsal.yaml").read_text(encoding="utf-8"))["tasks"]
+    config = read_config(yaml.safe_load((ROOT / "config/rehearsal.yaml").read_text(encoding="utf-8"))).model_dump()
+    tasks = config["tasks"]
     people = load_personas(ROOT / "config/personas.csv")
     templates = load_templates(ROOT / "config/templates.csv", list(tasks))
     texts = {}
     for task, settings in tasks.items():
         rows, _ = read(settings["source"], raw_path(settings["source"], task, ROOT), task)
         texts[task] = sample(rows, settings["rows_per_gold_label"], seed)
-    design = make_design(texts, people["persona"].tolist(), templates, {"kind": "nested"}, [], seed)
+    design = make_design(texts, people["persona"].tolist(), templates, config["design"], [], seed)
     baseline = design[design["persona"] == BASELINE].sample(frac=personas / len(people), random_state=seed)
     some = design["persona"].isin(people["persona"].sample(personas, random_state=seed))
     kept = pd.concat([design[some], baseline])
@@ -67,7 +69,9 @@ def study_prompts(personas: int, sparse: bool, seed: int = 0) -> list[list[dict]
         kept = design.sample(len(kept), random_state=seed)
     kept = kept.sample(frac=1, random_state=seed)
     rendered = [
-        render(kept, texts[task], people, templates, settings["options"], settings["layout"])
+        render(
+            kept, texts[task], people, templates, Wording(settings["options"], settings["layout"], **config["prompts"])
+        )
         for task, settings in tasks.items()
     ]
     return [[dict(turn) for turn in turns] for turns in pd.concat(rendered)["messages"]]

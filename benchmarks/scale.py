@@ -29,6 +29,7 @@ import pandas as pd  # noqa: E402
 from falserefusal.common.files import read_csv, write_csv, write_parquet  # noqa: E402
 from falserefusal.common.schemas import DESIGN, PROMPTS, RESPONSES, TASKS, VERDICTS  # noqa: E402
 from falserefusal.design.monte_carlo import make_design  # noqa: E402
+from falserefusal.study.config import Design  # noqa: E402
 from falserefusal.study.materials import load_models, load_personas, load_templates  # noqa: E402
 
 ROWS = {"nli": 3000, "politeness": 5000, "offensiveness": 4701}
@@ -75,7 +76,7 @@ def write_study(folder: Path, grow: str, times: int) -> dict:
         texts[task] = pd.DataFrame(
             {"row_id": [f"{task}-{i}" for i in number], "text_id": [f"{task}{i:012x}" for i in number]}
         )
-    settings = {"kind": "nested", "draws_per_row": 10 * factor["personas"]}
+    settings = Design(draws_per_row=10 * factor["personas"]).model_dump()
     design = make_design(texts, personas["persona"].tolist(), templates, settings, models["model"].tolist(), SEED)
     write_parquet(design, folder / "design.parquet", DESIGN)
     write_csv(models, folder / "models.csv")

@@ -23,6 +23,7 @@ import pandas as pd
 from falserefusal.common.files import write_csv
 from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.design.monte_carlo import make_design
+from falserefusal.study.config import Design
 from simulation import experiments
 from simulation.experiments import Setting
 from simulation.true_values import formats_of
@@ -50,7 +51,7 @@ def draw(name: str, world, calls: int, seed: list[int]) -> pd.DataFrame:
     formats = formats_of(world)
     templates = pd.DataFrame([(task, *pair) for task in world.tasks for pair in formats.items()])
     templates.columns = ["task", "template", "format"]
-    return make_design(texts, world.personas, templates, config, world.models, design_seed)
+    return make_design(texts, world.personas, templates, Design(**config).model_dump(), world.models, design_seed)
 
 
 def independent(world, per_task: int, seed: list[int], own: bool) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 import yaml
 
 from falserefusal.common.files import read_csv
-from falserefusal.prompts.rendering import render
+from falserefusal.prompts.rendering import Wording, render
 from falserefusal.standins.questions import read_wordings
 from falserefusal.standins.rates import rates_from_published, rates_null
 from falserefusal.standins.sentences import read_sentences
@@ -46,14 +46,15 @@ class Study:
         rates = self.rates if plant == "published" else self.rates_null
         return write_standin(folder, row, materials, rates, plant, **options)
 
-    def ask(self, design: pd.DataFrame, **changes) -> pd.DataFrame:
+    def ask(self, design: pd.DataFrame, article="printed", system=None, **changes) -> pd.DataFrame:
         """Prompts of a design, rendered as the workflow renders them."""
         given = {"personas": self.personas, "templates": self.templates} | changes
         parts = []
         for task, settings in self.tasks.items():
             texts = self.texts[self.texts["task"] == task]
             if (design["task"] == task).any():
-                parts.append(render(design, texts, options=settings["options"], layout=settings["layout"], **given))
+                wording = Wording(settings["options"], settings["layout"], article, system)
+                parts.append(render(design, texts, wording=wording, **given))
         return pd.concat(parts, ignore_index=True)
 
     def draw(self, n: int, rng, personas: list[str], task: str | None = None) -> pd.DataFrame:

@@ -12,7 +12,7 @@ with log_to(snakemake.log[0]):
     from falserefusal.design.monte_carlo import design_size, make_design
     from falserefusal.labelling.judge import load_instructions
     from falserefusal.planning import plan
-    from falserefusal.prompts.rendering import question_characters, render
+    from falserefusal.prompts.rendering import Wording, question_characters, render
     from falserefusal.study.materials import load_models, load_personas, load_templates
     from falserefusal.study.resources import read_gpus
     from falserefusal.texts.fetch import raw_path
@@ -24,7 +24,7 @@ with log_to(snakemake.log[0]):
     models = load_models(snakemake.input.models, keep=params.models)
     personas = load_personas(snakemake.input.personas, keep=params.personas)
     templates = load_templates(snakemake.input.templates, list(tasks), keep=params.templates)
-    prompts = {task: {"options": t["options"], "layout": t["layout"], **params.prompts} for task, t in tasks.items()}
+    wording = {task: Wording(t["options"], t["layout"], **params.prompts) for task, t in tasks.items()}
 
     texts, rows, characters = {}, {}, {}
     for task, settings in tasks.items():
@@ -40,12 +40,12 @@ with log_to(snakemake.log[0]):
 
     if len(texts) == len(tasks):
         design = make_design(texts, personas["persona"].tolist(), templates, params.design, params.models, params.seed)
-        rendered = {task: render(design, texts[task], personas, templates, **prompts[task]) for task in tasks}
+        rendered = {task: render(design, texts[task], personas, templates, wording[task]) for task in tasks}
         workload = plan.counted_workload(design, rendered)
     else:
         own = {task: templates[templates["task"] == task] for task in tasks}
         sizes = design_size(params.design, rows, len(personas), {task: len(own[task]) for task in tasks})
-        around = {task: question_characters(personas, own[task], **prompts[task]) for task in tasks}
+        around = {task: question_characters(personas, own[task], wording[task]) for task in tasks}
         workload = plan.expected_workload(sizes, around, characters)
     gpus = read_gpus(snakemake.input.gpus)
     judges = None

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     from falserefusal.common.files import read_parquet, write_parquet
     from falserefusal.common.schemas import DESIGN, PROMPTS, TEXTS
-    from falserefusal.prompts.rendering import render
+    from falserefusal.prompts.rendering import Wording, render
     from falserefusal.study.materials import load_personas, load_templates
 
     params = snakemake.params
@@ -19,10 +19,7 @@ with log_to(snakemake.log[0]):
         read_parquet(snakemake.input.texts, TEXTS),
         load_personas(snakemake.input.personas, keep=params.personas),
         load_templates(snakemake.input.templates, [params.task], keep=params.templates),
-        options=params.options,
-        layout=params.layout,
-        article=params.article,
-        system=params.system,
+        Wording(params.options, params.layout, params.article, params.system),
     )
     write_parquet(prompts, snakemake.output.prompts, PROMPTS)
     example = prompts["messages"].iloc[0]

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from entries import entry
 from falserefusal.common.files import read_csv, read_parquet, write_parquet
 from falserefusal.common.schemas import BASELINE, DESIGN, PROMPTS, TEXTS
 from falserefusal.study.study import Study
@@ -160,16 +161,14 @@ def test_the_papers_scale_on_real_files(study, tmp_path, shared_dir):
     data = shared_dir / "data"
     nli = {"gold_label": "label", "premise": "sentence1_en", "hypothesis": "sentence2_en"}
     mail = {"id": "id", "gold_label": "inferred_politeness", "text": "text"}
-    config["tasks"]["nli"]["source"] = {"kind": "file", "path": str(data / "xnli_en_test.tsv"), "columns": nli}
-    mails = {
-        "kind": "file",
-        "path": str(data / "popquorn_politeness_texts.csv"),
-        "columns": mail,
-        "round_gold_labels": True,
+    mails = {"path": str(data / "popquorn_politeness_texts.csv"), "columns": mail, "round_gold_labels": True}
+    sources = {
+        "nli": entry("file", path=str(data / "xnli_en_test.tsv"), columns=nli),
+        "politeness": entry("file", **mails),
+        "offensiveness": entry("popquorn", path=str(data / "popquorn_offensiveness.csv")),
     }
-    config["tasks"]["politeness"]["source"] = mails
-    popquorn = {"kind": "popquorn", "path": str(data / "popquorn_offensiveness.csv")}
-    config["tasks"]["offensiveness"]["source"] = popquorn
+    for task, source in sources.items():
+        config["tasks"][task]["source"] = source
     plan_of(config, tmp_path)
     workload = pd.DataFrame(json.loads((tmp_path / "plan.json").read_text())["workload"]).set_index("task")
     assert workload["counted"].all()

@@ -2,6 +2,7 @@
 
 import hashlib
 
+from entries import entry
 from falserefusal.common.files import write_json
 from falserefusal.report.provenance import provenance
 from falserefusal.texts.fetch import record
@@ -13,8 +14,8 @@ def test_texts_are_recorded_by_origin_and_checksum_whether_local_or_fetched(tmp_
     own.write_text("text,label\nhello,a\n")
     fetched.write_text("instance_id,user_id,text,offensiveness\n1,2,hello,3\n")
     sources = {
-        "toxicity": {"kind": "file", "path": str(own), "columns": columns},
-        "offensiveness": {"kind": "popquorn", "url": "https://example.org/raw_data.csv"},
+        "toxicity": entry("file", path=str(own), columns=columns),
+        "offensiveness": entry("popquorn", url="https://example.org/raw_data.csv"),
     }
     download = tmp_path / "source.json"
     write_json(record(sources["offensiveness"], "offensiveness", fetched), download)

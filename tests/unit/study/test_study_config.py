@@ -23,6 +23,7 @@ def test_defaults_are_filled_in_and_the_callers_config_is_not_changed(small):
     given = small()
     config = read_config(given)
     assert config.seed == 2025 and config.models == "all" and config.labellers == ("phrase_list", "structured")
+    assert (config.design.kind, config.design.draws_per_row, config.design.balance) == ("nested", 10, "independent")
     assert config.materials.personas == "config/personas.csv" and config.inference.max_new_tokens == 128
     assert config.tasks["offensiveness"].layout == "\n\nText: {text}"
     assert given.keys() == {"study", "checkpoints", "tasks"}
@@ -128,6 +129,9 @@ def test_the_quantities_are_those_that_estimation_knows():
         # numbers
         ("seed: -1", "seed: must be at least 0, not -1"),
         ("seed: 1e3", "seed: must be a whole number, not '1e3', which YAML reads as text; write 1000 without quotes"),
+        ("design: {draws_per_row: 0}", "design.draws_per_row: must be at least 1, not 0"),
+        ("design: {draws_per_row: 2.5}", "design.draws_per_row: must be a whole number, not 2.5"),
+        ("design: {sequential: {first: 0, growth: 1}}", "design.sequential.first: must be at least 1, not 0"),
         ("seed: true", "seed: must be a whole number, not true"),
         ("inference: {top_p: 0}", "inference.top_p: must be above 0, not 0"),
         ("inference: {recheck_share: 1.2}", "inference.recheck_share: must be at most 1, not 1.2"),
@@ -153,8 +157,8 @@ def test_the_quantities_are_those_that_estimation_knows():
             "columns: must name either text, or both premise and hyp",
         ),
         (source(FILE + ", sha256: fb05"), "sha256: must be 64 hexadecimal digits"),
+        (source(FILE + ", quoting: all"), "source.quoting: 'all' is not one of minimal, none"),
         (source(FILE + ", separator: ab"), "separator: must be at most 1 long, not 'ab'"),
-        (source("kind: popquorn, url: 'http://a:secret@b'"), "source.url: leave user name and password out"),
         (
             "tasks: {irony: {source: {kind: embedded}, options: [a, b]}}",
             "embedded has texts for nli, politeness, offensi",
@@ -177,6 +181,7 @@ def test_the_quantities_are_those_that_estimation_knows():
         ),
         ("prompts: {system: '{label1}?'}", "prompts.system: {label1} is filled in questions"),
         ("design: {kind: blocked}", "design: kind blocked needs either blocks_per_task or calls_per_task"),
+        ("design: {kind: blocked, blocks_per_task: 9, calls_per_task: 9}", "kind blocked needs either blocks_per_task"),
         ("design: {balance: balanced, replacement: true}", "design.balance: balanced draws need replacement: false"),
         (
             "design: {sequential: {first: 9, growth: 1}}\ninference: {shards: 2}",
@@ -229,6 +234,12 @@ def test_no_message_shows_a_key(small, server):
     with pytest.raises(InputError, match=r"servers\.s\.") as error:
         read_config(small() | {"servers": {"s": server}})
     assert "sk-secret" not in str(error.value)
+
+
+def test_no_message_shows_the_password_of_an_address(small):
+    with pytest.raises(InputError, match=r"source\.url: leave user name and password out") as error:
+        read_config(small(source("kind: popquorn, url: 'https://me:hf_secret@host/raw_data.csv'")))
+    assert "hf_secret" not in str(error.value)
 
 
 def test_a_sequential_study_without_baseline_may_aim_at_rates(small):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from entries import entry
 from falserefusal.common.files import InputError
 from falserefusal.texts.fetch import fetch, raw_path, record
 from loopback import answering
@@ -66,7 +67,7 @@ def patient(monkeypatch):
 
 
 def popquorn(server, **more):
-    return {"kind": "popquorn", "url": f"{server.url}/raw_data.csv", **more}
+    return entry("popquorn", url=f"{server.url}/raw_data.csv", **more)
 
 
 def test_a_file_is_fetched_once(tmp_path):
@@ -133,7 +134,7 @@ def test_offline_nothing_is_asked_but_what_is_there_serves(tmp_path, monkeypatch
 
 def test_a_local_file_stays_where_it_is(tmp_path):
     path = tmp_path / "mine.csv"
-    source = {"kind": "popquorn", "path": str(path)}
+    source = entry("popquorn", path=str(path))
     with pytest.raises(InputError, match=r"there is no file .*mine\.csv"):
         fetch(source, "politeness", tmp_path / "resources")
     path.write_bytes(DATA)
@@ -145,7 +146,7 @@ def test_a_local_file_stays_where_it_is(tmp_path):
 def test_the_record_says_what_the_file_is(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_bytes(DATA)
-    found = record({"kind": "popquorn", "url": "http://there/raw_data.csv"}, "politeness", path)
+    found = record(entry("popquorn", url="http://there/raw_data.csv"), "politeness", path)
     assert found == {
         "task": "politeness",
         "kind": "popquorn",
@@ -171,11 +172,11 @@ def run(code, folder, **environment):
     )
 
 
-FETCH_XNLI = """
+FETCH_XNLI = f"""
 from falserefusal.common.files import InputError
 from falserefusal.texts.fetch import fetch
 from falserefusal.texts.read import read
-source = {"kind": "xnli", "revision": "main"}
+source = {entry("xnli", revision="main")!r}
 try:
     path, digest = fetch(source, "nli", "resources")
     print(digest, len(read(source, path, "nli")[0]))
@@ -251,8 +252,8 @@ def test_the_scripts_fetch_and_sample(tmp_path):
 
 
 def test_a_script_ends_with_one_line_about_a_users_mistake(tmp_path):
-    given = {"task": "politeness", "source": {"kind": "file", "path": "x.csv"}, "folder": "resources"}
+    given = {"task": "politeness", "source": entry("popquorn", path="x.csv"), "folder": "resources"}
     result = run_script("fetch_texts.py", tmp_path, params=given, output={"raw": "x.csv", "record": "r.json"})
     assert result.returncode == 1
-    assert result.stderr.strip().splitlines()[-1].startswith("Error: task 'politeness', source of kind file")
+    assert result.stderr.strip().splitlines()[-1].startswith("Error: task 'politeness': there is no file x.csv")
     assert "Traceback" not in result.stderr

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from entries import entry
 from falserefusal.common.files import InputError, validate
 from falserefusal.common.schemas import TEXTS
 from falserefusal.texts.fetch import raw_path
@@ -18,7 +19,7 @@ RATED = {"id": "id", "text": "text", "gold_label": "label"}
 
 
 def source(path, **more):
-    return {"kind": "file", "path": str(path), "columns": RATED, **more}
+    return entry("file", **{"path": str(path), "columns": RATED} | more)
 
 
 def read_file(path, content, task="politeness", **more):
@@ -70,7 +71,7 @@ def test_text_id_of_a_pair_keeps_premise_and_hypothesis_apart(tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_text("p\th\tl\nab\tc\tneutral\na\tbc\tneutral\n")
     columns = {"premise": "p", "hypothesis": "h", "gold_label": "l"}
-    frame, _ = read({"kind": "file", "path": str(path), "columns": columns}, path, "nli")
+    frame, _ = read(source(path, columns=columns), path, "nli")
     assert frame["text_id"].nunique() == 2
     assert frame["row_id"].tolist() == ["nli-1", "nli-2"]
     assert frame["text"].isna().all()
@@ -127,7 +128,7 @@ def test_labels_are_matched_whatever_their_case(tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text("p,h,l\na,b,Entailment\nc,d,NEUTRAL\ne,f,-\n")
     columns = {"premise": "p", "hypothesis": "h", "gold_label": "l"}
-    frame, problems = read({"kind": "file", "path": str(path), "columns": columns}, path, "nli")
+    frame, problems = read(source(path, columns=columns), path, "nli")
     assert frame["gold_label"].tolist() == ["entailment", "neutral"]
     assert problems["row"].dropna().tolist() == [3]
 
@@ -147,7 +148,7 @@ def test_another_task_has_the_scale_of_its_config(csv_path):
 def test_an_id_of_several_columns_is_joined(csv_path):
     csv_path.write_text("i,u,text,label\n1,9,a,1\n1,10,a,2\n")
     columns = {"id": ["i", "u"], "text": "text", "gold_label": "label"}
-    frame, _ = read({"kind": "file", "path": str(csv_path), "columns": columns}, csv_path, "politeness")
+    frame, _ = read(source(csv_path, columns=columns), csv_path, "politeness")
     assert frame["row_id"].tolist() == ["politeness-1-9", "politeness-1-10"]
 
 
@@ -170,7 +171,7 @@ def test_a_row_repeated_in_full_is_left_out(csv_path):
 def test_equal_rows_without_ids_are_two_annotations(csv_path):
     csv_path.write_text("text,label\na,1\na,1\n")
     columns = {"text": "text", "gold_label": "label"}
-    frame, _ = read({"kind": "file", "path": str(csv_path), "columns": columns}, csv_path, "politeness")
+    frame, _ = read(source(csv_path, columns=columns), csv_path, "politeness")
     assert frame["row_id"].tolist() == ["politeness-1", "politeness-2"]
 
 
@@ -189,7 +190,7 @@ def test_many_equal_ids_take_no_quadratic_time(csv_path):
 def test_popquorn_without_user_ids_is_numbered_and_says_so(tmp_path):
     path = tmp_path / "raw_data.csv"
     path.write_text("text,politeness,gender,instance_id\na,1.0,Man,4\na,1.0,Man,4\n")
-    frame, problems = read({"kind": "popquorn", "path": str(path)}, path, "politeness")
+    frame, problems = read(entry("popquorn", path=str(path)), path, "politeness")
     assert frame["row_id"].tolist() == ["politeness-1", "politeness-2"]
     assert findings(problems) == [(None, "user_id", "no such id column", "rows are identified by their number")]
 
@@ -243,7 +244,7 @@ def test_windows_bytes_are_read_row_by_row(csv_path):
 def test_a_windows_file_with_a_windows_header_is_read(csv_path):
     csv_path.write_bytes(b"id,Gr\xf6\xdfe,label\n1,na\xefve,1\n")
     columns = {"id": "id", "text": "Größe", "gold_label": "label"}
-    frame, _ = read({"kind": "file", "path": str(csv_path), "columns": columns}, csv_path, "politeness")
+    frame, _ = read(source(csv_path, columns=columns), csv_path, "politeness")
     assert frame["text"].tolist() == ["naïve"]
 
 
@@ -353,7 +354,7 @@ def test_the_hub_file_of_xnli(tmp_path):
     path = tmp_path / "test.parquet"
     pairs = {"premise": ["a", "b", "c", "d"], "hypothesis": ["e", "f", "", "h"], "label": [0, 1, 2, 2]}
     pd.DataFrame(pairs).to_parquet(path)
-    frame, problems = read({"kind": "xnli", "path": str(path)}, path, "nli")
+    frame, problems = read(entry("xnli", path=str(path)), path, "nli")
     assert frame["gold_label"].tolist() == ["entailment", "neutral", "contradiction"]
     assert frame["row_id"].tolist() == ["nli-1", "nli-2", "nli-4"]
     assert set(frame["source"]) == {"xnli/test"}
@@ -377,8 +378,8 @@ def test_a_broken_parquet_file_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("task", ["nli", "politeness", "offensiveness"])
 def test_the_embedded_corpus_reads_without_a_problem(task):
-    path = raw_path({"kind": "embedded"}, task, "unused")
-    frame, problems = read({"kind": "embedded"}, path, task)
+    path = raw_path(entry("embedded"), task, "unused")
+    frame, problems = read(entry("embedded"), path, task)
     assert len(validate(frame, TEXTS, "frame")) == (210 if task == "nli" else 200)
     assert problems.empty
 
@@ -392,7 +393,7 @@ def real_file(shared_dir, name):
 
 def test_popquorn_offensiveness_gives_the_papers_sample(shared_dir):
     path = real_file(shared_dir, "popquorn_offensiveness.csv")
-    frame, problems = read({"kind": "popquorn", "path": str(path)}, path, "offensiveness")
+    frame, problems = read(entry("popquorn", path=str(path)), path, "offensiveness")
     assert frame["gold_label"].value_counts().to_dict() == {"1": 7516, "2": 2190, "3": 1590, "4": 1039, "5": 701}
     assert frame["text_id"].nunique() == 1500
     assert problems.empty
@@ -404,7 +405,7 @@ def test_popquorn_offensiveness_gives_the_papers_sample(shared_dir):
 def test_xnli_test_gives_the_papers_sample(shared_dir):
     path = real_file(shared_dir, "xnli_en_test.tsv")
     columns = {"premise": "sentence1_en", "hypothesis": "sentence2_en", "gold_label": "label"}
-    frame, problems = read({"kind": "file", "path": str(path), "columns": columns}, path, "nli")
+    frame, problems = read(source(path, columns=columns), path, "nli")
     assert frame["gold_label"].value_counts().to_dict() == dict.fromkeys(
         ["entailment", "contradiction", "neutral"], 1670
     )
@@ -415,8 +416,7 @@ def test_xnli_test_gives_the_papers_sample(shared_dir):
 def test_rounded_politeness_scores_give_what_there_is(shared_dir):
     path = real_file(shared_dir, "popquorn_politeness_texts.csv")
     columns = {"id": "id", "text": "text", "gold_label": "inferred_politeness"}
-    given = {"kind": "file", "path": str(path), "columns": columns, "round_gold_labels": True}
-    frame, problems = read(given, path, "politeness")
+    frame, problems = read(source(path, columns=columns, round_gold_labels=True), path, "politeness")
     assert frame["gold_label"].value_counts().to_dict() == {"1": 3, "2": 194, "3": 1693, "4": 1759, "5": 69}
     assert not frame["text"].str.contains("<br>").any()
     assert "row dropped" not in set(problems["action"])

@@ -4,10 +4,12 @@ from typing import Any
 
 import pandera.pandas as pa
 
+from falserefusal.common.tasks import PAPER_TASKS
+
 BASELINE = "baseline"  # the persona of a prompt without one; a word, because group-bys drop missing values
 ALL = "*"  # a factor that was summed over
 ANY_PERSONA = "any persona"  # all prompts with a persona together
-TASKS = ("nli", "politeness", "offensiveness")  # the paper's; a study may have others
+TASKS = tuple(PAPER_TASKS)
 FORMATS = ("unforced", "semi-forced", "forced")
 REFERENCES = {"model": "Llama2-13B", "task": "nli", "persona": "atheist", "template": "p1"}  # of the paper's regression
 # Categories of a response without a verdict: the model returned an error, or the judge no verdict. The column refusal

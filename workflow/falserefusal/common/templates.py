@@ -1,7 +1,8 @@
-"""Tell yes/no questions from other prompt templates."""
+"""What prompt templates and layouts have in common: places to fill in, and which of them ask yes/no questions."""
 
 import re
 
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
 # "would a Black person classify it as ..." is a yes/no question; "how would a Black person ..." is not
 _YES_NO = re.compile(
     r"(?:^|[,.:;] )(?:would|could|should|will|does|do|did|is|are|can|has|have) (?:an? |the )?\{?\w", re.IGNORECASE

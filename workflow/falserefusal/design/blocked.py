@@ -6,6 +6,7 @@ comparisons between two personas are equally precise. These are resolvable incom
 with a control in every block (Bechhofer and Tamhane 1981, Technometrics 23:45).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -43,15 +44,12 @@ def cycle_length(personas: int) -> int:
     return days * -(-personas // size)
 
 
-def number_of_blocks(config: dict[str, Any], personas: int) -> int:
+def number_of_blocks(config: Mapping[str, Any], personas: int) -> int:
     """Number of blocks per task (per model, where models do not share prompts), as the config asks.
 
-    Raises InputError unless the config has exactly one of `blocks_per_task` and `calls_per_task`, large enough for one
-    block.
+    The config has either `blocks_per_task` or `calls_per_task`. Raises InputError if that is less than one block.
     """
     blocks, calls = config["blocks_per_task"], config["calls_per_task"]
-    if (blocks is None) == (calls is None):
-        raise InputError("design: kind 'blocked' needs either blocks_per_task or calls_per_task")
     if blocks is None:
         blocks = calls // (1 + group_size(personas))
     if blocks < 1:
@@ -59,7 +57,7 @@ def number_of_blocks(config: dict[str, Any], personas: int) -> int:
     return int(blocks)
 
 
-def check_blocks(task: str, blocks: int, rows: int, templates: int) -> None:
+def check_blocks(task: str, blocks: int, rows: float, templates: int) -> None:
     """Raise InputError if the texts and templates of `task` make fewer prompts than there are blocks."""
     if blocks > rows * templates:
         raise InputError(
@@ -69,7 +67,7 @@ def check_blocks(task: str, blocks: int, rows: int, templates: int) -> None:
 
 
 def blocked_picks(
-    task: str, row_ids: pd.Series, personas: int, templates: int, config: dict[str, Any], seed: int, model: str
+    task: str, row_ids: pd.Series, personas: int, templates: int, config: Mapping[str, Any], seed: int, model: str
 ) -> pd.DataFrame:
     """Draw the blocks of one task (and model).
 

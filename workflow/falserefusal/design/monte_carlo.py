@@ -1,5 +1,6 @@
 """Make a study's design: from texts, personas and templates to one row per prompt."""
 
+from collections.abc import Mapping
 from math import comb
 from typing import Any
 
@@ -11,18 +12,6 @@ from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.design.blocked import blocked_picks, check_blocks, group_size, number_of_blocks
 from falserefusal.design.nested import check_draws, nested_picks
 
-# All keys of the config's `design` with their defaults. nested reads draws_per_row to baseline, blocked the next three.
-DEFAULTS: dict[str, Any] = {
-    "kind": "nested",
-    "draws_per_row": 10,
-    "replacement": False,
-    "balance": "independent",
-    "baseline": True,
-    "blocks_per_task": None,
-    "calls_per_task": None,
-    "share_prompts": True,
-    "sequential": None,
-}
 COLUMNS = [
     "prompt_id",
     "task",
@@ -42,7 +31,7 @@ def make_design(
     texts: dict[str, pd.DataFrame],
     personas: list[str],
     templates: pd.DataFrame,
-    config: dict[str, Any],
+    config: Mapping[str, Any],
     models: list[str],
     seed: int,
 ) -> pd.DataFrame:
@@ -55,7 +44,7 @@ def make_design(
     texts : for each task, a frame with row_id and text_id.
     personas : names of the personas.
     templates : frame with task, template, format.
-    config : the config's `design`; see DEFAULTS.
+    config : all settings of the design (`study.config.Design`, as a mapping).
     models : names of the models; used only where models do not share prompts.
     seed : the study's seed.
 
@@ -71,7 +60,6 @@ def make_design(
     InputError
         If there are too few texts, templates or personas for the design.
     """
-    config = design_config(config)
     _check(texts, personas, templates)
     frames = []
     for task, rows in texts.items():
@@ -87,12 +75,14 @@ def make_design(
     return pd.concat(frames, ignore_index=True)
 
 
-def design_size(config: dict[str, Any], rows: dict[str, int], personas: int, templates: dict[str, int]) -> pd.DataFrame:
+def design_size(
+    config: Mapping[str, Any], rows: Mapping[str, float], personas: int, templates: Mapping[str, int]
+) -> pd.DataFrame:
     """Number of prompts per model and task, known before any text is read.
 
     Parameters
     ----------
-    config : the config's `design`; see DEFAULTS.
+    config : all settings of the design (`study.config.Design`, as a mapping).
     rows : number of texts of each task.
     personas : number of personas.
     templates : number of templates of each task.
@@ -107,7 +97,6 @@ def design_size(config: dict[str, Any], rows: dict[str, int], personas: int, tem
     InputError
         If `make_design` would, for these numbers.
     """
-    config = design_config(config)
     sizes = []
     for task, n in rows.items():
         if config["kind"] == "nested":
@@ -121,25 +110,7 @@ def design_size(config: dict[str, Any], rows: dict[str, int], personas: int, tem
     return pd.DataFrame(sizes, columns=["task", "rows", "persona_prompts", "baseline_prompts"])
 
 
-def design_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Fill in the defaults of the design's settings; raises InputError on an unknown key or an impossible value."""
-    unknown = sorted(set(config) - set(DEFAULTS))
-    if unknown:
-        raise InputError(f"design: unknown key {', '.join(map(repr, unknown))}; known keys: {', '.join(DEFAULTS)}")
-    config = DEFAULTS | config
-    for name, allowed in {"kind": ("nested", "blocked"), "balance": ("independent", "balanced")}.items():
-        if config[name] not in allowed:
-            raise InputError(f"design: {name} is {config[name]!r}, but must be {' or '.join(allowed)}")
-    for name in ("draws_per_row", "blocks_per_task", "calls_per_task"):
-        if config[name] is not None and not (isinstance(config[name], int) and config[name] > 0):
-            raise InputError(f"design: {name} is {config[name]!r}, but must be a whole number above 0")
-    looks = config["sequential"]
-    if looks and (set(looks) != {"first", "growth"} or looks["first"] < 1 or looks["growth"] < 0):
-        raise InputError(f"design: sequential is {looks!r}, but must be null or like {{first: 35, growth: 0.25}}")
-    return config
-
-
-def _distinct_templates(config: dict[str, Any], personas: int, templates: int) -> float:
+def _distinct_templates(config: Mapping[str, Any], personas: int, templates: int) -> float:
     """Expected number of different templates among a text's draws."""
     draws, pairs = config["draws_per_row"], personas * templates
     if config["balance"] == "balanced":

@@ -1,5 +1,6 @@
 """The paper's nested design: each text is combined with random (template, persona) pairs, the same for all models."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from falserefusal.design.sequential import look_sizes
 
 
 def nested_picks(
-    task: str, row_ids: pd.Series, personas: list[str], templates: list[str], config: dict[str, Any], seed: int
+    task: str, row_ids: pd.Series, personas: list[str], templates: list[str], config: Mapping[str, Any], seed: int
 ) -> pd.DataFrame:
     """Draw the pairs of one task.
 
@@ -52,7 +53,7 @@ def nested_picks(
     return picks.assign(interim_look=look_of_row[picks["row"]])
 
 
-def check_draws(task: str, pairs: int, config: dict[str, Any]) -> None:
+def check_draws(task: str, pairs: int, config: Mapping[str, Any]) -> None:
     """Raise InputError if `pairs` (template, persona) pairs are too few for the draws of a text of `task`."""
     draws = config["draws_per_row"]
     if draws > pairs and not config["replacement"]:
@@ -60,10 +61,10 @@ def check_draws(task: str, pairs: int, config: dict[str, Any]) -> None:
             f"design: draws_per_row is {draws}, but task '{task}' has only {pairs} (template, persona) pairs; "
             "draw fewer, or set replacement: true"
         )
-    if config["balance"] == "balanced" and (config["replacement"] or 3 * draws > pairs):
+    if config["balance"] == "balanced" and 3 * draws > pairs:
         raise InputError(
-            f"design: balance 'balanced' needs replacement: false and at most a third of the {pairs} (template, "
-            f"persona) pairs per text, not {draws}; use balance: independent"
+            f"design: balance 'balanced' draws at most a third of the {pairs} (template, persona) pairs of task "
+            f"'{task}' per text, not {draws}; draw fewer, or use balance: independent"
         )
 
 
@@ -77,7 +78,7 @@ def _independent(row_keys: np.ndarray, pair_keys: np.ndarray, draws: int, replac
 
 
 def _balanced(
-    task: str, rows: int, templates: int, personas: int, config: dict[str, Any], seed: int
+    task: str, rows: int, templates: int, personas: int, config: Mapping[str, Any], seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Templates and personas of `rows` texts, two arrays of shape (rows, draws), taken from one balanced sequence."""
     draws = config["draws_per_row"]

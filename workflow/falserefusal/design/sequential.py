@@ -1,7 +1,9 @@
-"""The schedule of interim looks: how many clusters (texts, or blocks of prompts) each look adds. No imports."""
+"""The schedule of interim looks: how many clusters (texts, or blocks of prompts) each look adds."""
+
+from collections.abc import Mapping
 
 
-def look_sizes(total: int, sequential: dict[str, float] | None = None, unit: int = 1) -> list[int]:
+def look_sizes(total: int, sequential: Mapping[str, float] | None = None, unit: int = 1) -> list[int]:
     """Number of clusters of one task that each interim look adds.
 
     With first = 35, growth = .25 and unit = 35 this is the schedule that the simulation of the stopping rule used:

@@ -6,7 +6,7 @@ Importing this module is cheap (no pandas, no matplotlib), because the rules ask
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from falserefusal.study.fields import PAPER_TASKS
+from falserefusal.common.tasks import PAPER_TASKS
 
 KINDS = ("published", "run", "rehearsal")
 BASELINE_FIGURE = {"offensiveness": "figure01_baseline"}

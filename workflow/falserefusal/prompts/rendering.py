@@ -5,32 +5,40 @@ result is a list of chat messages, never a string with special tokens; those are
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
+from falserefusal.common.templates import PLACEHOLDER
 
-# The paper does not say how the text follows the question; these are this project's choice.
-PAIR_LAYOUT = "\n\nPremise: {premise}\nHypothesis: {hypothesis}"
-TEXT_LAYOUT = "\n\nText: {text}"
-ARTICLES = ("printed", "grammatical")
-
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _ARTICLE = re.compile(r"\b([Aa]) (?=\{persona\})")
 
 
+@dataclass(frozen=True)
+class Wording:
+    """How the prompts of a task are worded.
+
+    Parameters
+    ----------
+    options : the words for {label1}, {label2}, ... in the templates.
+    layout : what follows the question, with {text}, or {premise} and {hypothesis}.
+    article : "printed" keeps the templates' "a" before every persona; "grammatical" writes "an" where the persona
+        needs it.
+    system : a system message before the question, sent word for word. None: no system message.
+    """
+
+    options: Sequence[str]
+    layout: str
+    article: str
+    system: str | None
+
+
 def render(
-    design: pd.DataFrame,
-    texts: pd.DataFrame,
-    personas: pd.DataFrame,
-    templates: pd.DataFrame,
-    options: list[str],
-    layout: str | None = None,
-    article: str = "printed",
-    system: str | None = None,
+    design: pd.DataFrame, texts: pd.DataFrame, personas: pd.DataFrame, templates: pd.DataFrame, wording: Wording
 ) -> pd.DataFrame:
     """Render the prompts of one task.
 
@@ -40,11 +48,7 @@ def render(
     texts : the texts of one task.
     personas : frame with persona, surface, article.
     templates : frame with task, template, text, baseline_text.
-    options : the words for {label1}, {label2}, ... in the templates.
-    layout : what follows the question, with {text}, or {premise} and {hypothesis}. None: PAIR_LAYOUT or TEXT_LAYOUT.
-    article : "printed" keeps the templates' "a" before every persona; "grammatical" writes "an" where the persona
-        needs it.
-    system : a system message before the question, sent word for word. None: no system message.
+    wording : options, layout, article and system prompt of the task.
 
     Returns
     -------
@@ -58,8 +62,8 @@ def render(
     """
     task = _only_task(texts)
     design = design[design["task"] == task]
-    questions = _questions(personas, templates[templates["task"] == task], options, article)
-    bodies, contents = _bodies(texts, layout)
+    questions = _questions(personas, templates[templates["task"] == task], wording)
+    bodies, contents = _bodies(texts, wording.layout)
 
     place = pd.Index(texts["row_id"]).get_indexer(design["row_id"])
     if (place < 0).any():
@@ -76,32 +80,20 @@ def render(
         if surface[persona] not in turn or any(content not in turn for content in contents[i]):
             raise InputError(f"prompts: the persona or the text is missing in prompt '{prompt_id}': {turn!r}")
 
-    before = [] if system is None else [{"role": "system", "content": system}]
+    before = [] if wording.system is None else [{"role": "system", "content": wording.system}]
     messages = [[*before, {"role": "user", "content": turn}] for turn in turns]
     prompts = pd.DataFrame({"prompt_id": design["prompt_id"].to_numpy()})
     prompts["messages"] = pd.Series(messages, dtype=object)
     return prompts
 
 
-def question_characters(
-    personas: pd.DataFrame,
-    templates: pd.DataFrame,
-    options: list[str],
-    layout: str,
-    article: str = "printed",
-    system: str | None = None,
-) -> tuple[float, float]:
+def question_characters(personas: pd.DataFrame, templates: pd.DataFrame, wording: Wording) -> tuple[float, float]:
     """Mean characters of a prompt of one task without its text, for prompts with a persona and for baseline prompts."""
-    questions = _questions(personas, templates, options, article)
-    fixed = len(_PLACEHOLDER.sub("", layout)) + len(system or "")
+    questions = _questions(personas, templates, wording)
+    fixed = len(PLACEHOLDER.sub("", wording.layout)) + len(wording.system or "")
     baseline = [len(text) for (_, persona), text in questions.items() if persona == BASELINE]
     with_persona = [len(text) for (_, persona), text in questions.items() if persona != BASELINE]
     return float(np.mean(with_persona)) + fixed, float(np.mean(baseline)) + fixed
-
-
-def check_layout(layout: str, fields: list[str], task: str) -> None:
-    """Raise InputError unless `layout` has exactly the placeholders `fields` (text, or premise and hypothesis)."""
-    _fill(layout, dict.fromkeys(fields, ""), f"the layout of task '{task}'")
 
 
 def _only_task(texts: pd.DataFrame) -> str:
@@ -111,16 +103,14 @@ def _only_task(texts: pd.DataFrame) -> str:
     return tasks[0]
 
 
-def _questions(personas: pd.DataFrame, templates: pd.DataFrame, options: list[str], article: str) -> dict:
+def _questions(personas: pd.DataFrame, templates: pd.DataFrame, wording: Wording) -> dict[tuple[str, str], str]:
     """Fill in the question of each (template, persona), baseline included; the text is not part of it."""
-    if article not in ARTICLES:
-        raise InputError(f"prompts: article is {article!r}, but must be {' or '.join(ARTICLES)}")
-    words = {f"label{i}": option for i, option in enumerate(options, start=1)}
+    words = {f"label{i}": option for i, option in enumerate(wording.options, start=1)}
     questions = {}
     for row in templates.itertuples():
         where = f"template '{row.template}' of task '{row.task}'"
         for persona in personas.itertuples():
-            n = "n" if article == "grammatical" and persona.article == "an" else ""
+            n = "n" if wording.article == "grammatical" and persona.article == "an" else ""
             text = _ARTICLE.sub(rf"\g<1>{n} ", row.text)
             questions[row.template, persona.persona] = _fill(text, words | {"persona": persona.surface}, where)
         questions[row.template, BASELINE] = _fill(row.baseline_text, words, f"baseline {where}")
@@ -129,21 +119,20 @@ def _questions(personas: pd.DataFrame, templates: pd.DataFrame, options: list[st
 
 def _fill(text: str, words: dict[str, str], where: str) -> str:
     """Fill the placeholders in one pass; every word must be used and every placeholder must have a word."""
-    used = set(_PLACEHOLDER.findall(text))
+    used = set(PLACEHOLDER.findall(text))
     if used != set(words):
         found, expected = ", ".join(sorted(used)) or "nothing", ", ".join(sorted(words)) or "nothing"
         raise InputError(f"prompts: {where} has placeholders for {found}, but must have them for {expected}")
-    return _PLACEHOLDER.sub(_lookup(words), text)
+    return PLACEHOLDER.sub(_lookup(words), text)
 
 
 def _lookup(words: dict[str, str]) -> Callable[[re.Match], str]:
     return lambda match: words[match[1]]
 
 
-def _bodies(texts: pd.DataFrame, layout: str | None) -> tuple[list[str], list[tuple[str, ...]]]:
+def _bodies(texts: pd.DataFrame, layout: str) -> tuple[list[str], list[tuple[str, ...]]]:
     """Fill in what follows the question for each text; also returns the parts of each text."""
     pair = texts["text"].isna().all()
-    layout = layout if layout is not None else PAIR_LAYOUT if pair else TEXT_LAYOUT
     fields = ["premise", "hypothesis"] if pair else ["text"]
     for field in fields:
         empty = texts[field].isna() | (texts[field].str.strip() == "")

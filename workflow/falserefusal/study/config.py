@@ -20,18 +20,18 @@ from pydantic import (
 )
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.tasks import PAPER_TASKS
+from falserefusal.common.templates import PLACEHOLDER
 from falserefusal.labelling.registry import built_in_labellers, labeller_names
-from falserefusal.study.fields import PAPER_TASKS, PUBLISHED, Checksum, Name, SystemPrompt, Words, check_name
+from falserefusal.study.fields import PUBLISHED, Checksum, Name, SystemPrompt, Words, check_name
 from falserefusal.study.problems import Part, problems, refuse_yaml_word, unique
-from falserefusal.texts.sources import popquorn
+from falserefusal.texts.sources import resolve
 
-PAIR_TASKS = ("nli",)  # tasks of the embedded corpus whose text is a premise and a hypothesis
 LABELLERS = ("phrase_list", "structured")  # of a study that names none
 if TYPE_CHECKING:
     RuleLabeller = str
 else:
     RuleLabeller = Literal[*built_in_labellers()]
-PLACEHOLDER = re.compile(r"\{(\w+)\}")
 COMPARED_WITH_BASELINE = ("any-persona effect", "persona effects")
 AVERAGES = {"mean": "the mean of all models", "all": "all models together", "total": "the sum over models"}
 # What the study itself puts into every request to a server, and the key that decides it.
@@ -549,15 +549,6 @@ def read_config(given: dict[str, Any]) -> Config:
     return config
 
 
-def content_of(source: Source, task: str) -> tuple[str, ...]:
-    """What a text of a source consists of: text, or premise and hypothesis."""
-    if isinstance(source, FileSource):
-        pair = source.columns.text is None
-    else:
-        pair = isinstance(source, XnliSource) or (isinstance(source, EmbeddedSource) and task in PAIR_TASKS)
-    return ("premise", "hypothesis") if pair else ("text",)
-
-
 def _contradictions(config: Config) -> Iterator[str]:
     """Keys that do not go together."""
     for task, settings in config.tasks.items():
@@ -572,14 +563,11 @@ def _task_problems(task: str, settings: Task) -> Iterator[str]:
     wanted = PAPER_TASKS.get(task)
     if wanted is not None and len(settings.options) != wanted:
         yield f"tasks.{task}.options: the templates of this task name {wanted} options, not {len(settings.options)}"
-    own = {"embedded": tuple(PAPER_TASKS), "popquorn": tuple(popquorn.TASKS)}.get(settings.source.kind)
-    if own is not None and task not in own:
-        yield (
-            f"tasks.{task}.source.kind: {settings.source.kind} has texts for {', '.join(own)}; use kind: file for "
-            "other tasks"
-        )
+    try:
+        fields = resolve(settings.source.model_dump(), task).content
+    except InputError as error:
+        yield f"tasks.{task}.source.kind: {error}"
         return
-    fields = content_of(settings.source, task)
     places = set(PLACEHOLDER.findall(settings.layout))
     if places != set(fields):
         has = " and ".join(f"{{{place}}}" for place in sorted(places)) or "no place for the text"

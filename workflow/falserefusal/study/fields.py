@@ -8,8 +8,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from falserefusal.common.tasks import PAPER_TASKS as PAPER_TASKS
+
 PUBLISHED = "published"  # the name of the study that the paper's own printed numbers make
-PAPER_TASKS = {"nli": 3, "politeness": 2, "offensiveness": 2}  # and how many options their templates name
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a model, a task, a server: part of a file's name
 PROMPT_PLACEHOLDER = re.compile(r"\{(persona|text|premise|hypothesis|label\d+)\}")
 

@@ -82,7 +82,7 @@ def asked_of_one_model(config: Config, texts: Mapping[str, Texts], root: Path) -
         design.
     """
     from falserefusal.design.monte_carlo import design_size
-    from falserefusal.prompts.rendering import question_characters
+    from falserefusal.prompts.rendering import Wording, question_characters
     from falserefusal.study.materials import load_personas, load_templates
 
     tasks = list(config.tasks)
@@ -92,14 +92,10 @@ def asked_of_one_model(config: Config, texts: Mapping[str, Texts], root: Path) -
     for task in tasks:
         if own[task].empty:
             raise InputError(f"templates: none of {', '.join(config.templates)} is for task '{task}'")
+    common = config.prompts
     around = {
         task: question_characters(
-            personas,
-            own[task],
-            list(settings.options),
-            settings.layout,
-            config.prompts.article,
-            config.prompts.system,
+            personas, own[task], Wording(settings.options, settings.layout, common.article, common.system)
         )
         for task, settings in config.tasks.items()
     }

@@ -4,7 +4,6 @@ import hashlib
 
 import pandas as pd
 
-from falserefusal.common.files import InputError
 from falserefusal.texts.problems import Problem, problem_frame
 
 
@@ -14,9 +13,8 @@ def sample(frame: pd.DataFrame, rows_per_gold_label: int, seed: int) -> pd.DataF
     Rows are ranked within their gold label by a hash of seed and row_id: a random permutation that depends on no other
     row, gold label or task. So a larger sample contains a smaller one, and correcting one row of the source moves no
     other row. Rows are in order of rank, alternating between gold labels, so that a smaller sample is the beginning of
-    a larger one. Raises InputError if `rows_per_gold_label` is not positive or `seed` is negative.
+    a larger one.
     """
-    _check(rows_per_gold_label, seed)
     ranks = _ranks(frame, seed)
     keys = pd.DataFrame({"rank": ranks, "gold_label": frame["gold_label"]}, index=frame.index)
     chosen = keys[ranks < rows_per_gold_label].sort_values(["rank", "gold_label"]).index
@@ -46,10 +44,3 @@ def _ranks(frame: pd.DataFrame, seed: int) -> pd.Series:
     draws = [hashlib.sha256(f"{seed}/{row_id}".encode()).hexdigest() for row_id in frame["row_id"]]
     shuffled = frame[["gold_label"]].assign(draw=draws).sort_values("draw")
     return shuffled.groupby("gold_label").cumcount().reindex(frame.index)
-
-
-def _check(rows_per_gold_label: int, seed: int) -> None:
-    if not isinstance(rows_per_gold_label, int) or rows_per_gold_label < 1:
-        raise InputError(f"rows_per_gold_label must be a whole number from 1, not {rows_per_gold_label!r}")
-    if not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed must be a whole number from 0, not {seed!r}")

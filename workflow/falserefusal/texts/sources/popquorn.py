@@ -1,5 +1,7 @@
 """POPQUORN (Pei and Jurgens, 2023): politeness of e-mails and offensiveness of comments, one rating per annotator."""
 
+from typing import Any
+
 from falserefusal.common.errors import InputError
 from falserefusal.texts.sources.source import RATINGS, Source, located, text_source
 
@@ -10,16 +12,16 @@ TASKS = {  # folder of the data set, column of the rating
 }
 
 
-@text_source("popquorn", keys=("path", "sha256", "url"))
-def popquorn(entry: dict, task: str) -> Source:
+@text_source("popquorn")
+def popquorn(entry: dict[str, Any], task: str) -> Source:
     """The ratings of politeness or offensiveness; a row is one annotator's rating."""
     if task not in TASKS:
-        raise InputError(f"task '{task}': POPQUORN has {' and '.join(TASKS)}; use kind: file for other tasks")
+        raise InputError(f"popquorn has texts for {', '.join(TASKS)}; use kind: file for other tasks")
     folder, rating = TASKS[task]
     return Source(
         "popquorn",
         {"id": ["instance_id", "user_id"], "text": "text", "gold_label": rating},
-        url=entry.get("url") or ADDRESS.format(folder=folder),
+        url=entry["url"] or ADDRESS.format(folder=folder),
         scale=RATINGS,
         id_optional=True,
         **located(entry),

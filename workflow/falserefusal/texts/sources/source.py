@@ -1,14 +1,15 @@
 """Contract of a text source, and the file that it resolves to.
 
-A new kind of source is a function in a module of this package, decorated with `@text_source("kind", keys)`, and one
-import in `__init__`. The tests of `tests/unit/texts/test_source_contract.py` then run on it.
+A new kind of source is a function in a module of this package, decorated with `@text_source("kind")`, one import in
+`__init__`, and a class with its keys in `study/config.py`. The tests of `tests/unit/texts/test_source_contract.py` then
+run on it.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 NLI_LABELS = ("entailment", "contradiction", "neutral")
@@ -49,7 +50,7 @@ class Source:
     """
 
     name: str
-    columns: dict[str, str | list[str]]
+    columns: dict[str, str | Sequence[str]]
     path: str | None = None
     url: str | None = None
     hub: tuple[str, str, str] | None = None
@@ -95,45 +96,37 @@ class TextSource(Protocol):
     for the same entry and task.
     """
 
-    def __call__(self, entry: dict, task: str) -> Source:
+    def __call__(self, entry: dict[str, Any], task: str) -> Source:
         """Return the source of `task`.
 
         Parameters
         ----------
         entry : dict
-            The entry with its `kind`; no key is unknown, `path` has no ~ and `sha256` is lower case (see `resolve`).
+            The entry with its `kind` and all keys of that kind; `path` has no ~ (see `resolve`).
         task : str
             The task's name.
 
         Raises
         ------
         InputError
-            A value is wrong, or the kind has no data for the task; the message names the task.
+            The kind has no texts for the task; the message names the kind.
         """
         ...
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A registered kind of source: the keys that its entry may have, and the function."""
-
-    keys: frozenset[str]
-    source: TextSource
+KINDS: dict[str, TextSource] = {}
 
 
-KINDS: dict[str, Kind] = {}
-
-
-def text_source(kind: str, keys: Iterable[str]) -> Callable[[TextSource], TextSource]:
-    """Register the decorated function as the source `kind`, whose entry may have these `keys` besides `kind`."""
+def text_source(kind: str) -> Callable[[TextSource], TextSource]:
+    """Register the decorated function as the source `kind`."""
 
     def decorate(source: TextSource) -> TextSource:
-        KINDS[kind] = Kind(frozenset(keys), source)
+        KINDS[kind] = source
         return source
 
     return decorate
 
 
-def located(entry: dict) -> dict:
-    """The keys of `entry` that say where the file is: path and sha256, if given."""
-    return {key: entry[key] for key in ("path", "sha256") if entry.get(key) is not None}
+def located(entry: dict[str, Any]) -> dict[str, Any]:
+    """The keys of `entry` that say where the file is: path and sha256."""
+    return {key: entry[key] for key in ("path", "sha256")}
