@@ -8,8 +8,6 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from falserefusal.common.tasks import PAPER_TASKS as PAPER_TASKS
-
 PUBLISHED = "published"  # the name of the study that the paper's own printed numbers make
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a model, a task, a server: part of a file's name
 PROMPT_PLACEHOLDER = re.compile(r"\{(persona|text|premise|hypothesis|label\d+)\}")

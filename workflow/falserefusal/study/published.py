@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from falserefusal.common.tasks import PAPER_TASKS
 from falserefusal.study.base import AnyStudy
 from falserefusal.study.config import LABELLERS
-from falserefusal.study.fields import PAPER_TASKS, PUBLISHED
+from falserefusal.study.fields import PUBLISHED
 from falserefusal.study.files import PRINTED, PRINTED_FILES
 
 PUBLISHED_TITLE = "No for Some, Yes for Others: the paper, re-derived from its own printed cells"
