@@ -35,7 +35,7 @@ null: $(READY)
 	$(SNAKEMAKE) --configfile config/null.yaml
 
 test: $(READY)
-	$(RUN) pytest -n $(CORES) --dist loadfile -m "not slow"
+	$(RUN) pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: $(READY)
 	$(RUN) pytest -m "slow"

@@ -92,3 +92,10 @@ def checkout(root, tmp_path_factory) -> Callable[[], Workflow]:
         return Workflow(copy_tree(root, tmp_path_factory.mktemp("check out") / "study"))  # a blank in the path
 
     return make
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest files first, so that no worker waits for one at the end: Slurm, then whole workflows."""
+    first = ["tests/cluster", "tests/workflow"]
+    folders = [str(ROOT / folder) for folder in first]
+    items.sort(key=lambda item: [not str(item.path).startswith(folder) for folder in folders])
