@@ -132,7 +132,7 @@ def test_sampled_answers_depend_on_their_seed_and_not_on_their_neighbours(models
 
 
 def test_sampling_draws_tokens_as_often_as_the_model_says(models):
-    decoder = Decoder(models["llama"], [], decoding_with(temperature=0.5, top_p=0.8))
+    decoder = Decoder(models["llama"], [], decoding_with(temperature=0.5, top_p=0.8), 600)
     logits = torch.log(torch.tensor([0.5, 0.2, 0.2, 0.1]))  # at temperature 1/2 squared: .735 .118 .118 .029
     rows = range(4000)
     decoder.random = {i: np.random.default_rng([9, i]) for i in rows}
@@ -203,12 +203,12 @@ def test_a_sliding_window_shorter_than_the_prompts_is_respected(tmp_path):
 def test_a_model_without_a_plain_cache_is_sent_to_a_server(models):
     mamba = transformers.MambaForCausalLM(transformers.MambaConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1))
     with pytest.raises(InputError, match=r"MambaForCausalLM has .* layers.*backend: openai"):
-        Decoder(mamba, [0], decoding_with())
+        Decoder(mamba, [0], decoding_with(), 600)
     lfm = transformers.Lfm2Config(
         vocab_size=9, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, layer_types=["conv", "full_attention"]
     )
     with pytest.raises(InputError, match="conv"):
-        Decoder(transformers.Lfm2ForCausalLM(lfm), [0], decoding_with())
+        Decoder(transformers.Lfm2ForCausalLM(lfm), [0], decoding_with(), 600)
 
 
 def test_greedy_decoding_has_no_seed_and_no_nucleus():
