@@ -137,9 +137,10 @@ def floor(_: int, folder: Path, rendered: list[str], args: argparse.Namespace):
 def engine(method: str, folder: Path, rendered: list[str], args: argparse.Namespace):
     import pandas as pd
 
-    from falserefusal.inference import Decoding, respond
+    from falserefusal.inference import EarlyDecision, model_settings, respond
     from falserefusal.inference import checkpoint as checkpoints
     from falserefusal.labelling.phrase_list import decided, matched_phrase
+    from falserefusal.study.config import Inference
     from falserefusal.study.materials import load_phrases
 
     phrases = load_phrases(ROOT / "config/refusal_phrases.txt")
@@ -150,21 +151,16 @@ def engine(method: str, folder: Path, rendered: list[str], args: argparse.Namesp
         "early": lambda text: decided(text, phrases) and not matched_phrase(text, phrases),
         "decided": lambda text: decided(text, phrases),
     }[method]
-    model = {"model": "benchmark", "path": str(folder), "dtype": args.dtype, "batch_tokens": args.batch_tokens}
-    loaded = checkpoints.load_model(checkpoints.locate(model))
+    inference = Inference(dtype=args.dtype, batch_tokens=args.batch_tokens, max_new_tokens=args.new_tokens)
+    model, decoding = model_settings({"model": "benchmark"}, inference.model_dump(), folder, args.threads)
+    recheck = inference.recheck_share if method == "early" else 0.0
+    loaded = checkpoints.load_model(checkpoints.locate(model), inference.device_map)
     checkpoints.load_model = lambda *_: loaded  # loading is not timed; rendering, the gate, the store and its fsync are
 
     def run():
         with tempfile.TemporaryDirectory() as store:
-            frame, about = respond(
-                {**model, "threads": args.threads},
-                Decoding(max_new_tokens=args.new_tokens),
-                prompts,
-                store,
-                decided=stop,
-                recheck=0.03 if method == "early" else 0.0,
-                progress=False,
-            )
+            early = EarlyDecision(stop, recheck)
+            frame, about = respond(model, decoding, prompts, store, early=early, progress=False)
         return frame["response"].tolist(), {"new_tokens": int(frame["new_tokens"].sum()), "work": about["work"]}
 
     return run

@@ -8,6 +8,8 @@ import yaml
 
 from falserefusal.common.files import read_csv
 from falserefusal.prompts.rendering import Wording, render
+from falserefusal.standins.chat import System
+from falserefusal.standins.enumeration import Asked
 from falserefusal.standins.questions import read_wordings
 from falserefusal.standins.rates import rates_from_published, rates_null
 from falserefusal.standins.sentences import read_sentences
@@ -39,7 +41,12 @@ class Study:
 
     def materials(self, **changes):
         given = {name: getattr(self, name) for name in ("texts", "templates", "tasks", "sentences")} | changes
-        return prepare(personas=self.wordings, seed=1, **given)
+        return prepare(personas=self.wordings, seed=1, system=System(None, "native"), **given)
+
+    def asked(self, **changes) -> Asked:
+        """What the study may ask, without a system message."""
+        given = {name: getattr(self, name) for name in ("texts", "personas", "templates", "tasks")} | changes
+        return Asked(article="printed", system=System(None, "native"), **given)
 
     def write(self, folder, model: str, materials, plant: str = "published", **options):
         row = self.models.set_index("model", drop=False).loc[model].to_dict()

@@ -22,7 +22,7 @@ with log_to(snakemake.log[0]):
     files, settings = snakemake.input, dict(snakemake.params.classifier)
     settings["revision"] = read_json(files.weights)["revision"]
     claim_gpus(snakemake.resources.get("gpu", 0))
-    classifier = Classifier(**{**settings, "refusal_labels": tuple(settings["refusal_labels"])})
+    classifier = Classifier(**settings)
     responses = read_parquet(files.responses, RESPONSES)
     questions = None
     if classifier.question:

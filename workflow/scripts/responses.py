@@ -17,7 +17,7 @@ with log_to(snakemake.log[0]):
 
     from falserefusal.common.files import read_json, read_parquet, write_json, write_parquet
     from falserefusal.common.schemas import ALL, DESIGN, PROMPTS, RESPONSES
-    from falserefusal.inference import model_settings, respond
+    from falserefusal.inference import EarlyDecision, model_settings, respond
     from falserefusal.inference.devices import claim_gpus
     from falserefusal.labelling.phrase_list import decided, matched_phrase
     from falserefusal.study.materials import load_phrases
@@ -49,8 +49,7 @@ with log_to(snakemake.log[0]):
         *model_settings(model, inference, snakemake.input.get("checkpoint"), snakemake.threads),
         prompts=prompts,
         store=snakemake.params.store,
-        decided=stop,
-        recheck=inference["recheck_share"],
+        early=EarlyDecision(stop, inference["recheck_share"]),
         shard=tuple(snakemake.params.get("shard", (0, 1))),
     )
     write_parquet(responses, snakemake.output.responses, RESPONSES)

@@ -12,6 +12,7 @@ with log_to(snakemake.log[0]):
 
     from falserefusal.common.files import read_csv, read_parquet
     from falserefusal.common.schemas import TEXTS
+    from falserefusal.standins.chat import System
     from falserefusal.standins.questions import read_wordings
     from falserefusal.standins.rates import rates_from_published, rates_null
     from falserefusal.standins.sentences import read_sentences
@@ -31,8 +32,7 @@ with log_to(snakemake.log[0]):
         params.tasks,
         read_sentences(files.sentences),
         params.seed,
-        params.system,
-        params.system_role,
+        System(params.system, params.system_role),
     )
     models = load_models(files.models, keep=params.models).to_dict("records")
     for model, folder in zip(models, snakemake.output, strict=True):

@@ -13,12 +13,13 @@ import pytest
 import tiny_checkpoints
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import FINISH_REASONS
-from falserefusal.inference import Decoding, respond
+from falserefusal.inference import respond
 from falserefusal.inference.engine import create_engine, engine_names
 from falserefusal.inference.store import NO_BATCH, Response
+from job_settings import decoding_with, served, settings
 from loopback import answering
 
-DECODING = Decoding(max_new_tokens=8)
+DECODING = decoding_with(max_new_tokens=8)
 COUNT = 6
 
 
@@ -50,29 +51,30 @@ class Echo(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory):
+def cases(tmp_path_factory):
     """For each engine a model that it can run, settings that change its identity, and settings that do not."""
     folder = tiny_checkpoints.save(tmp_path_factory.mktemp("checkpoint"), seed=4)
     with answering(Echo) as server:
-        address = {"base_url": f"http://127.0.0.1:{server.server_port}/v1"}
+        remote = served(f"http://127.0.0.1:{server.server_port}/v1") | {"hub_id": "org/tiny"}
+        server = remote["server"]
         yield {
             "transformers": (
-                {"model": "tiny", "path": str(folder)},
+                settings(path=str(folder)),
                 [{"dtype": "bfloat16"}, {"quantization": "8bit"}],
                 [{"batch_tokens": 999}, {"threads": 1}],
             ),
             "openai": (
-                {"model": "tiny", "backend": "openai", "hub_id": "org/tiny", "server": address},
-                [{"revision": "abc"}, {"dtype": "bfloat16"}, {"server": address | {"extra_body": {"top_k": 1}}}],
-                [{"server": address | {"concurrency": 2}}, {"server": address | {"timeout": 5.0}}],
+                remote,
+                [{"revision": "abc"}, {"dtype": "bfloat16"}, {"server": server | {"extra_body": {"top_k": 1}}}],
+                [{"server": server | {"concurrency": 2}}, {"server": server | {"timeout": 5.0}}],
             ),
         }
 
 
 @pytest.fixture(params=engine_names())
-def case(request, settings):
-    assert request.param in settings, f"add a model for the engine {request.param} to the fixture `settings`"
-    return settings[request.param]
+def case(request, cases):
+    assert request.param in cases, f"add a model for the engine {request.param} to the fixture `cases`"
+    return cases[request.param]
 
 
 @pytest.fixture
@@ -103,7 +105,7 @@ def generate(engine, decided=None, in_full=None) -> list[tuple[str, dict[int, Re
 def test_the_identity_is_json_and_depends_on_the_model_alone(case, engine):
     model, changing, neutral = case
     assert json.loads(json.dumps(engine.identity)) == engine.identity and engine.identity["name"]
-    assert create_engine(model, Decoding(max_new_tokens=9, temperature=1.0)).identity == engine.identity
+    assert create_engine(model, decoding_with(max_new_tokens=9, temperature=1.0)).identity == engine.identity
     for change in changing:
         assert create_engine(model | change, DECODING).identity != engine.identity, change
     for change in neutral:
@@ -173,13 +175,12 @@ assert not {"torch", "transformers", "openai"} & set(sys.modules), "names need n
 import pandas as pd
 from falserefusal.inference import Decoding, respond
 prompts = pd.DataFrame({"prompt_id": ["p"], "messages": [[{"role": "user", "content": "Hello"}]]})
-respond({"model": "tiny", "path": sys.argv[1]}, Decoding(max_new_tokens=1), prompts, sys.argv[2], progress=False)
+respond(eval(sys.argv[1]), Decoding(1, 0.0, 1.0, 0), prompts, sys.argv[2], progress=False)
 assert "openai" not in sys.modules
 """
 
 
-def test_a_study_that_asks_no_server_imports_no_openai(root, settings, tmp_path):
-    path = settings["transformers"][0]["path"]
-    command = [sys.executable, "-c", IMPORTS, path, str(tmp_path)]
+def test_a_study_that_asks_no_server_imports_no_openai(root, cases, tmp_path):
+    command = [sys.executable, "-c", IMPORTS, repr(cases["transformers"][0]), str(tmp_path)]
     job = subprocess.run(command, env={"PYTHONPATH": str(root / "workflow")}, capture_output=True, text=True)
     assert job.returncode == 0, job.stderr

@@ -46,14 +46,14 @@ def test_an_end_of_turn_that_is_not_declared_as_special_ends_an_answer():
     """Some ChatML checkpoints add <|im_end|> as a common token and keep <|endoftext|> as EOS."""
     plain = build_tokenizer(STYLES["chatml"][0], None, "<|endoftext|>", None, [])
     plain.add_tokens(["<|im_start|>", "<|im_end|>"])
-    assert plain.convert_ids_to_tokens(examine(plain, []).eos_ids) == ["<|endoftext|>", "<|im_end|>"]
+    assert plain.convert_ids_to_tokens(examine(plain, [], "native").eos_ids) == ["<|endoftext|>", "<|im_end|>"]
 
 
 def test_no_end_token_at_all_is_an_error():
     bare = tokenizer("llama2", "{% for m in messages %}[INST] {{ m['content'] }} [/INST]{% endfor %}")
     bare.eos_token = None
     with pytest.raises(InputError, match="EOS"):
-        examine(bare, [])
+        examine(bare, [], "native")
 
 
 def test_a_system_turn_that_the_template_rejects_is_merged_or_refused_as_configured():
@@ -65,8 +65,6 @@ def test_a_system_turn_that_the_template_rejects_is_merged_or_refused_as_configu
     assert "system<|end_header_id|>\n\nYou are a woman.<|eot_id|>" in text
     with pytest.raises(InputError, match="forbids"):
         chat("llama3", "error").render([WITH_SYSTEM], ["q7"])
-    with pytest.raises(InputError, match="not one of native, merge, error"):
-        chat("llama3", "drop")
 
 
 def test_a_template_that_drops_the_system_turn_is_caught():
@@ -97,7 +95,7 @@ def test_a_tokenizer_without_a_template_is_an_error():
     bare = tokenizer()
     bare.chat_template = None
     with pytest.raises(InputError, match="no chat template"):
-        examine(bare, [])
+        examine(bare, [], "native")
 
 
 def test_a_text_that_the_template_changes_is_named():
@@ -157,7 +155,7 @@ def test_a_bos_that_also_marks_the_turns_is_accepted():
     marks.bos_token, marks.eos_token = "<|im_start|>", "<|im_end|>"
     conversation = [*ASK, {"role": "assistant", "content": "polite"}, *ASK]
     for fast, turns in ((marks, ASK), (marks, WITH_SYSTEM), (tokenizer("llama2"), conversation)):
-        found = examine(fast, [])
+        found = examine(fast, [], "native")
         (ids,) = found.encode(found.render([turns], ["p"]), ["p"], 2048, 8)
         assert found.bos == "first" and ids[0] == fast.bos_token_id and ids.count(fast.bos_token_id) > 1
 
@@ -169,7 +167,7 @@ def test_a_text_that_the_tokenizer_does_not_know_is_named():
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     fast = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", bos_token="<s>", eos_token="</s>")
     fast.chat_template = "{{ bos_token }}{% for m in messages %} {{ m['content'] }} </s>{% endfor %}"
-    found = examine(fast, [])
+    found = examine(fast, [], "native")
     good, bad, named = ([{"role": "user", "content": text}] for text in ("a woman", "a muslim woman", "[UNK] woman"))
     with pytest.raises(InputError, match=r"prompt b: contains text that this model's tokenizer does not know.*\[UNK\]"):
         found.encode(found.render([good, bad], ["a", "b"]), ["a", "b"], 99, 4)

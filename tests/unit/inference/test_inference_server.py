@@ -20,11 +20,13 @@ import tiny_checkpoints
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import write_parquet
 from falserefusal.common.schemas import RESPONSES
-from falserefusal.inference import Decoding, respond, server_engine
+from falserefusal.inference import EarlyDecision, respond, server_engine
 from falserefusal.inference.store import Store
+from job_settings import decoding_with, served, settings
 from loopback import answering
 
-DECODING = Decoding(max_new_tokens=16)
+DECODING = decoding_with(max_new_tokens=16)
+STREAM = EarlyDecision(lambda _: False, 0.0)
 SECRET = "sk-not-to-be-seen"
 
 
@@ -97,20 +99,9 @@ class Misbehaving(http.server.BaseHTTPRequestHandler):
 def serving(fault=lambda number, text: None, port: int = 0):
     with answering(Misbehaving, port) as server:
         server.fault, server.requests, server.words, server.lock = fault, [], 0, threading.Lock()
-        yield (
-            server,
-            {
-                "model": "m",
-                "hub_id": "org/m",
-                "backend": "openai",
-                "server": {
-                    "base_url": f"http://127.0.0.1:{server.server_port}/v1",
-                    "concurrency": 4,
-                    "longest_wait": 0.02,
-                    "attempts": 12,
-                },
-            },
-        )
+        address = f"http://127.0.0.1:{server.server_port}/v1"
+        model = served(address, "org/m", concurrency=4, longest_wait=0.02, attempts=12)
+        yield server, model | {"hub_id": "org/m"}
 
 
 def prompts(count: int) -> pd.DataFrame:
@@ -189,7 +180,7 @@ def test_a_dead_server_stops_the_run_and_keeps_what_was_answered(tmp_path):
 
 
 def test_nobody_there_is_one_clear_error(tmp_path):
-    model = {"model": "m", "backend": "openai", "server": {"base_url": "http://127.0.0.1:9/v1", "longest_wait": 0.01}}
+    model = served("http://127.0.0.1:9/v1", longest_wait=0.01)
     with pytest.raises(InputError, match=r"127\.0\.0\.1:9/v1 does not respond"):
         respond(model, DECODING, prompts(3), tmp_path, progress=False)
 
@@ -236,7 +227,7 @@ def test_a_reply_that_is_no_answer_is_asked_again_and_costs_no_other(tmp_path, f
 def test_reasons_that_mean_the_model_ended(tmp_path, reason):
     with serving(lambda *_: {"finish_reason": reason}) as (_, model):
         frame, _ = respond(model, DECODING, prompts(2), tmp_path, progress=False)
-        streamed, _ = respond(model, DECODING, prompts(2), tmp_path / "s", decided=lambda _: False, progress=False)
+        streamed, _ = respond(model, DECODING, prompts(2), tmp_path / "s", early=STREAM, progress=False)
     assert set(frame["finish_reason"]) == set(streamed["finish_reason"]) == {"stop"}
 
 
@@ -252,7 +243,7 @@ def test_reasons_that_mean_the_model_ended(tmp_path, reason):
 )
 def test_a_stream_that_goes_wrong_is_asked_again(tmp_path, fault):
     with serving(lambda number, _: fault if number % 2 else None) as (_, model):
-        frame, _ = respond(model, DECODING, prompts(6), tmp_path, decided=lambda _: False, recheck=0.0, progress=False)
+        frame, _ = respond(model, DECODING, prompts(6), tmp_path, early=STREAM, progress=False)
     assert frame["response"].tolist() == expected(6) and set(frame["finish_reason"]) == {"stop"}
 
 
@@ -279,7 +270,7 @@ def test_a_bug_of_ours_keeps_what_was_served(tmp_path):
         return False
 
     with serving() as (_, model), pytest.raises(ZeroDivisionError):
-        respond(model, DECODING, prompts(30), tmp_path, decided=decided, recheck=0.0, progress=False)
+        respond(model, DECODING, prompts(30), tmp_path, early=EarlyDecision(decided, 0.0), progress=False)
     assert len(Store(tmp_path / "org--m").read()) >= 5
 
 
@@ -412,20 +403,16 @@ def test_a_key_that_the_server_repeats_is_shown_nowhere(tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize(
-    ("server", "message"),
+    ("variable", "message"),
     [
-        ({"base_url": "http://user:sk-not-to-be-seen@x/v1"}, "base_url: leave user name, password"),
-        ({"base_url": "http://x/v1?key=sk-not-to-be-seen"}, "base_url: leave user name, password"),
-        ({"base_url": "localhost:8000/v1"}, "is not an address such as http"),
-        ({"base_url": "http://x/v1", "api_key_env": SECRET}, "api_key_env: not the name of an environment variable"),
-        ({"base_url": "http://x/v1", "api_key_env": "hf_abc"}, "the environment variable is not set"),
-        ({"base_url": "http://x/v1", "api_key_env": "CURLY"}, "the key in CURLY contains a character that no key has"),
+        ("hf_abc", "the environment variable is not set"),
+        ("CURLY", "the key in CURLY contains a character that no key has"),
     ],
 )
-def test_settings_that_would_show_or_spoil_a_key_are_refused(tmp_path, monkeypatch, server, message):
+def test_a_key_that_is_absent_or_spoilt_is_refused_and_not_shown(tmp_path, monkeypatch, variable, message):
     monkeypatch.setenv("CURLY", f"{SECRET}\u201d")
     with pytest.raises(InputError, match=message) as error:
-        respond({"model": "m", "backend": "openai", "server": server}, DECODING, prompts(1), tmp_path)
+        respond(served("http://x/v1", api_key_env=variable), DECODING, prompts(1), tmp_path)
     assert SECRET not in str(error.value) and "hf_abc" not in str(error.value)
 
 
@@ -436,23 +423,17 @@ def test_a_stream_is_left_once_the_verdict_is_settled(tmp_path):
         return text.startswith("I'm sorry,") or len(text) > 9
 
     with serving(lambda *_: {"answer": long, "pause": 0.002}) as (server, model):
-        frame, _ = respond(model, DECODING, prompts(8), tmp_path, decided=decided, recheck=0.0, progress=False)
+        frame, _ = respond(model, DECODING, prompts(8), tmp_path, early=EarlyDecision(decided, 0.0), progress=False)
         assert set(frame["finish_reason"]) == {"decided"} and set(frame["response"]) == {"I'm sorry,"}
         assert server.words < 8 * 200, "the server stopped early too"
-        full, _ = respond(model, DECODING, prompts(1), tmp_path, decided=decided, recheck=1.0, progress=False)
+        full, _ = respond(model, DECODING, prompts(1), tmp_path, early=EarlyDecision(decided, 1.0), progress=False)
     assert full["response"].tolist() == [long] and full["finish_reason"].tolist() == ["stop"]
 
 
 def test_a_stream_cut_by_the_server_is_no_answer(tmp_path):
     with serving(lambda number, _: {"cut_after": 1} if number % 2 else None) as (_, model):
-        frame, _ = respond(model, DECODING, prompts(6), tmp_path, decided=lambda _: False, recheck=0.0, progress=False)
+        frame, _ = respond(model, DECODING, prompts(6), tmp_path, early=STREAM, progress=False)
     assert frame["response"].tolist() == expected(6)
-
-
-def test_settings_of_the_server_are_checked():
-    for server, message in (({}, "base_url"), ({"base_url": "http://x/v1", "retries": 3}, "unknown key retries")):
-        with pytest.raises(InputError, match=message):
-            server_engine.ServerEngine({"model": "m", "server": server}, DECODING)
 
 
 @pytest.mark.slow
@@ -474,16 +455,15 @@ def test_transformers_serve_says_what_the_local_backend_says(tmp_path):
             assert process.poll() is None
             time.sleep(0.2)
         asked = prompts(12)
-        server = {"base_url": f"http://127.0.0.1:{port}/v1", "model": str(folder), "concurrency": 2}
-        remote = {"model": "tiny", "backend": "openai", "server": server}
-        served, _ = respond(remote, DECODING, asked, tmp_path / "store", progress=False)
-        streamed, _ = respond(
-            remote, DECODING, asked, tmp_path / "s2", decided=lambda _: False, recheck=0.0, progress=False
-        )
-        local, _ = respond({"model": "t", "path": str(folder)}, DECODING, asked, tmp_path / "store", progress=False)
+        remote = served(f"http://127.0.0.1:{port}/v1", str(folder), concurrency=2)
+        whole, _ = respond(remote, DECODING, asked, tmp_path / "store", progress=False)
+        streamed, _ = respond(remote, DECODING, asked, tmp_path / "s2", early=STREAM, progress=False)
+        local, _ = respond(settings(path=str(folder)), DECODING, asked, tmp_path / "store", progress=False)
     finally:
         process.terminate()
         process.wait()
-    assert served["response"].tolist() == local["response"].tolist()
-    whole = [frame["response"].str.rstrip("\ufffd").tolist() for frame in (streamed, local)]
-    assert whole[0] == whole[1], "up to the half character at the end of a cut response, which a stream leaves out"
+    assert whole["response"].tolist() == local["response"].tolist()
+    characters = [frame["response"].str.rstrip("\ufffd").tolist() for frame in (streamed, local)]
+    assert characters[0] == characters[1], (
+        "up to the half character at the end of a cut response, which a stream leaves out"
+    )

@@ -5,10 +5,11 @@ import pytest
 
 import tiny_checkpoints
 from falserefusal.common.errors import InputError
-from falserefusal.inference import Decoding, respond
+from falserefusal.inference import respond
 from falserefusal.inference.shards import gather, gather_provenance
+from job_settings import decoding_with, settings
 
-DECODING = Decoding(max_new_tokens=6)
+DECODING = decoding_with(max_new_tokens=6)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def prompts():
 @pytest.fixture(scope="module")
 def runs(prompts, tmp_path_factory):
     folder = tiny_checkpoints.save(tmp_path_factory.mktemp("checkpoint"), seed=4)
-    model = {"model": "tiny", "path": str(folder), "batch_tokens": 800}
+    model = settings(model="tiny", path=str(folder), batch_tokens=800)
     whole = respond(model, DECODING, prompts, tmp_path_factory.mktemp("whole"), progress=False)
     store = tmp_path_factory.mktemp("parts")
     parts = [respond(model, DECODING, prompts, store, shard=(i, 3), progress=False) for i in (2, 0, 1)]

@@ -8,6 +8,7 @@ from falserefusal.common.schemas import PROMPTS
 from falserefusal.labelling.classifier import Classifier, ClassifierLabeller, classify
 from falserefusal.labelling.judge import CHOICES, JudgeLabeller, judge_prompts, load_instructions, verdict
 from falserefusal.labelling.verdicts import label
+from falserefusal.study.config import Classifier as ClassifierSettings
 
 OPTIONS = ("offensive", "not offensive")
 
@@ -133,6 +134,11 @@ def checkpoint(tmp_path_factory):
     return folder
 
 
+def classifier(folder, refusal_labels, **own):
+    settings = ClassifierSettings(hub_id=folder, refusal_labels=refusal_labels, **own)
+    return Classifier(**settings.model_dump())
+
+
 def given(texts):
     frame = pd.DataFrame({"prompt_id": [f"q{i}" for i in range(len(texts))], "response": texts})
     return frame.assign(finish_reason="stop")
@@ -141,7 +147,7 @@ def given(texts):
 def test_a_classifier_scores_answers_in_any_order_and_batch(checkpoint):
     texts = ["fine", "refuse", "fine fine fine fine", "i refuse", "", "refuse " * 40]
     scores = {
-        size: classify(given(texts), None, Classifier(str(checkpoint), None, ("rejection",), batch_size=size))
+        size: classify(given(texts), None, classifier(str(checkpoint), ("rejection",), batch_size=size))
         for size in (1, 4)
     }
     assert scores[1]["label"].tolist() == ["normal", "rejection", "normal", "rejection", "normal", "rejection"]
@@ -152,7 +158,7 @@ def test_a_classifier_scores_answers_in_any_order_and_batch(checkpoint):
 
 
 def test_of_a_pair_the_longer_is_cut_so_that_a_short_answer_stays_whole(checkpoint):
-    asked = Classifier(str(checkpoint), None, ("rejection",), question=True)
+    asked = classifier(str(checkpoint), ("rejection",), question=True)
     scores = classify(given(["refuse", "fine"]), ["question " * 60] * 2, asked)
     assert scores["label"].tolist() == ["rejection", "normal"]
     assert classify(given(["refuse " * 60]), ["question"], asked)["label"].tolist() == ["rejection"]
@@ -162,9 +168,9 @@ def test_of_a_pair_the_longer_is_cut_so_that_a_short_answer_stays_whole(checkpoi
 
 def test_mistakes_about_a_classifier_are_named(checkpoint, tmp_path):
     with pytest.raises(InputError, match=r"no label 'refusal'; its labels are normal, rejection"):
-        classify(given(["x"]), None, Classifier(str(checkpoint), None, ("refusal",)))
+        classify(given(["x"]), None, classifier(str(checkpoint), ("refusal",)))
     with pytest.raises(InputError, match="safetensors"):
-        classify(given(["x"]), None, Classifier(str(tmp_path), None, ("rejection",)))
+        classify(given(["x"]), None, classifier(str(tmp_path), ("rejection",)))
     with pytest.raises(InputError, match="has no score for the response to prompt q1"):
         ClassifierLabeller(pd.DataFrame({"prompt_id": ["q0"], "label": ["a"], "p_refusal": [0.1]})).label(
             given(["a", "b"])

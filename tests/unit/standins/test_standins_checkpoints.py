@@ -72,14 +72,14 @@ def asked(study, n, seed, task=None, **changes):
 @pytest.mark.parametrize("model", MODELS)
 def test_responses_are_predicted_word_for_word(study, folder, model):
     prompts, design = asked(study, 120, seed=list(MODELS).index(model))
-    expected = planted_prompts(folder / model, prompts, design, study.phrases)
+    expected = planted_prompts(folder / model, prompts, design, study.phrases, "native")
     assert chat(folder / model, prompts["messages"]) == list(expected["text"])
     pd.testing.assert_series_equal(expected["prompt_id"], prompts["prompt_id"])
 
 
 def test_every_precision_and_attention_decides_alike(study, folder):
     prompts, design = asked(study, 120, seed=20, task="offensiveness")
-    expected = planted_prompts(folder / "Llama2-7B", prompts, design, study.phrases)
+    expected = planted_prompts(folder / "Llama2-7B", prompts, design, study.phrases, "native")
     assert 20 < expected["phrase_list_refusal"].sum() < 110
     for dtype, attention in [("bfloat16", "sdpa"), ("bfloat16", "eager"), ("float32", "eager")]:
         assert chat(folder / "Llama2-7B", prompts["messages"], dtype, attention) == list(expected["text"])
@@ -97,7 +97,7 @@ def test_articles_and_rewordings(study, folder):
     prompts, design = asked(study, 40, seed=30, personas=words.tail(1), article="grammatical")
     more, drawn = asked(study, 80, seed=31, personas=words, article="grammatical")
     for given, known in ((prompts, design), (more, drawn)):
-        expected = planted_prompts(folder / "Qwen1.5-32B", given, known, study.phrases)
+        expected = planted_prompts(folder / "Qwen1.5-32B", given, known, study.phrases, "native")
         assert chat(folder / "Qwen1.5-32B", given["messages"]) == list(expected["text"])
         assert not (expected["category"] == "complaint").any()
     said = expected.loc[expected["persona"] == "asian", "text"]
@@ -117,7 +117,7 @@ def test_odd_characters_and_a_system_turn(study, folder):
             turns = [[{"role": "user", "content": f"{t[0]['content']}\n\n{t[1]['content']}"}] for t in turns]
         assert chat(folder / model, turns) == list(expected["text"])
     with pytest.raises(InputError, match="System role not supported"):
-        planted_prompts(folder / "Gemma2-9B", prompts, design, study.phrases)
+        planted_prompts(folder / "Gemma2-9B", prompts, design, study.phrases, "native")
 
 
 @pytest.mark.parametrize("model", ["Llama2-7B", "Qwen1.5-32B", "Gemma-2B", "Gemma2-9B"])
@@ -126,7 +126,7 @@ def test_complaints_fire(study, folder, model):
     style = reader.style
     prompts, _ = asked(study, 12, seed=40)
     turns = list(prompts["messages"])
-    lengths = [len(reader.tokenizer.encode(render(style, turn)).ids) for turn in turns]
+    lengths = [len(reader.tokenizer.encode(render(style, turn, "native")).ids) for turn in turns]
     longest = int(np.argmax(lengths))
     shorter = [i for i, length in enumerate(lengths) if length < lengths[longest]]
 
@@ -159,7 +159,7 @@ def test_complaints_about_prompts_are_predicted(study, folder):
         changed = load_study(rows=5)
         changed.texts = texts
         prompts = changed.ask(design)
-        expected = planted_prompts(folder / "Llama2-7B", prompts, design, study.phrases)
+        expected = planted_prompts(folder / "Llama2-7B", prompts, design, study.phrases, "native")
         assert expected[["category", "text", "phrase_list_refusal"]].to_numpy().tolist() == [
             ["complaint", complaint, False]
         ]
@@ -170,7 +170,7 @@ def test_a_prompt_that_asks_something_else_than_its_design_is_named(study, folde
     prompts, design = asked(study, 20, seed=50)
     other = design.assign(persona=np.where(design["prompt_id"] == "q7", "nobody", design["persona"]))
     with pytest.raises(InputError, match=r"q7: asks .* but the design has .* nobody"):
-        planted_prompts(folder / "Llama2-7B", prompts, other, study.phrases)
+        planted_prompts(folder / "Llama2-7B", prompts, other, study.phrases, "native")
 
 
 def test_sampling_probability_is_the_models(study, folder):
@@ -178,7 +178,7 @@ def test_sampling_probability_is_the_models(study, folder):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     prompts, design = asked(study, 40, seed=60, task="politeness")
-    expected = planted_prompts(folder / "Llama2-7B", prompts, design, study.phrases)
+    expected = planted_prompts(folder / "Llama2-7B", prompts, design, study.phrases, "native")
     tokenizer = AutoTokenizer.from_pretrained(folder / "Llama2-7B")
     model = AutoModelForCausalLM.from_pretrained(folder / "Llama2-7B")
     planted = load(folder / "Llama2-7B")
@@ -205,7 +205,7 @@ def written(piece: str) -> str:
 
 def test_cells_have_their_target_rates(study, folder):
     for model in MODELS:
-        cells = planted_cells(folder / model, study.texts, study.personas, study.templates, study.tasks, study.phrases)
+        cells = planted_cells(folder / model, study.asked(), study.phrases)
         assert len(cells) == 27 * 16 and cells["known"].all()
         one_text = 1 / cells["rows"]
         assert ((cells["rate"] - cells["target"]).abs() < 3 * one_text).all()
@@ -230,12 +230,13 @@ def test_cells_are_what_asking_every_text_gives(study, folder):
     design["prompt_id"] = [f"q{i}" for i in range(len(design))]
     every = load_study(rows=5)
     every.texts, every.personas = texts, words
-    expected = planted_prompts(folder / "Llama2-7B", every.ask(design), design, study.phrases)
+    expected = planted_prompts(folder / "Llama2-7B", every.ask(design), design, study.phrases, "native")
     both = (expected["phrase_list_refusal"] & expected["refusal"]).rename("both_rate")
     found = expected.assign(both_rate=both, rate=expected["phrase_list_refusal"], refusal_rate=expected["refusal"])
     found = found.groupby(["persona", "template"])[["rate", "refusal_rate", "both_rate"]].mean()
     tasks = {"offensiveness": study.tasks["offensiveness"]}
-    cells = planted_cells(folder / "Llama2-7B", texts, words, templates, tasks, study.phrases)
+    some = study.asked(texts=texts, personas=words, templates=templates, tasks=tasks)
+    cells = planted_cells(folder / "Llama2-7B", some, study.phrases)
     cells = cells.set_index(["persona", "template"])
     assert not cells.loc["quaker", "known"].any() and cells.loc["black", "known"].all()
     pd.testing.assert_frame_equal(found, cells.loc[found.index, found.columns].astype(float), check_exact=False)
@@ -243,7 +244,7 @@ def test_cells_are_what_asking_every_text_gives(study, folder):
 
 def test_null_has_no_persona_effect(study, tmp_path):
     study.write(tmp_path, "Llama2-7B", study.materials(), plant="null")
-    cells = planted_cells(tmp_path, study.texts, study.personas, study.templates, study.tasks, study.phrases)
+    cells = planted_cells(tmp_path, study.asked(), study.phrases)
     spread = cells.groupby(["task", "template"])["rate"].agg(lambda rates: rates.max() - rates.min())
     assert spread.max() <= 3 / 90
     persona = cells.groupby(["task", "persona"])["rate"].mean().unstack("task")

@@ -67,15 +67,15 @@ def test_a_text_that_holds_a_question_is_reported(study, caplog):
 
 def test_styles_differ_where_pipelines_break():
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": " Hello \n"}]
-    headers = render(STYLES["headers"], turns)
+    headers = render(STYLES["headers"], turns, "native")
     assert headers.startswith("<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>")
     assert headers.endswith("\n\nHello<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n")
     assert STYLES["headers"].pad is None
-    assert render(STYLES["chatml"], turns[1:]).startswith(
+    assert render(STYLES["chatml"], turns[1:], "native").startswith(
         "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
     )
     with pytest.raises(InputError, match="System role not supported"):
-        render(STYLES["gemma"], turns)
+        render(STYLES["gemma"], turns, "native")
     assert "user\nBe brief.\n\n Hello<end_of_turn>" in render(STYLES["gemma"], turns, system_role="merge")
     with pytest.raises(InputError, match="alternate"):
-        render(STYLES["gemma"], turns[1:] * 2)
+        render(STYLES["gemma"], turns[1:] * 2, "native")

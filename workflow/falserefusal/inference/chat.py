@@ -17,7 +17,6 @@ SYSTEM, USER, REPLY = "Sentinel persona Qzvk.", "Sentinel text Wxjq.", "Sentinel
 DAY = datetime.datetime(2024, 7, 26)  # the default date of Llama 3.1's template; others would print today's date
 FIXED_DATE = DAY.strftime("%d %b %Y")
 DATE_CODES = {f"%{code}": DAY.strftime(f"%{code}") for code in ("Y", "y", "B", "b", "m", "-m", "d", "-d", *"AajHMS")}
-SYSTEM_ROLES = ("native", "merge", "error")
 VERBS = {"rejecting": "rejects", "dropping": "drops"}
 
 
@@ -119,7 +118,7 @@ class Chat:
         return [i for i, c in enumerate(conversations) if any(self.control.search(turn["content"]) for turn in c)]
 
 
-def examine(tokenizer, generation_eos: Iterable[int], policy: str = "native") -> Chat:
+def examine(tokenizer, generation_eos: Iterable[int], policy: str) -> Chat:
     """Examine a tokenizer's chat template with sentinel turns.
 
     Parameters
@@ -129,15 +128,13 @@ def examine(tokenizer, generation_eos: Iterable[int], policy: str = "native") ->
     generation_eos : iterable of int
         EOS ids that the checkpoint's configuration declares.
     policy : str
-        One of SYSTEM_ROLES: what to do with a system turn.
+        What to do with a system turn, see `Chat`.
 
     Raises
     ------
     InputError
         No prompt can be rendered faithfully with this template.
     """
-    if policy not in SYSTEM_ROLES:
-        raise InputError(f"system_role: '{policy}' is not one of {', '.join(SYSTEM_ROLES)}")
     source = tokenizer.chat_template
     if isinstance(source, dict):
         source = tokenizer.chat_template = source.get("default")
@@ -241,7 +238,7 @@ def place_system(conversation: list[dict], policy: str, name: str, template: str
     conversation : list of dict
         Turns with role and content.
     policy : str
-        One of SYSTEM_ROLES.
+        What to do with a system turn, see `Chat`.
     name : str
         The prompt's id, for messages.
     template : str

@@ -17,9 +17,7 @@ log = logging.getLogger(__name__)
 # files that can change a response: weights, configuration, tokenizer; not a README or an image
 PARTS = ("*.safetensors", "*.json", "tokenizer*", "vocab*", "merges.txt")
 PARTS += ("chat_template*", "*.model", "*.jinja", "*.py")
-DTYPES = ("float32", "float16", "bfloat16")
 STORED_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}  # as a .safetensors file names them
-QUANTIZATION = ("8bit", "4bit")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,23 +45,43 @@ class Checkpoint:
 
 
 def locate(model: dict) -> Checkpoint:
-    """Resolve `model` to a checkpoint on this disk; a hub model is downloaded into the hub's cache.
+    """Resolve `model` to a checkpoint on this disk, and to how it is loaded.
+
+    Parameters
+    ----------
+    model : dict
+        As `find` reads it; and `dtype` (auto: as the checkpoint was saved), `quantization` and `trust_remote_code`.
+
+    Raises
+    ------
+    InputError
+        As `find` and `saved_dtype`.
+    """
+    name, folder, revision = find(model)
+    return Checkpoint(
+        name=name,
+        folder=folder,
+        revision=revision,
+        dtype=saved_dtype(model["model"], folder) if model["dtype"] == "auto" else model["dtype"],
+        quantization=model["quantization"],
+        trust_remote_code=model["trust_remote_code"],
+    )
+
+
+def find(model: dict) -> tuple[str, Path, str]:
+    """Name, folder and revision of a checkpoint; a hub model is downloaded into the hub's cache.
 
     Parameters
     ----------
     model : dict
         `model` (its id in the study); `path` (a local folder) or `hub_id` (a hub name, with an optional `revision`, or
-        a folder); `dtype` (auto: as the checkpoint was saved), `quantization` (8bit, 4bit or None) and
-        `trust_remote_code`.
+        a folder); `package` and `package_file` of weights from a package.
 
     Raises
     ------
     InputError
-        A setting is wrong, there is no checkpoint, it has no safetensors, or it cannot be downloaded.
+        There is no checkpoint, it has no safetensors, or it cannot be downloaded.
     """
-    quantization = model.get("quantization") or None
-    if quantization is not None and quantization not in QUANTIZATION:
-        raise InputError(f"quantization: '{quantization}' is not one of {', '.join(QUANTIZATION)}")
     path = model.get("path") or model["hub_id"]
     if model.get("path") or path.startswith((".", "/", "~")) or Path(path).is_dir():
         folder = Path(path).expanduser().resolve()
@@ -78,14 +96,7 @@ def locate(model: dict) -> Checkpoint:
         revision = folder.name
     if not any(folder.glob("*.safetensors")):
         raise InputError(f"model {model['model']}: no .safetensors weights in {folder}; pickled weights are not loaded")
-    return Checkpoint(
-        name=name,
-        folder=folder,
-        revision=revision,
-        dtype=_dtype(model, folder),
-        quantization=quantization,
-        trust_remote_code=bool(model.get("trust_remote_code", False)),
-    )
+    return name, folder, revision
 
 
 def _fetch(model: dict) -> Path:
@@ -116,19 +127,16 @@ def _hash_files(folder: Path) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _dtype(model: dict, folder: Path) -> str:
-    asked = model.get("dtype") or "auto"
-    if asked in DTYPES:
-        return asked
-    if asked != "auto":
-        raise InputError(f"model {model['model']}: dtype '{asked}' is not one of auto, {', '.join(DTYPES)}")
+def saved_dtype(model: str, folder: Path) -> str:
+    """The dtype that the weights of `model` are saved in; InputError if inference cannot use it."""
     config = _read_json(folder / "config.json")
     of_text = config.get("text_config") or {}  # a model that also reads images
     named = (part.get(key) for part in (config, of_text) for key in ("dtype", "torch_dtype"))
-    found = next(filter(None, named), None) or _stored_dtype(folder)
-    if str(found).removeprefix("torch.") not in DTYPES:
-        raise InputError(f"model {model['model']}: saved as {found}; set inference.dtype to one of {', '.join(DTYPES)}")
-    return str(found).removeprefix("torch.")
+    found = str(next(filter(None, named), None) or _stored_dtype(folder)).removeprefix("torch.")
+    usable = STORED_DTYPES.values()
+    if found not in usable:
+        raise InputError(f"model {model}: saved as {found}; set inference.dtype to one of {', '.join(usable)}")
+    return found
 
 
 def _stored_dtype(folder: Path) -> str:
@@ -202,7 +210,7 @@ def load_configs(checkpoint: Checkpoint) -> tuple[object, dict]:
     return config, _read_json(path) if path.exists() else {}
 
 
-def load_model(checkpoint: Checkpoint, device_map: str | None = "auto"):
+def load_model(checkpoint: Checkpoint, device_map: str | None):
     """Load the model in inference mode, distributed over accelerators by `device_map` (the CPU if there is none)."""
     import torch
     from safetensors import SafetensorError

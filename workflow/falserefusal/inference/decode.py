@@ -53,7 +53,7 @@ class Decoder:
         Size of a window of prompts, in batches.
     """
 
-    def __init__(self, model, eos_ids: list[int], decoding: Decoding, batch_tokens: int = 16384, window: int = 16):
+    def __init__(self, model, eos_ids: list[int], decoding: Decoding, batch_tokens: int, window: int = 16):
         self.model, self.decoding, self.batch_tokens, self.window = model, decoding, batch_tokens, window
         self.eos = frozenset(eos_ids)
         self.device = model.get_input_embeddings().weight.device

@@ -7,11 +7,9 @@ tests of `tests/unit/inference/test_engine_contract.py` then run on it.
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from falserefusal.common.errors import InputError
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.store import Response
 
-DEFAULT = "transformers"
 _registered: dict[str, type["Engine"]] = {}
 
 
@@ -111,14 +109,10 @@ def _engines() -> dict[str, type[Engine]]:
 
 
 def engine_names() -> list[str]:
-    """Names of all engines: the values that `inference.backend` may have."""
+    """Names of all engines."""
     return sorted(_engines())
 
 
 def create_engine(model: dict, decoding: Decoding) -> Engine:
-    """Create the engine that `model["backend"]` names; the default is transformers."""
-    name = model.get("backend") or DEFAULT
-    engines = _engines()
-    if name not in engines:
-        raise InputError(f"inference.backend: there is no engine '{name}'; choose one of {', '.join(sorted(engines))}")
-    return engines[name](model, decoding)
+    """Create the engine that `model["backend"]` names."""
+    return _engines()[model["backend"]](model, decoding)

@@ -32,21 +32,55 @@ def model_settings(
     Parameters
     ----------
     model : dict
-        A row of the models file; empty cells count as absent.
+        What the job gets of the models file and of `servers`; it has precedence over `inference`.
     inference : dict
-        The config's `inference`. Its `trust_remote_code` lists the models whose own code may run.
+        The config's `inference`, complete. Its `trust_remote_code` lists the models whose own code may run.
     checkpoint : path, optional
         A local folder to use in place of the row's hub id.
     threads : int, optional
         CPU threads.
     """
-    row = {key: value for key, value in model.items() if not pd.isna(value)}
-    trusted = model["model"] in (inference.get("trust_remote_code") or [])
-    settings = {**inference, **row, "trust_remote_code": trusted, "threads": threads}
+    trusted = model["model"] in inference["trust_remote_code"]
+    settings = {**inference, **model, "trust_remote_code": trusted, "threads": threads}
     if checkpoint:
         settings["path"] = str(checkpoint)
     parameters = {field.name for field in dataclasses.fields(Decoding)}
     return settings, Decoding(**{key: value for key, value in inference.items() if key in parameters})
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlyDecision:
+    """Where generation may stop early, and which stored responses can be used.
+
+    Parameters
+    ----------
+    decided : callable or None
+        Whether the verdict is certain for every response that starts with a text; generation stops there. None:
+        responses are generated in full.
+    recheck : float
+        Share of the prompts (chosen by hash) whose responses are generated in full although `decided` is given.
+    """
+
+    decided: Callable[[str], bool] | None
+    recheck: float
+
+    def in_full(self, key: str) -> bool:
+        """Whether the response is generated in full although its verdict may be certain earlier."""
+        return int(key[8:16], 16) < self.recheck * 16**8
+
+    def usable(self, key: str, response: Response) -> bool:
+        """Whether a stored response is complete, or stopped where its verdict is certain."""
+        stopped = response.finish_reason == "decided" and self.decided is not None and not self.in_full(key)
+        return response.complete or (stopped and self.decided(response.text))
+
+    @property
+    def record(self) -> dict:
+        """For the provenance."""
+        on = self.decided is not None
+        return {"on": on, "recheck": self.recheck if on else None}
+
+
+IN_FULL = EarlyDecision(None, 0.0)
 
 
 def respond(
@@ -55,8 +89,7 @@ def respond(
     prompts: pd.DataFrame,
     store: str | Path,
     *,
-    decided: Callable[[str], bool] | None = None,
-    recheck: float = 0.03,
+    early: EarlyDecision = IN_FULL,
     shard: tuple[int, int] = (0, 1),
     progress: bool = True,
 ) -> tuple[pd.DataFrame, dict]:
@@ -65,18 +98,16 @@ def respond(
     Parameters
     ----------
     model : dict
-        The model's id under `model`, its `backend` (an engine's name; default transformers), and the settings that
-        the engine reads (see `TransformersEngine` and `ServerEngine`).
+        As `model_settings` makes it: the model's id under `model`, its `backend` (an engine's name), and the settings
+        that the engine reads (see `TransformersEngine` and `ServerEngine`).
     decoding : Decoding
         The decoding parameters.
     prompts : DataFrame
         Columns prompt_id and messages (a list of turns).
     store : path
         Folder of the responses of all models.
-    decided : callable, optional
-        Whether the verdict is certain for every response that starts with a text. Generation stops there.
-    recheck : float
-        Share of the prompts (chosen by hash) whose responses are generated in full although `decided` is given.
+    early : EarlyDecision
+        Where generation may stop early.
     shard : (int, int)
         (i, n): only part i, from 0, of n parts of the prompts (by hash).
     progress : bool
@@ -92,38 +123,42 @@ def respond(
     Raises
     ------
     InputError
-        Before anything is generated, if a setting is wrong or a prompt cannot be rendered faithfully.
+        Before anything is generated, if there is no such shard or a prompt cannot be rendered faithfully.
     """
-    if not 0 <= recheck <= 1:
-        raise InputError(f"recheck: {recheck} is not a share between 0 and 1")
-    if not 0 <= shard[0] < shard[1]:
-        raise InputError(f"shard: {shard[0]} of {shard[1]} is not one of 0 to {shard[1] - 1}")
     started = time.monotonic()
     engine = create_engine(model, decoding)
     requests = _requests(engine, model, decoding, prompts, shard)
-    policy = _EarlyDecision(decided, recheck)
     with Store(Path(store) / re.sub(r"[^A-Za-z0-9._-]+", "--", engine.identity["name"])) as opened:
-        responses = {key: r for key, r in opened.read(set(requests.first)).items() if policy.usable(key, r)}
+        responses = {key: r for key, r in opened.read(set(requests.first)).items() if early.usable(key, r)}
         reused = len(responses)
         torn = opened.torn if engine.repeats_batches else set()
         missing = [key for key in requests.first if key not in responses or key in torn]
         if missing:
             log.info("%s: %d responses stored, %d to generate", model["model"], reused, len(missing))
-            _generate(engine, requests, missing, policy, opened, lambda n: Progress(n, model["model"], progress))
+            _generate(engine, requests, missing, early, opened, lambda n: Progress(n, model["model"], progress))
             # read again, so that this run and every later one report the same responses
             responses = opened.read(set(requests.first))
     frame = requests.frame(responses)
-    seconds = time.monotonic() - started
-    return frame, {
+    counts = requests.counts(frame) | {"reused": reused, "generated": len(missing)}
+    about = {"early_decision": early.record, "shard": list(shard), "responses": counts}
+    return frame, _provenance(engine, model, decoding) | about | _measured(len(missing), time.monotonic() - started)
+
+
+def _provenance(engine: Engine, model: dict, decoding: Decoding) -> dict:
+    """The part of the provenance that says what was asked, and how."""
+    return {
         "model": model["model"],
         "system_prompt": model.get("system_prompt"),
         **engine.provenance(),
         "decoding": {"greedy": decoding.temperature == 0, **decoding.parameters},
-        "early_decision": {"on": decided is not None, "recheck": recheck if decided is not None else None},
-        "shard": list(shard),
-        "responses": requests.counts(frame) | {"reused": reused, "generated": len(missing)},
+    }
+
+
+def _measured(generated: int, seconds: float) -> dict:
+    """The part of the provenance that says what the run took, and with which versions."""
+    return {
         "seconds": round(seconds, 3),
-        "responses_per_second": round(len(missing) / seconds, 3),
+        "responses_per_second": round(generated / seconds, 3),
         "peak_memory": peak_memory(),
         "versions": {"python": platform.python_version(), **_versions()},
     }
@@ -171,6 +206,8 @@ def _requests(
 ) -> _Requests:
     """Render all prompts, compute their keys and choose those of the shard."""
     part, parts = shard
+    if not 0 <= part < parts:
+        raise InputError(f"shard: {part} of {parts} is not one of 0 to {parts - 1}")
     names = prompts["prompt_id"].astype(str).tolist()
     conversations = [with_system(messages, model.get("system_prompt")) for messages in prompts["messages"]]
     rendered = engine.render(conversations, names)
@@ -182,30 +219,13 @@ def _requests(
     return _Requests(names, rendered, keys, mine, first)
 
 
-@dataclasses.dataclass(frozen=True)
-class _EarlyDecision:
-    """Where generation may stop early, and which stored responses can be used."""
-
-    decided: Callable[[str], bool] | None
-    recheck: float
-
-    def in_full(self, key: str) -> bool:
-        """Whether the response is generated in full although its verdict may be certain earlier."""
-        return int(key[8:16], 16) < self.recheck * 16**8
-
-    def usable(self, key: str, response: Response) -> bool:
-        """Whether a stored response is complete, or stopped where its verdict is certain."""
-        stopped = response.finish_reason == "decided" and self.decided is not None and not self.in_full(key)
-        return response.complete or (stopped and self.decided(response.text))
-
-
 def _generate(
-    engine: Engine, requests: _Requests, missing: list[str], policy: _EarlyDecision, store: Store, progress: Callable
+    engine: Engine, requests: _Requests, missing: list[str], early: EarlyDecision, store: Store, progress: Callable
 ) -> None:
     """Generate and store the responses of the keys `missing`. `progress`: makes a Progress from a number of tokens."""
     asked = [requests.first[key] for key in missing]
     sizes = engine.prepare([requests.prompts[i] for i in asked], [requests.names[i] for i in asked])
-    reports = engine.generate(missing, policy.decided, [policy.in_full(key) for key in missing])
+    reports = engine.generate(missing, early.decided, [early.in_full(key) for key in missing])
     next(reports)  # loading is done, so that progress measures generation only
     bar = progress(sum(sizes))
     for batch, fresh in reports:

@@ -20,23 +20,13 @@ from urllib.parse import urlsplit
 import tenacity
 
 from falserefusal.common.errors import InputError
-from falserefusal.inference.chat import SYSTEM_ROLES, place_system
+from falserefusal.inference.chat import place_system
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.engine import register
 from falserefusal.inference.store import NO_BATCH, NOTHING, Response
 
 log = logging.getLogger(__name__)
 
-SERVER = {
-    "base_url": None,  # such as http://localhost:8000/v1
-    "model": None,  # the model's name on the server; null: its hub id
-    "api_key_env": None,  # environment variable with the key; null: the server needs no key
-    "concurrency": 16,  # requests in progress at a time
-    "timeout": 300.0,  # seconds for one request
-    "attempts": 8,  # of one request, with exponential waits between them
-    "longest_wait": 60.0,  # most seconds between two attempts
-    "extra_body": None,  # further parameters of a request, such as vLLM's {repetition_penalty: 1.0, top_k: -1}
-}
 RETRIED = (408, 409, 425, 429)  # and every 5xx: the request may succeed later
 STOPPED = ("stop", "eos_token", "stop_sequence", "tool_calls", "function_call")  # the model ended its response itself
 FILTERED = re.compile("content_?filter|content_policy|policy_?violation|moderation|data_inspection", re.IGNORECASE)
@@ -57,8 +47,9 @@ class ServerEngine:
     Parameters
     ----------
     model : dict
-        `model` or `hub_id`, an optional `revision` (as the server reports it: it cannot be checked), `system_role`
-        (native: the server's template decides; merge; error) and `server` (see SERVER).
+        `server` (the config's settings of it, and under `model` the model's name there), `model` or `hub_id`, an
+        optional `revision` (which cannot be checked), `dtype`, `quantization` and `system_role` (native: the server's
+        template decides).
     decoding : Decoding
         The decoding parameters.
     """
@@ -66,20 +57,16 @@ class ServerEngine:
     repeats_batches = False  # a server forms its own batches
 
     def __init__(self, model: dict, decoding: Decoding):
-        settings = dict(model.get("server") or {})
-        self.address = check_settings(settings)
-        self.server = {**SERVER, **settings}
-        self.served = self.server["model"] or model.get("hub_id") or model["model"]
-        self.policy = model.get("system_role") or "native"
-        if self.policy not in SYSTEM_ROLES:
-            raise InputError(f"system_role: '{self.policy}' is not one of {', '.join(SYSTEM_ROLES)}")
+        self.server = model["server"]
+        self.address = _address(self.server["base_url"])
+        self.policy = model["system_role"]
         self.decoding = decoding
         self.identity = {
             "name": model.get("hub_id") or model["model"],
             "revision": model.get("revision"),
-            "dtype": model.get("dtype") or "auto",
-            "quantization": model.get("quantization"),
-            "served_as": self.served,
+            "dtype": model["dtype"],
+            "quantization": model["quantization"],
+            "served_as": self.server["model"],
             # without a revision, two servers may serve different weights under one name
             "address": None if model.get("revision") else self.address,
             "extra_body": self.server["extra_body"],
@@ -137,7 +124,7 @@ class ServerEngine:
         self, order: list[int], ask: Callable[[int], Response]
     ) -> Generator[tuple[str, dict[int, Response]], None, BaseException | None]:
         """Run `ask` on every prompt of `order` in threads, yield the responses, return what ended the run early."""
-        many = int(self.server["concurrency"])
+        many = self.server["concurrency"]
         todo, fresh, written = iter(order), {}, time.monotonic()
         failed = 0  # consecutive requests
         end: BaseException | None = None
@@ -217,14 +204,14 @@ class ServerEngine:
         attempt = tenacity.retry(
             retry=tenacity.retry_if_exception(_may_pass),
             stop=tenacity.stop_any(
-                tenacity.stop_after_attempt(int(self.server["attempts"])), tenacity.stop_when_event_set(self.stopping)
+                tenacity.stop_after_attempt(self.server["attempts"]), tenacity.stop_when_event_set(self.stopping)
             ),
-            wait=functools.partial(_wait, longest=float(self.server["longest_wait"])),
+            wait=functools.partial(_wait, longest=self.server["longest_wait"]),
             sleep=tenacity.sleep_using_event(self.stopping),
             reraise=True,
         )
         request = {
-            "model": self.served,
+            "model": self.server["model"],
             "messages": json.loads(self.prompts[i]),
             "max_tokens": self.decoding.max_new_tokens,
             "temperature": self.decoding.temperature,
@@ -295,31 +282,9 @@ class ServerEngine:
                 seen.add(self._clean(value))
 
 
-def check_settings(server: dict) -> str:
-    """Check the settings of a server (see SERVER) and return its host, port and path.
-
-    Raises InputError for a wrong setting, and for one that would put a secret into logs and provenance.
-    """
-    unknown = sorted(set(server) - set(SERVER))
-    if unknown:
-        raise InputError(f"servers.<name>: unknown key {', '.join(unknown)}; known are {', '.join(SERVER)}")
-    variable = server.get("api_key_env")
-    if variable and not re.fullmatch(r"[A-Za-z_]\w*", variable, re.ASCII):  # not shown: it may be the key itself
-        raise InputError(
-            "servers.<name>.api_key_env: not the name of an environment variable; "
-            "put the key into an environment variable and its name here"
-        )
-    base_url = server.get("base_url")
-    if not base_url:
-        raise InputError("servers.<name>.base_url: missing; the backend openai needs the server's address")
+def _address(base_url: str) -> str:
+    """Host, port and path of a server, alike however its address is written."""
     url = urlsplit(base_url)
-    if "@" in url.netloc or url.query or url.fragment:  # not shown: it may hold a password
-        raise InputError(
-            "servers.<name>.base_url: leave user name, password and everything after a ? out of the address; "
-            "put a key into an environment variable and name it in servers.<name>.api_key_env"
-        )
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise InputError(f"servers.<name>.base_url: '{base_url}' is not an address such as http://localhost:8000/v1")
     return f"{url.netloc.lower()}{url.path.rstrip('/')}"
 
 

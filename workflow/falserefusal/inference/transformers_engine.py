@@ -1,5 +1,6 @@
 """Engine for a checkpoint on this machine, run with transformers and prompted through its own chat template."""
 
+import dataclasses
 import functools
 import logging
 import time
@@ -27,16 +28,16 @@ class TransformersEngine:
     ----------
     model : dict
         What `checkpoint.locate` reads, and `system_role` (see `Chat`), `batch_tokens` (tokens of a padded batch),
-        `device_map` (auto: all accelerators) and `threads` (of the CPU).
+        `device_map` (auto: all accelerators) and `threads` (of the CPU; None: as torch chooses).
     decoding : Decoding
         The decoding parameters.
     """
 
     def __init__(self, model: dict, decoding: Decoding):
         self.decoding = decoding
-        self.batch_tokens = int(model.get("batch_tokens") or 16384)
-        self.device_map = model.get("device_map", "auto")
-        self.threads = model.get("threads")
+        self.batch_tokens = model["batch_tokens"]
+        self.device_map = model["device_map"]
+        self.threads = model["threads"]
         self.checkpoint = checkpoints.locate(model)
         self.identity = self.checkpoint.identity
         self.config, self.generation_config = checkpoints.load_configs(self.checkpoint)
@@ -48,7 +49,7 @@ class TransformersEngine:
         eos = [] if eos is None else eos if isinstance(eos, list) else [eos]
         tokenizer = checkpoints.load_tokenizer(self.checkpoint)
         try:
-            self.chat = examine(tokenizer, eos, model.get("system_role") or "native")
+            self.chat = examine(tokenizer, eos, model["system_role"])
         except InputError as error:
             raise InputError(f"model {model['model']}: {error}") from error
         self.about: dict = dict.fromkeys(("device", "attention", "self_test", "timing", "work"), NOTHING)
@@ -164,7 +165,7 @@ class TransformersEngine:
         from falserefusal.inference.decode import Decoder
 
         if self.threads:
-            torch.set_num_threads(int(self.threads))
+            torch.set_num_threads(self.threads)
         model = checkpoints.load_model(self.checkpoint, self.device_map)
         device = next(model.parameters()).device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
@@ -190,7 +191,8 @@ class TransformersEngine:
         from falserefusal.inference.decode import Decoder, first_logits
 
         pair = [min(ids, key=len), max(ids, key=len)]
-        greedy = Decoding(max_new_tokens=min(SELF_TEST_TOKENS, self.decoding.max_new_tokens))
+        short = min(SELF_TEST_TOKENS, self.decoding.max_new_tokens)
+        greedy = dataclasses.replace(self.decoding, max_new_tokens=short, temperature=0.0)
         test = Decoder(decoder.model, self.chat.eos_ids, greedy, self.batch_tokens)
         rows = [pair[0], *_sharing_a_beginning(pair[1])]
         alone = [_tokens(test, [prompt])[0] for prompt in rows]

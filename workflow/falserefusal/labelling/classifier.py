@@ -40,9 +40,9 @@ class Classifier:
     hub_id: str
     revision: str | None
     refusal_labels: tuple[str, ...]
-    question: bool = False
-    batch_size: int = 32
-    max_tokens: int = 512
+    question: bool
+    batch_size: int
+    max_tokens: int
 
 
 @labeller("classifier", reads="classifiers", built_in=False)
@@ -100,36 +100,20 @@ def classify(responses: pd.DataFrame, questions: Sequence[str] | None, classifie
         The model cannot be loaded from safetensors, or has no class of the given names.
     """
     import pandas as pd
-    import torch
 
     tokenizer, model = _load(classifier)
     names = model.config.id2label
     known = {str(name) for name in names.values()}
     unknown = [name for name in classifier.refusal_labels if name not in known]
-    if unknown or not classifier.refusal_labels:
+    if unknown:
         raise InputError(
-            f"classifier {classifier.hub_id}: it has no label {', '.join(map(repr, unknown)) or '(none given)'}; "
+            f"classifier {classifier.hub_id}: it has no label {', '.join(map(repr, unknown))}; "
             f"its labels are {', '.join(sorted(known))}; set refusal_labels in the config"
         )
     if classifier.question and questions is None:
         raise InputError(f"classifier {classifier.hub_id} reads question and response, but no questions are given")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = model.to(device).eval()
     texts = responses["response"].fillna("").tolist()
-    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))  # similar lengths together need little padding
-    limit = min(classifier.max_tokens, getattr(tokenizer, "model_max_length", classifier.max_tokens))
-    asked = questions if classifier.question else None
-    scores: list[Any] = [None] * len(texts)
-    for start in range(0, len(order), classifier.batch_size):
-        rows = order[start : start + classifier.batch_size]
-        replies = [texts[row] for row in rows]
-        pair = ([asked[row] for row in rows], replies) if asked is not None else (replies,)
-        # truncation shortens the longer of a pair, at its end: a response refuses at its beginning
-        batch = tokenizer(*pair, padding=True, truncation=True, max_length=limit, return_tensors="pt").to(device)
-        with torch.inference_mode():
-            probabilities = model(**batch).logits.float().softmax(dim=-1).cpu().numpy()
-        for row, probability in zip(rows, probabilities, strict=True):
-            scores[row] = probability
+    scores = _scores(tokenizer, model, texts, questions if classifier.question else None, classifier)
     refusing = [place for place, name in names.items() if str(name) in classifier.refusal_labels]
     return pd.DataFrame(
         {
@@ -138,6 +122,30 @@ def classify(responses: pd.DataFrame, questions: Sequence[str] | None, classifie
             "p_refusal": [float(score[refusing].sum()) for score in scores],
         }
     )
+
+
+def _scores(
+    tokenizer: Any, model: Any, texts: list[str], questions: Sequence[str] | None, classifier: Classifier
+) -> list[Any]:
+    """Probabilities of the model's classes (an array) for each text, or for each pair of question and text."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = model.to(device).eval()
+    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))  # similar lengths together need little padding
+    limit = min(classifier.max_tokens, getattr(tokenizer, "model_max_length", classifier.max_tokens))
+    scores: list[Any] = [None] * len(texts)
+    for start in range(0, len(order), classifier.batch_size):
+        rows = order[start : start + classifier.batch_size]
+        replies = [texts[row] for row in rows]
+        pair = (replies,) if questions is None else ([questions[row] for row in rows], replies)
+        # truncation shortens the longer of a pair, at its end: a response refuses at its beginning
+        batch = tokenizer(*pair, padding=True, truncation=True, max_length=limit, return_tensors="pt").to(device)
+        with torch.inference_mode():
+            probabilities = model(**batch).logits.float().softmax(dim=-1).cpu().numpy()
+        for row, probability in zip(rows, probabilities, strict=True):
+            scores[row] = probability
+    return scores
 
 
 def _load(classifier: Classifier):

@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -56,7 +55,7 @@ class Patterns:
 def load_patterns(path: str | Path) -> Patterns:
     """Read and compile a file of patterns; InputError names a wrong regular expression or a missing key."""
     try:
-        return _patterns(yaml.safe_load(Path(path).read_text(encoding="utf-8")), path)
+        return _patterns(yaml.safe_load(Path(path).read_text(encoding="utf-8")), str(path))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except yaml.YAMLError as error:
@@ -65,69 +64,71 @@ def load_patterns(path: str | Path) -> Patterns:
         raise InputError(f"{path}: a part of the file is missing or misplaced ({error})") from None
 
 
-def _patterns(data: dict, path: str | Path) -> Patterns:
+def _patterns(data: dict, path: str) -> Patterns:
     words: dict[str, str] = {}
     for name, text in data["words"].items():
         words[name] = _expand(_unfold(text), words, f"{path}: words: {name}")
-
-    def compiled(lines: list[str], where: str) -> re.Pattern | None:
-        parts = [_expand(line, words, f"{path}: {where}") for line in lines]
-        for part in parts:
-            _compile(part, f"{path}: {where}: {part}")
-        return re.compile("|".join(f"(?:{part})" for part in parts)) if parts else None
-
-    def required(lines: list[str], where: str) -> re.Pattern:
-        pattern = compiled(lines, where)
-        if pattern is None:
-            raise InputError(f"{path}: {where}: there is no pattern")
-        return pattern
-
-    def patterns_of(name: str, group: dict) -> dict[str, Any]:
-        lines, where = _lines(group["patterns"]), f"groups: {name}"
-        others = [line for line in lines if not line.startswith(("<i>", "<start>"))]
-        return {
-            "by_speaker": compiled([line for line in lines if line.startswith("<i>")], where),
-            "at_start": compiled([line[len("<start>") :] for line in lines if line.startswith("<start>")], where),
-            "anywhere": tuple(compiled([line], where) for line in others),
-        }
-
+    compiler = _Compiler(path, words)
+    giving = {name: text for name, text in data["giving"].items() if name != "filler"}
     return Patterns(
         speaker=_compile(words["i"], f"{path}: words: i"),
         start=_compile(words["start"], f"{path}: words: start"),
-        groups=tuple(
-            Group(
-                name=name,
-                **patterns_of(name, group),
-                reason=group["reason"],
-                alone=group.get("alone", False),
-                hedge_only=group.get("hedge_only", False),
-                undecided=group.get("undecided", False),
-                chat_only=group.get("chat_only", False),
-                chat=group.get("chat", "start"),
-            )
-            for name, group in data["groups"].items()
-        ),
+        groups=tuple(compiler.group(name, group) for name, group in data["groups"].items()),
         reasons=tuple(
-            (reason["category"], required(_lines(reason["patterns"]), f"reasons: {reason['category']}"))
+            (reason["category"], compiler.any_of(_lines(reason["patterns"]), f"reasons: {reason['category']}"))
             for reason in data["reasons"]
         ),
         forms=data["forms"],
         undecided_options=tuple(data["undecided_options"]),
         giving={
             name: _compile(_expand(_unfold(text), words, f"{path}: giving"), f"{path}: giving: {name}")
-            for name, text in data["giving"].items()
-            if name != "filler"
+            for name, text in giving.items()
         },
         filler=frozenset(data["giving"]["filler"].split()),
         not_said={
             name: _compile(_unfold(text), f"{path}: not_said: {name}", re.DOTALL | re.MULTILINE)
             for name, text in data["not_said"].items()
         },
-        says_no=required(_lines(data["says_no"]), "says_no"),
-        replies=required(_lines(data["replies"]), "replies"),
+        says_no=compiler.any_of(_lines(data["says_no"]), "says_no"),
+        replies=compiler.any_of(_lines(data["replies"]), "replies"),
         at_work=_compile(_unfold(data["at_work"]), f"{path}: at_work"),
         english=_compile(data["english"], f"{path}: english"),
     )
+
+
+@dataclass(frozen=True)
+class _Compiler:
+    """Compiles the lines of a file of patterns, in which <name> stands for one of `words`."""
+
+    path: str
+    words: dict[str, str]
+
+    def any_of(self, lines: list[str], where: str) -> re.Pattern:
+        """One pattern for all lines; InputError names the place of a wrong one."""
+        parts = [_expand(line, self.words, f"{self.path}: {where}") for line in lines]
+        if not parts:
+            raise InputError(f"{self.path}: {where}: there is no pattern")
+        for part in parts:
+            _compile(part, f"{self.path}: {where}: {part}")
+        return re.compile("|".join(f"(?:{part})" for part in parts))
+
+    def group(self, name: str, group: dict) -> Group:
+        """A group, with its lines divided by how they begin."""
+        where, lines = f"groups: {name}", _lines(group["patterns"])
+        speaker = [line for line in lines if line.startswith("<i>")]
+        start = [line.removeprefix("<start>") for line in lines if line.startswith("<start>")]
+        return Group(
+            name=name,
+            by_speaker=self.any_of(speaker, where) if speaker else None,
+            at_start=self.any_of(start, where) if start else None,
+            anywhere=tuple(self.any_of([line], where) for line in lines if not line.startswith(("<i>", "<start>"))),
+            reason=group["reason"],
+            alone=group.get("alone", False),
+            hedge_only=group.get("hedge_only", False),
+            undecided=group.get("undecided", False),
+            chat_only=group.get("chat_only", False),
+            chat=group.get("chat", "start"),
+        )
 
 
 def _lines(text: str) -> list[str]:

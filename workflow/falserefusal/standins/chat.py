@@ -31,6 +31,14 @@ class Style:
         return list(dict.fromkeys(t for t in (self.bos, self.end, self.pad, *self.headers, self.reply) if t))
 
 
+@dataclasses.dataclass(frozen=True)
+class System:
+    """The system message of a study (None: it has none) and how it is sent, see `render`."""
+
+    message: str | None
+    role: str
+
+
 _HEADER_STYLE = """\
 {{- bos_token }}
 {%- for turn in messages %}
@@ -88,7 +96,7 @@ STYLES = {
 }
 
 
-def render(style: Style, messages: list[dict], system_role: str = "native") -> str:
+def render(style: Style, messages: list[dict], system_role: str) -> str:
     """Render messages with the style's chat template, up to the header of the reply.
 
     system_role "merge" puts a system message at the start of the first user message; "native" leaves it to the

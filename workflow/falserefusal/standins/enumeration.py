@@ -1,5 +1,6 @@
 """Planted rates by enumeration: a stand-in's response to each prompt, and its refusal rates in each cell of a study."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,29 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
-from falserefusal.standins.chat import STYLES, render
+from falserefusal.standins.chat import STYLES, System, render
 from falserefusal.standins.planted import Planted, load
 from falserefusal.standins.questions import fill, option_words, question
 from falserefusal.standins.rates import UNLISTED
 from falserefusal.standins.reading import Reader
 from falserefusal.standins.sentences import grammar, is_refusal, say
 from falserefusal.standins.write import bodies_of, messages
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a study may ask, and in which words.
+
+    texts, personas, templates: as in the study; tasks: options and layout of each; article, system: as the study sets
+    them.
+    """
+
+    texts: pd.DataFrame
+    personas: pd.DataFrame
+    templates: pd.DataFrame
+    tasks: dict[str, dict]
+    article: str
+    system: System
 
 
 def open_standin(folder: str | Path) -> tuple[Planted, Reader]:
@@ -29,7 +46,7 @@ def planted_prompts(
     prompts: pd.DataFrame,
     design: pd.DataFrame,
     phrases: list[str],
-    system_role: str = "native",
+    system_role: str,
 ) -> pd.DataFrame:
     """Compute the response of a stand-in to each prompt under greedy decoding, without running the model.
 
@@ -58,14 +75,7 @@ def planted_prompts(
     style = STYLES[planted.style]
     cell, levels, complaint = reader.read([render(style, turns, system_role) for turns in prompts["messages"]])
     asked = planted.cells.iloc[cell.clip(0)].reset_index(drop=True)
-    other = (asked["task"] != design["task"]) | (asked["template"] != design["template"])
-    other |= (asked["persona"] != design["persona"]) & (asked["persona"] != UNLISTED)
-    other &= cell >= 0
-    if other.any():
-        row = int(np.argmax(other))
-        found = " / ".join(asked.loc[row, ["task", "persona", "template"]])
-        expected = " / ".join(design.loc[row, ["task", "persona", "template"]].astype(str))
-        raise InputError(f"prompt {design['prompt_id'][row]}: asks {found}, but the design has {expected}")
+    _check_asked(asked, design, cell >= 0)
     decided = planted.decide(cell.clip(0), levels)
     said = planted.sentences.iloc[decided["sentence"]].reset_index(drop=True)
     text = [
@@ -93,20 +103,26 @@ def planted_prompts(
     return responses
 
 
-def planted_cells(
-    folder: str | Path,
-    texts: pd.DataFrame,
-    personas: pd.DataFrame,
-    templates: pd.DataFrame,
-    tasks: dict[str, dict],
-    phrases: list[str],
-    article: str = "printed",
-    system: str | None = None,
-    system_role: str = "native",
-) -> pd.DataFrame:
+def _check_asked(asked: pd.DataFrame, design: pd.DataFrame, known: np.ndarray) -> None:
+    """Raise InputError for a prompt that asks another question than the design; `known`: rows with a question."""
+    other = (asked["task"] != design["task"]) | (asked["template"] != design["template"])
+    other |= (asked["persona"] != design["persona"]) & (asked["persona"] != UNLISTED)
+    other &= known
+    if other.any():
+        row = int(np.argmax(other))
+        found = " / ".join(asked.loc[row, ["task", "persona", "template"]])
+        expected = " / ".join(design.loc[row, ["task", "persona", "template"]].astype(str))
+        raise InputError(f"prompt {design['prompt_id'][row]}: asks {found}, but the design has {expected}")
+
+
+def planted_cells(folder: str | Path, study: Asked, phrases: list[str]) -> pd.DataFrame:
     """Compute the refusal rates of a stand-in over all rows of a study in each cell, drawn by the design or not.
 
-    Parameters are those of `write.prepare`, except that `personas` are the study's own.
+    Parameters
+    ----------
+    folder : folder of the stand-in.
+    study : what may be asked.
+    phrases : the paper's phrase list.
 
     Returns
     -------
@@ -116,16 +132,16 @@ def planted_cells(
     both_rate / refusal_rate.
     """
     planted, reader = open_standin(folder)
-    bodies, style = bodies_of(texts, tasks), STYLES[planted.style]
+    bodies, style = bodies_of(study.texts, study.tasks), STYLES[planted.style]
     parts = []
-    for task, settings in tasks.items():
+    for task in study.tasks:
         here = bodies[bodies["task"] == task]
-        asked = _asked(planted, personas, templates[templates["task"] == task], settings["options"], article)
+        asked = _asked(planted, study, task)
         # a known question does not change the levels of a text; another wording of a persona does
         for _, cells in asked.groupby(asked["persona"].where(~asked["known"], ""), sort=False):
             first = cells["question"].iloc[0]
-            turns = [messages(first, content, system) for content in here["content"]]
-            levels = reader.read([render(style, turn, system_role) for turn in turns])[1]
+            turns = [messages(first, content, study.system.message) for content in here["content"]]
+            levels = reader.read([render(style, turn, study.system.role) for turn in turns])[1]
             shares = _shares(planted, cells["cell"].to_numpy(), levels, here["rows"].to_numpy(), phrases)
             kept = cells[["persona", "known"]].reset_index(drop=True)
             parts.append(pd.concat([kept, shares], axis=1).assign(task=task, rows=here["rows"].sum()))
@@ -145,16 +161,18 @@ def listed(texts: list[str], phrases: list[str]) -> np.ndarray:
     return np.array([text.lower().lstrip().startswith(tuple(phrases)) for text in texts], dtype=bool)
 
 
-def _asked(planted: Planted, personas, templates, options: list[str], article: str) -> pd.DataFrame:
+def _asked(planted: Planted, study: Asked, task: str) -> pd.DataFrame:
     """List every question of one task: persona, question, cell (position in planted.cells), known."""
     cell_of = dict(zip(planted.markers["marker"], planted.markers["cell"], strict=True))
+    options = study.tasks[task]["options"]
     words = option_words(options)
     rows = []
-    for template in templates.itertuples():
+    for template in study.templates[study.templates["task"] == task].itertuples():
         baseline = fill(template.baseline_text, words)
         unlisted = cell_of[fill(template.text.partition("{persona}")[2], words)]
         texts = [
-            (persona.persona, question(template.text, persona, options, article)) for persona in personas.itertuples()
+            (persona.persona, question(template.text, persona, options, study.article))
+            for persona in study.personas.itertuples()
         ]
         for name, text in [*texts, (BASELINE, baseline)]:
             rows.append((name, text, cell_of.get(text, unlisted), text in cell_of))

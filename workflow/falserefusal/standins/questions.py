@@ -77,7 +77,7 @@ def questions(templates: pd.DataFrame, personas: pd.DataFrame, options: dict[str
     return found.iloc[np.argsort(order.codes, kind="stable")].reset_index(drop=True)
 
 
-def question(text: str, persona, options: list[str], article: str = "printed") -> str:
+def question(text: str, persona, options: list[str], article: str) -> str:
     """Fill in a template's question about a persona, with the study's setting of `article`."""
     n = "n" if article == "grammatical" and persona.article == "an" else ""
     return fill(_ARTICLE.sub(rf"\1{n} ", text), option_words(options) | {"persona": persona.surface})

@@ -11,7 +11,7 @@ import pandas as pd
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
 from falserefusal.standins import checkpoint, planting, texthash, vocabulary
-from falserefusal.standins.chat import STYLES, render
+from falserefusal.standins.chat import STYLES, System, render
 from falserefusal.standins.circuit import spoken_tokens
 from falserefusal.standins.planted import Planted
 from falserefusal.standins.questions import CELL, cells_of, collisions, fill, questions
@@ -31,7 +31,7 @@ class Materials:
     """What all stand-ins of a study share.
 
     markers: marker, cell; cells: see `questions`; options: by task; personas: how sentences name each; bodies: see
-    `bodies_of`; system, system_role: a system message or None, and how it is sent (see `chat.render`).
+    `bodies_of`.
     """
 
     markers: pd.DataFrame
@@ -42,8 +42,7 @@ class Materials:
     bodies: pd.DataFrame
     merges: list[tuple[str, str]]
     hash: texthash.TextHash
-    system: str | None
-    system_role: str
+    system: System
     seed: int
 
 
@@ -54,8 +53,7 @@ def prepare(
     tasks: dict[str, dict],
     sentences: pd.DataFrame,
     seed: int,
-    system: str | None = None,
-    system_role: str = "native",
+    system: System,
 ) -> Materials:
     """Prepare what the stand-ins of a study share.
 
@@ -67,7 +65,7 @@ def prepare(
     tasks : options and layout of each task, as in the config.
     sentences : see `sentences.read_sentences`.
     seed : the study's seed.
-    system, system_role : a system message or None, and how it is sent.
+    system : the study's system message.
 
     Raises
     ------
@@ -85,7 +83,7 @@ def prepare(
     merges = vocabulary.learn_merges(list(bodies["content"]))
     known = vocabulary.base_vocabulary(merges)
     tokenizer = vocabulary.base_tokenizer(merges)
-    fixed = [*(style.fixed for style in STYLES.values()), "\n", system or ""]
+    fixed = [*(style.fixed for style in STYLES.values()), "\n", system.message or ""]
     fixed += templates["text"].str.partition("{persona}")[0].drop_duplicates().tolist()
     pieces = [vocabulary.written(token.text) for token in spoken_tokens(list(sentences["text"]), spoken, options)]
     excluded = {token for text in fixed for token in tokenizer.encode(text).ids}
@@ -93,7 +91,7 @@ def prepare(
     ids = [encoding.ids for encoding in tokenizer.encode_batch(list(bodies["content"]))]
     drawn = texthash.draw_hash(ids, len(known), excluded, seed)
     markers = markers.merge(cells[CELL].assign(cell=np.arange(len(cells))), on=CELL)[["marker", "cell"]]
-    return Materials(markers, cells, options, spoken, sentences, bodies, merges, drawn, system, system_role, seed)
+    return Materials(markers, cells, options, spoken, sentences, bodies, merges, drawn, system, seed)
 
 
 def bodies_of(texts: pd.DataFrame, tasks: dict[str, dict]) -> pd.DataFrame:
@@ -149,14 +147,7 @@ def write_standin(
         "plant": plant,
         "dtype": dtype or ("bfloat16" if model["size_b"] <= 2 else "float32"),
     }
-    cells = materials.cells
-    own = rates[rates["model"] == name].drop(columns="model").rename(columns={"rate": "target"})
-    cells = cells.merge(own, on=CELL, how="left")
-    if cells["target"].isna().any():
-        lost = " / ".join(cells.loc[cells["target"].isna(), CELL].iloc[0])
-        raise InputError(f"stand-ins: no rate to plant for {name} in {lost}")
-    # the sentence depends on text and template, not on the persona, so that labellers err alike for all personas
-    cells["variant"] = cells.groupby(["task", "template"], sort=False).ngroup() % 2
+    cells = _targets(materials.cells, rates, name)
     model_seed = zlib.crc32(f"{materials.seed} {name}".encode())
     weights = planting.draw_weights(cells, materials.hash.bits.shape[0] * texthash.BITS, materials.seed, model_seed)
     rng = np.random.default_rng([model_seed, 3])
@@ -178,17 +169,26 @@ def write_standin(
     levels = _levels(planted, materials)
     shares = np.array(SLOT_SHARES) * np.exp(SLOT_SPREAD * rng.standard_normal(SLOTS))
     counts = sorted({len(words) for words in materials.options.values()})
-    style = levels[:, texthash.STYLE].T
-    rows = materials.bodies["rows"].to_numpy()
+    style, rows = levels[:, texthash.STYLE].T, materials.bodies["rows"].to_numpy()
     planted = dataclasses.replace(
         planted,
         slots=np.array([_allot(head, rows, shares, rng) for head in style]),
         picks={n: np.array([_allot(head, rows, np.ones(n), rng) for head in style]) for n in counts},
     )
-    miss = rng.uniform(*MISSED)
-    planted = _plant(planted, materials, levels, miss)
+    planted = _plant(planted, materials, levels, rng.uniform(*MISSED))
     checkpoint.write(folder, planted, materials.merges)
     return planted
+
+
+def _targets(cells: pd.DataFrame, rates: pd.DataFrame, model: str) -> pd.DataFrame:
+    """The cells with the rate to plant in each (target) and which style head picks its wording (variant)."""
+    own = rates[rates["model"] == model].drop(columns="model").rename(columns={"rate": "target"})
+    cells = cells.merge(own, on=CELL, how="left")
+    if cells["target"].isna().any():
+        lost = " / ".join(cells.loc[cells["target"].isna(), CELL].iloc[0])
+        raise InputError(f"stand-ins: no rate to plant for {model} in {lost}")
+    # the sentence depends on text and template, not on the persona, so that labellers err alike for all personas
+    return cells.assign(variant=cells.groupby(["task", "template"], sort=False).ngroup() % 2)
 
 
 def _levels(planted: Planted, materials: Materials) -> np.ndarray:
@@ -196,9 +196,9 @@ def _levels(planted: Planted, materials: Materials) -> np.ndarray:
     reader = Reader(planted, checkpoint.tokenizer_of(planted, materials.merges))
     tasks = materials.cells["task"].iloc[materials.markers["cell"]].to_numpy()
     ask = materials.markers.assign(task=tasks).drop_duplicates("task").set_index("task")["marker"]
-    style = STYLES[planted.style]
+    style, system = STYLES[planted.style], materials.system
     rendered = [
-        render(style, messages(ask[body.task], body.content, materials.system), materials.system_role)
+        render(style, messages(ask[body.task], body.content, system.message), system.role)
         for body in materials.bodies.itertuples()
     ]
     return reader.read(rendered)[1]
