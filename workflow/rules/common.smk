@@ -10,6 +10,8 @@ WORKFLOW = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW))
 # Jobs find the library in the same way, in whatever environment they run.
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(WORKFLOW), os.environ.get("PYTHONPATH")])))
+# Idle threads would take the cores of the jobs next to theirs, unless the user wants it so.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Snakemake writes the interpreter's path into a job's command without quotes; a space in the path would split it.
 if not sys.executable.startswith("'"):

@@ -34,6 +34,8 @@ rule plan:
         shape=of("standin_shape"),
         shards=of("shard_counts"),
         judges=of("judge_models"),
+        in_full_because=of("in_full_because"),
+        recheck_share=of("config.inference.recheck_share"),
         classifiers=list(STUDY.config.classifiers),
     message:
         f"Estimate the cost: {STUDY.name}"

@@ -13,6 +13,7 @@ from falserefusal.common.schemas import BASELINE
 from falserefusal.planning.plan import (
     Judges,
     counted_workload,
+    early_text,
     expected_rows,
     expected_workload,
     plan,
@@ -272,6 +273,16 @@ def test_a_model_behind_a_server_costs_no_gpu(models, gpus):
     assert table.loc["total", "gpu_hours"] == table.loc["Gemma-2B", "gpu_hours"] > 0
     assert result["gpus"].set_index("gpu").loc["A100-80GB", "wall_hours_1"] == table.loc["Gemma-2B", "hours"]
     assert "server 'lab'" in plan_text(result, "served")
+
+
+def test_early_decision_and_what_it_saves(models, gpus):
+    asked = models[models["model"] == "Gemma-2B"]
+    assume = {"responses_at_cap": 0.5, "max_new_tokens": 100, "short_response_tokens": 2}  # 51 tokens each
+    result = plan(asked, workload(1e6), gpus, "A100-80GB", assume, judges=Judges(asked, 800))
+    off = early_text(result, "structured reads whole responses", 0.1)
+    assert "off: structured reads whole responses." in off
+    assert "about 8.70 of the 51.00 M new tokens" in off  # 0.1 x 51 + 0.9 x 4 tokens each
+    assert early_text(result, "", 1.0).startswith("Early decision is on: about 51.00 of the 51.00 M new tokens")
 
 
 def test_stand_ins_have_a_shape_of_their_own(models, gpus):

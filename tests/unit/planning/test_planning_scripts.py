@@ -58,6 +58,8 @@ def plan_of(study, tmp_path, **params):
         "gpu": "A100-80GB",
         "assumptions": {},
         "shape": None,
+        "in_full_because": "structured reads whole responses",
+        "recheck_share": study["inference"]["recheck_share"],
     }
     return run(
         "plan",
@@ -98,7 +100,8 @@ def test_the_plan_counts_texts_that_are_here(study, tmp_path):
     made = plan_of(study("rehearsal"), tmp_path)
     data = json.loads((tmp_path / "plan.json").read_text())
     assert all(row["counted"] and row["unique_prompts"] <= row["prompts"] for row in data["workload"])
-    assert "counted in the rendered prompts" in (tmp_path / "plan.txt").read_text()
+    text = (tmp_path / "plan.txt").read_text()
+    assert "counted in the rendered prompts" in text and "Early decision is off: structured reads whole" in text
     table = pd.read_csv(made["models"])
     assert len(table) == 17 and table["model"].iloc[-1] == "total"
 

@@ -52,7 +52,21 @@ def test_a_study_of_real_models(load):
     ],
 )
 def test_a_response_stops_early_only_where_nobody_reads_its_end(load, change, early):
-    assert load(change).early_decision is early
+    study = load(change)
+    assert study.early_decision is early
+    assert (study.in_full_because == "") is early
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("inference: {early_decision: false}", "inference.early_decision is false"),
+        ("labellers: [phrase_list, structured]", "structured reads whole responses"),
+        (f"labellers: [structured]\n{JUDGE}", "structured, j read whole responses"),
+    ],
+)
+def test_why_responses_are_generated_in_full(load, change, reason):
+    assert load(change).in_full_because == reason
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 Reading the prompts is bound by arithmetic; writing the responses is bound by memory traffic or by the time it takes to
 launch the kernels of a layer (the roofline model: Williams, Waterman and Patterson 2009, CACM 52(4):65). Every
-assumption is a key of ASSUMPTIONS and is printed with the result. Savings from early decisions and shared prefixes are
+assumption is a key of ASSUMPTIONS and is printed with the result. Savings from early decision and shared prefixes are
 not counted, so the estimate is too high rather than too low. A processor is described by the same columns as a GPU.
 """
 
@@ -19,6 +19,7 @@ ASSUMPTIONS = {
     "max_new_tokens": 128,
     "responses_at_cap": 0.3,  # share of responses that run to max_new_tokens ...
     "short_response_tokens": 8,  # ... and tokens of the others
+    "decided_tokens": 4,  # of a response until phrase_list is certain of its verdict
     "token_budget": 16384,  # prompt and new tokens of one batch
     "arithmetic_efficiency": 0.35,  # of the gpu's peak, on prompts
     "bandwidth_efficiency": 0.6,  # of the gpu's memory bandwidth, on new tokens

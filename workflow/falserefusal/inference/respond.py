@@ -134,7 +134,8 @@ def respond(
         torn = opened.torn if engine.repeats_batches else set()
         missing = [key for key in requests.first if key not in responses or key in torn]
         if missing:
-            log.info("%s: %d responses stored, %d to generate", model["model"], reused, len(missing))
+            until = "in full" if early.decided is None else "until their verdicts are certain"
+            log.info("%s: %d responses stored, %d to generate %s", model["model"], reused, len(missing), until)
             _generate(engine, requests, missing, early, opened, lambda n: Progress(n, model["model"], progress))
             # read again, so that this run and every later one report the same responses
             responses = opened.read(set(requests.first))

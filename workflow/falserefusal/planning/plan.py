@@ -24,6 +24,7 @@ from falserefusal.study.resources import find_gpu
 from falserefusal.study.workload import GOLD_LABEL_ROWS, OTHER_TEXT_CHARACTERS, TEXT_CHARACTERS
 
 WORKLOAD = ["task", "persona_prompts", "baseline_prompts", "prompts", "unique_prompts", "characters", "counted"]
+JUDGE = "judge "  # before the name of a model that judges, in the plan's tables
 GPU_COUNTS = (1, 2, 4, 8, 16)
 
 
@@ -179,7 +180,7 @@ def _judge_asks(models: pd.DataFrame, workload: pd.DataFrame, assume: dict, judg
     load = judge_load(responses, judges.instructions, assume)
     short = assume | {"max_new_tokens": JUDGE_TOKENS}
     return [
-        _Ask(row | {"model": f"judge {row['model']}"}, _shape(row), responses["prompts"], load, short, len(models))
+        _Ask(row | {"model": JUDGE + row["model"]}, _shape(row), responses["prompts"], load, short, len(models))
         for row in judges.models.to_dict("records")
     ]
 
@@ -278,10 +279,33 @@ def plan_text(result: dict, study: str) -> str:
         "max_new_tokens, dtype, quantization, token_budget as inference.batch_tokens, and hours_per_shard; the others "
         "are fixed in workflow/falserefusal/common/roofline.py):",
         *(f"  {name}: {value}" for name, value in result["assumptions"].items()),
-        "Equal prompts are asked once; their number is known when the texts are downloaded. Early decisions and shared "
-        "prefixes save time that is not counted.",
+        "Equal prompts are asked once; their number is known when the texts are downloaded. Time that early "
+        "decision and shared prefixes save is not counted.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def early_text(result: dict, in_full_because: str, recheck_share: float) -> str:
+    """Say whether responses may stop early, and how many new tokens that saves.
+
+    Parameters
+    ----------
+    result : dict
+        The plan.
+    in_full_because : str
+        Why responses do not stop early (`Study.in_full_because`); empty where they do.
+    recheck_share : float
+        Share of the prompts whose responses are generated in full nevertheless.
+    """
+    models = result["models"].iloc[:-1]
+    asked = models[~models["model"].str.startswith(JUDGE)]
+    each = asked["new_tokens"] / asked["asked"]
+    decided = each.clip(upper=result["assumptions"]["decided_tokens"])
+    early = (asked["asked"] * (recheck_share * each + (1 - recheck_share) * decided)).sum()
+    saves = f"about {_number(early / 1e6, 2)} of the {_number(asked['new_tokens'].sum() / 1e6, 2)} M new tokens"
+    if in_full_because:
+        return f"Early decision is off: {in_full_because}. With it (labellers: [phrase_list]), {saves} are generated.\n"
+    return f"Early decision is on: {saves} are generated, and more where a response is a refusal.\n"
 
 
 def _model_table(models: pd.DataFrame, unit: str) -> pd.DataFrame:

@@ -462,7 +462,15 @@ class Study(AnyStudy):
     @property
     def early_decision(self) -> bool:
         """Whether a response may stop early: only where phrase_list alone reads it, which ignores its end."""
-        return self.config.inference.early_decision and self.labellers == ("phrase_list",)
+        return not self.in_full_because
+
+    @property
+    def in_full_because(self) -> str:
+        """Why every response is generated in full; empty where it may stop early."""
+        if not self.config.inference.early_decision:
+            return "inference.early_decision is false"
+        others = [name for name in self.labellers if name != "phrase_list"]
+        return f"{', '.join(others)} read{'s' if len(others) == 1 else ''} whole responses" if others else ""
 
     @cached_property
     def compared(self) -> bool:
