@@ -6,7 +6,8 @@ min_version("9.20")
 
 
 # A study is one config file. --configfile replaces the default file; Snakemake alone would merge the two.
-if "study" not in config:
+NO_STUDY_NAMED = "study" not in config
+if NO_STUDY_NAMED:
 
     configfile: "config/pilot.yaml"
 
@@ -41,7 +42,7 @@ if STUDY.sequential:
 rule all:
     default_target: True
     input:
-        PUBLISHED.files.page,
+        PUBLISHED.files.page if NO_STUDY_NAMED else [],
         STUDY.files.page,
 
 

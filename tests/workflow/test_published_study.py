@@ -2,6 +2,7 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 
 TARGET = "published"
@@ -34,6 +35,7 @@ def test_it_ends_in_a_report_with_every_table_and_figure(done):
         for suffix in (".pdf", ".csv"):
             assert (results / "figures" / name).with_suffix(suffix).stat().st_size > 0
     assert (results / "statements.csv").is_file()
+    assert not any("study" in pd.read_csv(file) for file in (results / "tables").glob("*.csv")), "no rehearsal's notice"
 
 
 def test_a_second_run_does_nothing(done):

@@ -85,8 +85,7 @@ def test_every_table_and_every_figures_data_say_that_they_are_of_stand_ins(done)
         table = pd.read_csv(file)
         assert list(table)[-1] == "study", file
         assert table["study"].str.startswith("REHEARSAL on stand-in checkpoints").all(), file
-    published = [*done.path("results/published/tables").glob("*.csv")]
-    assert published and not any("study" in pd.read_csv(file) for file in published)
+    assert not done.path("results/published").exists(), "a study that is named is built alone"
     page = (done.results / "report/index.html").read_text()
     assert not re.search("<th[^>]*>study</th>", page), "the page says it once, not in every row"
 
