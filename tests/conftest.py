@@ -38,7 +38,7 @@ def copy_tree(root: Path, target: Path) -> Path:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(root / name, target / name)
     else:
-        shutil.copytree(root, target, ignore=shutil.ignore_patterns(".venv", ".snakemake", "results", "resources"))
+        shutil.copytree(root, target, ignore=shutil.ignore_patterns(".venv*", ".snakemake", "results", "resources"))
     return target
 
 

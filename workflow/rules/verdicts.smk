@@ -30,7 +30,7 @@ rule judge_responses:
     log:
         FILES.log("judges/{judge}/{model}"),
     conda:
-        "../../envs/inference.yaml"
+        f"../../envs/{STUDY.config.inference.environment}.yaml"
     threads: 4
     resources:
         gpu=needs("gpu"),

