@@ -126,7 +126,7 @@ def test_weights_are_downloaded_once(copy):
                 "servers": {"far": {"base_url": "http://127.0.0.1:9/v1"}},
             },
             [],
-            ["far"],
+            ["server far"],
         ),
     ],
     ids=["stand-ins", "a classifier", "a judge", "a server"],

@@ -8,11 +8,10 @@ import yaml
 @pytest.mark.parametrize(
     "changes",
     [
-        {"personas": ["black"], "design": {"draws_per_row": 3}},
-        {"personas": ["black"], "design": {"kind": "blocked", "blocks_per_task": 20}},
-        {"personas": ["black", "man"], "models": ["Qwen2.5-7B"]},  # refuses nothing
+        pytest.param({"personas": ["black"], "design": {"draws_per_row": 3}}, id="one persona", marks=pytest.mark.slow),
+        pytest.param({"personas": ["black"], "design": {"kind": "blocked", "blocks_per_task": 20}}, id="blocked"),
+        pytest.param({"personas": ["black", "man"], "models": ["Qwen2.5-7B"]}, id="no refusals"),
     ],
-    ids=["one persona", "one persona, blocked", "no refusals"],
 )
 def test_it_gives_a_report(checkout, root, changes):
     config = yaml.safe_load((root / "config/rehearsal.yaml").read_text())

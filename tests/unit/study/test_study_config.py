@@ -5,10 +5,11 @@ from typing import get_args
 import pydantic
 import pytest
 
+from falserefusal.annotation import sample
 from falserefusal.common.dependencies import library_of
 from falserefusal.common.errors import InputError
 from falserefusal.estimation.sequential import LEVELS
-from falserefusal.study.config import COMPARED_WITH_BASELINE, Quantity, read_config
+from falserefusal.study.config import COMPARED_WITH_BASELINE, Quantity, Shares, read_config
 
 
 def source(keys):
@@ -80,7 +81,7 @@ def test_the_quantities_are_those_that_estimation_knows():
         ("prompts: {articel: printed}", "prompts: unknown key 'articel'; did you mean 'article'?"),
         (
             "annotation: {shares: {label: 1}}",
-            "annotation.shares: unknown key 'label'; known here: option, refusal, other",
+            "annotation.shares: unknown key 'label'; known here: choice, refusal, other",
         ),
         ("inference: {server: {}}", "inference: unknown key 'server'; "),
         (source("kind: embedded, path: x"), "tasks.offensiveness.source: unknown key 'path'; known here: kind"),
@@ -150,7 +151,7 @@ def test_the_quantities_are_those_that_estimation_knows():
         ),
         ("estimation: {targets: {model rate: 2}}", "estimation.targets.model rate: must be below 1, not 2"),
         (
-            "annotation: {shares: {option: 0, refusal: 0, other: 0}}",
+            "annotation: {shares: {choice: 0, refusal: 0, other: 0}}",
             "annotation.shares: at least one share must be above 0",
         ),
         ("allow_missing: yess", "allow_missing: must be true or false, not 'yess'"),
@@ -263,3 +264,7 @@ def test_library_of_a_script_follows_imports_through_modules(root, monkeypatch):
     assert "workflow/falserefusal/published/printed.py" in files
     assert "workflow/falserefusal/common/files.py" in files, "imported by printed.py, not only by the script"
     assert all((root / file).is_file() for file in files)
+
+
+def test_the_shares_of_the_annotation_sample_are_those_that_it_is_drawn_by():
+    assert tuple(Shares.model_fields) == (sample.CHOICE, sample.REFUSAL, sample.OTHER)

@@ -457,8 +457,8 @@ class Classifier(Part):
 class Shares(Part):
     """Shares of the annotation sample by what the labellers found."""
 
-    option: Number = 0.3
-    """Responses that chose an option without refusing."""
+    choice: Number = 0.3
+    """Responses that choose an option without refusing."""
     refusal: Number = 0.4
     """Refusals."""
     other: Number = 0.3
@@ -466,7 +466,7 @@ class Shares(Part):
 
     @model_validator(mode="after")
     def _some(self) -> Self:
-        if self.option + self.refusal + self.other == 0:
+        if self.choice + self.refusal + self.other == 0:
             raise ValueError("at least one share must be above 0")
         return self
 
