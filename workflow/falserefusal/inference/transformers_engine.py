@@ -33,6 +33,8 @@ class TransformersEngine:
         The decoding parameters.
     """
 
+    packages = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes")
+
     def __init__(self, model: dict, decoding: Decoding):
         self.decoding = decoding
         self.batch_tokens = model["batch_tokens"]
