@@ -35,6 +35,8 @@ rule plan:
         shards=of("shard_counts"),
         judges=of("judge_models"),
         classifiers=list(STUDY.config.classifiers),
+        from_hub=of("downloads.hub_ids"),
+        keep_weights=of("keep_weights"),
     message:
         f"Estimate the cost: {STUDY.name}"
     script:
@@ -61,6 +63,8 @@ rule preflight:
         quantization=of("config.inference.quantization"),
         raw=files.TEXTS,
         records="resources",
+        hub_ids=of("downloads.hub_ids"),
+        passing=of("downloads.home"),
         table=STUDY.files.plan("preflight.csv"),
         gpus={model: STUDY.gpus(model) for model in STUDY.fetched},
         gpu_limit=untracked(gpus_of_run) if STUDY.config.planning.compute_here else None,
