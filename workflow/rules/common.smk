@@ -22,6 +22,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.study import files
 from falserefusal.study.rules import Rules, any_of, untracked
 from falserefusal.study.study import Study
+from falserefusal.study.weights import USES
 
 sources = [os.path.relpath(file) for file in workflow.configfiles]
 sources += ["--config"] if workflow.config_settings.config else []

@@ -37,6 +37,8 @@ rule plan:
         in_full_because=of("in_full_because"),
         recheck_share=of("config.inference.recheck_share"),
         classifiers=list(STUDY.config.classifiers),
+        from_hub=of("downloads.hub_ids"),
+        keep_weights=of("keep_weights"),
     message:
         f"Estimate the cost: {STUDY.name}"
     script:
@@ -63,6 +65,8 @@ rule preflight:
         quantization=of("config.inference.quantization"),
         raw=files.TEXTS,
         records="resources",
+        hub_ids=of("downloads.hub_ids"),
+        passing=of("downloads.home"),
         table=STUDY.files.plan("preflight.csv"),
         gpus={model: STUDY.gpus(model) for model in STUDY.fetched},
         gpu_limit=untracked(gpus_of_run) if STUDY.config.planning.compute_here else None,

@@ -2,7 +2,58 @@
 # the study, so that an interrupted job continues where it stopped, and no response is generated twice.
 
 
+# Weights that are deleted after use come one after the other (study/weights.py). Their jobs take the turn and the folder as
+# ancient, so that a new turn or download, which other jobs may need, does not run them again.
+if not STUDY.keep_weights:
+
+    rule weights_turn:
+        input:
+            # not ancient: models that are asked again come before the others again
+            results=of("downloads.results_before", "use", "weights"),
+        output:
+            turn=STUDY.files.weights_turn("{use}", "{weights}"),
+        log:
+            STUDY.files.log("weights_turn/{use}/{weights}"),
+        wildcard_constraints:
+            use=any_of(USES),
+            weights=any_of(key.weights for key in STUDY.downloads.in_order),
+        localrule: True
+        conda:
+            "../../envs/analysis.yaml"
+        params:
+            before=untracked(of("downloads.folders_before", "use", "weights")),
+        message:
+            "Next weights: {wildcards.weights} ({wildcards.use})"
+        script:
+            "../scripts/weights_turn.py"
+
+    rule fetch_weights:
+        input:
+            turn=ancient(STUDY.files.weights_turn("{use}", "{weights}")),
+        output:
+            folder=temp(directory(STUDY.files.weights_in_use("{use}", "{weights}"))),
+        log:
+            STUDY.files.log("fetch_weights/{use}/{weights}"),
+        wildcard_constraints:
+            use=any_of(USES),
+            weights=any_of(key.weights for key in STUDY.downloads.in_order),
+        priority: 1  # before any inference, so that a failed download is reported early
+        retries: 2
+        localrule: True
+        conda:
+            "../../envs/inference.yaml"
+        params:
+            source=of("downloads.source", "use", "weights"),
+            record=untracked(of("downloads.record", "use", "weights")),
+        message:
+            "Download weights that are deleted after use: {wildcards.weights} ({wildcards.use})"
+        script:
+            "../scripts/fetch_weights.py"
+
+
 rule fetch_model:
+    input:
+        folder=ancient(of("downloads.recorded_folder", "model", "classifier")),
     output:
         # update: an existing record is kept, because it fixes the commit of the weights
         record=update(files.weights_record("{model}")),
@@ -18,7 +69,7 @@ rule fetch_model:
     params:
         model=of("load_settings", "model"),
     message:
-        "Download the weights: {wildcards.model}"
+        f"{'Download' if STUDY.keep_weights else 'Record the commit of'} the weights: {{wildcards.model}}"
     script:
         "../scripts/fetch_model.py"
 
@@ -54,7 +105,7 @@ use rule fetch_model as fetch_classifier with:
     params:
         model=of("classifier_settings", "classifier"),
     message:
-        "Download the classifier: {wildcards.classifier}"
+        f"{'Download' if STUDY.keep_weights else 'Record the commit of'} the classifier: {{wildcards.classifier}}"
 
 
 # With allow_missing, existing responses are plain input files, and no rule makes more of them.
@@ -63,6 +114,8 @@ if not STUDY.config.allow_missing:
     rule responses:
         input:
             unpack(of("response_inputs", "model")),
+            turn=ancient(of("downloads.turn", "model")),
+            folder=ancient(of("downloads.folder", "model")),
             # ancient: a new check is no reason to generate responses again
             ready=ancient(STUDY.files.plan("ready.csv")) if STUDY.needs_check else [],
             code=library("responses.py"),

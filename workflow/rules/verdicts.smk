@@ -23,6 +23,8 @@ rule judge_prompts:
 rule judge_responses:
     input:
         unpack(of("judge_inputs", "judge", "model", "look")),
+        turn=ancient(of("downloads.turn", "model", "judge", "classifier")),
+        folder=ancient(of("downloads.folder", "model", "judge", "classifier")),
         code=library("responses.py"),
     output:
         responses=FILES.judge_responses("{judge}", "{model}"),
@@ -52,6 +54,8 @@ rule judge_responses:
 rule classify:
     input:
         unpack(of("classifier_inputs", "classifier", "model", "look")),
+        turn=ancient(of("downloads.turn", "model", "judge", "classifier")),
+        folder=ancient(of("downloads.folder", "model", "judge", "classifier")),
         code=library("classify.py"),
     output:
         scores=FILES.scores("{classifier}", "{model}"),

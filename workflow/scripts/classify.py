@@ -9,8 +9,11 @@ if TYPE_CHECKING:
 
 with log_to(snakemake.log[0]):
     import os
+    from pathlib import Path
 
     os.environ["HF_HUB_OFFLINE"] = "1"  # the weights are in the cache, and a compute node may have no network
+    if snakemake.input.get("folder"):  # weights that are deleted after use, in the layout of that cache
+        os.environ["HF_HUB_CACHE"] = str(Path(snakemake.input.folder).absolute())
 
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Download one model's weights and tokenizer into the hub's cache, and record their commit."""
+"""Record the commit of a model's weights, after downloading them into the hub's cache if they are kept."""
 
 from typing import TYPE_CHECKING
 
@@ -8,16 +8,19 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
+    import os
     from pathlib import Path
 
-    from falserefusal.common.files import read_json, write_json
-    from falserefusal.inference.checkpoint import find, saved_dtype
+    in_use = snakemake.input.get("folder")  # weights that are deleted after use
+    if in_use:
+        os.environ |= {"HF_HUB_CACHE": str(Path(in_use).absolute()), "HF_HUB_OFFLINE": "1"}
+
+    from falserefusal.common.files import write_json
+    from falserefusal.inference.checkpoint import find, pinned, saved_dtype
 
     asked, record = dict(snakemake.params.model), Path(snakemake.output.record)
-    last = read_json(record) if record.exists() else {}
-    # keep the recorded commit, also if the hub has a newer one
-    known = {"revision": last["revision"]} if last.get("asked") == asked else {}
-    _, folder, revision = find({**asked, **known})
+    wanted = asked | {"revision": Path(in_use, "commit").read_text()} if in_use else pinned(asked, record)
+    _, folder, revision = find(wanted)
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file()}
     dtype = saved_dtype(asked["model"], folder)
     write_json({"asked": asked, "revision": revision, "dtype": dtype, "files": files}, record)

@@ -46,8 +46,11 @@ with log_to(snakemake.log[0]):
     for name, own in params.classifiers.items():
         row = {"model": f"classifier {name}", "hub_id": own["hub_id"], "revision": own["revision"]}
         needed.append(recorded(row, "classifiers", name))
+    for row in needed:
+        row["passing_folder"] = params.passing if row["hub_id"] in params.hub_ids else None
+    known = ["model", "hub_id", "revision", "package", "memory_gb", "disk_gb", "gpus", "passing_folder"]
     found = preflight(
-        pd.DataFrame(needed, columns=["model", "hub_id", "revision", "package", "memory_gb", "disk_gb", "gpus"]),
+        pd.DataFrame(needed, columns=known),
         sources,
         gpu_limit=params.gpu_limit,
         servers=params.servers,

@@ -9,9 +9,12 @@ if TYPE_CHECKING:
 
 with log_to(snakemake.log[0]):
     import os
+    from pathlib import Path
 
     if snakemake.input.get("weights"):  # the weights are in the cache, and a compute node may have no network
         os.environ["HF_HUB_OFFLINE"] = "1"
+    if snakemake.input.get("folder"):  # weights that are deleted after use, in the layout of that cache
+        os.environ["HF_HUB_CACHE"] = str(Path(snakemake.input.folder).absolute())
 
     import pandas as pd
 

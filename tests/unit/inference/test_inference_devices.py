@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from falserefusal.inference import devices
+
 CLAIM = """
 import os, sys, time
 from falserefusal.inference.devices import claim_gpus
@@ -78,3 +80,10 @@ def test_a_job_waits_for_a_gpu_that_a_killed_one_gives_back(job):
 )
 def test_when_there_is_nothing_to_deal_out(job, wanted, env, expected):
     assert printed(job(wanted, 0, **env)) == expected
+
+
+@pytest.mark.parametrize(("flags", "has"), [("sse avx512_bf16 vnni", True), ("amx_bf16", True), ("avx2 f16c", False)])
+def test_processors_that_compute_bfloat16(tmp_path, flags, has):
+    (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+    assert devices.cpu_has_bfloat16(tmp_path / "cpuinfo") is has
+    assert not devices.cpu_has_bfloat16(tmp_path / "none")

@@ -35,6 +35,10 @@ class Misbehaving(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
+    def do_GET(self):
+        found = self.server.pages.get(self.path)
+        self.send(json.dumps(found), 200 if found else 404)
+
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         with self.server.lock:
@@ -96,8 +100,9 @@ class Misbehaving(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(fault=lambda number, text: None, port: int = 0):
+def serving(fault=lambda number, text: None, port: int = 0, pages=None):
     with answering(Misbehaving, port) as server:
+        server.pages = pages or {}
         server.fault, server.requests, server.words, server.lock = fault, [], 0, threading.Lock()
         address = f"http://127.0.0.1:{server.server_port}/v1"
         model = served(address, "org/m", concurrency=4, longest_wait=0.02, attempts=12)
@@ -161,7 +166,8 @@ def test_a_request_that_never_succeeds_is_an_error_and_asked_again_by_the_next_r
     failed = frame["prompt_id"] == "p7"
     assert frame.loc[failed, ["response", "finish_reason"]].values.tolist() == [["", "error"]]
     assert about["responses"]["finish_reasons"] == {"error": 1, "stop": 19}
-    assert any("the next run asks it again" in record.message for record in caplog.records)
+    (message,) = [record.message for record in caplog.records if "no response" in record.message]
+    assert message.startswith("1 of 20 prompts, such as p7, have no response after 12 attempts")
     with serving(port=server.server_port) as (server, model):
         frame, about = respond(model, DECODING, prompts(20), tmp_path, progress=False)
         assert len(server.requests) == 1
@@ -170,7 +176,7 @@ def test_a_request_that_never_succeeds_is_an_error_and_asked_again_by_the_next_r
 
 def test_a_dead_server_stops_the_run_and_keeps_what_was_answered(tmp_path):
     dying = serving(lambda number, _: None if number <= 10 else {"drop": True})
-    gone = r"does not respond \(.*\): the responses so far are stored"
+    gone = r"does not respond \(.*\)\.\n10 of 60 responses are stored\. Run again"
     with dying as (server, model), pytest.raises(InputError, match=gone):
         respond(model, DECODING, prompts(60), tmp_path, progress=False)
     with serving(port=server.server_port) as (server, model):
@@ -179,10 +185,79 @@ def test_a_dead_server_stops_the_run_and_keeps_what_was_answered(tmp_path):
     assert frame["response"].tolist() == expected(60)
 
 
-def test_nobody_there_is_one_clear_error(tmp_path):
-    model = served("http://127.0.0.1:9/v1", longest_wait=0.01)
-    with pytest.raises(InputError, match=r"127\.0\.0\.1:9/v1 does not respond"):
-        respond(model, DECODING, prompts(3), tmp_path, progress=False)
+NOBODY = (
+    r"m: http://%s/v1 cannot be reached after 3 attempts \(\[Errno .*\)\.\n0 of 100 responses are stored\. Run again"
+)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "no-such-host.invalid"])
+def test_nobody_there_is_one_message_and_soon(tmp_path, caplog, monkeypatch, host):
+    tries = []
+    real = server_engine.ServerEngine._whole
+    monkeypatch.setattr(server_engine.ServerEngine, "_whole", lambda *given: tries.append(1) or real(*given))
+    model = served(f"http://{host}/v1", longest_wait=0.01, attempts=3, concurrency=4)
+    with pytest.raises(InputError, match=NOBODY % host):
+        respond(model, DECODING, prompts(100), tmp_path, progress=False)
+    assert len(tries) <= 2 * 4 * 3, "no request of the other 90 was tried"
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("early", [EarlyDecision(None, 0.0), STREAM], ids=["whole", "streamed"])
+def test_a_server_that_dies_in_the_middle_is_one_message_and_every_reply_is_stored(tmp_path, caplog, early):
+    """It closes its port and every connection while requests are under way."""
+    died = threading.Event()
+
+    def fault(number, text):
+        if number > 10 and not died.is_set():
+            died.set()
+            threading.Thread(target=close, daemon=True).start()
+        return {"drop": True} if number > 10 else None
+
+    def close():
+        server.shutdown()
+        server.socket.close()
+
+    gone = r"cannot be reached after 3 attempts \(.*refused.*\)\.\n10 of 60 responses are stored\. Run again"
+    with serving(fault) as (server, model):
+        model["server"]["attempts"] = 3
+        model["server"]["longest_wait"] = 0.3
+        with pytest.raises(InputError, match=gone):
+            respond(model, DECODING, prompts(60), tmp_path, early=early, progress=False)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    with serving(port=server.server_port) as (server, model):
+        frame, _ = respond(model, DECODING, prompts(60), tmp_path, early=early, progress=False)
+        assert len(server.requests) == 50
+    assert frame["response"].tolist() == expected(60)
+
+
+VLLM = {
+    "/version": {"version": "0.11.0"},
+    "/v1/models": {
+        "data": [
+            {"id": "other", "max_model_len": 1},
+            {"id": "org/m", "object": "model", "created": 1, "owned_by": "vllm", "max_model_len": 4096},
+        ]
+    },
+}
+TGI = {"/info": {"model_dtype": "float16", "version": "3.3.0", "sha": "abc"}}
+
+
+@pytest.mark.parametrize(
+    ("pages", "reported"),
+    [
+        (VLLM, {"owned_by": "vllm", "max_model_len": 4096, "version": "0.11.0"}),
+        (TGI, {"version": "3.3.0", "dtype": "float16"}),
+        ({}, {}),
+    ],
+    ids=["vLLM", "TGI", "silent"],
+)
+def test_the_provenance_has_what_the_server_reports_and_nothing_of_packages_here(tmp_path, pages, reported):
+    with serving(pages=pages) as (_, model):
+        _, about = respond(model, DECODING, prompts(3), tmp_path, progress=False)
+        _, again = respond(model, DECODING, prompts(3), tmp_path, progress=False)
+    assert about["reported"] == reported and "store" in again["reported"]
+    assert about["dtype"] is None and about["quantization"] is None
+    assert set(about["versions"]) == {"python", "openai"}
 
 
 @pytest.mark.parametrize("status", [400, 401, 404])

@@ -291,6 +291,21 @@ def test_stand_ins_have_a_shape_of_their_own(models, gpus):
     assert result["models"]["disk_gb"].iloc[-1] == pytest.approx(16 * 0.002)
 
 
+def test_the_disk_that_is_needed_with_and_without_keeping_the_weights(models, gpus):
+    names = ["Gemma-2B", "Gemma-7B", "Gemma2-27B"]
+    asked = models[models["model"].isin(names)].assign(params_b=[2, 7, 27])
+    twice = pd.concat([asked, asked.tail(1).assign(model="variant")])
+    result = plan(twice, workload(), gpus, "A100-80GB", judges=Judges(asked.head(1), 800))
+    hub_ids = asked["hub_id"].tolist()
+    kept = "72.0 GB of weights on disk (with inference.keep_weights: false at most 54.0 GB at a time)"
+    assert f", {kept}; " in plan_text(result, "s", hub_ids)
+    deleted = "at most 54.0 GB of weights on disk at a time (72.0 GB with inference.keep_weights: true)"
+    assert f", {deleted}; " in plan_text(result, "s", hub_ids, keep_weights=False)
+    local = deleted.replace("54.0", "58.0")  # the smallest, which stays, and the largest
+    assert f", {local}; " in plan_text(result, "s", hub_ids[1:], keep_weights=False)
+    assert ", 72.0 GB of weights on disk; " in plan_text(result, "s", hub_ids[:1], keep_weights=False)
+
+
 def test_the_text_says_where_its_numbers_come_from(models, gpus):
     text = plan_text(plan(models, workload(), gpus, "A100-80GB", {"max_new_tokens": 17}), "paper")
     for line in (

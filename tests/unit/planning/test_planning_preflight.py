@@ -268,6 +268,21 @@ def test_quantization_needs_its_package(tmp_path, monkeypatch):
     assert check(tmp_path, "http://127.0.0.1:9").empty
 
 
+def test_weights_that_are_deleted_after_use_need_the_disk_one_at_a_time(hub, tmp_path):
+    fill_cache(tmp_path / "hub", "org/open", WHOLE)
+    models = pd.DataFrame({"model": ["M0", "M1", "M2"], "hub_id": "org/open", "revision": None})
+    models = models.assign(passing_folder="resources/weights_in_use/s")
+    here = {"cache_dir": str(tmp_path / "hub"), "hardware": {"gpus": [80.0], "ram": 64.0}}
+    found = preflight(models, environment=Environment(endpoint=hub, free_gb=3.0, **here))
+    disk = found[found["item"] == "disk"]
+    assert disk["status"].tolist() == ["ok"] * 3, "not read from the cache, and not added up"
+    assert disk["message"].iloc[2] == "2.0 GB to download, 3.0 GB free for it in resources/weights_in_use/s"
+    found = preflight(models.head(1), environment=Environment(endpoint=hub, free_gb=1.0, **here))
+    assert only(found, "disk").what_to_do.startswith("free space, link resources/weights_in_use to a larger disk")
+    found = preflight(models.head(1), environment=Environment(endpoint="http://127.0.0.1:9", free_gb=3.0, **here))
+    assert "set inference.keep_weights to true" in only(found, "weights").what_to_do
+
+
 def test_the_disk_is_shared_by_the_models(hub, tmp_path):
     found = check(tmp_path, hub, "org/open", "org/open", "org/open", free_gb=5.0)
     disk = found[found["item"] == "disk"]

@@ -1,5 +1,6 @@
 """The backend openai before a run: address, key and server, against a server on loopback."""
 
+import json
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -8,18 +9,23 @@ from falserefusal.planning.server import check_server
 from loopback import answering
 
 KEY = "sk-secret"
+# as vLLM publishes it, shortened
+SCHEMA = {"components": {"schemas": {"ChatCompletionRequest": {"properties": {"top_k": {}, "repetition_penalty": {}}}}}}
 
 
 class Server(BaseHTTPRequestHandler):
     """Lists its models to whoever has the key; has other paths in other states."""
 
     def do_GET(self):
-        status = {"/v1/models": 200, "/down/models": 503, "/odd/models": 405}.get(self.path, 404)
-        if status == 200 and self.headers.get("Authorization") != f"Bearer {KEY}":
+        found = {"/v1/models": {}, "/vllm/v1/models": {}, "/vllm/openapi.json": SCHEMA}.get(self.path)
+        status = {"/down/models": 503, "/odd/models": 405}.get(self.path, 404 if found is None else 200)
+        if self.path == "/v1/models" and self.headers.get("Authorization") != f"Bearer {KEY}":
             status = 401
         self.send_response(status)
-        self.send_header("Content-Length", "0")
+        body = json.dumps(found).encode()
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *args):
         pass
@@ -63,3 +69,13 @@ def test_a_server_that_is_not_there_may_be_open_to_the_nodes_alone():
     nowhere = {"base_url": "http://127.0.0.1:9/v1"}
     assert [check_server("s", nowhere, here)[0][1] for here in (True, False)] == ["missing", "warn"]
     assert check_server("s", {})[0][:2] == ("address", "missing")
+
+
+def test_a_parameter_that_the_server_does_not_know_is_a_warning(address):
+    body = {"repetition_penaltie": 1.0, "top_k": -1, "colour": "red"}
+    server, *rows = check_server("s", {"base_url": f"{address}/vllm/v1", "extra_body": body})
+    assert server[:2] == ("server", "ok") and [row[:2] for row in rows] == [("extra_body", "warn")] * 2
+    assert "'repetition_penaltie' is not a parameter of" in rows[0][2]
+    assert rows[0][3].endswith("servers.s.extra_body.repetition_penaltie; did you mean 'repetition_penalty'?")
+    assert rows[1][3] == "correct or remove servers.s.extra_body.colour"
+    assert len(check_server("s", {"base_url": f"{address}/odd", "extra_body": body})) == 1, "no schema, no warning"

@@ -21,6 +21,12 @@ def test_source_checksum_and_system_prompt_of_each_model():
     assert models_asked(None) == []
 
 
+def test_the_number_format_of_a_served_model_is_the_one_that_its_server_reports():
+    silent = {"dtype": None, "reported": "nothing was generated: every response was in the store"}
+    models = {"tgi": {"dtype": None, "reported": {"dtype": "float16"}}, "vllm": silent}
+    assert [row["dtype"] for row in models_asked({"models": models})] == ["float16", "an unknown number format"]
+
+
 def test_limitations_follow_from_the_models():
     package, hub = models_asked(PROVENANCE)
     assert limits_of([package], True)[0] == ONE_CHECKPOINT

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.hub import is_folder
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,23 @@ def locate(model: dict) -> Checkpoint:
     )
 
 
+def pinned(model: dict, record: Path) -> dict:
+    """`model` with the commit of its record, if the record is of the same weights: the hub may have a newer one.
+
+    Parameters
+    ----------
+    model : dict
+        As `find` reads it.
+    record : Path
+        What was downloaded last: `asked` (the model as it was given then) and `revision`; there may be none.
+    """
+    if not record.exists():
+        return model
+    last = _read_json(record)
+    same = all(last["asked"].get(key) == model.get(key) for key in ("hub_id", "revision"))
+    return model | {"revision": last["revision"]} if same else model
+
+
 def find(model: dict) -> tuple[str, Path, str]:
     """Name, folder and revision of a checkpoint; a hub model is downloaded into the hub's cache.
 
@@ -83,7 +101,7 @@ def find(model: dict) -> tuple[str, Path, str]:
         There is no checkpoint, it has no safetensors, or it cannot be downloaded.
     """
     path = model.get("path") or model["hub_id"]
-    if model.get("path") or path.startswith((".", "/", "~")) or Path(path).is_dir():
+    if model.get("path") or is_folder(path):
         folder = Path(path).expanduser().resolve()
         if not (folder / "config.json").exists():
             raise InputError(f"model {model['model']}: no checkpoint at {folder} (no config.json there)")

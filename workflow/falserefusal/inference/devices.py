@@ -1,4 +1,4 @@
-"""Reserve GPUs for a job on a machine without a scheduler, and measure the memory that a job used.
+"""What a job finds out about its machine: GPUs to reserve, the memory that it used, what the processor can do.
 
 Snakemake counts GPUs but does not assign them to jobs (snakemake issue 281), so jobs that run at the same time could
 share one. Slurm assigns them by CUDA_VISIBLE_DEVICES.
@@ -94,3 +94,12 @@ def peak_memory() -> dict:
         devices = range(torch.cuda.device_count())
         peak["accelerator_mib"] = sum(torch.cuda.max_memory_allocated(i) for i in devices) // 2**20
     return peak
+
+
+def cpu_has_bfloat16(cpuinfo: str | Path = "/proc/cpuinfo") -> bool:
+    """Whether the processor has instructions for bfloat16, as Linux lists them; False where it lists none."""
+    try:
+        flags = Path(cpuinfo).read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return any(flag in flags for flag in ("avx512_bf16", "amx_bf16"))

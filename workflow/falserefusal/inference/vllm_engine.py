@@ -52,6 +52,7 @@ class VllmEngine(CheckpointEngine):
         vLLM is not installed, or cannot do what the settings say.
     """
 
+    packages = (*DISTRIBUTIONS, "torch", "transformers", "tokenizers")
     repeats_batches = False  # vLLM forms its own batches, another one at each step
 
     def __init__(self, model: dict, decoding: Decoding):

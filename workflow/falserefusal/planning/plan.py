@@ -1,6 +1,6 @@
 """Estimate the cost of a study: prompts, tokens, disk, memory, GPU hours. Needs no texts, weights or network."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -246,8 +246,31 @@ def _total(table: pd.DataFrame) -> dict:
     return {"model": "total", "hub_id": "", "note": ""} | total | most
 
 
-def plan_text(result: dict, study: str) -> str:
-    """Format the plan as text."""
+def disk_text(models: pd.DataFrame, from_hub: Collection[str], keep_weights: bool) -> str:
+    """Say how much disk the weights need, if those from the hub are kept and if they are deleted after use.
+
+    Parameters
+    ----------
+    models : DataFrame
+        "models" of a plan.
+    from_hub : collection of str
+        The hub_id of every model or judge whose weights are downloaded from the hub.
+    keep_weights : bool
+        Whether they are kept.
+    """
+    sizes = models.iloc[:-1].groupby("hub_id")["disk_gb"].max()  # rows of one checkpoint share its weights
+    passing = sizes.index.isin(list(from_hub))
+    kept = f"{_number(sizes.sum(), 1)} GB"
+    if passing.sum() < 2:
+        return f"{kept} of weights on disk"
+    at_once = f"{_number(sizes[~passing].sum() + sizes[passing].max(), 1)} GB"
+    if keep_weights:
+        return f"{kept} of weights on disk (with inference.keep_weights: false at most {at_once} at a time)"
+    return f"at most {at_once} of weights on disk at a time ({kept} with inference.keep_weights: true)"
+
+
+def plan_text(result: dict, study: str, from_hub: Collection[str] = (), keep_weights: bool = True) -> str:
+    """Format the plan as text; `from_hub` and `keep_weights` as in `disk_text`."""
     models, workload, gpu = result["models"], result["workload"], result["gpu"]
     total = models.iloc[-1]
     counts = workload.drop(columns="counted")
@@ -270,7 +293,7 @@ def plan_text(result: dict, study: str) -> str:
         "",
         f"Total: {_number(total['prompts'])} prompts (at most {_number(total['asked'])} asked), "
         f"{_number(total['prompt_tokens'] / 1e6, 2)} M prompt tokens, {_number(total['new_tokens'] / 1e6, 2)} M new "
-        f"tokens, {_number(total['disk_gb'], 1)} GB of weights on disk; {spent}.",
+        f"tokens, {disk_text(models, from_hub, keep_weights)}; {spent}.",
         "",
         "By GPU (wall hours by number of GPUs: models side by side, longest first; -: a model does not fit):",
         _gpu_table(result["gpus"]).to_string(index=False),

@@ -33,7 +33,7 @@ from falserefusal.planning.server import check_server
 from falserefusal.study.resources import too_few_gpus
 
 COLUMNS = ["subject", "item", "status", "message", "what_to_do"]
-NEEDS = ["package", "memory_gb", "disk_gb", "gpus"]  # columns of models that may be missing
+NEEDS = ["package", "memory_gb", "disk_gb", "gpus", "passing_folder"]  # columns of models that may be missing
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spm.model", "sentencepiece.bpe.model")
 TIMEOUT = 20  # seconds for one request to the hub or to a data source
 
@@ -53,7 +53,7 @@ class Environment:
     hardware : dict, optional
         See `hardware_here`.
     free_gb : float, optional
-        Free space for the cache, in GB.
+        Free space for weights, in GB.
     """
 
     token: str | None = None
@@ -80,7 +80,8 @@ def preflight(
     models : DataFrame
         The models and classifiers to download: model, hub_id (or a folder with weights), revision; and optionally
         package (the Python package that the folder is filled from), memory_gb and disk_gb (from `plan`; missing: not
-        known, and memory is not checked) and gpus (that a job asks for; missing: all there are).
+        known, and memory is not checked), gpus (that a job asks for; missing: all there are) and passing_folder (where
+        its weights are kept only while they are used; missing: they stay in the hub's cache).
     sources : list of dict
         Each text source: subject, kind (file, url or dataset), ref and, of a dataset, revision.
     gpu_limit : int, optional
@@ -102,15 +103,13 @@ def preflight(
     environment = environment or Environment()
     hub = _Hub(environment.token or get_token(), environment.endpoint, environment.cache_dir)
     hardware = environment.hardware if environment.hardware is not None else hardware_here()
-    free_gb = environment.free_gb if environment.free_gb is not None else _free_gb(hub.cache_dir)
+    free_gb = _free_gb(hub.cache_dir, environment)
     rows = []
     needs = models.reindex(columns=[*models.columns, *(name for name in NEEDS if name not in models)])
     for model in needs.astype(object).where(needs.notna(), None).to_dict("records"):
-        found, download_gb = _weights(model, hub, model["disk_gb"] or 0.0)
+        found, kept_gb = _weights_and_disk(model, hub, free_gb, environment)
         rows += found
-        if download_gb:
-            rows.append(_disk(model["model"], download_gb, free_gb, hub.cache_dir))
-            free_gb -= download_gb
+        free_gb -= kept_gb
         planned = int(model["gpus"] or 0)
         if gpu_limit is not None and planned > gpu_limit:
             rows.append(_row(model["model"], "GPUs", "missing", *_too_few(planned, gpu_limit)))
@@ -193,8 +192,20 @@ def _row(subject: str, item: str, status: str, message: str, what_to_do: str = "
     return subject, item, status, message, what_to_do
 
 
-def _weights(model: dict, hub: _Hub, expected_gb: float) -> tuple[list[tuple], float]:
-    """Rows about a model's weights, and the gigabytes that still have to be downloaded."""
+def _weights_and_disk(model: dict, hub: _Hub, free_gb: float, environment: Environment) -> tuple[list[tuple], float]:
+    """Rows about a model's weights and the disk for them, and the gigabytes of it that they keep."""
+    name, expected_gb, passing = model["model"], model["disk_gb"] or 0.0, model["passing_folder"]
+    rows, download_gb = _weights(model, hub, expected_gb, passing or hub.cache_dir)
+    if download_gb and passing:
+        free = _free_gb(passing, environment)
+        return [*rows, _disk(name, download_gb, free, passing, alone=True)], 0.0
+    if download_gb:
+        rows.append(_disk(name, download_gb, free_gb, hub.cache_dir))
+    return rows, download_gb
+
+
+def _weights(model: dict, hub: _Hub, expected_gb: float, cache_dir: str) -> tuple[list[tuple], float]:
+    """Rows about a model's weights, and the gigabytes that still have to be downloaded to `cache_dir`."""
     name, repo = model["model"], model["hub_id"]
     revision = None if pd.isna(model["revision"]) else model["revision"]
     folder = Path(repo).expanduser()
@@ -210,9 +221,9 @@ def _weights(model: dict, hub: _Hub, expected_gb: float) -> tuple[list[tuple], f
             return [_row(name, "weights", "missing", f"folder {folder} has no {lacking}", "complete the folder")], 0.0
         return [_row(name, "weights", "ok", f"in the folder {folder}")], 0.0
     try:
-        lacking = _lacking(lambda file: _cached(repo, file, revision, hub.cache_dir))
+        lacking = _lacking(lambda file: _cached(repo, file, revision, cache_dir))
         if lacking is None:
-            return [_row(name, "weights", "ok", f"{repo} is in the cache {hub.cache_dir}")], 0.0
+            return [_row(name, "weights", "ok", f"{repo} is in the cache {cache_dir}")], 0.0
         info = hub.ask(hub.api.model_info, repo, revision=revision, files_metadata=True, timeout=TIMEOUT)
         if info.gated and hub.token:
             hub.ask(hub.api.auth_check, repo)
@@ -233,7 +244,9 @@ def _weights(model: dict, hub: _Hub, expected_gb: float) -> tuple[list[tuple], f
         return [_refused(name, repo, error)], expected_gb
     except ConnectionError as error:
         what = f"run `hf download {repo}` where there is a network, with the same HF_HOME, then start again"
-        return [_row(name, "weights", "missing", f"{repo} is not in the cache {hub.cache_dir}; {error}", what)], 0.0
+        if cache_dir != hub.cache_dir:  # never downloaded beforehand
+            what = "start where there is a network, or set inference.keep_weights to true"
+        return [_row(name, "weights", "missing", f"{repo} is not in the cache {cache_dir}; {error}", what)], 0.0
 
     files = [file for file in info.siblings if file.rfilename.endswith(".safetensors") and "/" not in file.rfilename]
     if not files:
@@ -287,19 +300,24 @@ def _lacking(find) -> str | None:
     return next((shard for shard in sorted(set(shards)) if not has(shard)), None)
 
 
-def _free_gb(folder: str) -> float:
+def _free_gb(folder: str, environment: Environment) -> float:
     """Free space of the disk where `folder` is, or will be, in GB."""
+    if environment.free_gb is not None:
+        return environment.free_gb
     path = Path(folder).absolute()
     while not path.exists():
         path = path.parent
     return shutil.disk_usage(path).free / 1e9
 
 
-def _disk(name: str, need: float, free: float, cache_dir: str) -> tuple:
+def _disk(name: str, need: float, free: float, cache_dir: str, alone: bool = False) -> tuple:
     if need <= free:
         return _row(name, "disk", "ok", f"{need:.1f} GB to download, {free:.1f} GB free for it in {cache_dir}")
     message = f"its weights need {need:.1f} GB, but {max(free, 0):.1f} GB are left for it in {cache_dir}"
-    return _row(name, "disk", "missing", message, "free space, set HF_HOME to a larger disk, or study fewer models")
+    what = "free space, set HF_HOME to a larger disk, set inference.keep_weights to false, or study fewer models"
+    if alone:
+        what = "free space, link resources/weights_in_use to a larger disk, or leave the model out"
+    return _row(name, "disk", "missing", message, what)
 
 
 def _package(name: str, needed_for: str) -> tuple:

@@ -1,11 +1,11 @@
 """Check the server of the backend openai: its address, its key, and whether it responds."""
 
+import difflib
 import http.client
 import os
 import urllib.error
-import urllib.request
 
-TIMEOUT = 5  # seconds
+from falserefusal.inference.server_facts import get, request_parameters
 
 
 def check_server(name: str, server: dict, here: bool = True) -> list[tuple[str, str, str, str]]:
@@ -35,7 +35,7 @@ def check_server(name: str, server: dict, here: bool = True) -> list[tuple[str, 
     if problem is None or (
         isinstance(problem, int) and problem not in (401, 403, 404)
     ):  # any other status, such as 405, shows that the server runs
-        return [("server", "ok", f"{address} responds", "")]
+        return [("server", "ok", f"{address} responds", ""), *_unknown_parameters(name, server, key)]
     if problem in (401, 403):
         what = f"correct the key in {variable}" if variable else f"set servers.{name}.api_key_env to its key's variable"
         return [("key", "missing", f"{address} rejects {'the key' if key else 'requests without a key'}", what)]
@@ -46,14 +46,28 @@ def check_server(name: str, server: dict, here: bool = True) -> list[tuple[str, 
     return [("server", "missing" if here else "warn", f"{address} does not respond ({problem})", what)]
 
 
+def _unknown_parameters(name: str, server: dict, key: str | None) -> list[tuple[str, str, str, str]]:
+    """A warning for each key of `extra_body` that is not in the schema of a server that publishes one."""
+    asked = server.get("extra_body") or {}
+    known = request_parameters(server["base_url"], key) if asked else None
+    if known is None:
+        return []
+    rows = []
+    for parameter in asked:
+        if parameter not in known:
+            near = difflib.get_close_matches(parameter, sorted(known), n=1)
+            message = f"'{parameter}' is not a parameter of {server['base_url']}, which may ignore it silently"
+            what = f"correct or remove servers.{name}.extra_body.{parameter}"
+            rows.append(("extra_body", "warn", message, what + (f"; did you mean '{near[0]}'?" if near else "")))
+    return rows
+
+
 def _problem(address: str, key: str | None) -> int | str | None:
     """Why a server does not list its models: an HTTP status or a message; None if it does."""
-    headers = {"User-Agent": "falserefusal preflight"} | ({"Authorization": f"Bearer {key}"} if key else {})
     try:
-        request = urllib.request.Request(f"{address.rstrip('/')}/models", headers=headers)
-        with urllib.request.urlopen(request, timeout=TIMEOUT):
-            return None
+        get(f"{address.rstrip('/')}/models", key)
     except urllib.error.HTTPError as error:
         return f"HTTP {error.code}" if error.code >= 500 else error.code
     except (OSError, ValueError, http.client.HTTPException) as error:
         return str(getattr(error, "reason", error)) or type(error).__name__
+    return None

@@ -33,13 +33,20 @@ def models_asked(provenance: Mapping | None) -> list[dict]:
                 "source": package or about.get("name", "unknown"),
                 "checksum": f"sha256 {source['sha256']}" if source else about.get("revision", "unknown"),
                 "dequantized": bool(source),
-                "dtype": about.get("dtype", "unknown"),
+                "dtype": _dtype(about),
                 "parameters": int(about.get("parameters") or 0),
                 "system_prompt": about.get("system_prompt") or "",
                 "preamble": (about.get("gate") or {}).get("preamble", ""),
             }
         )
     return rows
+
+
+def _dtype(about: Mapping) -> str:
+    """The number format of the weights; of a served model, as far as its server reports it."""
+    reported = about.get("reported")
+    said = reported.get("dtype") if isinstance(reported, dict) else None
+    return about.get("dtype") or said or "an unknown number format"
 
 
 def limits_of(models: list[dict], variants: bool) -> list[str]:

@@ -379,6 +379,9 @@ class Inference(Part):
     """Prompt and new tokens of one batch."""
     device_map: str | None = "auto"
     """Where transformers puts the weights."""
+    keep_weights: Flag = True
+    """Whether weights from the hub stay on disk. false asks one model after another and deletes the weights of each
+    when its last job is done, so that the disk holds those of one model at a time (docs/cluster.md)."""
     system_role: Literal["native", "merge", "error"] = "native"
     """A system prompt whose model has no place for it is an error (native), or is sent at the head of the question for
     every model (merge). error refuses every system prompt."""
@@ -588,6 +591,8 @@ def _design_problems(config: Config) -> Iterator[str]:
         yield "design.balance: balanced draws need replacement: false"
     if design.sequential is None:
         return
+    if not config.inference.keep_weights:
+        yield "inference.keep_weights: a sequential study asks every model again after each look; set it to true"
     if config.inference.shards is not None:
         yield "inference.shards: a sequential study asks a model once for each look, in one job; leave it out"
     if config.allow_missing:

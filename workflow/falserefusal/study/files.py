@@ -66,6 +66,16 @@ class Files:
         """The log of a job."""
         return f"results/logs/{self.study}/{name}.log"
 
+    # weights that are deleted after use: of models, of judges or of classifiers (use)
+
+    def weights_in_use(self, use: str, name: str) -> str:
+        """The folder of weights that are deleted after use, in the layout of the hub's cache."""
+        return f"resources/weights_in_use/{self.study}/{use}/{name}"
+
+    def weights_turn(self, use: str, name: str) -> str:
+        """Empty; made when all weights before these are done with."""
+        return f"{self.home}/weights_turns/{use}/{name}"
+
     # texts, design, prompts
 
     def texts(self, task: str) -> str:

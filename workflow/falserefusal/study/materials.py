@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.hub import is_folder
 from falserefusal.study import files
 from falserefusal.study.fields import Checksum, Name, SystemPrompt, Words, system_prompt
 from falserefusal.study.problems import Part, findings, hint
@@ -126,6 +127,11 @@ class Model(Part):
         if self.package_file:
             return files.weights(Path(self.package_file).stem)
         return self.hub_id
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether its weights are downloaded from the hub."""
+        return bool(self.hub_id and not (self.server or self.package or is_folder(self.hub_id)))
 
     @property
     def weights_record(self) -> str:

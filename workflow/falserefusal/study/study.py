@@ -23,6 +23,7 @@ from falserefusal.study.materials import Model, choose, load_personas, load_temp
 from falserefusal.study.problems import hint
 from falserefusal.study.published import PublishedStudy
 from falserefusal.study.resources import STANDIN_SHAPE, Job, assumptions, classifier_job, jobs_of, threads_of
+from falserefusal.study.weights import Downloads
 
 
 class Names(NamedTuple):
@@ -225,9 +226,21 @@ class Study(AnyStudy):
 
     @property
     def weight_records(self) -> list[str]:
-        """The records of all weights that are fetched, those of classifiers too."""
-        records = [self.rows[name].weights_record for name in self.fetched]
-        return list(dict.fromkeys([*records, *map(classifier_record, self.config.classifiers)]))
+        """The records of all weights that can be fetched before a run, those of classifiers too."""
+        kept = [name for name in self.fetched if self.keep_weights or not self.rows[name].on_hub]
+        records = [self.rows[name].weights_record for name in kept]
+        records += [classifier_record(n) for n in self.config.classifiers if not self.downloads.folder(None, None, n)]
+        return list(dict.fromkeys(records))
+
+    @property
+    def keep_weights(self) -> bool:
+        """Whether weights from the hub stay on disk."""
+        return self.config.inference.keep_weights
+
+    @cached_property
+    def downloads(self) -> Downloads:
+        """The weights of the hub that it uses, and where they are if they are deleted after use."""
+        return Downloads(self)
 
     @property
     def standin_folders(self) -> list[str]:
@@ -283,7 +296,7 @@ class Study(AnyStudy):
     @property
     def inference(self) -> dict[str, Any]:
         """The settings that can change a response."""
-        return self.config.inference.model_dump(exclude={"shards"})
+        return self.config.inference.model_dump(exclude={"shards", "keep_weights"})
 
     @cached_property
     def _jobs(self) -> tuple[dict[str, Job], dict[str, Job]]:
