@@ -62,6 +62,11 @@ class EarlyDecision:
     decided: Callable[[str], bool] | None
     recheck: float
 
+    @property
+    def until(self) -> str:
+        """How far responses are generated, for the log."""
+        return "in full" if self.decided is None else "until their verdicts are certain"
+
     def in_full(self, key: str) -> bool:
         """Whether the response is generated in full although its verdict may be certain earlier."""
         return int(key[8:16], 16) < self.recheck * 16**8
@@ -132,8 +137,7 @@ def respond(
         torn = opened.torn if engine.repeats_batches else set()
         missing = [key for key in requests.first if key not in responses or key in torn]
         if missing:
-            until = "in full" if early.decided is None else "until their verdicts are certain"
-            log.info("%s: %d responses stored, %d to generate %s", model["model"], reused, len(missing), until)
+            log.info("%s: %d responses stored, %d to generate %s", model["model"], reused, len(missing), early.until)
             _generate(engine, requests, missing, early, opened, lambda n: Progress(n, model["model"], progress))
             # read again, so that this run and every later one report the same responses
             responses = opened.read(set(requests.first))
