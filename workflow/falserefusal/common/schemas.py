@@ -57,10 +57,6 @@ TEMPLATES = pa.DataFrameSchema(
 )
 
 
-def _positive(nullable: bool = True) -> pa.Column:
-    return pa.Column(float, pa.Check.gt(0), coerce=True, nullable=nullable)
-
-
 TEXTS = pa.DataFrameSchema(
     {
         "row_id": _text(unique=True),

@@ -84,10 +84,6 @@ class FigureSet:
             found.append(SEQUENTIAL)
         return [*found, CLAIMS]
 
-    def figure_names(self) -> list[str]:
-        """Return the file names of the figures, without ending."""
-        return [figure.name for figure in self.figures()]
-
     def table_names(self) -> list[str]:
         """Return the names of the tables that the figures are drawn from, each once."""
         return list(dict.fromkeys(table for figure in self.figures() for table in figure.tables))

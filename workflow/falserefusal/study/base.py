@@ -146,11 +146,6 @@ class AnyStudy(ABC):
         return Files(self.name)
 
     @property
-    def model_word(self) -> str:
-        """What the factor `model` is called in titles: "system prompt", if all models are one checkpoint."""
-        return "system prompt" if self.variants else "model"
-
-    @property
     def figure_set(self) -> FigureSet:
         """What decides which figures the study has."""
         several, annotated = len(self.labellers) > 1, bool(self.annotation_files)

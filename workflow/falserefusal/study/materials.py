@@ -144,11 +144,6 @@ class Model(Part):
         return self.server, self.served or self.weights, self.revision, self.sha256
 
     @property
-    def size_is_assumed(self) -> bool:
-        """Whether neither size_b nor params_b is known."""
-        return self.size_b is None and self.params_b is None
-
-    @property
     def params(self) -> float:
         """Parameters, in 10^9: as exact as the row has it, else assumed."""
         return self.params_b or self.size_b or ASSUMED_SIZE_B
