@@ -99,7 +99,7 @@ def test_published_has_a_counterpart_of_every_figure_of_the_paper():
 
 
 def test_other_tasks_have_figures_of_their_own():
-    names = FigureSet("run", tasks=("nli", "sentiment")).figure_names()
+    names = names_of(FigureSet("run", tasks=("nli", "sentiment")))
     assert {"personas_sentiment", "format_sentiment", "baseline_sentiment", "figure07_nli"} <= set(names)
     assert "figure09_offensiveness" not in names
     with pytest.raises(ValueError, match="kind is 'other'"):
