@@ -23,7 +23,7 @@ def paths(files, **names):
 
 
 NAMES = {"task": "t", "model": "m", "part": "1-of-2", "judge": "j", "classifier": "c", "look": "0", "name": "n"}
-NAMES |= {"ending": "e"}
+NAMES |= {"ending": "e", "use": "u"}
 
 
 def test_no_two_files_share_a_path():
