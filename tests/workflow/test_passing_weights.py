@@ -119,6 +119,7 @@ def study(checkout, root, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # five runs of a workflow
 def test_the_disk_holds_the_weights_of_one_model_at_a_time(study):
     output, most = study.run()
     assert most == 1 and study.folders() == [] and not list(study.home.rglob("*.safetensors"))
