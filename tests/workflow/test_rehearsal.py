@@ -187,7 +187,7 @@ def test_a_sequential_study_stops_models_one_by_one(checkout, root):
 
 
 def test_the_verdicts_of_an_interim_look_include_those_of_judges(done, root):
-    """Only the responses that a look adds are judged anew; the others are in the store.
+    """The judge is asked only about the responses that a look adds; the others are in the store.
 
     The judge is a stand-in: it complains about an unknown question and gives no verdict, which is never a refusal.
     """

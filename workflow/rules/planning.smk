@@ -66,7 +66,7 @@ rule preflight:
         raw=files.TEXTS,
         records="resources",
         hub_ids=of("downloads.hub_ids"),
-        passing=of("downloads.home"),
+        folder_in_use=of("downloads.home"),
         table=STUDY.files.plan("preflight.csv"),
         gpus={model: STUDY.gpus(model) for model in STUDY.fetched},
         gpu_limit=untracked(gpus_of_run) if STUDY.config.planning.compute_here else None,

@@ -47,8 +47,8 @@ with log_to(snakemake.log[0]):
         row = {"model": f"classifier {name}", "hub_id": own["hub_id"], "revision": own["revision"]}
         needed.append(recorded(row, "classifiers", name))
     for row in needed:
-        row["passing_folder"] = params.passing if row["hub_id"] in params.hub_ids else None
-    known = ["model", "hub_id", "revision", "package", "memory_gb", "disk_gb", "gpus", "passing_folder"]
+        row["folder_in_use"] = params.folder_in_use if row["hub_id"] in params.hub_ids else None
+    known = ["model", "hub_id", "revision", "package", "memory_gb", "disk_gb", "gpus", "folder_in_use"]
     found = preflight(
         pd.DataFrame(needed, columns=known),
         sources,

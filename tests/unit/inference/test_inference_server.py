@@ -185,18 +185,18 @@ def test_a_dead_server_stops_the_run_and_keeps_what_was_answered(tmp_path):
     assert frame["response"].tolist() == expected(60)
 
 
-NOBODY = (
+UNREACHABLE = (
     r"m: http://%s/v1 cannot be reached after 3 attempts \(\[Errno .*\)\.\n0 of 100 responses are stored\. Run again"
 )
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:9", "no-such-host.invalid"])
-def test_nobody_there_is_one_message_and_soon(tmp_path, caplog, monkeypatch, host):
+def test_a_server_that_cannot_be_reached_is_one_message_and_soon(tmp_path, caplog, monkeypatch, host):
     tries = []
     real = server_engine.ServerEngine._whole
     monkeypatch.setattr(server_engine.ServerEngine, "_whole", lambda *given: tries.append(1) or real(*given))
     model = served(f"http://{host}/v1", longest_wait=0.01, attempts=3, concurrency=4)
-    with pytest.raises(InputError, match=NOBODY % host):
+    with pytest.raises(InputError, match=UNREACHABLE % host):
         respond(model, DECODING, prompts(100), tmp_path, progress=False)
     assert len(tries) <= 2 * 4 * 3, "no request of the other 90 was tried"
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

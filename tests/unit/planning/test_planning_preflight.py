@@ -271,7 +271,7 @@ def test_quantization_needs_its_package(tmp_path, monkeypatch):
 def test_weights_that_are_deleted_after_use_need_the_disk_one_at_a_time(hub, tmp_path):
     fill_cache(tmp_path / "hub", "org/open", WHOLE)
     models = pd.DataFrame({"model": ["M0", "M1", "M2"], "hub_id": "org/open", "revision": None})
-    models = models.assign(passing_folder="resources/weights_in_use/s")
+    models = models.assign(folder_in_use="resources/weights_in_use/s")
     here = {"cache_dir": str(tmp_path / "hub"), "hardware": {"gpus": [80.0], "ram": 64.0}}
     found = preflight(models, environment=Environment(endpoint=hub, free_gb=3.0, **here))
     disk = found[found["item"] == "disk"]

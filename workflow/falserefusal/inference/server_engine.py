@@ -360,7 +360,7 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _unreachable(error: BaseException) -> bool:
-    """Whether no connection was made: nobody listens there, or there is no such name or route."""
+    """Whether no connection was made: no server listens there, or there is no such name or route."""
     # by name, because the package that connects (httpx) has other names in other versions of openai
     return type(error.__cause__ or error).__name__ in ("ConnectError", "ConnectTimeout")
 

@@ -10,10 +10,20 @@ TIMEOUT = 5  # seconds
 ABOUT_THE_LIST = ("id", "object", "created", "permission")  # of an entry of /models: not about the model
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is an HTTPError: urllib would send the key on to whatever address the server names."""
+
+    def redirect_request(self, *request: Any) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_NoRedirect)
+
+
 def get(url: str, key: str | None, timeout: float = TIMEOUT) -> bytes:
-    """The body of a GET request; raises what urllib does."""
+    """The body of a GET request, which follows no redirect; raises what urllib does."""
     headers = {"User-Agent": "falserefusal"} | ({"Authorization": f"Bearer {key}"} if key else {})
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout) as reply:
+    with _opener.open(urllib.request.Request(url, headers=headers), timeout=timeout) as reply:
         return reply.read()
 
 

@@ -259,11 +259,11 @@ def disk_text(models: pd.DataFrame, from_hub: Collection[str], keep_weights: boo
         Whether they are kept.
     """
     sizes = models.iloc[:-1].groupby("hub_id")["disk_gb"].max()  # rows of one checkpoint share its weights
-    passing = sizes.index.isin(list(from_hub))
+    deleted = sizes.index.isin(list(from_hub))
     kept = f"{_number(sizes.sum(), 1)} GB"
-    if passing.sum() < 2:
+    if deleted.sum() < 2:
         return f"{kept} of weights on disk"
-    at_once = f"{_number(sizes[~passing].sum() + sizes[passing].max(), 1)} GB"
+    at_once = f"{_number(sizes[~deleted].sum() + sizes[deleted].max(), 1)} GB"
     if keep_weights:
         return f"{kept} of weights on disk (with inference.keep_weights: false at most {at_once} at a time)"
     return f"at most {at_once} of weights on disk at a time ({kept} with inference.keep_weights: true)"

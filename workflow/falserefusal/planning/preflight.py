@@ -33,7 +33,7 @@ from falserefusal.planning.server import check_server
 from falserefusal.study.resources import too_few_gpus
 
 COLUMNS = ["subject", "item", "status", "message", "what_to_do"]
-NEEDS = ["package", "memory_gb", "disk_gb", "gpus", "passing_folder"]  # columns of models that may be missing
+NEEDS = ["package", "memory_gb", "disk_gb", "gpus", "folder_in_use"]  # columns of models that may be missing
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spm.model", "sentencepiece.bpe.model")
 TIMEOUT = 20  # seconds for one request to the hub or to a data source
 
@@ -80,7 +80,7 @@ def preflight(
     models : DataFrame
         The models and classifiers to download: model, hub_id (or a folder with weights), revision; and optionally
         package (the Python package that the folder is filled from), memory_gb and disk_gb (from `plan`; missing: not
-        known, and memory is not checked), gpus (that a job asks for; missing: all there are) and passing_folder (where
+        known, and memory is not checked), gpus (that a job asks for; missing: all there are) and folder_in_use (where
         its weights are kept only while they are used; missing: they stay in the hub's cache).
     sources : list of dict
         Each text source: subject, kind (file, url or dataset), ref and, of a dataset, revision.
@@ -194,11 +194,11 @@ def _row(subject: str, item: str, status: str, message: str, what_to_do: str = "
 
 def _weights_and_disk(model: dict, hub: _Hub, free_gb: float, environment: Environment) -> tuple[list[tuple], float]:
     """Rows about a model's weights and the disk for them, and the gigabytes of it that they keep."""
-    name, expected_gb, passing = model["model"], model["disk_gb"] or 0.0, model["passing_folder"]
-    rows, download_gb = _weights(model, hub, expected_gb, passing or hub.cache_dir)
-    if download_gb and passing:
-        free = _free_gb(passing, environment)
-        return [*rows, _disk(name, download_gb, free, passing, alone=True)], 0.0
+    name, expected_gb, in_use = model["model"], model["disk_gb"] or 0.0, model["folder_in_use"]
+    rows, download_gb = _weights(model, hub, expected_gb, in_use or hub.cache_dir)
+    if download_gb and in_use:
+        free = _free_gb(in_use, environment)
+        return [*rows, _disk(name, download_gb, free, in_use, alone=True)], 0.0
     if download_gb:
         rows.append(_disk(name, download_gb, free_gb, hub.cache_dir))
     return rows, download_gb

@@ -68,9 +68,14 @@ class Files:
 
     # weights that are deleted after use: of models, of judges or of classifiers (use)
 
+    @property
+    def all_weights_in_use(self) -> str:
+        """The folder of all weights that are deleted after use."""
+        return f"resources/weights_in_use/{self.study}"
+
     def weights_in_use(self, use: str, name: str) -> str:
         """The folder of weights that are deleted after use, in the layout of the hub's cache."""
-        return f"resources/weights_in_use/{self.study}/{use}/{name}"
+        return f"{self.all_weights_in_use}/{use}/{name}"
 
     def weights_turn(self, use: str, name: str) -> str:
         """Empty; made when all weights before these are done with."""

@@ -6,7 +6,6 @@ would hold them next to those of other models.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from falserefusal.common.hub import is_folder
@@ -59,7 +58,7 @@ class Downloads:
     @property
     def home(self) -> str | None:
         """The folder of all weights that are deleted after use; None: they are kept in the hub's cache."""
-        return None if self.study.keep_weights else str(Path(self.study.files.weights_in_use("any", "any")).parents[1])
+        return None if self.study.keep_weights else self.study.files.all_weights_in_use
 
     # of one download
 
