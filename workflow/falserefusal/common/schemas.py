@@ -15,7 +15,7 @@ REFERENCES = {"model": "Llama2-13B", "task": "nli", "persona": "atheist", "templ
 # Categories of a response without a verdict: the model returned an error, or the judge no verdict. The column refusal
 # is boolean, so it is False in these rows; every rate leaves them out, and the table `missing` counts them.
 ERROR, JUDGE_FAILED = NOT_JUDGED = ("error", "judge_failed")
-FINISH_REASONS = ("stop", "length", "decided", "content_filter", "error")
+FINISH_REASONS = ("stop", "length", "decided", "content_filter", "recitation", "error")
 
 
 def _text(**options: Any) -> pa.Column:
@@ -103,8 +103,10 @@ RESPONSES = pa.DataFrameSchema(
         "finish_reason": _text(checks=pa.Check.isin(FINISH_REASONS)),
         "prompt_tokens": _count(),
         "new_tokens": _count(),
+        "thinking": _text(default=""),
     },
     strict=True,
+    add_missing_columns=True,
     name="responses",
 )
 

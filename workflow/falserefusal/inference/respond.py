@@ -192,6 +192,7 @@ class _Requests:
                 "finish_reason": [response.finish_reason for _, response in rows],
                 "prompt_tokens": [response.prompt_tokens for _, response in rows],
                 "new_tokens": [response.new_tokens for _, response in rows],
+                "thinking": [response.thinking for _, response in rows],
             }
         )
 

@@ -22,7 +22,7 @@ from falserefusal.common.errors import InputError
 
 log = logging.getLogger(__name__)
 
-COMPLETE = ("stop", "length", "content_filter")  # the whole response under its decoding parameters
+COMPLETE = ("stop", "length", "content_filter", "recitation")  # the whole response under its decoding parameters
 NO_BATCH = "-"
 NOTHING = "nothing was generated: every response was in the store"  # in the provenance, for what only a run can measure
 
@@ -36,26 +36,36 @@ class Response:
     text : str
         Valid UTF-8: half a surrogate pair becomes U+FFFD.
     finish_reason : str
-        stop, length, decided (generation stopped once the verdict was certain), content_filter or error.
+        stop, length, decided (generation stopped once the verdict was certain), content_filter (the provider blocked
+        the prompt or the response for safety), recitation (it withheld the response for copyright) or error.
     prompt_tokens, new_tokens : int
-        Numbers of tokens; new tokens include the EOS.
+        Numbers of tokens; new tokens include the EOS and the thinking.
+    thinking : str
+        What a model that thinks before it responds wrote first; no part of the response.
     """
 
     text: str
     finish_reason: str
     prompt_tokens: int = 0
     new_tokens: int = 0
+    thinking: str = ""
 
     def __post_init__(self):
-        try:
-            self.text.encode()
-        except UnicodeEncodeError:  # half a surrogate pair cannot be written to a file
-            whole = self.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            object.__setattr__(self, "text", whole)
+        for field in ("text", "thinking"):
+            object.__setattr__(self, field, _encodable(getattr(self, field)))
 
     @property
     def complete(self) -> bool:
         return self.finish_reason in COMPLETE
+
+
+def _encodable(text: str) -> str:
+    """The text with U+FFFD for half a surrogate pair, which cannot be written to a file."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def request_key(identity: Mapping, prompt: str | list, decoding: Mapping) -> str:
@@ -160,7 +170,8 @@ _HEADER = re.compile(rb"[0-9a-f]{8} [0-9a-f]{64} [0-9a-f/-]+ \[")
 
 
 def _line(key: str, batch: str, response: Response) -> bytes:
-    body = f"{key} {batch} {json.dumps(dataclasses.astuple(response))}".encode()
+    fields = dataclasses.astuple(response)
+    body = f"{key} {batch} {json.dumps(fields if response.thinking else fields[:-1])}".encode()
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
 
