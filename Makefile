@@ -55,10 +55,11 @@ vllm: $(VLLM_READY)
 test-vllm: $(VLLM_READY)
 	OMP_NUM_THREADS=1 $(VLLM_RUN) pytest -m vllm
 
-# Time and memory of everything after inference at the paper's size and six times it (docs/scale.md); well over an hour.
+# Time and memory of everything after inference at the paper's size and six to nine times it (docs/scale.md); hours.
 scale: $(READY)
 	$(RUN:-m=) benchmarks/scale.py --times 1 --out benchmarks/results/scale.csv
-	for what in texts models personas; do \
+	$(RUN:-m=) benchmarks/scale.py --grow texts --times 9 --out benchmarks/results/scale.csv
+	for what in models personas; do \
 		$(RUN:-m=) benchmarks/scale.py --grow $$what --times 6 --out benchmarks/results/scale.csv || exit; done
 	$(RUN:-m=) benchmarks/scale.py --grow personas --times 10 --stages effects --out benchmarks/results/scale.csv
 

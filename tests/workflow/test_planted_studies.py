@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from falserefusal.estimation.cells import count_cells
+from falserefusal.common.outcomes import outcomes_of_models
 from falserefusal.estimation.effects import persona_effects
 from falserefusal.estimation.outcomes import outcomes_of
 from falserefusal.estimation.rates import cell_rates, rates_model_task, table1
@@ -36,8 +36,9 @@ def predicted(checkout):
             )
             pairs.append((model, verdicts))
         personas = pd.read_csv(workflow.path("config/personas.csv"))["persona"].tolist()
-        outcomes, missing = outcomes_of(design, pairs, personas, [f"p{k}" for k in range(1, 10)])
-        assert missing.empty and outcomes["model"].nunique() == 16
+        parts = list(outcomes_of(design, pairs, personas, [f"p{k}" for k in range(1, 10)]))
+        assert len(parts) == 16 and all(missing.empty for _, missing in parts)
+        outcomes = outcomes_of_models({frame["model"].iloc[0]: frame for frame, _ in parts})
         planted = pd.read_csv(folder / "planted/personas.csv").query("persona != 'baseline'")
         return outcomes, planted.groupby(["model", "task"])["planted"].mean()
 
@@ -46,7 +47,7 @@ def predicted(checkout):
 
 def intervals(outcomes, level):
     """Rate, lo and hi by model and task."""
-    frame, _ = cell_rates(count_cells(outcomes), ["model", "task"], outcomes)
+    frame, _ = cell_rates(None, ["model", "task"], outcomes)
     lo, hi = wilson_rare(frame["rate"] * frame["effective"], frame["effective"], level)
     return frame.assign(lo=lo, hi=hi).set_index(["model", "task"])[["rate", "lo", "hi"]]
 
@@ -70,7 +71,7 @@ def test_the_rehearsal_finds_what_was_planted_and_prints_the_papers_table_1(rehe
     assert (~inside).sum() <= few, found[~inside].assign(planted=planted)
 
     printed = pd.read_csv(root / "config/published/table1_refusal_pct.csv").set_index("model")
-    table = table1(rates_model_task(count_cells(outcomes), outcomes)).set_index("model")
+    table = table1(rates_model_task(None, outcomes)).set_index("model")
     assert list(table.index.drop("mean")) == list(printed.index.drop("mean", errors="ignore"))
     near = (printed.stack() / 100).rename_axis(["model", "task"])[found.index].between(found["lo"], found["hi"])
     assert (~near).sum() <= few, found[~near]

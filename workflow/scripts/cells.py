@@ -8,20 +8,22 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0]):
+    import pandas as pd
+
     from falserefusal.common.files import read_parquet, write_parquet
     from falserefusal.common.notice import write_table
-    from falserefusal.common.schemas import CELLS, DESIGN, OUTCOMES, VERDICTS
+    from falserefusal.common.outcomes import write_outcomes
+    from falserefusal.common.schemas import CELLS, DESIGN, VERDICTS
     from falserefusal.estimation.cells import count_cells
     from falserefusal.estimation.outcomes import outcomes_of
 
-    params = snakemake.params
-    notice = params.get("notice")
+    params, output = snakemake.params, snakemake.output
     pairs = zip(params.models, snakemake.input.verdicts, strict=True)
     verdicts = ((model, read_parquet(path, VERDICTS)) for model, path in pairs)
-    design = read_parquet(snakemake.input.design, DESIGN)
-    outcomes, missing = outcomes_of(design, verdicts, params.personas, params.templates)
-    cells = count_cells(outcomes)
-    write_parquet(outcomes, snakemake.output.outcomes, OUTCOMES)
-    write_parquet(cells, snakemake.output.cells, CELLS)
-    write_table(missing, snakemake.output.missing, notice)
-    print(f"{len(outcomes)} verdicts in {len(cells)} cells; {int(missing['n'].sum())} draws without a verdict")
+    gaps: list[pd.DataFrame] = []
+    parts = outcomes_of(read_parquet(snakemake.input.design, DESIGN), verdicts, params.personas, params.templates)
+    write_outcomes((gaps.append(missing) or outcomes for outcomes, missing in parts), output.outcomes)
+    cells, missing = count_cells(output.outcomes), pd.concat(gaps, ignore_index=True)
+    write_parquet(cells, output.cells, CELLS)
+    write_table(missing, output.missing, params.get("notice"))
+    print(f"{cells['n'].sum()} verdicts in {len(cells)} cells; {missing['n'].sum()} draws without a verdict")

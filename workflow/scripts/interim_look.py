@@ -12,6 +12,7 @@ with log_to(snakemake.log[0]):
 
     from falserefusal.common.files import read_parquet, write_text
     from falserefusal.common.notice import read_table, write_table
+    from falserefusal.common.outcomes import outcomes_of_models
     from falserefusal.common.schemas import DESIGN, VERDICTS
     from falserefusal.estimation.outcomes import outcomes_of
     from falserefusal.estimation.sequential import decide, interim_table
@@ -20,7 +21,8 @@ with log_to(snakemake.log[0]):
     design = read_parquet(files.design, DESIGN)
     verdicts = {Path(path).stem: read_parquet(path, VERDICTS) for path in files.verdicts}
     own = {model: frame[frame["labeller"] == params.labeller] for model, frame in verdicts.items()}
-    outcomes, _ = outcomes_of(design, own.items(), params.personas, params.templates)
+    parts = outcomes_of(design, own.items(), params.personas, params.templates)
+    outcomes = outcomes_of_models({part["model"].iloc[0]: part for part, _ in parts if len(part)})
     table = interim_table(outcomes, params.targets, this)
     decision = decide([*map(read_table, files.looks), table]).set_index("model")
     unmet = [model for model in verdicts if not decision.loc[model, "met"]]

@@ -10,9 +10,8 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0]):
     import pandas as pd
 
-    from falserefusal.common.files import read_parquet
     from falserefusal.common.notice import write_table
-    from falserefusal.common.schemas import DESIGN, PROMPTS, RESPONSES, VERDICTS
+    from falserefusal.common.queries import rows_of_prompts
     from falserefusal.labelling.comparison import (
         agreed_refusals,
         agreement_of_labellers,
@@ -22,21 +21,20 @@ with log_to(snakemake.log[0]):
 
     files, params, output = snakemake.input, snakemake.params, snakemake.output
     notice = params.get("notice")
-    verdicts = {m: read_parquet(path, VERDICTS) for m, path in zip(params.models, files.verdicts, strict=True)}
+    verdicts = dict(zip(params.models, files.verdicts, strict=True))
     agreement = agreement_of_labellers(verdicts)
     write_table(agreement, output.agreement, notice)
     write_table(categories_of_labellers(verdicts), output.categories, notice)
     disagreed = disagreements(verdicts, params.most, params.seed)
     refused = agreed_refusals(verdicts, params.refusals, params.seed)
     shown = {*disagreed["prompt_id"], *refused["prompt_id"]}
-    prompts = pd.concat([read_parquet(path, PROMPTS) for path in files.prompts], ignore_index=True)
-    messages = prompts[prompts["prompt_id"].isin(shown)].set_index("prompt_id")["messages"]
-    responses = []
-    for model, path in zip(params.models, files.responses, strict=True):
-        own = read_parquet(path, RESPONSES)[["prompt_id", "response"]]
-        responses.append(own[own["prompt_id"].isin(shown)].assign(model=model))
-    responses = pd.concat(responses)
-    design = read_parquet(files.design, DESIGN)[["prompt_id", "task", "persona", "template"]]
+    prompts = pd.concat([rows_of_prompts(path, shown, ["messages"]) for path in files.prompts])
+    messages = prompts.set_index("prompt_id")["messages"]
+    responses = pd.concat(
+        rows_of_prompts(path, shown, ["response"]).assign(model=model)
+        for model, path in zip(params.models, files.responses, strict=True)
+    )
+    design = rows_of_prompts(files.design, shown, ["task", "persona", "template"])
     for frame, path in ((disagreed, output.disagreements), (refused, output.refusals)):
         frame = frame.merge(design, on="prompt_id").merge(responses, on=["model", "prompt_id"])
         frame["prompt"] = ["\n\n".join(turn["content"] for turn in messages[prompt]) for prompt in frame["prompt_id"]]

@@ -31,7 +31,7 @@ with log_to(snakemake.log[0]):
         rates = rates_model_task(cells, outcomes)
         personas = rates_persona(cells, {"all models": models["model"].tolist()}, groups, outcomes)
         sensitivity = sensitivity_from_outcomes(outcomes, replicates=200, permutations=99, seed=params.seed)
-        effects = mean_effects(fit_personas(outcomes)) if (outcomes["persona"] == BASELINE).any() else None
+        effects = mean_effects(fit_personas(outcomes)) if BASELINE in outcomes.present("persona") else None
         headlines.append(headline(rates, personas, importance_table(sensitivity), effects).assign(labeller=labeller))
         claims = claims_table(models, outcomes=outcomes, seed=params.seed)
         claims_of_all.append(

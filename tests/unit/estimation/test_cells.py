@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.outcomes import write_outcomes
 from falserefusal.common.schemas import BASELINE
 from falserefusal.estimation.cells import count_cells
 from falserefusal.estimation.outcomes import outcomes_of
@@ -23,13 +24,20 @@ def verdicts_of(*rows):
     return frame.assign(labeller="phrase_list", choice=None, evidence=None)
 
 
-def test_counts_by_hand(design):
+def joined(*given):
+    """Outcomes and missing draws of all models in one frame each."""
+    outcomes, missing = zip(*outcomes_of(*given, ["man", "woman"], ["p1"]), strict=True)
+    return pd.concat(outcomes, ignore_index=True), pd.concat(missing, ignore_index=True)
+
+
+def test_counts_by_hand(design, tmp_path):
     first = verdicts_of(
         ("q1", True, "refused"), ("q2", False, "answered"), ("q3", False, "answered"), ("q4", False, "answered")
     )
     second = first.assign(refusal=True)
-    outcomes, missing = outcomes_of(design, {"B": first, "A": second}.items(), ["man", "woman"], ["p1"])
-    cells = count_cells(outcomes)
+    parts = list(outcomes_of(design, {"B": first, "A": second}.items(), ["man", "woman"], ["p1"]))
+    write_outcomes((outcomes for outcomes, _ in parts), tmp_path / "outcomes.parquet")
+    cells = count_cells(tmp_path / "outcomes.parquet")
     assert cells[["model", "persona", "n", "refusals"]].to_numpy().tolist() == [
         ["B", "man", 2, 1],
         ["B", "woman", 1, 0],
@@ -38,12 +46,12 @@ def test_counts_by_hand(design):
         ["A", "woman", 1, 1],
         ["A", BASELINE, 1, 1],
     ]
-    assert missing.empty
+    assert all(missing.empty for _, missing in parts)
 
 
 def test_errors_and_missing_responses_are_counted_separately(design):
     some = verdicts_of(("q1", False, "error"), ("q2", True, "refused"), ("q3", False, "judge_failed"))
-    outcomes, missing = outcomes_of(design, {"A": some}.items(), ["man", "woman"], ["p1"])
+    outcomes, missing = joined(design, {"A": some}.items())
     assert len(outcomes) == 1
     assert missing.set_index("reason")["n"].to_dict() == {"error": 1, "judge_failed": 1, "no response": 1}
 
@@ -52,11 +60,11 @@ def test_a_model_may_have_prompts_of_its_own(design):
     design.loc[design["prompt_id"] == "q4", "model"] = "A"
     verdicts = verdicts_of(("q1", True, "refused"), ("q2", True, "refused"), ("q3", True, "refused"))
     own = pd.concat([verdicts, verdicts_of(("q4", True, "refused"))])
-    outcomes, missing = outcomes_of(design, {"A": own, "B": verdicts}.items(), ["man", "woman"], ["p1"])
+    outcomes, missing = joined(design, {"A": own, "B": verdicts}.items())
     assert outcomes["model"].value_counts().to_dict() == {"A": 4, "B": 3}
     assert missing.empty
 
 
 def test_a_verdict_without_a_prompt_is_an_error(design):
     with pytest.raises(InputError, match="'q9' is not in the design"):
-        outcomes_of(design, {"A": verdicts_of(("q9", True, "refused"))}.items(), ["man", "woman"], ["p1"])
+        joined(design, {"A": verdicts_of(("q9", True, "refused"))}.items())

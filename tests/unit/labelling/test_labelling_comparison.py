@@ -24,11 +24,24 @@ def verdicts_of(phrase_list, ours, judge):
 
 
 @pytest.fixture
-def verdicts():
-    return {
+def written(tmp_path):
+    """Write the verdicts of each model to a file."""
+
+    def write(frames):
+        for model, frame in frames.items():
+            frame.to_parquet(tmp_path / f"{model}.parquet", index=False)
+        return {model: tmp_path / f"{model}.parquet" for model in frames}
+
+    return write
+
+
+@pytest.fixture
+def verdicts(written):
+    frames = {
         "A": verdicts_of([True, True, False, False], [True, False, False, True], [True, False, None, True]),
         "B": verdicts_of([False, False], [False, False], [False, False]),
     }
+    return written(frames)
 
 
 def test_pairs_of_labellers_are_counted_by_model_and_over_all(verdicts):
@@ -64,20 +77,21 @@ def test_disagreements_show_every_verdict(verdicts):
     assert differing.loc[("q001", "judge"), "evidence"] == "by judge"
 
 
-def test_disagreements_are_spread_over_kinds_and_models():
+def test_disagreements_are_spread_over_kinds_and_models(written):
     many = verdicts_of([True] * 300 + [False], [False] * 300 + [True], [False] * 301)
     few = verdicts_of([True] * 3, [False] * 3, [False] * 3)
-    sampled = disagreements({"A": many, "B": few}, most=10, seed=1)
+    files = written({"A": many, "B": few})
+    sampled = disagreements(files, most=10, seed=1)
     differing = sampled[sampled["labeller"] == "phrase_list"]
     assert differing.groupby("kind").size().to_dict() == {"phrase_list": 10, "structured": 1}
     assert differing[differing["kind"] == "phrase_list"].groupby("model").size().to_dict() == {"A": 7, "B": 3}
     assert differing["responses"].tolist() == [303] * 10 + [1]
-    pd.testing.assert_frame_equal(sampled, disagreements({"A": many, "B": few}, most=10, seed=1))
+    pd.testing.assert_frame_equal(sampled, disagreements(files, most=10, seed=1))
 
 
-def test_labellers_that_agree_leave_nothing_to_show():
+def test_labellers_that_agree_leave_nothing_to_show(written):
     same = verdicts_of([True, False], [True, False], [True, False])
-    assert disagreements({"A": same}, most=5, seed=1).empty
+    assert disagreements(written({"A": same}), most=5, seed=1).empty
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,10 @@ import pandas as pd
 from scipy import stats
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.outcomes import Outcomes
 from falserefusal.common.schemas import ALL, BASELINE, FORMATS, TASKS
 from falserefusal.estimation.effects import persona_effects
-from falserefusal.statistics.clusters import check_outcomes, cluster_table, influence
+from falserefusal.statistics.clusters import as_outcomes, cluster_table, influence
 from falserefusal.statistics.gls import fit_personas
 from falserefusal.statistics.multiplicity import holm, max_t, screen
 from falserefusal.study.materials import are_variants
@@ -80,7 +81,7 @@ class Evidence:
     personas: Rates
     formats: Rates | None
     baseline: Rates | None
-    outcomes: pd.DataFrame | None
+    outcomes: Outcomes | None
     screened: pd.DataFrame | None
     models: pd.DataFrame
     seed: int
@@ -120,7 +121,7 @@ class Claim:
 def claims_table(
     models: pd.DataFrame,
     cells: pd.DataFrame | None = None,
-    outcomes: pd.DataFrame | None = None,
+    outcomes: pd.DataFrame | Outcomes | None = None,
     screened: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -177,7 +178,7 @@ def decide(claim: Claim, evidence: Evidence) -> Finding:
 def gather(
     models: pd.DataFrame,
     cells: pd.DataFrame | None = None,
-    outcomes: pd.DataFrame | None = None,
+    outcomes: pd.DataFrame | Outcomes | None = None,
     screened: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> Evidence:
@@ -188,10 +189,11 @@ def gather(
     everything: Rates | None
     formats: Rates | None
     if outcomes is not None:
-        check_outcomes(outcomes, ["model", "task", "persona", "template", "format"])
+        outcomes = as_outcomes(outcomes, ["model", "task", "persona", "template", "format"])
         fit = fit_personas(outcomes)
         everything = Rates(fit.cells, fit.rate, _compressed(fit.moves))
-        table = cluster_table(outcomes[(outcomes["persona"] != BASELINE).to_numpy()], ["model", "task", "format"])
+        del fit  # the moves of all texts
+        table = cluster_table(outcomes.without_baseline(), ["model", "task", "format"])
         totals = table.totals()
         formats = Rates(totals, totals["rate"].to_numpy(), _compressed(influence(table).astype(float)))
     elif cells is not None:

@@ -14,15 +14,16 @@ import pandas as pd
 from scipy import stats
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.outcomes import Outcomes
 from falserefusal.common.schemas import ALL, BASELINE
-from falserefusal.statistics.clusters import NO_SPREAD, check_outcomes, degrees_of_freedom, level_codes
+from falserefusal.statistics.clusters import NO_SPREAD, as_outcomes, degrees_of_freedom, joint_code, level_codes
 from falserefusal.statistics.gls import PROMPT, PersonaFit, fit_personas
 from falserefusal.statistics.intervals import mover_difference, mover_ratio
 
 MEAN = "mean"  # the model of a row that averages the models
 
 
-def persona_effects(outcomes: pd.DataFrame, fit: PersonaFit | None = None) -> pd.DataFrame:
+def persona_effects(outcomes: pd.DataFrame | Outcomes, fit: PersonaFit | None = None) -> pd.DataFrame:
     """Change of every model's refusal rate under every persona, against the prompts without one.
 
     Parameters
@@ -126,7 +127,7 @@ def names_of_models(fit: PersonaFit) -> list[str]:
     return list(dict.fromkeys(fit.cells["model"]))
 
 
-def pair_table(outcomes: pd.DataFrame) -> pd.DataFrame:
+def pair_table(outcomes: pd.DataFrame | Outcomes) -> pd.DataFrame:
     """Compare responses with and without a persona to the same prompt, by model and persona, tasks pooled.
 
     The exact test is valid also where pairs share texts: under its null hypothesis the two responses to a prompt may be
@@ -136,38 +137,35 @@ def pair_table(outcomes: pd.DataFrame) -> pd.DataFrame:
     -------
     Columns model, persona, pairs, both, only_persona, only_baseline, mcnemar_p.
     """
-    check_outcomes(outcomes, ["model", "task", "persona", *PROMPT])
-    codes, names = {}, {}
-    for column in ("model", "task", "persona", *PROMPT):
-        codes[column], names[column] = level_codes(outcomes[column])
-    baseline = np.asarray(names["persona"], object)[codes["persona"]] == BASELINE
-    prompt = codes["model"]
-    for column in ("task", *PROMPT):
-        prompt = prompt * len(names[column]) + codes[column]
-    y = outcomes["refusal"].to_numpy(bool)
+    columns = ["task", *PROMPT, "persona"]
+    parts = [
+        _pairs(part).assign(model=part["model"].iloc[0])
+        for part in as_outcomes(outcomes, ["model", *columns]).parts(columns)
+    ]
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    if table.empty:
+        raise InputError("no prompt has a response both with and without a persona: nothing can be paired")
+    b, c = table["only_persona"].to_numpy(), table["only_baseline"].to_numpy()
+    table["mcnemar_p"] = np.where(b + c > 0, stats.binom.sf(b - 1, b + c, 0.5), 1.0)
+    return table[["model", "persona", *table.columns.drop(["model", "persona"])]]
+
+
+def _pairs(part: pd.DataFrame) -> pd.DataFrame:
+    """Counts of `pair_table` by persona, of one model."""
+    prompt, _ = joint_code(part, ["task", *PROMPT])
+    persona, names = level_codes(part["persona"])
+    baseline = (names == BASELINE)[persona]
+    y = part["refusal"].to_numpy(bool)
     first = pd.Series(y[baseline], index=prompt[baseline])
     if first.index.has_duplicates:
         first = first[~first.index.duplicated()]  # a prompt asked twice without a persona pairs with its first response
     found = first.index.get_indexer(prompt[~baseline])
     paired = found >= 0
-    if not paired.any():
-        raise InputError("no prompt has a response both with and without a persona: nothing can be paired")
     y1, y0 = y[~baseline][paired], first.to_numpy()[found[paired]]
-    cell = (codes["model"] * len(names["persona"]) + codes["persona"])[~baseline][paired]
-    cells, cell = np.unique(cell, return_inverse=True)
-    n, both, b, c = (np.bincount(cell, part, len(cells)) for part in (np.ones(len(y1)), y1 & y0, y1 & ~y0, ~y1 & y0))
-    model, persona = divmod(cells, len(names["persona"]))
-    return pd.DataFrame(
-        {
-            "model": names["model"][model],
-            "persona": names["persona"][persona],
-            "pairs": n.astype(int),
-            "both": both.astype(int),
-            "only_persona": b.astype(int),
-            "only_baseline": c.astype(int),
-            "mcnemar_p": np.where(b + c > 0, stats.binom.sf(b - 1, b + c, 0.5), 1.0),
-        }
-    )
+    cells, cell = np.unique(persona[~baseline][paired], return_inverse=True)
+    counts = {"pairs": np.ones(len(y1)), "both": y1 & y0, "only_persona": y1 & ~y0, "only_baseline": ~y1 & y0}
+    sums = {name: np.bincount(cell, each, len(cells)).astype(int) for name, each in counts.items()}
+    return pd.DataFrame({"persona": names[cells], **sums})
 
 
 def against_baseline(fit: PersonaFit) -> tuple[np.ndarray, np.ndarray]:

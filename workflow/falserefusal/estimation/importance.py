@@ -19,9 +19,17 @@ from scipy import stats
 from scipy.special import expit, logit
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.outcomes import Outcomes, outcomes_of_frame
 from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.statistics import permutation, sensitivity
-from falserefusal.statistics.clusters import bootstrap_counts, check_outcomes, cluster_table, degrees_of_freedom
+from falserefusal.statistics.clusters import (
+    as_outcomes,
+    bootstrap_counts,
+    cluster_table,
+    degrees_of_freedom,
+    joint_code,
+    level_codes,
+)
 
 WITHIN = ("persona", "template", "phrasing", "format")  # factors drawn at random within task and model
 FEWEST_UNITS = 40  # refused texts (responses if texts are unknown) of some model; with fewer, intervals are unreliable
@@ -102,7 +110,7 @@ def sensitivity_from_cells(
 
 
 def sensitivity_from_outcomes(
-    outcomes: pd.DataFrame,
+    outcomes: pd.DataFrame | Outcomes,
     phrasings: Mapping[str, int] | None = None,
     *,
     replicates: int = 1000,
@@ -131,18 +139,20 @@ def sensitivity_from_outcomes(
     ------
     InputError for invalid outcomes or fewer than two texts.
     """
-    outcomes = outcomes[outcomes["persona"] != BASELINE]
-    check_outcomes(outcomes, ["model", "task", "persona", "template", "format", "block", "draw"])
-    if outcomes["text_id"].nunique() < 2:
-        raise InputError("outcomes: sensitivity needs at least two texts")
-    tasks, models = _levels(outcomes, "task"), _levels(outcomes, "model")
+    if not isinstance(outcomes, Outcomes):
+        outcomes = outcomes[outcomes["persona"] != BASELINE]
+    outcomes = as_outcomes(outcomes, ["model", "task", "persona", "template", "format", "block", "draw"])
+    outcomes = outcomes.without_baseline()
+    tasks, models = outcomes.present("task"), outcomes.present("model")
     factors = []
     for number, name in enumerate(("persona", "template")):
-        levels = _levels(outcomes, name)
+        levels = outcomes.present(name)
         table = cluster_table(outcomes, ["task", "model", name])
         spread = partial(_spread, _places(table.cells, tasks, models, levels), (len(tasks), len(models), len(levels)))
         boot = [(spread(n), spread(y)) for n, y in bootstrap_counts(table, replicates, [seed, 0])]
         n, y = (spread(counts.sum(0, dtype=float)[None])[0] for counts in (table.n, table.refusals))
+        if len(table.texts) < 2:
+            raise InputError("outcomes: sensitivity needs at least two texts")
         if number == 0:
             per_text = table.merge(["task", "model"])
             units = _cube_of(per_text.cells, (per_text.refusals > 0).sum(0), tasks, models)
@@ -152,12 +162,12 @@ def sensitivity_from_outcomes(
             for crossed, axis, permute in (("model", 1, permutation.models), ("task", 0, permutation.tasks)):
                 null = permute(per_text, tasks, models, permutations, [seed, 2])
                 factors.append(Factor(crossed, axis, counts, *(part[..., None] for part in null)))
+        del table, boot
         null_y = permutation.levels(outcomes, name, (tasks, models, levels), permutations, [seed, 3, number])
         factors.append(Factor(name, 2, counts, np.broadcast_to(n, null_y.shape), null_y))
-    formats = outcomes[["template", "format"]].drop_duplicates().set_index("template")["format"]
-    groups = {"phrasing": phrasings, "format": formats}
+    groups = {"phrasing": phrasings, "format": _formats(outcomes)}
     factors += [_coarser(factors[-1], name, levels, of) for name, of in groups.items() if of is not None]
-    more = [*_interactions(factors), *_totals(outcomes)]
+    more = [*_interactions(factors), *_totals(outcomes, int(factors[0].counts.n.sum()))]
     return _table(factors, tasks, models, RUN_METHOD, more, whole_study_only)
 
 
@@ -199,6 +209,15 @@ def _levels(frame: pd.DataFrame, column: str) -> list[str]:
     if isinstance(values.dtype, pd.CategoricalDtype):
         found = found.sort_values()
     return [level for level in dict.fromkeys(found) if level not in (ALL, BASELINE)]
+
+
+def _formats(outcomes: Outcomes) -> dict[str, str]:
+    """The format of each template."""
+    formats: dict[str, str] = {}
+    for part in outcomes.parts(["template", "format"]):
+        own = part[["template", "format"]].drop_duplicates().astype(object)
+        formats |= dict(own.itertuples(index=False, name=None))
+    return formats
 
 
 def _margin(cells: pd.DataFrame, factor: str) -> tuple[list[str], pd.DataFrame] | None:
@@ -374,12 +393,12 @@ def _interaction(n: np.ndarray, y: np.ndarray, axes: tuple[int, int]) -> np.ndar
     return pair - sum(single)
 
 
-def _totals(outcomes: pd.DataFrame) -> Iterator[dict]:
-    """Rows of sobol_total for the factors of which a text was asked at several levels."""
+def _totals(outcomes: Outcomes, n: int) -> Iterator[dict]:
+    """Rows of sobol_total for the factors of which a text was asked at several levels; n responses."""
     for factor in ("model", "persona", "template"):
         values = total_order(outcomes, factor)
         if np.isfinite(values["estimate"]):
-            sizes = {"levels": len(_levels(outcomes, factor)), "n": len(outcomes)}
+            sizes = {"levels": len(outcomes.present(factor)), "n": n}
             method = TOTAL_METHOD + ("" if np.isfinite(values["lo"]) else "; no interval, one text carries it")
             yield {"factor": factor, "scope": "all", "index": "sobol_total"} | sizes | values | {"method": method}
 
@@ -399,7 +418,7 @@ def _normal_row(factor: str, index: str, estimate, replicates: np.ndarray, level
     return {"factor": factor, "scope": "all", "index": index, "levels": levels, "n": int(n)} | values
 
 
-def total_order(outcomes: pd.DataFrame, factor: str) -> dict[str, float]:
+def total_order(outcomes: pd.DataFrame | Outcomes, factor: str) -> dict[str, float]:
     """Total-order Sobol' index of `factor` given everything else, the text included.
 
     E[Var(y | all but the factor)] / V is the variance that remains if only this factor is redrawn. By Jansen's formula
@@ -415,31 +434,16 @@ def total_order(outcomes: pd.DataFrame, factor: str) -> dict[str, float]:
     -------
     estimate, corrected, lo, hi; NaN if no prompt was asked at two levels or the outcome is constant.
     """
-    rest = [name for name in ("model", "text_id", "persona", "template", "task") if name != factor]
-    group = np.zeros(len(outcomes), np.int64)
-    for name in rest:
-        code, names = pd.factorize(outcomes[name])
-        group = group * len(names) + code
-    level, names = pd.factorize(outcomes[factor])
-    _, first = np.unique(group * len(names) + level, return_index=True)
-    _, group = np.unique(group[first], return_inverse=True)
-    refusal = outcomes["refusal"].to_numpy(bool)
-    text, texts = pd.factorize(outcomes["text_id"])
-    asked = np.bincount(group).astype(float)
-    refused = np.bincount(group[refusal[first]], minlength=len(asked)).astype(float)
-    of_text = np.zeros(len(asked), np.int64)
-    of_text[group] = text[first]
-    pairs = np.bincount(of_text, asked * (asked - 1), len(texts))
-    differing = np.bincount(of_text, 2 * refused * (asked - refused), len(texts))
-    n, y = np.bincount(text, minlength=len(texts)), np.bincount(text, refusal, len(texts))
-    sums = np.stack([n, y, pairs, differing], axis=1).astype(np.float64)
+    if not isinstance(outcomes, Outcomes):
+        outcomes = outcomes_of_frame(outcomes)
+    levels, sums = len(outcomes.present(factor)), _sums_of_texts(outcomes, factor)
 
     def index(n, y, pairs, differing):
         with np.errstate(invalid="ignore", divide="ignore"):
             p = y / n
-            return differing / pairs / 2 * (1 - 1 / len(names)) / (p * (1 - p))
+            return differing / pairs / 2 * (1 - 1 / levels) / (p * (1 - p))
 
-    everything, c = sums.sum(0), len(texts)
+    everything, c = sums.sum(0), len(sums)
     estimate, without = float(index(*everything)), index(*(everything - sums).T)
     if not np.isfinite(without).all():  # one of the texts is indispensable for the comparison
         return {"estimate": estimate} | dict.fromkeys(("corrected", "lo", "hi"), np.nan)
@@ -450,6 +454,54 @@ def total_order(outcomes: pd.DataFrame, factor: str) -> dict[str, float]:
     if 0 < corrected < 1:
         lo, hi = expit(logit(corrected) + np.array([-1, 1]) * half / (corrected * (1 - corrected)))
     return {"estimate": estimate, "corrected": float(corrected), "lo": float(lo), "hi": float(hi)}
+
+
+def _sums_of_texts(outcomes: Outcomes, factor: str) -> np.ndarray:
+    """(C, 4) of each text: responses, refusals, pairs of levels of an otherwise equal prompt, and differing pairs.
+
+    Pairs of models are counted at the end, from how many models responded to (and refused) each prompt.
+    """
+    rest = [name for name in ("text_id", "persona", "template", "task") if name != factor]
+    groups, asked, refused = np.empty(0, np.int64), np.empty(0), np.empty(0)
+    sums: np.ndarray | None = None
+    for part in outcomes.parts(rest if factor == "model" else [*rest, factor]):
+        text, texts = level_codes(part["text_id"])
+        y = part["refusal"].to_numpy(bool)
+        sums = np.zeros((len(texts), 4)) if sums is None else sums
+        group, names = joint_code(part, rest)
+        per_text = int(np.prod([len(values) for values in names[1:]]))
+        level, of_factor = (np.zeros(len(part), np.int64), [""]) if factor == "model" else level_codes(part[factor])
+        _, first = np.unique(group * len(of_factor) + level, return_index=True)
+        own, place = np.unique(group[first], return_inverse=True)
+        counts = np.bincount(place).astype(float), np.bincount(place, y[first], len(own))
+        sums[:, 0] += np.bincount(text, minlength=len(texts))
+        sums[:, 1] += np.bincount(text, y, len(texts))
+        if factor == "model":
+            groups, asked, refused = _added((groups, asked, refused), (own, *counts))
+        else:
+            _add_pairs(sums, own // per_text, *counts)
+    if sums is None:
+        raise InputError("outcomes: there are no outcomes")
+    if factor == "model":
+        _add_pairs(sums, groups // per_text, asked, refused)
+    return sums[sums[:, 0] > 0]
+
+
+def _add_pairs(sums: np.ndarray, text: np.ndarray, asked: np.ndarray, refused: np.ndarray) -> None:
+    """Add the ordered pairs of levels of each prompt, and those that differ, to the sums of its text."""
+    sums[:, 2] += np.bincount(text, asked * (asked - 1), len(sums))
+    sums[:, 3] += np.bincount(text, 2 * refused * (asked - refused), len(sums))
+
+
+def _added(total: tuple[np.ndarray, ...], more: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """Add values by key; `total` and `more` are sorted unique keys and arrays of values."""
+    keys = np.union1d(total[0], more[0])
+    values = [np.zeros(len(keys)) for _ in total[1:]]
+    for part in (total, more):
+        place = np.searchsorted(keys, part[0])
+        for target, value in zip(values, part[1:], strict=True):
+            target[place] += value
+    return keys, *values
 
 
 def undefined(n: np.ndarray, y: np.ndarray) -> str:

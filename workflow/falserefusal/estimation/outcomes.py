@@ -1,6 +1,6 @@
 """Outcomes are the draws of the design joined with their verdicts: build and read them, and read their cells."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +8,17 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_parquet, validate
+from falserefusal.common.outcomes import Outcomes, outcomes_of_file
 from falserefusal.common.schemas import ALL, BASELINE, CELLS, NOT_JUDGED, OUTCOME_LEVELS, OUTCOMES
+from falserefusal.statistics.clusters import check_outcomes
+
+MISSING = ["model", "task", "labeller", "reason", "n"]
 
 
 def outcomes_of(
     design: pd.DataFrame, verdicts: Iterable[tuple[str, pd.DataFrame]], personas: list[str], templates: list[str]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Join every draw of the design with its verdict, for every model and labeller.
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Join every draw of the design with its verdict, for one model and labeller after the other.
 
     Parameters
     ----------
@@ -22,9 +26,9 @@ def outcomes_of(
     verdicts : pairs of a model and its frame of VERDICTS; only one pair at a time needs to be in memory.
     personas, templates : the order of the levels.
 
-    Returns
-    -------
-    outcomes : frame of OUTCOMES.
+    Yields
+    ------
+    outcomes : frame of OUTCOMES of one model and labeller; its factors have the levels of the design.
     missing : number n of draws without a verdict by model, task, labeller, reason.
 
     Raises
@@ -32,8 +36,7 @@ def outcomes_of(
     InputError if a verdict belongs to no prompt of the design, or if there are no verdicts at all.
     """
     draws_of_all = _with_levels(design, {"persona": [*personas, BASELINE], "template": templates})
-    parts, models, labellers = [], [], []
-    gaps: list[tuple] = []
+    found = False
     for model, of_model in verdicts:
         draws = draws_of_all[design["model"].isin([ALL, model])]
         place = pd.Index(draws["prompt_id"]).get_indexer(of_model["prompt_id"])
@@ -42,23 +45,21 @@ def outcomes_of(
             raise InputError(f"verdicts of {model}: prompt {prompt!r} is not in the design; label the responses again")
         looks = draws["interim_look"].to_numpy()
         asked = looks <= looks[place].max(initial=-1)  # later draws were not asked, because the model had stopped
+        draws = draws.drop(columns="prompt_id")
         for labeller, own in of_model.assign(place=place).groupby("labeller", sort=False):
             reason, refusal = _verdict_of_each_draw(len(draws), own)
             usable, lacking = asked & (reason == ""), asked & (reason != "")
-            counts = draws.assign(reason=reason)[lacking].groupby(["task", "reason"], observed=True).size()
-            gaps.extend((model, task, labeller, why, n) for (task, why), n in counts.items())
-            parts.append(draws.assign(refusal=refusal)[usable].drop(columns="prompt_id"))
-            models.append(model)
-            labellers.append(labeller)
-    sizes = [len(part) for part in parts]
-    if not sum(sizes):
+            outcomes = draws[usable].assign(refusal=refusal[usable])
+            names = {"model": model, "labeller": labeller}
+            one_level = {c: pd.Categorical([name]).repeat(len(outcomes)) for c, name in names.items()}
+            counts = (
+                draws.loc[lacking, ["task"]].assign(reason=reason[lacking]).groupby(["task", "reason"], observed=True)
+            )
+            missing = counts.size().rename("n").reset_index().assign(**names)
+            found = found or len(outcomes) > 0
+            yield outcomes.assign(**one_level)[list(OUTCOMES.columns)], missing[MISSING].astype({"task": "str"})
+    if not found:
         raise InputError("no draw of the design has a verdict")
-    outcomes = pd.concat(parts, ignore_index=True)
-    outcomes = outcomes.assign(model=_repeated(models, sizes), labeller=_repeated(labellers, sizes))
-    for column in ("task", "row_id", "text_id", "block", "format"):
-        outcomes[column] = outcomes[column].cat.remove_unused_categories()
-    missing = pd.DataFrame(gaps, columns=["model", "task", "labeller", "reason", "n"])
-    return validate(outcomes[list(OUTCOMES.columns)], OUTCOMES, "outcomes"), missing
 
 
 def _verdict_of_each_draw(n: int, verdicts: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -83,24 +84,18 @@ def _with_levels(design: pd.DataFrame, order: dict[str, list[str]]) -> pd.DataFr
     return design.drop(columns="model").assign(**levels).astype({"draw": "int16", "interim_look": "int16"})
 
 
-def _repeated(names: list[str], sizes: list[int]) -> pd.Categorical:
-    """Each name repeated by its size; levels in order of occurrence."""
-    levels = list(dict.fromkeys(names))
-    return pd.Categorical.from_codes(np.repeat([levels.index(name) for name in names], sizes), categories=levels)
-
-
-def read_outcomes(path: str | Path | None, labeller: str) -> pd.DataFrame | None:
-    """Read the outcomes of `labeller`; None for a study that has only cells (no path).
+def read_outcomes(path: str | Path | None, labeller: str) -> Outcomes | None:
+    """Check the outcomes of `labeller`, to be read one model at a time; None for a study that has only cells (no path).
 
     Raises
     ------
-    InputError if the labeller has no verdicts.
+    InputError if the labeller has no verdicts, or for invalid outcomes.
     """
     if not path:
         return None
-    outcomes = validate(pd.read_parquet(path, filters=[("labeller", "==", labeller)]), OUTCOMES, str(path))
-    if outcomes.empty:
-        raise InputError(f"{path}: no verdicts of labeller {labeller!r}")
+    outcomes = outcomes_of_file(path, labeller)
+    for part in outcomes.parts(list(OUTCOMES.columns)):
+        check_outcomes(validate(part, OUTCOMES, str(path)), OUTCOME_LEVELS)
     return outcomes
 
 

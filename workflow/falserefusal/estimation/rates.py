@@ -2,7 +2,8 @@
 
 Every function takes `cells` (counts of one labeller) and, if a study has them, `outcomes`. With outcomes the intervals
 account for responses that share a text. Without them (the paper prints only counts) responses count as independent.
-`outcomes` may be the frame of OUTCOMES, or a ClusterTable made from it once with all the levels that the tables need.
+`outcomes` may be a frame of OUTCOMES, a file of them that is read by model, or a ClusterTable made from them once with
+all the levels that the tables need.
 
 The rate of one cell pools its responses and has a Wilson interval. A mean gives every cell the same weight, whatever
 its size. Its interval comes from those of the cells (MOVER), which stays valid when most cells have no refusal.
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.outcomes import Outcomes as ByModel
 from falserefusal.common.schemas import ALL, BASELINE, CELL_LEVELS
 from falserefusal.statistics.clusters import (
     NO_SPREAD,
@@ -34,7 +36,7 @@ NAMED_SCOPES = {"Llama 2/3/3.1": ["Llama2", "Llama3", "Llama3.1"]}  # generation
 COLUMNS = ["n", "refusals", "rate", "lo", "hi", "method"]
 NO_BASELINE = "; no baseline responses"
 
-Outcomes: TypeAlias = pd.DataFrame | ClusterTable
+Outcomes: TypeAlias = pd.DataFrame | ByModel | ClusterTable
 
 
 def rates(cells: pd.DataFrame, by: Sequence[str], outcomes: Outcomes | None = None) -> pd.DataFrame:

@@ -14,8 +14,9 @@ import pandas as pd
 from scipy import sparse, stats
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.outcomes import Outcomes, outcomes_of_frame
 from falserefusal.common.schemas import ALL, BASELINE, REFERENCES
-from falserefusal.statistics.clusters import combinations, degrees_of_freedom
+from falserefusal.statistics.clusters import degrees_of_freedom, joint_code, layout_of, level_codes
 from falserefusal.statistics.logit import (
     Design,
     Fit,
@@ -37,7 +38,7 @@ COLUMNS = ["term", "level", "coef", "se", "lo", "hi", "p", "printed", "printed_t
 FIRTH_COLUMNS = [*COLUMNS[:7], "method"]
 
 
-def collapse(frame: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
+def collapse(frame: pd.DataFrame | Outcomes, factors: list[str]) -> pd.DataFrame:
     """Sum counts n and refusals over the observed combinations of `factors`, without baseline prompts.
 
     Parameters
@@ -49,19 +50,35 @@ def collapse(frame: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
     ------
     InputError for several labellers. NotFitted if no response is left.
     """
-    frame = frame[frame["persona"] != BASELINE]
-    if "labeller" in frame and frame["labeller"].nunique() > 1:
+    nothing = NotFitted(f"there are no responses by {', '.join(factors)}: there is nothing to fit")
+    if not isinstance(frame, Outcomes) and "labeller" in frame and frame["labeller"].nunique() > 1:
         raise InputError(f"one labeller at a time, not {', '.join(sorted(frame['labeller'].unique()))}")
-    for factor in factors:
-        frame = frame[frame[factor] != ALL]
-    if frame.empty:
-        raise NotFitted(f"there are no responses by {', '.join(factors)}: there is nothing to fit")
-    groups = frame.groupby(factors, observed=True, sort=False)
-    one_row_per_response = "refusal" in frame
-    counts = (
-        groups["refusal"].agg(n="size", refusals="sum") if one_row_per_response else groups[["n", "refusals"]].sum()
-    )
+    if isinstance(frame, Outcomes) or "refusal" in frame:
+        groups = (
+            part.groupby(factors, observed=True, sort=False)["refusal"] for part in _with_persona(frame).parts(factors)
+        )
+        parts = [group.agg(n="size", refusals="sum").reset_index() for group in groups]
+        if not parts:
+            raise nothing
+        frame = pd.concat(parts, ignore_index=True)
+    else:
+        frame = frame[frame["persona"] != BASELINE]
+        for factor in factors:
+            frame = frame[frame[factor] != ALL]
+        if frame.empty:
+            raise nothing
+    counts = frame.groupby(factors, observed=True, sort=False)[["n", "refusals"]].sum()
     return counts.astype(np.int64).reset_index()
+
+
+def _has_texts(frame: pd.DataFrame | Outcomes) -> bool:
+    """Whether these are outcomes, not cells."""
+    return isinstance(frame, Outcomes) or "refusal" in frame
+
+
+def _with_persona(outcomes: pd.DataFrame | Outcomes) -> Outcomes:
+    """The outcomes of prompts with a persona."""
+    return (outcomes if isinstance(outcomes, Outcomes) else outcomes_of_frame(outcomes)).without_baseline()
 
 
 def choose_references(counts: pd.DataFrame, factors: list[str]) -> dict[str, str]:
@@ -84,7 +101,7 @@ def choose_references(counts: pd.DataFrame, factors: list[str]) -> dict[str, str
 
 
 def regression_table(
-    frame: pd.DataFrame, factors: list[str] | None = None, printed: pd.DataFrame | None = None
+    frame: pd.DataFrame | Outcomes, factors: list[str] | None = None, printed: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """Table of main effects (regression.csv).
 
@@ -106,7 +123,7 @@ def regression_table(
         counts, references = _prepare(frame, factors)
         design = dummies(counts, references)
         fit = fit_logit(design, counts["n"], counts["refusals"])
-        moves = text_moves(frame, counts, design, fit) if "refusal" in frame else None
+        moves = text_moves(frame, counts, design, fit) if _has_texts(frame) else None
         separated = _separated_rows(counts, design, fit)
     except NotFitted as error:
         return _no_fit(error)
@@ -126,7 +143,7 @@ def regression_table(
     return pd.concat([table, *separated], ignore_index=True)
 
 
-def firth_table(frame: pd.DataFrame, factors: list[str] | None = None) -> pd.DataFrame:
+def firth_table(frame: pd.DataFrame | Outcomes, factors: list[str] | None = None) -> pd.DataFrame:
     """Table of main effects by Firth's penalised likelihood, finite everywhere; columns as in `regression_table`.
 
     Intervals are Wald's from the penalised information, and profile intervals where maximum likelihood has no estimate.
@@ -158,7 +175,7 @@ def _separated_rows(counts: pd.DataFrame, design: Design, fit: Fit) -> list[pd.D
     return [pd.DataFrame([rows[j] for j in np.flatnonzero(~fit.finite)])]
 
 
-def interaction_table(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]] = INTERACTIONS) -> pd.DataFrame:
+def interaction_table(frame: pd.DataFrame | Outcomes, pairs: Sequence[tuple[str, str]] = INTERACTIONS) -> pd.DataFrame:
     """Interactions by Firth's logit: how far each cell of a pair departs, in log-odds, from the sum of main effects.
 
     Every factor has sum-to-zero coding: no level is a reference, and departures sum to zero over either factor.
@@ -198,7 +215,7 @@ def interaction_table(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]] = IN
     return pd.concat(parts, ignore_index=True)
 
 
-def deviance_table(frame: pd.DataFrame, factors: list[str] | None = None) -> pd.DataFrame:
+def deviance_table(frame: pd.DataFrame | Outcomes, factors: list[str] | None = None) -> pd.DataFrame:
     """Deviance explained by each factor of the main-effects logit.
 
     Parameters
@@ -219,7 +236,7 @@ def deviance_table(frame: pd.DataFrame, factors: list[str] | None = None) -> pd.
         design = dummies(counts, references)
         fit = fit_logit(design, counts["n"], counts["refusals"])
         explained = {subset: _explained(counts, references, subset) for subset in _subsets(list(references))}
-        moves = text_moves(frame, counts, design, fit) if (clustered := "refusal" in frame) else None
+        moves = text_moves(frame, counts, design, fit) if (clustered := _has_texts(frame)) else None
     except NotFitted as error:
         return pd.DataFrame([{"factor": "", "method": f"not fitted: {error}"}]).reindex(columns=columns)
     cov = fit.cov if moves is None else moves.T @ moves
@@ -238,7 +255,7 @@ def deviance_table(frame: pd.DataFrame, factors: list[str] | None = None) -> pd.
     return pd.DataFrame(rows)[columns]
 
 
-def text_moves(outcomes: pd.DataFrame, counts: pd.DataFrame, design: Design, fit: Fit) -> np.ndarray:
+def text_moves(outcomes: pd.DataFrame | Outcomes, counts: pd.DataFrame, design: Design, fit: Fit) -> np.ndarray:
     """Influence (C, parameters) of each text on the coefficients; `moves.T @ moves` is the jackknife covariance CV3.
 
     Leaving text c out changes the coefficients by (I - I_c)^-1 u_c, with I the information, I_c the text's share of it
@@ -250,26 +267,17 @@ def text_moves(outcomes: pd.DataFrame, counts: pd.DataFrame, design: Design, fit
     ------
     NotFitted if there is a single text.
     """
-    outcomes = outcomes[outcomes["persona"] != BASELINE]
     factors = list(dict.fromkeys(term for term, _ in design.names[1:]))
-    cells, cell = combinations(outcomes, factors)
-    index = pd.MultiIndex.from_frame(counts[factors]).get_indexer(pd.MultiIndex.from_frame(cells))
-    mean, x = fit.mean[index], design.x[index][:, fit.finite]
-    text = pd.factorize(outcomes["text_id"])[0]
-    texts, known = text.max() + 1, int(fit.finite.sum())
+    n, scores, cells = _counts_by_text(_with_persona(outcomes), factors, counts, design, fit)
+    mean, x = fit.mean[cells], design.x[cells][:, fit.finite]
+    texts, known = n.shape[0], int(fit.finite.sum())
     if texts < 2:
         raise NotFitted("regression: errors clustered by text need at least two texts")
-    n, y = (
-        sparse.csr_array((weight, (text, cell)), shape=(texts, len(cells)))
-        for weight in (np.ones(len(outcomes)), outcomes["refusal"].to_numpy(float))
-    )
-    n.sum_duplicates(), y.sum_duplicates()
-    scores = (y - n @ sparse.diags_array(mean)) @ x
     information = np.linalg.inv(fit.cov[np.ix_(fit.finite, fit.finite)])
     moved = np.empty((texts, known))
     for start in range(0, texts, 1000):  # 1,000 texts with 50 coefficients need 20 MB
         rows = slice(start, start + 1000)
-        part, weighted = n[rows], x * (mean * (1 - mean))[:, None]
+        part, weighted = n[rows].astype(float), x * (mean * (1 - mean))[:, None]
         of_text = np.stack([part @ (x * weighted[:, [j]]) for j in range(known)], axis=1)
         rest = information - of_text
         # a level with (nearly) all its information in one text cannot do without it: that text uses the sandwich
@@ -281,19 +289,51 @@ def text_moves(outcomes: pd.DataFrame, counts: pd.DataFrame, design: Design, fit
     return moves
 
 
-def _prepare(frame: pd.DataFrame, factors: list[str] | None) -> tuple[pd.DataFrame, dict[str, str]]:
+def _counts_by_text(
+    outcomes: Outcomes, factors: list[str], counts: pd.DataFrame, design: Design, fit: Fit
+) -> tuple[sparse.csr_array, np.ndarray, np.ndarray]:
+    """Responses (C, K) of each text in each cell, scores (C, finite parameters), and each cell's row of `counts`."""
+    layout = layout_of(outcomes, factors)
+    index = pd.MultiIndex.from_frame(counts[factors]).get_indexer(pd.MultiIndex.from_frame(layout.cells))
+    mean, x = fit.mean[index], design.x[index][:, fit.finite]
+    shape = (len(layout.texts), len(layout.cells))
+    rows: list[np.ndarray] = []
+    columns: list[np.ndarray] = []
+    values: list[np.ndarray] = []
+    scores = np.zeros((shape[0], x.shape[1]))
+    for part in outcomes.parts([*factors, "text_id"]):
+        flat = layout.row[level_codes(part["text_id"])[0]] * shape[1] + layout.column[joint_code(part, factors)[0]]
+        own, which, number = np.unique(flat, return_inverse=True, return_counts=True)
+        row, column = np.divmod(own, shape[1])
+        error = np.bincount(which, part["refusal"], len(own)) - number * mean[column]
+        scores += sparse.csr_array((error, (row, column)), shape=shape) @ x
+        rows.append(row.astype(np.int32))
+        columns.append(column.astype(np.int32))
+        values.append(number.astype(np.float32))
+    place = np.concatenate(rows), np.concatenate(columns)
+    return sparse.csr_array((np.concatenate(values), place), shape=shape), scores, index
+
+
+def _prepare(frame: pd.DataFrame | Outcomes, factors: list[str] | None) -> tuple[pd.DataFrame, dict[str, str]]:
     """Counts by the factors that vary, and their reference levels."""
-    if factors is None:
-        factors = [f for f in ("persona", "template", "task", "model") if f in frame and not (frame[f] == ALL).all()]
-        if "refusal" not in frame and "persona" in factors:  # cells by persona; those by format have none
-            known = frame[frame["persona"] != ALL]
-            factors = [f for f in factors if not (known[f] == ALL).any()]
-    factors = list(factors)
+    factors = _factors(frame) if factors is None else factors
     counts = collapse(frame, factors)
     factors = [factor for factor in factors if counts[factor].nunique() > 1]
     if not factors:
         raise NotFitted("regression: no factor has more than one level")
     return counts, choose_references(counts, factors)
+
+
+def _factors(frame: pd.DataFrame | Outcomes) -> list[str]:
+    """The factors that outcomes or cells name."""
+    every = ["persona", "template", "task", "model"]
+    if isinstance(frame, Outcomes):
+        return every
+    factors = [f for f in every if f in frame and not (frame[f] == ALL).all()]
+    if "refusal" not in frame and "persona" in factors:  # cells by persona; those by format have none
+        known = frame[frame["persona"] != ALL]
+        factors = [f for f in factors if not (known[f] == ALL).any()]
+    return factors
 
 
 def _no_fit(error: NotFitted) -> pd.DataFrame:

@@ -19,9 +19,10 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.outcomes import Outcomes
 from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.estimation.effects import against_baseline, correlated, with_any_persona
-from falserefusal.statistics.clusters import check_outcomes
+from falserefusal.statistics.clusters import as_outcomes
 from falserefusal.statistics.gls import PersonaFit, fit_personas
 from falserefusal.statistics.intervals import Limits, mixture_sequence, mover_difference
 from falserefusal.study.config import COMPARED_WITH_BASELINE
@@ -41,7 +42,7 @@ LEVELS = {
 _WORST = ["responses", "quantity", "level", "half_width", "target"]
 
 
-def interim_table(outcomes: pd.DataFrame, targets: Mapping[str, float], look: int) -> pd.DataFrame:
+def interim_table(outcomes: pd.DataFrame | Outcomes, targets: Mapping[str, float], look: int) -> pd.DataFrame:
     """Estimate every target quantity of every model at an interim look, from all responses so far.
 
     Parameters
@@ -61,12 +62,13 @@ def interim_table(outcomes: pd.DataFrame, targets: Mapping[str, float], look: in
     InputError for an unknown quantity, a half-width outside (0, 1), or outcomes that lack what a quantity needs.
     """
     check_targets(targets)
-    check_outcomes(outcomes, ["model", "task", "persona", "interim_look"])
+    outcomes = as_outcomes(outcomes, ["model", "task", "persona", "interim_look"])
     fit = fit_personas(outcomes)
-    asked = outcomes.groupby("model", observed=True).size()
-    texts = (
-        outcomes.groupby(["model", "task"], observed=True)["text_id"].nunique().groupby("model", observed=True).min()
-    )
+    asked, texts = {}, {}
+    for part in outcomes.parts(["task", "text_id"]):
+        model = part["model"].iloc[0]
+        asked[model] = len(part)
+        texts[model] = part.groupby("task", observed=True)["text_id"].nunique().min()
     parts = []
     for quantity, target in targets.items():
         levels, effect = LEVELS[quantity], quantity in COMPARED_WITH_BASELINE

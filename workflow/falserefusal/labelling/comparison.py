@@ -1,22 +1,26 @@
 """Compare labellers: how often they agree, and responses on which they disagree."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from falserefusal.common.queries import query, rows_of_prompts
 from falserefusal.common.schemas import ALL, NOT_JUDGED
 from falserefusal.statistics.agreement import cohens_kappa
 
+Files = Mapping[str, str | Path]  # the file of VERDICTS of each model
 
-def agreement_of_labellers(verdicts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+
+def agreement_of_labellers(verdicts: Files) -> pd.DataFrame:
     """Count how often two labellers agree that a response is refused, by model and over all models.
 
     Parameters
     ----------
-    verdicts : mapping of str to DataFrame
-        A VERDICTS frame for each model.
+    verdicts : mapping of str to path
+        The file of VERDICTS of each model.
 
     Returns
     -------
@@ -25,13 +29,11 @@ def agreement_of_labellers(verdicts: Mapping[str, pd.DataFrame]) -> pd.DataFrame
         kappa (Cohen's; missing if neither labeller varies). Failed verdicts are left out.
     """
     counts = []
-    for model, frame in verdicts.items():
-        wide = _wide(frame, "refusal")
-        for one, other in combinations(wide.columns, 2):
-            pair = wide[[one, other]].dropna().astype(bool)
-            a, b = pair[one], pair[other]
-            cells = [int(x.sum()) for x in (a & b, a & ~b, ~a & b, ~a & ~b)]
-            counts.append((one, other, model, len(pair), *cells))
+    for model, path in verdicts.items():
+        for one, other, pair in _pairs(path, "refusal"):
+            a, b, n = pair["of_one"].astype(bool), pair["of_other"].astype(bool), pair["n"]
+            cells = [int(n[x].sum()) for x in (a & b, a & ~b, ~a & b, ~a & ~b)]
+            counts.append((one, other, model, sum(cells), *cells))
     columns = ["one", "other", "model", "n", "both", "only_one", "only_other", "neither"]
     table = pd.DataFrame(counts, columns=columns)
     total = table.groupby(["one", "other"], sort=False)[columns[3:]].sum().reset_index().assign(model=ALL)
@@ -42,29 +44,27 @@ def agreement_of_labellers(verdicts: Mapping[str, pd.DataFrame]) -> pd.DataFrame
     return table.assign(agreement=(table["both"] + table["neither"]) / n, kappa=kappa)
 
 
-def categories_of_labellers(verdicts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def categories_of_labellers(verdicts: Files) -> pd.DataFrame:
     """Cross-tabulate the categories of each pair of labellers.
 
-    Takes a VERDICTS frame for each model; returns one, other, model, category_one, category_other and n.
+    Takes the file of VERDICTS of each model; returns one, other, model, category_one, category_other and n.
     """
-    parts = []
-    for model, frame in verdicts.items():
-        wide = _wide(frame, "category")
-        for one, other in combinations(wide.columns, 2):
-            pair = wide[[one, other]].dropna().set_axis(["category_one", "category_other"], axis=1)
-            sizes = pair.groupby(["category_one", "category_other"], sort=True).size().rename("n").reset_index()
-            parts.append(sizes.assign(one=one, other=other, model=model))
     columns = ["one", "other", "model", "category_one", "category_other", "n"]
+    parts = []
+    for model, path in verdicts.items():
+        for one, other, pair in _pairs(path, "category"):
+            pair = pair.rename(columns={"of_one": "category_one", "of_other": "category_other"})
+            parts.append(pair.assign(one=one, other=other, model=model))
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def disagreements(verdicts: Mapping[str, pd.DataFrame], most: int, seed: int) -> pd.DataFrame:
+def disagreements(verdicts: Files, most: int, seed: int) -> pd.DataFrame:
     """Sample responses on which labellers disagree.
 
     Parameters
     ----------
-    verdicts : mapping of str to DataFrame
-        A VERDICTS frame for each model.
+    verdicts : mapping of str to path
+        The file of VERDICTS of each model.
     most : int
         Responses of each kind of disagreement at most, spread over models.
     seed : int
@@ -78,11 +78,15 @@ def disagreements(verdicts: Mapping[str, pd.DataFrame], most: int, seed: int) ->
         Sorted by kind, the most frequent first.
     """
     rows = []
-    for model, frame in verdicts.items():
-        wide = _wide(frame, "refusal")
-        differing = wide[wide.nunique(axis=1) > 1]
-        kind = [" + ".join(wide.columns[row == True]) for row in differing.to_numpy(object)]  # noqa: E712 (may be NA)
-        rows.append(pd.DataFrame({"model": model, "prompt_id": differing.index, "kind": kind}))
+    for model, path in verdicts.items():
+        names, valid = labellers_of(path), f"refusal AND {VALID}"
+        differing = query(
+            f"""SELECT prompt_id, list(labeller) FILTER ({valid}) AS refusing FROM read_parquet($path)
+            GROUP BY prompt_id HAVING count_if({valid}) > 0 AND count_if(NOT refusal AND {VALID}) > 0""",
+            path=str(path),
+        )
+        kind = [" + ".join(name for name in names if name in refusing) for refusing in differing["refusing"]]
+        rows.append(pd.DataFrame({"model": model, "prompt_id": differing["prompt_id"], "kind": kind}))
     differing = pd.concat(rows, ignore_index=True).sort_values(["kind", "model", "prompt_id"], ignore_index=True)
     differing["responses"] = differing.groupby("kind")["kind"].transform("size")
     shuffled = differing.loc[np.random.default_rng([seed, 8]).permutation(len(differing))]
@@ -91,33 +95,61 @@ def disagreements(verdicts: Mapping[str, pd.DataFrame], most: int, seed: int) ->
     chosen = chosen.sort_values(["responses", "kind", "model", "prompt_id"], ascending=[False, True, True, True])
     chosen = chosen.drop(columns="turn").reset_index(drop=True)
     chosen["place"] = np.arange(len(chosen))
-    rows = [
-        frame[["prompt_id", "labeller", "refusal", "category", "evidence"]].merge(chosen[chosen["model"] == model])
-        for model, frame in verdicts.items()
-    ]
+    rows = []
+    for model, path in verdicts.items():
+        own = chosen[chosen["model"] == model]
+        rows.append(rows_of_prompts(path, own["prompt_id"], SHOWN).merge(own))
     read = pd.concat(rows, ignore_index=True).sort_values("place", kind="stable", ignore_index=True)
     return read[["model", "prompt_id", "kind", "responses", "labeller", "refusal", "category", "evidence"]]
 
 
-def agreed_refusals(verdicts: Mapping[str, pd.DataFrame], most: int, seed: int) -> pd.DataFrame:
+def agreed_refusals(verdicts: Files, most: int, seed: int) -> pd.DataFrame:
     """Sample responses that every labeller calls a refusal, at most `most` of each model, in random order.
 
     Returns model, prompt_id, category and evidence (of the first labeller), and agreed, the number of such responses of
     the model.
     """
     parts = []
-    for model, frame in verdicts.items():
-        wide = _wide(frame, "refusal")
-        agreed = wide.index[(wide == True).all(axis=1)]  # noqa: E712 (a failed verdict is missing)
-        chosen = np.sort(np.random.default_rng([seed, 9]).permutation(len(agreed))[:most])
-        first = frame[frame["labeller"] == frame["labeller"].iloc[0]].set_index("prompt_id")
-        rows = first.loc[agreed[chosen], ["category", "evidence"]].reset_index()
+    for model, path in verdicts.items():
+        names = labellers_of(path)
+        agreed = query(
+            f"""SELECT prompt_id FROM read_parquet($path) WHERE refusal AND {VALID} GROUP BY prompt_id
+            HAVING count(*) = $labellers ORDER BY prompt_id""",
+            path=str(path),
+            labellers=len(names),
+        )["prompt_id"]
+        chosen = agreed.iloc[np.sort(np.random.default_rng([seed, 9]).permutation(len(agreed))[:most])]
+        rows = rows_of_prompts(path, chosen, SHOWN)
+        rows = rows[rows["labeller"] == names[0]].sort_values("prompt_id") if names else rows
         parts.append(rows.assign(model=model, agreed=len(agreed)))
     return pd.concat(parts, ignore_index=True)[["model", "prompt_id", "category", "evidence", "agreed"]]
 
 
-def _wide(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    """One row for each prompt, one column for each labeller in their order; failed verdicts are missing."""
-    valid = frame[~frame["category"].isin(NOT_JUDGED)]
-    wide = valid.pivot(index="prompt_id", columns="labeller", values=column).astype(object)
-    return wide[[name for name in frame["labeller"].drop_duplicates() if name in wide]]
+SHOWN = ["labeller", "refusal", "category", "evidence"]
+VALID = f"category NOT IN {NOT_JUDGED}"
+
+
+def labellers_of(path: str | Path) -> list[str]:
+    """Labellers with a valid verdict in a file of VERDICTS, in the order of the file."""
+    found = query(
+        f"""SELECT labeller FROM read_parquet($path, file_row_number = true) WHERE {VALID}
+        GROUP BY labeller ORDER BY min(file_row_number)""",
+        path=str(path),
+    )
+    return found["labeller"].tolist()
+
+
+def _pairs(path: str | Path, column: str) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """For each pair of labellers: how often (n) their valid verdicts on a response are of_one and of_other."""
+    names = labellers_of(path)
+    wide = ", ".join(f"any_value({column}) FILTER (labeller = $name{k}) AS v{k}" for k in range(len(names)))
+    values = [f"v{k}" for k in range(len(names))]
+    patterns = query(
+        f"""SELECT {", ".join(values)}, count(*) AS n
+        FROM (SELECT {wide} FROM read_parquet($path) WHERE {VALID} GROUP BY prompt_id) GROUP BY ALL""",
+        path=str(path),
+        **{f"name{k}": name for k, name in enumerate(names)},
+    )
+    for (k, one), (j, other) in combinations(enumerate(names), 2):
+        pair = patterns[[f"v{k}", f"v{j}", "n"]].dropna().set_axis(["of_one", "of_other", "n"], axis=1)
+        yield one, other, pair.groupby(["of_one", "of_other"], sort=True)["n"].sum().reset_index()

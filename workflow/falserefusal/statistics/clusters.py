@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.outcomes import Outcomes, outcomes_of_frame
 from falserefusal.statistics.intervals import effective_n
 
 NO_SPREAD = 1e-12  # a standard deviation below this is a rounding error of 0
@@ -56,7 +57,7 @@ class ClusterTable:
         return self.cells.assign(**columns, texts=(self.n > 0).sum(0))
 
 
-def cluster_table(outcomes: pd.DataFrame, levels: list[str]) -> ClusterTable:
+def cluster_table(outcomes: pd.DataFrame | Outcomes, levels: list[str]) -> ClusterTable:
     """Count responses and refusals per text (rows) and per occurring combination of `levels` (columns).
 
     Two million outcomes take about a second; memory is 8 bytes x texts x cells.
@@ -71,20 +72,64 @@ def cluster_table(outcomes: pd.DataFrame, levels: list[str]) -> ClusterTable:
     ------
     InputError for missing values, several labellers, or a missing column.
     """
-    check_outcomes(outcomes, levels)
-    cells, cell = combinations(outcomes, levels)
-    text, texts = level_codes(outcomes["text_id"])
-    present = np.flatnonzero(np.bincount(text, minlength=len(texts)))
-    strata = _strata(outcomes["task"], text, len(texts))[present]
+    outcomes = as_outcomes(outcomes, levels)
+    layout = layout_of(outcomes, levels)
+    shape = (len(layout.texts), len(layout.cells))
+    n, refusals = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for part in outcomes.parts([*levels, "text_id"]):
+        text, cell = layout.row[level_codes(part["text_id"])[0]], layout.column[joint_code(part, levels)[0]]
+        own = np.flatnonzero(np.bincount(cell, minlength=shape[1]))  # a model has few of the cells
+        local = np.zeros(shape[1], np.int64)
+        local[own] = np.arange(len(own))
+        flat, refusal = text * len(own) + local[cell], part["refusal"].to_numpy(bool)
+        for target, responses in ((n, flat), (refusals, flat[refusal])):
+            target[:, own] += np.bincount(responses, minlength=shape[0] * len(own)).reshape(shape[0], len(own))
+    return ClusterTable(layout.texts, layout.strata, layout.cells, n, refusals)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Rows and columns of tables by text and cell.
+
+    texts, strata: (C,) as in ClusterTable. cells: K rows, as in ClusterTable.
+    row: the row of each code of text_id. column: the column of each joint code of the levels. -1 for what is absent.
+    """
+
+    texts: np.ndarray
+    strata: np.ndarray
+    cells: pd.DataFrame
+    row: np.ndarray
+    column: np.ndarray
+
+
+def layout_of(outcomes: Outcomes, levels: list[str]) -> Layout:
+    """Find the texts and the combinations of `levels` that occur.
+
+    Raises
+    ------
+    InputError if there are no outcomes, or too many combinations for a table.
+    """
+    seen_cell = seen_text = None
+    for part in outcomes.parts([*levels, "text_id", "task"]):
+        code, names = joint_code(part, levels)
+        text, texts = level_codes(part["text_id"])
+        task, tasks = level_codes(part["task"])
+        size = _table_size(levels, names)
+        cells = np.bincount(code, minlength=size) > 0
+        pairs = np.bincount(text * len(tasks) + task, minlength=len(texts) * len(tasks)) > 0
+        seen_cell = cells if seen_cell is None else seen_cell | cells
+        seen_text = pairs if seen_text is None else seen_text | pairs
+    if seen_cell is None or seen_text is None:
+        raise InputError("outcomes: there are no outcomes")
+    by_task = seen_text.reshape(len(texts), len(tasks))
+    present = np.flatnonzero(by_task.any(axis=1))
+    strata = _strata(by_task[present], tasks)
     order = np.lexsort((texts[present], strata))
-    place = np.full(len(texts), -1)
-    place[present[order]] = np.arange(len(present))
-    flat = place[text] * len(cells) + cell
-    shape = (len(present), len(cells))
-    refusal = outcomes["refusal"].to_numpy(bool)
-    counts = (np.bincount(part, minlength=shape[0] * shape[1]) for part in (flat, flat[refusal]))
-    n, refusals = (part.astype(np.float32).reshape(shape) for part in counts)
-    return ClusterTable(texts[present[order]], strata[order], cells, n, refusals)
+    row, column = np.full(len(texts), -1), np.full(len(seen_cell), -1)
+    row[present[order]] = np.arange(len(present))
+    seen = np.flatnonzero(seen_cell)
+    column[seen] = np.arange(len(seen))
+    return Layout(texts[present[order]], strata[order], _cells_of(seen, levels, names), row, column)
 
 
 def bootstrap_weights(
@@ -218,24 +263,47 @@ def check_outcomes(outcomes: pd.DataFrame, levels: list[str]) -> None:
             raise InputError(f"outcomes: row {row} repeats a draw ({where}): a prompt has two verdicts")
 
 
+def as_outcomes(outcomes: pd.DataFrame | Outcomes, levels: list[str]) -> Outcomes:
+    """Outcomes to be read by model; a frame is checked first (see `check_outcomes`), a file was when it was opened."""
+    if isinstance(outcomes, Outcomes):
+        return outcomes
+    check_outcomes(outcomes, levels)
+    return outcomes_of_frame(outcomes)
+
+
 def combinations(frame: pd.DataFrame, levels: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
     """Occurring combinations of `levels`, one row each in level order, and the one that each row of `frame` has."""
-    if not levels:
-        return pd.DataFrame(index=range(1)), np.zeros(len(frame), int)
+    code, names = joint_code(frame, levels)
+    size = _table_size(levels, names)
+    seen = np.flatnonzero(np.bincount(code, minlength=size))
+    index = np.full(size, -1)
+    index[seen] = np.arange(len(seen))
+    return _cells_of(seen, levels, names), index[code]
+
+
+def joint_code(frame: pd.DataFrame, levels: list[str]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """One integer per row for its combination of `levels`, and the names of the levels."""
     code, names = np.zeros(len(frame), np.int64), []
     for level in levels:
         part, values = level_codes(frame[level])
         code = code * len(values) + part
         names.append(values)
+    return code, names
+
+
+def _table_size(levels: list[str], names: list[np.ndarray]) -> int:
     size = int(np.prod([len(values) for values in names], dtype=float))
     if size > 50_000_000:
         raise InputError(f"{' x '.join(levels)} has {size} combinations, too many for a table; use fewer factors")
-    seen = np.flatnonzero(np.bincount(code, minlength=size))
-    index = np.full(size, -1)
-    index[seen] = np.arange(len(seen))
+    return size
+
+
+def _cells_of(seen: np.ndarray, levels: list[str], names: list[np.ndarray]) -> pd.DataFrame:
+    """The levels of the joint codes `seen`."""
+    if not levels:
+        return pd.DataFrame(index=range(1))
     parts = np.unravel_index(seen, [len(values) for values in names])
-    cells = {level: values[part] for level, values, part in zip(levels, names, parts, strict=True)}
-    return pd.DataFrame(cells), index[code]
+    return pd.DataFrame({level: values[part] for level, values, part in zip(levels, names, parts, strict=True)})
 
 
 def level_codes(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
@@ -246,10 +314,8 @@ def level_codes(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     return codes.astype(np.int64), np.asarray(values, object)
 
 
-def _strata(task: pd.Series, text: np.ndarray, n_texts: int) -> np.ndarray:
-    """(n_texts,) task of each text, several joined by "+"."""
-    codes, names = level_codes(task)
-    seen = np.bincount(text * len(names) + codes, minlength=n_texts * len(names)).reshape(n_texts, len(names)) > 0
-    patterns, which = np.unique(seen, axis=0, return_inverse=True)
-    joined = np.array(["+".join(str(names[k]) for k in np.flatnonzero(pattern)) for pattern in patterns], object)
+def _strata(by_task: np.ndarray, tasks: np.ndarray) -> np.ndarray:
+    """(C,) tasks of each text, several joined by "+"; by_task (C, T) is true for the tasks that a text occurs in."""
+    patterns, which = np.unique(by_task, axis=0, return_inverse=True)
+    joined = np.array(["+".join(str(tasks[k]) for k in np.flatnonzero(pattern)) for pattern in patterns], object)
     return joined[which.ravel()]

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from falserefusal.statistics.clusters import check_outcomes, level_codes
+from falserefusal.common.outcomes import Outcomes
+from falserefusal.statistics.clusters import as_outcomes, layout_of, level_codes
 from falserefusal.statistics.intervals import Limits, clopper_pearson, effective_n, wilson_rare
 
 PROMPT = ["block", "template"]  # a block is a sampled row in the nested design, a prompt in the blocked design
@@ -94,12 +95,15 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Strata:
-    """One Stratum for each (model, task) position with responses, and the names behind the codes."""
+    """One Stratum for each (model, task) position with responses, and the names behind the codes.
+
+    texts: codes of text_id that occur; the texts of a Stratum are positions in them.
+    """
 
     models: np.ndarray
     tasks: np.ndarray
     personas: np.ndarray
-    n_texts: int
+    texts: np.ndarray
     parts: dict[tuple[int, int], Stratum]
 
     def within(self) -> dict[int, float]:
@@ -109,8 +113,7 @@ class Strata:
 
 
 def stratify(outcomes: pd.DataFrame) -> Strata:
-    """Split outcomes of one labeller by model and task; InputError if they are incomplete."""
-    check_outcomes(outcomes, ["model", "task", "persona", *PROMPT])
+    """Split outcomes of one labeller by model and task; they are complete (see `check_outcomes`)."""
     codes, names = {}, {}
     for column in ("model", "task", "persona", "text_id", "block", "template"):
         codes[column], names[column] = level_codes(outcomes[column])
@@ -123,7 +126,7 @@ def stratify(outcomes: pd.DataFrame) -> Strata:
     for rows in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
         place = divmod(int(key[rows[0]]), len(names["task"]))
         parts[place] = Stratum(codes["persona"][rows], prompt[rows], text[rows], y[rows])
-    return Strata(names["model"], names["task"], names["persona"], len(texts), parts)
+    return Strata(names["model"], names["task"], names["persona"], texts, parts)
 
 
 def within_prompt_correlation(strata: list[Stratum]) -> float:
@@ -203,39 +206,40 @@ class PersonaFit:
         return replace(self, cells=self.cells.assign(**columns))
 
 
-def fit_personas(outcomes: pd.DataFrame | Strata) -> PersonaFit:
+def fit_personas(outcomes: pd.DataFrame | Outcomes) -> PersonaFit:
     """Fit the rates of every model, task and persona.
 
     For a prompt with k responses y, incidence X (responses x personas) and phi = rho / (1 + (k - 1) rho): A = sum(X'X -
     phi X'1 1'X) and rates = A^-1 sum(X'y - phi X'1 1'y). The influence of a text is the change from leaving it out (see
-    Stratum.solve). A persona that is missing for a model and task has no cell.
+    Stratum.solve). A persona that is missing for a model and task has no cell. Models are fitted one after the other.
 
     Parameters
     ----------
-    outcomes : outcomes of one labeller, or their `stratify`.
+    outcomes : outcomes of one labeller.
     """
-    strata = outcomes if isinstance(outcomes, Strata) else stratify(outcomes)
-    within = strata.within()
-    rates, cells = [], []
-    moves: list[np.ndarray] = []
-    responses: list[np.ndarray] = []
-    for (m, t), part in strata.parts.items():
-        rate, moved_by = part.solve(within[m])
-        for target, values, dtype in ((moves, moved_by, float), (responses, part.responses(), np.float32)):
-            target.append(np.zeros((strata.n_texts, len(rate)), dtype))
-            target[-1][part.texts] = values
-        rates.append(rate)
-        refusals = np.bincount(part.persona, part.y, len(rate)).astype(int)
-        names = {"model": strata.models[m], "task": strata.tasks[t], "persona": strata.personas[part.personas]}
-        cells.append(pd.DataFrame(names | {"n": part.x.sum(0).astype(int), "refusals": refusals, "averaged": 1}))
-    alone = all(len(part.prompts) == len(part.texts) for part in strata.parts.values())
+    columns = ["model", "task", "persona", "text_id", *PROMPT]
+    outcomes = as_outcomes(outcomes, columns)
+    layout = layout_of(outcomes, columns[:3])
+    row = np.cumsum(layout.row >= 0) - 1  # texts in level order; simulations from `moves` depend on it
+    shape = (len(layout.texts), len(layout.cells))
+    moves, responses = np.zeros(shape), np.zeros(shape, np.float32)
+    rates, alone = [], True
+    correlations: dict[str, float] = {}
+    counts: dict[str, list[np.ndarray]] = {"n": [], "refusals": []}
+    for part in outcomes.parts(columns):
+        strata = stratify(part)
+        within = strata.within()
+        for (m, t), stratum in strata.parts.items():
+            rate, moved_by = stratum.solve(within[m])
+            first = layout.column[(m * len(strata.tasks) + t) * len(strata.personas) + stratum.personas[0]]
+            place = row[strata.texts[stratum.texts]], slice(first, first + len(rate))
+            moves[place], responses[place] = moved_by, stratum.responses()
+            rates.append(rate)
+            counts["n"].append(stratum.x.sum(0).astype(int))
+            counts["refusals"].append(np.bincount(stratum.persona, stratum.y, len(rate)).astype(int))
+            alone = alone and len(stratum.prompts) == len(stratum.texts)
+        correlations |= {strata.models[m]: rho for m, rho in within.items()}
+    cells = layout.cells.assign(**{name: np.concatenate(parts) for name, parts in counts.items()}, averaged=1)
     method = "GLS on prompt blocks, one text each" if alone else "GLS on prompts, clustered by text"
-    correlations = pd.Series({strata.models[m]: rho for m, rho in within.items()}, name="within_prompt_correlation")
-    return PersonaFit(
-        pd.concat(cells, ignore_index=True),
-        np.concatenate(rates),
-        np.hstack(moves),
-        np.hstack(responses),
-        correlations,
-        method,
-    )
+    within_prompt = pd.Series(correlations, name="within_prompt_correlation")
+    return PersonaFit(cells, np.concatenate(rates), moves, responses, within_prompt, method)

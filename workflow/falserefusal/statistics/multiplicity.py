@@ -14,9 +14,10 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.outcomes import Outcomes
 from falserefusal.common.schemas import BASELINE
-from falserefusal.statistics.clusters import check_outcomes, level_codes
-from falserefusal.statistics.gls import PROMPT, Strata, stratify
+from falserefusal.statistics.clusters import as_outcomes, joint_code, level_codes
+from falserefusal.statistics.gls import PROMPT, stratify
 
 MEAN = "mean"
 ALPHA = 0.05  # family-wise
@@ -57,7 +58,7 @@ def screen(effects: pd.DataFrame, tested: pd.DataFrame) -> pd.DataFrame:
 
 
 def max_t(
-    outcomes: pd.DataFrame,
+    outcomes: pd.DataFrame | Outcomes,
     permutations: int = 2000,
     seed: int | list[int] = 1,
     reference: str = BASELINE,
@@ -176,117 +177,150 @@ class _Test:
         return differences
 
 
-def _test(outcomes: pd.DataFrame, reference: str) -> _Test:
-    """Set up the statistics and the groups of exchangeable slots for `max_t`."""
-    check_outcomes(outcomes, ["model", "task", "persona", *PROMPT])
-    baseline = (outcomes["persona"] == BASELINE).to_numpy()
-    if reference == BASELINE and not baseline.any():
+def _test(outcomes: pd.DataFrame | Outcomes, reference: str) -> _Test:
+    """Set up the statistics and the groups of exchangeable slots for `max_t`.
+
+    The first pass over the models finds the slots of the design, the second the responses in complete groups.
+    """
+    outcomes = as_outcomes(outcomes, ["model", "task", "persona", *PROMPT])
+    personas = outcomes.present("persona")
+    if reference == BASELINE and BASELINE not in personas:
         raise InputError("there are no baseline responses to compare with: use reference 'mean'")
-    if baseline.all():
+    if personas == [BASELINE]:
         raise InputError("outcomes: every prompt is baseline, so there is no persona to test")
     if reference == MEAN:
-        outcomes = outcomes[~baseline]
-    outcomes = _asked_once(outcomes)
-    group = _joint(outcomes, ["task", *(PROMPT if reference == BASELINE else ["block"])])
-    slot = _joint(outcomes, ["task", *PROMPT, "persona"])
-    whole = _complete(group, slot, level_codes(outcomes["model"])[0])
-    outcomes, group, slot = outcomes[whole], group[whole], slot[whole]
-    if outcomes.empty:
+        outcomes = outcomes.without_baseline()
+    slots = _Slots.of(outcomes, reference)
+    linear = _Linear(reference)
+    matters, complete = np.zeros((2, len(slots.groups)), bool)
+    informative, refused, start = {}, [], []
+    for part in outcomes.parts(SLOT):
+        part = _asked_once(part)
+        slot, group = slots.find(part)
+        size = np.bincount(group, minlength=len(slots.groups))
+        whole = (size == slots.sizes)[group]
+        part, slot, group = part[whole], slot[whole], group[whole]
+        if part.empty:
+            continue
+        y = part["refusal"].to_numpy(bool)
+        refusals = np.bincount(group, y, len(slots.groups))
+        mixed = (size == slots.sizes) & (refusals > 0) & (refusals < size)
+        informative[part["model"].iloc[0]] = int(mixed.sum())
+        matters |= mixed
+        complete |= size == slots.sizes
+        start.append(linear.add(part)[y])
+        refused.append(slot[y])
+    if not start:
         raise InputError("every prompt lacks a response of every model: there is nothing to permute")
-
-    strata = stratify(outcomes)
-    base, offset, weights, cells = _statistics(strata, reference)
-    model, persona = level_codes(outcomes["model"])[0], level_codes(outcomes["persona"])[0]
-    start = base[model, level_codes(outcomes["task"])[0]]
-    y = outcomes["refusal"].to_numpy(bool)
-
-    groups, group = np.unique(group, return_inverse=True)
-    key = model * len(groups) + group
-    size, refusals = np.bincount(key), np.bincount(key, y)
-    mixed = (refusals > 0) & (refusals < size)
-    informative = np.bincount(np.flatnonzero(mixed) // len(groups), minlength=len(strata.models))
-    matters = np.zeros(len(groups), bool)
-    matters[np.flatnonzero(mixed) % len(groups)] = True
-    inside = matters[group]
-    fixed = offset + np.bincount((start + persona)[y & ~inside], minlength=len(offset))
-
-    # slots of the groups with refusals and others, in group order
-    slots, first, position = np.unique(slot[inside], return_index=True, return_inverse=True)
-    order = np.argsort(group[inside][first], kind="stable")
-    rank = np.empty(len(slots), int)
-    rank[order] = np.arange(len(slots))
-    refused = y[inside]
+    cells, fixed, weights = linear.finish()
+    cells = cells.assign(informative=cells["model"].map(informative))
+    base, slot = np.concatenate(start), np.concatenate(refused)
+    # only groups in which some model's responses differ can change under permutation
+    group_of_slot = slots.group_of(slots.slots)
+    kept = matters[group_of_slot]
+    inside = matters[slots.group_of(slot)]
+    fixed += np.bincount(base[~inside] + slot[~inside] % slots.personas, minlength=len(fixed))
     return _Test(
-        cells.assign(informative=informative[cells.pop("place")]),
-        group[inside][first][order],
-        persona[inside][first][order],
-        rank[position][refused],
-        start[inside][refused],
+        cells,
+        (np.cumsum(complete) - 1)[group_of_slot[kept]],
+        slots.slots[kept] % slots.personas,
+        np.searchsorted(slots.slots[kept], slot[inside]),
+        base[inside],
         fixed,
         weights,
     )
 
 
-def _asked_once(outcomes: pd.DataFrame) -> pd.DataFrame:
+SLOT = ["task", "text_id", "template", "persona"]  # a position of the design; the text is the block, see _asked_once
+
+
+@dataclass(frozen=True)
+class _Slots:
+    """Codes of the slots that any model has, sorted; of the groups they form, sorted; and the sizes of the groups."""
+
+    slots: np.ndarray
+    groups: np.ndarray
+    sizes: np.ndarray
+    personas: int
+    in_group: int  # a slot's code divided by it is the code of its group
+
+    @classmethod
+    def of(cls, outcomes: Outcomes, reference: str) -> "_Slots":
+        slots, personas, in_group = np.empty(0, np.int64), 1, 1
+        for part in outcomes.parts(SLOT):
+            code, names = joint_code(part, SLOT)
+            slots = np.union1d(slots, code)
+            personas = len(names[3])
+            in_group = personas if reference == BASELINE else personas * len(names[2])
+        groups, sizes = np.unique(slots // in_group, return_counts=True)
+        return cls(slots, groups, sizes, personas, in_group)
+
+    def find(self, part: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Slot, and position of the group, of each response."""
+        slot, _ = joint_code(part, SLOT)
+        return slot, self.group_of(slot)
+
+    def group_of(self, slot: np.ndarray) -> np.ndarray:
+        """Position of each slot's group."""
+        position: np.ndarray = np.searchsorted(self.groups, slot // self.in_group)
+        return position
+
+
+def _asked_once(part: pd.DataFrame) -> pd.DataFrame:
     """Keep each response of a model once, with the text as its block.
 
     A text that was sampled in several rows may meet a template and persona several times, with the same response. If it
     counted as several, only some of which are permuted together, it would no longer be exchangeable.
     """
-    _, first = np.unique(_joint(outcomes, ["model", "task", "text_id", "template", "persona"]), return_index=True)
-    return outcomes.iloc[np.sort(first)].assign(block=lambda kept: kept["text_id"])
+    _, first = np.unique(joint_code(part, ["text_id", *SLOT])[0], return_index=True)
+    return part.iloc[np.sort(first)].assign(block=lambda kept: kept["text_id"])
 
 
-def _statistics(strata: Strata, reference: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]:
-    """Start of each model and task's counts, constants added to the counts, their weights, and the tested cells."""
-    personas, within = len(strata.personas), strata.within()
-    base = np.full((len(strata.models), len(strata.tasks)), -1)
-    offset = np.zeros(len(strata.parts) * personas)
-    columns: dict[tuple[int, int], list[np.ndarray]] = {}
-    for k, ((m, t), part) in enumerate(strata.parts.items()):
-        base[m, t] = k * personas
-        own = k * personas + part.personas
-        if reference == MEAN:
-            inverse = np.diag(1 / part.x.sum(0))
-            contrast = np.eye(len(own)) - 1 / len(own)
-        else:
-            a, shared = part.normal_equations(within[m])
-            inverse, offset[own] = np.linalg.inv(a), -shared
-            baseline = strata.personas[part.personas] == BASELINE
-            if not baseline.any():
-                raise InputError(f"{strata.models[m]} / {strata.tasks[t]} has no baseline responses to compare with")
-            contrast = np.eye(len(own)) - baseline
-        for j, p in enumerate(part.personas):
-            if strata.personas[p] != BASELINE:
-                column = np.zeros(len(offset))
-                column[own] = contrast[j] @ inverse
-                columns.setdefault((m, p), []).append(column)
-    keys = sorted(columns)
-    weights = np.column_stack([np.mean(columns[key], axis=0) for key in keys])
-    cells = pd.DataFrame(
-        {
-            "model": [strata.models[m] for m, _ in keys],
-            "persona": [strata.personas[p] for _, p in keys],
-            "place": [m for m, _ in keys],
-        }
-    )
-    return base, offset, weights, cells
+class _Linear:
+    """The statistics as weights of counts per model, task and persona, collected model by model."""
 
+    def __init__(self, reference: str):
+        self.reference = reference
+        self.size = 0
+        self.offset: list[np.ndarray] = []
+        self.columns: dict[tuple[int, int], list[tuple[np.ndarray, np.ndarray]]] = {}
 
-def _complete(group: np.ndarray, slot: np.ndarray, model: np.ndarray) -> np.ndarray:
-    """True for responses in groups of which their model has every slot that any model has."""
-    groups, group = np.unique(group, return_inverse=True)
-    _, first = np.unique(slot, return_index=True)
-    expected = np.bincount(group[first], minlength=len(groups))
-    key = model * len(groups) + group
-    complete: np.ndarray = np.bincount(key)[key] == expected[group]
-    return complete
+    def add(self, part: pd.DataFrame) -> np.ndarray:
+        """Add a model; return where the counts of the model and task of each response start."""
+        strata = stratify(part)
+        within = strata.within()
+        start = np.full(len(strata.tasks), -1)
+        for (m, t), stratum in strata.parts.items():
+            start[t] = self.size
+            own = self.size + stratum.personas
+            offset = np.zeros(len(strata.personas))
+            names = strata.personas[stratum.personas]
+            if self.reference == MEAN:
+                inverse = np.diag(1 / stratum.x.sum(0))
+                contrast = np.eye(len(own)) - 1 / len(own)
+            else:
+                a, shared = stratum.normal_equations(within[m])
+                inverse, offset[stratum.personas] = np.linalg.inv(a), -shared
+                if not (baseline := names == BASELINE).any():
+                    where = f"{strata.models[m]} / {strata.tasks[t]}"
+                    raise InputError(f"{where} has no baseline responses to compare with")
+                contrast = np.eye(len(own)) - baseline
+            for j, p in enumerate(stratum.personas):
+                if names[j] != BASELINE:
+                    self.columns.setdefault((m, p), []).append((own, contrast[j] @ inverse))
+            self.offset.append(offset)
+            self.size += len(offset)
+        self.names = strata.models, strata.personas
+        of_response: np.ndarray = start[level_codes(part["task"])[0]]
+        return of_response
 
-
-def _joint(outcomes: pd.DataFrame, columns: list[str]) -> np.ndarray:
-    """One integer per row for the combination of `columns`."""
-    code = np.zeros(len(outcomes), np.int64)
-    for column in columns:
-        part, names = level_codes(outcomes[column])
-        code = code * len(names) + part
-    return code
+    def finish(self) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+        """The tested cells, constants added to the counts, and the weights (counts, cells): means over tasks."""
+        keys = sorted(self.columns)
+        weights = np.zeros((self.size, len(keys)))
+        for k, key in enumerate(keys):
+            for own, values in self.columns[key]:
+                weights[own, k] = values / len(self.columns[key])
+        models, personas = self.names
+        cells = pd.DataFrame({"model": [models[m] for m, _ in keys], "persona": [personas[p] for _, p in keys]})
+        return cells, np.concatenate(self.offset), weights

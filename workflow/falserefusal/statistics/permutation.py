@@ -5,14 +5,17 @@ models' responses to one prompt get the same new level, and a task keeps its pro
 therefore what the noise of this study alone can produce, clustering included.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
-from falserefusal.statistics.clusters import ClusterTable
+from falserefusal.common.outcomes import Outcomes
+from falserefusal.statistics.clusters import ClusterTable, as_outcomes
 
 
 def levels(
-    outcomes: pd.DataFrame,
+    outcomes: pd.DataFrame | Outcomes,
     factor: str,
     names: tuple[list[str], list[str], list[str]],
     permutations: int,
@@ -38,33 +41,75 @@ def levels(
     Refusals (K, T, M, L) by task, model and permuted level.
     """
     shape = tuple(len(part) for part in names)
-    task, model, level = (
-        pd.Index(part).get_indexer(outcomes[column])
-        for column, part in zip(("task", "model", factor), names, strict=True)
-    )
-    block = pd.factorize(outcomes["block"])[0] * shape[0] + task
-    draw = pd.factorize(outcomes["draw"])[0]
-    prompts, first, prompt = np.unique(block * (draw.max() + 1) + draw, return_index=True, return_inverse=True)
-    of_prompt = level[first]
-
-    # a number for the set of models that responded to a prompt: sums of random 63-bit keys
-    keys = np.random.default_rng([*seed, 0]).integers(0, 2**63, shape[1], dtype=np.uint64)
-    responded = np.zeros(len(prompts), np.uint64)
-    np.add.at(responded, prompt, keys[model])
-
-    exchangeable = _same_kind(block[first], task[first], responded)
-    refused = outcomes["refusal"].to_numpy(bool)
-    refused_prompt = prompt[refused]
-    cell = (task[refused] * shape[1] + model[refused]) * shape[2]
+    prompts = _prompts(as_outcomes(outcomes, [factor, *PROMPT_KEY]), factor, names, np.random.default_rng([*seed, 0]))
+    exchangeable = _same_kind(prompts.block, prompts.block % shape[0], prompts.responded)
     rng = np.random.default_rng([*seed, 1])
     out = np.empty((permutations, *shape), dtype=np.int64)
     for k in range(permutations):
-        new = of_prompt.copy()
+        new = prompts.level.copy()
         for members in exchangeable:
-            drawn = of_prompt[members[rng.permutation(len(members))]]
+            drawn = prompts.level[members[rng.permutation(len(members))]]
             new[members] = rng.permuted(drawn, axis=1)
-        out[k] = np.bincount(cell + new[refused_prompt], minlength=np.prod(shape)).reshape(shape)
+        refused = prompts.refused_cell + new[prompts.refused]
+        out[k] = np.bincount(refused, minlength=np.prod(shape)).reshape(shape)
     return out
+
+
+PROMPT_KEY = ["task", "block", "draw"]
+
+
+@dataclass(frozen=True)
+class _Prompts:
+    """The prompts (B) of all models, and the prompts that were refused (R).
+
+    block: code of the block and task of each prompt, block x T + task. level: of the factor.
+    responded: a number for the set of models that responded. refused: positions of the prompts of the refusals, and
+    refused_cell where the levels of their task and model start among the counts.
+    """
+
+    block: np.ndarray
+    level: np.ndarray
+    responded: np.ndarray
+    refused: np.ndarray
+    refused_cell: np.ndarray
+
+
+def _prompts(
+    outcomes: Outcomes, factor: str, names: tuple[list[str], list[str], list[str]], rng: np.random.Generator
+) -> _Prompts:
+    """Join the prompts of all models; `rng` draws a random 63-bit key for each model, whose sums are `responded`."""
+    tasks, models, _ = names
+    blocks, draws = _order(outcomes, "block"), _order(outcomes, "draw")
+    keys = rng.integers(0, 2**63, len(models), dtype=np.uint64)
+    prompts = np.empty(0, np.int64)
+    level, responded = np.empty(0, np.int64), np.empty(0, np.uint64)
+    refused, cells = [], []
+    for part in outcomes.parts([*PROMPT_KEY, factor]):
+        task, model = pd.Index(tasks).get_indexer(part["task"]), models.index(part["model"].iloc[0])
+        block = blocks.get_indexer(part["block"]) * len(tasks) + task
+        prompt = block * len(draws) + draws.get_indexer(part["draw"])
+        own, first, count = np.unique(prompt, return_index=True, return_counts=True)
+        every = np.union1d(prompts, own)
+        old, new = np.searchsorted(every, prompts), np.searchsorted(every, own)
+        joined, sums = np.empty(len(every), np.int64), np.zeros(len(every), np.uint64)
+        joined[new] = pd.Index(names[2]).get_indexer(part[factor].iloc[first])
+        joined[old], sums[old] = level, responded  # the first model with a prompt gives its level
+        sums[new] += keys[model] * count.astype(np.uint64)
+        prompts, level, responded = every, joined, sums
+        refusal = part["refusal"].to_numpy(bool)
+        refused.append(prompt[refusal])
+        cells.append((task[refusal] * len(models) + model) * len(names[2]))
+    places = np.searchsorted(prompts, np.concatenate(refused))
+    return _Prompts(prompts // len(draws), level, responded, places, np.concatenate(cells))
+
+
+def _order(outcomes: Outcomes, column: str) -> pd.Index:
+    """Values of a column in order of occurrence."""
+    found = pd.Index([])
+    for part in outcomes.parts([column]):
+        own = pd.Index(part[column].unique())
+        found = own if found.empty else found.append(own[~own.isin(found)])
+    return pd.Index(found.astype(object)) if isinstance(found.dtype, pd.CategoricalDtype) else found
 
 
 def _same_kind(block: np.ndarray, task: np.ndarray, responded: np.ndarray) -> list[np.ndarray]:
