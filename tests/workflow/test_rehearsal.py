@@ -43,7 +43,7 @@ def test_every_response_is_the_predicted_one(done):
 def test_the_phrase_list_finds_what_was_planted(done):
     verdicts = pd.read_parquet(done.results / "verdicts/Llama2-13B.parquet").query("labeller == 'phrase_list'")
     planted = pd.read_parquet(done.results / "planted/Llama2-13B.parquet").set_index("prompt_id")
-    assert (verdicts.set_index("prompt_id")["refusal"] == planted["phrase_list_refusal"]).all()
+    assert ((verdicts.set_index("prompt_id")["verdict"] == "refused") == planted["phrase_list_refusal"]).all()
 
 
 def test_the_structured_labeller_is_nearer_to_the_planted_category(done):
@@ -53,7 +53,7 @@ def test_the_structured_labeller_is_nearer_to_the_planted_category(done):
         verdicts = pd.read_parquet(done.results / f"verdicts/{model}.parquet")
         planted = pd.read_parquet(done.results / f"planted/{model}.parquet").set_index("prompt_id")["refusal"]
         for labeller, own in verdicts.groupby("labeller"):
-            wrong[labeller] += int((own.set_index("prompt_id")["refusal"] != planted).sum())
+            wrong[labeller] += int(((own.set_index("prompt_id")["verdict"] == "refused") != planted).sum())
     assert wrong["structured"] < wrong["phrase_list"]
 
 
@@ -208,7 +208,7 @@ def test_the_verdicts_of_an_interim_look_include_those_of_judges(done, root):
     assert (
         set(verdicts["category"]) <= {"judge_failed", "empty"} and (verdicts["category"] == "judge_failed").sum() > 200
     )
-    assert not verdicts["refusal"].any()
+    assert not verdicts["verdict"].eq("refused").any()
     first, second = (record["responses"] for record in records)
     assert second["reused"] >= first["distinct"] and second["generated"] == second["distinct"] - second["reused"]
 

@@ -23,7 +23,7 @@ SERVER = "servers: {s: {base_url: 'http://localhost:8000/v1', %s}}"
 def test_defaults_are_filled_in_and_the_callers_config_is_not_changed(small):
     given = small()
     config = read_config(given)
-    assert config.seed == 2025 and config.models == "all" and config.labellers == ("phrase_list", "structured")
+    assert config.seed == 2025 and config.models == "all" and config.labellers == ("structured", "phrase_list")
     assert (config.design.kind, config.design.draws_per_row, config.design.balance) == ("nested", 10, "independent")
     assert config.materials.personas == "config/personas.csv" and config.inference.max_new_tokens == 128
     assert config.tasks["offensiveness"].layout == "\n\nText: {text}"

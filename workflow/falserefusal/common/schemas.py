@@ -5,6 +5,7 @@ from typing import Any
 import pandera.pandas as pa
 
 from falserefusal.common.tasks import PAPER_TASKS
+from falserefusal.common.verdicts import VERDICT_KINDS
 
 BASELINE = "baseline"  # the persona of a prompt without one; a word, because group-bys drop missing values
 ALL = "*"  # a factor that was summed over
@@ -12,9 +13,6 @@ ANY_PERSONA = "any persona"  # all prompts with a persona together
 TASKS = tuple(PAPER_TASKS)
 FORMATS = ("unforced", "semi-forced", "forced")
 REFERENCES = {"model": "Llama2-13B", "task": "nli", "persona": "atheist", "template": "p1"}  # of the paper's regression
-# Categories of a response without a verdict: the model returned an error, or the judge no verdict. The column refusal
-# is boolean, so it is False in these rows; every rate leaves them out, and the table `missing` counts them.
-ERROR, JUDGE_FAILED = NOT_JUDGED = ("error", "judge_failed")
 FINISH_REASONS = ("stop", "length", "decided", "content_filter", "recitation", "error")
 
 
@@ -114,8 +112,8 @@ VERDICTS = pa.DataFrameSchema(
     {
         "prompt_id": _text(),
         "labeller": _text(),
-        "refusal": pa.Column(bool),
-        "category": _text(),
+        "verdict": _text(checks=pa.Check.isin(VERDICT_KINDS)),
+        "category": _words(),
         "choice": _text(nullable=True),
         "evidence": _text(nullable=True),
     },

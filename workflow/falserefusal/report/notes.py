@@ -13,6 +13,7 @@ class Note(NamedTuple):
 
 
 RATE = ("rate", "lo", "hi")
+VERDICT_RATES = ("rate", "rate_of_decided", "rate_without_blocked", "lowest", "highest")
 CORRECTED_RATE = ("corrected", "corrected_lo", "corrected_hi")
 INTERVALS = "lo and hi: 95% confidence interval; the column method names how it was computed."
 CORRECTED = (
@@ -207,7 +208,21 @@ NOTES = {
         "were reached.",
         ("saved",),
     ),
-    "missing": Note("Missing verdicts", "Number of prompts of the design without a response or without a verdict."),
+    "verdict_shares": Note(
+        "Verdicts by model and task",
+        "asked: prompts that were asked (not_asked: there is no response). refused: the response declines, or the "
+        "provider blocked it (blocked). answered: it chooses an option. invalid: it does neither. missing: there "
+        "is nothing to judge. rate = refused / (refused + answered + invalid); rate_of_decided = refused / "
+        "(refused + answered); rate_without_blocked: without the responses that the provider blocked. lowest and "
+        "highest: the rate if no missing response, or every missing response, were a refusal. most_missing: "
+        "largest share of missing responses under one persona. The labeller phrase_list and classifiers do not "
+        "recognise invalid responses.",
+        (*VERDICT_RATES, "missing_share", "invalid_share", "most_missing"),
+    ),
+    "verdict_categories": Note(
+        "Categories of the verdicts",
+        "Number of prompts of the design by the category of their verdict. not_asked: there is no response.",
+    ),
     "printed_check": Note(
         "The paper's tables and figures compared with each other",
         "Every entry of Table 1, and the rates pooled over formats, recomputed from the persona cells; in percent.",

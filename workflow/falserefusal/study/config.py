@@ -27,7 +27,7 @@ from falserefusal.study.fields import PUBLISHED, Checksum, Name, SystemPrompt, W
 from falserefusal.study.problems import Part, problems, refuse_yaml_word, unique
 from falserefusal.texts.sources import resolve
 
-LABELLERS = ("phrase_list", "structured")  # of a study that names none
+LABELLERS = ("structured", "phrase_list")  # of a study that names none
 if TYPE_CHECKING:
     RuleLabeller = str
 else:

@@ -39,6 +39,7 @@ RATES = (
 )
 EFFECTS = ("effects_persona", "effects_mean", "effects_between", "rates_shrunken")
 REGRESSION = ("regression", "regression_firth", "interactions", "deviance")
+VERDICT_TABLES = ("verdict_shares", "verdict_categories")
 SEQUENTIAL = ("interim_looks", "sequential")
 LABELLER_TABLES = ("labeller_agreement", "labeller_categories", "labeller_headline", "labeller_claims")
 ANNOTATION_TABLES = (
@@ -253,7 +254,7 @@ def table_names(study: "AnyStudy") -> list[str]:
     names = ["table1", "table5", "table6", "design_balance", *RATES, "sensitivity", "importance", "claims", *REGRESSION]
     if study.kind == PUBLISHED:
         return [*names, "printed_check", "no_answers"]
-    names += ["labeller_rates", "missing"]
+    names += ["labeller_rates", *VERDICT_TABLES]
     if study.compared:
         names.append("comparison")
     if len(study.labellers) > 1:
