@@ -20,6 +20,7 @@ if not sys.executable.startswith("'"):
 from falserefusal.common.dependencies import library_of
 from falserefusal.common.errors import InputError
 from falserefusal.study import files
+from falserefusal.study.checks import check_keys
 from falserefusal.study.rules import Rules, any_of, untracked
 from falserefusal.study.study import Study
 from falserefusal.study.weights import USES
@@ -27,6 +28,8 @@ from falserefusal.study.weights import USES
 sources = [os.path.relpath(file) for file in workflow.configfiles]
 sources += ["--config"] if workflow.config_settings.config else []
 try:  # every job reads the config again, but need not check it again
+    if workflow.is_main_process:
+        check_keys(workflow.configfiles)
     STUDY = Study.load(config, workflow.basedir, ", ".join(sources), check=workflow.is_main_process)
 except InputError as error:
     raise WorkflowError(str(error)) from None

@@ -25,16 +25,24 @@ def _count(**options: Any) -> pa.Column:
 
 
 def _words() -> pa.Column:
-    return _text(checks=pa.Check.str_length(min_value=1))
+    return _text(checks=pa.Check.str_length(min_value=1, error="is empty"))
+
+
+def _one_of(words: tuple[str, ...]) -> pa.Check:
+    return pa.Check.isin(words, error=f"is not one of {', '.join(words)}")
+
+
+def _not_reserved(*words: str) -> pa.Check:
+    return pa.Check.notin(words, error="is a word that the workflow uses itself; choose another")
 
 
 PERSONAS = pa.DataFrameSchema(
     {
-        "persona": _text(checks=pa.Check.notin([BASELINE, ANY_PERSONA, ALL]), unique=True),
+        "persona": _text(checks=_not_reserved(BASELINE, ANY_PERSONA, ALL), unique=True),
         "group": _words(),
         "printed": _words(),
         "surface": _words(),
-        "article": _text(checks=pa.Check.isin(["a", "an"])),
+        "article": _text(checks=_one_of(("a", "an"))),
     },
     strict=True,
     name="personas",
@@ -43,11 +51,13 @@ PERSONAS = pa.DataFrameSchema(
 TEMPLATES = pa.DataFrameSchema(
     {
         "task": _words(),
-        "template": _words(),
+        "template": _text(checks=_not_reserved(ALL)),
         "phrasing": _count(),
-        "format": _text(checks=pa.Check.isin(FORMATS)),
-        "text": _text(checks=pa.Check.str_contains(r"\{persona\}")),
-        "baseline_text": _text(checks=pa.Check.str_matches(r"^(?!.*\{persona\})")),
+        "format": _text(checks=_one_of(FORMATS)),
+        "text": _text(checks=pa.Check.str_contains(r"\{persona\}", error="has no {persona}")),
+        "baseline_text": _text(
+            checks=pa.Check.str_matches(r"^(?!.*\{persona\})", error="has {persona}, but is for prompts without one")
+        ),
     },
     unique=["task", "template"],
     strict=True,

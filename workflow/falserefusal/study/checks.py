@@ -1,7 +1,9 @@
 """What is wrong with a study by its config and materials together, found before the first job starts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+import yaml
 
 from falserefusal.common.errors import InputError
 from falserefusal.study.config import AVERAGES, Config
@@ -29,6 +31,29 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> No
     for task, settings in config.tasks.items():
         texts[task] = Texts(most_texts(task, settings, config.seed, root), 0.0)
     asked_of_one_model(config, texts, root)
+
+
+def check_keys(paths: Iterable[str | Path]) -> None:
+    """Raise InputError for a key that a config file has twice: YAML would silently drop the first."""
+    for path in paths:
+        try:
+            root = yaml.compose(Path(path).read_text(encoding="utf-8"), yaml.SafeLoader)
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            continue  # Snakemake has read the file, or says why it cannot
+        nodes = [root] if root else []
+        while nodes:
+            node = nodes.pop()
+            if isinstance(node, yaml.SequenceNode):
+                nodes += node.value
+            elif isinstance(node, yaml.MappingNode):
+                seen: dict[str, int] = {}
+                for key, value in node.value:
+                    line = key.start_mark.line + 1
+                    if key.value in seen and isinstance(key, yaml.ScalarNode):
+                        first = seen[key.value]
+                        raise InputError(f"{path}: line {line}: '{key.value}' is in line {first} too; keep one of them")
+                    seen[str(key.value)] = line
+                    nodes.append(value)
 
 
 def _names(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:

@@ -23,7 +23,17 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.tasks import PAPER_TASKS
 from falserefusal.common.templates import PLACEHOLDER
 from falserefusal.labelling.registry import built_in_labellers, labeller_names
-from falserefusal.study.fields import PUBLISHED, Checksum, Name, SystemPrompt, Words, check_name
+from falserefusal.study.fields import (
+    PUBLISHED,
+    Checksum,
+    Line,
+    Name,
+    SystemPrompt,
+    Words,
+    check_name,
+    distinct,
+    printable,
+)
 from falserefusal.study.problems import Part, problems, refuse_yaml_word, unique
 from falserefusal.texts.sources import resolve
 
@@ -32,6 +42,8 @@ if TYPE_CHECKING:
     RuleLabeller = str
 else:
     RuleLabeller = Literal[*built_in_labellers()]
+RESERVED = ("store", "logs", "benchmarks", "index.html", "readme.md")  # in results/, next to the studies
+MOST = 1_000_000  # of tokens, replicates or permutations: more is a slip of the pen
 COMPARED_WITH_BASELINE = ("any-persona effect", "persona effects")
 AVERAGES = {"mean": "the mean of all models", "all": "all models together", "total": "the sum over models"}
 # What the study itself puts into every request to a server, and the key that decides it.
@@ -52,7 +64,7 @@ SET_BY_THE_STUDY = {
 def _path(value: str) -> str:
     if "{" in value or "}" in value:  # Snakemake would fill them in
         raise ValueError(f"must have no braces, but is {value!r}; rename the file")
-    return value
+    return printable(value)
 
 
 def _flag(value: object) -> object:
@@ -69,6 +81,8 @@ def _labeller_name(value: str) -> str:
 def _study_name(value: str) -> str:
     if value == PUBLISHED:
         raise ValueError(f"'{PUBLISHED}' is the name of the paper's own numbers; choose another")
+    if value.lower() in RESERVED:
+        raise ValueError(f"'{value}' is a folder of results/ that all studies share; choose another name")
     return check_name(value)
 
 
@@ -117,14 +131,26 @@ def _url(value: str) -> str:
 
 
 def _base_url(value: str) -> str:
-    url = urlsplit(value)
+    try:
+        url = urlsplit(value)
+        usable = url.scheme in ("http", "https") and url.hostname and url.port != 0 and not re.search(r"\s", value)
+    except ValueError:  # a port beyond 65535, half a bracket
+        raise ValueError("is not an address such as http://localhost:8000/v1") from None
     if "@" in url.netloc or url.query or url.fragment:  # not shown: it may hold a password
         raise ValueError(
             "leave user name, password and whatever follows a ? out; put a key into an environment variable and name "
             "it as api_key_env"
         )
-    if url.scheme not in ("http", "https") or not url.hostname:
+    if not usable:
         raise ValueError(f"'{value}' is not an address such as http://localhost:8000/v1")
+    return value
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(r"auto|balanced|balanced_low_0|sequential|(cpu|cuda|mps|xpu)(:\d+)?", value):
+        raise ValueError(
+            f"'{value}' is none of auto, balanced, balanced_low_0, sequential, or a device such as cpu or cuda:0"
+        )
     return value
 
 
@@ -145,6 +171,7 @@ def _extra_body(value: dict[str, Any]) -> dict[str, Any]:
 
 Flag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
 Whole = Annotated[int, Field(strict=True, ge=0)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Number = Annotated[float, Field(strict=True, ge=0)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
@@ -261,6 +288,9 @@ class Columns(Part):
         pair = (self.premise is not None) + (self.hypothesis is not None)
         if (self.text is None, pair) not in ((False, 0), (True, 2)):
             raise ValueError("must name either text, or both premise and hypothesis")
+        named = [name for name in (self.gold_label, self.text, self.premise, self.hypothesis) if name]
+        if len(set(named)) < len(named):
+            raise ValueError(f"name a column of its own for each, not {', '.join(named)}")
         return self
 
 
@@ -299,9 +329,9 @@ class Task(Part):
     """Where the texts come from."""
     rows_per_gold_label: Count = 1000
     """Rows sampled for each gold label; all rows of a gold label that has fewer."""
-    options: Annotated[tuple[Words, ...], Field(min_length=2), AfterValidator(unique("option"))]
+    options: Annotated[tuple[Words, ...], Field(min_length=2), AfterValidator(distinct("option"))]
     """The class words that a prompt offers, in the order in which the templates name them."""
-    layout: str = "\n\nText: {text}"
+    layout: Line = "\n\nText: {text}"
     """How the text follows the question; {text}, or {premise} and {hypothesis}, stand for it."""
 
 
@@ -363,13 +393,13 @@ class Inference(Part):
     shards: Shards = None
     """Jobs that a model's prompts are split over: a number, or one for each model by name. null takes as many as
     planning.hours_per_shard makes of the cost estimate."""
-    max_new_tokens: Count = 128
+    max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=MOST)] = 128
     """Longest response, in tokens."""
     temperature: Number = 0.0
     """0 is greedy, as in the paper."""
     top_p: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
     """Sample among the most likely tokens with this total probability."""
-    seed: Whole = 0
+    seed: Seed = 0
     """For sampled responses."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the weights; auto is the one they are stored in."""
@@ -377,8 +407,9 @@ class Inference(Part):
     """Quantise the weights on loading; null does not."""
     batch_tokens: Annotated[int, Field(strict=True, ge=64)] = 16384
     """Prompt and new tokens of one batch."""
-    device_map: str | None = "auto"
-    """Where transformers puts the weights."""
+    device_map: Annotated[str, AfterValidator(_device)] | None = "auto"
+    """Where transformers puts the weights: auto, balanced, balanced_low_0, sequential, or a device such as cpu or
+    cuda:0."""
     keep_weights: Flag = True
     """Whether weights from the hub stay on disk. false asks one model after another and deletes the weights of each
     when its last job is done, so that the disk holds those of one model at a time (docs/cluster.md)."""
@@ -486,9 +517,9 @@ class Annotation(Part):
 class Estimation(Part):
     """How rates and effects are estimated."""
 
-    bootstrap: Annotated[int, Field(strict=True, ge=100)] = 1000
+    bootstrap: Annotated[int, Field(strict=True, ge=100, le=MOST)] = 1000
     """Bootstrap replicates, by text."""
-    permutations: Annotated[int, Field(strict=True, ge=99)] = 999
+    permutations: Annotated[int, Field(strict=True, ge=99, le=MOST)] = 999
     """Permutations of each test and noise floor."""
     targets: dict[Quantity, HalfWidth] = Field({"persona effects": 0.02}, min_length=1)
     """For a sequential design: target half-width of the 95 % confidence interval of each quantity, as a proportion.
@@ -500,9 +531,9 @@ class Config(Part):
 
     study: Annotated[str, AfterValidator(_study_name)]
     """Name of the study; its results go to results/<study>/."""
-    title: str = ""
+    title: Line = ""
     """One line for the head of the report; empty is the study's name."""
-    seed: Whole = 2025
+    seed: Seed = 2025
     """Every random choice of the study follows from it."""
     materials: Materials = Materials()
     """The data files that the study is made of."""
