@@ -234,6 +234,18 @@ def test_more_blocks_keep_the_first_ones():
     pd.testing.assert_frame_equal(few, many.iloc[: len(few)])
 
 
+def test_two_templates_of_a_text_are_a_random_pair():
+    """Total-order indices compare them; pairs of neighbours only would see too little of a template's effect."""
+    design = draw({"kind": "blocked", "blocks_per_task": 2 * 900}, 900)
+    baseline = design[design["persona"] == BASELINE]
+    place = baseline["template"].map(TEMPLATES.index)
+    first, second = (place.groupby(baseline["row_id"]).agg(which) for which in ("first", "last"))
+    distance = ((second - first) % len(TEMPLATES)).value_counts().reindex(range(1, 9), fill_value=0)
+    assert len(first) == 900 and distance.sum() == 900, "no text gets a template twice"
+    assert chisquare(distance / len(TEMPLATES)).pvalue > 0.001  # nine texts share a distance
+    assert place.value_counts().nunique() == 1, "templates stay balanced"
+
+
 def test_models_share_blocks_unless_told_otherwise():
     assert (draw(BLOCKED)["model"] == ALL).all()
     own = draw(BLOCKED | {"share_prompts": False})
