@@ -16,7 +16,7 @@ with log_to(snakemake.log[0]):
     from falserefusal.estimation.comparison import headline
     from falserefusal.estimation.effects import mean_effects
     from falserefusal.estimation.importance import importance_table, sensitivity_from_outcomes
-    from falserefusal.estimation.outcomes import read_cells, read_outcomes, reported
+    from falserefusal.estimation.outcomes import labellers_with_verdicts, read_cells, read_outcomes, reported
     from falserefusal.estimation.rates import rates_model_task, rates_persona
     from falserefusal.statistics.gls import fit_personas
     from falserefusal.study.materials import load_models, load_personas
@@ -25,7 +25,7 @@ with log_to(snakemake.log[0]):
     notice = params.get("notice")
     groups = load_personas(files.personas, keep=params.personas).set_index("persona")["group"].to_dict()
     headlines, claims_of_all = [], []
-    for labeller in params.labellers:
+    for labeller in labellers_with_verdicts(files.cells, params.labellers):
         cells, outcomes = read_cells(files.cells, labeller), read_outcomes(files.outcomes, labeller)
         models = load_models(files.models, keep=reported(params.models, cells))
         rates = rates_model_task(cells, outcomes)

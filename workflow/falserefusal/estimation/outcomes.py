@@ -1,5 +1,6 @@
 """Outcomes are the draws of the design joined with their verdicts: build and read them, and read their cells."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from falserefusal.common.outcomes import Outcomes, outcomes_of_file
 from falserefusal.common.schemas import ALL, BASELINE, CELLS, OUTCOME_LEVELS, OUTCOMES
 from falserefusal.common.verdicts import MISSING, REFUSED
 from falserefusal.statistics.clusters import check_outcomes
+
+log = logging.getLogger(__name__)
 
 
 def outcomes_of(
@@ -95,6 +98,15 @@ def read_cells(path: str | Path, labeller: str) -> pd.DataFrame:
             f"{path}: no verdicts of labeller {labeller!r}; it has {', '.join(cells['labeller'].unique())}"
         )
     return chosen
+
+
+def labellers_with_verdicts(path: str | Path, labellers: list[str]) -> list[str]:
+    """Those of `labellers` that gave a verdict; the others, judges that always failed, are named in the log."""
+    there = set(read_parquet(path, CELLS)["labeller"])
+    for name in labellers:
+        if name not in there:
+            log.warning("labeller %s gave no verdict on any response, so it has no rates", name)
+    return [name for name in labellers if name in there]
 
 
 def reported(models: list[str], cells: pd.DataFrame) -> list[str]:
