@@ -198,7 +198,7 @@ def test_the_verdicts_of_an_interim_look_include_those_of_judges(done, root):
     done.path("config/judged.yaml").write_text(yaml.safe_dump(config))
     done.run("results/judged/cells.parquet", "--configfile", "config/judged.yaml")
     cells = pd.read_parquet(done.path("results/judged/cells.parquet"))
-    assert set(cells["labeller"]) == {"phrase_list", "structured"}, "a judge that always fails has no verdict"
+    assert set(cells["labeller"]) == {"phrase_list", "structured", "stern"}
     records = [
         json.loads(done.path(f"results/judged/interim/{look}/judges/stern/Gemma2-2B.provenance.json").read_text())
         for look in (0, 1)
@@ -206,7 +206,8 @@ def test_the_verdicts_of_an_interim_look_include_those_of_judges(done, root):
     verdicts = pd.read_parquet(done.path("results/judged/interim/1/verdicts/Gemma2-2B.parquet"))
     verdicts = verdicts.query("labeller == 'stern'")
     assert (
-        set(verdicts["category"]) <= {"judge_failed", "empty"} and (verdicts["category"] == "judge_failed").sum() > 200
+        set(verdicts["category"]) <= {"judge_failed", "off_format"}
+        and (verdicts["category"] == "judge_failed").sum() > 200
     )
     assert not verdicts["verdict"].eq("refused").any()
     first, second = (record["responses"] for record in records)
