@@ -23,7 +23,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.tasks import PAPER_TASKS
 from falserefusal.common.templates import PLACEHOLDER
 from falserefusal.labelling.registry import built_in_labellers, labeller_names
-from falserefusal.study.fields import PUBLISHED, Checksum, Name, SystemPrompt, Words, check_name
+from falserefusal.study.fields import PUBLISHED, Checksum, Name, SystemPrompt, Thinking, Words, check_name
 from falserefusal.study.problems import Part, problems, refuse_yaml_word, unique
 from falserefusal.texts.sources import resolve
 
@@ -365,6 +365,13 @@ class Inference(Part):
     planning.hours_per_shard makes of the cost estimate."""
     max_new_tokens: Count = 128
     """Longest response, in tokens."""
+    thinking: Thinking = "disabled"
+    """What to do with a model that thinks before it responds. disabled: the switch of its chat template, by whatever
+    name, is switched off; keep: the template's default. Thinking that remains is stored apart and is no part of the
+    response. The column thinking of the models file takes its place for that model. Has no effect on servers."""
+    max_thinking_tokens: Count = 2048
+    """Longest thinking before a response, in tokens, in addition to max_new_tokens. A response that is cut inside its
+    thinking is empty. For models on this machine whose tokenizer or chat template has marks of thinking."""
     temperature: Number = 0.0
     """0 is greedy, as in the paper."""
     top_p: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0

@@ -4,7 +4,7 @@ Apart from the config, so that the scripts that read materials need not run agai
 """
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -42,3 +42,4 @@ Words = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, AfterValidator(check_name)]
 Checksum = Annotated[str, BeforeValidator(sha256, json_schema_input_type=str)]
 SystemPrompt = Annotated[Words, AfterValidator(system_prompt)]
+Thinking = Literal["disabled", "keep"]

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import is_folder
 from falserefusal.study import files
-from falserefusal.study.fields import Checksum, Name, SystemPrompt, Words, system_prompt
+from falserefusal.study.fields import Checksum, Name, SystemPrompt, Thinking, Words, system_prompt
 from falserefusal.study.problems import Part, findings, hint
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ class Model(Part):
     """System prompt of this model, word for word, in place of prompts.system of the config."""
     system_prompt_file: Annotated[Words, AfterValidator(_prompt_file)] | None = None
     """The same as a file below config/; the line break at its end is not part of it."""
+    thinking: Thinking | None = None
+    """What to do with this model's thinking, in place of inference.thinking of the config: disabled or keep."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
