@@ -143,6 +143,13 @@ def respond(
             responses = opened.read(set(requests.first))
     frame = requests.frame(responses)
     counts = requests.counts(frame) | {"reused": reused, "generated": len(missing)}
+    if counts["cut_in_thinking"]:
+        log.warning(
+            "%s: %d of %d replies end inside their thinking and have no response; raise inference.max_thinking_tokens",
+            model["model"],
+            counts["cut_in_thinking"],
+            counts["prompts"],
+        )
     about = {"early_decision": early.record, "shard": list(shard), "responses": counts}
     took = _measured(engine, len(missing), time.monotonic() - started)
     return frame, _provenance(engine, model, decoding) | about | took
@@ -203,6 +210,7 @@ class _Requests:
             "distinct": len(self.first),
             "finish_reasons": dict(sorted(Counter(frame["finish_reason"]).items())),
             "empty": sum(not text.strip() for text in frame["response"]),
+            "cut_in_thinking": int((frame["response"].eq("") & frame["thinking"].ne("")).sum()),
         }
 
 

@@ -119,7 +119,7 @@ class TransformersEngine(CheckpointEngine):
         model, prompt = decoder.model, max(ids, key=len)
         if decoder.fits_window(len(prompt)):
             decoder.share = takes_positions(model) and (
-                _difference(first_logits(model, [prompt])[0], split_logits(model, prompt)[0]) <= self.tolerance
+                difference(first_logits(model, [prompt])[0], split_logits(model, prompt)[0]) <= self.tolerance
             )
         if not decoder.share:
             log.info(
@@ -145,18 +145,18 @@ class TransformersEngine(CheckpointEngine):
         same = alone == _tokens(test, rows)
         single = [first_logits(decoder.model, [prompt])[0] for prompt in pair]
         both = first_logits(decoder.model, pair)
-        difference = max(_difference(a, b) for a, b in zip(single, both, strict=True))
+        apart = max(difference(a, b) for a, b in zip(single, both, strict=True))
         limit = self.tolerance
-        if not difference <= limit or (not self.repeats_batches and not same):
+        if not apart <= limit or (not self.repeats_batches and not same):
             raise InputError(
                 f"{self.identity['name']}: self-test failed: a prompt alone and the same prompt in a padded batch, "
-                f"with its beginning computed once for several, differ (logits by {difference:.2g} of their range, "
+                f"with its beginning computed once for several, differ (logits by {apart:.2g} of their range, "
                 f"{limit} allowed; greedy responses {'agree' if same else 'differ'})"
             )
-        return {"greedy_responses_agree": same, "logit_difference": float(f"{difference:.3g}"), "tolerance": limit}
+        return {"greedy_responses_agree": same, "logit_difference": float(f"{apart:.3g}"), "tolerance": limit}
 
 
-def _difference(one, other) -> float:
+def difference(one, other) -> float:
     """Largest difference of two rows of logits, as a share of the range of the first."""
     return float((one - other).abs().max() / (one.max() - one.min()))
 
