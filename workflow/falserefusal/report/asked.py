@@ -74,7 +74,7 @@ def limits_of(models: list[dict], variants: bool) -> list[str]:
     if any(model["dequantized"] for model in models):
         lines.append(DEQUANTIZED)
     for key, what in GATE_LIMITS.items():
-        if found := [model["model"] for model in models if model.get(key)]:
+        if found := [model["model"] for model in models if model[key]]:
             lines.append(f"{', '.join(found)}: {what}")
     return lines
 

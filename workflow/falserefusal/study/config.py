@@ -74,7 +74,7 @@ def _study_name(value: str) -> str:
 
 def _names(value: object) -> object:
     """`all`, or a list of different names."""
-    if value == "all":
+    if refuse_yaml_word(value) == "all":
         return value
     if not isinstance(value, list | tuple):
         raise ValueError(f"{value!r} is neither all nor a list of names, such as [{value}]")
@@ -105,6 +105,8 @@ def _as_text(value: object) -> object:
 def _id_columns(value: object) -> object:
     """A column, or a list of columns."""
     columns = value if isinstance(value, list | tuple) else [value]
+    for column in columns if value is not None else []:
+        refuse_yaml_word(column)
     if value is not None and not (columns and all(isinstance(column, str) and column for column in columns)):
         raise ValueError(f"must be the name of a column, or a list of names, not {value!r}")
     return tuple(value) if isinstance(value, list) else value

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from falserefusal.study.problems import refuse_yaml_word
+
 PUBLISHED = "published"  # the name of the study that the paper's own printed numbers make
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a model, a task, a server: part of a file's name
 PROMPT_PLACEHOLDER = re.compile(r"\{(persona|text|premise|hypothesis|label\d+)\}")
@@ -22,7 +24,7 @@ def check_name(value: str) -> str:
 
 def sha256(value: object) -> str:
     """A SHA-256 checksum in lower case without prefix, else ValueError."""
-    text = str(value).lower().removeprefix("sha256:")
+    text = str(refuse_yaml_word(value)).lower().removeprefix("sha256:")
     if not re.fullmatch("[0-9a-f]{64}", text):
         raise ValueError(f"must be 64 hexadecimal digits (in quotes, if all are 0 to 9), not {value!r}")
     return text

@@ -265,7 +265,7 @@ def load_models(path: str | Path, keep: Sequence[str] | None = None) -> "pd.Data
 
 def are_variants(models: "pd.DataFrame") -> bool:
     """Whether all models are one checkpoint under different system prompts, so that "model" means system prompt."""
-    sources = models.reindex(columns=["server", "served_model", "hub_id", "revision"]).drop_duplicates()
+    sources = models.reindex(columns=["server", "served_model", "hub_id", "revision", "thinking"]).drop_duplicates()
     if sources[["server", "hub_id"]].isna().all(axis=None):  # where the models come from is not known
         return False
     return len(models) > 1 and len(sources) == 1
