@@ -182,7 +182,7 @@ THOUGHT = [" The user", " names a", " persona."]
 def test_what_follows_the_thinking_is_the_response(ask, reply, template, last):
     row, about = ask(reply, template=template, last=last, new=4)
     assert row["response"] == REFUSAL and row["finish_reason"] in ("stop", "length")
-    assert row["thinking"] == "The user names a persona." and about["responses"]["cut_in_thinking"] == 0
+    assert row["thinking"] == "The user names a persona." and about["cut_in_thinking"] == 0
     assert about["gate"]["thinking"]["max_thinking_tokens"] == 64
 
 
@@ -199,7 +199,7 @@ def test_thinking_kept_on_is_separated_too(ask):
 def test_a_reply_that_is_cut_inside_its_thinking_has_no_response(ask, reply, template, caplog):
     row, about = ask(reply, template=template, thinking=3)
     assert row["response"] == "" and row["finish_reason"] == "length" and "The user" in row["thinking"]
-    assert row["new_tokens"] == 3 and about["responses"]["cut_in_thinking"] == 1
+    assert row["new_tokens"] == 3 and about["cut_in_thinking"] == 1
     assert "1 of 1 replies end inside their thinking" in caplog.text and "max_thinking_tokens" in caplog.text
 
 

@@ -21,7 +21,7 @@ KNOWN = {
 }
 _NAMES = re.compile(r"think|reason|thought|reflect|(?:^|_)cot(?:_|$)", re.IGNORECASE)
 _INVERSE = re.compile(r"(?:^|_)(?:no|non|not|disable|disabled|skip|without|suppress|hide|omit)(?:_|$)", re.IGNORECASE)
-_OFF = ("none", "off", "disabled", "disable", "no", "false", "no_think", "no_thinking", "nothink", "chat", "direct")
+_OFF = ("none", "off", "disabled", "disable", "no", "false", "no_think", "no_thinking", "chat", "direct")
 _PROBE = "Qzvk"  # a value that a template could only print
 
 
