@@ -35,6 +35,17 @@ def test_limitations_follow_from_the_models():
     assert limits_of([hub], False) == []
 
 
+def test_what_is_odd_about_a_chat_template_is_a_limitation():
+    gates = {
+        "odd": {"bos": "none", "tokenizer_adds_bos": True, "header_added": "<|assistant|>"},
+        "fine": {"bos": "first", "tokenizer_adds_bos": True, "header_added": None},
+        "none": {"bos": "none", "tokenizer_adds_bos": False, "header_added": None},
+    }
+    found = limits_of(models_asked({"models": {name: {"gate": gate} for name, gate in gates.items()}}), False)
+    assert len(found) == 2 and all(line.startswith("odd: ") for line in found)
+    assert "no BOS token" in found[0] and "header of the reply" in found[1]
+
+
 def test_the_quoted_refusal_is_from_the_model_with_most():
     refusals = pd.DataFrame(
         [

@@ -1,6 +1,6 @@
 """A config is completed with defaults, frozen, and every mistake in it is named by its key, in the user's words."""
 
-from typing import get_args
+from typing import Literal, get_args, get_origin
 
 import pydantic
 import pytest
@@ -9,7 +9,9 @@ from falserefusal.annotation import sample
 from falserefusal.common.dependencies import library_of
 from falserefusal.common.errors import InputError
 from falserefusal.estimation.sequential import LEVELS
+from falserefusal.study import config as config_module
 from falserefusal.study.config import COMPARED_WITH_BASELINE, Quantity, Shares, read_config
+from falserefusal.study.problems import YAML_WORDS, Part, bare, findings, members
 
 
 def source(keys):
@@ -268,3 +270,33 @@ def test_library_of_a_script_follows_imports_through_modules(root, monkeypatch):
 
 def test_the_shares_of_the_annotation_sample_are_those_that_it_is_drawn_by():
     assert tuple(Shares.model_fields) == (sample.CHOICE, sample.REFUSAL, sample.OTHER)
+
+
+def takes_words(annotation) -> bool:
+    """Whether a key takes a word: any text, or one of some words."""
+    return any(bare(part) is str or get_origin(bare(part)) is Literal for part in members(bare(annotation)))
+
+
+PARTS = [part for part in vars(config_module).values() if isinstance(part, type) and issubclass(part, Part)]
+WORDS = [(part, key) for part in PARTS for key, field in part.model_fields.items() if takes_words(field.annotation)]
+
+
+@pytest.mark.parametrize(("part", "key"), WORDS)
+@pytest.mark.parametrize("value", [True, False])
+def test_a_word_that_yaml_reads_as_true_or_false_is_refused_wherever_a_word_is_expected(part, key, value):
+    with pytest.raises(pydantic.ValidationError) as error:
+        part.model_validate({key: value})
+    (words,) = [words for path, words in findings(error.value, part) if path == key]
+    advice = f"YAML reads {YAML_WORDS[value]} as {str(value).lower()}, not as a word; put the word in quotes"
+    assert words.startswith(advice)
+
+
+def test_such_a_word_is_refused_with_the_words_that_are_allowed(small):
+    with pytest.raises(InputError) as error:
+        read_config(small("inference: {thinking: off, system_role: no}"))
+    assert str(error.value).splitlines() == [
+        "inference.thinking: YAML reads no, off or false as false, not as a word; put the word in quotes "
+        "(it is one of disabled, keep)",
+        "inference.system_role: YAML reads no, off or false as false, not as a word; put the word in quotes "
+        "(it is one of native, merge, error)",
+    ]

@@ -145,7 +145,20 @@ def respond(
     counts = requests.counts(frame) | {"reused": reused, "generated": len(missing)}
     about = {"early_decision": early.record, "shard": list(shard), "responses": counts}
     took = _measured(engine, len(missing), time.monotonic() - started)
-    return frame, _provenance(engine, model, decoding) | about | took
+    return frame, _provenance(engine, model, decoding) | about | took | _without_response(model["model"], frame)
+
+
+def _without_response(model: str, frame: pd.DataFrame) -> dict:
+    """The number of replies that end inside their thinking, for the provenance; reported if there are any."""
+    cut = int((frame["response"].eq("") & frame["thinking"].ne("")).sum())
+    if cut:
+        log.warning(
+            "%s: %d of %d replies end inside their thinking and have no response; raise inference.max_thinking_tokens",
+            model,
+            cut,
+            len(frame),
+        )
+    return {"cut_in_thinking": cut}
 
 
 def _provenance(engine: Engine, model: dict, decoding: Decoding) -> dict:

@@ -56,14 +56,11 @@ class TransformersEngine(CheckpointEngine):
         yield NO_BATCH, {}
         seeds = None if self.decoding.temperature == 0 else [int(key[:16], 16) for key in keys]
         name, last = NO_BATCH, None
-        for window, finished in decoder.run(ids, self.settled(decided, in_full), seeds):
+        ending = self.ending(decided, in_full)
+        for window, finished in decoder.run(ids, ending.settled, seeds, ending.spent):
             if self.repeats_batches and window is not last:
                 name, last = batch_name([keys[i] for i in window]), window
-            responses = {
-                one.row: Response(self.text_of(one.tokens), one.reason, len(ids[one.row]), one.new_tokens)
-                for one in finished
-            }
-            yield name, responses
+            yield name, {one.row: self.response(**dataclasses.asdict(one)) for one in finished}
         self.about["timing"] = {"load_s": loaded - started, "generate_s": time.monotonic() - loaded}
         self.about["work"] = {
             "prompt_tokens": sum(map(len, ids)),
@@ -79,7 +76,7 @@ class TransformersEngine(CheckpointEngine):
 
         try:
             decoder, loaded = self._decoder(), time.monotonic()
-            self.about["self_test"] = self._self_test(decoder, ids)
+            self.about["self_test"] = self._shares_beginnings(decoder, ids) | self._self_test(decoder, ids)
         except Exception as error:
             if not out_of_memory(error):
                 raise
@@ -112,7 +109,24 @@ class TransformersEngine(CheckpointEngine):
             log.info("this processor computes bfloat16 about twice as fast as float32 (inference.dtype: bfloat16)")
         self.about["device"] = {"name": name, "threads": torch.get_num_threads(), "map": spread or None}
         self.about["attention"] = getattr(model.config, "_attn_implementation", None)
-        return Decoder(model, self.chat.eos_ids, self.decoding, self.batch_tokens)
+        decoding = dataclasses.replace(self.decoding, max_new_tokens=self.longest)
+        return Decoder(model, self.chat.eos_ids, decoding, self.batch_tokens)
+
+    def _shares_beginnings(self, decoder, ids: list[list[int]]) -> dict:
+        """Compute shared beginnings once only if this changes no logits of the longest prompt; for the provenance."""
+        from falserefusal.inference.decode import first_logits, split_logits, takes_positions
+
+        model, prompt = decoder.model, max(ids, key=len)
+        if decoder.fits_window(len(prompt)):
+            decoder.share = takes_positions(model) and (
+                difference(first_logits(model, [prompt])[0], split_logits(model, prompt)[0]) <= self.tolerance
+            )
+        if not decoder.share:
+            log.info(
+                "%s: counts positions over padding, so beginnings that prompts share are computed for each",
+                self.identity["name"],
+            )
+        return {"shared_beginnings": decoder.share}
 
     def _self_test(self, decoder, ids: list[list[int]]) -> dict:
         """Check that prompts get the same greedy responses alone and in a padded batch with a shared prefix.
@@ -125,21 +139,26 @@ class TransformersEngine(CheckpointEngine):
         pair = [min(ids, key=len), max(ids, key=len)]
         short = min(SELF_TEST_TOKENS, self.decoding.max_new_tokens)
         greedy = dataclasses.replace(self.decoding, max_new_tokens=short, temperature=0.0)
-        test = Decoder(decoder.model, self.chat.eos_ids, greedy, self.batch_tokens)
+        test = Decoder(decoder.model, self.chat.eos_ids, greedy, self.batch_tokens, share=decoder.share)
         rows = [pair[0], *_sharing_a_beginning(pair[1])]
         alone = [_tokens(test, [prompt])[0] for prompt in rows]
         same = alone == _tokens(test, rows)
         single = [first_logits(decoder.model, [prompt])[0] for prompt in pair]
         both = first_logits(decoder.model, pair)
-        difference = max(float((a - b).abs().max() / (a.max() - a.min())) for a, b in zip(single, both, strict=True))
+        apart = max(difference(a, b) for a, b in zip(single, both, strict=True))
         limit = self.tolerance
-        if not difference <= limit or (not self.repeats_batches and not same):
+        if not apart <= limit or (not self.repeats_batches and not same):
             raise InputError(
                 f"{self.identity['name']}: self-test failed: a prompt alone and the same prompt in a padded batch, "
-                f"with its beginning computed once for several, differ (logits by {difference:.2g} of their range, "
+                f"with its beginning computed once for several, differ (logits by {apart:.2g} of their range, "
                 f"{limit} allowed; greedy responses {'agree' if same else 'differ'})"
             )
-        return {"greedy_responses_agree": same, "logit_difference": float(f"{difference:.3g}"), "tolerance": limit}
+        return {"greedy_responses_agree": same, "logit_difference": float(f"{apart:.3g}"), "tolerance": limit}
+
+
+def difference(one, other) -> float:
+    """Largest difference of two rows of logits, as a share of the range of the first."""
+    return float((one - other).abs().max() / (one.max() - one.min()))
 
 
 def _sharing_a_beginning(prompt: list[int]) -> list[list[int]]:

@@ -17,6 +17,17 @@ ONE_CHECKPOINT = (
     "prompt on this checkpoint; they do not compare models, families or generations."
 )
 
+GATE_LIMITS = {  # by key of `models_asked`
+    "lacks_bos": (
+        "prompts have no BOS token, because the chat template writes none, although the tokenizer writes one before "
+        "other texts. A model that was trained with BOS may respond differently without it."
+    ),
+    "header_added": (
+        "the chat template ends a prompt without the header of the reply. It was added as the template writes it in a "
+        "conversation."
+    ),
+}
+
 
 def models_asked(provenance: Mapping | None) -> list[dict]:
     """Return source, checksum, dtype, number of parameters (0: unknown) and system prompt of each model.
@@ -25,7 +36,7 @@ def models_asked(provenance: Mapping | None) -> list[dict]:
     """
     rows = []
     for name, about in (provenance or {}).get("models", {}).items():
-        source = about.get("source") or {}
+        source, gate = about.get("source") or {}, about.get("gate") or {}
         package = f"{source['file']} of the Python package {source['package']} {source['version']}" if source else ""
         rows.append(
             {
@@ -36,7 +47,9 @@ def models_asked(provenance: Mapping | None) -> list[dict]:
                 "dtype": _dtype(about),
                 "parameters": int(about.get("parameters") or 0),
                 "system_prompt": about.get("system_prompt") or "",
-                "preamble": (about.get("gate") or {}).get("preamble", ""),
+                "preamble": gate.get("preamble", ""),
+                "lacks_bos": bool(gate.get("tokenizer_adds_bos")) and gate.get("bos") == "none",
+                "header_added": bool(gate.get("header_added")),
             }
         )
     return rows
@@ -60,6 +73,9 @@ def limits_of(models: list[dict], variants: bool) -> list[str]:
         )
     if any(model["dequantized"] for model in models):
         lines.append(DEQUANTIZED)
+    for key, what in GATE_LIMITS.items():
+        if found := [model["model"] for model in models if model[key]]:
+            lines.append(f"{', '.join(found)}: {what}")
     return lines
 
 

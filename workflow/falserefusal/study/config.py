@@ -29,6 +29,7 @@ from falserefusal.study.fields import (
     Line,
     Name,
     SystemPrompt,
+    Thinking,
     Words,
     check_name,
     distinct,
@@ -88,7 +89,7 @@ def _study_name(value: str) -> str:
 
 def _names(value: object) -> object:
     """`all`, or a list of different names."""
-    if value == "all":
+    if refuse_yaml_word(value) == "all":
         return value
     if not isinstance(value, list | tuple):
         raise ValueError(f"{value!r} is neither all nor a list of names, such as [{value}]")
@@ -119,6 +120,8 @@ def _as_text(value: object) -> object:
 def _id_columns(value: object) -> object:
     """A column, or a list of columns."""
     columns = value if isinstance(value, list | tuple) else [value]
+    for column in columns if value is not None else []:
+        refuse_yaml_word(column)
     if value is not None and not (columns and all(isinstance(column, str) and column for column in columns)):
         raise ValueError(f"must be the name of a column, or a list of names, not {value!r}")
     return tuple(value) if isinstance(value, list) else value
@@ -395,6 +398,13 @@ class Inference(Part):
     planning.hours_per_shard makes of the cost estimate."""
     max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=MOST)] = 128
     """Longest response, in tokens."""
+    thinking: Thinking = "disabled"
+    """What to do with a model that thinks before it responds. disabled: the switch of its chat template, by whatever
+    name, is switched off; keep: the template's default. Thinking that remains is stored apart and is no part of the
+    response. The column thinking of the models file takes its place for that model. Has no effect on servers."""
+    max_thinking_tokens: Count = 2048
+    """Longest thinking before a response, in tokens, in addition to max_new_tokens. A response that is cut inside its
+    thinking is empty. For models on this machine whose tokenizer or chat template has marks of thinking."""
     temperature: Number = 0.0
     """0 is greedy, as in the paper."""
     top_p: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0

@@ -6,9 +6,11 @@ Apart from the config, so that the scripts that read materials need not run agai
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
+
+from falserefusal.study.problems import refuse_yaml_word
 
 PUBLISHED = "published"  # the name of the study that the paper's own printed numbers make
 LONGEST_NAME = 80  # characters: a name becomes part of several file names
@@ -72,7 +74,7 @@ def distinct(what: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
 
 def sha256(value: object) -> str:
     """A SHA-256 checksum in lower case without prefix, else ValueError."""
-    text = str(value).lower().removeprefix("sha256:")
+    text = str(refuse_yaml_word(value)).lower().removeprefix("sha256:")
     if not re.fullmatch("[0-9a-f]{64}", text):
         raise ValueError(f"must be 64 hexadecimal digits (in quotes, if all are 0 to 9), not {value!r}")
     return text
@@ -93,3 +95,4 @@ Line = Annotated[str, AfterValidator(printable)]
 Name = Annotated[str, AfterValidator(check_name)]
 Checksum = Annotated[str, BeforeValidator(sha256, json_schema_input_type=str)]
 SystemPrompt = Annotated[Words, AfterValidator(system_prompt)]
+Thinking = Literal["disabled", "keep"]

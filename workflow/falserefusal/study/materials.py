@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import is_folder
 from falserefusal.study import files
-from falserefusal.study.fields import Checksum, Name, SystemPrompt, Words, look_alike, system_prompt, visible
+from falserefusal.study.fields import Checksum, Name, SystemPrompt, Thinking, Words, look_alike, system_prompt, visible
 from falserefusal.study.problems import Part, findings, hint
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ class Model(Part):
     """System prompt of this model, word for word, in place of prompts.system of the config."""
     system_prompt_file: Annotated[Words, AfterValidator(_prompt_file)] | None = None
     """The same as a file below config/; the line break at its end is not part of it."""
+    thinking: Thinking | None = None
+    """What to do with this model's thinking, in place of inference.thinking of the config: disabled or keep."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -270,7 +272,7 @@ def load_models(path: str | Path, keep: Sequence[str] | None = None) -> "pd.Data
 
 def are_variants(models: "pd.DataFrame") -> bool:
     """Whether all models are one checkpoint under different system prompts, so that "model" means system prompt."""
-    sources = models.reindex(columns=["server", "served_model", "hub_id", "revision"]).drop_duplicates()
+    sources = models.reindex(columns=["server", "served_model", "hub_id", "revision", "thinking"]).drop_duplicates()
     if sources[["server", "hub_id"]].isna().all(axis=None):  # where the models come from is not known
         return False
     return len(models) > 1 and len(sources) == 1

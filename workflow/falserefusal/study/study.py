@@ -281,7 +281,7 @@ class Study(AnyStudy):
         return self._settings(self.rows[self.judge_model(judge)], standin=False)
 
     def _settings(self, row: Model, standin: bool) -> dict[str, Any]:
-        kept = row.model_dump(include={"model", "revision", "package", "package_file", "system_prompt"})
+        kept = row.model_dump(include={"model", "revision", "package", "package_file", "system_prompt", "thinking"})
         if row.server and not standin:
             server = self.config.servers[row.server].model_dump()
             kept |= {"backend": "openai", "server": server | {"model": row.served}}
