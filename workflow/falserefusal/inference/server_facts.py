@@ -55,6 +55,17 @@ def reported(base_url: str, key: str | None, model: str) -> dict[str, Any]:
     return {name: value for name, value in said.items() if isinstance(value, str | int | float)}
 
 
+def model_names(body: bytes) -> list[str]:
+    """The names in a list of models; empty if the body is none."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return []
+    entries = found.get("data") if isinstance(found, dict) else None
+    ids = [one.get("id") for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    return [name for name in ids if isinstance(name, str)]
+
+
 def request_parameters(base_url: str, key: str | None) -> set[str] | None:
     """The parameters of a chat request that the server knows, if it publishes its schema as vLLM does; else None."""
     found: Any = _json(f"{_root(base_url)}/openapi.json", key)

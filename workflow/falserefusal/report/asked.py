@@ -12,6 +12,10 @@ DEQUANTIZED = (
     "The weights were converted back from a 4-bit file (its name is under “What was asked”). Responses may differ from "
     "those of the published model."
 )
+NOT_GREEDY = (
+    "{}: asked without a temperature, which the server does not take. Responses are sampled with the server's default "
+    "and not greedy, so another run can give others."
+)
 ONE_CHECKPOINT = (
     "All rows are one checkpoint under different system prompts. Differences between them are effects of the system "
     "prompt on this checkpoint; they do not compare models, families or generations."
@@ -22,6 +26,7 @@ def models_asked(provenance: Mapping | None) -> list[dict]:
     """Return source, checksum, dtype, number of parameters (0: unknown) and system prompt of each model.
 
     If the system prompt is empty, `preamble` is the text that the chat template writes before the user's text.
+    `omitted`: whether it was asked without a temperature.
     """
     rows = []
     for name, about in (provenance or {}).get("models", {}).items():
@@ -36,6 +41,7 @@ def models_asked(provenance: Mapping | None) -> list[dict]:
                 "dtype": _dtype(about),
                 "parameters": int(about.get("parameters") or 0),
                 "system_prompt": about.get("system_prompt") or "",
+                "omitted": "temperature" in about.get("omitted", ()),
                 "preamble": (about.get("gate") or {}).get("preamble", ""),
             }
         )
@@ -60,6 +66,8 @@ def limits_of(models: list[dict], variants: bool) -> list[str]:
         )
     if any(model["dequantized"] for model in models):
         lines.append(DEQUANTIZED)
+    if sampled := [model["model"] for model in models if model["omitted"]]:
+        lines.append(NOT_GREEDY.format(", ".join(sampled)))
     return lines
 
 
