@@ -19,7 +19,7 @@ from falserefusal.common.roofline import (
     wall_hours,
 )
 from falserefusal.common.schemas import BASELINE
-from falserefusal.planning.served import server_table, server_text
+from falserefusal.planning.served import OF_SERVERS, server_table, server_text
 from falserefusal.study.materials import ASSUMED_SIZE_B
 from falserefusal.study.resources import find_gpu
 from falserefusal.study.workload import GOLD_LABEL_ROWS, OTHER_TEXT_CHARACTERS, TEXT_CHARACTERS
@@ -283,8 +283,10 @@ def plan_text(result: dict, study: str, from_hub: Collection[str] = (), keep_wei
     source = (
         "counted in the rendered prompts" if workload["counted"].all() else "expected, before any text is downloaded"
     )
-    computed = models[~models["model"].isin(result["servers"]["model"])]  # the last row is the total
-    here = len(computed) > 1
+    computed = models.iloc[:-1][~models["model"].iloc[:-1].isin(result["servers"]["model"])]
+    here = not computed.empty
+    computed = pd.concat([computed, pd.DataFrame([_total(computed)])], ignore_index=True)
+    assumptions = result["assumptions"] if here else {name: result["assumptions"][name] for name in OF_SERVERS}
     needs = f", {disk_text(computed, from_hub, keep_weights)}; {_spent(result)}." if here else "."
     lines = [
         f"Plan of the study '{study}'{' on ' + result['gpu'] if here else ''}. Nothing was downloaded to make it.",
@@ -300,9 +302,9 @@ def plan_text(result: dict, study: str, from_hub: Collection[str] = (), keep_wei
         "",
         f"These {'hours are' if here else 'numbers are'} estimated, not measured"
         f"{', from the published figures of the GPUs' if here else ''}. Assumptions (the config sets "
-        "max_new_tokens, dtype, quantization, token_budget as inference.batch_tokens, and hours_per_shard; the others "
-        "are fixed in workflow/falserefusal/common/roofline.py):",
-        *(f"  {name}: {value}" for name, value in result["assumptions"].items()),
+        f"max_new_tokens{', dtype, quantization, token_budget as inference.batch_tokens, and hours_per_shard' * here}; "
+        "the others are fixed in workflow/falserefusal/common/roofline.py):",
+        *(f"  {name}: {value}" for name, value in assumptions.items()),
         "Equal prompts are asked once; their number is known when the texts are downloaded. Time that early "
         "decision and shared prefixes save is not counted.",
     ]

@@ -6,6 +6,16 @@ from typing import Any
 import pandas as pd
 
 COLUMNS = ["model", "server", "requests", "prompt_tokens", "new_tokens", "concurrency", "hours", "price"]
+# The assumptions that the cost of a model behind a server depends on.
+OF_SERVERS = (
+    "characters_per_token",
+    "chat_template_tokens",
+    "max_new_tokens",
+    "responses_at_cap",
+    "short_response_tokens",
+    "server_first_token_seconds",
+    "server_tokens_per_second",
+)
 
 
 def with_server_costs(models: pd.DataFrame, costs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
