@@ -43,7 +43,9 @@ FINISH_REASONS = [
     ),
     (
         "length",
-        re.compile("length|max.*token|tokens?limit|contextwindow|contextlimit|errorlimit|truncat|^limit$|cutoff"),
+        re.compile(
+            "length|max.*token|tokens?limit|contextwindow|contextlimit|errorlimit|truncated|truncation|^limit$|cutoff"
+        ),
     ),
     ("aborted", re.compile("abort|error|cancel|interrupt|fail|timeout|timedout|insufficient|malformed|overload")),
     (
