@@ -34,6 +34,7 @@ rule plan:
         shape=of("standin_shape"),
         shards=of("shard_counts"),
         judges=of("judge_models"),
+        servers=of("server_costs"),
         in_full_because=of("in_full_because"),
         recheck_share=of("config.inference.recheck_share"),
         classifiers=list(STUDY.config.classifiers),

@@ -12,6 +12,7 @@ with log_to(snakemake.log[0]):
     from falserefusal.design.monte_carlo import design_size, make_design
     from falserefusal.labelling.judge import load_instructions
     from falserefusal.planning import plan
+    from falserefusal.planning.served import with_server_costs
     from falserefusal.prompts.rendering import Wording, question_characters, render
     from falserefusal.study.materials import load_models, load_personas, load_templates
     from falserefusal.study.resources import read_gpus
@@ -48,12 +49,14 @@ with log_to(snakemake.log[0]):
         around = {task: question_characters(personas, own[task], wording[task]) for task in tasks}
         workload = plan.expected_workload(sizes, around, characters)
     gpus = read_gpus(snakemake.input.gpus)
-    judges = None
+    costs, judges = params.get("servers", {}), None
     if params.get("judges"):
         instructions = load_instructions(snakemake.input.instructions)
-        judges = plan.Judges(load_models(snakemake.input.models, keep=params.judges), len(instructions))
+        judging = load_models(snakemake.input.models, keep=params.judges)
+        judges = plan.Judges(with_server_costs(judging, costs), len(instructions))
     if params.shape:  # stand-ins have another network than their models, and no server
         models = models.assign(**params.shape, server=None)
+    models = with_server_costs(models, costs)
     result = plan.plan(models, workload, gpus, params.gpu, params.assumptions, params.get("shards"), judges)
     text = plan.plan_text(result, params.study, params.from_hub, params.keep_weights)
     text += plan.early_text(result, params.in_full_because, params.recheck_share)

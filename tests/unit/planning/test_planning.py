@@ -20,6 +20,7 @@ from falserefusal.planning.plan import (
     plan_json,
     plan_text,
 )
+from falserefusal.planning.served import with_server_costs
 from falserefusal.study.materials import ASSUMED_SIZE_B, load_models
 from falserefusal.study.resources import read_gpus
 
@@ -262,17 +263,44 @@ def test_a_judge_reads_every_answer(models, gpus):
     assert judge["memory_gb"] > 50 and table["hours"].iloc[-1] > alone["hours"]
 
 
+LAB = {"lab": {"concurrency": 10, "price_in": 2.0, "price_out": 10.0}}
+
+
 def test_a_model_behind_a_server_costs_no_gpu(models, gpus):
     asked = models[models["model"].isin(["Gemma-2B", "Gemma-7B"])].assign(server=[None, "lab"])
+    asked = with_server_costs(asked, LAB)
     result = plan(asked, workload(1000.0, 400.0), gpus, "A100-80GB", judges=Judges(asked.tail(1), 800))
     table = result["models"].set_index("model")
     for name in ("Gemma-7B", "judge Gemma-7B"):
         assert (table.loc[name, ["disk_gb", "memory_gb", "gpus", "hours", "gpu_hours"]] == 0).all()
-        assert table.loc[name, "note"] == "computed by the server 'lab', whose time and cost are not known here"
+        assert table.loc[name, "note"] == "asked of the server 'lab'"
     assert table["asked"].tolist() == [1000, 1000, 2000, 4000]
     assert table.loc["total", "gpu_hours"] == table.loc["Gemma-2B", "gpu_hours"] > 0
     assert result["gpus"].set_index("gpu").loc["A100-80GB", "wall_hours_1"] == table.loc["Gemma-2B", "hours"]
-    assert "server 'lab'" in plan_text(result, "served")
+    text = plan_text(result, "mixed")
+    assert text.index("Gemma-2B") < text.index("Per model behind a server") < text.index("judge Gemma-7B")
+    assert text.count("Gemma-7B") == 2, "in the table of servers alone"
+    (total,) = [line.split() for line in text.splitlines() if line.strip().startswith("total ")]
+    assert total[1] == "1,000", "of the models that are computed here"
+
+
+def test_the_time_and_price_of_a_model_behind_a_server(models, gpus):
+    asked = with_server_costs(models[models["model"] == "Gemma-7B"].assign(server="lab"), LAB)
+    assume = {"responses_at_cap": 1.0, "max_new_tokens": 100, "chat_template_tokens": 0}
+    assume |= {"server_first_token_seconds": 2.0, "server_tokens_per_second": 25.0}
+    result = plan(asked, workload(36000.0, 400.0), gpus, "A100-80GB", assume)
+    (row,) = result["servers"].to_dict("records")
+    assert (row["requests"], row["prompt_tokens"], row["new_tokens"]) == (36000, 3_600_000, 3_600_000)
+    assert row["hours"] == pytest.approx(36000 * (2 + 100 / 25) / 10 / 3600)
+    assert row["price"] == pytest.approx(3.6 * 2 + 3.6 * 10)
+    text = plan_text(result, "served")
+    assert "43.20" in text and "6.00" in text
+    for absent in ("GPU", "disk", "weights", "A100"):
+        assert absent not in text
+    unpriced = plan(with_server_costs(asked, {"lab": LAB["lab"] | {"price_out": None}}), workload(), gpus, "A100-80GB")
+    assert "price unknown" in plan_text(unpriced, "s") and "set servers.lab.price_in and price_out" in plan_text(
+        unpriced, "s"
+    )
 
 
 def test_early_decision_and_what_it_saves(models, gpus):

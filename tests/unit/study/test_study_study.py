@@ -1,5 +1,6 @@
 """What follows from a config and its materials, and what is wrong with the two together."""
 
+import contextlib
 import dataclasses
 import subprocess
 import sys
@@ -118,6 +119,33 @@ def test_a_server_that_the_config_does_not_name(served):
         served("seed: 1")
     with pytest.raises(InputError, match=r"is not there; did you mean 'hoste'\?"):
         served("servers: {hoste: {base_url: 'http://x/v1'}}")
+
+
+def test_prices_ask_nothing_again(served):
+    prices = "servers: {hosted: {base_url: 'http://x/v1', api_key_env: KEY, concurrency: 3, price_in: 1, price_out: 2}}"
+    assert served(prices).load_settings("big") == served().load_settings("big")
+    assert served(prices).server_costs == {"hosted": {"concurrency": 3, "price_in": 1.0, "price_out": 2.0}}
+
+
+SERVERS = "servers: {s: {base_url: 'http://x/v1'}, t: {base_url: 'http://X/v1/'}, u: {base_url: 'http://y/v1'}}"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ("s,m,,", "s,m,,", "a and b are both the model 'm' of the server 's' in"),
+        ("s,m,,", "t,m,,", "a and b are both the model 'm' of the server 't' in"),
+        ("s,m,org/a,be brief", "s,m,org/b,be kind", "a and b are both the model 'm'"),
+        ("s,m,,be brief", "s,m,,be kind", ""),
+        ("s,m,,", "u,m,,", ""),
+        ("s,m,,", "s,n,,", ""),
+    ],
+)
+def test_two_models_under_one_name_of_a_server(tmp_path, load, first, second, message):
+    (tmp_path / "m.csv").write_text(f"model,server,served_model,hub_id,system_prompt\na,{first}\nb,{second}\n")
+    given = f"checkpoints: {{kind: hub}}\nmaterials: {{models: {tmp_path}/m.csv}}\n{SERVERS}"
+    with pytest.raises(InputError, match=message) if message else contextlib.nullcontext():
+        load(given)
 
 
 def test_the_published_study_has_the_same_interface(load):

@@ -26,6 +26,8 @@ ASSUMPTIONS = {
     "launch_ms_per_layer": 0.8,  # host time for one layer of one decoding step without CUDA graphs
     "startup_minutes": 5.0,  # imports and weights, per job
     "usable_memory": 0.9,  # of a gpu's memory
+    "server_first_token_seconds": 1.0,  # of one request to a server ...
+    "server_tokens_per_second": 50.0,  # ... and its speed from then on
     "hours_per_shard": None,  # split a model over jobs of at most so many hours; None: one job per model
 }
 JUDGE_TOKENS = 32  # longest reply of a judge

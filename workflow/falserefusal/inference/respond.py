@@ -163,11 +163,13 @@ def _without_response(model: str, frame: pd.DataFrame) -> dict:
 
 def _provenance(engine: Engine, model: dict, decoding: Decoding) -> dict:
     """The part of the provenance that says what was asked, and how."""
+    about = engine.provenance()
+    greedy = decoding.temperature == 0 and "temperature" not in about.get("omitted", ())
     return {
         "model": model["model"],
         "system_prompt": model.get("system_prompt"),
-        **engine.provenance(),
-        "decoding": {"greedy": decoding.temperature == 0, **decoding.parameters},
+        **about,
+        "decoding": {"greedy": greedy, **decoding.parameters},
     }
 
 

@@ -12,6 +12,10 @@ DEQUANTIZED = (
     "The weights were converted back from a 4-bit file (its name is under “What was asked”). Responses may differ from "
     "those of the published model."
 )
+NOT_GREEDY = (
+    "{}: asked without a temperature, which the server does not take. Responses are sampled with the server's default "
+    "and not greedy, so another run can give others."
+)
 ONE_CHECKPOINT = (
     "All rows are one checkpoint under different system prompts. Differences between them are effects of the system "
     "prompt on this checkpoint; they do not compare models, families or generations."
@@ -33,6 +37,7 @@ def models_asked(provenance: Mapping | None) -> list[dict]:
     """Return source, checksum, dtype, number of parameters (0: unknown) and system prompt of each model.
 
     If the system prompt is empty, `preamble` is the text that the chat template writes before the user's text.
+    `omitted`: whether it was asked without a temperature.
     """
     rows = []
     for name, about in (provenance or {}).get("models", {}).items():
@@ -50,6 +55,7 @@ def models_asked(provenance: Mapping | None) -> list[dict]:
                 "preamble": gate.get("preamble", ""),
                 "lacks_bos": bool(gate.get("tokenizer_adds_bos")) and gate.get("bos") == "none",
                 "header_added": bool(gate.get("header_added")),
+                "omitted": "temperature" in about.get("omitted", ()),
             }
         )
     return rows
@@ -76,6 +82,8 @@ def limits_of(models: list[dict], variants: bool) -> list[str]:
     for key, what in GATE_LIMITS.items():
         if found := [model["model"] for model in models if model[key]]:
             lines.append(f"{', '.join(found)}: {what}")
+    if sampled := [model["model"] for model in models if model["omitted"]]:
+        lines.append(NOT_GREEDY.format(", ".join(sampled)))
     return lines
 
 

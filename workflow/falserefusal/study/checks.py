@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from falserefusal.common.addresses import server_address
 from falserefusal.common.errors import InputError
 from falserefusal.study.config import AVERAGES, Config
 from falserefusal.study.materials import Model, load_phrases, read_models
@@ -72,6 +73,24 @@ def _servers(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
         if row.server and row.server not in config.servers:
             known = hint(row.server, config.servers) if config.servers else "the config has no servers yet"
             yield f"servers: '{row.server}', the server of {name} in {config.materials.models}, is not there; {known}"
+    yield from _served_twice(config, rows)
+
+
+def _served_twice(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
+    """Two models under one name of one server are the same model, unless they differ in their system prompts alone."""
+    seen: dict[tuple[str, str | None], list[Model]] = {}
+    for row in rows.values():
+        if row.server not in config.servers:
+            continue
+        place = server_address(config.servers[row.server].base_url), row.served
+        for other in seen.setdefault(place, []):
+            variants = row.checkpoint == other.checkpoint and row.system_prompt != other.system_prompt
+            if not (variants and row.hub_id == other.hub_id):
+                yield (
+                    f"models: {other.model} and {row.model} are both the model '{row.served}' of the server "
+                    f"'{row.server}' in {config.materials.models}; correct served_model, or leave one of them out"
+                )
+        seen[place].append(row)
 
 
 def _trusted(config: Config, root: Path) -> Iterator[str]:

@@ -209,6 +209,7 @@ DataFile = Annotated[Words, AfterValidator(_path)]
 Address = Annotated[str, AfterValidator(_url)]
 LabellerName = Annotated[str, AfterValidator(_labeller_name)]
 Quantity = Literal["model rate", "task rates", "persona rates", "any-persona effect", "persona effects"]
+Omittable = Literal["seed", "top_p", "temperature", "stream_options"]
 HalfWidth = Annotated[float, Field(strict=True, gt=0, lt=1)]
 
 
@@ -457,6 +458,16 @@ class Server(Part):
     """Attempts at one request, with growing waits between them."""
     longest_wait: Positive = 60.0
     """Longest wait between two attempts, in seconds."""
+    max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """Under which name a request sends inference.max_new_tokens. Reasoning models of OpenAI take max_completion_tokens,
+    which also bounds the thinking."""
+    omit: Annotated[tuple[Omittable, ...], AfterValidator(unique("parameter"))] = ()
+    """Parameters that the server refuses, such as [seed]; requests leave them out. Without temperature, responses are
+    sampled with the server's default and not greedy; the page says so. Part of what a response is stored under."""
+    price_in: Number | None = None
+    """Price of a million prompt tokens, in your currency, for the cost estimate."""
+    price_out: Number | None = None
+    """Price of a million new tokens."""
     extra_body: Annotated[dict[str, Any], AfterValidator(_extra_body)] | None = None
     """Further parameters of every request, part of what a response is stored under. Where a request is silent, many
     servers use the checkpoint's own defaults; for vLLM write {repetition_penalty: 1.0, top_k: -1}."""

@@ -88,6 +88,9 @@ class Model(Part):
     """Source: a server of the config (servers), by name."""
     served_model: Words | None = None
     """Name of the model on its server; empty is hub_id."""
+    reported_model: Words | None = None
+    """Name under which the server's replies report the model, where it is another one than served_model, such as that
+    behind a deployment. A reply that reports any other model stops the run."""
     package: Annotated[Words, AfterValidator(_package)] | None = None
     """Source: a Python package that contains the weights as a GGUF file, as name==version."""
     package_file: Annotated[Words, AfterValidator(_inside)] | None = None
@@ -119,6 +122,8 @@ class Model(Part):
             raise ValueError(
                 f"'{self.hub_id}' is not a name of the hub such as org/model; a folder begins with ./, / or ~"
             )
+        if self.reported_model and not self.server:
+            raise ValueError("has a reported_model but no server; fill server, or leave reported_model empty")
         if self.system_prompt and self.system_prompt_file:
             raise ValueError("has both a system_prompt and a system_prompt_file; leave one empty")
         return self

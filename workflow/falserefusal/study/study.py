@@ -283,8 +283,9 @@ class Study(AnyStudy):
     def _settings(self, row: Model, standin: bool) -> dict[str, Any]:
         kept = row.model_dump(include={"model", "revision", "package", "package_file", "system_prompt", "thinking"})
         if row.server and not standin:
-            server = self.config.servers[row.server].model_dump()
-            kept |= {"backend": "openai", "server": server | {"model": row.served}}
+            server = self.config.servers[row.server].model_dump(exclude={"price_in", "price_out"})
+            names = {"model": row.served} | ({"reported_model": row.reported_model} if row.reported_model else {})
+            kept |= {"backend": "openai", "server": server | names}
         return {key: value for key, value in {**kept, "hub_id": row.weights}.items() if value is not None}
 
     def checkpoint(self, model: str) -> dict[str, str]:
@@ -387,6 +388,12 @@ class Study(AnyStudy):
             name: self.config.servers[name].model_dump() | {"models": [self.rows[model].served for model in models]}
             for name, models in self.servers.items()
         }
+
+    @property
+    def server_costs(self) -> dict[str, dict[str, Any]]:
+        """What the cost estimate must know of the servers that are asked."""
+        known = {"concurrency", "price_in", "price_out"}
+        return {name: self.config.servers[name].model_dump(include=known) for name in self.servers}
 
     @property
     def assumptions(self) -> dict[str, Any]:
