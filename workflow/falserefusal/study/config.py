@@ -291,7 +291,7 @@ class FileSource(Part):
     columns: Columns
     """Which column of the file holds what."""
     encoding: Encoding = "utf-8"
-    """Encoding of delimited text and JSON, such as cp1252, latin-1 or gbk; a byte order mark in the file overrides it."""
+    """Encoding of delimited text and JSON, such as cp1252, latin-1 or gbk; a byte order mark in the file wins."""
     separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """Character between fields; null is a comma for .csv and a tab for anything else."""
     quoting: Literal["minimal", "none"] | None = None

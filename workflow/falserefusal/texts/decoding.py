@@ -45,8 +45,8 @@ def decode(data: bytes, spec: Source, path: Path) -> str:
         line = len(LINE_END.findall(error.object[: error.start].decode(encoding, errors="replace"))) + 1
         raise InputError(
             f"{path}: line {line} has the byte 0x{error.object[error.start]:02x}, which is not {spec.encoding}. Add "
-            "the file's encoding to its source, such as `encoding: cp1252` or latin-1 (Western Europe), cp1251 (Cyrillic), "
-            "gbk or big5 (Chinese), shift_jis (Japanese), euc-kr (Korean)"
+            "the file's encoding to its source, such as `encoding: cp1252` or latin-1 (Western Europe), cp1251 "
+            "(Cyrillic), gbk or big5 (Chinese), shift_jis (Japanese), euc-kr (Korean)"
         ) from None
     except UnicodeError as error:
         raise InputError(f"{path}: not readable with `encoding: {spec.encoding}` ({error})") from None
