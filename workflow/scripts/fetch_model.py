@@ -19,7 +19,9 @@ with log_to(snakemake.log[0]):
     from falserefusal.inference.checkpoint import find, pinned, saved_dtype
 
     asked, record = dict(snakemake.params.model), Path(snakemake.output.record)
-    source = asked | {"revision": Path(in_use, "commit").read_text()} if in_use else pinned(asked, record)
+    source = (
+        asked | {"revision": Path(in_use, "commit").read_text(encoding="utf-8")} if in_use else pinned(asked, record)
+    )
     _, folder, revision = find(source)
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file()}
     dtype = saved_dtype(asked["model"], folder)

@@ -13,5 +13,8 @@ with log_to(snakemake.log[0]):
 
     given, config = snakemake.input, snakemake.params.config
     data = [*given.data, *given.get("labelling", []), *given.get("people", [])]
-    texts = dict(zip(config.get("tasks", {}), given.get("texts", []), strict=True))
-    write_json(provenance(config, data, given.get("responses", []), texts), snakemake.output.provenance)
+    tasks = config.get("tasks", {})
+    texts = dict(zip(tasks, given.get("texts", []), strict=True))
+    problems = dict(zip(tasks, given.get("text_problems", []), strict=True))
+    about = provenance(config, data, given.get("responses", []), texts, problems)
+    write_json(about, snakemake.output.provenance)

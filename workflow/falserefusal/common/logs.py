@@ -45,13 +45,13 @@ class _Tee:
 def _descriptors_to(file: TextIO) -> Iterator[list[TextIO]]:
     """Redirect descriptors 1 and 2 to `file` for the block; yield two streams to where they pointed before.
 
-    The terminal gets no copy: that would take a pipe, and a process that is killed or crashes in C code would lose
-    its last output in it.
+    The two escape what the terminal's encoding cannot write. The terminal gets no copy: that would take a pipe, and a
+    process that is killed or crashes in C code would lose its last output in it.
     """
     terminal: list[TextIO] = []
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         stream.flush()
-        terminal.append(os.fdopen(os.dup(number), "w", 1, encoding=stream.encoding, errors=stream.errors))
+        terminal.append(os.fdopen(os.dup(number), "w", 1, encoding=stream.encoding, errors="backslashreplace"))
         os.dup2(file.fileno(), number)
     try:
         yield terminal

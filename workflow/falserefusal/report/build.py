@@ -106,6 +106,7 @@ def build_report(
         uncorrected=uncorrected(tables),
         claims=_claims(tables["claims"], study) if "claims" in tables else [],
         statements=_statements(tables.get("statements")),
+        text_problems=_text_problems(provenance or {}),
         disagreements=_disagreements(samples.get("disagreements"), study),
         provenance=provenance or {},
     )
@@ -191,6 +192,15 @@ def _statements(statements: pd.DataFrame | None) -> dict | None:
         for conclusion in ("differs", "not recomputable")
     }
     return {"counts": conclusions.value_counts().to_dict(), "parts": parts, "all": show(statements, note, [], "")}
+
+
+def _text_problems(provenance: Mapping) -> dict | None:
+    """Return the kinds of problems in the texts, and the tasks that have a list of them; None where none was made."""
+    listed = {task: about["problems"] for task, about in provenance.get("texts", {}).items() if "problems" in about}
+    if not listed:
+        return None
+    found = pd.DataFrame([{"task": task} | kind for task, kinds in listed.items() for kind in kinds])
+    return {"tasks": list(listed), "shown": show(found, Note("", ""), [], "") if len(found) else None}
 
 
 def _disagreements(verdicts: pd.DataFrame | None, study: Study) -> dict | None:

@@ -1,18 +1,26 @@
 """Record what a study was made of: config, code, data, versions and models."""
 
+import json
 import subprocess
 from pathlib import Path
 
-from falserefusal.common.files import read_json
+from falserefusal.common.files import read_csv, read_json
 from falserefusal.common.hashes import sha256_of
 from falserefusal.common.versions import package_versions
 from falserefusal.texts.fetch import record as text_record
+from falserefusal.texts.problems import kinds
 from falserefusal.texts.sources import resolve
 
 PACKAGES = ("snakemake", "numpy", "pandas", "pyarrow", "scipy", "statsmodels", "matplotlib", "torch", "transformers")
 
 
-def provenance(config: dict, data: list[str], responses: list[str], texts: dict[str, str] | None = None) -> dict:
+def provenance(
+    config: dict,
+    data: list[str],
+    responses: list[str],
+    texts: dict[str, str] | None = None,
+    text_problems: dict[str, str] | None = None,
+) -> dict:
     """Return the config as used, checksums of the data files, versions, state of the code, and each model's record.
 
     The record does not depend on the time or the user, so the same study gives the same record. It holds no secrets,
@@ -24,6 +32,7 @@ def provenance(config: dict, data: list[str], responses: list[str], texts: dict[
     data : paths of the data files
     responses : paths of the provenance files that inference wrote, one per model
     texts : for each task the file of its texts, or the record of their download; their origin and checksum are kept
+    text_problems : for each task the list of problems in its texts; the number of each kind is kept
     """
     about = {
         "config": config,
@@ -33,6 +42,9 @@ def provenance(config: dict, data: list[str], responses: list[str], texts: dict[
     }
     if texts:
         about["texts"] = {task: _origin(config["tasks"][task]["source"], task, path) for task, path in texts.items()}
+    for task, path in (text_problems or {}).items():
+        counts = kinds(read_csv(path, dtype={"row": "Int64"}).fillna({"column": ""}))
+        about["texts"][task]["problems"] = json.loads(counts.drop(columns="example").to_json(orient="records"))
     if responses:
         about["models"] = {model["model"]: model for model in map(read_json, responses)}
     return about

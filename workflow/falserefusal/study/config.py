@@ -4,8 +4,10 @@ This is the only place where they are written down. The schema for editors (conf
 docs/reference/config.md are generated from here by `make reference`.
 """
 
+import difflib
 import re
 from collections.abc import Iterator
+from encodings import aliases
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
@@ -37,6 +39,7 @@ from falserefusal.study.fields import (
 )
 from falserefusal.study.problems import Part, problems, refuse_yaml_word, unique
 from falserefusal.texts.sources import resolve
+from falserefusal.texts.sources.source import MAX_LOST
 
 LABELLERS = ("structured", "phrase_list")  # of a study that names none
 if TYPE_CHECKING:
@@ -133,6 +136,17 @@ def _url(value: str) -> str:
     return value
 
 
+def _encoding(value: str) -> str:
+    try:
+        " ".encode(value)
+    except (LookupError, ValueError):
+        known = {*aliases.aliases, *aliases.aliases.values(), "utf-8", "utf-16-le", "utf-16-be", "latin-1"}
+        near = difflib.get_close_matches(value.lower(), known, n=1)
+        advice = f"did you mean '{near[0]}'?" if near else "such as utf-8, cp1252, latin-1 or gbk"
+        raise ValueError(f"{value!r} is not an encoding that Python knows; {advice}") from None
+    return value
+
+
 def _base_url(value: str) -> str:
     try:
         url = urlsplit(value)
@@ -205,6 +219,7 @@ IdColumns = Annotated[
     ),
 ]
 DataWord = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | int | float)]
+Encoding = Annotated[str, AfterValidator(_encoding)]
 DataFile = Annotated[Words, AfterValidator(_path)]
 Address = Annotated[str, AfterValidator(_url)]
 LabellerName = Annotated[str, AfterValidator(_labeller_name)]
@@ -299,15 +314,18 @@ class Columns(Part):
 
 
 class FileSource(Part):
-    """A table of your own: delimited text or Parquet."""
+    """A table of your own."""
 
     kind: Literal["file"]
     path: DataFile
-    """The file; .parquet is read as Parquet, anything else as delimited text."""
+    """The file. Its name says how it is read: .parquet; .xlsx (the first sheet); .jsonl, .ndjson or .json (an object a
+    line, or a list of objects); anything else is delimited text. All may be compressed (.csv.gz)."""
     sha256: Checksum | None = None
     """Checksum of the file, 64 hexadecimal digits."""
     columns: Columns
     """Which column of the file holds what."""
+    encoding: Encoding = "utf-8"
+    """Encoding of delimited text and JSON, such as cp1252, latin-1 or gbk; a byte order mark in the file wins."""
     separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """Character between fields; null is a comma for .csv and a tab for anything else."""
     quoting: Literal["minimal", "none"] | None = None
@@ -321,6 +339,8 @@ class FileSource(Part):
     scale: tuple[DataWord, ...] | None = None
     """The gold labels there are, in order; a row with another is left out and reported. null is the paper's scale for
     its three tasks, and any label for others."""
+    max_lost: Share = MAX_LOST
+    """Largest share of the rows that may be unusable; a file of 20 rows or more that loses more is an error."""
 
 
 Source = Annotated[EmbeddedSource | XnliSource | PopquornSource | FileSource, Field(discriminator="kind")]
@@ -625,10 +645,14 @@ def _task_problems(task: str, settings: Task) -> Iterator[str]:
     if wanted is not None and len(settings.options) != wanted:
         yield f"tasks.{task}.options: the templates of this task name {wanted} options, not {len(settings.options)}"
     try:
-        fields = resolve(settings.source.model_dump(), task).content
+        source = resolve(settings.source.model_dump(), task)
     except InputError as error:
         yield f"tasks.{task}.source.kind: {error}"
         return
+    for gold_label in sorted(set(source.gold_label_map.values()) - set(source.scale or source.gold_label_map.values())):
+        scale = ", ".join(source.scale or ())
+        yield f"tasks.{task}.source.gold_label_map: '{gold_label}' is not on the scale ({scale}); correct one of them"
+    fields = source.content
     places = set(PLACEHOLDER.findall(settings.layout))
     if places != set(fields):
         has = " and ".join(f"{{{place}}}" for place in sorted(places)) or "no place for the text"

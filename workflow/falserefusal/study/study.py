@@ -575,6 +575,7 @@ class Study(AnyStudy):
             "labelling": self.labelling_files,
             "people": people,
             "texts": [self.text_source(task) for task in self.tasks],
+            "text_problems": [self.files.text_problems(task) for task in self.tasks],
             "responses": [self.files.response_record(model) for model in self.reported_models],
         }
 

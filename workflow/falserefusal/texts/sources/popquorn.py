@@ -22,6 +22,7 @@ def popquorn(entry: dict[str, Any], task: str) -> Source:
         "popquorn",
         {"id": ["instance_id", "user_id"], "text": "text", "gold_label": rating},
         url=entry["url"] or ADDRESS.format(folder=folder),
+        mixed_encodings=True,  # e-mails and comments as people pasted them
         scale=RATINGS,
         id_optional=True,
         **located(entry),
