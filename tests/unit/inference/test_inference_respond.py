@@ -522,3 +522,19 @@ def test_a_models_own_system_prompt_replaces_the_studys_and_is_part_of_the_key(m
     )
     _, again = respond(under, DECODING, other, tmp_path, progress=False)
     assert again["responses"]["generated"] == 0, "the same rendered prompts"
+
+
+def test_a_models_own_system_prompt_keeps_what_the_template_adds(model, tmp_path):
+    role = "You are a man."
+    asked = prompts(5).assign(system_text=role)
+    asked["messages"] = [
+        [{"role": "system", "content": f"The study's.\n\n{role}"}, *turns] for turns in asked["messages"]
+    ]
+    under = {**model, "system_prompt": "You decline."}
+    respond(under, DECODING, asked, tmp_path, progress=False)
+    expected = prompts(5)
+    expected["messages"] = [
+        [{"role": "system", "content": f"You decline.\n\n{role}"}, *turns] for turns in expected["messages"]
+    ]
+    _, about = respond(model, DECODING, expected, tmp_path, progress=False)
+    assert about["responses"]["generated"] == 0, "the same rendered prompts"

@@ -42,6 +42,13 @@ def test_a_study_of_real_models(load):
     assert study.threads("Gemma-2B") == 4 and study.gpus("Gemma-2B") == 1 and study.classifier_job.gpu == 1
 
 
+def test_templates_that_add_to_the_system_prompt_are_for_real_models(load):
+    roles = "materials: {templates: config/templates_roles.csv}\n"
+    assert load(roles + "checkpoints: {kind: hub}\nmodels: [Gemma-2B]").templates == tuple(f"r{k}" for k in range(1, 7))
+    with pytest.raises(InputError, match=r"kind: stand-ins read the persona in the question, but template 'r2' of"):
+        load(roles + "templates: [r2]")
+
+
 @pytest.mark.parametrize(
     ("change", "early"),
     [

@@ -42,17 +42,21 @@ PERSONAS = pa.DataFrameSchema(
     name="personas",
 )
 
+_NO_PERSONA = pa.Check.str_matches(r"(?s)^(?!.*\{persona\})", name="no {persona} in it")
 TEMPLATES = pa.DataFrameSchema(
     {
         "task": _words(),
         "template": _words(),
         "phrasing": _count(),
         "format": _text(checks=pa.Check.isin(FORMATS)),
-        "text": _text(checks=pa.Check.str_contains(r"\{persona\}")),
-        "baseline_text": _text(checks=pa.Check.str_matches(r"^(?!.*\{persona\})")),
+        "text": _words(),
+        "baseline_text": _text(checks=_NO_PERSONA),
+        "system_text": _text(default=""),
+        "baseline_system_text": _text(default="", checks=_NO_PERSONA),
     },
     unique=["task", "template"],
     strict=True,
+    add_missing_columns=True,
     name="templates",
 )
 
@@ -91,8 +95,13 @@ DESIGN = pa.DataFrameSchema(
 )
 
 PROMPTS = pa.DataFrameSchema(
-    {"prompt_id": _text(unique=True), "messages": pa.Column(object)},
+    {
+        "prompt_id": _text(unique=True),
+        "messages": pa.Column(object),
+        "system_text": _text(default=""),  # what the template adds to the system prompt; part of messages
+    },
     strict=True,
+    add_missing_columns=True,
     name="prompts",
 )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.templates import system_turn
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.devices import peak_memory
 from falserefusal.inference.engine import Engine, Unavailable, create_engine
@@ -106,7 +107,7 @@ def respond(
     decoding : Decoding
         The decoding parameters.
     prompts : DataFrame
-        Columns prompt_id and messages (a list of turns).
+        Columns prompt_id, messages (a list of turns) and, where templates add to system prompts, system_text.
     store : path
         Folder of the responses of all models.
     early : EarlyDecision
@@ -214,7 +215,11 @@ def _requests(
     if not 0 <= part < parts:
         raise InputError(f"shard: {part} of {parts} is not one of 0 to {parts - 1}")
     names = prompts["prompt_id"].astype(str).tolist()
-    conversations = [with_system(messages, model.get("system_prompt")) for messages in prompts["messages"]]
+    added = prompts["system_text"] if "system_text" in prompts else [""] * len(prompts)
+    conversations = [
+        with_system(messages, model.get("system_prompt"), text)
+        for messages, text in zip(prompts["messages"], added, strict=True)
+    ]
     rendered = engine.render(conversations, names)
     keys = [request_key(engine.identity, text, decoding.parameters) for text in rendered]
     mine = [i for i, key in enumerate(keys) if int(key[:8], 16) % parts == part]
@@ -246,14 +251,17 @@ def _generate(
     bar.close()
 
 
-def with_system(messages: list[dict], system_prompt: str | None) -> list[dict]:
-    """The turns of a prompt with the model's own system prompt in place of the study's; None changes nothing."""
+def with_system(messages: list[dict], system_prompt: str | None, system_text: str = "") -> list[dict]:
+    """The turns of a prompt with the model's own system prompt in place of the study's; None changes nothing.
+
+    `system_text` is what the template adds to whichever system prompt is sent.
+    """
     turns = [dict(turn) for turn in messages]
     if not system_prompt:
         return turns
     if turns and turns[0]["role"] == "system":
         turns = turns[1:]
-    return [{"role": "system", "content": system_prompt}, *turns]
+    return [*system_turn(system_prompt, system_text), *turns]
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:

@@ -351,7 +351,7 @@ class Prompts(Part):
     """printed keeps "a" before every persona, as the paper's tables do; grammatical writes "an asian"."""
     system: SystemPrompt | None = None
     """A system prompt before every question, word for word, braces included; null sends none. A system prompt of the
-    models file takes its place for that model."""
+    models file takes its place for that model. What a template has as system_text follows either."""
 
 
 class Inference(Part):
