@@ -49,6 +49,14 @@ def test_templates_that_add_to_the_system_prompt_are_for_real_models(load):
         load(roles + "templates: [r2]")
 
 
+def test_samples_of_a_prompt(load):
+    once, thrice = load("inference: {temperature: 1.0}"), load("inference: {temperature: 1.0, samples_per_prompt: 3}")
+    assert load().config.inference.independent_samples is None and once.config.inference.independent_samples == 1
+    assert thrice.inference == once.inference, "more samples change no response"
+    table = "results/small/tables/within_prompts.csv"
+    assert table in thrice.reported_tables and table not in once.reported_tables
+
+
 @pytest.mark.parametrize(
     ("change", "early"),
     [

@@ -89,8 +89,10 @@ DESIGN = pa.DataFrameSchema(
         "interim_look": _count(),
         "block": _text(),
         "model": _text(),
+        "sample": _count(default=0),
     },
     strict=True,
+    add_missing_columns=True,
     name="design",
 )
 
@@ -99,6 +101,7 @@ PROMPTS = pa.DataFrameSchema(
         "prompt_id": _text(unique=True),
         "messages": pa.Column(object),
         "system_text": _text(default=""),  # what the template adds to the system prompt; part of messages
+        "sample": _count(default=0),
     },
     strict=True,
     add_missing_columns=True,
@@ -138,6 +141,7 @@ OUTCOMES = pa.DataFrameSchema(
     {
         **{level: pa.Column("category") for level in OUTCOME_LEVELS},
         "draw": pa.Column("int16"),
+        "sample": pa.Column("category", required=False),  # absent: every prompt has one
         "interim_look": pa.Column("int16"),
         "labeller": pa.Column("category"),
         "refusal": pa.Column(bool),

@@ -107,7 +107,8 @@ def respond(
     decoding : Decoding
         The decoding parameters.
     prompts : DataFrame
-        Columns prompt_id, messages (a list of turns) and, where templates add to system prompts, system_text.
+        Columns prompt_id, messages (a list of turns), and as far as they are needed system_text (what a template adds
+        to the system prompt) and sample (the number of an independent sample of the same prompt).
     store : path
         Folder of the responses of all models.
     early : EarlyDecision
@@ -215,13 +216,19 @@ def _requests(
     if not 0 <= part < parts:
         raise InputError(f"shard: {part} of {parts} is not one of 0 to {parts - 1}")
     names = prompts["prompt_id"].astype(str).tolist()
-    added = prompts["system_text"] if "system_text" in prompts else [""] * len(prompts)
+    added, samples = (
+        prompts[column].tolist() if column in prompts else [default] * len(prompts)
+        for column, default in (("system_text", ""), ("sample", 0))
+    )
     conversations = [
         with_system(messages, model.get("system_prompt"), text)
         for messages, text in zip(prompts["messages"], added, strict=True)
     ]
     rendered = engine.render(conversations, names)
-    keys = [request_key(engine.identity, text, decoding.parameters) for text in rendered]
+    keys = [
+        request_key(engine.identity, text, decoding.parameters, sample)
+        for text, sample in zip(rendered, samples, strict=True)
+    ]
     mine = [i for i, key in enumerate(keys) if int(key[:8], 16) % parts == part]
     first: dict[str, int] = {}
     for i in mine:

@@ -53,8 +53,8 @@ def render(
 
     Returns
     -------
-    DataFrame with prompt_id, messages (a list of {role, content}) and system_text (what the template adds to the system
-    prompt), in the design's order.
+    DataFrame with prompt_id, messages (a list of {role, content}), system_text (what the template adds to the system
+    prompt) and sample (0 where the design has none), in the design's order.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def render(
     ]
     prompts = pd.DataFrame({"prompt_id": design["prompt_id"].to_numpy()})
     prompts["messages"] = pd.Series(messages, dtype=object)
-    return prompts.assign(system_text=systems)
+    return prompts.assign(system_text=systems, sample=design["sample"].to_numpy() if "sample" in design else 0)
 
 
 def question_characters(personas: pd.DataFrame, templates: pd.DataFrame, wording: Wording) -> tuple[float, float]:

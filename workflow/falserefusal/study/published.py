@@ -33,6 +33,7 @@ class PublishedStudy(AnyStudy):
     headline = LABELLERS[0]
     baseline = False
     sequential = False
+    several_samples = False
     compared = True
     annotation_files = ()
 
