@@ -24,6 +24,7 @@ rule design:
         templates=of("templates"),
         models=of("models"),
         design=of("config.design"),
+        samples=of("config.inference.independent_samples"),
         seed=of("seed"),
         notice=of("notice"),
     message:

@@ -156,6 +156,27 @@ rule effects:
         "../scripts/effects.py"
 
 
+rule within_prompts:
+    input:
+        outcomes=FILES.outcomes,
+        code=library("within_prompts.py"),
+    output:
+        **tables("within_prompts"),
+    log:
+        FILES.log("within_prompts"),
+    wildcard_constraints:
+        study=any_of([STUDY.name]),
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labeller=of("headline"),
+        notice=of("notice"),
+    message:
+        "Estimate the variance within prompts: {wildcards.study}"
+    script:
+        "../scripts/within_prompts.py"
+
+
 rule labeller_comparison:
     input:
         unpack(of("sample_inputs")),

@@ -26,6 +26,7 @@ rule plan:
         personas=of("personas"),
         templates=of("templates"),
         design=of("config.design"),
+        samples=of("config.inference.independent_samples"),
         prompts=of("config.prompts"),
         seed=of("seed"),
         raw=files.TEXTS,

@@ -21,7 +21,8 @@ with log_to(snakemake.log[0]):
     notice = params.get("notice")
     templates = load_templates(snakemake.input.templates, tasks, keep=params.templates)
     texts = {task: read_parquet(path, TEXTS) for task, path in zip(tasks, snakemake.input.texts, strict=True)}
-    design = make_design(texts, params.personas, templates, params.design, params.models, params.seed)
+    drawn = (params.design, params.models, params.seed, params.get("samples"))
+    design = make_design(texts, params.personas, templates, *drawn)
     write_parquet(design, snakemake.output.design, DESIGN)
     table5 = draw_counts(design, "persona", params.personas, tasks)
     table6 = draw_counts(design, "template", templates["template"].drop_duplicates().tolist(), tasks)

@@ -40,12 +40,14 @@ with log_to(snakemake.log[0]):
             rows[task] = plan.expected_rows(resolve(source, task).name, task, most)
 
     if len(texts) == len(tasks):
-        design = make_design(texts, personas["persona"].tolist(), templates, params.design, params.models, params.seed)
+        names, samples = personas["persona"].tolist(), params.get("samples")
+        design = make_design(texts, names, templates, params.design, params.models, params.seed, samples)
         rendered = {task: render(design, texts[task], personas, templates, wording[task]) for task in tasks}
         workload = plan.counted_workload(design, rendered)
     else:
         own = {task: templates[templates["task"] == task] for task in tasks}
-        sizes = design_size(params.design, rows, len(personas), {task: len(own[task]) for task in tasks})
+        numbers = {task: len(own[task]) for task in tasks}
+        sizes = design_size(params.design, rows, len(personas), numbers, params.get("samples"))
         around = {task: question_characters(personas, own[task], wording[task]) for task in tasks}
         workload = plan.expected_workload(sizes, around, characters)
     gpus = read_gpus(snakemake.input.gpus)

@@ -71,3 +71,12 @@ def test_a_model_may_have_prompts_of_its_own(design):
 def test_a_verdict_without_a_prompt_is_an_error(design):
     with pytest.raises(InputError, match="'q9' is not in the design"):
         joined(design, {"A": verdicts_of(("q9", "refused", "refused"))}.items())
+
+
+def test_samples_are_outcomes_of_their_own(design):
+    more = pd.concat([design.assign(sample=0), design.assign(sample=2, prompt_id=design["prompt_id"] + "#3")])
+    kinds = more["prompt_id"].map({"q1#3": "refused"}).fillna("answered")
+    verdicts = verdicts_of(*zip(more["prompt_id"], kinds, kinds, strict=True))
+    outcomes = joined(more.reset_index(drop=True), {"A": verdicts}.items())
+    assert outcomes["sample"].cat.categories.tolist() == ["0", "1", "2"] and len(outcomes) == len(more)
+    assert outcomes.loc[outcomes["refusal"], ["persona", "draw", "sample"]].to_numpy().tolist() == [["man", 0, "2"]]

@@ -523,3 +523,37 @@ def test_a_models_own_system_prompt_replaces_the_studys_and_is_part_of_the_key(m
     )
     _, again = respond(under, DECODING, other, tmp_path, progress=False)
     assert again["responses"]["generated"] == 0, "the same rendered prompts"
+
+
+def test_a_models_own_system_prompt_keeps_what_the_template_adds(model, tmp_path):
+    role = "You are a man."
+    asked = prompts(5).assign(system_text=role)
+    asked["messages"] = [
+        [{"role": "system", "content": f"The study's.\n\n{role}"}, *turns] for turns in asked["messages"]
+    ]
+    under = {**model, "system_prompt": "You decline."}
+    respond(under, DECODING, asked, tmp_path, progress=False)
+    expected = prompts(5)
+    expected["messages"] = [
+        [{"role": "system", "content": f"You decline.\n\n{role}"}, *turns] for turns in expected["messages"]
+    ]
+    _, about = respond(model, DECODING, expected, tmp_path, progress=False)
+    assert about["responses"]["generated"] == 0, "the same rendered prompts"
+
+
+def test_samples_are_independent_and_the_first_is_that_of_a_study_with_one(model, tmp_path):
+    sampled = decoding_with(max_new_tokens=12, temperature=1.0)
+    once, _ = respond(model, sampled, prompts(10), tmp_path, progress=False)
+    parts = [prompts(10).assign(sample=k, prompt_id=prompts(10)["prompt_id"] + f"#{k + 1}") for k in range(3)]
+    asked = pd.concat(parts, ignore_index=True)
+    frame, about = respond(model, sampled, asked, tmp_path, progress=False)
+    assert about["responses"] | {"finish_reasons": 0, "empty": 0} == {
+        "prompts": 30, "distinct": 30, "reused": 10, "generated": 20, "finish_reasons": 0, "empty": 0
+    }  # fmt: skip
+    assert frame["response"].tolist()[:10] == once["response"].tolist()
+    texts = frame["response"].to_numpy().reshape(3, 10)
+    assert (texts[0] != texts[1]).any() and (texts[1] != texts[2]).any()
+    again, about = respond(model, sampled, asked, tmp_path, progress=False)
+    assert about["responses"]["generated"] == 0 and again["response"].tolist() == frame["response"].tolist()
+    alone, _ = respond(model, sampled, asked[asked["sample"] == 2], tmp_path / "other", progress=False)
+    assert alone["response"].tolist() == texts[2].tolist(), "a sample does not depend on the others"

@@ -142,6 +142,15 @@ def test_answers_come_back_in_order_with_every_parameter_sent(tmp_path):
         assert "not checked" in about["gate"]
 
 
+def test_every_sample_of_a_prompt_is_a_request_with_a_seed_of_its_own(tmp_path):
+    asked = pd.concat([prompts(4).assign(sample=k) for k in range(3)], ignore_index=True)
+    asked["prompt_id"] += "#" + asked["sample"].astype(str)
+    with serving() as (server, model):
+        frame, _ = respond(model, decoding_with(temperature=0.7), asked, tmp_path, progress=False)
+        assert frame["response"].tolist() == expected(4) * 3
+        assert len(server.requests) == len({request[0]["seed"] for request in server.requests}) == 12
+
+
 def test_every_third_connection_dropped_loses_and_doubles_nothing(tmp_path):
     with serving(lambda number, _: {"drop": True} if number % 3 == 0 else None) as (server, model):
         frame, _ = respond(model, DECODING, prompts(60), tmp_path, progress=False)

@@ -206,10 +206,12 @@ def test_a_mixture_of_tasks_and_twins():
 
 def test_counted_prompts():
     messages = [[{"role": "user", "content": "abcd"}]] * 3 + [[{"role": "system", "content": "a"}] * 2]
-    prompts = {"nli": pd.DataFrame({"prompt_id": list("abcd"), "messages": messages})}
+    prompts = {"nli": pd.DataFrame({"prompt_id": list("abcd"), "messages": messages, "sample": 0})}
     design = pd.DataFrame({"model": "*", "task": "nli", "persona": ["man", "black", "man", BASELINE]})
     row = counted_workload(design, prompts).iloc[0]
     assert row.tolist() == ["nli", 3, 1, 4, 2, (4 + 3) / 2, True]
+    twice = {"nli": prompts["nli"].assign(sample=[0, 1, 1, 0])}
+    assert counted_workload(design, twice).iloc[0]["unique_prompts"] == 3, "a further sample is asked, too"
     own = counted_workload(design.assign(model=["m1", "m2"] * 2), prompts).iloc[0]
     assert own["prompts"] == 2
 

@@ -189,9 +189,11 @@ def test_the_quantities_are_those_that_estimation_knows():
         ),
         (
             "prompts: {system: 'You are a {persona}.'}",
-            "prompts.system: {persona} is filled in questions (the templates f",
+            "prompts.system: {persona} is filled in templates only, not in a system prompt",
         ),
-        ("prompts: {system: '{label1}?'}", "prompts.system: {label1} is filled in questions"),
+        ("inference: {samples_per_prompt: 2}", "inference.samples_per_prompt: at temperature 0 all samples of a pro"),
+        ("inference: {samples_per_prompt: 0}", "inference.samples_per_prompt: must be"),
+        ("prompts: {system: '{label1}?'}", "prompts.system: {label1} is filled in templates only"),
         ("design: {kind: blocked}", "design: kind blocked needs either blocks_per_task or calls_per_task"),
         ("design: {kind: blocked, blocks_per_task: 9, calls_per_task: 9}", "kind blocked needs either blocks_per_task"),
         ("design: {balance: balanced, replacement: true}", "design.balance: balanced draws need replacement: false"),

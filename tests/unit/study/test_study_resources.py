@@ -120,6 +120,9 @@ def test_texts_that_come_with_the_workflow_are_counted(load, root):
     assert rows * 10 < expected_load(study.config, ASSUMPTIONS, root)["prompts"] < rows * 20
     study = load("tasks: {offensiveness: {rows_per_gold_label: 7}}\ndesign: {baseline: false, draws_per_row: 4}")
     assert expected_load(study.config, ASSUMPTIONS, root)["prompts"] == rows * 4
+    several = "inference: {temperature: 0.5, samples_per_prompt: 3}\ndesign: {baseline: false, draws_per_row: 4}"
+    study = load("tasks: {offensiveness: {rows_per_gold_label: 7}}\n" + several)
+    assert expected_load(study.config, ASSUMPTIONS, root)["prompts"] == rows * 4 * 3
 
 
 def test_texts_of_a_users_file_are_counted(load, root, tmp_path):

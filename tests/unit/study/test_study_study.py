@@ -43,6 +43,21 @@ def test_a_study_of_real_models(load):
     assert study.threads("Gemma-2B") == 4 and study.gpus("Gemma-2B") == 1 and study.classifier_job.gpu == 1
 
 
+def test_templates_that_add_to_the_system_prompt_are_for_real_models(load):
+    roles = "materials: {templates: config/templates_roles.csv}\n"
+    assert load(roles + "checkpoints: {kind: hub}\nmodels: [Gemma-2B]").templates == tuple(f"r{k}" for k in range(1, 7))
+    with pytest.raises(InputError, match=r"kind: stand-ins read the persona in the question, but template 'r2' of"):
+        load(roles + "templates: [r2]")
+
+
+def test_samples_of_a_prompt(load):
+    once, thrice = load("inference: {temperature: 1.0}"), load("inference: {temperature: 1.0, samples_per_prompt: 3}")
+    assert load().config.inference.independent_samples is None and once.config.inference.independent_samples == 1
+    assert thrice.inference == once.inference, "more samples change no response"
+    table = "results/small/tables/within_prompts.csv"
+    assert table in thrice.reported_tables and table not in once.reported_tables
+
+
 @pytest.mark.parametrize(
     ("change", "early"),
     [

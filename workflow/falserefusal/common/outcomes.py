@@ -64,6 +64,7 @@ class Outcomes:
 
 def outcomes_of_frame(frame: pd.DataFrame) -> Outcomes:
     """The outcomes of a frame that is in memory; factors that are not categorical get levels in order of occurrence."""
+    frame = _numbered(frame)
     factors = [c for c in OUTCOME_LEVELS if c in frame and not isinstance(frame[c].dtype, pd.CategoricalDtype)]
     coded = frame.assign(**{c: pd.Categorical(frame[c], categories=frame[c].dropna().unique()) for c in factors})
     if "model" not in coded:
@@ -75,6 +76,11 @@ def outcomes_of_frame(frame: pd.DataFrame) -> Outcomes:
 def outcomes_of_models(frames: Mapping[str, pd.DataFrame]) -> Outcomes:
     """The outcomes of one frame for each model, with the same categories in all."""
     return Outcomes({model: _rows(frame, np.ones(len(frame), bool)) for model, frame in frames.items()})
+
+
+def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the column sample; where it is absent, every prompt has one."""
+    return frame if "sample" in frame else frame.assign(sample=pd.Categorical(["0"]).repeat(len(frame)))
 
 
 def _rows(frame: pd.DataFrame, mask: np.ndarray) -> Reader:
@@ -130,10 +136,10 @@ def write_outcomes(frames: Iterable[pd.DataFrame], path: str | Path) -> None:
     """
     writer = None
     levels: dict[str, pd.Index] = {}
-    shared = [level for level in OUTCOME_LEVELS if level != "model"]
+    shared = [*(level for level in OUTCOME_LEVELS if level != "model"), "sample"]
     with atomic(path) as part:
         try:
-            for frame in (frame for frame in frames if len(frame)):
+            for frame in (_numbered(frame) for frame in frames if len(frame)):
                 levels = levels or {level: frame[level].cat.categories for level in shared}
                 if not all(frame[level].cat.categories.equals(levels[level]) for level in shared):
                     raise ValueError(f"{path}: the models' outcomes differ in their categories")

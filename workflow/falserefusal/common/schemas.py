@@ -48,19 +48,21 @@ PERSONAS = pa.DataFrameSchema(
     name="personas",
 )
 
+_NO_PERSONA = pa.Check.str_matches(r"(?s)^(?!.*\{persona\})", error="has {persona}, but is for prompts without one")
 TEMPLATES = pa.DataFrameSchema(
     {
         "task": _words(),
         "template": _text(checks=_not_reserved(ALL)),
         "phrasing": _count(),
         "format": _text(checks=_one_of(FORMATS)),
-        "text": _text(checks=pa.Check.str_contains(r"\{persona\}", error="has no {persona}")),
-        "baseline_text": _text(
-            checks=pa.Check.str_matches(r"^(?!.*\{persona\})", error="has {persona}, but is for prompts without one")
-        ),
+        "text": _words(),
+        "baseline_text": _text(checks=_NO_PERSONA),
+        "system_text": _text(default=""),
+        "baseline_system_text": _text(default="", checks=_NO_PERSONA),
     },
     unique=["task", "template"],
     strict=True,
+    add_missing_columns=True,
     name="templates",
 )
 
@@ -93,14 +95,22 @@ DESIGN = pa.DataFrameSchema(
         "interim_look": _count(),
         "block": _text(),
         "model": _text(),
+        "sample": _count(default=0),
     },
     strict=True,
+    add_missing_columns=True,
     name="design",
 )
 
 PROMPTS = pa.DataFrameSchema(
-    {"prompt_id": _text(unique=True), "messages": pa.Column(object)},
+    {
+        "prompt_id": _text(unique=True),
+        "messages": pa.Column(object),
+        "system_text": _text(default=""),  # what the template adds to the system prompt; part of messages
+        "sample": _count(default=0),
+    },
     strict=True,
+    add_missing_columns=True,
     name="prompts",
 )
 
@@ -137,6 +147,7 @@ OUTCOMES = pa.DataFrameSchema(
     {
         **{level: pa.Column("category") for level in OUTCOME_LEVELS},
         "draw": pa.Column("int16"),
+        "sample": pa.Column("category", required=False),  # absent: every prompt has one
         "interim_look": pa.Column("int16"),
         "labeller": pa.Column("category"),
         "refusal": pa.Column(bool),

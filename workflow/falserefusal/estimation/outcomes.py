@@ -66,6 +66,10 @@ def _with_levels(design: pd.DataFrame, order: dict[str, list[str]]) -> pd.DataFr
         for column in OUTCOME_LEVELS
         if column != "model"
     }
+    sample = design["sample"] if "sample" in design else pd.Series(0, index=design.index)
+    levels["sample"] = pd.Categorical(
+        sample.astype(str), categories=[str(number) for number in range(sample.max() + 1)]
+    )
     return design.drop(columns="model").assign(**levels).astype({"draw": "int16", "interim_look": "int16"})
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.templates import system_turn
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.devices import peak_memory
 from falserefusal.inference.engine import Engine, Unavailable, create_engine
@@ -106,7 +107,8 @@ def respond(
     decoding : Decoding
         The decoding parameters.
     prompts : DataFrame
-        Columns prompt_id and messages (a list of turns).
+        Columns prompt_id, messages (a list of turns), and as far as they are needed system_text (what a template adds
+        to the system prompt) and sample (the number of an independent sample of the same prompt).
     store : path
         Folder of the responses of all models.
     early : EarlyDecision
@@ -229,9 +231,19 @@ def _requests(
     if not 0 <= part < parts:
         raise InputError(f"shard: {part} of {parts} is not one of 0 to {parts - 1}")
     names = prompts["prompt_id"].astype(str).tolist()
-    conversations = [with_system(messages, model.get("system_prompt")) for messages in prompts["messages"]]
+    added, samples = (
+        prompts[column].tolist() if column in prompts else [default] * len(prompts)
+        for column, default in (("system_text", ""), ("sample", 0))
+    )
+    conversations = [
+        with_system(messages, model.get("system_prompt"), text)
+        for messages, text in zip(prompts["messages"], added, strict=True)
+    ]
     rendered = engine.render(conversations, names)
-    keys = [request_key(engine.identity, text, decoding.parameters) for text in rendered]
+    keys = [
+        request_key(engine.identity, text, decoding.parameters, sample)
+        for text, sample in zip(rendered, samples, strict=True)
+    ]
     mine = [i for i, key in enumerate(keys) if int(key[:8], 16) % parts == part]
     first: dict[str, int] = {}
     for i in mine:
@@ -261,14 +273,17 @@ def _generate(
     bar.close()
 
 
-def with_system(messages: list[dict], system_prompt: str | None) -> list[dict]:
-    """The turns of a prompt with the model's own system prompt in place of the study's; None changes nothing."""
+def with_system(messages: list[dict], system_prompt: str | None, system_text: str = "") -> list[dict]:
+    """The turns of a prompt with the model's own system prompt in place of the study's; None changes nothing.
+
+    `system_text` is what the template adds to whichever system prompt is sent.
+    """
     turns = [dict(turn) for turn in messages]
     if not system_prompt:
         return turns
     if turns and turns[0]["role"] == "system":
         turns = turns[1:]
-    return [{"role": "system", "content": system_prompt}, *turns]
+    return [*system_turn(system_prompt, system_text), *turns]
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from falserefusal.common.errors import InputError
 
@@ -68,9 +69,14 @@ def _encodable(text: str) -> str:
     return text
 
 
-def request_key(identity: Mapping, prompt: str | list, decoding: Mapping) -> str:
-    """SHA-256 of the canonical JSON of a request: model identity, rendered prompt and decoding parameters."""
-    request = {"model": dict(identity), "prompt": prompt, "decoding": dict(decoding)}
+def request_key(identity: Mapping, prompt: str | list, decoding: Mapping, sample: int = 0) -> str:
+    """SHA-256 of the canonical JSON of a request: model identity, rendered prompt and decoding parameters.
+
+    Further samples of the same request have a number above 0, which then is part of it.
+    """
+    request: dict[str, Any] = {"model": dict(identity), "prompt": prompt, "decoding": dict(decoding)}
+    if sample:
+        request["sample"] = sample
     return hashlib.sha256(json.dumps(request, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -82,7 +82,7 @@ def counted_workload(design: pd.DataFrame, prompts: dict[str, pd.DataFrame]) -> 
     rows = []
     for task, frame in prompts.items():
         turns = pd.Series(["\n".join(turn["content"] for turn in turns) for turns in frame["messages"]])
-        unique = turns.drop_duplicates()
+        unique = turns[~turns.to_frame().assign(sample=frame["sample"].to_numpy()).duplicated()]
         asked = (with_persona & (design["task"] == task)).sum()
         kinds = asked / models, (len(frame) - asked) / models
         rows.append((task, *kinds, len(frame) / models, len(unique) / models, unique.str.len().mean(), True))

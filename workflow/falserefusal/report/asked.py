@@ -90,7 +90,7 @@ def limits_of(models: list[dict], variants: bool) -> list[str]:
 def one_refusal(refusals: pd.DataFrame | None, suffix: str) -> dict | None:
     """Return a refusal on which all labellers agree, from the model with the most of them, or None.
 
-    Prompts with a persona are preferred.
+    Prompts with a persona are preferred. `system_text` is what the template adds to the system prompt ("" for nothing).
     """
     if refusals is None or refusals.empty:
         return None
@@ -101,6 +101,7 @@ def one_refusal(refusals: pd.DataFrame | None, suffix: str) -> dict | None:
         "model": f"{row['model']}{suffix}",
         "task": row["task"],
         "prompt": row["prompt"],
+        "system_text": "" if pd.isna(row["system_text"]) else row["system_text"],
         "response": marked(row["response"], "" if pd.isna(row["evidence"]) else row["evidence"]),
         "agreed": int(refusals.drop_duplicates("model")["agreed"].sum()),
     }

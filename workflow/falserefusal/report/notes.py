@@ -200,6 +200,14 @@ NOTES = {
         "uses it.",
         (*RATE, "shrunken"),
     ),
+    "within_prompts": Note(
+        "Samples of the same prompt",
+        "How much refusals vary between independent samples of the same prompt, with or without a persona. disagree: "
+        "share of prompts of which some samples are refusals and some are not; within_variance: mean variance of "
+        "refusal (0 or 1) between the samples of a prompt; between_variance: variance of the probability of refusal "
+        "between prompts; within_share: the part of the variance that is within prompts.",
+        ("disagree", "within_share"),
+    ),
     "sequential": Note(
         "When each model stopped",
         "looks and responses: interim looks and responses of each model; full: responses of the whole design; saved: "

@@ -231,7 +231,8 @@ def _test(outcomes: pd.DataFrame | Outcomes, reference: str) -> _Test:
     )
 
 
-SLOT = ["task", "text_id", "template", "persona"]  # a position of the design; the text is the block, see _asked_once
+# A position of the design. The text is the block, see _asked_once. Samples with the same number exchange personas.
+SLOT = ["task", "text_id", "sample", "template", "persona"]
 
 
 @dataclass(frozen=True)
@@ -250,8 +251,8 @@ class _Slots:
         for part in outcomes.parts(SLOT):
             code, names = joint_code(part, SLOT)
             slots = np.union1d(slots, code)
-            personas = len(names[3])
-            in_group = personas if reference == BASELINE else personas * len(names[2])
+            personas = len(names[-1])
+            in_group = personas if reference == BASELINE else personas * len(names[-2])
         groups, sizes = np.unique(slots // in_group, return_counts=True)
         return cls(slots, groups, sizes, personas, in_group)
 
@@ -269,7 +270,7 @@ class _Slots:
 def _asked_once(part: pd.DataFrame) -> pd.DataFrame:
     """Keep each response of a model once, with the text as its block.
 
-    A text that was sampled in several rows may meet a template and persona several times, with the same response. If it
+    A text that was chosen in several rows may meet a template and persona several times, with the same response. If it
     counted as several, only some of which are permuted together, it would no longer be exchangeable.
     """
     _, first = np.unique(joint_code(part, ["text_id", *SLOT])[0], return_index=True)

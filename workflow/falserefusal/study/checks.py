@@ -8,7 +8,7 @@ import yaml
 from falserefusal.common.addresses import server_address
 from falserefusal.common.errors import InputError
 from falserefusal.study.config import AVERAGES, Config
-from falserefusal.study.materials import Model, load_phrases, read_models
+from falserefusal.study.materials import Model, load_phrases, load_templates, read_models
 from falserefusal.study.problems import hint
 from falserefusal.study.workload import Texts, asked_of_one_model, most_texts
 
@@ -25,6 +25,7 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> No
         The models file's rows of the study's models and judges, by name.
     """
     found = [*_names(config, rows), *_servers(config, rows), *_trusted(config, root), *_texts(config, root)]
+    found += _standins(config, root)
     if found:
         raise InputError("\n".join(found))
     load_phrases(root / config.materials.refusal_phrases)
@@ -111,3 +112,18 @@ def _texts(config: Config, root: Path) -> Iterator[str]:
         path = settings.source.path
         if path is not None and not (root / Path(path).expanduser()).is_file():
             yield f"tasks.{task}.source.path: no such file {path}"
+
+
+def _standins(config: Config, root: Path) -> Iterator[str]:
+    """A stand-in looks for the persona in the question, and its planted rates are known without system_text only."""
+    if config.checkpoints.kind != "standins":
+        return
+    path = config.materials.templates
+    wanted = None if isinstance(config.templates, str) else config.templates
+    templates = load_templates(root / path, list(config.tasks), wanted)
+    adds = templates[(templates["system_text"] + templates["baseline_system_text"]) != ""]
+    if len(adds):
+        yield (
+            f"checkpoints.kind: stand-ins read the persona in the question, but template '{adds['template'].iloc[0]}' "
+            f"of {path} has a system_text; leave it out, or ask models from the hub"
+        )

@@ -59,7 +59,7 @@ SET_BY_THE_STUDY = {
     "temperature": "inference.temperature",
     "top_p": "inference.top_p",
     "seed": "seed",
-    "n": "one response to each prompt",
+    "n": "inference.samples_per_prompt",
     "stream": "inference.early_decision",
     "stream_options": "inference.early_decision",
 }
@@ -378,7 +378,8 @@ class Design(Part):
     draws_per_row: Count = 10
     """Nested. Draws of template and persona for each text."""
     replacement: Flag = False
-    """Nested. Whether a text may draw the same template and persona twice."""
+    """Nested. Whether a text may draw the same template and persona twice. At inference.temperature 0 both draws have
+    the same response, above 0 independent ones."""
     balance: Literal["independent", "balanced"] = "independent"
     """Nested. independent draws, or balanced so that personas and templates come equally often."""
     baseline: Flag = True
@@ -405,7 +406,7 @@ class Prompts(Part):
     """printed keeps "a" before every persona, as the paper's tables do; grammatical writes "an asian"."""
     system: SystemPrompt | None = None
     """A system prompt before every question, word for word, braces included; null sends none. A system prompt of the
-    models file takes its place for that model."""
+    models file takes its place for that model. What a template has as system_text follows either."""
 
 
 class Inference(Part):
@@ -432,6 +433,8 @@ class Inference(Part):
     """Sample among the most likely tokens with this total probability."""
     seed: Seed = 0
     """For sampled responses."""
+    samples_per_prompt: Count = 1
+    """Independent responses to each prompt; more than 1 needs a temperature above 0."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the weights; auto is the one they are stored in."""
     quantization: Literal["8bit", "4bit"] | None = None
@@ -460,6 +463,11 @@ class Inference(Part):
     def environment(self) -> str:
         """The conda environment of envs/ in which responses are generated."""
         return "vllm" if self.backend == "vllm" else "inference"
+
+    @property
+    def independent_samples(self) -> int | None:
+        """Independent responses to each draw of a prompt; None: greedy, so that a prompt has one response."""
+        return self.samples_per_prompt if self.temperature else None
 
 
 class Server(Part):
@@ -635,6 +643,11 @@ def _contradictions(config: Config) -> Iterator[str]:
     for task, settings in config.tasks.items():
         yield from _task_problems(task, settings)
     yield from _design_problems(config)
+    if config.inference.samples_per_prompt > 1 and not config.inference.temperature:
+        yield (
+            "inference.samples_per_prompt: at temperature 0 all samples of a prompt are the same; set "
+            "inference.temperature above 0, or leave it out"
+        )
     both = [name for name in config.judges if name in config.classifiers]
     if both:
         yield f"classifiers: '{both[0]}' is the name of a judge, too; choose another"

@@ -84,8 +84,8 @@ def system_prompt(value: str) -> str:
     """A system prompt, word for word; ValueError where it has a place that only a template's question has."""
     if found := PROMPT_PLACEHOLDER.search(value):
         raise ValueError(
-            f"{found[0]} is filled in questions (the templates file), not in a system prompt, which is the same for "
-            "every prompt; leave it out. Other braces are kept as they are"
+            f"{found[0]} is filled in templates only, not in a system prompt, which is the same for every prompt; "
+            "leave it out. For a persona in the system turn, use the column system_text of the templates file"
         )
     return value
 

@@ -263,6 +263,8 @@ def table_names(study: "AnyStudy") -> list[str]:
         names += ANNOTATION_TABLES
     if study.baseline:
         names += EFFECTS
+    if study.several_samples:
+        names.append("within_prompts")
     if study.sequential:
         names += SEQUENTIAL
     if study.kind == "rehearsal":

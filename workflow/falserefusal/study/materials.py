@@ -296,19 +296,28 @@ def load_personas(path: str | Path, keep: Sequence[str] | None = None) -> "pd.Da
 
 
 def load_templates(path: str | Path, tasks: Sequence[str], keep: Sequence[str] | None = None) -> "pd.DataFrame":
-    """Templates of `tasks`: task, template, phrasing (1-3), format, and the texts with and without a persona."""
-    from falserefusal.common.files import read_csv
+    """Templates of `tasks`: task, template, phrasing (1-3), format, and the texts with and without a persona.
+
+    system_text and baseline_system_text, which follow the system prompt, are empty where the file has none.
+    """
+    from falserefusal.common.files import line_of, read_csv
     from falserefusal.common.schemas import TEMPLATES
 
-    templates = read_csv(path, TEMPLATES)
+    words = dict.fromkeys(("system_text", "baseline_system_text"), "str")  # a column without any word is not numbers
+    templates = read_csv(path, TEMPLATES, dtype=words)
+    named = (templates["text"] + templates["system_text"]).str.contains("{persona}", regex=False)
+    if not named.all():
+        line = line_of(path, int((~named).to_numpy().argmax()))
+        raise InputError(f"{path}: line {line} names no persona; write {{persona}} into 'text' or 'system_text'")
     missing = [task for task in tasks if task not in set(templates["task"])]
     if missing:
         raise InputError(f"{path}: no templates for task '{missing[0]}'; add them, or remove the task from the config")
     templates = templates[templates["task"].isin(list(tasks))].reset_index(drop=True)
     _check_words(templates, ["task", "template", "text", "baseline_text"], path)
     for task, own in templates.groupby("task", sort=False):
-        if pair := look_alike(own["text"]):
-            names = own.loc[own["text"].isin(pair), "template"]
+        words = own["text"] + "\n" + own["system_text"]
+        if pair := look_alike(words):
+            names = own.loc[words.isin(pair), "template"]
             raise InputError(f"{path}: templates {', '.join(names)} of task '{task}' have the same text; remove one")
     return _keep(templates, "template", keep, path)
 

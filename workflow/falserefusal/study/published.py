@@ -32,6 +32,7 @@ class PublishedStudy(AnyStudy):
     headline = "phrase_list"
     baseline = False
     sequential = False
+    several_samples = False
     compared = True
     annotation_files = ()
 

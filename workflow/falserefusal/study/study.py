@@ -129,6 +129,11 @@ class Study(AnyStudy):
         return self.config.design.sequential is not None
 
     @property
+    def several_samples(self) -> bool:
+        """Whether a prompt has several responses."""
+        return self.config.inference.samples_per_prompt > 1
+
+    @property
     def seed(self) -> int:
         """Every random choice follows from it."""
         return self.config.seed
@@ -297,7 +302,7 @@ class Study(AnyStudy):
     @property
     def inference(self) -> dict[str, Any]:
         """The settings that can change a response."""
-        return self.config.inference.model_dump(exclude={"shards", "keep_weights"})
+        return self.config.inference.model_dump(exclude={"shards", "keep_weights", "samples_per_prompt"})
 
     @cached_property
     def _jobs(self) -> tuple[dict[str, Job], dict[str, Job]]:
