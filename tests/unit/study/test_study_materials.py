@@ -139,7 +139,7 @@ HEADER = "task,template,phrasing,format,text,baseline_text"
         (HEADER, "t,a,1,forced,Is it?,Is it?", "line 3 names no persona; write {persona} into 'text' or 'system_text'"),
         (HEADER + ",system_text", "t,a,1,forced,Is it?,Is it?,You are kind.", "line 3 names no persona"),
         (HEADER + ",system_text", "t,a,1,forced,,Is it?,{persona}", "line 3, column 'text' is empty"),
-        (HEADER, "t,a,1,forced,{persona}?,{persona}?", "line 3, column 'baseline_text': '{persona}?' fails the check"),
+        (HEADER, "t,a,1,forced,{persona}?,{persona}?", "line 3, column 'baseline_text': '{persona}?' has {persona}"),
         (
             HEADER + ",baseline_system_text",
             't,a,1,forced,{persona}?,Is it?,"You are\n{persona}"',
