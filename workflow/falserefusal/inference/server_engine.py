@@ -266,7 +266,9 @@ class ServerEngine:
             if kind := server_errors.withheld(error):
                 return Response("", kind)
             if not may_pass(error):
-                raise self._final(error, self.names[i]) from error
+                if (final := self._final(error, self.names[i])) is error:
+                    raise
+                raise final from error
             self.last_error = self._clean(server_errors.message_of(error)) or type(error).__name__
             if not self.stopping.is_set():
                 if server_errors.unreachable(error) and self.last_reply < started:
