@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from falserefusal.common.leading_thinking import may_be_thinking, split_thinking
 from falserefusal.inference.store import Response
 
 UNKNOWN, NONE = "unknown", ""
@@ -16,21 +17,6 @@ UNKNOWN, NONE = "unknown", ""
 THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 # Keys of a part of a content, in which its words are.
 WORDS = ("text", "thinking", "reasoning", "content", "summary", "refusal")
-# What encloses thinking at the start of a content.
-TAGS = {
-    f"<{name}>": f"</{name}>" for name in ("think", "thinking", "thought", "thoughts", "reasoning", "seed:think")
-} | {
-    "[think]": "[/think]",
-    "◁think▷": "◁/think▷",
-    "<|begin_of_thought|>": "<|end_of_thought|>",
-    "<|start_thinking|>": "<|end_thinking|>",
-    "<|channel|>analysis<|message|>": "<|channel|>final<|message|>",
-}
-_THINKING = [
-    re.compile(rf"\s*{re.escape(start)}(.*?)(?:{re.escape(end)}\s*|\Z)", re.IGNORECASE | re.DOTALL)
-    for start, end in TAGS.items()
-]
-_END_ONLY = {end: re.compile(rf"(.*){re.escape(end)}\s*", re.IGNORECASE | re.DOTALL) for end in TAGS.values()}
 # Finish reasons in small letters without anything else, the first that matches.
 FINISH_REASONS = [
     ("recitation", re.compile("recit|copyright|protectedmaterial")),
@@ -144,28 +130,9 @@ def _words(value: object) -> str:
     return _joined(value) if isinstance(value, list) else value if isinstance(value, str) else ""
 
 
-def split_thinking(text: str) -> tuple[str, str]:
-    """What a content has between tags of thinking at its start, and the response that follows.
-
-    Thinking without its end leaves no response. An end without a start ends thinking whose first tag the server or the
-    chat template wrote.
-    """
-    thinking, opened = "", False
-    while match := next((match for tag in _THINKING if (match := tag.match(text))), None):
-        thinking, text, opened = thinking + match[1], text[match.end() :], True
-    small = "" if opened else text.lower()
-    for end, pattern in _END_ONLY.items():
-        if end in small and (match := pattern.match(text)):  # the first test alone is fast on long texts
-            return match[1].strip(), text[match.end() :]
-    return thinking.strip(), text
-
-
 def response_so_far(text: str) -> str:
     """The response in what has been streamed; empty as long as it may be thinking."""
-    start = text.lstrip().lower()
-    if any(tag.startswith(start) for tag in TAGS):
-        return ""
-    return split_thinking(text)[1]
+    return "" if may_be_thinking(text) else split_thinking(text)[1]
 
 
 def finished(text: str, thinking: str, reason: object, counts: tuple[int, int], limit: int) -> Response:

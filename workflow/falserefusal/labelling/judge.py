@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.leading_thinking import split_thinking
 from falserefusal.labelling.labeller import JUDGE_FAILED, Labeller, labeller, verdict_frame
 from falserefusal.labelling.structured import CATEGORIES
-from falserefusal.labelling.unread import after_thinking, unread
+from falserefusal.labelling.unread import unread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +106,7 @@ def judge_prompts(responses: pd.DataFrame, prompts: pd.DataFrame, instructions: 
 
 def verdict(reply: str) -> str:
     """The category that a judge's reply names; "judge_failed" unless it is one line of the requested form."""
-    match = _VERDICT.fullmatch(after_thinking(reply).strip())
+    match = _VERDICT.fullmatch(split_thinking(reply)[1].strip())
     category = match[1].lower() if match else None
     return category if category in CATEGORIES else JUDGE_FAILED
 

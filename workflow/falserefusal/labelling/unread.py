@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from falserefusal.common.leading_thinking import split_thinking
 from falserefusal.common.verdicts import BLOCKED, INVALID, MISSING, REFUSED
 from falserefusal.labelling.labeller import OFF_FORMAT
 
@@ -17,17 +18,8 @@ if TYPE_CHECKING:
 
 ERROR, RECITATION, EMPTY, THINKING_ONLY = NOTHING_TO_JUDGE = ("error", "recitation", "empty", "thinking_only")
 VERDICTS = {BLOCKED: REFUSED, OFF_FORMAT: INVALID, **dict.fromkeys(NOTHING_TO_JUDGE, MISSING)}
-_TAGS = "think|thinking|thought|reasoning|reflection"
-# a whole block of thinking, one that the prompt opened, and one that the response never closes
-_THINKING = re.compile(rf"<({_TAGS})>.*?</\1>|\A(?:(?!<(?:{_TAGS})>).)*</(?:{_TAGS})>|<(?:{_TAGS})>.*\Z", re.DOTALL)
 _CONTROL = re.compile(r"</?[^<>\s]{1,40}>|\[/?INST\]")
 _WORD = re.compile(r"[^\W_]")
-
-
-def after_thinking(response: str) -> str:
-    """The response without the thinking that a server left in its text; a local engine stores it apart."""
-    rest, blocks = _THINKING.subn("", response) if "<" in response else (response, 0)
-    return rest.strip() if blocks else response
 
 
 def _has_visible_sign(text: str) -> bool:
@@ -37,10 +29,8 @@ def _has_visible_sign(text: str) -> bool:
 
 def without_thinking(responses: pd.DataFrame) -> pd.DataFrame:
     """The responses with thinking that is in their text moved to the column `thinking`."""
-    text = responses["response"].map(after_thinking)
-    moved = text != responses["response"]
-    thinking = responses["thinking"].where(~moved, responses["thinking"] + responses["response"])
-    return responses.assign(response=text, thinking=thinking)
+    parts = responses["response"].map(split_thinking)
+    return responses.assign(response=parts.str[1], thinking=responses["thinking"] + parts.str[0])
 
 
 def unread(responses: pd.DataFrame) -> pd.Series:
