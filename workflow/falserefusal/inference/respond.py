@@ -107,8 +107,7 @@ def respond(
     decoding : Decoding
         The decoding parameters.
     prompts : DataFrame
-        Columns prompt_id, messages (a list of turns), and as far as they are needed system_text (what a template adds
-        to the system prompt) and sample (the number of an independent sample of the same prompt).
+        Columns prompt_id and messages (a list of turns); where needed, system_text and sample, as PROMPTS declares.
     store : path
         Folder of the responses of all models.
     early : EarlyDecision
