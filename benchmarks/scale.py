@@ -1,6 +1,6 @@
 """Growth of the stages after inference: time and peak memory of each rule's script on larger and larger studies.
 
-    python benchmarks/scale.py [--grow texts|models|personas] [--times 6] [--out benchmarks/results/scale.csv]
+    python benchmarks/scale.py [--grow texts|models|personas] [--times 6] [--stages ...] [--data ...] [--out ...]
 
 The study of size 1 is the paper's: 16 models, 12,701 texts of three tasks, 10 draws each with their baseline prompts,
 3.3 million verdicts by each of two labellers. `--times 6` makes six times as many texts, models or personas (for
@@ -11,6 +11,7 @@ process. `verdicts` is one job per model, and one model is measured; every other
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -234,14 +235,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--grow", choices=["texts", "models", "personas"], default="texts")
     parser.add_argument("--times", type=int, default=1)
-    parser.add_argument("--stages", nargs="*", help="run only these scripts, after cells")
+    parser.add_argument("--stages", nargs="*", help="run only these scripts, and cells unless --data has its outcomes")
+    parser.add_argument("--data", type=Path, help="keep the synthetic study in this folder, or use the one in it")
     parser.add_argument(
         "--out", type=Path, help="CSV file to add the table to; replaces earlier measurements of the same size"
     )
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
+    with contextlib.nullcontext(options.data) if options.data else tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        names = write_study(folder, options.grow, options.times)
+        kept = folder / "names.json"
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps(write_study(folder, options.grow, options.times)))
+        names = json.loads(kept.read_text())
         size = {"grown": options.grow, "times": options.times, "outcomes": names["prompts"] * len(names["models"])}
         print(
             f"{options.times} times the {options.grow}: {size['outcomes']:,} verdicts by each of two labellers",
@@ -249,7 +255,8 @@ def main() -> None:
         )
         rows = []
         for script, given in jobs(folder, names).items():
-            if script == "cells" or not options.stages or script in options.stages:
+            needed = script == "cells" and not (folder / "outcomes.parquet").exists()
+            if needed or not options.stages or script in options.stages:
                 rows.append(size | run(script, given, folder))
                 print(rows[-1], flush=True)
         if options.out:
