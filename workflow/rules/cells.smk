@@ -12,6 +12,8 @@ rule cells:
         missing=FILES.table("missing"),
     log:
         FILES.log("cells"),
+    benchmark:
+        FILES.benchmark("cells")
     wildcard_constraints:
         study=any_of([STUDY.name]),
     conda:
