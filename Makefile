@@ -113,7 +113,7 @@ $(VLLM_READY): requirements-vllm.lock
 	@touch $@
 
 clean:
-	rm -rf results/published results/pilot results/rehearsal results/null results/logs results/benchmarks .snakemake
+	rm -rf results/published results/pilot results/rehearsal results/null results/logs .snakemake
 
 help:
 	@sed -n '1,3p' Makefile

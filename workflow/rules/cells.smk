@@ -37,6 +37,8 @@ rule cells:
         cells=FILES.cells,
     log:
         FILES.log("cells"),
+    benchmark:
+        FILES.benchmark("cells")
     wildcard_constraints:
         study=any_of([STUDY.name]),
     conda:

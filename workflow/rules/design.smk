@@ -13,6 +13,8 @@ rule design:
         balance=FILES.table("design_balance"),
     log:
         FILES.log("design"),
+    benchmark:
+        FILES.benchmark("design")
     wildcard_constraints:
         study=any_of([STUDY.name]),
     localrule: True

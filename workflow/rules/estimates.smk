@@ -12,6 +12,8 @@ rule rates:
         **tables("table1", *files.RATES),
     log:
         FILES.log("rates"),
+    benchmark:
+        FILES.benchmark("rates")
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -34,6 +36,8 @@ rule importance:
         **tables("importance", "sensitivity"),
     log:
         FILES.log("importance"),
+    benchmark:
+        FILES.benchmark("importance")
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -57,6 +61,8 @@ rule regression:
         **tables(*files.REGRESSION),
     log:
         FILES.log("regression"),
+    benchmark:
+        FILES.benchmark("regression")
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -77,6 +83,8 @@ rule claims:
         **tables("claims"),
     log:
         FILES.log("claims"),
+    benchmark:
+        FILES.benchmark("claims")
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -99,6 +107,8 @@ rule comparison:
         **tables("comparison"),
     log:
         FILES.log("comparison"),
+    benchmark:
+        FILES.benchmark("comparison")
     wildcard_constraints:
         study=any_of([STUDY.name]),
     localrule: True
@@ -120,6 +130,8 @@ rule labeller_rates:
         **tables("labeller_rates"),
     log:
         FILES.log("labeller_rates"),
+    benchmark:
+        FILES.benchmark("labeller_rates")
     wildcard_constraints:
         study=any_of([STUDY.name]),
     conda:
@@ -141,6 +153,8 @@ rule effects:
         **tables(*files.EFFECTS),
     log:
         FILES.log("effects"),
+    benchmark:
+        FILES.benchmark("effects")
     wildcard_constraints:
         study=any_of([STUDY.name]),
     conda:
@@ -188,6 +202,8 @@ rule labeller_comparison:
         refusals=FILES.refusals,
     log:
         FILES.log("labeller_comparison"),
+    benchmark:
+        FILES.benchmark("labeller_comparison")
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -211,6 +227,8 @@ rule labeller_effects:
         **tables("labeller_headline", "labeller_claims"),
     log:
         FILES.log("labeller_effects"),
+    benchmark:
+        FILES.benchmark("labeller_effects")
     wildcard_constraints:
         study=any_of([STUDY.name]),
     conda:

@@ -124,6 +124,8 @@ if not STUDY.config.allow_missing:
             provenance=FILES.response_record("{model}"),
         log:
             FILES.log("responses/{model}"),
+        benchmark:
+            FILES.benchmark("responses/{model}")
         wildcard_constraints:
             model=any_of(STUDY.whole),
         conda:
@@ -151,6 +153,8 @@ if not STUDY.config.allow_missing:
             provenance=FILES.shard_record("{model}", "{part}"),
         log:
             FILES.log("responses/{model}/{part}"),
+        benchmark:
+            FILES.benchmark("responses/{model}/{part}")
         wildcard_constraints:
             model=any_of(STUDY.sharded),
             part=r"\d+-of-\d+",
@@ -169,6 +173,8 @@ if not STUDY.config.allow_missing:
             provenance=FILES.response_record("{model}"),
         log:
             FILES.log("responses/{model}"),
+        benchmark:
+            FILES.benchmark("responses/{model}")
         wildcard_constraints:
             model=any_of(STUDY.sharded),
         localrule: True

@@ -31,6 +31,8 @@ rule texts:
         problems=FILES.text_problems("{task}"),
     log:
         FILES.log("texts/{task}"),
+    benchmark:
+        FILES.benchmark("texts/{task}")
     localrule: True
     conda:
         "../../envs/analysis.yaml"

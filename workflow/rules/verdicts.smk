@@ -9,6 +9,8 @@ rule judge_prompts:
         prompts=FILES.judge_prompts("{model}"),
     log:
         FILES.log("judges/{model}_prompts"),
+    benchmark:
+        FILES.benchmark("judges/{model}_prompts")
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -31,6 +33,8 @@ rule judge_responses:
         provenance=FILES.judge_record("{judge}", "{model}"),
     log:
         FILES.log("judges/{judge}/{model}"),
+    benchmark:
+        FILES.benchmark("judges/{judge}/{model}")
     conda:
         f"../../envs/{STUDY.config.inference.environment}.yaml"
     threads: 4
@@ -61,6 +65,8 @@ rule classify:
         scores=FILES.scores("{classifier}", "{model}"),
     log:
         FILES.log("classifiers/{classifier}/{model}"),
+    benchmark:
+        FILES.benchmark("classifiers/{classifier}/{model}")
     conda:
         "../../envs/inference.yaml"
     threads: 4
@@ -85,6 +91,8 @@ rule verdicts:
         verdicts=FILES.verdicts("{model}"),
     log:
         FILES.log("verdicts/{model}"),
+    benchmark:
+        FILES.benchmark("verdicts/{model}")
     conda:
         "../../envs/analysis.yaml"
     params:

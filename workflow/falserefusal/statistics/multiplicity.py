@@ -14,7 +14,7 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.outcomes import Outcomes
+from falserefusal.common.outcomes import Outcomes, union_of_sorted
 from falserefusal.common.schemas import BASELINE
 from falserefusal.statistics.clusters import as_outcomes, joint_code, level_codes
 from falserefusal.statistics.gls import PROMPT, stratify
@@ -250,7 +250,7 @@ class _Slots:
         slots, personas, in_group = np.empty(0, np.int64), 1, 1
         for part in outcomes.parts(SLOT):
             code, names = joint_code(part, SLOT)
-            slots = np.union1d(slots, code)
+            slots = union_of_sorted(slots, np.sort(code, kind="stable"))
             personas = len(names[-1])
             in_group = personas if reference == BASELINE else personas * len(names[-2])
         groups, sizes = np.unique(slots // in_group, return_counts=True)

@@ -67,6 +67,10 @@ class Files:
         """The log of a job."""
         return f"results/logs/{self.study}/{name}.log"
 
+    def benchmark(self, name: str) -> str:
+        """Time and memory of a job, as Snakemake measures them."""
+        return f"{self.home}/benchmarks/{name}.tsv"
+
     # weights that are deleted after use: of models, of judges or of classifiers (use)
 
     @property
