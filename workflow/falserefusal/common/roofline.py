@@ -25,6 +25,7 @@ ASSUMPTIONS = {
     "bandwidth_efficiency": 0.6,  # of the gpu's memory bandwidth, on new tokens
     "launch_ms_per_layer": 0.8,  # host time for one layer of one decoding step without CUDA graphs
     "startup_minutes": 5.0,  # imports and weights, per job
+    "vllm_time_share": 0.52,  # vLLM's computing time as a share of that of transformers, on one processor core
     "usable_memory": 0.9,  # of a gpu's memory
     "hours_per_shard": None,  # split a model over jobs of at most so many hours; None: one job per model
 }
