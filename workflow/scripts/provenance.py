@@ -14,4 +14,5 @@ with log_to(snakemake.log[0]):
     given, config = snakemake.input, snakemake.params.config
     data = [*given.data, *given.get("labelling", []), *given.get("people", [])]
     texts = dict(zip(config.get("tasks", {}), given.get("texts", []), strict=True))
-    write_json(provenance(config, data, given.get("responses", []), texts), snakemake.output.provenance)
+    about = provenance(config, data, given.get("responses", []), texts, given.get("batch_check"))
+    write_json(about, snakemake.output.provenance)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from falserefusal.report.asked import DEQUANTIZED, ONE_CHECKPOINT, limits_of, models_asked, one_refusal
+from falserefusal.report.asked import DEQUANTIZED, ONE_CHECKPOINT, batch_limits, limits_of, models_asked, one_refusal
 
 SOURCE = {"file": "some.Q4_1.gguf", "package": "some-model", "version": "1.0", "sha256": "ab" * 32}
 PROVENANCE = {
@@ -48,3 +48,13 @@ def test_the_quoted_refusal_is_from_the_model_with_most():
     assert found["model"] == "b (stand-in)" and found["agreed"] == 8
     assert found["response"] == [("No way.", False)] and found["prompt"] == "Ask b"
     assert one_refusal(refusals.head(0), "") is None
+
+
+def test_how_much_responses_depend_on_their_batch_is_a_limitation():
+    rows = [("a", 100, 0.5, 0.1, 0.02, -0.01, 0.05), ("b", 300, 0.1, 0.02, -0.03, -0.06, 0.01)]
+    names = ["model", "prompts", "responses_changed", "verdicts_changed", "difference", "lo", "hi"]
+    check = pd.DataFrame([*rows, ("off", 0, *[float("nan")] * 5)], columns=names)
+    (said,) = batch_limits({"batch_check": check}, " (stand-in)")
+    assert "Of 400 responses, 20% changed in other batches, and 4% of their verdicts" in said
+    assert "at most -3.0 percentage points (95% interval -6.0 to +1.0; b (stand-in))" in said
+    assert batch_limits({"batch_check": check.tail(1)}, "") == batch_limits({}, "") == []

@@ -40,6 +40,9 @@ class CheckpointEngine:
             self.chat = examine(tokenizer, eos, model["system_role"])
         except InputError as error:
             raise InputError(f"model {model['model']}: {error}") from error
+        self.quantized = bool(self.checkpoint.quantization or getattr(self.config, "quantization_config", None))
+        # in any precision but full float32 a response depends on its batch
+        self.depends_on_batch = self.checkpoint.dtype != "float32" or self.quantized
         self.about: dict = {}
 
     def render(self, conversations: list[list[dict]], names: list[str]) -> list[str]:

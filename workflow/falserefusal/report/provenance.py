@@ -5,6 +5,7 @@ from pathlib import Path
 
 from falserefusal.common.files import read_json
 from falserefusal.common.hashes import sha256_of
+from falserefusal.common.notice import read_table
 from falserefusal.common.versions import package_versions
 from falserefusal.texts.fetch import record as text_record
 from falserefusal.texts.sources import resolve
@@ -12,7 +13,13 @@ from falserefusal.texts.sources import resolve
 PACKAGES = ("snakemake", "numpy", "pandas", "pyarrow", "scipy", "statsmodels", "matplotlib", "torch", "transformers")
 
 
-def provenance(config: dict, data: list[str], responses: list[str], texts: dict[str, str] | None = None) -> dict:
+def provenance(
+    config: dict,
+    data: list[str],
+    responses: list[str],
+    texts: dict[str, str] | None = None,
+    batch_check: str | None = None,
+) -> dict:
     """Return the config as used, checksums of the data files, versions, state of the code, and each model's record.
 
     The record does not depend on the time or the user, so the same study gives the same record. It holds no secrets,
@@ -24,6 +31,7 @@ def provenance(config: dict, data: list[str], responses: list[str], texts: dict[
     data : paths of the data files
     responses : paths of the provenance files that inference wrote, one per model
     texts : for each task the file of its texts, or the record of their download; their origin and checksum are kept
+    batch_check : the table of responses in other batches
     """
     about = {
         "config": config,
@@ -35,6 +43,9 @@ def provenance(config: dict, data: list[str], responses: list[str], texts: dict[
         about["texts"] = {task: _origin(config["tasks"][task]["source"], task, path) for task, path in texts.items()}
     if responses:
         about["models"] = {model["model"]: model for model in map(read_json, responses)}
+    if batch_check:
+        rows = read_table(batch_check).set_index("model").astype(object)
+        about["batch_check"] = {model: row.dropna().to_dict() for model, row in rows.iterrows()}
     return about
 
 
