@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.roofline import ASSUMPTIONS
+from falserefusal.common.roofline import BATCH_TOKENS
 from falserefusal.inference import checkpoint as checkpoints
 from falserefusal.inference.checkpoint_engine import CheckpointEngine
 from falserefusal.inference.decoding import Decoding
@@ -38,7 +38,7 @@ class TransformersEngine(CheckpointEngine):
 
     def __init__(self, model: dict, decoding: Decoding):
         super().__init__(model, decoding)
-        self.batch_tokens = model["batch_tokens"] or model.get("planned_batch_tokens") or ASSUMPTIONS["token_budget"]
+        self.batch_tokens = model["batch_tokens"] or model.get("planned_batch_tokens") or BATCH_TOKENS
         self.batch_tokens_from = "inference.batch_tokens" if model["batch_tokens"] else "cost estimate"
         self.device_map = model["device_map"]
         self.repeats_batches = self.depends_on_batch

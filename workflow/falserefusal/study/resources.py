@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.roofline import ASSUMPTIONS, JUDGE_TOKENS, fit, hours, job_resources, judge_load, memory
+from falserefusal.common.roofline import (
+    ASSUMPTIONS,
+    BATCH_TOKENS,
+    JUDGE_TOKENS,
+    fit,
+    hours,
+    job_resources,
+    judge_load,
+    memory,
+)
 from falserefusal.study.config import Config
 from falserefusal.study.files import GPUS, JUDGE_INSTRUCTIONS
 from falserefusal.study.materials import Model
@@ -37,7 +46,7 @@ class Job:
     gpu: int
     mem_mb: int
     runtime: int  # minutes
-    batch_tokens: int = field(default=ASSUMPTIONS["token_budget"], compare=False)
+    batch_tokens: int = field(default=BATCH_TOKENS, compare=False)
 
     def attempt(self, number: int, longest: float | None) -> "Job":
         """What the `number`-th attempt (from 1) asks for: half as much memory again each time, and more time.
