@@ -179,6 +179,7 @@ def settings(folder: Path, args: argparse.Namespace, backend: str) -> tuple:
     from falserefusal.study.config import Inference
 
     own = {"dtype": args.dtype, "batch_tokens": args.batch_tokens, "max_new_tokens": args.new_tokens}
+    own |= {"batch_check_share": 0.0}
     inference = Inference(backend=backend, **own).model_dump()
     return model_settings({"model": "benchmark"}, inference, folder, args.threads)
 
@@ -205,7 +206,7 @@ def preload(model: dict, prompts, args: argparse.Namespace) -> None:
     else:
         loaded = prepared_vllm(model, prompts, args)._load()
         vllm_engine.VllmEngine._load = lambda _: loaded
-        loaded.engine_core.shutdown = lambda: None  # nor is unloading timed
+        vllm_engine.VllmEngine.close = lambda _: None  # nor is unloading timed
 
 
 def prepared_vllm(model: dict, prompts, args: argparse.Namespace):

@@ -27,10 +27,12 @@ from falserefusal.study.weights import USES
 
 sources = [os.path.relpath(file) for file in workflow.configfiles]
 sources += ["--config"] if workflow.config_settings.config else []
+# On a cluster, each job has a machine of its own.
+CORES = workflow.resource_settings.cores or 1 if workflow.local_exec else 1
 try:  # every job reads the config again, but need not check it again
     if workflow.is_main_process:
         check_keys(workflow.configfiles)
-    STUDY = Study.load(config, workflow.basedir, ", ".join(sources), check=workflow.is_main_process)
+    STUDY = Study.load(config, workflow.basedir, ", ".join(sources), check=workflow.is_main_process, cores=CORES)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 PUBLISHED = Study.published()

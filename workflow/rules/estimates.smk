@@ -145,6 +145,30 @@ rule labeller_rates:
         "../scripts/labeller_rates.py"
 
 
+rule batch_check:
+    input:
+        unpack(of("batch_check_inputs")),
+        code=library("batch_check.py"),
+    output:
+        **tables("batch_check"),
+    log:
+        FILES.log("batch_check"),
+    wildcard_constraints:
+        study=any_of([STUDY.name]),
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labeller=of("headline"),
+        models=of("reported_models"),
+        tasks=of("tasks"),
+        options=of("options"),
+        notice=of("notice"),
+    message:
+        "Compare responses in other batches: {wildcards.study}"
+    script:
+        "../scripts/batch_check.py"
+
+
 rule effects:
     input:
         unpack(of("estimation_inputs")),

@@ -2,6 +2,12 @@
 # the study, so that an interrupted job continues where it stopped, and no response is generated twice.
 
 
+# The number of jobs of a model may follow from the cores, and must then stay as it is until the study is complete.
+onstart:
+    if any(job.rule.name in ("responses", "responses_shard") for job in workflow.dag.needrun_jobs()):
+        STUDY.keep_cores()
+
+
 # Weights that are deleted after use come one after the other (study/weights.py). Their jobs take the turn and the folder as
 # ancient, so that a new turn or download, which other jobs may need, does not run them again.
 if not STUDY.keep_weights:
@@ -141,6 +147,7 @@ if not STUDY.config.allow_missing:
             early=of("early_decision"),
             store=files.STORE,
             gpus=RULES.planned_gpus,
+            planned_batch_tokens=untracked(of("planned_batch_tokens", "model")),
         message:
             "Ask {wildcards.model} "
             "(GPUs {resources.gpu}, memory {resources.mem_mb} MB, at most {resources.runtime} min)"

@@ -48,6 +48,7 @@ rule judge_responses:
         early=False,
         store=files.STORE,
         gpus=RULES.planned_gpus,
+        planned_batch_tokens=untracked(of("planned_batch_tokens", "model", "judge")),
     message:
         "Judge the responses of {wildcards.model}: {wildcards.judge} "
         "(GPUs {resources.gpu}, memory {resources.mem_mb} MB, at most {resources.runtime} min)"

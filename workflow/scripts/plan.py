@@ -61,6 +61,7 @@ with log_to(snakemake.log[0]):
     models = with_server_costs(models, costs)
     result = plan.plan(models, workload, gpus, params.gpu, params.assumptions, params.get("shards"), judges)
     text = plan.plan_text(result, params.study, params.from_hub, params.keep_weights)
+    text += plan.backend_text(result)
     text += plan.early_text(result, params.in_full_because, params.recheck_share)
     if params.get("classifiers"):
         text += f"Not included: the classifiers {', '.join(params.classifiers)}, whose sizes are not known yet.\n"

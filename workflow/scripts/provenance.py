@@ -16,5 +16,5 @@ with log_to(snakemake.log[0]):
     tasks = config.get("tasks", {})
     texts = dict(zip(tasks, given.get("texts", []), strict=True))
     problems = dict(zip(tasks, given.get("text_problems", []), strict=True))
-    about = provenance(config, data, given.get("responses", []), texts, problems)
+    about = provenance(config, data, given.get("responses", []), texts, problems, given.get("batch_check"))
     write_json(about, snakemake.output.provenance)

@@ -29,6 +29,7 @@ with log_to(snakemake.log[0]):
     model, inference = dict(snakemake.params.model), snakemake.params.inference
     gpus = snakemake.resources.get("gpu", 0)
     require_gpus(model["model"], snakemake.params.get("gpus", 0), gpus)
+    model["planned_batch_tokens"] = snakemake.params.get("planned_batch_tokens")
     if snakemake.input.get("weights"):
         model["revision"] = read_json(snakemake.input.weights)["revision"]
     prompts = pd.concat([read_parquet(path, PROMPTS) for path in snakemake.input.prompts], ignore_index=True)

@@ -12,6 +12,8 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
 from falserefusal.planning.plan import (
     Judges,
+    backend_hours,
+    backend_text,
     counted_workload,
     early_text,
     expected_rows,
@@ -387,3 +389,36 @@ def test_a_wrong_card_file_is_an_error(root, tmp_path, old, new, message):
     path.write_text((root / "config/gpus.csv").read_text().replace(old, new))
     with pytest.raises(InputError, match=message):
         read_gpus(path)
+
+
+def test_each_backend_has_a_line_and_vllm_saves_computing_time_only(gpus, models):
+    some = models[models["model"].isin(["Llama2-13B", "Qwen2.5-32B"])]
+    result = plan(some, workload(200_000.0), gpus, "L4-24GB", {"vllm_time_share": 0.25})
+    table = result["models"].iloc[:-1]
+    computing = (table["gpus"] * (table["prefill_hours"] + table["decode_hours"])).sum()
+    starting = (table["gpus"] * table["startup_hours"]).sum()
+    assert table["gpus"].max() > 1 and computing > starting > 0
+    hours = backend_hours(result)
+    assert hours == pytest.approx({"transformers": computing + starting, "vllm": computing / 4 + starting})
+    assert plan_json(result)["backend_hours"] == hours
+    text = backend_text(result)
+    assert f"transformers: {hours['transformers']:,.2f} GPU hours (the estimate above)" in text
+    assert f"vllm: {hours['vllm']:,.2f} GPU hours (computing takes 0.25 times as long" in text
+    assert "for other devices and models an assumption" in text
+
+
+def test_a_backend_without_an_estimate_says_why(gpus, models):
+    large = models[models["model"] == "Qwen2.5-32B"]
+    assert backend_text(plan(large, workload(), gpus, "laptop-cpu")).count("a model does not fit") == 2
+    text = backend_text(plan(large, workload(), gpus, "A100-80GB", {"quantization": "4bit"}))
+    assert "vllm: not possible" in text and "GPU hours" in text
+
+
+def test_the_share_of_vllm_is_the_one_that_was_measured(root):
+    lines = (root / "benchmarks/results/inference_vllm_cpu.md").read_text().splitlines()
+    seconds = {
+        cells[1].strip(): float(cells[2])
+        for line in lines
+        if len(cells := line.split("|")) > 9 and cells[2].strip()[:1].isdigit()
+    }
+    assert roofline.ASSUMPTIONS["vllm_time_share"] == pytest.approx(seconds["vllm"] / seconds["engine"], abs=0.005)

@@ -61,10 +61,3 @@ def test_the_quoted_refusal_is_from_the_model_with_most():
     assert found["system_text"] == "You are a man."
     assert one_refusal(refusals.iloc[[0]], "")["system_text"] == ""
     assert one_refusal(refusals.head(0), "") is None
-
-
-def test_a_model_asked_without_a_temperature_is_a_limitation():
-    about = {"m": {"omitted": ["seed", "temperature"]}, "n": {"omitted": ["seed"]}, "o": {}}
-    models = models_asked({"models": about})
-    (line,) = limits_of(models, variants=False)
-    assert line.startswith("m: asked without a temperature") and "not greedy" in line

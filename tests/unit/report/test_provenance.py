@@ -30,3 +30,10 @@ def test_texts_are_recorded_by_origin_and_checksum_whether_local_or_fetched(tmp_
 
 def test_a_study_without_texts_has_none(tmp_path):
     assert "texts" not in provenance({"study": "published"}, [], [])
+
+
+def test_what_the_batch_check_found_is_recorded_by_model(tmp_path):
+    (tmp_path / "t.csv").write_text("model,prompts,rate,note\na,50,0.26,\nb,0,,switched off\n")
+    found = provenance({}, [], [], batch_check=str(tmp_path / "t.csv"))["batch_check"]
+    assert found == {"a": {"prompts": 50, "rate": 0.26}, "b": {"prompts": 0, "note": "switched off"}}
+    write_json(found, tmp_path / "p.json")

@@ -122,6 +122,9 @@ RESPONSES = pa.DataFrameSchema(
         "prompt_tokens": _count(),
         "new_tokens": _count(),
         "thinking": _text(default=""),
+        # of the batch check: what the model wrote in another batch; null where it was not asked again
+        "other_batch_response": _text(nullable=True),
+        "other_batch_finish_reason": _text(checks=pa.Check.isin(FINISH_REASONS), nullable=True),
     },
     strict=True,
     add_missing_columns=True,

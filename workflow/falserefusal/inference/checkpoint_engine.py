@@ -48,6 +48,9 @@ class CheckpointEngine:
             self.identity = self.identity | {"max_thinking_tokens": self.max_thinking_tokens}
             self.identity |= {"thinking": "keep"} if self.thinking == "keep" else {}
         self._warn(model["model"])
+        self.quantized = bool(self.checkpoint.quantization or getattr(self.config, "quantization_config", None))
+        # in any precision but full float32 a response depends on its batch
+        self.depends_on_batch = self.checkpoint.dtype != "float32" or self.quantized
         self.about: dict = {}
 
     def _warn(self, model: str) -> None:

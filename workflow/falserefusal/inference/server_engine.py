@@ -70,7 +70,9 @@ class ServerEngine:
         The decoding parameters.
     """
 
-    repeats_batches = False  # a server forms its own batches
+    repeats_batches = keeps_batch_tokens = False  # a server forms its own batches
+    batch_tokens = None
+    depends_on_batch = True  # as far as can be known: a server says nothing of its batches
     packages = ("openai",)
 
     def __init__(self, model: dict, decoding: Decoding):
@@ -207,6 +209,9 @@ class ServerEngine:
         wait(running)
         responses = {i: future.result() for future, i in running.items() if future.exception() is None}
         return {i: response for i, response in responses.items() if response.finish_reason != "error"}
+
+    def close(self) -> None:
+        """Do nothing: the model is elsewhere."""
 
     def provenance(self) -> dict:
         """Return identity, address and settings of the server (never the key), and what the server reported.

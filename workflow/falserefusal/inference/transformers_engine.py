@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.roofline import BATCH_TOKENS
 from falserefusal.inference import checkpoint as checkpoints
 from falserefusal.inference.checkpoint_engine import CheckpointEngine
 from falserefusal.inference.decoding import Decoding
@@ -27,8 +28,8 @@ class TransformersEngine(CheckpointEngine):
     Parameters
     ----------
     model : dict
-        What `CheckpointEngine` reads, `batch_tokens` (tokens of a padded batch) and `device_map` (auto: all
-        accelerators).
+        What `CheckpointEngine` reads, `batch_tokens` (tokens of a padded batch; None: `planned_batch_tokens` of the
+        cost estimate) and `device_map` (auto: all accelerators).
     decoding : Decoding
         The decoding parameters.
     """
@@ -37,14 +38,14 @@ class TransformersEngine(CheckpointEngine):
 
     def __init__(self, model: dict, decoding: Decoding):
         super().__init__(model, decoding)
-        self.batch_tokens = model["batch_tokens"]
+        self.batch_tokens = model["batch_tokens"] or model.get("planned_batch_tokens") or BATCH_TOKENS
+        self.batch_tokens_from = "inference.batch_tokens" if model["batch_tokens"] else "cost estimate"
         self.device_map = model["device_map"]
-        quantized = self.checkpoint.quantization or getattr(self.config, "quantization_config", None)
-        # in any precision but full float32 a response depends on its batch, so an interrupted batch is computed again
-        self.repeats_batches = self.checkpoint.dtype != "float32" or bool(quantized)
-        self.tolerance = max(TOLERANCE[self.checkpoint.dtype], TOLERANCE["bfloat16"] if quantized else 0)
-        self.about = {"batches": {"batch_tokens": self.batch_tokens, "plan": "by shared prefix, longest first"}}
-        self.about |= dict.fromkeys(("device", "attention", "self_test", "timing", "work"), NOTHING)
+        self.repeats_batches = self.depends_on_batch
+        self.keeps_batch_tokens = self.repeats_batches and not model["batch_tokens"]
+        self.tolerance = max(TOLERANCE[self.checkpoint.dtype], TOLERANCE["bfloat16"] if self.quantized else 0)
+        self.decoder = None  # once the model is loaded and tested
+        self.about = dict.fromkeys(("device", "attention", "self_test", "timing", "work"), NOTHING)
 
     def generate(
         self, keys: list[str], decided: Callable[[str], bool] | None, in_full: list[bool]
@@ -52,7 +53,9 @@ class TransformersEngine(CheckpointEngine):
         """Load the weights, test the model on a few prompts, and yield responses window by window."""
         ids = self.ids
         started = time.monotonic()
-        decoder, loaded = self._tested_decoder(ids)
+        if self.decoder is None:
+            self.decoder = self._tested_decoder(ids)
+        decoder, loaded = self.decoder, time.monotonic()
         yield NO_BATCH, {}
         seeds = None if self.decoding.temperature == 0 else [int(key[:16], 16) for key in keys]
         name, last = NO_BATCH, None
@@ -71,11 +74,11 @@ class TransformersEngine(CheckpointEngine):
         }
 
     def _tested_decoder(self, ids: list[list[int]]):
-        """The decoder of the loaded model after its self-test on some of the prompts, and when it was loaded."""
+        """The decoder of the loaded model, after its self-test on some of the prompts."""
         from falserefusal.inference.decode import out_of_memory
 
         try:
-            decoder, loaded = self._decoder(), time.monotonic()
+            decoder = self._loaded_decoder()
             self.about["self_test"] = self._shares_beginnings(decoder, ids) | self._self_test(decoder, ids)
         except Exception as error:
             if not out_of_memory(error):
@@ -84,9 +87,18 @@ class TransformersEngine(CheckpointEngine):
                 f"{self.identity['name']}: the weights and a few prompts do not fit the memory; "
                 "use a smaller dtype, quantization, or a device with more memory"
             ) from error
-        return decoder, loaded
+        return decoder
 
-    def _decoder(self):
+    def close(self) -> None:
+        """Free the memory of the model."""
+        self.decoder = None
+
+    def provenance(self) -> dict:
+        """Return the record of `CheckpointEngine`, and how batches were formed."""
+        size = {"batch_tokens": self.batch_tokens, "batch_tokens_from": self.batch_tokens_from}
+        return super().provenance() | {"batches": {**size, "plan": "by shared prefix, longest first"}}
+
+    def _loaded_decoder(self):
         import torch
 
         from falserefusal.inference.decode import Decoder

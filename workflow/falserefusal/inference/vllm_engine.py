@@ -54,7 +54,8 @@ class VllmEngine(CheckpointEngine):
     """
 
     packages = (*DISTRIBUTIONS, "torch", "transformers", "tokenizers")
-    repeats_batches = False  # vLLM forms its own batches, another one at each step
+    repeats_batches = keeps_batch_tokens = False  # vLLM forms its own batches, another one at each step
+    batch_tokens = None
 
     def __init__(self, model: dict, decoding: Decoding):
         version = installed_version()
@@ -65,6 +66,8 @@ class VllmEngine(CheckpointEngine):
                 "it out (a checkpoint that is quantised already needs none), or set inference.backend: transformers"
             )
         self.batch_invariant = os.environ.get(BATCH_INVARIANT) != "0" and compute_capability() >= BATCH_INVARIANT_FROM
+        self.depends_on_batch = self.depends_on_batch and not self.batch_invariant
+        self.vllm = None  # once the model is loaded
         self.identity |= {"engine": f"vllm {version}", "batch_invariant": self.batch_invariant}
         self.about = dict.fromkeys(("device", "settings", "timing", "work"), NOTHING)
 
@@ -73,24 +76,28 @@ class VllmEngine(CheckpointEngine):
     ) -> Iterator[tuple[str, dict[int, Response]]]:
         """Load the weights into vLLM and yield responses about every second."""
         started = time.monotonic()
-        engine = self._load()
-        try:
-            loaded = time.monotonic()
-            yield NO_BATCH, {}
-            run = _Run(self, engine, keys, self.ending(decided, in_full))
-            fresh: dict[int, Response] = {}
-            written = time.monotonic()
-            while run.add():
-                fresh |= run.step()
-                if fresh and time.monotonic() - written >= WRITE_SECONDS:
-                    yield NO_BATCH, fresh
-                    fresh, written = {}, time.monotonic()
-            if fresh:
+        if self.vllm is None:
+            self.vllm = self._load()
+        loaded = time.monotonic()
+        yield NO_BATCH, {}
+        run = _Run(self, self.vllm, keys, self.ending(decided, in_full))
+        fresh: dict[int, Response] = {}
+        written = time.monotonic()
+        while run.add():
+            fresh |= run.step()
+            if fresh and time.monotonic() - written >= WRITE_SECONDS:
                 yield NO_BATCH, fresh
-            self.about["timing"] = {"load_s": loaded - started, "generate_s": time.monotonic() - loaded}
-            self.about["work"] = run.work
-        finally:
-            engine.engine_core.shutdown()  # frees its memory
+                fresh, written = {}, time.monotonic()
+        if fresh:
+            yield NO_BATCH, fresh
+        self.about["timing"] = {"load_s": loaded - started, "generate_s": time.monotonic() - loaded}
+        self.about["work"] = run.work
+
+    def close(self) -> None:
+        """Free the memory of the model."""
+        if self.vllm is not None:
+            self.vllm.engine_core.shutdown()
+            self.vllm = None
 
     def _load(self):
         """The loaded engine of vLLM, for the prepared prompts."""

@@ -27,6 +27,10 @@ from falserefusal.study.workload import GOLD_LABEL_ROWS, OTHER_TEXT_CHARACTERS, 
 WORKLOAD = ["task", "persona_prompts", "baseline_prompts", "prompts", "unique_prompts", "characters", "counted"]
 JUDGE = "judge "  # before the name of a model that judges, in the plan's tables
 GPU_COUNTS = (1, 2, 4, 8, 16)
+VLLM_MEASURED = (
+    "computing takes {share} times as long as with transformers: measured on one processor core with 135 million "
+    "parameters, benchmarks/results/inference_vllm_cpu.md; for other devices and models an assumption"
+)
 
 
 def expected_rows(source: str, task: str, rows_per_gold_label: int) -> int:
@@ -358,6 +362,32 @@ def early_text(result: dict, in_full_because: str, recheck_share: float) -> str:
     return f"Early decision is on: {saves} are generated, and more where a response is a refusal.\n"
 
 
+def backend_hours(result: dict) -> dict[str, float | None]:
+    """Hours on the plan's GPU (times GPUs) of the whole study by local backend; None if a model does not fit.
+
+    The estimate is one for `transformers`. `vllm` takes `vllm_time_share` of its computing time, and as long to start.
+    """
+    models = result["models"].iloc[:-1]
+    computing = (models["gpus"] * (models["prefill_hours"] + models["decode_hours"])).astype(float)
+    usual, saved = models["gpu_hours"].astype(float).sum(skipna=False), computing.sum(skipna=False)
+    vllm = usual - (1 - result["assumptions"]["vllm_time_share"]) * saved
+    return {name: None if pd.isna(time) else time for name, time in (("transformers", usual), ("vllm", vllm))}
+
+
+def backend_text(result: dict) -> str:
+    """Say what the study takes with each local backend (inference.backend), and where that is from."""
+    unit = "GPU hours" if result["kind"] == "gpu" else "machine hours"
+    share = result["assumptions"]["vllm_time_share"]
+    sources = {"transformers": "the estimate above", "vllm": VLLM_MEASURED.format(share=share)}
+    lines = [f"By inference.backend, all models that are computed on {result['gpu']}:"]
+    for name, time in backend_hours(result).items():
+        spent = "a model does not fit" if time is None else f"{_number(time, 2)} {unit}"
+        lines.append(f"  {name}: {spent} ({sources[name]})")
+    if result["assumptions"]["quantization"]:
+        lines[-1] = "  vllm: not possible, because it does not quantise on loading (inference.quantization)"
+    return "\n".join(lines) + "\n"
+
+
 def _model_table(models: pd.DataFrame, unit: str) -> pd.DataFrame:
     table = pd.DataFrame({"model": models["model"], "asked": models["asked"].map(_number)})
     for name in ("prompt_tokens", "new_tokens"):
@@ -387,7 +417,8 @@ def plan_json(result: dict) -> dict:
         return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
     frames = {name: records(result[name]) for name in ("workload", "models", "servers", "gpus")}
-    return {"gpu": result["gpu"], "kind": result["kind"], "assumptions": result["assumptions"], **frames}
+    about = {name: result[name] for name in ("gpu", "kind", "assumptions")}
+    return {**about, "backend_hours": backend_hours(result), **frames}
 
 
 def _assumptions(given: dict | None) -> dict:

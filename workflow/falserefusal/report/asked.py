@@ -87,6 +87,22 @@ def limits_of(models: list[dict], variants: bool) -> list[str]:
     return lines
 
 
+def batch_limits(tables: Mapping[str, pd.DataFrame], suffix: str) -> list[str]:
+    """Return how much responses depend on their batch; nothing where no prompt was asked again."""
+    asked = tables["batch_check"].query("prompts > 0") if "batch_check" in tables else pd.DataFrame()
+    if asked.empty:
+        return []
+    n = asked["prompts"]
+    responses, verdicts = ((asked[f"{name}_changed"] * n).sum() / n.sum() for name in ("responses", "verdicts"))
+    most = asked.loc[asked["difference"].abs().idxmax()]
+    change, lo, hi = (f"{100 * most[name]:+.1f}" for name in ("difference", "lo", "hi"))
+    return [
+        f"Responses can depend on the prompts that they are computed with. Of {n.sum():,} responses, {responses:.0%} "
+        f"changed in other batches, and {verdicts:.0%} of their verdicts. The refusal rate changed by at most {change} "
+        f"percentage points (95% interval {lo} to {hi}; {most['model']}{suffix}). Table batch_check has all models."
+    ]
+
+
 def one_refusal(refusals: pd.DataFrame | None, suffix: str) -> dict | None:
     """Return a refusal on which all labellers agree, from the model with the most of them, or None.
 

@@ -12,7 +12,7 @@ from falserefusal.common.files import InputError, write_text
 from falserefusal.common.notice import suffixed, system_prompts_for_models
 from falserefusal.common.verdicts import MISSING
 from falserefusal.estimation.verdict_shares import warnings_about
-from falserefusal.report.asked import limits_of, models_asked, one_refusal
+from falserefusal.report.asked import batch_limits, limits_of, models_asked, one_refusal
 from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corrections
 from falserefusal.report.headline import headline
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
@@ -93,7 +93,7 @@ def build_report(
         kind_line=KINDS[study.kind],
         missing_models=_missing_models(study, tables),
         verdict_warnings=_verdict_warnings(tables.get("verdict_shares"), study),
-        limits=[*limits_of(models, study.variants), *LIMITS[study.kind]],
+        limits=[*limits_of(models, study.variants), *LIMITS[study.kind], *batch_limits(tables, study.model_suffix)],
         models=models,
         refusal=one_refusal(samples.get("refusals"), study.model_suffix),
         style=(HERE / "page.css").read_text(encoding="utf-8"),

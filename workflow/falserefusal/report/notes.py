@@ -257,6 +257,17 @@ NOTES = {
         f"The same responses under each labeller. {INTERVALS} {CORRECTED}",
         (*RATE, *CORRECTED_RATE),
     ),
+    "batch_check": Note(
+        "Dependence of responses on their batch",
+        "Some prompts were asked again in other batches, if a response can depend on the prompts that it is computed "
+        "with (not in full float32). The second responses are used for nothing else. prompts: number of prompts with "
+        "both responses; responses_changed and verdicts_changed: share of them with another text, and with another "
+        "verdict (refusal, category or chosen option) by the headline's labeller; rate and other_rate: refusal rate of "
+        "the first and of the second responses; difference: other_rate minus rate, in percentage points, with the 95% "
+        "confidence interval of paired rates (MOVER). note: why no prompt was asked again.",
+        ("responses_changed", "verdicts_changed", "rate", "other_rate"),
+        ("difference", "lo", "hi"),
+    ),
     "claims": Note(
         "The paper's claims as tests",
         "Each claim is tested by a fixed rule: effect, interval of the effect, and the conclusion of the rule.",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from falserefusal.common.files import read_csv, read_json
 from falserefusal.common.hashes import sha256_of
+from falserefusal.common.notice import read_table
 from falserefusal.common.versions import package_versions
 from falserefusal.texts.fetch import record as text_record
 from falserefusal.texts.problems import kinds
@@ -20,6 +21,7 @@ def provenance(
     responses: list[str],
     texts: dict[str, str] | None = None,
     text_problems: dict[str, str] | None = None,
+    batch_check: str | None = None,
 ) -> dict:
     """Return the config as used, checksums of the data files, versions, state of the code, and each model's record.
 
@@ -33,6 +35,7 @@ def provenance(
     responses : paths of the provenance files that inference wrote, one per model
     texts : for each task the file of its texts, or the record of their download; their origin and checksum are kept
     text_problems : for each task the list of problems in its texts; the number of each kind is kept
+    batch_check : the table of responses in other batches
     """
     about = {
         "config": config,
@@ -47,6 +50,9 @@ def provenance(
         about["texts"][task]["problems"] = json.loads(counts.drop(columns="example").to_json(orient="records"))
     if responses:
         about["models"] = {model["model"]: model for model in map(read_json, responses)}
+    if batch_check:
+        rows = read_table(batch_check).set_index("model").astype(object)
+        about["batch_check"] = {model: row.dropna().to_dict() for model, row in rows.iterrows()}
     return about
 
 

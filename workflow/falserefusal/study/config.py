@@ -417,7 +417,8 @@ class Inference(Part):
     when it is faster. Models behind a server are not asked this way (see servers)."""
     shards: Shards = None
     """Jobs that a model's prompts are split over: a number, or one for each model by name. null takes as many as
-    planning.hours_per_shard makes of the cost estimate."""
+    planning.hours_per_shard makes of the cost estimate. If planning.gpu is a processor, null also splits models below
+    10^9 parameters, so that there is a job for each of Snakemake's cores; the first start decides."""
     max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=MOST)] = 128
     """Longest response, in tokens."""
     thinking: Thinking = "disabled"
@@ -439,8 +440,9 @@ class Inference(Part):
     """Number format of the weights; auto is the one they are stored in."""
     quantization: Literal["8bit", "4bit"] | None = None
     """Quantise the weights on loading; null does not."""
-    batch_tokens: Annotated[int, Field(strict=True, ge=64)] = 16384
-    """Prompt and new tokens of one batch."""
+    batch_tokens: Annotated[int, Field(strict=True, ge=64)] | None = None
+    """Prompt and new tokens of one batch of the backend transformers. null takes what the cost estimate leaves of the
+    memory of planning.gpu, at most 16384; where responses depend on their batch, the first run of a model decides."""
     device_map: Annotated[str, AfterValidator(_device)] | None = "auto"
     """Where transformers puts the weights: auto, balanced, balanced_low_0, sequential, or a device such as cpu or
     cuda:0."""
@@ -458,6 +460,9 @@ class Inference(Part):
     """Share of prompts whose response is always generated in full, to check early decisions."""
     refusals_in_full: Flag = True
     """Generate refusals in full."""
+    batch_check_share: Share = 0.02
+    """Share of prompts (at least 50 of a model) that are asked again in other batches, if a response can depend on the
+    prompts that it is computed with (docs/backends.md); 0 asks none again."""
 
     @property
     def environment(self) -> str:

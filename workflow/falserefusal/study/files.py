@@ -123,6 +123,11 @@ class Files:
         """How the responses of one shard were made."""
         return f"{self.home}/shards/{model}/{part}.provenance.json"
 
+    @property
+    def cores(self) -> str:
+        """The number of cores of the first start that asked a model."""
+        return f"{self.home}/cores.txt"
+
     def judge_prompts(self, model: str, look: str | int | None = None) -> str:
         """What judges are asked about a model's responses."""
         return f"{self._look(look)}/judges/{model}_prompts.parquet"
@@ -258,7 +263,7 @@ def table_names(study: "AnyStudy") -> list[str]:
     names = ["table1", "table5", "table6", "design_balance", *RATES, "sensitivity", "importance", "claims", *REGRESSION]
     if study.kind == PUBLISHED:
         return [*names, "printed_check", "no_answers"]
-    names += ["labeller_rates", *VERDICT_TABLES]
+    names += ["labeller_rates", *VERDICT_TABLES, "batch_check"]
     if study.compared:
         names.append("comparison")
     if len(study.labellers) > 1:

@@ -42,10 +42,16 @@ class Study(AnyStudy):
     rows: Mapping[str, Model]  # of the study's models and of its judges, by name
     names: Names
     root: Path
+    given_cores: int = 1
 
     @classmethod
     def load(
-        cls, config: Mapping[str, Any], root: str | Path = ".", source: str = "config", check: bool = True
+        cls,
+        config: Mapping[str, Any],
+        root: str | Path = ".",
+        source: str = "config",
+        check: bool = True,
+        cores: int = 1,
     ) -> "Study":
         """Read a study from its config as plain data.
 
@@ -59,6 +65,8 @@ class Study(AnyStudy):
             Where the config was read from: begins every message about it.
         check
             Also check what costs time: that templates fit their tasks and the design can be drawn.
+        cores
+            The cores of this machine that jobs may use; 1 if they run on other machines.
 
         Raises
         ------
@@ -68,7 +76,7 @@ class Study(AnyStudy):
         root = Path(root)
         try:
             typed = read_config(dict(config))
-            study = cls(typed, *_materials(typed, root), root)
+            study = cls(typed, *_materials(typed, root), root, cores)
             if check:
                 check_materials(typed, study.rows, root)
             _ = study.jobs, study.reported_models, study.compared
@@ -306,7 +314,24 @@ class Study(AnyStudy):
 
     @cached_property
     def _jobs(self) -> tuple[dict[str, Job], dict[str, Job]]:
-        return jobs_of(self.config, self.models, self.rows, self.root)
+        return jobs_of(self.config, self.models, self.rows, self.root, self.cores)
+
+    @cached_property
+    def cores(self) -> int:
+        """The cores that jobs share: those of the first start that asked a model, so that jobs stay the same."""
+        record = Path(self.files.cores)
+        return int(record.read_text()) if record.exists() else self.given_cores
+
+    def keep_cores(self) -> None:
+        """Record the number of cores; nothing changes a record that is there."""
+        from falserefusal.common.files import write_text  # reads pandas, which Snakemake's start can do without
+
+        if not Path(self.files.cores).exists():
+            write_text(f"{self.cores}\n", self.files.cores)
+
+    def planned_batch_tokens(self, model: str, judge: str | None = None) -> int:
+        """Prompt and new tokens of one batch by the cost estimate, for where the config does not set them."""
+        return self.job(model, judge).batch_tokens
 
     @property
     def jobs(self) -> dict[str, Job]:
@@ -449,8 +474,8 @@ class Study(AnyStudy):
 
     @property
     def judge_inference(self) -> dict[str, Any]:
-        """The settings of a judge that can change its replies: greedy, and short."""
-        return self.inference | {"max_new_tokens": JUDGE_TOKENS, "temperature": 0.0}
+        """The settings of a judge that can change its replies: greedy, and short. It has no batch check."""
+        return self.inference | {"max_new_tokens": JUDGE_TOKENS, "temperature": 0.0, "batch_check_share": 0.0}
 
     def classifier_inputs(self, classifier: str, model: str, look: str | None = None) -> dict[str, Any]:
         """What a classifier's scores are made from."""
@@ -482,6 +507,20 @@ class Study(AnyStudy):
             "responses": [self.files.responses(model) for model in self.reported_models],
             "prompts": self.prompt_files,
             "design": self.files.design,
+        }
+
+    @property
+    def batch_check_inputs(self) -> dict[str, Any]:
+        """What the comparison of responses in other batches is made from."""
+        materials = self.config.materials
+        return {
+            "responses": [self.files.responses(model) for model in self.reported_models],
+            "records": [self.files.response_record(model) for model in self.reported_models],
+            "design": self.files.design,
+            "personas": materials.personas,
+            "templates": materials.templates,
+            "phrases": materials.refusal_phrases,
+            "patterns": PATTERNS,
         }
 
     @property
@@ -582,6 +621,7 @@ class Study(AnyStudy):
             "texts": [self.text_source(task) for task in self.tasks],
             "text_problems": [self.files.text_problems(task) for task in self.tasks],
             "responses": [self.files.response_record(model) for model in self.reported_models],
+            "batch_check": self.files.table("batch_check"),
         }
 
     @property
