@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from falserefusal.common.schemas import ERROR
 from falserefusal.estimation.batch_check import COLUMNS, compare_batches, not_checked
 
 
@@ -15,10 +14,11 @@ def checked(pairs, reasons=("stop", "stop")):
     texts = texts.assign(finish_reason=reasons[0], other_batch_finish_reason=reasons[1])
 
     def verdicts(column, reason):
+        refused = texts[column].str.startswith("Sorry")
         return pd.DataFrame(
             {
-                "refusal": texts[column].str.startswith("Sorry"),
-                "category": np.where(texts[reason] == "error", ERROR, "any"),
+                "verdict": np.select([texts[reason] == "error", refused], ["missing", "refused"], "answered"),
+                "category": "any",
                 "choice": [None if text.startswith("Sorry") else text[-6:] for text in texts[column]],
             }
         )
