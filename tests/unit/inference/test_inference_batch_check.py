@@ -108,7 +108,7 @@ def test_the_batches_are_others_even_if_all_prompts_are_asked_again(model, tmp_p
     def noted(engine, keys, *args):
         tokens = [key[:16] for key in keys]
         formed.append(
-            {frozenset(tokens[i] for i in window) for window in windows(engine.ids, 16 * engine.batch_tokens)}
+            {frozenset(tokens[i] for i in window) for window in windows(engine.ids, 16 * engine.batch_tokens, 64)}
         )
         return generate(engine, keys, *args)
 

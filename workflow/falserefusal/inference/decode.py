@@ -24,6 +24,7 @@ from falserefusal.inference.rowcache import Block, empty_cache, regroup
 log = logging.getLogger(__name__)
 
 DRAIN_STEPS = 16  # steps between two reports of finished rows while no new batch starts
+REPORTED = 32  # finished rows are reported once there are as many: what is not reported, an interruption loses
 
 
 @dataclasses.dataclass
@@ -52,6 +53,8 @@ class Decoder:
         up to about five times as many. When memory runs out, the limit is halved and unfinished rows start again.
     window : int
         Size of a window of prompts, in batches.
+    most : int, optional
+        Most prompts of a window; an interruption costs as many where a window must be computed again as a whole.
     share : bool
         Whether a prefix shared by prompts is computed once. Needs a model that counts positions by `position_ids`
         (see `split_logits`): between a shared prefix and the rest of a prompt there may be padding.
@@ -64,10 +67,11 @@ class Decoder:
         decoding: Decoding,
         batch_tokens: int,
         window: int = 16,
+        most: int | None = None,
         share: bool = True,
     ):
         self.model, self.decoding, self.batch_tokens, self.window = model, decoding, batch_tokens, window
-        self.share = share
+        self.most, self.share = most, share
         self.eos = frozenset(eos_ids)
         self.device = model.get_input_embeddings().weight.device
         config = model.config.get_text_config()
@@ -107,7 +111,7 @@ class Decoder:
         self.spent = spent or (lambda _, tokens: len(tokens) >= self.decoding.max_new_tokens)
         self.random = {} if seeds is None else {i: np.random.default_rng(seed) for i, seed in enumerate(seeds)}
         self.seeds = seeds
-        for window in batching.windows(prompts, self.window * self.batch_tokens):
+        for window in batching.windows(prompts, self.window * self.batch_tokens, self.most):
             for finished in self._window(window):
                 yield window, finished
 
@@ -172,16 +176,19 @@ class Decoder:
             while pool is not None and pool.tokens > self.budget // 2:
                 ended, pool = self._step(pool)
                 finished += ended
+                if len(finished) >= REPORTED:
+                    yield finished
+                    finished = []
             if finished:
                 yield finished
         pool = self._joined(pool, waiting)
         del waiting
         while pool is not None:
-            finished = []
-            for _ in range(DRAIN_STEPS):
-                if pool is not None:
-                    ended, pool = self._step(pool)
-                    finished += ended
+            finished, steps = [], 0
+            while pool is not None and steps < DRAIN_STEPS and len(finished) < REPORTED:
+                ended, pool = self._step(pool)
+                finished += ended
+                steps += 1
             if finished:
                 yield finished
 

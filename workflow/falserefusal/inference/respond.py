@@ -280,11 +280,14 @@ class _Run:
             return stored, {"reused": len(stored), "generated": 0}
         name, until = self.engine.identity["name"], self.early.until
         log.info("%s: %d responses stored, %d to generate %s%s", name, len(stored), len(missing), until, purpose)
+        if torn:
+            log.info("%d stored responses are of interrupted batches, which are computed again as a whole", len(torn))
         if self.engine.keeps_batch_tokens:
             self.engine.batch_tokens = self.store.keep_batch_tokens(self.engine.identity, self.engine.batch_tokens)
         self._generate(requests, missing)
         # read again, so that this run and every later one report the same responses
-        return self.store.read(set(requests.first)), {"reused": len(stored), "generated": len(missing)}
+        reused = len(requests.first) - len(missing)
+        return self.store.read(set(requests.first)), {"reused": reused, "generated": len(missing)}
 
     def _usable(self, requests: _Requests) -> dict[str, Response]:
         stored = self.store.read(set(requests.first))

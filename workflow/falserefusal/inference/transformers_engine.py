@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 # Largest difference of a prompt's logits alone and in a padded batch, as a share of their range
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.05, "float16": 0.01}
 SELF_TEST_TOKENS, SELF_TEST_ROWS = 8, 5
+REPEATED = 64  # prompts of a window that an interruption makes the engine compute again
 
 
 @register("transformers")
@@ -122,7 +123,8 @@ class TransformersEngine(CheckpointEngine):
         self.about["device"] = {"name": name, "threads": torch.get_num_threads(), "map": spread or None}
         self.about["attention"] = getattr(model.config, "_attn_implementation", None)
         decoding = dataclasses.replace(self.decoding, max_new_tokens=self.longest)
-        return Decoder(model, self.chat.eos_ids, decoding, self.batch_tokens)
+        most = REPEATED if self.repeats_batches else None
+        return Decoder(model, self.chat.eos_ids, decoding, self.batch_tokens, most=most)
 
     def _shares_beginnings(self, decoder, ids: list[list[int]]) -> dict:
         """Compute shared beginnings once only if this changes no logits of the longest prompt; for the provenance."""
