@@ -78,6 +78,7 @@ reference: $(READY)
 
 lint: $(READY)
 	$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) snakefmt --check Snakefile workflow/rules
+	$(RUN) ruff check --preview --select PLW1514 workflow benchmarks  # files are UTF-8 whatever the locale
 	.venv/bin/codespell
 	$(RUN) mypy -p falserefusal
 	PYTHONPATH=workflow .venv/bin/lint-imports --no-cache

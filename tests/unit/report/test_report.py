@@ -251,6 +251,22 @@ def test_provenance_is_printed(rehearsal_page, published_page):
     assert "No provenance was recorded" in published_page
 
 
+@pytest.mark.parametrize(
+    "kinds", [[], [{"column": "<b>", "problem": "no text", "action": "row dropped", "count": 1234}]]
+)
+def test_problems_in_the_texts_are_counted_on_the_page(root, index, figure_dir, tmp_path, kinds):
+    page, about = tmp_path / "index.html", {"texts": {"toxicity": {"origin": "a.csv", "problems": kinds}}}
+    build_report(page, Study("mine", "run"), fixture.published_tables(root), index, figure_dir, about)
+    text = page.read_text(encoding="utf-8")
+    section = text[text.index('<section id="text_problems">') :].partition("</section>")[0]
+    assert 'href="../texts/toxicity_problems.csv"' in section
+    assert ("None were found." in section) == (not kinds)
+    if kinds:
+        assert "1,234" in section and "&lt;b&gt;" in section and "row dropped" in section
+    outline = Outline(text)
+    assert "#text_problems" in outline.links
+
+
 def test_tables_without_correction_are_listed_with_the_reason(rehearsal_page, published_page):
     words = " ".join("".join(Outline(rehearsal_page).words).split())
     tables = "rates_model_persona, rates_task_model_persona, rates_format"

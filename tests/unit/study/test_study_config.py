@@ -118,6 +118,22 @@ def test_the_quantities_are_those_that_estimation_knows():
         ("tasks: {offensiveness: {options: [1, 2]}}", "options, item 1: must be text, not 1; put it in quotes"),
         (source(FILE + ", where: {language: no}"), "source.where.language: YAML reads no, off or false as false"),
         (source(FILE + ", gold_label_map: {yes: b}"), "source.gold_label_map: YAML reads yes, on or true as true"),
+        (source(FILE + ", gold_label_map: {a: off}"), "source.gold_label_map.a: YAML reads no, off or false as false"),
+        (source(FILE + ", where: {on: en}"), "source.where: YAML reads yes, on or true as true"),
+        (source(FILE + ", scale: [yes, 'no']"), "source.scale, item 1: YAML reads yes, on or true as true"),
+        (
+            source(FILE + ", gold_label_map: {a: 3, b: c}, scale: [1, 3]"),
+            "gold_label_map: 'c' is not on the scale (1, 3)",
+        ),
+        (source(FILE + ", gold_label_map: {a: 9}"), "gold_label_map: '9' is not on the scale (1, 2, 3, 4, 5)"),
+        (
+            source(FILE + ", encoding: uft-8"),
+            "source.encoding: 'uft-8' is not an encoding that Python knows; did you mean 'ut",
+        ),
+        (source(FILE + ", encoding: ansi"), "source.encoding: 'ansi' is not an encoding that Python knows;"),
+        (source(FILE + ", encoding: rot13"), "source.encoding: 'rot13' is not an encoding"),
+        (source(FILE + ", encoding: no"), "source.encoding: YAML reads no, off or false as false"),
+        (source(FILE + ", max_lost: 5"), "source.max_lost: must be at most 1, not 5"),
         ("labellers: [paper]", "labellers, item 1: 'paper' is not one of phrase_list, structured"),
         ("labellers: structured", "labellers: must be a list, such as [one, two], not 'structured'"),
         (

@@ -64,7 +64,7 @@ def code_state(folder: str | Path = ".") -> dict:
     """Return the commit that is checked out in `folder`, and whether tracked files were edited since."""
 
     def git(*arguments: str) -> str | None:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, encoding="utf-8", check=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
     try:

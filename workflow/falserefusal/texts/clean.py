@@ -87,8 +87,7 @@ def _check_garbled(texts: pd.Series, problems: list[Problem], path: Path) -> Non
     if len(garbled) >= FEW and len(garbled) > len(texts) / 2:
         raise InputError(
             f"{path}: {len(garbled)} of {len(texts)} texts in the column '{texts.name}' are garbled by a wrong "
-            f"encoding, such as {shown(garbled.iloc[0])}. Correct `encoding` in the source, or the program that "
-            "wrote the file"
+            f"encoding, such as {shown(garbled.iloc[0])}. Correct `encoding` in the source, or the file itself"
         )
     if len(garbled) > FEW:
         log.warning("%s: %d of %d texts look garbled by a wrong encoding", path, len(garbled), len(texts))

@@ -39,8 +39,10 @@ def decode(data: bytes, spec: Source, path: Path) -> str:
         if data.startswith(start):
             raise InputError(f"{path}: this is {words}")
     encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), spec.encoding)
+    if encoding == "utf-8" and data[:200].count(0) > len(data[:200]) / 4:
+        raise InputError(f"{path}: every other byte is zero, as in UTF-16; add `encoding: utf-16-le` to its source")
     try:
-        text = data.decode(encoding, errors="surrogateescape" if spec.mixed_encodings else "strict")
+        return data.decode(encoding, errors="surrogateescape" if spec.mixed_encodings else "strict")
     except UnicodeDecodeError as error:
         line = len(LINE_END.findall(error.object[: error.start].decode(encoding, errors="replace"))) + 1
         raise InputError(
@@ -50,9 +52,6 @@ def decode(data: bytes, spec: Source, path: Path) -> str:
         ) from None
     except UnicodeError as error:
         raise InputError(f"{path}: not readable with `encoding: {spec.encoding}` ({error})") from None
-    if text[:200].count("\0") > 20:
-        raise InputError(f"{path}: every other byte is zero, as in UTF-16; add `encoding: utf-16-le` to its source")
-    return text
 
 
 def windows(text: str) -> str:

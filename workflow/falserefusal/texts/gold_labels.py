@@ -85,7 +85,8 @@ def _gold_label(value: str, spec: Source) -> tuple[str, str]:
         return value, ""
     if not value or value.lower() in MISSING:
         return "", "no gold label"
-    hint = "; round_gold_labels: true rounds scores" if _number(value, decimal_comma=True) is not None else ""
+    score = _number(value, decimal_comma=True) is not None and set(".,") & set(value)
+    hint = "; round_gold_labels: true rounds scores" if score else ""
     return "", f"gold label is not one of {', '.join(spec.scale)}{hint}"
 
 

@@ -26,7 +26,8 @@ def parquet(data: bytes, spec: Source, path: Path) -> tuple[pd.DataFrame, list[P
     try:
         table = pyarrow.parquet.read_table(io.BytesIO(data))
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise InputError(f"{path}: not a readable Parquet file ({error})") from None
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a readable Parquet file ({reason})") from None
     names = header(table.column_names, path)
     columns = {name: column.to_pylist() for name, column in zip(names, table.columns, strict=True)}
     columns = {name: column for name, column in columns.items() if not INDEX_OF_PANDAS.fullmatch(name)}
