@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.hashes import Read, check_unchanged
 
 
 class _Tee:
@@ -63,8 +64,8 @@ def _descriptors_to(file: TextIO) -> Iterator[list[TextIO]]:
 
 
 @contextlib.contextmanager
-def log_to(path: str | Path) -> Iterator[None]:
-    """Tee stdout, stderr and logging into `path` for the block.
+def log_to(path: str | Path, read: Read | None = None) -> Iterator[None]:
+    """Tee stdout, stderr and logging into `path` for the block; then check that the files in `read` are unchanged.
 
     An InputError ends the process with its message only, any other exception with its traceback. Both are also in
     the log file, because a cluster shows little else of a failed job.
@@ -84,6 +85,7 @@ def log_to(path: str | Path) -> Iterator[None]:
             warnings.simplefilter("default", UserWarning)
             try:
                 yield
+                check_unchanged(read or {})
             except InputError as error:
                 print(f"Error: {error}", file=sys.stderr)
                 sys.stdout.flush()

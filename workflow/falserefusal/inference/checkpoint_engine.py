@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.hashes import portable
 from falserefusal.inference import checkpoint as checkpoints
 from falserefusal.inference.chat import FIXED_DATE, examine
 from falserefusal.inference.decoding import Decoding
@@ -40,6 +41,9 @@ class CheckpointEngine:
             self.chat = examine(tokenizer, eos, model["system_role"])
         except InputError as error:
             raise InputError(f"model {model['model']}: {error}") from error
+        self.version = {"revision": self.checkpoint.revision, "chat template": f"sha256:{self.chat.template_sha256}"}
+        if self.checkpoint.adapter:
+            self.version["adapter"] = self.checkpoint.adapter.revision
         self.about: dict = {}
 
     def render(self, conversations: list[list[dict]], names: list[str]) -> list[str]:
@@ -87,7 +91,9 @@ class CheckpointEngine:
         return {
             "backend": self.name,
             **self.identity,
-            "folder": str(self.checkpoint.folder),
+            "folder": portable(self.checkpoint.folder),
+            "adapter_folder": self.checkpoint.adapter and portable(self.checkpoint.adapter.folder),
+            "files": checkpoints.files_of(self.checkpoint),
             "parameters": checkpoints.stored_parameters(self.checkpoint.folder),
             "source": checkpoints.source_of(self.checkpoint.folder),
             "architecture": (self.config.architectures or [None])[0],

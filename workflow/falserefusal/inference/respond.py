@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from falserefusal.common.errors import InputError
+from falserefusal.inference.changes import note_version
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.devices import peak_memory
 from falserefusal.inference.engine import Engine, Unavailable, create_engine
@@ -131,7 +132,9 @@ def respond(
     started = time.monotonic()
     engine = create_engine(model, decoding)
     requests = _requests(engine, model, decoding, prompts, shard)
-    with Store(Path(store) / re.sub(r"[^A-Za-z0-9._-]+", "--", engine.identity["name"])) as opened:
+    folder = Path(store) / re.sub(r"[^A-Za-z0-9._-]+", "--", engine.identity["name"])
+    note_version(folder, model["model"], engine.version)
+    with Store(folder) as opened:
         responses = {key: r for key, r in opened.read(set(requests.first)).items() if early.usable(key, r)}
         reused = len(responses)
         torn = opened.torn if engine.repeats_batches else set()
