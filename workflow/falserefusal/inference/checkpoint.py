@@ -186,7 +186,7 @@ def _content(model: dict, folder: Path) -> str:
     if recorded.startswith(BY_CONTENT) and recorded != found:
         raise InputError(
             f"model {model['model']}: the files in {folder} changed after the workflow had read them; run again, "
-            "so that all responses are of the same weights (weights from a package: remove the folder and its .json first)"
+            "so that all responses are of the same weights"
         )
     return found
 
@@ -368,7 +368,7 @@ def _add_adapter(model, name: str, adapter: Adapter) -> None:
     """Add the adapter's layers to the loaded model."""
     from safetensors import SafetensorError
 
-    options = {"local_files_only": True, "use_safetensors": True, "ignore_mismatched_sizes": True}
+    options = {"use_safetensors": True, "ignore_mismatched_sizes": True, "adapter_kwargs": {"local_files_only": True}}
     try:
         found = model.load_adapter(str(adapter.folder), **options).to_dict()
     except (OSError, ValueError, ImportError, KeyError, TypeError, SafetensorError) as error:

@@ -132,9 +132,7 @@ def respond(
     started = time.monotonic()
     engine = create_engine(model, decoding)
     requests = _requests(engine, model, decoding, prompts, shard)
-    folder = Path(store) / re.sub(r"[^A-Za-z0-9._-]+", "--", engine.identity["name"])
-    note_version(folder, model["model"], engine.version)
-    with Store(folder) as opened:
+    with _store_of(engine, model, store) as opened:
         responses = {key: r for key, r in opened.read(set(requests.first)).items() if early.usable(key, r)}
         reused = len(responses)
         torn = opened.torn if engine.repeats_batches else set()
@@ -149,6 +147,13 @@ def respond(
     about = {"early_decision": early.record, "shard": list(shard), "responses": counts}
     took = _measured(engine, len(missing), time.monotonic() - started)
     return frame, _provenance(engine, model, decoding) | about | took
+
+
+def _store_of(engine: Engine, model: dict, store: str | Path) -> Store:
+    """The model's part of the store."""
+    folder = Path(store) / re.sub(r"[^A-Za-z0-9._-]+", "--", engine.identity["name"])
+    note_version(folder, model["model"], engine.version)
+    return Store(folder)
 
 
 def _provenance(engine: Engine, model: dict, decoding: Decoding) -> dict:
