@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from falserefusal.common.errors import InputError
 
@@ -16,7 +17,7 @@ SETTLED = 2 * 10**9  # ns; a file changed within the resolution of its time stam
 
 Read = Mapping[str, dict[str, str | int]]  # files by path or name: `identified`
 
-_known: dict[str, list] = {}
+_known: dict[str, list[Any]] = {}
 
 
 def sha256_of(path: str | Path) -> str:
@@ -101,14 +102,14 @@ def _state(path: Path) -> list[int]:
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
-def _kept() -> dict[str, list]:
+def _kept() -> dict[str, list[Any]]:
     with contextlib.suppress(OSError, ValueError):
         found = json.loads(KEPT.read_text(encoding="utf-8"))
         return found if isinstance(found, dict) else {}
     return {}
 
 
-def _keep(name: str, entry: list) -> None:
+def _keep(name: str, entry: list[Any]) -> None:
     """Add an entry. Of two jobs that write at once, one loses its entry, and a later job reads that file again."""
     from falserefusal.common.files import atomic  # imports pandas, which the start of the workflow can do without
 

@@ -9,7 +9,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.hashes import sha256_of
 
 # files that can change a response: weights, configuration, tokenizer; not a README or an image
-PARTS = ("*.safetensors", "*.json", "tokenizer*", "vocab*", "merges.txt")
+PARTS: tuple[str, ...] = ("*.safetensors", "*.json", "tokenizer*", "vocab*", "merges.txt")
 PARTS += ("chat_template*", "*.model", "*.tiktoken", "*.jinja", "*.py")
 MORE_TEMPLATES = "additional_chat_templates"  # the only folder in a checkpoint that a tokenizer reads
 ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"

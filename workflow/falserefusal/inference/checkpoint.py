@@ -278,8 +278,8 @@ def _stored_sizes(path: Path) -> Counter:
             for key in weights.keys():  # noqa: SIM118 (not a mapping)
                 part = weights.get_slice(key)
                 sizes[part.get_dtype()] += math.prod(part.get_shape())
-    except SafetensorError as error:
-        raise InputError(f"{path}: damaged ({error}); download the checkpoint again") from error
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: missing or damaged ({error}); download the checkpoint again") from error
     return sizes
 
 

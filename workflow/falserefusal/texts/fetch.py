@@ -70,7 +70,7 @@ def record(source: dict, task: str, path: str | Path) -> dict:
 def check_fetched(path: str | Path, source: str | Path) -> dict[str, str | int]:
     """SHA-256 and size of a task's file; `source` is that file, or the record of its download, which it must match."""
     found = identified(path)
-    if Path(source) != Path(path) and read_json(source)["sha256"] != found["sha256"]:
+    if not Path(path).samefile(source) and read_json(source)["sha256"] != found["sha256"]:
         raise InputError(
             f"{path}: edited since its download; remove it and {source} to download it again, or name your own file by "
             "`path` in the task's source"
