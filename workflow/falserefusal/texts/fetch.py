@@ -67,15 +67,17 @@ def record(source: dict, task: str, path: str | Path) -> dict:
     }
 
 
-def check_fetched(path: str | Path, source: str | Path) -> dict[str, str | int]:
-    """SHA-256 and size of a task's file; `source` is that file, or the record of its download, which it must match."""
+def check_fetched(source: dict, task: str, folder: str | Path) -> dict[str, dict[str, str | int]]:
+    """SHA-256 and size of a task's file, by its path; InputError if it differs from the record of its download."""
+    path, record_of_it = raw_path(source, task, folder), Path(folder) / task / "source.json"
     found = identified(path)
-    if not Path(path).samefile(source) and read_json(source)["sha256"] != found["sha256"]:
+    downloaded = resolve(source, task).path is None and record_of_it.is_file()
+    if downloaded and read_json(record_of_it)["sha256"] != found["sha256"]:
         raise InputError(
-            f"{path}: edited since its download; remove it and {source} to download it again, or name your own file by "
-            "`path` in the task's source"
+            f"{path}: edited since its download; remove it and {record_of_it} to download it again, or name your own "
+            "file by `path` in the task's source"
         )
-    return found
+    return {str(path): found}
 
 
 def _from_url(spec: Source, task: str, path: Path) -> None:
