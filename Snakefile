@@ -67,3 +67,10 @@ rule weights:
     input:
         STUDY.weight_records,
     localrule: True
+
+
+# An edited file may have an old time stamp: it was copied, or is from an archive. So rules take the content of the files
+# that no rule makes as params.
+for one in list(workflow.rules):
+    if "code" in one.input.keys():
+        one.set_params(read=given(one, content_of_data), code=given(one, content_of_code))

@@ -1,4 +1,5 @@
 # Read the config into STUDY. Rules ask it, or the published study, for paths, inputs, params and resources.
+import functools
 import os
 import shlex
 import sys
@@ -21,7 +22,7 @@ from falserefusal.common.dependencies import library_of
 from falserefusal.common.errors import InputError
 from falserefusal.study import files
 from falserefusal.study.checks import check_keys
-from falserefusal.study.rules import Rules, any_of, untracked
+from falserefusal.study.rules import Rules, any_of, content_of_code, content_of_data, untracked
 from falserefusal.study.study import Study
 from falserefusal.study.weights import USES
 
@@ -54,6 +55,21 @@ wildcard_constraints:
 def library(script):
     """The library modules that a script imports. They are inputs, so that editing one re-runs the rule."""
     return library_of(f"workflow/scripts/{script}")
+
+
+def given(rule, content):
+    """A param of `rule`: the content of those of its input files that no rule makes."""
+
+    def answer(wildcards):
+        inputs = {str(file) for file in rule.expand_input(dict(wildcards.items()))[0]}
+        return content(file for file in inputs if os.path.isfile(file) and not made_by_a_rule(file))
+
+    return answer
+
+
+@functools.cache
+def made_by_a_rule(file):
+    return any(rule.is_producer(file) for rule in workflow.rules)
 
 
 def tables(*names):

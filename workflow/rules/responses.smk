@@ -73,7 +73,7 @@ rule fetch_model:
     conda:
         "../../envs/inference.yaml"
     params:
-        model=of("load_settings", "model"),
+        model=of("fetch_settings", "model"),
     message:
         f"{'Download' if STUDY.keep_weights else 'Record the commit of'} the weights: {{wildcards.model}}"
     script:

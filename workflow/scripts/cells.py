@@ -7,9 +7,10 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
+with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.errors import InputError
-    from falserefusal.common.files import read_parquet, write_parquet
+    from falserefusal.common.files import made_from, read_parquet, write_parquet
+    from falserefusal.common.hashes import merged
     from falserefusal.common.notice import read_table
     from falserefusal.common.outcomes import write_outcomes
     from falserefusal.common.schemas import CELLS, DESIGN, VERDICTS
@@ -26,10 +27,11 @@ with log_to(snakemake.log[0]):
             + "\n".join(warnings_about(shares, params.labeller))
             + f"\n{files.categories} has the reasons"
         )
-    pairs = zip(params.models, files.verdicts, strict=True)
-    verdicts = ((model, read_parquet(path, VERDICTS)) for model, path in pairs if model not in unranked)
+    pairs = {model: path for model, path in zip(params.models, files.verdicts, strict=True) if model not in unranked}
+    read = merged({f"the verdicts of {model}": made_from(path) for model, path in pairs.items()})
+    verdicts = ((model, read_parquet(path, VERDICTS)) for model, path in pairs.items())
     parts = outcomes_of(read_parquet(files.design, DESIGN), verdicts, params.personas, params.templates)
     write_outcomes(parts, output.outcomes)
     cells = count_cells(output.outcomes)
-    write_parquet(cells, output.cells, CELLS)
+    write_parquet(cells, output.cells, CELLS, read)
     print(f"{cells['n'].sum()} verdicts in {len(cells)} cells")

@@ -7,7 +7,7 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
+with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.files import write_json
     from falserefusal.report.provenance import provenance
 
@@ -16,5 +16,6 @@ with log_to(snakemake.log[0]):
     tasks = config.get("tasks", {})
     texts = dict(zip(tasks, given.get("texts", []), strict=True))
     problems = dict(zip(tasks, given.get("text_problems", []), strict=True))
-    about = provenance(config, data, given.get("responses", []), texts, problems, given.get("batch_check"))
+    files = data, given.get("responses", []), texts, problems, given.get("batch_check"), given.get("made", [])
+    about = provenance(config, *files)
     write_json(about, snakemake.output.provenance)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from entries import entry
-from falserefusal.common.files import InputError
+from falserefusal.common.files import InputError, made_from
 from falserefusal.texts.fetch import fetch, raw_path, record
 from loopback import answering
 
@@ -232,6 +232,8 @@ def test_the_scripts_fetch_and_sample(tmp_path):
         )
         assert fetched.returncode == 0, fetched.stderr
     assert (tmp_path / raw).read_bytes() == data
+    record = (tmp_path / "r.json").read_text()
+    (tmp_path / "resources/politeness/source.json").write_text(record)
     assert json.loads((tmp_path / "r.json").read_text())["sha256"] == hashlib.sha256(data).hexdigest()
     outputs = [{"texts": f"texts{i}.parquet", "problems": f"problems{i}.csv"} for i in (1, 2)]
     for output in outputs:
@@ -249,6 +251,11 @@ def test_the_scripts_fetch_and_sample(tmp_path):
     for kind in ("texts", "problems"):
         first, second = ((tmp_path / output[kind]).read_bytes() for output in outputs)
         assert first == second
+    (name,) = (file := made_from(tmp_path / "texts1.parquet"))
+    assert name == raw and file[name]["sha256"] == json.loads(record)["sha256"]
+    (tmp_path / raw).write_bytes(data.replace(b"Message 1,", b"Massage 1,"))
+    edited = run_script("texts.py", tmp_path, **given)
+    assert edited.returncode == 1 and "edited since its download" in edited.stderr
 
 
 def test_a_script_ends_with_one_line_about_a_users_mistake(tmp_path):

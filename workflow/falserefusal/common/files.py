@@ -19,12 +19,14 @@ import pyarrow.parquet
 from pandas.api.types import is_float_dtype, is_numeric_dtype
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.hashes import Read, portable
 
-__all__ = ["InputError", "atomic", "line_of", "read_csv", "read_json", "read_parquet", "validate"]
+__all__ = ["InputError", "atomic", "line_of", "made_from", "read_csv", "read_json", "read_parquet", "validate"]
 __all__ += ["write_csv", "write_json", "write_parquet", "write_text"]
 
 FLOAT_FORMAT = "%.6g"
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet runs
+READ = "made from"  # key of the metadata of a Parquet file
 
 
 @contextlib.contextmanager
@@ -173,13 +175,25 @@ def read_parquet(
     return validate(frame, schema, str(path)) if schema is not None else frame
 
 
-def write_parquet(frame: pd.DataFrame, path: str | Path, schema: pa.DataFrameSchema | None = None) -> None:
-    """Write a Parquet file after checking it against `schema`."""
+def write_parquet(
+    frame: pd.DataFrame, path: str | Path, schema: pa.DataFrameSchema | None = None, read: Read | None = None
+) -> None:
+    """Write a Parquet file after checking it against `schema`; `read`: the files it was made from, for its metadata."""
     if schema is not None:
         frame = validate(frame, schema, str(path))
     table = pyarrow.Table.from_pandas(frame.reset_index(drop=True), preserve_index=False)
+    if read is not None:
+        named = {portable(file): entry for file, entry in read.items()}
+        table = table.replace_schema_metadata({**table.schema.metadata, READ: json.dumps(named, sort_keys=True)})
     with atomic(path) as part:
         pyarrow.parquet.write_table(table, part, compression="zstd")
+
+
+def made_from(path: str | Path) -> dict[str, dict[str, str | int]]:
+    """The files that a Parquet file was made from, as the job that wrote it recorded them; empty if it did not."""
+    recorded = pyarrow.parquet.read_schema(path).metadata or {}
+    found: dict[str, dict[str, str | int]] = json.loads(recorded.get(READ.encode(), b"{}"))
+    return found
 
 
 def write_text(text: str, path: str | Path) -> None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.hashes import portable
 from falserefusal.inference import checkpoint as checkpoints
 from falserefusal.inference.chat import FIXED_DATE, examine
 from falserefusal.inference.decoding import Decoding
@@ -51,6 +52,9 @@ class CheckpointEngine:
         self.quantized = bool(self.checkpoint.quantization or getattr(self.config, "quantization_config", None))
         # in any precision but full float32 a response depends on its batch
         self.depends_on_batch = self.checkpoint.dtype != "float32" or self.quantized
+        self.version = {"revision": self.checkpoint.revision, "chat template": f"sha256:{self.chat.template_sha256}"}
+        if self.checkpoint.adapter:
+            self.version["adapter"] = self.checkpoint.adapter.revision
         self.about: dict = {}
 
     def _warn(self, model: str) -> None:
@@ -117,7 +121,9 @@ class CheckpointEngine:
         return {
             "backend": self.name,
             **self.identity,
-            "folder": str(self.checkpoint.folder),
+            "folder": portable(self.checkpoint.folder),
+            "adapter_folder": self.checkpoint.adapter and portable(self.checkpoint.adapter.folder),
+            "files": checkpoints.files_of(self.checkpoint),
             "parameters": checkpoints.stored_parameters(self.checkpoint.folder),
             "source": checkpoints.source_of(self.checkpoint.folder),
             "architecture": (self.config.architectures or [None])[0],

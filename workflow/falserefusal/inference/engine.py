@@ -34,6 +34,8 @@ class Engine(Protocol):
         Everything about the model and its weights that can change a response, as JSON. A response is stored under
         `identity`, the rendered prompt and the decoding parameters, and under nothing else. `identity["name"]` names
         the model's folder in the store.
+    version : dict of str
+        What may change although the model keeps its name, in words: a warning says so. Empty if it is not known.
     repeats_batches : bool
         Whether responses depend on the prompts they were computed with, and the engine can compute the same batch
         again, so that an interrupted one is computed again as a whole.
@@ -51,6 +53,7 @@ class Engine(Protocol):
 
     name: str
     identity: dict
+    version: dict[str, str]
     repeats_batches: bool
     depends_on_batch: bool
     batch_tokens: int | None

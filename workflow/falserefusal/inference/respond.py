@@ -16,6 +16,7 @@ import pandas as pd
 from falserefusal.common.errors import InputError
 from falserefusal.common.templates import system_turn
 from falserefusal.inference import batch_check
+from falserefusal.inference.changes import note_version
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.devices import peak_memory
 from falserefusal.inference.engine import Engine, Unavailable, create_engine
@@ -135,8 +136,7 @@ def respond(
     started = time.monotonic()
     engine = create_engine(model, decoding)
     requests = _requests(engine, model, decoding, prompts, shard)
-    folder = Path(store) / re.sub(r"[^A-Za-z0-9._-]+", "--", engine.identity["name"])
-    with contextlib.closing(engine), Store(folder) as opened:
+    with contextlib.closing(engine), _store_of(engine, model, store) as opened:
         if engine.keeps_batch_tokens:
             engine.batch_tokens = opened.batch_tokens(engine.identity) or engine.batch_tokens
         run = _Run(engine, early, opened, lambda tokens: Progress(tokens, model["model"], progress))
@@ -161,6 +161,13 @@ def _without_response(model: str, frame: pd.DataFrame) -> dict:
             len(frame),
         )
     return {"cut_in_thinking": cut}
+
+
+def _store_of(engine: Engine, model: dict, store: str | Path) -> Store:
+    """The model's part of the store."""
+    folder = Path(store) / re.sub(r"[^A-Za-z0-9._-]+", "--", engine.identity["name"])
+    note_version(folder, model["model"], engine.version)
+    return Store(folder)
 
 
 def _provenance(engine: Engine, model: dict, decoding: Decoding) -> dict:

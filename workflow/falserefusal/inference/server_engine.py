@@ -76,6 +76,7 @@ class ServerEngine:
     packages = ("openai",)
 
     def __init__(self, model: dict, decoding: Decoding):
+        self.version: dict[str, str] = {}  # a server does not say which weights it has
         self.server = model["server"]
         self.address = server_address(self.server["base_url"])
         self.policy = model["system_role"]

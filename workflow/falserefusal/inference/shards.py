@@ -6,7 +6,7 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 
-SAME = ("model", "backend", "name", "revision", "dtype", "quantization", "decoding", "early_decision")
+SAME = ("model", "backend", "name", "revision", "adapter", "dtype", "quantization", "decoding", "early_decision")
 COUNTED = ("prompts", "distinct", "reused", "generated", "empty")
 
 

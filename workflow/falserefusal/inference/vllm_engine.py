@@ -65,6 +65,11 @@ class VllmEngine(CheckpointEngine):
                 f"inference.quantization: vLLM does not quantise to {self.checkpoint.quantization} on loading; leave "
                 "it out (a checkpoint that is quantised already needs none), or set inference.backend: transformers"
             )
+        if self.checkpoint.adapter:
+            raise InputError(
+                f"model {model['model']}: vLLM is not given the adapter in {self.checkpoint.adapter.folder}; save the "
+                "merged model (merge_and_unload) to a folder of its own, or set inference.backend: transformers"
+            )
         self.batch_invariant = os.environ.get(BATCH_INVARIANT) != "0" and compute_capability() >= BATCH_INVARIANT_FROM
         self.depends_on_batch = self.depends_on_batch and not self.batch_invariant
         self.vllm = None  # once the model is loaded

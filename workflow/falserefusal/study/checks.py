@@ -1,5 +1,6 @@
 """What is wrong with a study by its config and materials together, found before the first job starts."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import yaml
 
 from falserefusal.common.addresses import server_address
 from falserefusal.common.errors import InputError
+from falserefusal.common.hub import content_of
 from falserefusal.study.config import AVERAGES, Config
 from falserefusal.study.materials import Model, load_phrases, load_templates, read_models
 from falserefusal.study.problems import hint
@@ -24,8 +26,14 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> No
     rows
         The models file's rows of the study's models and judges, by name.
     """
-    found = [*_names(config, rows), *_servers(config, rows), *_trusted(config, root), *_texts(config, root)]
-    found += _standins(config, root)
+    found = [
+        *_names(config, rows),
+        *_servers(config, rows),
+        *_packages(rows, root),
+        *_trusted(config, root),
+        *_texts(config, root),
+        *_standins(config, root),
+    ]
     if found:
         raise InputError("\n".join(found))
     load_phrases(root / config.materials.refusal_phrases)
@@ -92,6 +100,16 @@ def _served_twice(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
                     f"'{row.server}' in {config.materials.models}; correct served_model, or leave one of them out"
                 )
         seen[place].append(row)
+
+
+def _packages(rows: Mapping[str, Model], root: Path) -> Iterator[str]:
+    """Weights from a package are known by the package, so an edited copy of them would pass for the real ones."""
+    kept = {str(row.weights): row.weights_record for row in rows.values() if row.package}
+    for folder, record in kept.items():
+        if (root / folder).is_dir() and (root / record).is_file():
+            recorded = json.loads((root / record).read_text(encoding="utf-8"))["revision"]
+            if content_of(root / folder) != recorded:
+                yield f"{folder}: changed since it was fetched; remove {folder} and {record} to fetch it again"
 
 
 def _trusted(config: Config, root: Path) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.hub import all_content_of, is_folder
 from falserefusal.common.notice import BANNER, MODEL_SUFFIX
 from falserefusal.common.roofline import JUDGE_TOKENS
 from falserefusal.study.base import AnyStudy
@@ -268,7 +269,7 @@ class Study(AnyStudy):
         """What fetching a classifier needs, in the form of `load_settings`."""
         own = self.config.classifiers[classifier]
         row = {"model": f"classifier {classifier}", "hub_id": own.hub_id, "revision": own.revision}
-        return {key: value for key, value in row.items() if value is not None}
+        return {key: value for key, value in row.items() if value is not None} | self._content(own.hub_id)
 
     def package_settings(self, package: str) -> dict[str, Any]:
         """What fetching weights from a package needs."""
@@ -288,6 +289,14 @@ class Study(AnyStudy):
     def load_settings(self, model: str) -> dict[str, Any]:
         """What a job must know to ask a model; no more, so that an edit elsewhere in its row runs nothing again."""
         return self._settings(self.rows[model], standin=self.standins and model in self.models)
+
+    def fetch_settings(self, model: str) -> dict[str, Any]:
+        """What fetching a model needs; of a local folder also its content, so that an edit is found."""
+        return self.load_settings(model) | self._content(self.rows[model].hub_id)
+
+    def _content(self, hub_id: str | None) -> dict[str, Any]:
+        here = bool(hub_id) and is_folder(str(hub_id)) and Path(str(hub_id)).expanduser().is_dir()
+        return {"content": all_content_of(str(hub_id))} if here else {}
 
     def judge_settings(self, judge: str) -> dict[str, Any]:
         """The same for the model behind a judge, which is never a stand-in."""
@@ -618,6 +627,7 @@ class Study(AnyStudy):
             "data": self.data_files,
             "labelling": self.labelling_files,
             "people": people,
+            "made": [self.files.design, *self.prompt_files, self.files.cells],
             "texts": [self.text_source(task) for task in self.tasks],
             "text_problems": [self.files.text_problems(task) for task in self.tasks],
             "responses": [self.files.response_record(model) for model in self.reported_models],

@@ -1,12 +1,12 @@
 """Download a task's file and check it against its checksum, if one is known."""
 
-import hashlib
 import logging
 import os
 import shutil
 from pathlib import Path
 
-from falserefusal.common.files import InputError, atomic
+from falserefusal.common.files import InputError, atomic, read_json
+from falserefusal.common.hashes import identified, sha256_of
 from falserefusal.texts.sources import Source, resolve
 
 RETRIES = 3
@@ -48,9 +48,9 @@ def fetch(source: dict, task: str, folder: str | Path) -> tuple[Path, str]:
     else:
         _from_hub(spec, task, path)
     if not _fits(path, spec):
-        raise InputError(_mismatch(spec, task, f"the file {path} has {_sha256(path)}"))
-    log.info("task %s: %s from %s, sha256 %s", task, path, spec.origin, _sha256(path))
-    return path, _sha256(path)
+        raise InputError(_mismatch(spec, task, f"the file {path} has {sha256_of(path)}"))
+    log.info("task %s: %s from %s, sha256 %s", task, path, spec.origin, sha256_of(path))
+    return path, sha256_of(path)
 
 
 def record(source: dict, task: str, path: str | Path) -> dict:
@@ -62,9 +62,22 @@ def record(source: dict, task: str, path: str | Path) -> dict:
         "origin": spec.origin,
         "file": Path(path).name,
         "bytes": Path(path).stat().st_size,
-        "sha256": _sha256(path),
+        "sha256": sha256_of(path),
         "sha256_expected": spec.sha256,
     }
+
+
+def check_fetched(source: dict, task: str, folder: str | Path) -> dict[str, dict[str, str | int]]:
+    """SHA-256 and size of a task's file, by its path; InputError if it differs from the record of its download."""
+    path, record_of_it = raw_path(source, task, folder), Path(folder) / task / "source.json"
+    found = identified(path)
+    downloaded = resolve(source, task).path is None and record_of_it.is_file()
+    if downloaded and read_json(record_of_it)["sha256"] != found["sha256"]:
+        raise InputError(
+            f"{path}: edited since its download; remove it and {record_of_it} to download it again, or name your own "
+            "file by `path` in the task's source"
+        )
+    return {str(path): found}
 
 
 def _from_url(spec: Source, task: str, path: Path) -> None:
@@ -115,9 +128,4 @@ def _mismatch(spec: Source, task: str, found: str) -> str:
 
 
 def _fits(path: Path, spec: Source) -> bool:
-    return spec.sha256 is None or _sha256(path) == spec.sha256
-
-
-def _sha256(path: str | Path) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return spec.sha256 is None or sha256_of(path) == spec.sha256
