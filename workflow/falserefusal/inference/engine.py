@@ -40,8 +40,8 @@ class Engine(Protocol):
         Whether responses depend on the prompts they were computed with, and the engine can compute the same batch
         again, so that an interrupted one is computed again as a whole.
     depends_on_batch : bool
-        Whether responses may depend on the prompts they were computed with, also where batches cannot be repeated. A
-        share of the prompts is then asked again in other batches (see `batch_check`).
+        Whether responses may depend on the prompts they were computed with, and the engine can be asked in other
+        batches. A share of the prompts is then asked again (see `batch_check`).
     batch_tokens : int or None
         Tokens of one batch. None: the engine forms batches in its own way.
     keeps_batch_tokens : bool

@@ -334,7 +334,7 @@ def _in_other_batches(run: _Run, requests: _Requests, share: float) -> tuple[dic
     if not share:
         return {}, about | {"because": "inference.batch_check_share is 0"}
     if not run.engine.depends_on_batch:
-        return {}, about | {"because": "a response does not depend on its batch (float32, or batch-invariant kernels)"}
+        return {}, about | {"because": "a response does not depend on its batch, or a server forms batches of its own"}
     keys = [key for key in batch_check.chosen(requests.keys, share) if key in requests.first]
     found = {}
     for part in range(batch_check.PARTS):

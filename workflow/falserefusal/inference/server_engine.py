@@ -72,7 +72,7 @@ class ServerEngine:
 
     repeats_batches = keeps_batch_tokens = False  # a server forms its own batches
     batch_tokens = None
-    depends_on_batch = True  # as far as can be known: a server says nothing of its batches
+    depends_on_batch = False  # a server forms batches of its own, and asking again would cost as much again
     packages = ("openai",)
 
     def __init__(self, model: dict, decoding: Decoding):
