@@ -329,7 +329,7 @@ class Study(AnyStudy):
     def cores(self) -> int:
         """The cores that jobs share: those of the first start that asked a model, so that jobs stay the same."""
         record = Path(self.files.cores)
-        return int(record.read_text()) if record.exists() else self.given_cores
+        return int(record.read_text(encoding="utf-8")) if record.exists() else self.given_cores
 
     def keep_cores(self) -> None:
         """Record the number of cores; nothing changes a record that is there."""
