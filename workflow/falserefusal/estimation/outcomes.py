@@ -113,6 +113,9 @@ def labellers_with_verdicts(path: str | Path, labellers: list[str]) -> list[str]
     return [name for name in labellers if name in there]
 
 
-def reported(models: list[str], cells: pd.DataFrame) -> list[str]:
-    """Those of `models` that have cells; others were left out because too many of their responses are missing."""
-    return [model for model in models if model in set(cells["model"])]
+def reported(models: list[str] | None, cells: pd.DataFrame) -> list[str] | None:
+    """Those of `models` that have cells; others were left out because too many of their responses are missing.
+
+    None, which stands for all models of the file, stays None.
+    """
+    return models and [model for model in models if model in set(cells["model"])]
