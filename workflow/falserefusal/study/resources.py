@@ -5,6 +5,7 @@ from config and materials alone, not, as in the cost estimate, from what happens
 """
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
@@ -20,6 +21,8 @@ from falserefusal.study.problems import hint
 from falserefusal.study.workload import expected_load
 
 GPU_NUMBERS = ("memory_gb", "bandwidth_gb_s", "bf16_tflops")
+GPU_TYPE = ("gpu_model", "constraint")  # columns that may be missing: the cluster's names of a GPU
+JOB_THREADS = 4  # of a job with a model or a classifier
 LEAST_MINUTES = 30  # weights of 60 GB take their time from a busy disk
 
 
@@ -127,11 +130,14 @@ def _shards(model: str, shards: int | Mapping[str, int] | None, planned: int) ->
 
 def threads_of(model: Model, standin: bool) -> int:
     """Processor threads of an inference job: a small model is fastest on one, with other jobs next to it."""
-    return 1 if standin or model.params < 1 else 4
+    return 1 if standin or model.params < 1 else JOB_THREADS
 
 
 def read_gpus(path: str | Path) -> dict[str, dict[str, Any]]:
-    """GPUs as data, by name: gpu, kind (gpu or cpu), memory_gb, bandwidth_gb_s, bf16_tflops (dense), source."""
+    """GPUs as data, by name.
+
+    gpu, kind (gpu or cpu), memory_gb, bandwidth_gb_s, bf16_tflops (dense), gpu_model and constraint ("": none), source.
+    """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
@@ -145,7 +151,13 @@ def read_gpus(path: str | Path) -> dict[str, dict[str, Any]]:
         if row["gpu"] in gpus:
             raise InputError(f"{path}: '{row['gpu']}' comes twice")
         numbers = {column: _above_zero(row, column, path) for column in GPU_NUMBERS}
-        gpus[row["gpu"]] = row | numbers
+        names = {column: (row.get(column) or "").strip() for column in GPU_TYPE}
+        if not re.fullmatch(r"[A-Za-z0-9_.]*", names["gpu_model"]):  # the executor plugin accepts no other
+            raise InputError(
+                f"{path}: {row['gpu']}, column 'gpu_model': letters, digits, _ and . only, not {names['gpu_model']!r}; "
+                "leave it empty and put a feature of the nodes into the column 'constraint'"
+            )
+        gpus[row["gpu"]] = row | numbers | names
     return gpus
 
 
