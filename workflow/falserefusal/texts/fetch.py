@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -100,7 +101,8 @@ def _from_url(spec: Source, task: str, path: Path) -> None:
     except OSError as error:  # every exception of requests is one
         raise InputError(_unavailable(spec, task, str(error))) from None
     except ValueError as error:  # pooch reports another checksum in this way
-        raise _OtherFileError(str(error)) from None
+        found = re.search(r"but got (\w+)", str(error))
+        raise _OtherFileError(f"the downloaded file has {found[1]}" if found else str(error)) from None
 
 
 def _recorded(spec: Source, earlier: str | Path | None) -> str | None:
