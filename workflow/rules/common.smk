@@ -82,6 +82,17 @@ def gpus_of_run(wildcards):
     return workflow.global_resources.get("gpu").value
 
 
+def slurm_of_run(wildcards):
+    """What the profile says about the cluster; None if jobs of this run do not go to Slurm."""
+    if workflow.executor_plugin is None or workflow.executor_plugin.name != "slurm":
+        return None
+    own, shared = workflow.executor_settings, workflow.get_rule("preflight").resources
+    raw = {name: shared[name].raw for name in ("slurm_partition", "slurm_account", "qos") if name in shared}
+    named = {"file": own.partition_config, "partition": raw.get("slurm_partition")}
+    named |= {"account": raw.get("slurm_account"), "qos": own.qos or raw.get("qos")}
+    return {key: str(value or "").strip("'\"") for key, value in named.items()}
+
+
 def models_after(look):
     """The models that an interim look leaves to be asked further. Snakemake waits for the look."""
     return (

@@ -73,6 +73,9 @@ rule preflight:
         gpus={model: STUDY.gpus(model) for model in STUDY.fetched},
         gpu_limit=untracked(gpus_of_run) if STUDY.config.planning.compute_here else None,
         compute_here=STUDY.config.planning.compute_here,
+        jobs=untracked(of("cluster_jobs")),
+        slurm=untracked(slurm_of_run),
+        slurm_too=True,
         demand=True,
     message:
         f"Check the requirements: {STUDY.name}"
@@ -81,7 +84,8 @@ rule preflight:
 
 
 # The same check before any inference, so that a problem of the last model is reported before the first one runs. It stops
-# the run, or with --keep-going only the models with a problem. It does not check this machine's memory.
+# the run, or with --keep-going only the models with a problem. It does not check this machine's memory, nor Slurm where
+# jobs do not go there.
 use rule preflight as ready with:
     output:
         STUDY.files.plan("ready.csv"),
@@ -92,4 +96,5 @@ use rule preflight as ready with:
         table=lambda wildcards, output: output[0],
         gpu_limit=untracked(gpus_of_run),
         compute_here=False,
+        slurm_too=False,
         demand=untracked(lambda wildcards: not workflow.execution_settings.keep_going),

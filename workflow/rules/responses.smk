@@ -138,6 +138,7 @@ if not STUDY.config.allow_missing:
             f"../../envs/{STUDY.config.inference.environment}.yaml"
         threads: of("threads", "model")
         resources:
+            **RULES.gpu_type,
             gpu=needs("gpu"),
             mem_mb=needs("mem_mb"),
             runtime=needs("runtime"),

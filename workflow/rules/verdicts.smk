@@ -39,6 +39,7 @@ rule judge_responses:
         f"../../envs/{STUDY.config.inference.environment}.yaml"
     threads: 4
     resources:
+        **RULES.gpu_type,
         gpu=needs("gpu"),
         mem_mb=needs("mem_mb"),
         runtime=needs("runtime"),
@@ -72,6 +73,7 @@ rule classify:
         "../../envs/inference.yaml"
     threads: 4
     resources:
+        **RULES.gpu_type,
         gpu=needs("gpu"),
         mem_mb=needs("mem_mb"),
         runtime=needs("runtime"),

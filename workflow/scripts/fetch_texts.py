@@ -12,5 +12,5 @@ with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.texts.fetch import fetch, record
 
     params = snakemake.params
-    path, _ = fetch(params.source, params.task, params.folder)
+    path, _ = fetch(params.source, params.task, params.folder, earlier=snakemake.output.record)
     write_json(record(params.source, params.task, path), snakemake.output.record)

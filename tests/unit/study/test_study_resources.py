@@ -89,12 +89,23 @@ def test_a_classifier_gets_a_gpu_where_models_do():
             "A, column 'bandwidth_gb_s': must be a",
         ),
         ("gpu,kind,memory_gb,bandwidth_gb_s,bf16_tflops,source\nA,gpu,1,1,1,s\nA,gpu,1,1,1,s\n", "'A' comes twice"),
+        (
+            "gpu,kind,memory_gb,bandwidth_gb_s,bf16_tflops,gpu_model,source\nA,gpu,1,1,1,a100-sxm4,s\n",
+            "A, column 'gpu_model': letters, digits, _ and . only, not 'a100-sxm4'; leave it empty .* 'constraint'",
+        ),
     ],
 )
 def test_what_is_wrong_with_the_gpus_is_said(tmp_path, text, message):
     (tmp_path / "gpus.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         read_gpus(tmp_path / "gpus.csv")
+
+
+def test_names_of_the_cluster_may_be_missing(root, tmp_path):
+    (tmp_path / "gpus.csv").write_text("gpu,kind,memory_gb,bandwidth_gb_s,bf16_tflops,source\nA,gpu,80,1,1,s\n")
+    [gpu] = read_gpus(tmp_path / "gpus.csv").values()
+    assert gpu["gpu_model"] == gpu["constraint"] == ""
+    assert {gpu["gpu_model"] + gpu["constraint"] for gpu in read_gpus(root / "config/gpus.csv").values()} == {""}
 
 
 def test_a_gpu_by_name(root):
@@ -156,6 +167,32 @@ def test_the_size_of_a_model_that_names_none_is_assumed(load, tmp_path):
     study = load(f"checkpoints: {{kind: hub}}\nmaterials: {{models: {tmp_path}/m.csv}}")
     assert study.jobs["unknown"] == study.jobs["known"]
     assert study.rows["unknown"].params == ASSUMED_SIZE_B
+
+
+@pytest.fixture
+def named(monkeypatch):
+    """GPUs with the names of a cluster, as if they were in config/gpus.csv."""
+    names = {"gpu_model": "l4", "constraint": "l4_24gb"}
+    monkeypatch.setattr("falserefusal.study.study.read_gpus", lambda path: {"L4-24GB": GPU | names})
+    return names
+
+
+def test_what_a_cluster_is_asked_for_follows_the_plan(load, named):
+    study = load(
+        "checkpoints: {kind: hub}\nmodels: [Gemma-2B, Qwen2.5-32B]\nplanning: {gpu: L4-24GB}\n"
+        "judges: {a: {model: Qwen2.5-7B}}\nclassifiers: {c: {hub_id: org/c, refusal_labels: [x]}}"
+    )
+    jobs = study.cluster_jobs
+    assert set(jobs) == {"Gemma-2B", "Qwen2.5-32B", "judge Qwen2.5-7B", "classifier c"}
+    large = study.jobs["Qwen2.5-32B"]
+    own = {"gpu": 4, "mem_mb": large.mem_mb, "runtime": large.runtime, "threads": 4}
+    assert jobs["Qwen2.5-32B"] == own | named
+    assert [jobs[name]["gpu"] for name in ("Gemma-2B", "judge Qwen2.5-7B", "classifier c")] == [1, 1, 1]
+
+
+def test_a_study_without_gpus_names_no_type(load, named):
+    study = load("models: [Gemma-2B]\nplanning: {gpu: L4-24GB}")
+    assert study.gpu_type == {} and set(study.cluster_jobs["Gemma-2B"]) == {"gpu", "mem_mb", "runtime", "threads"}
 
 
 def test_a_judge_has_a_job_of_its_own_size(load):

@@ -6,6 +6,7 @@ of a machine without GPUs are those of the first start, and recorded (`Study.kee
 """
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
@@ -32,6 +33,8 @@ from falserefusal.study.workload import expected_load
 GPU_NUMBERS = ("memory_gb", "bandwidth_gb_s", "bf16_tflops")
 SMALL = 1.0  # 10^9 parameters; a smaller model is fastest on one thread, with other jobs next to it
 LEAST_PROMPTS = 50  # of a shard that is there only to use a core: to start it takes as long as 20 prompts
+GPU_TYPE = ("gpu_model", "constraint")  # columns that may be missing: the cluster's names of a GPU
+JOB_THREADS = 4  # of a job with a model or a classifier
 LEAST_MINUTES = 30  # weights of 60 GB take their time from a busy disk
 
 
@@ -172,11 +175,14 @@ def _shards(model: str, shards: int | Mapping[str, int] | None, planned: int) ->
 
 def threads_of(model: Model, standin: bool) -> int:
     """Processor threads of an inference job."""
-    return 1 if standin or model.params < SMALL else 4
+    return 1 if standin or model.params < SMALL else JOB_THREADS
 
 
 def read_gpus(path: str | Path) -> dict[str, dict[str, Any]]:
-    """GPUs as data, by name: gpu, kind (gpu or cpu), memory_gb, bandwidth_gb_s, bf16_tflops (dense), source."""
+    """GPUs as data, by name.
+
+    gpu, kind (gpu or cpu), memory_gb, bandwidth_gb_s, bf16_tflops (dense), gpu_model and constraint ("": none), source.
+    """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
@@ -190,7 +196,13 @@ def read_gpus(path: str | Path) -> dict[str, dict[str, Any]]:
         if row["gpu"] in gpus:
             raise InputError(f"{path}: '{row['gpu']}' comes twice")
         numbers = {column: _above_zero(row, column, path) for column in GPU_NUMBERS}
-        gpus[row["gpu"]] = row | numbers
+        names = {column: (row.get(column) or "").strip() for column in GPU_TYPE}
+        if not re.fullmatch(r"[A-Za-z0-9_.]*", names["gpu_model"]):  # the executor plugin accepts no other
+            raise InputError(
+                f"{path}: {row['gpu']}, column 'gpu_model': letters, digits, _ and . only, not {names['gpu_model']!r}; "
+                "leave it empty and put a feature of the nodes into the column 'constraint'"
+            )
+        gpus[row["gpu"]] = row | numbers | names
     return gpus
 
 

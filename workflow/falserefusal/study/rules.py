@@ -66,6 +66,15 @@ class Rules:
         return answer
 
     @property
+    def gpu_type(self) -> dict[str, Callable[[Any], str | None]]:
+        """The resources that name the type of GPU, where config/gpus.csv has names; None for a job without GPUs."""
+
+        def of_job(name: str) -> Callable[[Any], str | None]:
+            return lambda wildcards: name if self._inference_job(wildcards).gpu else None
+
+        return {resource: of_job(name) for resource, name in self._own.gpu_type.items()}
+
+    @property
     def planned_gpus(self) -> Callable[[Any, Any], int]:
         """The GPUs that an inference job asks for; another GPU type in the config runs no job again."""
         return untracked(lambda wildcards: self._inference_job(wildcards).gpu)

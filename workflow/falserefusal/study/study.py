@@ -14,6 +14,7 @@ from falserefusal.study.base import AnyStudy
 from falserefusal.study.checks import check_materials
 from falserefusal.study.config import Classifier, Config, Task, read_config
 from falserefusal.study.files import (
+    GPUS,
     JUDGE_INSTRUCTIONS,
     PATTERNS,
     PRINTED,
@@ -23,7 +24,18 @@ from falserefusal.study.files import (
 from falserefusal.study.materials import Model, choose, load_personas, load_templates, read_models
 from falserefusal.study.problems import hint
 from falserefusal.study.published import PublishedStudy
-from falserefusal.study.resources import STANDIN_SHAPE, Job, assumptions, classifier_job, jobs_of, threads_of
+from falserefusal.study.resources import (
+    GPU_TYPE,
+    JOB_THREADS,
+    STANDIN_SHAPE,
+    Job,
+    assumptions,
+    classifier_job,
+    find_gpu,
+    jobs_of,
+    read_gpus,
+    threads_of,
+)
 from falserefusal.study.weights import Downloads
 
 
@@ -356,6 +368,26 @@ class Study(AnyStudy):
     def classifier_job(self) -> Job:
         """The same for every classifier."""
         return classifier_job(any(job.gpu for job in self.jobs.values()))
+
+    @cached_property
+    def gpu_type(self) -> dict[str, str]:
+        """The cluster's names of the GPU in planning.gpu, as resources of jobs with GPUs: gpu_model, constraint."""
+        if not any(job.gpu for job in (*self.jobs.values(), *self.judge_jobs.values())):
+            return {}
+        gpu = find_gpu(read_gpus(self.root / GPUS), self.config.planning.gpu)
+        return {column: gpu[column] for column in GPU_TYPE if gpu[column]}
+
+    @property
+    def cluster_jobs(self) -> dict[str, dict[str, Any]]:
+        """What the first attempt of each job that needs a model asks of a cluster, for preflight."""
+        jobs = {model: (job, self.threads(model)) for model, job in self.jobs.items()}
+        jobs |= {f"judge {model}": (job, JOB_THREADS) for model, job in self.judge_jobs.items()}
+        jobs |= {f"classifier {name}": (self.classifier_job, JOB_THREADS) for name in self.config.classifiers}
+        named = ("gpu", "mem_mb", "runtime")
+        return {
+            name: {key: getattr(job, key) for key in named} | {"threads": threads} | (self.gpu_type if job.gpu else {})
+            for name, (job, threads) in jobs.items()
+        }
 
     def job(self, model: str, judge: str | None = None, classifier: str | None = None) -> Job:
         """The job that asks a model; with a judge or classifier, the one that labels its responses."""
