@@ -21,16 +21,20 @@ from falserefusal.common.dependencies import library_of
 from falserefusal.common.errors import InputError
 from falserefusal.study import files
 from falserefusal.study.checks import check_keys
+from falserefusal.study.resources import JOBS
 from falserefusal.study.rules import Rules, any_of, untracked
 from falserefusal.study.study import Study
 from falserefusal.study.weights import USES
 
 sources = [os.path.relpath(file) for file in workflow.configfiles]
 sources += ["--config"] if workflow.config_settings.config else []
-try:  # every job reads the config again, but need not check it again
+try:  # every job reads the config again, but need not check it or read the texts again
     if workflow.is_main_process:
         check_keys(workflow.configfiles)
-    STUDY = Study.load(config, workflow.basedir, ", ".join(sources), check=workflow.is_main_process)
+        STUDY = Study.load(config, workflow.basedir, ", ".join(sources))
+        os.environ[JOBS] = STUDY.jobs_as_text
+    else:
+        STUDY = Study.load(config, workflow.basedir, ", ".join(sources), check=False, jobs=os.environ.get(JOBS))
 except InputError as error:
     raise WorkflowError(str(error)) from None
 PUBLISHED = Study.published()

@@ -1,12 +1,14 @@
 """How many jobs a study's models are asked in, and what each job asks of a scheduler.
 
 Snakemake needs both whenever it starts, and must get the same answer from the first start to the last. So they follow
-from config and materials alone, not, as in the cost estimate, from what happens to be on this machine already.
+from config and materials alone, not, as in the cost estimate, from what happens to be on this machine already. A run
+finds them once and hands them to its jobs (JOBS), because texts of the user's own have to be read for them.
 """
 
 import csv
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,8 @@ class Job:
         return replace(self, mem_mb=self.mem_mb * (1 + number) // 2, runtime=runtime)
 
 
+Jobs = tuple[dict[str, Job], dict[str, Job]]  # by name: of each model that is asked, and of each model that is a judge
+JOBS = "FALSEREFUSAL_JOBS"  # the environment variable from which the jobs of a run read Jobs
 STANDIN = Job(1, gpu=0, mem_mb=3000, runtime=LEAST_MINUTES)  # 100 to 200 MB of weights, on a processor
 SERVED = Job(1, gpu=0, mem_mb=4000, runtime=24 * 60)  # the work is done elsewhere
 # What a stand-in is, whatever the model whose name it carries: about a million parameters in one layer.
@@ -68,9 +72,7 @@ def assumptions(config: Config) -> dict[str, Any]:
     }
 
 
-def jobs_of(
-    config: Config, asked: Sequence[str], models: Mapping[str, Model], root: Path
-) -> tuple[dict[str, Job], dict[str, Job]]:
+def jobs_of(config: Config, asked: Sequence[str], models: Mapping[str, Model], root: Path) -> Jobs:
     """The jobs of each model that is asked, and of each model that is a judge.
 
     A judge has a job for each model whose responses it judges. `models` holds the rows of both, by name.
@@ -96,6 +98,17 @@ def jobs_of(
         load = judge_load(load, (root / JUDGE_INSTRUCTIONS).stat().st_size, assume)
         judges |= {name: computed_job(models[name], load, gpu, assume, 1) for name in computed_judges}
     return {name: asks[name] for name in asked}, {name: judges[name] for name in judging}
+
+
+def jobs_as_text(jobs: Jobs) -> str:
+    """Jobs as JSON, for `jobs_from_text`."""
+    return json.dumps([{name: astuple(job) for name, job in part.items()} for part in jobs])
+
+
+def jobs_from_text(text: str) -> Jobs:
+    """Jobs from what `jobs_as_text` wrote."""
+    asks, judges = ({name: Job(*job) for name, job in part.items()} for part in json.loads(text))
+    return asks, judges
 
 
 def computed_job(
