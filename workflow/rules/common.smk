@@ -22,6 +22,7 @@ from falserefusal.common.dependencies import library_of
 from falserefusal.common.errors import InputError
 from falserefusal.study import files
 from falserefusal.study.checks import check_keys
+from falserefusal.study.resources import JOBS
 from falserefusal.study.rules import Rules, any_of, content_of_code, content_of_data, untracked
 from falserefusal.study.study import Study
 from falserefusal.study.weights import USES
@@ -30,10 +31,13 @@ sources = [os.path.relpath(file) for file in workflow.configfiles]
 sources += ["--config"] if workflow.config_settings.config else []
 # On a cluster, each job has a machine of its own.
 CORES = workflow.resource_settings.cores or 1 if workflow.local_exec else 1
-try:  # every job reads the config again, but need not check it again
+try:  # every job reads the config again, but need not check it or read the texts again
     if workflow.is_main_process:
         check_keys(workflow.configfiles)
-    STUDY = Study.load(config, workflow.basedir, ", ".join(sources), check=workflow.is_main_process, cores=CORES)
+        STUDY = Study.load(config, workflow.basedir, ", ".join(sources), cores=CORES)
+        os.environ[JOBS] = STUDY.jobs_as_text
+    else:
+        STUDY = Study.load(config, workflow.basedir, ", ".join(sources), check=False, jobs=os.environ.get(JOBS))
 except InputError as error:
     raise WorkflowError(str(error)) from None
 PUBLISHED = Study.published()

@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.files import write_csv, write_json, write_text
-    from falserefusal.design.monte_carlo import design_size, make_design
+    from falserefusal.design.monte_carlo import design_size, draw
     from falserefusal.labelling.judge import load_instructions
     from falserefusal.planning import plan
     from falserefusal.planning.served import with_server_costs
-    from falserefusal.prompts.rendering import Wording, question_characters, render
+    from falserefusal.prompts.rendering import Wording, prompt_parts, question_characters
     from falserefusal.study.materials import load_models, load_personas, load_templates
     from falserefusal.study.resources import read_gpus
     from falserefusal.texts.fetch import raw_path
@@ -41,9 +41,9 @@ with log_to(snakemake.log[0], snakemake.params):
 
     if len(texts) == len(tasks):
         names, samples = personas["persona"].tolist(), params.get("samples")
-        design = make_design(texts, names, templates, params.design, params.models, params.seed, samples)
-        rendered = {task: render(design, texts[task], personas, templates, wording[task]) for task in tasks}
-        workload = plan.counted_workload(design, rendered)
+        draws = draw(texts, names, templates, params.design, params.models, params.seed)
+        prompts = {task: prompt_parts(texts[task], personas, templates, wording[task]) for task in tasks}
+        workload = plan.counted_workload(draws, prompts, samples)
     else:
         own = {task: templates[templates["task"] == task] for task in tasks}
         numbers = {task: len(own[task]) for task in tasks}

@@ -12,7 +12,7 @@ from scipy.stats import chisquare
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_parquet, validate
 from falserefusal.common.schemas import ALL, BASELINE, DESIGN, FORMATS
-from falserefusal.design import blocked, randomness
+from falserefusal.design import blocked, nested, randomness
 from falserefusal.design.balance import draw_counts, uniformity
 from falserefusal.design.monte_carlo import design_size, make_design
 from falserefusal.design.sequential import look_sizes
@@ -440,3 +440,11 @@ def test_a_design_of_an_earlier_version_has_one_sample(tmp_path):
     design = draw(rows=3)
     design.drop(columns="sample").to_parquet(tmp_path / "design.parquet")
     pd.testing.assert_frame_equal(read_parquet(tmp_path / "design.parquet", DESIGN), design)
+
+
+def test_draws_do_not_depend_on_how_many_are_made_at_once(monkeypatch):
+    rows, pairs = np.arange(1, 51, dtype=np.uint64), np.arange(101, 112, dtype=np.uint64)
+    expected = np.argsort(nested.mix(nested.mix(rows)[:, None] ^ pairs), axis=1)[:, :4]
+    for at_once in (1, 100, 10_000):
+        monkeypatch.setattr(nested, "AT_ONCE", at_once)
+        assert (nested._independent(rows, pairs, 4, replacement=False) == expected).all()

@@ -10,6 +10,7 @@ import pytest
 from falserefusal.common import roofline
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
+from falserefusal.design.monte_carlo import draw, make_design
 from falserefusal.planning.plan import (
     Judges,
     backend_hours,
@@ -23,6 +24,8 @@ from falserefusal.planning.plan import (
     plan_text,
 )
 from falserefusal.planning.served import with_server_costs
+from falserefusal.prompts.rendering import Wording, prompt_parts, render
+from falserefusal.study.config import Design
 from falserefusal.study.materials import ASSUMED_SIZE_B, load_models
 from falserefusal.study.resources import read_gpus
 
@@ -206,16 +209,58 @@ def test_a_mixture_of_tasks_and_twins():
     assert load["characters"].tolist() == [25 + (30 * 200 + 10 * 100) / 40, 200 + 50]
 
 
-def test_counted_prompts():
-    messages = [[{"role": "user", "content": "abcd"}]] * 3 + [[{"role": "system", "content": "a"}] * 2]
-    prompts = {"nli": pd.DataFrame({"prompt_id": list("abcd"), "messages": messages, "sample": 0})}
-    design = pd.DataFrame({"model": "*", "task": "nli", "persona": ["man", "black", "man", BASELINE]})
-    row = counted_workload(design, prompts).iloc[0]
-    assert row.tolist() == ["nli", 3, 1, 4, 2, (4 + 3) / 2, True]
-    twice = {"nli": prompts["nli"].assign(sample=[0, 1, 1, 0])}
-    assert counted_workload(design, twice).iloc[0]["unique_prompts"] == 3, "a further sample is asked, too"
-    own = counted_workload(design.assign(model=["m1", "m2"] * 2), prompts).iloc[0]
-    assert own["prompts"] == 2
+@pytest.mark.parametrize("samples", [None, 3])
+@pytest.mark.parametrize(
+    "design",
+    [
+        {"kind": "nested", "draws_per_row": 6},
+        {"kind": "nested", "draws_per_row": 6, "replacement": True, "baseline": False},
+        {"kind": "blocked", "blocks_per_task": 20},
+    ],
+)
+def test_prompts_are_counted_as_they_would_be_rendered(design, samples):
+    texts, personas, templates, wording = small_study()
+    design = Design.model_validate(design).model_dump()
+    args = texts, personas["persona"].tolist(), templates, design, ["m1", "m2"], 1
+    drawn = make_design(*args, samples)
+    counted = counted_workload(
+        draw(*args), {task: prompt_parts(texts[task], personas, templates, wording) for task in texts}, samples
+    ).set_index("task")
+    for task in texts:
+        prompts = render(drawn, texts[task], personas, templates, wording)
+        turns = ["\n".join(turn["content"] for turn in turns) for turns in prompts["messages"]]
+        unique = pd.DataFrame({"turns": turns, "sample": prompts["sample"]}).drop_duplicates()
+        baseline = ((drawn["task"] == task) & (drawn["persona"] == BASELINE)).sum()
+        expected = [len(turns) - baseline, baseline, len(turns), len(unique), unique["turns"].str.len().mean(), True]
+        assert counted.loc[task].tolist() == expected
+        assert len(unique) < len(turns), "equal texts make equal prompts"
+
+
+def test_counts_of_models_with_own_prompts_are_those_of_the_average_model():
+    texts, personas, templates, wording = small_study()
+    design = Design(kind="blocked", blocks_per_task=5, share_prompts=False).model_dump()
+    parts = {task: prompt_parts(texts[task], personas, templates, wording) for task in texts}
+    draws = draw(texts, personas["persona"].tolist(), templates, design, ["m1", "m2", "m3"], 1)
+    assert counted_workload(draws, parts)["prompts"].tolist() == [20, 20]
+
+
+def small_study():
+    """Texts of two tasks (every second text is equal to another), personas, templates and wording."""
+    words = [f"text {i // 2}" for i in range(20)]
+    texts = {
+        task: pd.DataFrame({"row_id": [f"{task}{i}" for i in range(20)], "text_id": words, "text": words, "task": task})
+        for task in ("t1", "t2")
+    }
+    names = ["a", "b", "c", "d"]
+    personas = pd.DataFrame({"persona": names, "surface": [f"one {name * 3}" for name in names], "article": "a"})
+    rows = [
+        (task, f"p{i}", "{persona}, {label1} or {label2}?" + "!" * i, "{label1} or {label2}?", "As {persona}." * i, "")
+        for task in texts
+        for i in range(3)
+    ]
+    columns = ["task", "template", "text", "baseline_text", "system_text", "baseline_system_text"]
+    templates = pd.DataFrame(rows, columns=columns).assign(format="f")
+    return texts, personas, templates, Wording(["x", "y"], " {text}", "printed", "Be brief.")
 
 
 @pytest.mark.parametrize(

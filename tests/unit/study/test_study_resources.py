@@ -1,5 +1,8 @@
 """Inference jobs: how many, what each asks of a scheduler, and that a study's load follows from its config."""
 
+import subprocess
+import sys
+
 import pytest
 
 from falserefusal.common.errors import InputError
@@ -11,6 +14,7 @@ from falserefusal.study.resources import (
     classifier_job,
     computed_job,
     find_gpu,
+    jobs_from_text,
     read_gpus,
     require_gpus,
 )
@@ -150,6 +154,27 @@ def test_texts_of_a_users_file_are_counted(load, root, tmp_path):
     source = f"{{kind: file, path: {tmp_path}/own.tsv, columns: {{gold_label: score, text: body}}}}"
     study = load(f"tasks: {{offensiveness: {{source: {source}, rows_per_gold_label: 4}}}}\ndesign: {{baseline: false}}")
     assert expected_load(study.config, ASSUMPTIONS, root)["prompts"] == 8 * 10
+
+
+def test_the_start_of_a_job_reads_no_texts(load, small, root, tmp_path):
+    (tmp_path / "own.tsv").write_text("body\tscore\n" + "".join(f"text {i}\t{i % 2 + 1}\n" for i in range(20)))
+    own = f"{{source: {{kind: file, path: {tmp_path}/own.tsv, columns: {{gold_label: score, text: body}}}}}}"
+    embedded = "{source: {kind: embedded}, options: [a, b]}"
+    change = f"checkpoints: {{kind: hub}}\ntasks: {{offensiveness: {own}, politeness: {embedded}}}"
+    study = load(change)
+    code = f"""
+import sys
+from falserefusal.study.study import Study
+read = []
+sys.addaudithook(lambda event, args: read.append(str(args[0])) if event == "open" else None)
+study = Study.load({small(change)!r}, check=False, jobs=sys.argv[1])
+print(study.jobs_as_text, study.shard_counts != {{}}, "pandas" in sys.modules)
+print([path for path in read if path.endswith((".tsv", ".csv", ".txt"))])
+"""
+    run = [sys.executable, "-c", code, study.jobs_as_text]
+    done = subprocess.run(run, cwd=root, env={"PYTHONPATH": "workflow"}, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"{study.jobs_as_text} True False", "['config/models.csv']"]
+    assert jobs_from_text(study.jobs_as_text) == (study.jobs, study.judge_jobs)
 
 
 def test_jobs_of_a_study(load):

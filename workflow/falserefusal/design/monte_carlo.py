@@ -1,6 +1,6 @@
 """Make a study's design: from texts, personas and templates to one row per prompt."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import comb
 from typing import Any
 
@@ -64,19 +64,34 @@ def make_design(
     InputError
         If there are too few texts, templates or personas for the design.
     """
-    _check(texts, personas, templates)
     frames = []
-    for task, rows in texts.items():
+    for task, model, picks in draw(texts, personas, templates, config, models, seed):
         own = templates[templates["task"] == task]
-        args = (task, rows, personas, own)
+        frames.append(_name(task, texts[task], personas, own, _sampled(picks, samples), model))
+    return pd.concat(frames, ignore_index=True)
+
+
+def draw(
+    texts: dict[str, pd.DataFrame],
+    personas: list[str],
+    templates: pd.DataFrame,
+    config: Mapping[str, Any],
+    models: list[str],
+    seed: int,
+) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Draw the prompts of one task (and model) after the other, for `make_design` and where only numbers are needed.
+
+    Parameters are those of `make_design`. Yields task, model ("*" for all models), and a frame with one row per draw:
+    row (position among the texts of the task), template (among its templates), persona (-1: baseline), and more.
+    """
+    _check(texts, personas, templates)
+    for task, rows in texts.items():
+        own = templates.loc[templates["task"] == task, "template"].tolist()
         if config["kind"] == "nested":
-            picks = nested_picks(task, rows["row_id"], personas, own["template"].tolist(), config, seed)
-            frames.append(_name(*args, _sampled(picks, samples)))
+            yield task, ALL, nested_picks(task, rows["row_id"], personas, own, config, seed)
             continue
         for model in [ALL] if config["share_prompts"] else models:
-            picks = blocked_picks(task, rows["row_id"], len(personas), len(own), config, seed, model)
-            frames.append(_name(*args, _sampled(picks, samples), model))
-    return pd.concat(frames, ignore_index=True)
+            yield task, model, blocked_picks(task, rows["row_id"], len(personas), len(own), config, seed, model)
 
 
 def design_size(
@@ -154,7 +169,7 @@ def _sampled(picks: pd.DataFrame, samples: int | None) -> pd.DataFrame:
 
 
 def _name(
-    task: str, rows: pd.DataFrame, personas: list[str], templates: pd.DataFrame, picks: pd.DataFrame, model: str = ALL
+    task: str, rows: pd.DataFrame, personas: list[str], templates: pd.DataFrame, picks: pd.DataFrame, model: str
 ) -> pd.DataFrame:
     """Turn positions into names. A prompt_id consists of names, so changes elsewhere in the design leave it alone."""
     row_id = rows["row_id"].to_numpy(object)[picks["row"]]

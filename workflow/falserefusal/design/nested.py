@@ -10,6 +10,8 @@ from falserefusal.common.errors import InputError
 from falserefusal.design.randomness import generator, key, keys, mix
 from falserefusal.design.sequential import look_sizes
 
+AT_ONCE = 1_000_000  # random numbers in memory
+
 
 def nested_picks(
     task: str, row_ids: pd.Series, personas: list[str], templates: list[str], config: Mapping[str, Any], seed: int
@@ -71,10 +73,17 @@ def check_draws(task: str, pairs: int, config: Mapping[str, Any]) -> None:
 def _independent(row_keys: np.ndarray, pair_keys: np.ndarray, draws: int, replacement: bool) -> np.ndarray:
     """Indices of the pairs drawn for each text, shape (texts, draws)."""
     if not replacement:
-        numbers = mix(mix(row_keys)[:, None] ^ pair_keys)
-        return np.argsort(numbers, axis=1, kind="stable")[:, :draws]
+        size = max(1, AT_ONCE // len(pair_keys))
+        parts = (row_keys[start : start + size] for start in range(0, max(1, len(row_keys)), size))
+        return np.concatenate([_smallest(mix(mix(part)[:, None] ^ pair_keys), draws) for part in parts])
     columns = [mix(row_keys ^ np.uint64(key("draw", draw))) for draw in range(draws)]
     return np.stack([mix(column[:, None] ^ pair_keys).argmin(axis=1) for column in columns], axis=1)
+
+
+def _smallest(numbers: np.ndarray, count: int) -> np.ndarray:
+    """Indices of the `count` smallest numbers of each row, in ascending order of the numbers."""
+    least = np.argpartition(numbers, count - 1, axis=1)[:, :count]
+    return np.take_along_axis(least, np.take_along_axis(numbers, least, axis=1).argsort(axis=1), axis=1)
 
 
 def _balanced(

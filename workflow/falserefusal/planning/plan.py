@@ -1,8 +1,9 @@
 """Estimate the cost of a study: prompts, tokens, disk, memory, GPU hours. Needs no texts, weights or network."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
@@ -18,13 +19,13 @@ from falserefusal.common.roofline import (
     tokens,
     wall_hours,
 )
-from falserefusal.common.schemas import BASELINE
 from falserefusal.planning.served import OF_SERVERS, server_table, server_text
 from falserefusal.study.materials import ASSUMED_SIZE_B
 from falserefusal.study.resources import find_gpu
 from falserefusal.study.workload import GOLD_LABEL_ROWS, OTHER_TEXT_CHARACTERS, TEXT_CHARACTERS
 
 WORKLOAD = ["task", "persona_prompts", "baseline_prompts", "prompts", "unique_prompts", "characters", "counted"]
+COUNTS = ["persona_prompts", "prompts", "unique_prompts", "characters"]
 JUDGE = "judge "  # before the name of a model that judges, in the plan's tables
 GPU_COUNTS = (1, 2, 4, 8, 16)
 VLLM_MEASURED = (
@@ -76,21 +77,51 @@ def expected_workload(
     return _workload(rows)
 
 
-def counted_workload(design: pd.DataFrame, prompts: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Count the rendered prompts of each task: WORKLOAD, with the mean characters of the unique prompts.
+def counted_workload(
+    draws: Iterable[tuple[str, str, pd.DataFrame]],
+    parts: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    samples: int | None = None,
+) -> pd.DataFrame:
+    """Count the prompts of each task: WORKLOAD, with the mean characters of the unique prompts. None is rendered.
 
     If models have prompts of their own, counts are those of the average model.
+
+    Parameters
+    ----------
+    draws : iterable
+        task, model and draws, from `design.monte_carlo.draw`.
+    parts : mapping
+        For each task, from `prompts.rendering.prompt_parts`.
+    samples : int, optional
+        As in `make_design`.
     """
-    models = max(1, design["model"].nunique())
-    with_persona = design["persona"] != BASELINE
+    counts = pd.DataFrame(
+        [(task, *_counts(picks, *parts[task], samples)) for task, _, picks in draws], columns=["task", *COUNTS]
+    )
     rows = []
-    for task, frame in prompts.items():
-        turns = pd.Series(["\n".join(turn["content"] for turn in turns) for turns in frame["messages"]])
-        unique = turns[~turns.to_frame().assign(sample=frame["sample"].to_numpy()).duplicated()]
-        asked = (with_persona & (design["task"] == task)).sum()
-        kinds = asked / models, (len(frame) - asked) / models
-        rows.append((task, *kinds, len(frame) / models, len(unique) / models, unique.str.len().mean(), True))
+    for task, mean in counts.groupby("task", sort=False).mean().iterrows():
+        baseline = mean["prompts"] - mean["persona_prompts"]
+        each = mean["characters"] / mean["unique_prompts"]
+        rows.append((task, mean["persona_prompts"], baseline, mean["prompts"], mean["unique_prompts"], each, True))
     return _workload(rows)
+
+
+def _counts(picks: pd.DataFrame, before: np.ndarray, bodies: np.ndarray, samples: int | None) -> tuple[int, ...]:
+    """COUNTS of the prompts of one task and model; characters are those of all unique prompts together."""
+    (questions, words), (texts, content) = pd.factorize(before.ravel()), pd.factorize(bodies)
+    columns = before.shape[1]
+    persona = picks["persona"].to_numpy() % columns  # -1, the baseline, is the last
+    question = picks["template"].to_numpy() * columns + persona
+    drawn, times = np.unique(picks["row"].to_numpy() * questions.size + question, return_counts=True)
+    row, question = np.divmod(drawn, questions.size)
+    # equal prompts of different rows or templates are asked once; samples of a prompt are all asked
+    asked = pd.Series(times).groupby(texts[row] * len(words) + questions[question]).max()
+    repeats = asked.to_numpy() * samples if samples else np.ones(len(asked), dtype=int)
+    text, question = np.divmod(asked.index.to_numpy(), len(words))
+    characters = np.array([len(text) for text in content])[text] + np.array([len(word) for word in words])[question]
+    each = samples or 1
+    with_persona = int((picks["persona"] >= 0).sum()) * each
+    return with_persona, len(picks) * each, int(repeats.sum()), int((characters * repeats).sum())
 
 
 def _workload(rows: list[tuple]) -> pd.DataFrame:

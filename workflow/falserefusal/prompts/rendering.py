@@ -7,6 +7,7 @@ result is a list of chat messages, never a string with special tokens; those are
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -92,6 +93,28 @@ def render(
     prompts = pd.DataFrame({"prompt_id": design["prompt_id"].to_numpy()})
     prompts["messages"] = pd.Series(messages, dtype=object)
     return prompts.assign(system_text=systems, sample=design["sample"].to_numpy() if "sample" in design else 0)
+
+
+def prompt_parts(
+    texts: pd.DataFrame, personas: pd.DataFrame, templates: pd.DataFrame, wording: Wording
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the prompts of one task are put together from, for counts without rendering them.
+
+    Returns
+    -------
+    ndarray of str, shape (templates, personas + 1)
+        What comes before the text, system prompt included; the baseline is last.
+    ndarray of str, shape (texts,)
+        What follows it.
+    """
+    own = templates[templates["task"] == _only_task(texts)]
+    questions = _questions(personas, own, wording)
+    before = []
+    for template, persona in product(own["template"], [*personas["persona"], BASELINE]):
+        system, text = questions[template, persona]
+        before.append("\n".join([*(turn["content"] for turn in system_turn(wording.system, system)), text]))
+    bodies, _ = _bodies(texts, wording.layout)
+    return np.array(before, dtype=object).reshape(len(own), -1), np.array(bodies, dtype=object)
 
 
 def question_characters(personas: pd.DataFrame, templates: pd.DataFrame, wording: Wording) -> tuple[float, float]:

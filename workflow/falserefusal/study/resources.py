@@ -2,13 +2,15 @@
 
 Snakemake needs both whenever it starts, and must get the same answer from the first start to the last. So they follow
 from config and materials, not, as in the cost estimate, from what happens to be on this machine already. Only the cores
-of a machine without GPUs are those of the first start, and recorded (`Study.keep_cores`).
+of a machine without GPUs are those of the first start, and recorded (`Study.keep_cores`). A run finds jobs once and
+hands them to its jobs (JOBS), because texts of the user's own have to be read for them.
 """
 
 import csv
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,8 @@ class Job:
         return replace(self, mem_mb=self.mem_mb * (1 + number) // 2, runtime=runtime)
 
 
+Jobs = tuple[dict[str, Job], dict[str, Job]]  # by name: of each model that is asked, and of each model that is a judge
+JOBS = "FALSEREFUSAL_JOBS"  # the environment variable from which the jobs of a run read Jobs
 STANDIN = Job(
     1, gpu=0, mem_mb=3000, runtime=LEAST_MINUTES, batch_tokens=8192
 )  # 100 to 200 MB of weights, on a processor
@@ -90,9 +94,7 @@ def assumptions(config: Config) -> dict[str, Any]:
     return given | ({"token_budget": budget} if budget else {})
 
 
-def jobs_of(
-    config: Config, asked: Sequence[str], models: Mapping[str, Model], root: Path, cores: int = 1
-) -> tuple[dict[str, Job], dict[str, Job]]:
+def jobs_of(config: Config, asked: Sequence[str], models: Mapping[str, Model], root: Path, cores: int = 1) -> Jobs:
     """The jobs of each model that is asked, and of each model that is a judge.
 
     A judge has a job for each model whose responses it judges. `models` holds the rows of both, by name; `cores` are
@@ -141,6 +143,17 @@ class Cores:
 
 
 ONE_CORE = Cores(1, 1)
+
+
+def jobs_as_text(jobs: Jobs) -> str:
+    """Jobs as JSON, for `jobs_from_text`."""
+    return json.dumps([{name: astuple(job) for name, job in part.items()} for part in jobs])
+
+
+def jobs_from_text(text: str) -> Jobs:
+    """Jobs from what `jobs_as_text` wrote."""
+    asks, judges = ({name: Job(*job) for name, job in part.items()} for part in json.loads(text))
+    return asks, judges
 
 
 def computed_job(

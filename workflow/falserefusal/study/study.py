@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import all_content_of, is_folder
@@ -29,22 +29,17 @@ from falserefusal.study.resources import (
     JOB_THREADS,
     STANDIN_SHAPE,
     Job,
+    Jobs,
     assumptions,
     classifier_job,
     find_gpu,
+    jobs_as_text,
+    jobs_from_text,
     jobs_of,
     read_gpus,
     threads_of,
 )
 from falserefusal.study.weights import Downloads
-
-
-class Names(NamedTuple):
-    """The models, personas and templates of a study, in the order of their files."""
-
-    models: tuple[str, ...]
-    personas: tuple[str, ...]
-    templates: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +48,10 @@ class Study(AnyStudy):
 
     config: Config
     rows: Mapping[str, Model]  # of the study's models and of its judges, by name
-    names: Names
+    asked: tuple[str, ...]  # the models, in the order of their file
     root: Path
     given_cores: int = 1
+    known_jobs: Jobs | None = None  # None: they follow from config, materials and texts
 
     @classmethod
     def load(
@@ -65,6 +61,7 @@ class Study(AnyStudy):
         source: str = "config",
         check: bool = True,
         cores: int = 1,
+        jobs: str | None = None,
     ) -> "Study":
         """Read a study from its config as plain data.
 
@@ -77,9 +74,12 @@ class Study(AnyStudy):
         source
             Where the config was read from: begins every message about it.
         check
-            Also check what costs time: that templates fit their tasks and the design can be drawn.
+            Also check what costs time: that personas and templates fit the config, the design can be drawn, and the
+            texts can be counted. If false, only the models file is read at once, other files when they are asked for.
         cores
             The cores of this machine that jobs may use; 1 if they run on other machines.
+        jobs
+            `jobs_as_text` of the process that started this one, so that texts are not read again.
 
         Raises
         ------
@@ -89,10 +89,12 @@ class Study(AnyStudy):
         root = Path(root)
         try:
             typed = read_config(dict(config))
-            study = cls(typed, *_materials(typed, root), root, cores)
+            study = cls(typed, *_models(typed, root), root, cores, jobs_from_text(jobs) if jobs else None)
             if check:
+                _ = study.personas, study.templates
                 check_materials(typed, study.rows, root)
-            _ = study.jobs, study.reported_models, study.compared
+                _ = study.jobs, study.compared
+            _ = study.reported_models
         except InputError as error:
             raise InputError("\n".join(_placed(line, source) for line in str(error).splitlines())) from None
         return study
@@ -171,15 +173,18 @@ class Study(AnyStudy):
 
     # texts and prompts
 
-    @property
+    @cached_property
     def personas(self) -> tuple[str, ...]:
-        """The personas in prompts."""
-        return self.names.personas
+        """The personas in prompts, in the order of their file."""
+        file = self.config.materials.personas
+        return choose("personas", self.config.personas, load_personas(self.root / file)["persona"].tolist(), file)
 
-    @property
+    @cached_property
     def templates(self) -> tuple[str, ...]:
-        """The templates of prompts."""
-        return self.names.templates
+        """The templates of prompts, in the order of their file."""
+        file = self.config.materials.templates
+        known = load_templates(self.root / file, self.tasks)["template"].drop_duplicates().tolist()
+        return choose("templates", self.config.templates, known, file)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -227,7 +232,7 @@ class Study(AnyStudy):
     @property
     def models(self) -> tuple[str, ...]:
         """The models that are asked."""
-        return self.names.models
+        return self.asked
 
     @property
     def judge_models(self) -> tuple[str, ...]:
@@ -334,8 +339,8 @@ class Study(AnyStudy):
         return self.config.inference.model_dump(exclude={"shards", "keep_weights", "samples_per_prompt"})
 
     @cached_property
-    def _jobs(self) -> tuple[dict[str, Job], dict[str, Job]]:
-        return jobs_of(self.config, self.models, self.rows, self.root, self.cores)
+    def _jobs(self) -> Jobs:
+        return self.known_jobs or jobs_of(self.config, self.models, self.rows, self.root, self.cores)
 
     @cached_property
     def cores(self) -> int:
@@ -363,6 +368,11 @@ class Study(AnyStudy):
     def judge_jobs(self) -> dict[str, Job]:
         """The same for the models behind the judges."""
         return self._jobs[1]
+
+    @property
+    def jobs_as_text(self) -> str:
+        """What all jobs ask for, in the form in which `Study.load` takes it."""
+        return jobs_as_text(self._jobs)
 
     @property
     def classifier_job(self) -> Job:
@@ -673,28 +683,21 @@ class Study(AnyStudy):
         return self.config.model_dump(mode="json", exclude=set(named)) | named
 
 
-def _materials(config: Config, root: Path) -> tuple[dict[str, Model], Names]:
-    """The rows of models and judges, and the names of models, personas and templates."""
+def _models(config: Config, root: Path) -> tuple[dict[str, Model], tuple[str, ...]]:
+    """The rows of models and judges, and the names of the models that are asked."""
     files = config.materials
     for key, path in files.model_dump().items():
         if not (root / path).is_file():
             raise InputError(f"materials.{key}: no such file {path}")
     every = read_models(files.models, root)
     models = choose("models", config.models, list(every), files.models)
-    personas = load_personas(root / files.personas)["persona"].tolist()
-    templates = load_templates(root / files.templates, list(config.tasks))["template"].drop_duplicates().tolist()
     for name, judge in config.judges.items():
         if judge.model not in every:
             raise InputError(
                 f"judges.{name}.model: '{judge.model}' is not in {files.models}; {hint(judge.model, every)}"
             )
     asked = dict.fromkeys([*models, *(judge.model for judge in config.judges.values())])
-    names = Names(
-        models,
-        choose("personas", config.personas, personas, files.personas),
-        choose("templates", config.templates, templates, files.templates),
-    )
-    return {name: every[name] for name in asked}, names
+    return {name: every[name] for name in asked}, models
 
 
 def _placed(line: str, source: str) -> str:

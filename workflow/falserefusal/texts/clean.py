@@ -21,6 +21,7 @@ CLEANING = [  # pattern, replacement, problem, action
     (CONTROL, "", "control characters", "removed"),
     (re.compile(r"\A\s+|\s+\Z"), "", "blanks before or after", "removed"),
 ]
+NEEDED = re.compile("|".join(pattern.pattern for pattern, *_ in CLEANING), re.IGNORECASE)  # most texts need none
 # Letters and digits that show nothing, and the character that stands for lost ones.
 BLANK = re.compile("[\u115f\u1160\u2800\u3164\uffa0\ufffd]")
 EMOJI = re.compile("[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]")
@@ -53,23 +54,33 @@ def clean(texts: pd.Series, spec: Source, problems: list[Problem], path: Path) -
     InputError
         Most texts are garbled by a wrong encoding.
     """
-    column = texts.name
-    for pattern, replacement, problem, action in CLEANING:
-        cleaned = texts.map(lambda text, p=pattern, r=replacement: p.sub(r, text))
-        problems += [Problem(row, column, problem, action) for row in texts.index[cleaned != texts]]
-        texts = cleaned
-    _check_garbled(texts, problems, path)
-    for row, text in texts.items():
-        if not ENDS.sub("", text):
-            problems.append(Problem(row, column, "empty text", DROPPED))
-        elif not says_something(text):
-            problems.append(Problem(row, column, "no letter, digit or emoji in the text", DROPPED, shown(text)))
+    column, rows = str(texts.name), texts.index.tolist()
+    values = texts.tolist()  # a list and its loops are faster than a Series and `map`
+    for place, text in enumerate(values):
+        if NEEDED.search(text):
+            values[place] = _cleaned(text, column, rows[place], problems)
+    _check_garbled(pd.Series(values, rows, dtype=object, name=column), problems, path)
+    for place, (row, text) in enumerate(zip(rows, values, strict=True)):
         if spec.quoting == "none" and len(text) > 1 and text[0] == text[-1] == '"' and '""' in text[1:-1]:
             problems.append(Problem(row, column, "looks quoted, but quoting is none", "kept", shown(text)))
         if len(text) > LONG:
             problem = f"longer than {LONG:,} characters"
             problems.append(Problem(row, column, problem, "kept", f"{len(text):,} characters"))
-    return texts.where(texts.map(says_something).astype(bool), "")
+        if not says_something(text):
+            empty = not ENDS.sub("", text)
+            problem = "empty text" if empty else "no letter, digit or emoji in the text"
+            problems.append(Problem(row, column, problem, DROPPED, "" if empty else shown(text)))
+            values[place] = ""
+    return pd.Series(values, rows, dtype=object, name=column)
+
+
+def _cleaned(text: str, column: str, row: int, problems: list[Problem]) -> str:
+    for pattern, replacement, problem, action in CLEANING:
+        cleaned = pattern.sub(replacement, text)
+        if cleaned != text:
+            problems.append(Problem(row, column, problem, action))
+        text = cleaned
+    return text
 
 
 def says_something(text: str) -> bool:
@@ -79,11 +90,12 @@ def says_something(text: str) -> bool:
 
 def without_invisible(values: pd.Series) -> pd.Series:
     """Values without control characters, and without blanks and zero-width characters around them."""
-    return values.map(lambda value: ENDS.sub("", CONTROL.sub("", value)))
+    seen = [ENDS.sub("", CONTROL.sub("", value)) for value in values]
+    return pd.Series(seen, values.index, dtype=object, name=values.name)
 
 
 def _check_garbled(texts: pd.Series, problems: list[Problem], path: Path) -> None:
-    garbled = texts[texts.map(lambda text: GARBLED.search(text) is not None).astype(bool)]
+    garbled = texts[[not text.isascii() and GARBLED.search(text) is not None for text in texts]]
     if len(garbled) >= FEW and len(garbled) > len(texts) / 2:
         raise InputError(
             f"{path}: {len(garbled)} of {len(texts)} texts in the column '{texts.name}' are garbled by a wrong "

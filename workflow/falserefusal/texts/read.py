@@ -118,14 +118,17 @@ def _ids(table: pd.DataFrame, spec: Source, problems: list[Problem]) -> pd.Serie
 def _unrepeated(table: pd.DataFrame, ids: pd.Series, problems: list[Problem]) -> pd.Series:
     """False for a row that repeats an earlier one, id included, in every column of the file."""
     # a file without ids may contain two equal rows that are both valid: two people gave the same rating
-    repeated = table.duplicated() & ids.duplicated()
-    for row in table.index[repeated]:
+    same = ids.duplicated(keep=False)
+    repeated = table.index[same][table[same].duplicated() & ids[same].duplicated()]
+    for row in repeated:
         problems.append(Problem(row, "", "repeats an earlier row in every column", "kept once"))
-    return ~repeated
+    return pd.Series(~table.index.isin(repeated), index=table.index)
 
 
 def _unique(ids: pd.Series, spec: Source, problems: list[Problem]) -> pd.Series:
     """Number repeated ids; their rows differ, so none is dropped."""
+    if ids.is_unique:
+        return ids
     used, uses, unique = set(), Counter(), []
     for row, name in ids.items():
         new = name
