@@ -280,7 +280,7 @@ def on_processor(load, tmp_path):
 
 def test_the_cores_of_the_first_start_decide_until_the_study_is_complete(on_processor, root, tmp_path, monkeypatch):
     loaded = on_processor(cores=4)
-    study = Study(loaded.config, loaded.rows, loaded.names, root, 4)
+    study = Study(loaded.config, loaded.rows, loaded.asked, root, 4)
     monkeypatch.chdir(tmp_path)  # results are where Snakemake works
     assert study.shards("small") == ["1-of-4", "2-of-4", "3-of-4", "4-of-4"] and study.threads("small") == 1
     study.keep_cores()
