@@ -285,7 +285,7 @@ def test_the_cores_of_the_first_start_decide_until_the_study_is_complete(on_proc
     assert study.shards("small") == ["1-of-4", "2-of-4", "3-of-4", "4-of-4"] and study.threads("small") == 1
     study.keep_cores()
     for cores in (1, 16):
-        later = Study(study.config, study.rows, study.names, root, cores)
+        later = Study(study.config, study.rows, study.asked, root, cores)
         later.keep_cores()
         assert later.jobs["small"].shards == 4
         assert later.planned_batch_tokens("small") == study.planned_batch_tokens("small")
