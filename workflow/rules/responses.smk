@@ -149,6 +149,7 @@ if not STUDY.config.allow_missing:
             store=files.STORE,
             gpus=RULES.planned_gpus,
             planned_batch_tokens=untracked(of("planned_batch_tokens", "model")),
+            recognised=untracked(of("recognised")),
         message:
             "Ask {wildcards.model} "
             "(GPUs {resources.gpu}, memory {resources.mem_mb} MB, at most {resources.runtime} min)"

@@ -23,6 +23,7 @@ with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.schemas import ALL, DESIGN, PROMPTS, RESPONSES
     from falserefusal.inference import EarlyDecision, model_settings, respond
     from falserefusal.inference.devices import claim_gpus
+    from falserefusal.inference.recognition import Recognition
     from falserefusal.labelling.phrase_list import decided, matched_phrase
     from falserefusal.study.materials import load_phrases
     from falserefusal.study.resources import require_gpus
@@ -31,6 +32,8 @@ with log_to(snakemake.log[0], snakemake.params):
     gpus = snakemake.resources.get("gpu", 0)
     require_gpus(model["model"], snakemake.params.get("gpus", 0), gpus)
     model["planned_batch_tokens"] = snakemake.params.get("planned_batch_tokens")
+    if recognised := snakemake.params.get("recognised"):  # not of judges
+        model["recognition"] = Recognition(**recognised)
     if snakemake.input.get("weights"):
         model["revision"] = read_json(snakemake.input.weights)["revision"]
     prompts = pd.concat([read_parquet(path, PROMPTS) for path in snakemake.input.prompts], ignore_index=True)

@@ -204,3 +204,50 @@ class TestWithPeft:
         assert checkpoint.locate(model_of(place)).tokenizer_folder == folder
         tiny_checkpoints.tokenizer("chatml").save_pretrained(place)
         assert checkpoint.locate(model_of(place)).tokenizer_folder == place
+
+
+def shorten(path):
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def lengthen(path):
+    path.write_bytes(path.read_bytes() + b"x")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (shorten, r"it has [\d,]+ bytes, and [\d,]+ according to its header"),
+        (lengthen, r"it has [\d,]+ bytes, and [\d,]+ according to its header"),
+        (lambda path: path.write_bytes(b""), "its 0 bytes end before its header does"),
+        (lambda path: path.write_bytes(path.read_bytes()[:100]), "its 100 bytes end before its header does"),
+        (lambda path: path.write_bytes(b"\4" + bytes(7) + b"oops"), "its header is not readable"),
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid x"), "pointer of Git LFS"),
+    ],
+)
+@pytest.mark.parametrize("name", ["model.safetensors", "model-00001-of-00001.safetensors"])
+def test_a_damaged_file_of_weights_is_named_with_its_sizes(folder, name, damage, message):
+    if name != "model.safetensors":
+        (folder / "model.safetensors").rename(folder / name)
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"lm_head.weight": name}}))
+    damage(folder / name)
+    with pytest.raises(InputError, match=rf"model m: .*{name} .*{message}.*download the checkpoint again"):
+        checkpoint.locate(model_of(folder))
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        (
+            {"weight_map": {"a": "here.safetensors", "b": "gone.safetensors"}},
+            "has no gone.safetensors, which its index",
+        ),
+        ({}, "has no weight_map"),
+        ({"weight_map": []}, "has no weight_map"),
+    ],
+)
+def test_an_index_that_names_an_absent_shard_is_an_error(folder, index, message):
+    (folder / "model.safetensors").rename(folder / "here.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=message):
+        checkpoint.locate(model_of(folder))

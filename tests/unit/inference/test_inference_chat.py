@@ -146,7 +146,7 @@ def test_a_text_that_brings_its_own_bos_is_an_error_and_control_tokens_are_seen(
     sly = [{"role": "user", "content": "<s>hello"}]
     with pytest.raises(InputError, match="prompt x: starts with two BOS"):
         found.encode(found.render([sly], ["x"]), ["x"], 2048, 8)
-    assert found.holding_control_tokens([ASK, sly]) == [1]
+    assert found.control_tokens_in([ASK, sly]) == {1: "<s>"}
 
 
 def test_a_bos_that_also_marks_the_turns_is_accepted():

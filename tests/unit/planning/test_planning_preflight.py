@@ -109,7 +109,8 @@ def fill_cache(cache, repo, files, revision=SHA):
     return snapshot
 
 
-WHOLE = {"config.json": "{}", "tokenizer.json": "{}", "model.safetensors": "x"}
+WEIGHTS = "\x02" + 7 * "\0" + "{}"  # a whole file without tensors
+WHOLE = {"config.json": "{}", "tokenizer.json": "{}", "model.safetensors": WEIGHTS}
 INDEX = json.dumps({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}})
 
 
@@ -207,9 +208,14 @@ def test_a_cached_model_needs_no_network_and_no_disk(tmp_path):
     "files",
     [
         {"config.json": "{}", "tokenizer.json": "{}"},
-        {"config.json": "{}", "model.safetensors": "x"},
+        {"config.json": "{}", "model.safetensors": WEIGHTS},
         WHOLE | {"config.json": None},
-        {"config.json": "{}", "vocab.json": "{}", "model.safetensors.index.json": INDEX, "model-1.safetensors": "x"},
+        {
+            "config.json": "{}",
+            "vocab.json": "{}",
+            "model.safetensors.index.json": INDEX,
+            "model-1.safetensors": WEIGHTS,
+        },
     ],
 )
 def test_half_a_cached_model_is_not_a_cached_model(hub, tmp_path, files):
@@ -218,7 +224,7 @@ def test_half_a_cached_model_is_not_a_cached_model(hub, tmp_path, files):
 
 
 def test_a_cached_model_in_shards(tmp_path):
-    shards = {"model-1.safetensors": "x", "model-2.safetensors": "x", "model.safetensors.index.json": INDEX}
+    shards = {"model-1.safetensors": WEIGHTS, "model-2.safetensors": WEIGHTS, "model.safetensors.index.json": INDEX}
     fill_cache(tmp_path / "hub", "org/open", {"config.json": "{}", "tokenizer.model": "x"} | shards)
     assert "in the cache" in only(check(tmp_path, "http://127.0.0.1:9", "org/open"), "weights").message
 
@@ -390,3 +396,29 @@ def test_the_text_tells_ready_from_not_ready_and_nothing_is_said_twice(hub, tmp_
 def test_no_message_holds_the_token(hub, tmp_path, repo):
     found = check(tmp_path, hub, repo, token=SECRET, sources=[source("dataset", "org/none")])
     assert SECRET not in preflight_text(found) + missing_text(found) + found.to_csv()
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"model.safetensors": "x"}, "model.safetensors is damaged: its 1 bytes end before"),
+        ({"model.safetensors": WEIGHTS + "x"}, "model.safetensors is damaged: it has 11 bytes, and 10 according"),
+        (
+            {"model.safetensors": None, "model.safetensors.index.json": "{"},
+            "index.json is damaged: it has no",
+        ),
+        (
+            {"model.safetensors.index.json": INDEX, "model-1.safetensors": WEIGHTS, "model-2.safetensors": WEIGHTS[:9]}
+            | {"model.safetensors": None},
+            "model-2.safetensors is damaged: its 9 bytes",
+        ),
+        ({"adapter_config.json": "{}", "adapter_model.safetensors": ""}, "adapter_model.safetensors is damaged"),
+    ],
+)
+@pytest.mark.parametrize("cached", [True, False])
+def test_damaged_weights_are_missing(tmp_path, files, message, cached):
+    files = {name: text for name, text in (WHOLE | files).items() if text is not None}
+    folder = fill_cache(tmp_path / "hub", "org/open", files)
+    row = only(check(tmp_path, "http://127.0.0.1:9", "org/open" if cached else str(folder)), "weights")
+    assert row.status == "missing" and message in row.message
+    assert ("hf download org/open --force-download" if cached else "copy the file again") in row.what_to_do

@@ -16,6 +16,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.inference import thinking
 from falserefusal.inference.reply import ReplyFormat, reply_format
 from falserefusal.inference.switch import Switch, find_switch
+from falserefusal.inference.tokens import decoded, lost
 
 SYSTEM, USER, REPLY = "Sentinel persona Qzvk.", "Sentinel text Wxjq.", "Sentinel reply Jqpx."
 DAY = datetime.datetime(2024, 7, 26)  # the default date of Llama 3.1's template; others would print today's date
@@ -49,7 +50,9 @@ class Chat:
     template_sha256 : str
         Hash of the template.
     control : re.Pattern or None
-        The tokenizer's control tokens.
+        The tokenizer's control tokens, declared as special or not.
+    control_ids : frozenset of int
+        Their ids.
     preamble : str
         What the template writes before the user's text if a prompt has no system turn.
     reply : ReplyFormat
@@ -70,6 +73,7 @@ class Chat:
     eos_ids: list[int]
     template_sha256: str
     control: re.Pattern | None
+    control_ids: frozenset[int]
     preamble: str
     reply: ReplyFormat
     switch: Switch | None
@@ -110,8 +114,8 @@ class Chat:
     def encode(self, rendered: list[str], names: list[str], context: int, new_tokens: int) -> list[list[int]]:
         """Tokenise rendered prompts, with BOS as the template writes it.
 
-        Raises InputError for a doubled BOS, a piece of text that the tokenizer does not know, and a prompt that does
-        not fit the context with `new_tokens` further tokens.
+        Raises InputError for a doubled BOS, text that the tokenizer does not know or keep, a control token that is not
+        in the rendered text, and a prompt that does not fit the context with `new_tokens` further tokens.
         """
         if not rendered:
             return []
@@ -136,13 +140,40 @@ class Chat:
                 raise InputError(f"prompt {name}: no tokens after rendering")
             if _doubles_bos(self.tokenizer, row):
                 raise InputError(f"prompt {name}: starts with two BOS tokens; remove the one in the text")
+        self._check_kept(ids, rendered, names)
         return ids
 
-    def holding_control_tokens(self, conversations: list[list[dict]]) -> list[int]:
-        """Indices of conversations whose text contains a control token; the model would treat it as one."""
-        if self.control is None:
-            return []
-        return [i for i, c in enumerate(conversations) if any(self.control.search(turn["content"]) for turn in c)]
+    def _check_kept(self, ids: list[list[int]], rendered: list[str], names: list[str]) -> None:
+        """Raise InputError for a prompt that lost a character, or got a control token that its text does not have."""
+        for row, text, kept, name in zip(ids, rendered, decoded(self.tokenizer, ids), names, strict=True):
+            if missing := lost(text, kept):
+                raise InputError(
+                    f"prompt {name}: this model's tokenizer loses characters of it ({' '.join(missing[:5])}); change "
+                    "the text, or leave the model out"
+                )
+            if self.control and sum(map(self.control_ids.__contains__, row)) > len(self.control.findall(text)):
+                raise InputError(
+                    f"prompt {name}: this model's tokenizer reads some of its text as a control token; change the text"
+                )
+
+    def control_tokens_in(self, conversations: list[list[dict]]) -> dict[int, str]:
+        """The first control token in the text of a conversation, by its index; the model would treat it as one."""
+        found: dict[int, str] = {}
+        for i, turns in enumerate(conversations if self.control else []):
+            if match := next(filter(None, (self.control.search(turn["content"]) for turn in turns)), None):
+                found[i] = match[0]
+        return found
+
+    def escaped(self, conversation: list[dict], name: str) -> list[dict]:
+        """The turns of a prompt with a space after the first character of each control token in their text."""
+
+        def split(found: re.Match) -> str:
+            return f"{found[0][0]} {found[0][1:]}"
+
+        turns = [turn | {"content": self.control.sub(split, turn["content"])} for turn in conversation]
+        if left := self.control_tokens_in([turns]):
+            raise InputError(f"prompt {name}: the control token {left[0]!r} cannot be escaped; change the text")
+        return turns
 
 
 def examine(tokenizer, generation_eos: Iterable[int], policy: str, thinks: str = "keep") -> Chat:
@@ -180,10 +211,9 @@ def examine(tokenizer, generation_eos: Iterable[int], policy: str, thinks: str =
         raise InputError(
             f"the chat template starts the prompt with two BOS tokens ({tokenizer.bos_token}); remove one of them"
         )
-    control = _control_tokens(tokenizer)
     eos_ids = _end_of_turn(tokenizer, generation_eos)
     tail, header = _reply_head(tokenizer, plain.partition(USER)[2], setting)
-    every = sorted({*control, *_undeclared(tokenizer, source, eos_ids)}, key=lambda t: (-len(t), t))
+    every = sorted(_declared(tokenizer) | _undeclared(tokenizer, source, eos_ids), key=lambda t: (-len(t), t))
     texts = [source, tail, *map(str, tokenizer.added_tokens_decoder.values())]
     thinking_shown = bool(switch) or any(map(thinking.marked, texts))
     return Chat(
@@ -194,7 +224,8 @@ def examine(tokenizer, generation_eos: Iterable[int], policy: str, thinks: str =
         adds_bos=tokenizer.bos_token_id in tokenizer(USER)["input_ids"][:1],
         eos_ids=eos_ids,
         template_sha256=hashlib.sha256(source.encode()).hexdigest(),
-        control=re.compile("|".join(map(re.escape, control))) if control else None,
+        control=re.compile("|".join(map(re.escape, every))) if every else None,
+        control_ids=frozenset(tokenizer.convert_tokens_to_ids(every)) - {tokenizer.unk_token_id},
         preamble=plain.partition(USER)[0],
         reply=reply_format(tail + header, thinking_shown, every, tokenizer.convert_ids_to_tokens(eos_ids)),
         switch=switch,
@@ -275,10 +306,10 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _control_tokens(tokenizer) -> list[str]:
-    """Strings that become control tokens, longest first; not all of them are declared as special."""
+def _declared(tokenizer) -> set[str]:
+    """Control tokens that are declared as special."""
     added = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
-    return sorted({t for t in {*added, *tokenizer.all_special_tokens} if t.strip()}, key=lambda t: (-len(t), t))
+    return {token for token in {*added, *tokenizer.all_special_tokens} if token.strip()}
 
 
 def _undeclared(tokenizer, source: str, eos_ids: list[int]) -> set[str]:

@@ -24,6 +24,7 @@ from falserefusal.common.hub import (
     content_of,
     is_folder,
 )
+from falserefusal.common.weight_headers import read_header, shards_of
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ def find(model: dict) -> tuple[str, Path, str]:
     Raises
     ------
     InputError
-        There is no checkpoint, it has no safetensors, or it cannot be downloaded.
+        There is no checkpoint, it has no safetensors or damaged ones, or it cannot be downloaded.
     """
     path = model.get("path") or model["hub_id"]
     if model.get("path") or is_folder(path):
@@ -177,6 +178,7 @@ def find(model: dict) -> tuple[str, Path, str]:
         raise InputError(f"model {model['model']}: no .safetensors weights in {folder}; pickled weights are not loaded")
     if revision.startswith(BY_CONTENT):
         _check_one_set(model["model"], folder)
+    _check_whole(model["model"], folder)
     return name, folder, revision
 
 
@@ -205,13 +207,25 @@ def _check_one_set(model: str, folder: Path) -> None:
         raise InputError(f"model {model}: the weights {elsewhere[0]} are not next to the config.json; move them there")
 
 
+def _check_whole(model: str, folder: Path) -> None:
+    """Raise InputError for files of weights that are missing or cut off."""
+    adapter = [folder / ADAPTER] if (folder / ADAPTER).exists() else []
+    for path in [*weight_files(folder), *adapter]:
+        try:
+            if not path.exists():
+                raise InputError(f"{folder} has no {path.name}, which its index of weights names")
+            read_header(path)
+        except InputError as error:
+            raise InputError(f"model {model}: {error}; download the checkpoint again") from None
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The files that the weights of a checkpoint are loaded from; not those of an adapter."""
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.exists():
         return [single]
     if index.exists():
-        return sorted(folder / name for name in set(_read_json(index).get("weight_map", {}).values()))
+        return [folder / name for name in shards_of(index)]
     return sorted(path for path in folder.glob("*.safetensors") if path.name != ADAPTER)
 
 

@@ -10,6 +10,7 @@ from falserefusal.inference.chat import FIXED_DATE, examine
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.reply import Ending
 from falserefusal.inference.store import Response
+from falserefusal.inference.tokens import check_ids, check_round_trip, check_vocabulary, embedding_rows
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,8 @@ class CheckpointEngine:
     ----------
     model : dict
         What `checkpoint.locate` reads, `system_role` (see `Chat`), `thinking` (see `chat.examine`),
-        `max_thinking_tokens` and `threads` (of the CPU; None: as torch chooses).
+        `max_thinking_tokens`, `control_tokens` (error or escape: what to do with a prompt that has some) and `threads`
+        (of the CPU; None: as torch chooses).
     decoding : Decoding
         The decoding parameters.
     """
@@ -39,7 +41,13 @@ class CheckpointEngine:
         eos = self.generation_config.get("eos_token_id", getattr(self.config, "eos_token_id", None))
         eos = [] if eos is None else eos if isinstance(eos, list) else [eos]
         tokenizer = checkpoints.load_tokenizer(self.checkpoint)
+        self.rows = embedding_rows(checkpoints.weight_files(self.checkpoint.folder))
+        self.rows = self.rows or getattr(self.config.get_text_config(), "vocab_size", None)
+        self.control_tokens = model["control_tokens"]
         try:
+            check_round_trip(tokenizer)
+            if self.rows:
+                check_vocabulary(tokenizer, self.rows)
             self.chat = examine(tokenizer, eos, model["system_role"], model["thinking"])
         except InputError as error:
             raise InputError(f"model {model['model']}: {error}") from error
@@ -76,17 +84,27 @@ class CheckpointEngine:
             )
 
     def render(self, conversations: list[list[dict]], names: list[str]) -> list[str]:
-        """Apply the chat template and check that every turn is in the result."""
-        found = self.chat.holding_control_tokens(conversations)
+        """Apply the chat template and check that every turn is in the result, without control tokens of its own."""
+        found = self.chat.control_tokens_in(conversations)
         if found:
-            count, example = len(found), names[found[0]]
-            log.warning("%d prompt(s) contain a control token of this model in their text, such as %s", count, example)
-        self.about["prompts_with_control_tokens"] = len(found)
+            first = min(found)
+            what = f"{len(found)} prompt(s) contain a control token of this model: the first is {names[first]}, with"
+            what = f"{self.identity['name']}: {what} {found[first]!r}"
+            if self.control_tokens == "error":
+                raise InputError(f"{what}; remove it from the texts, or set inference.control_tokens: escape")
+            log.warning("%s; each is sent with a space after its first character (inference.control_tokens)", what)
+            conversations = [
+                self.chat.escaped(turns, names[i]) if i in found else turns for i, turns in enumerate(conversations)
+            ]
+        prompts, tokens = len(found), sorted(set(found.values()))
+        self.about["control_tokens"] = {"setting": self.control_tokens, "prompts": prompts, "found": tokens}
         return self.chat.render(conversations, names)
 
     def prepare(self, prompts: list[str], names: list[str]) -> list[int]:
         """Tokenise the prompts, check that they fit the context, and return their lengths in tokens."""
         self.ids = self.chat.encode(prompts, names, self.context(), self.longest)
+        if self.rows:
+            check_ids(self.chat.tokenizer, self.ids, names, self.rows)
         return [len(row) for row in self.ids]
 
     @property

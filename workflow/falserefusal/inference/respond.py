@@ -21,6 +21,7 @@ from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.devices import peak_memory
 from falserefusal.inference.engine import Engine, Unavailable, create_engine
 from falserefusal.inference.progress import Progress
+from falserefusal.inference.recognition import UNCHECKED, FirstResponses
 from falserefusal.inference.store import Response, Store, request_key
 
 log = logging.getLogger(__name__)
@@ -106,8 +107,8 @@ def respond(
     ----------
     model : dict
         As `model_settings` makes it: the model's id under `model`, its `backend` (an engine's name),
-        `batch_check_share`, and the settings that the engine reads (see `TransformersEngine`, `VllmEngine` and
-        `ServerEngine`).
+        `batch_check_share`, the settings that the engine reads (see `TransformersEngine`, `VllmEngine` and
+        `ServerEngine`), and perhaps a `recognition`, which stops a job of strange responses (see `FirstResponses`).
     decoding : Decoding
         The decoding parameters.
     prompts : DataFrame
@@ -131,7 +132,8 @@ def respond(
     Raises
     ------
     InputError
-        There is no such shard, a prompt cannot be rendered faithfully, or a server cannot be reached.
+        There is no such shard, a prompt cannot be rendered faithfully, a server cannot be reached, or nearly none of
+        the first responses is recognised.
     """
     started = time.monotonic()
     engine = create_engine(model, decoding)
@@ -140,7 +142,8 @@ def respond(
         if engine.keeps_batch_tokens:
             engine.batch_tokens = opened.batch_tokens(engine.identity) or engine.batch_tokens
         run = _Run(engine, early, opened, lambda tokens: Progress(tokens, model["model"], progress))
-        responses, made = run.responses(requests)
+        first = FirstResponses(model.get("recognition"), model["model"])
+        responses, made = run.responses(requests, first=first)
         about = _provenance(engine, model, decoding)  # before the batch check, which has timings of its own
         others, checked = _in_other_batches(run, requests, model["batch_check_share"])
     frame = requests.frame(responses).assign(**requests.other_batch(others))
@@ -275,15 +278,20 @@ class _Run:
     store: Store
     progress: Callable[[int], Progress]
 
-    def responses(self, requests: _Requests, purpose: str = "") -> tuple[dict[str, Response], dict[str, int]]:
+    def responses(
+        self, requests: _Requests, purpose: str = "", first: FirstResponses = UNCHECKED
+    ) -> tuple[dict[str, Response], dict[str, int]]:
         """The responses to `requests` by key; how many were stored (reused), and how many were generated now.
 
-        `purpose`: what the responses are for, for the log.
+        `purpose`: what the responses are for, for the log. `first`: sees all of them, stored ones first, and may stop
+        the run.
         """
         stored = self._usable(requests)
+        first.add(stored.values())
         torn = self.store.torn if self.engine.repeats_batches else set()
         missing = [key for key in requests.first if key not in stored or key in torn]
         if not missing:
+            first.check()
             return stored, {"reused": len(stored), "generated": 0}
         name, until = self.engine.identity["name"], self.early.until
         log.info("%s: %d responses stored, %d to generate %s%s", name, len(stored), len(missing), until, purpose)
@@ -291,7 +299,8 @@ class _Run:
             log.info("%d stored responses are of interrupted batches, which are computed again as a whole", len(torn))
         if self.engine.keeps_batch_tokens:
             self.engine.batch_tokens = self.store.keep_batch_tokens(self.engine.identity, self.engine.batch_tokens)
-        self._generate(requests, missing)
+        self._generate(requests, missing, first)
+        first.check()
         # read again, so that this run and every later one report the same responses
         reused = len(requests.first) - len(missing)
         return self.store.read(set(requests.first)), {"reused": reused, "generated": len(missing)}
@@ -300,7 +309,7 @@ class _Run:
         stored = self.store.read(set(requests.first))
         return {key: response for key, response in stored.items() if self.early.usable(key, response)}
 
-    def _generate(self, requests: _Requests, missing: list[str]) -> None:
+    def _generate(self, requests: _Requests, missing: list[str], first: FirstResponses) -> None:
         """Generate and store the responses of the keys `missing`."""
         asked = [requests.first[key] for key in missing]
         sizes = self.engine.prepare([requests.prompts[i] for i in asked], [requests.names[i] for i in asked])
@@ -312,6 +321,7 @@ class _Run:
             for batch, fresh in reports:
                 self.store.append({missing[j]: response for j, response in fresh.items()}, batch)
                 bar.add(sum(sizes[j] for j in fresh), len(fresh))
+                first.add(fresh.values())
         except Unavailable as error:
             raise InputError(
                 f"{self.engine.identity['name']}: {error}.\n{len(self._usable(requests))} of {len(requests.first)} "

@@ -7,7 +7,6 @@ metadata is requested from the hub; nothing is downloaded. No message contains a
 import dataclasses
 import http.client
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -30,6 +29,7 @@ from huggingface_hub.errors import (
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import ADAPTER, ADAPTER_CONFIG
+from falserefusal.common.weight_headers import read_header, shards_of
 from falserefusal.planning.server import check_server
 from falserefusal.study.resources import too_few_gpus
 
@@ -220,9 +220,14 @@ def _weights(model: dict, hub: _Hub, expected_gb: float, cache_dir: str) -> tupl
         lacking = _lacking(lambda file: folder / file)
         if lacking:
             return [_row(name, "weights", "missing", f"folder {folder} has no {lacking}", "complete the folder")], 0.0
+        if damage := _damage(lambda file: folder / file):
+            return [_row(name, "weights", "missing", damage, "download or copy the file again")], 0.0
         return [_row(name, "weights", "ok", f"in the folder {folder}")], 0.0
     try:
         lacking = _lacking(lambda file: _cached(repo, file, revision, cache_dir))
+        if lacking is None and (damage := _damage(lambda file: _cached(repo, file, revision, cache_dir))):
+            what = f"run `hf download {repo} --force-download` where there is a network"
+            return [_row(name, "weights", "missing", damage, what)], 0.0
         if lacking is None:
             return [_row(name, "weights", "ok", f"{repo} is in the cache {cache_dir}")], 0.0
         info = hub.ask(hub.api.model_info, repo, revision=revision, files_metadata=True, timeout=TIMEOUT)
@@ -295,12 +300,34 @@ def _lacking(find) -> str | None:
         return "config.json"
     if not any(map(has, TOKENIZERS)):
         return "tokenizer"
-    if has("model.safetensors"):
+    try:
+        return next((file for file in _weight_files(find) if not has(file)), None)
+    except InputError:  # `_damage` says what is wrong
         return None
-    if not has("model.safetensors.index.json"):
-        return "model.safetensors"
-    shards = json.loads(find("model.safetensors.index.json").read_text(encoding="utf-8"))["weight_map"].values()
-    return next((shard for shard in sorted(set(shards)) if not has(shard)), None)
+
+
+def _weight_files(find) -> list[str]:
+    """The files of weights that a model folder should have; `find` finds a file of it, or returns None."""
+    single, index = find("model.safetensors"), find("model.safetensors.index.json")
+    if index is None or not index.exists() or (single is not None and single.exists()):
+        return ["model.safetensors"]
+    return shards_of(index)
+
+
+def _damage(find) -> str | None:
+    """What is wrong with a file of a complete model folder; None if nothing is."""
+
+    def has(file: str) -> bool:
+        path = find(file)
+        return path is not None and path.exists()
+
+    try:
+        files = _weight_files(find) if has("config.json") else []  # none next to an adapter alone
+        for file in [*files, *filter(has, [ADAPTER])]:
+            read_header(find(file))
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _free_gb(folder: str, environment: Environment) -> float:

@@ -452,6 +452,13 @@ class Inference(Part):
     system_role: Literal["native", "merge", "error"] = "native"
     """A system prompt whose model has no place for it is an error (native), or is sent at the head of the question for
     every model (merge). error refuses every system prompt."""
+    control_tokens: Literal["error", "escape"] = "error"
+    """What to do with a prompt whose text contains a control token of its model, such as <|im_end|>. escape writes a
+    space after the first character of the token, so that the model reads it as text. Has no effect on servers. The
+    prompts of judges are always escaped."""
+    unrecognised: Literal["stop", "go_on"] = "stop"
+    """What to do if, of the first 200 responses of a job (of all, if there are 20 to 199), fewer than 5 % contain an
+    option, yes or no, a refusal phrase or a common way to decline."""
     trust_remote_code: Annotated[tuple[str, ...], AfterValidator(unique("model"))] = ()
     """Models whose own Python code may run."""
     early_decision: Flag = True

@@ -21,7 +21,7 @@ from falserefusal.study.files import (
     classifier_record,
     text_record,
 )
-from falserefusal.study.materials import Model, choose, load_personas, load_templates, read_models
+from falserefusal.study.materials import Model, choose, load_personas, load_phrases, load_templates, read_models
 from falserefusal.study.problems import hint
 from falserefusal.study.published import PublishedStudy
 from falserefusal.study.resources import (
@@ -336,7 +336,8 @@ class Study(AnyStudy):
     @property
     def inference(self) -> dict[str, Any]:
         """The settings that can change a response."""
-        return self.config.inference.model_dump(exclude={"shards", "keep_weights", "samples_per_prompt"})
+        others = {"shards", "keep_weights", "samples_per_prompt", "unrecognised"}
+        return self.config.inference.model_dump(exclude=others)
 
     @cached_property
     def _jobs(self) -> Jobs:
@@ -502,6 +503,14 @@ class Study(AnyStudy):
         inputs = {"prompts": self.prompt_files, "design": self.files.design} | self.checkpoint(model)
         return inputs | ({"phrases": self.config.materials.refusal_phrases} if self.early_decision else {})
 
+    @property
+    def recognised(self) -> dict[str, Any] | None:
+        """What the first responses of a job should contain: options or phrases; None: they may be anything."""
+        if self.config.inference.unrecognised == "go_on":
+            return None
+        options = [option for options in self.options.values() for option in options]
+        return {"options": options, "phrases": load_phrases(self.root / self.config.materials.refusal_phrases)}
+
     def question_inputs(self, model: str, look: str | None = None) -> dict[str, Any]:
         """What a labeller needs to know about a model's responses, all or those of an interim look."""
         materials = self.config.materials
@@ -526,7 +535,8 @@ class Study(AnyStudy):
     @property
     def judge_inference(self) -> dict[str, Any]:
         """The settings of a judge that can change its replies: greedy, and short. It has no batch check."""
-        return self.inference | {"max_new_tokens": JUDGE_TOKENS, "temperature": 0.0, "batch_check_share": 0.0}
+        own = {"max_new_tokens": JUDGE_TOKENS, "temperature": 0.0, "batch_check_share": 0.0}
+        return self.inference | own | {"control_tokens": "escape"}  # what a model wrote cannot be corrected
 
     def classifier_inputs(self, classifier: str, model: str, look: str | None = None) -> dict[str, Any]:
         """What a classifier's scores are made from."""
