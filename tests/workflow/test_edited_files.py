@@ -68,7 +68,7 @@ def test_without_an_edit_nothing_runs(copy):
         ("config/personas.csv", "A man,man", "A man,mam", "prompts"),
         ("config/templates.csv", "would a {persona}", "would one {persona}", "design"),
         ("texts.csv", "you", "yuu", "texts"),
-        ("workflow/falserefusal/labelling/cues.py", '"""', '""" ', "verdicts"),
+        ("workflow/falserefusal/labelling/cues.py", '"""', '""" ', "responses"),
         ("weights/tokenizer_config.json", "{", "{ ", "fetch_model"),
         ("weights/chat_template.jinja", "helpful", "helpfil", "fetch_model"),
     ],
