@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from falserefusal.common.addresses import shown_source
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import all_content_of, is_folder
 from falserefusal.common.notice import BANNER, MODEL_SUFFIX
@@ -638,7 +639,10 @@ class Study(AnyStudy):
     def record(self) -> dict[str, Any]:
         """The settings that its provenance states: the config with its defaults."""
         named = {"models": list(self.models), "personas": list(self.personas), "templates": list(self.templates)}
-        return self.config.model_dump(mode="json", exclude=set(named)) | named
+        settings = self.config.model_dump(mode="json", exclude=set(named)) | named
+        for task in settings["tasks"].values():
+            task["source"] = shown_source(task["source"])
+        return settings
 
 
 def _materials(config: Config, root: Path) -> tuple[dict[str, Model], Names]:

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+from falserefusal.common.addresses import shown_message
 from falserefusal.common.files import InputError, atomic, read_json
 from falserefusal.common.hashes import identified, sha256_of
 from falserefusal.texts.sources import Source, resolve
@@ -85,15 +86,17 @@ def _from_url(spec: Source, task: str, path: Path) -> None:
 
     if _offline():
         raise InputError(_unavailable(spec, task, "HF_HUB_OFFLINE is set"))
+    log.info("task %s: downloading %s", task, spec.origin)
+    pooch.get_logger().setLevel(logging.WARNING)  # it would print the URL with whatever is secret in it
     files = pooch.create(
         path.parent, base_url="", registry={path.name: spec.sha256}, urls={path.name: spec.url}, retry_if_failed=RETRIES
     )
     try:
         files.fetch(path.name, downloader=pooch.HTTPDownloader(timeout=TIMEOUT))
     except OSError as error:  # every exception of requests is one
-        raise InputError(_unavailable(spec, task, str(error))) from None
+        raise InputError(_unavailable(spec, task, shown_message(str(error)))) from None
     except ValueError as error:  # pooch reports another checksum in this way
-        raise InputError(_mismatch(spec, task, str(error))) from None
+        raise InputError(_mismatch(spec, task, shown_message(str(error)))) from None
 
 
 def _from_hub(spec: Source, task: str, path: Path) -> None:
@@ -104,7 +107,7 @@ def _from_hub(spec: Source, task: str, path: Path) -> None:
     try:
         cached = huggingface_hub.hf_hub_download(repo, file, repo_type="dataset", revision=revision)
     except (OSError, ValueError, HTTPError) as error:
-        raise InputError(_unavailable(spec, task, " ".join(str(error).split()))) from None
+        raise InputError(_unavailable(spec, task, shown_message(str(error)))) from None
     with atomic(path) as part:
         shutil.copyfile(cached, part)
 
