@@ -84,7 +84,11 @@ def gpus_of_run(wildcards):
 
 def models_after(look):
     """The models that an interim look leaves to be asked further. Snakemake waits for the look."""
-    return Path(checkpoints.interim_look.get(study=STUDY.name, look=look).output.models).read_text(encoding="utf-8").split()
+    return (
+        Path(checkpoints.interim_look.get(study=STUDY.name, look=look).output.models)
+        .read_text(encoding="utf-8")
+        .split()
+    )
 
 
 def from_last_look(path):

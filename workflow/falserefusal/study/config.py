@@ -184,9 +184,9 @@ def _extra_body(value: dict[str, Any]) -> dict[str, Any]:
     for key in value:
         if key in SET_BY_THE_STUDY:
             raise ValueError(f"leave out '{key}', which the study sets itself ({SET_BY_THE_STUDY[key]})")
-    if (key := secret_in(value)) is not None:
+    if (secret := secret_in(value)) is not None:
         raise ValueError(
-            f"leave out '{key}', which seems to hold a secret, because provenance.json has every parameter; put the "
+            f"leave out '{secret}', which seems to hold a secret, because provenance.json has every parameter; put the "
             "key into an environment variable and name it as api_key_env"
         )
     return value

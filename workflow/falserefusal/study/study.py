@@ -12,7 +12,7 @@ from falserefusal.common.hub import all_content_of, is_folder
 from falserefusal.common.notice import BANNER, MODEL_SUFFIX
 from falserefusal.common.roofline import JUDGE_TOKENS
 from falserefusal.study.base import AnyStudy
-from falserefusal.study.checks import check_materials
+from falserefusal.study.checks import check_materials, check_readable
 from falserefusal.study.config import Classifier, Config, Task, read_config
 from falserefusal.study.files import (
     JUDGE_INSTRUCTIONS,
@@ -651,6 +651,7 @@ def _materials(config: Config, root: Path) -> tuple[dict[str, Model], Names]:
     for key, path in files.model_dump().items():
         if not (root / path).is_file():
             raise InputError(f"materials.{key}: no such file {path}")
+        check_readable(root / path, f"materials.{key}: {path}")
     every = read_models(files.models, root)
     models = choose("models", config.models, list(every), files.models)
     personas = load_personas(root / files.personas)["persona"].tolist()
