@@ -11,7 +11,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 RUN := .venv/bin/python -m
-SNAKEMAKE := $(RUN) snakemake --cores $(CORES)
+# A run that was killed leaves locks in .snakemake; they are removed if nothing works here.
+SNAKEMAKE := PYTHONPATH=workflow $(RUN) falserefusal.study.locks && $(RUN) snakemake --cores $(CORES)
 READY := .venv/.ready
 VLLM_RUN := .venv-vllm/bin/python -m
 VLLM_READY := .venv-vllm/.ready

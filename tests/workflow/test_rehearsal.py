@@ -3,12 +3,18 @@
 import json
 import re
 import shutil
+import socket
+import sys
+import tempfile
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
 MODELS = ["Llama2-13B", "Qwen1.5-32B", "Gemma2-2B"]  # three families, three chat templates, one in bf16
+
+LOGIN = "ann-of-this-test"
 
 
 def small(root, **changes):
@@ -25,7 +31,7 @@ def done(checkout, root):
     """A copy in which a small rehearsal has run once."""
     workflow = checkout()
     workflow.path("config/small.yaml").write_text(small(root))
-    workflow.log = workflow.run("--configfile", "config/small.yaml")
+    workflow.log = workflow.run("--configfile", "config/small.yaml", LOGNAME=LOGIN, USER=LOGIN)
     workflow.results = workflow.path("results/small")
     return workflow
 
@@ -88,6 +94,23 @@ def test_every_table_and_every_figures_data_say_that_they_are_of_stand_ins(done)
     assert not done.path("results/published").exists(), "a study that is named is built alone"
     page = (done.results / "report/index.html").read_text()
     assert not re.search("<th[^>]*>study</th>", page), "the page says it once, not in every row"
+
+
+def test_nothing_to_pass_on_names_this_machine_or_its_user(done):
+    files = [file for ending in ("csv", "json", "html") for file in done.results.rglob(f"*.{ending}")]
+    assert {"index.html", "provenance.json", "claims.csv"} <= {file.name for file in files}
+    places = [
+        str(done.folder),
+        str(Path.home()),
+        str(Path(tempfile.gettempdir())),
+        sys.prefix,
+        LOGIN,
+        socket.gethostname(),
+    ]
+    for file in files:
+        text = file.read_text()
+        found = [place for place in places if re.search(rf"(?<![\w/]){re.escape(place)}(?!\w)", text)]
+        assert not found, file
 
 
 def test_progress_with_time_left_is_shown(done):

@@ -20,10 +20,10 @@ if not sys.executable.startswith("'"):
 
 from falserefusal.common.dependencies import library_of
 from falserefusal.common.errors import InputError
-from falserefusal.study import files
+from falserefusal.study import files, locks
 from falserefusal.study.checks import check_keys
 from falserefusal.study.resources import JOBS
-from falserefusal.study.rules import Rules, any_of, content_of_code, content_of_data, untracked
+from falserefusal.study.rules import Rules, any_of, content_of_code, content_of_data, untracked, without_secrets
 from falserefusal.study.study import Study
 from falserefusal.study.weights import USES
 

@@ -14,7 +14,8 @@ rule fetch_texts:
     conda:
         "../../envs/analysis.yaml"
     params:
-        source=of_task("source"),
+        source=untracked(of_task("source")),
+        shown_source=without_secrets(of_task("source")),
         task="{task}",
         folder=lambda wildcards, output: str(Path(output.record).parents[1]),
     message:
@@ -38,7 +39,8 @@ rule texts:
     conda:
         "../../envs/analysis.yaml"
     params:
-        source=of_task("source"),
+        source=untracked(of_task("source")),
+        shown_source=without_secrets(of_task("source")),
         task="{task}",
         folder=files.TEXTS,
         rows_per_gold_label=of_task("rows_per_gold_label"),

@@ -92,3 +92,26 @@ def test_a_bug_is_one_traceback_even_if_the_log_cannot_be_written(root, tmp_path
     assert done.stderr.count("Traceback") == 1 and done.stderr.endswith("\nZeroDivisionError\n")
     if log == "log.txt":
         assert (tmp_path / log).read_text().count("Traceback") == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("with open('/dev/full', 'w') as file: file.write('x')", "could not be written (no space left on device)"),
+        ("open('/proc/version/x')", "/proc/version/x: a part of this path is a file"),
+        ("open('/tmp', 'w')", "/tmp: is a folder, not a file"),
+    ],
+)
+def test_a_fault_of_disk_or_files_is_one_line(root, tmp_path, body, says):
+    log = tmp_path / "x.log"
+    done = run(root, log, body)
+    assert done.returncode == 1
+    for text in (done.stderr, log.read_text()):
+        assert text.startswith("Error: ") and says in text and len(text.splitlines()) == 1
+
+
+def test_a_log_that_cannot_be_written_is_one_line(root, tmp_path):
+    (tmp_path / "logs").write_text("a file")
+    done = run(root, tmp_path / "logs" / "x.log", "pass")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("Error: ") and "a part of this path is a file, not a folder" in done.stderr

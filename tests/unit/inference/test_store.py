@@ -1,6 +1,7 @@
 """The store: no response is lost or duplicated, and half a record is never read as a response."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -238,3 +239,37 @@ def test_two_shards_and_a_reader_at_once(tmp_path):
     found = Store(tmp_path).read()
     assert found == {request_key({}, f"prompt {m}", {}): Response("z" * m, "stop") for m in range(500)}
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ["only text"],
+        ["text", "stop"],
+        ["text", "stop", 1],
+        ["text", "stop", 1, 2, "thinking", "more"],
+        ["text", "stop", 1, 2, {"thinking": "in another form"}],
+        ["text", "stop", None, None],
+        [None, "stop", 1, 2],
+        [{"text": "text"}, {"reason": "stop"}],
+        [],
+    ],
+)
+@pytest.mark.parametrize("batch", ["-", "abc/d"])
+def test_a_record_of_another_version_is_ignored_with_a_warning(tmp_path, caplog, fields, batch):
+    write(tmp_path, {1: Response("kept", "stop", 3, 4, "thought")})
+    body = f"{key(2)} {batch} {json.dumps(fields)}".encode()
+    with (tmp_path / "1.jsonl").open("ab") as segment:
+        segment.write(b"%08x %b\n" % (zlib.crc32(body), body))
+    assert Store(tmp_path).read() == {key(1): Response("kept", "stop", 3, 4, "thought")}
+    assert "ignored 1 record(s) in the form of another version" in caplog.text
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"batch_tokens": "many"}', "null"])
+def test_a_damaged_size_of_batches_is_one_message(tmp_path, content):
+    kept = Store(tmp_path)
+    assert kept.keep_batch_tokens(IDENTITY, 512) == 512
+    [path] = tmp_path.glob("batch_tokens-*.json")
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"batch_tokens-.*damaged.*remove it"):
+        kept.batch_tokens(IDENTITY)

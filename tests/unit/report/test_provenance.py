@@ -69,3 +69,13 @@ def test_what_the_batch_check_found_is_recorded_by_model(tmp_path):
     found = provenance({}, [], [], batch_check=str(tmp_path / "t.csv"))["batch_check"]
     assert found == {"a": {"prompts": 50, "rate": 0.26}, "b": {"prompts": 0, "note": "switched off"}}
     write_json(found, tmp_path / "p.json")
+
+
+def test_the_signature_of_a_url_is_not_recorded(tmp_path):
+    source = entry("popquorn", url="https://example.org/raw_data.csv?sig=S3CRET")
+    download = tmp_path / "source.json"
+    write_json({"origin": source["url"], "sha256": "0"}, download)  # as an older version wrote it
+    about = provenance({"tasks": {"offensiveness": {"source": source}}}, [], [], {"offensiveness": str(download)})
+    assert about["texts"]["offensiveness"]["origin"] == "https://example.org/raw_data.csv?…"
+    assert about["config"]["tasks"]["offensiveness"]["source"]["url"] == "https://example.org/raw_data.csv?…"
+    assert "S3CRET" not in str(about)

@@ -380,3 +380,29 @@ def test_corrected_rates_are_added_to_the_uncorrected(root):
     assert [card.value for card in headline({"corrected_rates": corrected})] == [
         f"{100 * rate:.2f}%" for rate in corrected.loc[corrected["model"] == "mean", "corrected"]
     ]
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "<script>alert(1)</script><img src=x onerror=alert(1)>",
+        "</blockquote></details><style>body { display: none }</style><!--",
+        "\u202egnirts desrever\u2066\u200f <b>שלום</b>",
+        "nul \x00, escape \x1b[2J, bell \x07, \x85 and \x9b",
+        "{{ 7 * 7 }} {% raw %} &lt;b&gt; &#x3c;i&#x3e;",
+        "x" * 5000,
+        "<i>" * 2000,
+    ],
+)
+def test_markup_and_control_characters_of_a_response_do_no_harm(root, index, figure_dir, tmp_path, response):
+    tables, study = fixture.run_tables(root), Study("x", "run", "x", "", "", list(fixture.context(root).models))
+    pages = {}
+    for said in ("calm", response):
+        row = {"prompt_id": "1", "model": "Llama2-7B", "task": "nli", "persona": "man", "system_text": said}
+        row |= {"prompt": said, "response": said, "kind": said, "responses": 1, "agreed": 1}
+        row |= {"labeller": "a", "verdict": "refused", "category": said, "evidence": said}
+        samples = {"refusals": pd.DataFrame([row]), "disagreements": pd.DataFrame([row, row | {"labeller": "b"}])}
+        build_report(tmp_path / "x.html", study, tables, index, figure_dir, {}, samples)
+        pages[said] = (tmp_path / "x.html").read_text()
+    assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", pages[response])
+    assert Outline(pages[response]).tags == Outline(pages["calm"]).tags, "the response adds no element"

@@ -1,6 +1,7 @@
 """Mistakes in config and materials are named before any work starts: which file, which place, what to do."""
 
 import shutil
+import subprocess
 
 import pytest
 import yaml
@@ -8,6 +9,7 @@ import yaml
 from falserefusal.common.errors import InputError
 from falserefusal.study.checks import check_keys
 from falserefusal.study.study import Study
+from permissions import bound_by_permissions, open_folder
 
 FILES = {
     "personas": "config/personas.csv",
@@ -71,3 +73,49 @@ def test_a_key_that_a_config_file_has_twice_is_named(tmp_path):
         check_keys([tmp_path / "absent.yaml", twice])
     twice.write_text("a: {b: 1, c: [{b: 1}, {b: 2}]}\nb: 3\n")
     check_keys([twice])
+
+
+def test_a_file_that_may_not_be_read_is_named(root, small, monkeypatch):
+    own = {"source": {"kind": "file", "path": "own.csv", "columns": {"gold_label": "score", "text": "body"}}}
+    config = small() | {"models": ["Gemma-2B"], "checkpoints": {"kind": "hub"}}
+    config["tasks"]["offensiveness"] |= own
+    with open_folder() as place:
+        shutil.copytree(root / "config", place / "config")
+        (place / "own.csv").write_text("body,score\nhello,3\n")
+        subprocess.run(["chmod", "-R", "a+rX", place], check=True)
+        place.chmod(0o777)
+        monkeypatch.chdir(place)
+        Study.load(config)
+        for path in ("own.csv", *FILES.values()):
+            (place / path).chmod(0)
+            with bound_by_permissions(), pytest.raises(InputError, match=rf"{path}.* may not be read .*permission"):
+                Study.load(config)
+            (place / path).chmod(0o644)
+
+
+@pytest.mark.parametrize("folder", ["", "results", "results/small", "results/store"])
+def test_results_that_may_not_be_written_are_named(root, small, monkeypatch, folder):
+    with open_folder() as place:
+        shutil.copytree(root / "config", place / "config")
+        subprocess.run(["chmod", "-R", "a+rX", place], check=True)
+        place.chmod(0o777)
+        (place / folder).mkdir(parents=True, exist_ok=True)
+        for parent in (place / folder).relative_to(place).parents:
+            (place / parent).chmod(0o777)
+        (place / folder).chmod(0o555)
+        monkeypatch.chdir(place)
+        with bound_by_permissions(), pytest.raises(InputError, match=rf"{folder or '.'}: may not be written"):
+            Study.load(small())
+
+
+@pytest.mark.parametrize("name", ["results", "results/small", "results/store"])
+def test_a_file_in_place_of_a_folder_of_results_is_named(place, small, monkeypatch, name):
+    monkeypatch.chdir(place)
+    path = place / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    try:
+        with pytest.raises(InputError, match=f"{name}: is a file, where results need a folder"):
+            Study.load(small())
+    finally:
+        shutil.rmtree(place / "results") if (place / "results").is_dir() else path.unlink()

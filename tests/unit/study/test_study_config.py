@@ -1,5 +1,6 @@
 """A config is completed with defaults, frozen, and every mistake in it is named by its key, in the user's words."""
 
+import json
 from typing import Literal, get_args, get_origin
 
 import pydantic
@@ -318,3 +319,46 @@ def test_such_a_word_is_refused_with_the_words_that_are_allowed(small):
         "inference.system_role: YAML reads no, off or false as false, not as a word; put the word in quotes "
         "(it is one of native, merge, error)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("key", "body"),
+    [
+        ("api_key", {"api_key": "x"}),
+        ("apiKey", {"apiKey": "x"}),
+        ("X-Api-Key", {"provider": {"headers": {"X-Api-Key": "x"}}}),
+        ("OPENAI_API_KEY", {"env": [{"a": 1}, {"OPENAI_API_KEY": 5}]}),
+        ("token", {"token": "x"}),
+        ("hf_token", {"options": {"hf_token": "x"}}),
+        ("accessToken", {"accessToken": "x"}),
+        ("Authorization", {"Authorization": "Bearer x"}),
+        ("authorization", {"authorization": {"scheme": "x"}}),
+        ("password", {"login": [{"name": "a"}, {"password": "x"}]}),
+        ("client_secret", {"client_secret": "x"}),
+        ("user", {"user": "sk-proj-0123456789abcdef0123"}),
+        ("proxy_header", {"proxy_header": ["Bearer abcdef0123456"]}),
+    ],
+)
+def test_a_secret_in_the_body_of_requests_is_refused_and_not_shown(load, key, body):
+    server = {"base_url": "http://localhost:8000/v1", "extra_body": {"top_k": 1} | body}
+    with pytest.raises(InputError, match=rf"servers.own.extra_body: leave out '{key}'.*api_key_env") as error:
+        load(json.dumps({"servers": {"own": server}}))
+    for secret in ("Bearer", "sk-proj", "abcdef"):
+        assert secret not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"add_bos_token": False, "use_auth_token": None, "stop_token_ids": [1], "min_tokens": 2, "logprobs": True},
+        {
+            "think_end_token": "</think>",
+            "eos_token": "</s>",
+            "prompt_cache_key": "a study",
+            "skip_special_tokens": True,
+        },
+        {"provider": {"order": ["a", "b"], "max_token": 5}, "key": "value", "tokenizer": "slow", "monkey": "a"},
+    ],
+)
+def test_parameters_that_are_no_secrets_may_be_in_the_body_of_requests(load, body):
+    load(json.dumps({"servers": {"own": {"base_url": "http://localhost:8000/v1", "extra_body": body}}}))

@@ -311,3 +311,38 @@ def test_a_script_ends_with_one_line_about_a_users_mistake(tmp_path):
     assert result.returncode == 1
     assert result.stderr.strip().splitlines()[-1].startswith("Error: task 'politeness': there is no file x.csv")
     assert "Traceback" not in result.stderr
+
+
+SECRETS = ("?sig=S3CR%2BET", "?X-Amz-Signature=S3CRET&token=S3CRET", "?file=a.csv&token='S3CRET')/S3CRET?", "#S3CRET")
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_signed_url_is_fetched_and_its_signature_is_kept_nowhere(tmp_path, capfd, caplog, secret):
+    caplog.set_level("DEBUG", "falserefusal")
+    with serving({f"/raw_data.csv{secret}".partition("#")[0]: DATA}) as server:
+        source = entry("popquorn", url=f"{server.url}/raw_data.csv{secret}")
+        path, digest = fetch(source, "politeness", tmp_path)
+    about = record(source, "politeness", path)
+    assert digest == DIGEST and about["origin"] == f"{server.url}/raw_data.csv{secret[0]}…"
+    printed = capfd.readouterr()
+    assert "S3CR" not in f"{path} {json.dumps(about)} {printed.out} {printed.err} {caplog.text}"
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("fault", ["absent", "unreachable", "checksum", "offline"])
+def test_no_message_shows_the_signature_of_a_url(tmp_path, patient, monkeypatch, capfd, fault, secret):
+    with serving({f"/raw_data.csv{secret}".partition("#")[0]: DATA} if fault == "checksum" else {}) as server:
+        address = "http://127.0.0.1:9" if fault == "unreachable" else server.url
+        source = entry("popquorn", url=f"{address}/raw_data.csv{secret}", sha256="0" * 64)
+        if fault == "offline":
+            monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        with pytest.raises(InputError) as error:
+            fetch(source, "politeness", tmp_path)
+    printed = capfd.readouterr()
+    assert f"{address}/raw_data.csv{secret[0]}…" in str(error.value)
+    assert "S3CR" not in f"{error.value} {printed.out} {printed.err}"
+
+
+def test_another_signature_is_another_file(tmp_path):
+    first, second = (entry("popquorn", url=f"http://there/raw.csv?file={name}") for name in "ab")
+    assert raw_path(first, "politeness", tmp_path) != raw_path(second, "politeness", tmp_path)

@@ -18,7 +18,7 @@ import pyarrow
 import pyarrow.parquet
 from pandas.api.types import is_float_dtype, is_numeric_dtype
 
-from falserefusal.common.errors import InputError
+from falserefusal.common.errors import InputError, file_problem, using
 from falserefusal.common.hashes import Read, portable
 
 __all__ = ["InputError", "atomic", "line_of", "made_from", "read_csv", "read_json", "read_parquet", "validate"]
@@ -33,16 +33,17 @@ READ = "made from"  # key of the metadata of a Parquet file
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`, and rename it to `path` if the block succeeds."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        part.chmod(0o666 & ~_umask())  # mkstemp gives 0600, but colleagues on a cluster must be able to read results
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with using(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        part = Path(name)
+        try:
+            yield part
+            part.chmod(0o666 & ~_umask())  # mkstemp gives 0600, but colleagues on a cluster must be able to read it
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -131,8 +132,9 @@ def read_csv(path: str | Path, schema: pa.DataFrameSchema | None = None, **optio
         raise InputError(f"{path}: no such file")
     try:
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""], comment=None, **options)
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"{path}: not a readable UTF-8 file; save it as CSV in UTF-8") from None
+    except (OSError, UnicodeDecodeError) as error:
+        unreadable = f"{path}: not a readable UTF-8 file; save it as CSV in UTF-8"
+        raise InputError(file_problem(error, path) or unreadable) from None
     except pd.errors.EmptyDataError:
         raise InputError(f"{path}: the file is empty; its first line must name the columns") from None
     except pd.errors.ParserError as error:

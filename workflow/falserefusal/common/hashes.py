@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from falserefusal.common.errors import InputError
+from falserefusal.common.errors import InputError, using
 
 KEPT = Path("results/checksums.json")  # path: [size, mtime_ns, ctime_ns, inode, checksum]
 BIG = 2**20  # bytes; smaller files are read each time
@@ -93,7 +93,7 @@ def portable(path: str | Path) -> str:
 
 
 def _read(path: Path) -> str:
-    with path.open("rb") as file:
+    with using(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -114,5 +114,5 @@ def _keep(name: str, entry: list[Any]) -> None:
     from falserefusal.common.files import atomic  # imports pandas, which the start of the workflow can do without
 
     if KEPT.parent.is_dir():  # not in a folder that is no checkout
-        with contextlib.suppress(OSError), atomic(KEPT) as part:
+        with contextlib.suppress(OSError, InputError), atomic(KEPT) as part:
             part.write_text(json.dumps(_kept() | {name: entry}, indent=1, sort_keys=True), encoding="utf-8")

@@ -5,7 +5,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from falserefusal.common.errors import InputError
+from falserefusal.common.errors import InputError, using
 from falserefusal.common.hashes import sha256_of
 
 # files that can change a response: weights, configuration, tokenizer; not a README or an image
@@ -24,7 +24,9 @@ def is_folder(hub_id: str) -> bool:
 def content_files(folder: str | Path) -> dict[str, Path]:
     """The files of a local checkpoint that can change a response, by their names in it."""
     folder = Path(folder).expanduser().resolve()
-    found = {path.name: path for path in folder.iterdir() if any(fnmatch.fnmatch(path.name, part) for part in PARTS)}
+    with using(folder):
+        every = list(folder.iterdir())
+    found = {path.name: path for path in every if any(fnmatch.fnmatch(path.name, part) for part in PARTS)}
     found |= {f"{MORE_TEMPLATES}/{path.name}": path for path in (folder / MORE_TEMPLATES).glob("*")}
     return {name: path for name, path in sorted(found.items()) if path.is_file()}
 

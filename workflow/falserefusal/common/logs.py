@@ -7,14 +7,15 @@ import contextlib
 import ctypes
 import logging
 import os
+import signal
 import sys
 import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
-from falserefusal.common.errors import InputError
+from falserefusal.common.errors import InputError, Terminated, file_problem
 from falserefusal.common.hashes import check_unchanged
 
 
@@ -73,9 +74,12 @@ def log_to(path: str | Path, params: Any = None) -> Iterator[None]:
     the log file, because a cluster shows little else of a failed job.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        file = path.open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            _end(file_problem(error, path) or str(error))
         stack.callback(_close, file)
         out, err = (_Tee(terminal, file) for terminal in stack.enter_context(_descriptors_to(file)))
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -89,14 +93,25 @@ def log_to(path: str | Path, params: Any = None) -> Iterator[None]:
                 yield
                 check_unchanged(params.get("read", {}) if hasattr(params, "get") else {})
             except InputError as error:
-                print(f"Error: {error}", file=sys.stderr)
-                sys.stdout.flush()
+                _end(str(error))
+            except Terminated:
+                print("Stopped: the job was told to end. Finished responses are stored.", file=sys.stderr)
                 sys.stderr.flush()
-                os._exit(1)  # Snakemake would wrap SystemExit in a traceback that hides the message
-            except BaseException:
+                os._exit(128 + signal.SIGTERM)  # at once: a request that is still in progress would be waited for
+            except BaseException as error:
+                if problem := file_problem(error, "the files of this job"):
+                    _end(problem)
                 with contextlib.suppress(OSError):
                     traceback.print_exc(file=file)  # Python itself prints it to the terminal
                 raise
+
+
+def _end(message: str) -> NoReturn:
+    """End the process with a message; Snakemake would wrap SystemExit in a traceback that hides it."""
+    print(f"Error: {message}", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _close(file: TextIO) -> None:

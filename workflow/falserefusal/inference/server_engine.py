@@ -7,12 +7,14 @@ config to parameters that a request leaves out (a repetition penalty, for exampl
 How replies and errors differ between servers is in `server_reply`, `server_errors` and `server_names`.
 """
 
+import contextlib
 import functools
 import json
 import logging
 import math
 import os
 import re
+import signal
 import threading
 import time
 from collections import Counter
@@ -22,7 +24,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 import tenacity
 
 from falserefusal.common.addresses import server_address
-from falserefusal.common.errors import InputError
+from falserefusal.common.errors import InputError, Terminated
 from falserefusal.inference import server_errors
 from falserefusal.inference.chat import place_system
 from falserefusal.inference.decoding import Decoding
@@ -51,6 +53,7 @@ TOO_LONG = re.compile("context_length_exceeded|maximum context length|context si
 OF_ONE_PROMPT = (400, 403, 413, 422)  # errors that may be due to the prompt rather than to key, model or address
 HOPELESS = 3  # consecutive failures before a server counts as unavailable; fewer may be due to the prompts
 WRITE_SECONDS = 1.0  # responses are handed over at least this often
+GRACE = 5.0  # seconds for requests in progress when the job is told to end (SIGTERM)
 OTHER_KEY = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 OMITTABLE = ("seed", "top_p", "temperature", "stream_options")  # as `servers.<name>.omit` in the config
 SAMPLING = OMITTABLE[:3]  # those that can change a response
@@ -173,8 +176,9 @@ class ServerEngine:
         todo, fresh, written = iter(order), {}, time.monotonic()
         failed = 0  # consecutive requests
         end: BaseException | None = None
-        with ThreadPoolExecutor(many) as pool:
-            running: dict[Future, int] = {}
+        pool = ThreadPoolExecutor(many)
+        running: dict[Future, int] = {}
+        with _noted(signal.SIGTERM) as terminated:
             try:
                 while end is None:
                     while len(running) < many and (i := next(todo, None)) is not None:
@@ -182,9 +186,10 @@ class ServerEngine:
                     if not running:
                         break
                     try:
-                        wait(running, return_when=FIRST_COMPLETED)
+                        wait(running, timeout=WRITE_SECONDS, return_when=FIRST_COMPLETED)
                     except KeyboardInterrupt as interrupt:
                         end = interrupt
+                    end = Terminated() if terminated.is_set() else end
                     for future in [future for future in running if future.done()]:
                         i = running.pop(future)
                         if (error := future.exception()) is not None:
@@ -195,20 +200,23 @@ class ServerEngine:
                     if end is None and failed >= max(HOPELESS, min(2 * many, len(order))):
                         end = Unavailable(f"{self.server['base_url']} does not respond ({self.last_error})")
                     if end is not None:
-                        fresh |= self._last_responses(running)
+                        fresh |= self._last_responses(running, GRACE if isinstance(end, Terminated) else None)
                     if end is not None or not running or time.monotonic() - written >= WRITE_SECONDS:
                         yield NO_BATCH, fresh
                         fresh, written = {}, time.monotonic()
             finally:
                 self.stopping.set()
-                pool.shutdown(cancel_futures=True)
+                pool.shutdown(wait=not isinstance(end, Terminated), cancel_futures=True)
         return end
 
-    def _last_responses(self, running: dict[Future, int]) -> dict[int, Response]:
-        """Responses of the requests in progress when a run ends early; they are kept because they are paid for."""
+    def _last_responses(self, running: dict[Future, int], seconds: float | None) -> dict[int, Response]:
+        """Responses of the requests in progress when a run ends early; they are kept because they are paid for.
+
+        `seconds`: how long to wait for them; None: until each has ended.
+        """
         self.stopping.set()
-        wait(running)
-        responses = {i: future.result() for future, i in running.items() if future.exception() is None}
+        ended = wait(running, timeout=seconds).done
+        responses = {running[future]: future.result() for future in ended if future.exception() is None}
         return {i: response for i, response in responses.items() if response.finish_reason != "error"}
 
     def close(self) -> None:
@@ -407,3 +415,17 @@ class ServerEngine:
                 f"'{self._clean(model)}'.\nCorrect served_model in the models file; if it is the same model under "
                 "another name, write that name into the column reported_model"
             )
+
+
+@contextlib.contextmanager
+def _noted(number: signal.Signals) -> Iterator[threading.Event]:
+    """For the block, set the event on a signal in place of ending the process (in the main thread only)."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = signal.signal(number, lambda *_: event.set())
+    try:
+        yield event
+    finally:
+        signal.signal(number, before)

@@ -26,6 +26,7 @@ from falserefusal.common.errors import InputError
 log = logging.getLogger(__name__)
 
 COMPLETE = ("stop", "length", "content_filter", "recitation")  # the whole response under its decoding parameters
+KINDS = [str, str, int, int, str]  # of the fields of a record; the last one is left out where it is empty
 NO_BATCH = "-"
 NOTHING = "nothing was generated: every response was in the store"  # in the provenance, for what only a run can measure
 
@@ -104,13 +105,23 @@ class Store:
                 batches.setdefault(batch, set()).add(key)
             if keys is None or key in keys:
                 records.append((key, batch, body))
-        whole = {batch for batch, found in batches.items() if len(found) == int(batch.rpartition("/")[2])} | {NO_BATCH}
+        whole = {batch for batch, found in batches.items() if batch.rpartition("/")[2] == str(len(found))} | {NO_BATCH}
         best: dict[str, tuple[tuple, Response]] = {}
+        foreign = 0
         for key, batch, body in records:
-            response = Response(*json.loads(body))
+            if (response := _response(body)) is None:
+                foreign += 1
+                continue
             rank = (*_rank(response), batch in whole)
             if key not in best or rank > best[key][0]:
                 best[key] = rank, response
+        if foreign:
+            log.warning(
+                "%s: ignored %d record(s) in the form of another version of this workflow; their prompts are asked "
+                "again, unless you run that version",
+                self.folder,
+                foreign,
+            )
         # one response from a finished batch is enough: a key asked again for every torn copy would never be done
         self.torn = set(best) - {key for key, batch, _ in records if batch in whole}
         return {key: response for key, (_, response) in best.items()}
@@ -132,7 +143,7 @@ class Store:
     def batch_tokens(self, identity: Mapping) -> int | None:
         """The tokens of a batch that were kept for a model and its precision; None if there are none."""
         path = self._batch_tokens_file(identity)
-        return int(json.loads(path.read_text())["batch_tokens"]) if path.exists() else None
+        return _batch_tokens(path) if path.exists() else None
 
     def keep_batch_tokens(self, identity: Mapping, tokens: int) -> int:
         """Keep the tokens of a batch for all later runs; return those that another run kept before."""
@@ -147,7 +158,7 @@ class Store:
             raise InputError(f"cannot write to the store {self.folder}: {error.strerror}") from error
         finally:
             own.unlink(missing_ok=True)
-        return int(json.loads(path.read_text())["batch_tokens"])
+        return _batch_tokens(path)
 
     def _batch_tokens_file(self, identity: Mapping) -> Path:
         text = json.dumps(dict(identity), sort_keys=True)
@@ -205,6 +216,26 @@ def _line(key: str, batch: str, response: Response) -> bytes:
     fields = dataclasses.astuple(response)
     body = f"{key} {batch} {json.dumps(fields if response.thinking else fields[:-1])}".encode()
     return b"%08x %b\n" % (zlib.crc32(body), body)
+
+
+def _batch_tokens(path: Path) -> int:
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["batch_tokens"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{path}: damaged, or of another version of this workflow; restore it, or remove it to choose the size of "
+            "batches again"
+        ) from None
+
+
+def _response(body: bytes) -> Response | None:
+    """The response in the body of a record; None if the record is of a version with other fields."""
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return None
+    known = [type(field) for field in fields] in (KINDS[:-1], KINDS)
+    return Response(*fields) if known else None
 
 
 def _rank(response: Response) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Build the page of a study from its tables, figures and provenance."""
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from falserefusal.report.present import marked, show
 HERE = Path(__file__).parent
 OPEN_ROWS = 60  # longer tables start folded
 MAX_DISAGREEMENTS = 300
+# characters that no page may hold, and those that reverse the order of the text after them; models write both
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # tables with their own section
 PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates", "verdict_shares")
 FACTOR_WORDS = ("model", "model x task", "all models")  # cells that name a factor or a scope
@@ -110,7 +113,7 @@ def build_report(
         disagreements=_disagreements(samples.get("disagreements"), study),
         provenance=provenance or {},
     )
-    write_text(page, out)
+    write_text(CONTROL.sub("\N{REPLACEMENT CHARACTER}", page), out)
 
 
 def _template(name: str) -> jinja2.Template:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from falserefusal.common.addresses import shown_address, shown_source
 from falserefusal.common.files import made_from, read_csv, read_json
 from falserefusal.common.hashes import identified, merged, portable
 from falserefusal.common.notice import read_table
@@ -30,7 +31,7 @@ def provenance(
     """Return the config as used, the data files, versions, state of the code, and each model's record.
 
     The record does not depend on the time, the user or the place of the checkout, so the same study gives the same
-    record. It holds no secrets, because a config has none.
+    record. It holds no secrets: of the URL of a source, only host and path are kept.
 
     Parameters
     ----------
@@ -70,12 +71,15 @@ def provenance(
 
 
 def _portable(config: Any) -> Any:
-    """The config without the folders of this machine: of a path outside the checkout its last part alone."""
+    """The config without the folders of this machine, and without what may be secret in a URL.
+
+    Of a path outside the checkout, its last part alone is left.
+    """
     if isinstance(config, dict):
         places = ("path", "hub_id", *Materials.model_fields)
         return {
             key: portable(value) if key in places and _outside(value) else _portable(value)
-            for key, value in config.items()
+            for key, value in shown_source(config).items()
         }
     return config
 
@@ -86,7 +90,8 @@ def _outside(value: object) -> bool:
 
 def _origin(source: dict, task: str, path: str) -> dict:
     found = read_json(path) if resolve(source, task).path is None else text_record(source, task, path)
-    return found | ({"origin": portable(found["origin"])} if _outside(found["origin"]) else {})
+    origin = found["origin"]  # of a record that an older version wrote, with the whole URL
+    return found | {"origin": portable(origin) if _outside(origin) else shown_address(origin)}
 
 
 def code_state(folder: str | Path = ".") -> dict:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from falserefusal.common.errors import InputError
+from falserefusal.common.errors import InputError, using
 from falserefusal.common.schemas import BASELINE
 from falserefusal.standins import checkpoint, planting, texthash, vocabulary
 from falserefusal.standins.chat import STYLES, System, render
@@ -140,7 +140,7 @@ def write_standin(
     Raises
     ------
     InputError
-        For a cell without a rate.
+        For a cell without a rate, and if the folder cannot be written.
     """
     name = model["model"]
     model = {key: model[key] for key in ("model", "family", "generation")} | {
@@ -176,7 +176,8 @@ def write_standin(
         picks={n: np.array([_allot(head, rows, np.ones(n), rng) for head in style]) for n in counts},
     )
     planted = _plant(planted, materials, levels, rng.uniform(*MISSED))
-    checkpoint.write(folder, planted, materials.merges)
+    with using(folder):
+        checkpoint.write(folder, planted, materials.merges)
     return planted
 
 

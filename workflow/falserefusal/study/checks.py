@@ -1,6 +1,7 @@
 """What is wrong with a study by its config and materials together, found before the first job starts."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from falserefusal.common.addresses import server_address
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import content_of
 from falserefusal.study.config import AVERAGES, Config
+from falserefusal.study.files import STORE
 from falserefusal.study.materials import Model, load_phrases, load_templates, read_models
 from falserefusal.study.problems import hint
 from falserefusal.study.workload import Texts, asked_of_one_model, most_texts
@@ -33,6 +35,7 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> No
         *_trusted(config, root),
         *_texts(config, root),
         *_standins(config, root),
+        *dict.fromkeys(_results(config, root)),
     ]
     if found:
         raise InputError("\n".join(found))
@@ -64,6 +67,28 @@ def check_keys(paths: Iterable[str | Path]) -> None:
                         raise InputError(f"{path}: line {line}: '{key.value}' is in line {first} too; keep one of them")
                     seen[str(key.value)] = line
                     nodes.append(value)
+
+
+def check_readable(path: Path, shown: str) -> None:
+    """Raise InputError for a file that may not be read; `shown`: its key and path."""
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        problem = f"may not be read ({(error.strerror or str(error)).lower()}); correct its permissions"
+        raise InputError(f"{shown} {problem}") from None
+
+
+def _results(config: Config, root: Path) -> Iterator[str]:
+    """Where results go must be folders that may be written."""
+    for name in (f"results/{config.study}", STORE, "results/logs"):
+        place = root / name
+        while not place.exists() and place != root:
+            place = place.parent
+        shown = place.relative_to(root)
+        if not place.is_dir():
+            yield f"{shown}: is a file, where results need a folder; move it away"
+        elif not os.access(place, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            yield f"{shown}: may not be written; correct the permissions of this folder, or work in a copy of your own"
 
 
 def _names(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
@@ -130,6 +155,8 @@ def _texts(config: Config, root: Path) -> Iterator[str]:
         path = settings.source.path
         if path is not None and not (root / Path(path).expanduser()).is_file():
             yield f"tasks.{task}.source.path: no such file {path}"
+        elif path is not None:
+            check_readable(root / Path(path).expanduser(), f"tasks.{task}.source.path: {path}")
 
 
 def _standins(config: Config, root: Path) -> Iterator[str]:

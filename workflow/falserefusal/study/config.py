@@ -38,6 +38,7 @@ from falserefusal.study.fields import (
     printable,
 )
 from falserefusal.study.problems import Part, problems, refuse_yaml_word, unique
+from falserefusal.study.secrets import secret_in
 from falserefusal.texts.sources import resolve
 from falserefusal.texts.sources.source import MAX_LOST
 
@@ -183,6 +184,11 @@ def _extra_body(value: dict[str, Any]) -> dict[str, Any]:
     for key in value:
         if key in SET_BY_THE_STUDY:
             raise ValueError(f"leave out '{key}', which the study sets itself ({SET_BY_THE_STUDY[key]})")
+    if (secret := secret_in(value)) is not None:
+        raise ValueError(
+            f"leave out '{secret}', which seems to hold a secret, because provenance.json has every parameter; put the "
+            "key into an environment variable and name it as api_key_env"
+        )
     return value
 
 

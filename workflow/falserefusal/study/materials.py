@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from falserefusal.common.errors import InputError
+from falserefusal.common.errors import InputError, file_problem
 from falserefusal.common.hub import is_folder
 from falserefusal.study import files
 from falserefusal.study.fields import Checksum, Name, SystemPrompt, Thinking, Words, look_alike, system_prompt, visible
@@ -214,8 +214,9 @@ def _rows(file: Path, path: str | Path, known: Sequence[str]) -> Iterator[tuple[
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"{path}: not a readable UTF-8 file; save it as CSV in UTF-8") from None
+    except (OSError, UnicodeDecodeError) as error:
+        unreadable = f"{path}: not a readable UTF-8 file; save it as CSV in UTF-8"
+        raise InputError(file_problem(error, path) or unreadable) from None
     reader = csv.reader(text.splitlines(keepends=True))
     if any(len(line) > csv.field_size_limit() for line in text.splitlines()):
         raise InputError(f"{path}: a line has more than {csv.field_size_limit():,} characters; is a quote left open?")
@@ -328,8 +329,9 @@ def load_phrases(path: str | Path) -> list[str]:
         raise InputError(f"{path}: no such file")
     try:
         phrases = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"{path}: not a readable UTF-8 file; save it as plain text in UTF-8") from None
+    except (OSError, UnicodeDecodeError) as error:
+        unreadable = f"{path}: not a readable UTF-8 file; save it as plain text in UTF-8"
+        raise InputError(file_problem(error, path) or unreadable) from None
     if not phrases:
         raise InputError(f"{path}: no phrases: every response would count as not refused; write one a line")
     for number, phrase in enumerate(phrases, start=1):

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from falserefusal.common.addresses import shown_source
 from falserefusal.common.hashes import identified, sha256_of
 from falserefusal.study.published import PublishedStudy
 from falserefusal.study.study import Study
@@ -92,6 +93,20 @@ def untracked(answer: Answer) -> Callable[[Any, Any], Any]:
     Snakemake does not compare params that depend on `threads` with those of the last run.
     """
     return lambda wildcards, threads: answer(wildcards)
+
+
+def without_secrets(answer: Answer) -> Answer:
+    """The param with a task's source, without what may be secret in its URL: Snakemake keeps params and prints them.
+
+    A checksum stands for the URL, so that another URL runs the rule again.
+    """
+
+    def hidden(wildcards: Any) -> Any:
+        source = answer(wildcards)
+        checksum = hashlib.sha256(str(source.get("url")).encode()).hexdigest()[:8]
+        return shown_source(source) | ({"url_checksum": checksum} if source.get("url") else {})
+
+    return hidden
 
 
 def content_of_data(files: Iterable[str]) -> dict[str, Any]:

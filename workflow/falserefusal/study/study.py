@@ -6,12 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from falserefusal.common.addresses import shown_source
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import all_content_of, is_folder
 from falserefusal.common.notice import BANNER, MODEL_SUFFIX
 from falserefusal.common.roofline import JUDGE_TOKENS
 from falserefusal.study.base import AnyStudy
-from falserefusal.study.checks import check_materials
+from falserefusal.study.checks import check_materials, check_readable
 from falserefusal.study.config import Classifier, Config, Task, read_config
 from falserefusal.study.files import (
     GPUS,
@@ -690,7 +691,10 @@ class Study(AnyStudy):
     def record(self) -> dict[str, Any]:
         """The settings that its provenance states: the config with its defaults."""
         named = {"models": list(self.models), "personas": list(self.personas), "templates": list(self.templates)}
-        return self.config.model_dump(mode="json", exclude=set(named)) | named
+        settings = self.config.model_dump(mode="json", exclude=set(named)) | named
+        for task in settings["tasks"].values():
+            task["source"] = shown_source(task["source"])
+        return settings
 
 
 def _models(config: Config, root: Path) -> tuple[dict[str, Model], tuple[str, ...]]:
@@ -699,6 +703,7 @@ def _models(config: Config, root: Path) -> tuple[dict[str, Model], tuple[str, ..
     for key, path in files.model_dump().items():
         if not (root / path).is_file():
             raise InputError(f"materials.{key}: no such file {path}")
+        check_readable(root / path, f"materials.{key}: {path}")
     every = read_models(files.models, root)
     models = choose("models", config.models, list(every), files.models)
     for name, judge in config.judges.items():

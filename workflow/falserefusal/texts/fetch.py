@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from falserefusal.common.addresses import shown_message
 from falserefusal.common.files import InputError, atomic, read_json
 from falserefusal.common.hashes import identified, sha256_of
 from falserefusal.texts.sources import Source, resolve
@@ -106,16 +107,19 @@ def _from_url(spec: Source, task: str, path: Path) -> None:
 
     if _offline():
         raise InputError(_unavailable(spec, task, "HF_HUB_OFFLINE is set"))
+    log.info("task %s: downloading %s", task, spec.origin)
+    pooch.get_logger().setLevel(logging.WARNING)  # it would print the URL with whatever is secret in it
     files = pooch.create(
         path.parent, base_url="", registry={path.name: spec.sha256}, urls={path.name: spec.url}, retry_if_failed=RETRIES
     )
     try:
         files.fetch(path.name, downloader=pooch.HTTPDownloader(timeout=TIMEOUT))
     except OSError as error:  # every exception of requests is one
-        raise InputError(_unavailable(spec, task, str(error))) from None
+        raise InputError(_unavailable(spec, task, shown_message(str(error)))) from None
     except ValueError as error:  # pooch reports another checksum in this way
         found = re.search(r"but got (\w+)", str(error))
-        raise _OtherFileError(f"the downloaded file has {found[1]}" if found else str(error)) from None
+        why = f"the downloaded file has {found[1]}" if found else shown_message(str(error))
+        raise _OtherFileError(why) from None
 
 
 def _recorded(spec: Source, earlier: str | Path | None) -> str | None:
@@ -134,7 +138,7 @@ def _from_hub(spec: Source, task: str, path: Path) -> None:
     try:
         cached = huggingface_hub.hf_hub_download(repo, file, repo_type="dataset", revision=revision)
     except (OSError, ValueError, HTTPError) as error:
-        raise InputError(_unavailable(spec, task, " ".join(str(error).split()))) from None
+        raise InputError(_unavailable(spec, task, shown_message(" ".join(str(error).split())))) from None
     if not _fits(Path(cached), spec):
         raise _OtherFileError(f"the file {cached} has {sha256_of(cached)}")
     with atomic(path) as part:

@@ -12,6 +12,8 @@ from pathlib import PurePosixPath
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from falserefusal.common.addresses import shown_address
+
 NLI_LABELS = ("entailment", "contradiction", "neutral")
 RATINGS = ("1", "2", "3", "4", "5")
 SCALES = {"nli": NLI_LABELS, "politeness": RATINGS, "offensiveness": RATINGS}  # gold labels of the paper's tasks
@@ -92,7 +94,11 @@ class Source:
 
     @property
     def origin(self) -> str:
-        """The address of the file, for messages and provenance."""
+        """The address of the file, for messages and provenance: without a signature or token of its URL."""
+        return shown_address(self._address) if self.url and self.path is None else self._address
+
+    @property
+    def _address(self) -> str:
         if self.path is not None:
             return self.path
         return self.url or "hf://datasets/{}@{}/{}".format(*self.hub)
@@ -100,7 +106,7 @@ class Source:
     @property
     def file(self) -> str:
         """A file name for a downloaded file; different addresses give different names."""
-        address = hashlib.sha256(self.origin.encode()).hexdigest()[:8]
+        address = hashlib.sha256(self._address.encode()).hexdigest()[:8]
         name = PurePosixPath(urlsplit(self.url).path if self.url else self.hub[2])
         return f"{name.stem}-{address}{name.suffix}"
 
