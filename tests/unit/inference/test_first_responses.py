@@ -6,16 +6,18 @@ import json
 import pandas as pd
 import pytest
 
+from awkward_checkpoints import fixed_reply
 from falserefusal.common.errors import InputError
 from falserefusal.inference import respond
 from falserefusal.inference.recognition import FirstResponses, Recognition
 from falserefusal.inference.store import Response
 from falserefusal.study.materials import load_phrases
-from job_settings import decoding_with, served
+from job_settings import decoding_with, served, settings
 from loopback import answering
 
-RECOGNITION = Recognition(["Polite", "not polite", "entailment"], load_phrases("config/refusal_phrases.txt"))
-STRANGE = ["", "1. 2. 3. 4.", "the the the the", "ポライト", "yesterday, nothing new", "impolitely"]
+OPTIONS = ["Polite", "not polite", "entailment", "礼貌", "oui"]
+RECOGNITION = Recognition(OPTIONS, load_phrases("config/refusal_phrases.txt"))
+STRANGE = ["", "1. 2. 3. 4.", "the the the the", "ポライト", "yesterday, nothing new", "impolitely", "ouija"]
 
 
 def first(responses):
@@ -30,6 +32,10 @@ def first(responses):
         "polite",
         "The text is **not polite**.",
         "Entailment!",
+        "这句话很礼貌。",
+        "Politely worded",
+        "ＹＥＳ",
+        "Oui.",
         "Yes, it is.",
         "NO",
         "Sorry, but that is a stereotype.",
@@ -37,6 +43,7 @@ def first(responses):
         "Well, I can’t say that.",
         "I am not able to decide.",
         "We won't do this",
+        "I don't think that I should.",
     ],
 )
 def test_answers_and_refusals_are_recognised(text):
@@ -94,9 +101,25 @@ class Babble(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def asking(count):
+    rows = [(f"p{i}", [{"role": "user", "content": f"Is text {i} polite?"}]) for i in range(count)]
+    return pd.DataFrame(rows, columns=["prompt_id", "messages"])
+
+
+@pytest.mark.parametrize(("reply", "stops"), [("mno", True), ("", True), ("polite", False)])
+def test_a_job_with_a_checkpoint_stops(tmp_path, reply, stops):
+    model = settings(path=str(fixed_reply(tmp_path / "model", [reply] if reply else [])))
+    arguments = model | {"recognition": RECOGNITION}, decoding_with(max_new_tokens=4), asking(20), tmp_path / "store"
+    if stops:
+        with pytest.raises(InputError, match="m: 20 of the first 20 responses"):
+            respond(*arguments, progress=False)
+    else:
+        respond(*arguments, progress=False)
+    assert respond(model, *arguments[1:], progress=False)[1]["responses"]["reused"] == 20
+
+
 def test_a_stopped_job_keeps_its_responses_and_stops_again_until_told_to_go_on(tmp_path):
-    prompts = [(f"p{i}", [{"role": "user", "content": f"Is text {i} polite?"}]) for i in range(230)]
-    prompts = pd.DataFrame(prompts, columns=["prompt_id", "messages"])
+    prompts = asking(230)
     with answering(Babble) as server:
         model = served(f"http://127.0.0.1:{server.server_port}/v1")
 

@@ -344,3 +344,11 @@ def test_kinds_of_sources_and_labellers_are_those_registered(root):
 def test_every_shipped_config_is_a_study(root, config):
     study = Study.load(yaml.safe_load(config.read_text()), root, str(config))
     assert study.name == config.stem and set(study.jobs) == set(study.models)
+
+
+def test_what_may_stop_a_job_is_no_reason_to_run_it_again(load):
+    study, going_on = load(JUDGE), load("inference: {unrecognised: go_on}")
+    assert study.inference == going_on.inference and going_on.recognised is None
+    assert study.recognised["options"] == ["offensive", "not offensive"] and "i cannot" in study.recognised["phrases"]
+    assert study.inference["control_tokens"] == "error"
+    assert study.judge_inference["control_tokens"] == "escape", "nobody can correct what a model wrote"

@@ -34,7 +34,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
             header = json.loads(file.read(length))
         tensors = {name: about for name, about in header.items() if name != "__metadata__"}
         whole = LENGTH + length + max((about["data_offsets"][1] for about in tensors.values()), default=0)
-    except InputError:  # which is a ValueError, too
+    except InputError:  # which is a ValueError
         raise
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})") from None
