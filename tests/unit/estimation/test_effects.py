@@ -21,10 +21,10 @@ BLOCKED, _ = judge(blocked(90, PERSONAS, 3), MODELS, PERSONAS, [0.4, 0.1, 0.02],
 
 
 def pairs_by_hand(outcomes, model, persona):
-    part = outcomes[outcomes["model"] == model]
-    baseline = part[part["persona"] == BASELINE].set_index(["task", "block", "template"])["refusal"]
+    part = outcomes[outcomes["model"] == model].drop_duplicates(["task", "text_id", "template", "persona"])
+    baseline = part[part["persona"] == BASELINE].set_index(["task", "text_id", "template"])["refusal"]
     drawn = part[part["persona"] == persona]
-    without = baseline.loc[list(zip(drawn["task"], drawn["block"], drawn["template"], strict=True))].to_numpy()
+    without = baseline.loc[list(zip(drawn["task"], drawn["text_id"], drawn["template"], strict=True))].to_numpy()
     return drawn["refusal"].to_numpy(), without, drawn["text_id"].astype(str).to_numpy()
 
 
@@ -38,6 +38,11 @@ def test_pairs_are_counted_on_prompts(outcomes):
         assert row["both"] == (with_persona & without).sum()
         assert row["only_persona"] == (with_persona & ~without).sum()
         assert row["only_baseline"] == (~with_persona & without).sum()
+
+
+def test_a_response_that_stands_in_several_rows_counts_once():
+    again = NESTED.assign(**{name: NESTED[name].astype(str) + " again" for name in ("row_id", "block")})
+    pd.testing.assert_frame_equal(ef.pair_table(pd.concat([NESTED, again], ignore_index=True)), ef.pair_table(NESTED))
 
 
 def test_samples_pair_by_their_number():

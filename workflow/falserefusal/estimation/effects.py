@@ -16,8 +16,16 @@ from scipy import stats
 from falserefusal.common.errors import InputError
 from falserefusal.common.outcomes import Outcomes
 from falserefusal.common.schemas import ALL, BASELINE
-from falserefusal.statistics.clusters import NO_SPREAD, as_outcomes, degrees_of_freedom, joint_code, level_codes
-from falserefusal.statistics.gls import PROMPT, PersonaFit, fit_personas
+from falserefusal.statistics.clusters import (
+    NO_SPREAD,
+    SLOT,
+    as_outcomes,
+    asked_once,
+    degrees_of_freedom,
+    joint_code,
+    level_codes,
+)
+from falserefusal.statistics.gls import PersonaFit, fit_personas
 from falserefusal.statistics.intervals import mover_difference, mover_ratio
 
 MEAN = "mean"  # the model of a row that averages the models
@@ -131,18 +139,15 @@ def pair_table(outcomes: pd.DataFrame | Outcomes) -> pd.DataFrame:
     """Compare responses with and without a persona to the same prompt, by model and persona, tasks pooled.
 
     The exact test is valid also where pairs share texts: under its null hypothesis the two responses to a prompt may be
-    swapped, whatever prompts have in common. Independent samples of a prompt pair by their number; a sample without
-    such a counterpart is in no pair.
+    swapped, whatever prompts have in common. A response that stands in several rows of the same text counts once.
+    Independent samples of a prompt pair by their number; a sample without such a counterpart is in no pair.
 
     Returns
     -------
     Columns model, persona, pairs, both, only_persona, only_baseline, mcnemar_p.
     """
-    columns = ["task", *PROMPT, "persona"]
-    parts = [
-        _pairs(part).assign(model=part["model"].iloc[0])
-        for part in as_outcomes(outcomes, ["model", *columns]).parts([*columns, "sample"])
-    ]
+    outcomes = as_outcomes(outcomes, ["model", "task", "template", "persona"])
+    parts = [_pairs(part).assign(model=part["model"].iloc[0]) for part in outcomes.parts(SLOT)]
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if table.empty:
         raise InputError("no prompt has a response both with and without a persona: nothing can be paired")
@@ -153,16 +158,14 @@ def pair_table(outcomes: pd.DataFrame | Outcomes) -> pd.DataFrame:
 
 def _pairs(part: pd.DataFrame) -> pd.DataFrame:
     """Counts of `pair_table` by persona, of one model."""
-    prompt, _ = joint_code(part, ["task", *PROMPT, "sample"])
+    part = asked_once(part)
+    prompt, _ = joint_code(part, [level for level in SLOT if level != "persona"])
     persona, names = level_codes(part["persona"])
     baseline = (names == BASELINE)[persona]
     y = part["refusal"].to_numpy(bool)
-    first = pd.Series(y[baseline], index=prompt[baseline])
-    if first.index.has_duplicates:
-        first = first[~first.index.duplicated()]  # a prompt asked twice without a persona pairs with its first response
-    found = first.index.get_indexer(prompt[~baseline])
+    found = pd.Index(prompt[baseline]).get_indexer(prompt[~baseline])
     paired = found >= 0
-    y1, y0 = y[~baseline][paired], first.to_numpy()[found[paired]]
+    y1, y0 = y[~baseline][paired], y[baseline][found[paired]]
     cells, cell = np.unique(persona[~baseline][paired], return_inverse=True)
     counts = {"pairs": np.ones(len(y1)), "both": y1 & y0, "only_persona": y1 & ~y0, "only_baseline": ~y1 & y0}
     sums = {name: np.bincount(cell, each, len(cells)).astype(int) for name, each in counts.items()}

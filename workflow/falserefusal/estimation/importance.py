@@ -163,10 +163,14 @@ def sensitivity_from_outcomes(
                 null = permute(per_text, tasks, models, permutations, [seed, 2])
                 factors.append(Factor(crossed, axis, counts, *(part[..., None] for part in null)))
         del table, boot
-        null_y = permutation.levels(outcomes, name, (tasks, models, levels), permutations, [seed, 3, number])
-        factors.append(Factor(name, 2, counts, np.broadcast_to(n, null_y.shape), null_y))
-    groups = {"phrasing": phrasings, "format": _formats(outcomes)}
-    factors += [_coarser(factors[-1], name, levels, of) for name, of in groups.items() if of is not None]
+        coarser = {} if name == "persona" else {"phrasing": phrasings, "format": _formats(outcomes)}
+        groups = {part: _groups(name, part, levels, of) for part, of in coarser.items() if of is not None}
+        nulls = permutation.levels(
+            outcomes, name, (tasks, models, levels), permutations, [seed, 3, number], list(groups.values())
+        )
+        factors.append(Factor(name, 2, counts, *nulls[0]))
+        for (part, group), null in zip(groups.items(), nulls[1:], strict=True):
+            factors.append(Factor(part, 2, _coarser(counts, group), *null))
     more = [*_interactions(factors), *_totals(outcomes, int(factors[0].counts.n.sum()))]
     return _table(factors, tasks, models, RUN_METHOD, more, whole_study_only)
 
@@ -276,17 +280,20 @@ def _cube_of(cells: pd.DataFrame, values: np.ndarray, tasks: list[str], models: 
     return out
 
 
-def _coarser(factor: Factor, name: str, levels: list[str], groups: Mapping) -> Factor:
-    """The factor whose levels are groups of the levels of `factor`; InputError if a level has no group."""
+def _groups(factor: str, name: str, levels: list[str], groups: Mapping) -> np.ndarray:
+    """Position of the group of each level of `factor`; InputError if a level has no group."""
     missing = [level for level in levels if level not in groups]
     if missing:
-        raise InputError(f"{factor.name} {', '.join(missing)}: no {name} is known")
-    code, _ = pd.factorize(np.array([groups[level] for level in levels], dtype=object))
-    sums = np.zeros((len(levels), code.max() + 1))
-    sums[np.arange(len(levels)), code] = 1
-    own = factor.counts
-    counts = Counts(own.n @ sums, own.y @ sums, own.boot_n @ sums, own.boot_y @ sums, own.units)
-    return Factor(name, factor.axis, counts, factor.null_n @ sums, factor.null_y @ sums)
+        raise InputError(f"{factor} {', '.join(missing)}: no {name} is known")
+    code: np.ndarray = pd.factorize(np.array([groups[level] for level in levels], dtype=object))[0]
+    return code
+
+
+def _coarser(counts: Counts, group: np.ndarray) -> Counts:
+    """The counts by group of levels."""
+    sums = np.zeros((len(group), group.max() + 1))
+    sums[np.arange(len(group)), group] = 1
+    return Counts(counts.n @ sums, counts.y @ sums, counts.boot_n @ sums, counts.boot_y @ sums, counts.units)
 
 
 # --- from counts to rows

@@ -18,6 +18,8 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.outcomes import Outcomes, outcomes_of_frame
 from falserefusal.statistics.intervals import effective_n
 
+# What makes a response: the same slot has the same response, whichever row it was drawn for.
+SLOT = ["task", "text_id", "sample", "template", "persona"]
 NO_SPREAD = 1e-12  # a standard deviation below this is a rounding error of 0
 
 
@@ -270,6 +272,16 @@ def as_outcomes(outcomes: pd.DataFrame | Outcomes, levels: list[str]) -> Outcome
         return outcomes
     check_outcomes(outcomes, levels)
     return outcomes_of_frame(outcomes)
+
+
+def asked_once(part: pd.DataFrame) -> pd.DataFrame:
+    """Keep each response of a model once, with the text as its block.
+
+    A text that was chosen in several rows may meet a template and persona several times, with the same response. A test
+    that counted it several times would take copies for evidence. Samples of a prompt are responses of their own.
+    """
+    _, first = np.unique(joint_code(part, ["text_id", *SLOT])[0], return_index=True)
+    return part.iloc[np.sort(first)].assign(block=lambda kept: kept["text_id"])
 
 
 def combinations(frame: pd.DataFrame, levels: list[str]) -> tuple[pd.DataFrame, np.ndarray]:

@@ -16,7 +16,7 @@ from statsmodels.stats.multitest import multipletests
 from falserefusal.common.errors import InputError
 from falserefusal.common.outcomes import Outcomes, union_of_sorted
 from falserefusal.common.schemas import BASELINE
-from falserefusal.statistics.clusters import as_outcomes, joint_code, level_codes
+from falserefusal.statistics.clusters import SLOT, as_outcomes, asked_once, joint_code, level_codes
 from falserefusal.statistics.gls import PROMPT, stratify
 
 MEAN = "mean"
@@ -195,7 +195,7 @@ def _test(outcomes: pd.DataFrame | Outcomes, reference: str) -> _Test:
     matters, complete = np.zeros((2, len(slots.groups)), bool)
     informative, refused, start = {}, [], []
     for part in outcomes.parts(SLOT):
-        part = _asked_once(part)
+        part = asked_once(part)
         slot, group = slots.find(part)
         size = np.bincount(group, minlength=len(slots.groups))
         whole = (size == slots.sizes)[group]
@@ -231,10 +231,6 @@ def _test(outcomes: pd.DataFrame | Outcomes, reference: str) -> _Test:
     )
 
 
-# A position of the design. The text is the block, see _asked_once. Samples with the same number exchange personas.
-SLOT = ["task", "text_id", "sample", "template", "persona"]
-
-
 @dataclass(frozen=True)
 class _Slots:
     """Codes of the slots that any model has, sorted; of the groups they form, sorted; and the sizes of the groups."""
@@ -265,16 +261,6 @@ class _Slots:
         """Position of each slot's group."""
         position: np.ndarray = np.searchsorted(self.groups, slot // self.in_group)
         return position
-
-
-def _asked_once(part: pd.DataFrame) -> pd.DataFrame:
-    """Keep each response of a model once, with the text as its block.
-
-    A text that was chosen in several rows may meet a template and persona several times, with the same response. If it
-    counted as several, only some of which are permuted together, it would no longer be exchangeable.
-    """
-    _, first = np.unique(joint_code(part, ["text_id", *SLOT])[0], return_index=True)
-    return part.iloc[np.sort(first)].assign(block=lambda kept: kept["text_id"])
 
 
 class _Linear:
