@@ -23,6 +23,7 @@ from falserefusal.common.outcomes import Outcomes, outcomes_of_frame, union_of_s
 from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.statistics import permutation, sensitivity
 from falserefusal.statistics.clusters import (
+    ClusterTable,
     as_outcomes,
     bootstrap_counts,
     cluster_table,
@@ -159,9 +160,7 @@ def sensitivity_from_outcomes(
         boot_n, boot_y = (np.concatenate(parts) for parts in zip(*boot, strict=True))
         counts = Counts(n, y, boot_n, boot_y, units)
         if number == 0:
-            for crossed, axis, permute in (("model", 1, permutation.models), ("task", 0, permutation.tasks)):
-                null = permute(per_text, tasks, models, permutations, [seed, 2])
-                factors.append(Factor(crossed, axis, counts, *(part[..., None] for part in null)))
+            factors += _crossed(per_text, counts, tasks, models, permutations, seed)
         del table, boot
         coarser = {} if name == "persona" else {"phrasing": phrasings, "format": _formats(outcomes)}
         groups = {part: _groups(name, part, levels, of) for part, of in coarser.items() if of is not None}
@@ -173,6 +172,17 @@ def sensitivity_from_outcomes(
             factors.append(Factor(part, 2, _coarser(counts, group), *null))
     more = [*_interactions(factors), *_totals(outcomes, int(factors[0].counts.n.sum()))]
     return _table(factors, tasks, models, RUN_METHOD, more, whole_study_only)
+
+
+def _crossed(
+    per_text: ClusterTable, counts: Counts, tasks: list[str], models: list[str], permutations: int, seed: int
+) -> list[Factor]:
+    """The factors model and task, which are crossed with all texts and prompts."""
+    factors = []
+    for name, axis, permute in (("model", 1, permutation.models), ("task", 0, permutation.tasks)):
+        null = permute(per_text, tasks, models, permutations, [seed, 2])
+        factors.append(Factor(name, axis, counts, *(part[..., None] for part in null)))
+    return factors
 
 
 def importance_table(table: pd.DataFrame, printed: Mapping[str, float] | None = None) -> pd.DataFrame:
