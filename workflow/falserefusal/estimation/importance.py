@@ -147,9 +147,9 @@ def sensitivity_from_outcomes(
     tasks, models = outcomes.present("task"), outcomes.present("model")
     factors = []
     for number, name in enumerate(("persona", "template")):
-        levels = outcomes.present(name)
+        names = tasks, models, outcomes.present(name)
         table = cluster_table(outcomes, ["task", "model", name])
-        spread = partial(_spread, _places(table.cells, tasks, models, levels), (len(tasks), len(models), len(levels)))
+        spread = partial(_spread, _places(table.cells, *names), tuple(map(len, names)))
         boot = [(spread(n), spread(y)) for n, y in bootstrap_counts(table, replicates, [seed, 0])]
         n, y = (spread(counts.sum(0, dtype=float)[None])[0] for counts in (table.n, table.refusals))
         if len(table.texts) < 2:
@@ -163,10 +163,9 @@ def sensitivity_from_outcomes(
             factors += _crossed(per_text, counts, tasks, models, permutations, seed)
         del table, boot
         coarser = {} if name == "persona" else {"phrasing": phrasings, "format": _formats(outcomes)}
-        groups = {part: _groups(name, part, levels, of) for part, of in coarser.items() if of is not None}
-        nulls = permutation.levels(
-            outcomes, name, (tasks, models, levels), permutations, [seed, 3, number], list(groups.values())
-        )
+        groups = {part: _groups(name, part, names[2], of) for part, of in coarser.items() if of is not None}
+        seeds, permuted = [seed, 3, number], list(groups.values())
+        nulls = permutation.levels(outcomes, name, names, permutations, seeds, permuted)
         factors.append(Factor(name, 2, counts, *nulls[0]))
         for (part, group), null in zip(groups.items(), nulls[1:], strict=True):
             factors.append(Factor(part, 2, _coarser(counts, group), *null))
