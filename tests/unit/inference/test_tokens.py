@@ -158,3 +158,10 @@ def test_a_control_token_of_one_character_cannot_be_escaped():
     found = examine(fast, [], "native")
     with pytest.raises(InputError, match="prompt p: the control token '☺' cannot be escaped"):
         found.escaped([{"role": "user", "content": "a ☺"}], "p")
+
+
+def test_a_line_break_that_ends_a_turn_is_no_control_token():
+    fast = tiny_checkpoints.tokenizer("chatml")
+    fast.add_tokens(["\n\n"])
+    found = examine(fast, fast.convert_tokens_to_ids(["\n\n", "<|im_end|>"]), "native")
+    assert not found.control_tokens_in(asking("one\n\ntwo")["messages"].tolist())

@@ -318,7 +318,9 @@ def _undeclared(tokenizer, source: str, eos_ids: list[int]) -> set[str]:
     return {
         token
         for token, number in added.items()
-        if number in eos_ids or CONTROL.fullmatch(token) or (BRACKETED.fullmatch(token) and token in source)
+        if (number in eos_ids and token.strip())  # a line break is no sign of anything in a text
+        or CONTROL.fullmatch(token)
+        or (BRACKETED.fullmatch(token) and token in source)
     }
 
 
