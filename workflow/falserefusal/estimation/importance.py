@@ -129,12 +129,8 @@ def sensitivity_from_outcomes(
     ----------
     outcomes : outcomes of one labeller; baseline prompts are left out.
     phrasings : phrasing (1 to 3) of each template.
-    replicates, permutations, seed : as for `sensitivity_from_cells`.
     whole_study_only : skip the scopes within tasks and models.
-
-    Returns
-    -------
-    Columns as `sensitivity_from_cells`.
+    replicates, permutations, seed : as for `sensitivity_from_cells`, whose columns are returned.
 
     Raises
     ------
@@ -149,7 +145,8 @@ def sensitivity_from_outcomes(
     for number, name in enumerate(("persona", "template")):
         names = tasks, models, outcomes.present(name)
         table = cluster_table(outcomes, ["task", "model", name])
-        spread = partial(_spread, _places(table.cells, *names), tuple(map(len, names)))
+        shape = len(tasks), len(models), len(names[2])
+        spread = partial(_spread, _places(table.cells, *names), shape)
         boot = [(spread(n), spread(y)) for n, y in bootstrap_counts(table, replicates, [seed, 0])]
         n, y = (spread(counts.sum(0, dtype=float)[None])[0] for counts in (table.n, table.refusals))
         if len(table.texts) < 2:
