@@ -130,8 +130,7 @@ def write_standin(
     materials : see `prepare`.
     rates : model, task, persona, template, rate; see `rates`.
     plant : name of the rates, "published" or "null".
-    dtype : dtype of the weights. None: bfloat16 for models of up to 2 billion parameters, float32 for the others, so
-        that a study has both.
+    dtype : dtype of the weights. None: bfloat16 up to 2 billion parameters, float32 above, so that a study has both.
 
     Returns
     -------
