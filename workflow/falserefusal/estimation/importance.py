@@ -165,17 +165,28 @@ def sensitivity_from_outcomes(
                 factors.append(Factor(crossed, axis, counts, *(part[..., None] for part in null)))
         del table, boot
         coarser = {} if name == "persona" else {"phrasing": phrasings, "format": _formats(outcomes)}
-        groups = {part: _groups(name, part, levels, of) for part, of in coarser.items() if of is not None}
-        nulls = permutation.levels(
-            outcomes, name, (tasks, models, levels), permutations, [seed, 3, number], list(groups.values())
-        )
-        factors.append(Factor(name, 2, counts, *nulls[0]))
-        for (part, group), null in zip(groups.items(), nulls[1:], strict=True):
-            factors.append(Factor(part, 2, _coarser(counts, group), *null))
+        names, own = (tasks, models, levels), [seed, 3, number]
+        factors += _permuted(outcomes, name, counts, names, coarser, permutations, own)
     more = [*_interactions(factors), *_totals(outcomes, int(factors[0].counts.n.sum()))]
     if _refused(factors[0].counts) < FEWEST_UNITS:
         more = [_without_interval(row) for row in more]
     return _table(factors, tasks, models, RUN_METHOD, more, whole_study_only)
+
+
+def _permuted(
+    outcomes: Outcomes,
+    name: str,
+    counts: Counts,
+    names: tuple[list[str], list[str], list[str]],
+    coarser: Mapping[str, Mapping | None],
+    permutations: int,
+    seed: list[int],
+) -> list[Factor]:
+    """Factor `name` and the coarser ones that are known, each with its permuted copy."""
+    groups = {part: _groups(name, part, names[2], of) for part, of in coarser.items() if of is not None}
+    null, *nulls = permutation.levels(outcomes, name, names, permutations, seed, list(groups.values()))
+    parts = [Factor(part, 2, _coarser(counts, groups[part]), *of) for part, of in zip(groups, nulls, strict=True)]
+    return [Factor(name, 2, counts, *null), *parts]
 
 
 def importance_table(table: pd.DataFrame, printed: Mapping[str, float] | None = None) -> pd.DataFrame:

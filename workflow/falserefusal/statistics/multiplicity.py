@@ -94,7 +94,7 @@ def max_t(
     Returns
     -------
     Columns model, persona, difference, statistic, p (of this cell alone), p_max_t (family-wise), informative (prompts
-    or blocks of the model whose responses differ), tested. Models with fewer than 10 informative prompts are not tested
+    of the model whose responses differ), tested. Models with fewer than 10 informative prompts are not tested
     and have p_max_t 1.
     """
     if reference not in (BASELINE, MEAN):
@@ -103,9 +103,8 @@ def max_t(
         raise InputError("the permutation test needs at least one permutation")
     test = _test(outcomes, reference)
     model = test.cells["model"].to_numpy()
-    values = np.vstack(
-        [test.differences(test.personas[None]), *test.permuted(np.random.default_rng(seed), permutations)]
-    )
+    permuted = test.permuted(np.random.default_rng(seed), permutations)
+    values = np.vstack([test.differences(test.personas[None]), *permuted])
     statistic = _standardised(values, model, test.cells["error"].to_numpy())
     tested = (test.cells["informative"] >= MIN_INFORMATIVE).to_numpy()
     adjusted = np.ones(len(tested))
