@@ -165,8 +165,7 @@ def sensitivity_from_outcomes(
                 factors.append(Factor(crossed, axis, counts, *(part[..., None] for part in null)))
         del table, boot
         coarser = {} if name == "persona" else {"phrasing": phrasings, "format": _formats(outcomes)}
-        names, own = (tasks, models, levels), [seed, 3, number]
-        factors += _permuted(outcomes, name, counts, names, coarser, permutations, own)
+        factors += _permuted(outcomes, name, counts, (tasks, models, levels), coarser, permutations, [seed, 3, number])
     more = [*_interactions(factors), *_totals(outcomes, int(factors[0].counts.n.sum()))]
     if _refused(factors[0].counts) < FEWEST_UNITS:
         more = [_without_interval(row) for row in more]

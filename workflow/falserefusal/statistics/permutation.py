@@ -99,7 +99,9 @@ class _Prompts:
     exceptions_cell: np.ndarray
 
     @classmethod
-    def of(cls, outcomes: Outcomes, factor: str, names: tuple[list[str], list[str], list[str]], seed: list[int]):
+    def of(
+        cls, outcomes: Outcomes, factor: str, names: tuple[list[str], list[str], list[str]], seed: list[int]
+    ) -> "_Prompts":
         """Join the prompts of all models; the sum of a random 63-bit key of each model is `responded`."""
         tasks, models, _ = names
         key = _Key.of(outcomes, tasks)
@@ -176,8 +178,8 @@ class _Key:
         """Code of the prompt of each response."""
         block, draw, sample = (order.get_indexer(_codes(part[column])) for column, order in self.orders.items())
         code: np.ndarray = block * len(self.tasks) + _places(part["task"], self.tasks)
-        code = code * len(self.orders["draw"]) + draw
-        return code * len(self.orders["sample"]) + sample
+        code = (code * len(self.orders["draw"]) + draw) * len(self.orders["sample"]) + sample
+        return code
 
     def block(self, code: np.ndarray) -> np.ndarray:
         """Block (and task) of each prompt."""
@@ -199,7 +201,8 @@ def _permutation(prompts: _Prompts, group: np.ndarray, seed: list[int]) -> tuple
             new = slots.copy()
             for kind in kinds:
                 new[kind] = slots[kind[rng.permutation(len(kind))]]
-            return new[slot]
+            levels: np.ndarray = new[slot]
+            return levels
 
         return exchange, True
     used = np.zeros((prompts.task.max() + 1, len(group)), bool)
