@@ -307,6 +307,15 @@ def test_a_template_without_a_phrasing_is_an_error(outcomes):
         sensitivity_from_outcomes(outcomes, {k: v for k, v in PHRASINGS.items() if k != "p9"}, **OPTIONS)
 
 
+def test_interactions_and_totals_need_as_many_refused_texts_as_other_indices(outcomes):
+    few = outcomes["text_id"].isin(outcomes["text_id"].unique()[:12])
+    table = sensitivity_from_outcomes(outcomes.assign(refusal=outcomes["refusal"] & few), PHRASINGS, **OPTIONS)
+    some = table.dropna(subset=["estimate"])
+    assert {"sobol_interaction", "sobol_total"} <= set(some["index"])
+    assert some[["corrected", "lo", "hi"]].isna().all(axis=None)
+    assert some["method"].str.contains("too few refusals, below 40 refused texts").all()
+
+
 def test_a_run_without_refusals_is_undefined_everywhere(outcomes):
     table = sensitivity_from_outcomes(outcomes.assign(refusal=False), PHRASINGS, **OPTIONS)
     assert table["estimate"].isna().all()

@@ -34,6 +34,7 @@ from falserefusal.statistics.clusters import (
 
 WITHIN = ("persona", "template", "phrasing", "format")  # factors drawn at random within task and model
 FEWEST_UNITS = 40  # refused texts (responses if texts are unknown) of some model; with fewer, intervals are unreliable
+TOO_FEW = f"no interval: too few refusals, below {FEWEST_UNITS} refused texts in every model"
 CELLS_METHOD = "binomial, texts unknown"
 RUN_METHOD = "bootstrap by text"
 TOTAL_METHOD = "jackknife by text"
@@ -160,13 +161,10 @@ def sensitivity_from_outcomes(
             factors += _crossed(per_text, counts, tasks, models, permutations, seed)
         del table, boot
         coarser = {} if name == "persona" else {"phrasing": phrasings, "format": _formats(outcomes)}
-        groups = {part: _groups(name, part, names[2], of) for part, of in coarser.items() if of is not None}
-        seeds, permuted = [seed, 3, number], list(groups.values())
-        nulls = permutation.levels(outcomes, name, names, permutations, seeds, permuted)
-        factors.append(Factor(name, 2, counts, *nulls[0]))
-        for (part, group), null in zip(groups.items(), nulls[1:], strict=True):
-            factors.append(Factor(part, 2, _coarser(counts, group), *null))
+        factors += _permuted(outcomes, name, counts, names, coarser, permutations, [seed, 3, number])
     more = [*_interactions(factors), *_totals(outcomes, int(factors[0].counts.n.sum()))]
+    if _refused(factors[0].counts) < FEWEST_UNITS:
+        more = [_without_interval(row) for row in more]
     return _table(factors, tasks, models, RUN_METHOD, more, whole_study_only)
 
 
@@ -179,6 +177,22 @@ def _crossed(
         null = permute(per_text, tasks, models, permutations, [seed, 2])
         factors.append(Factor(name, axis, counts, *(part[..., None] for part in null)))
     return factors
+
+
+def _permuted(
+    outcomes: Outcomes,
+    name: str,
+    counts: Counts,
+    names: permutation.Names,
+    coarser: Mapping[str, Mapping | None],
+    permutations: int,
+    seed: list[int],
+) -> list[Factor]:
+    """Factor `name` and the coarser ones that are known, each with its permuted copy."""
+    groups = {part: _groups(name, part, names[2], of) for part, of in coarser.items() if of is not None}
+    null, *nulls = permutation.levels(outcomes, name, names, permutations, seed, list(groups.values()))
+    parts = [Factor(part, 2, _coarser(counts, groups[part]), *of) for part, of in zip(groups, nulls, strict=True)]
+    return [Factor(name, 2, counts, *null), *parts]
 
 
 def importance_table(table: pd.DataFrame, printed: Mapping[str, float] | None = None) -> pd.DataFrame:
@@ -361,7 +375,7 @@ def _rows(factor: Factor, scope: str, where: tuple[slice, slice], method: str) -
     )
     errors = replicates - p
     errors = errors[~np.isnan(errors).any(-1)]
-    units = counts.units[where].sum(0).max()
+    units = _refused(counts, where)
     enough = units >= FEWEST_UNITS
     rows = []
     for name, index in sensitivity.INDICES.items():
@@ -377,10 +391,15 @@ def _rows(factor: Factor, scope: str, where: tuple[slice, slice], method: str) -
             "hi": hi,
             "floor_mean": float(np.nanmean(floor)),
             "floor_q95": float(np.nanquantile(floor, 0.95)),
-            "method": method if enough else f"{method}; no interval, below {FEWEST_UNITS} refused units",
+            "method": method if enough else f"{method}; {TOO_FEW}",
         }
         rows.append(common | values)
     return rows
+
+
+def _refused(counts: Counts, where: tuple[slice, slice] = (slice(None), slice(None))) -> int:
+    """Number of refused units of the model that has most, which decides whether an index gets an interval."""
+    return int(counts.units[where].sum(0).max())
 
 
 def _interactions(factors: list[Factor]) -> Iterator[dict]:
@@ -414,6 +433,15 @@ def _totals(outcomes: Outcomes, n: int) -> Iterator[dict]:
             sizes = {"levels": len(outcomes.present(factor)), "n": n}
             method = TOTAL_METHOD + ("" if np.isfinite(values["lo"]) else "; no interval, one text carries it")
             yield {"factor": factor, "scope": "all", "index": "sobol_total"} | sizes | values | {"method": method}
+
+
+def _without_interval(row: dict) -> dict:
+    """The row of an index without interval and corrected value, and the reason."""
+    if np.isnan(row["estimate"]):
+        return row
+    return (
+        row | dict.fromkeys(("corrected", "lo", "hi"), np.nan) | {"method": f"{row['method'].split(';')[0]}; {TOO_FEW}"}
+    )
 
 
 def _normal_row(factor: str, index: str, estimate, replicates: np.ndarray, levels: int, n: float) -> dict:

@@ -178,8 +178,7 @@ class _Key:
         """Code of the prompt of each response."""
         block, draw, sample = (order.get_indexer(_codes(part[column])) for column, order in self.orders.items())
         code: np.ndarray = block * len(self.tasks) + _places(part["task"], self.tasks)
-        code = code * len(self.orders["draw"]) + draw
-        code = code * len(self.orders["sample"]) + sample
+        code = (code * len(self.orders["draw"]) + draw) * len(self.orders["sample"]) + sample
         return code
 
     def block(self, code: np.ndarray) -> np.ndarray:
