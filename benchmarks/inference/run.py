@@ -31,7 +31,7 @@ import inputs  # noqa: E402 (found by the line above)
 
 REFERENCE = ("one by one", "float32")
 PEER = "lm-eval"
-SYSTEMS = ("transformers", "generate", "lm-eval", "vllm", "LLM.chat", "llama.cpp")
+SYSTEMS = ("transformers", "generate", "lm-eval", "vllm", "LLM.chat")
 EARLY = ("transformers, early", "vllm, early")
 NAMES = {
     "transformers": "our engine `transformers`",
@@ -88,7 +88,7 @@ def measure(system: str, job: dict, vllm_python: Path) -> dict:
 
 def plan(gguf: dict[str, str]) -> list[tuple[str, str]]:
     """System and number format of the runs of one round; early decisions only in float32."""
-    once = [*((system, "float32") for system in EARLY), *(("llama.cpp", dtype) for dtype in gguf if dtype == "Q4_1")]
+    once = [*((system, "float32") for system in EARLY), *(("llama.cpp", dtype) for dtype in gguf)]
     return [*((system, dtype) for dtype in ("float32", "bfloat16") for system in SYSTEMS), *once]
 
 
@@ -223,7 +223,7 @@ def machine() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prompts", type=int, default=100, help="number of prompts")
+    parser.add_argument("--prompts", type=int, default=64, help="number of prompts")
     parser.add_argument("--new-tokens", type=int, default=64, help="longest response, in tokens")
     parser.add_argument("--repeats", type=int, default=2, help="rounds")
     parser.add_argument(
