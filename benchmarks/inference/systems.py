@@ -74,9 +74,9 @@ def through_engine(job: dict, own: dict, early: bool) -> Timed:
     from falserefusal.inference.store import request_key
     from falserefusal.study.config import Inference
 
-    settings = {"dtype": job["dtype"], "max_new_tokens": job["new_tokens"], "batch_tokens": BATCH_TOKENS}
-    inference = Inference(**settings).model_dump()
-    model, decoding = model_settings({"model": "benchmark", **own}, inference, job["checkpoint"], threads=1)
+    inference = Inference(max_new_tokens=job["new_tokens"], batch_tokens=BATCH_TOKENS).model_dump()
+    row = {"model": "benchmark", "dtype": job["dtype"], **own}
+    model, decoding = model_settings(row, inference, job["checkpoint"], threads=1)
     engine, turns = create_engine(model, decoding), job["conversations"]
     names = [str(number) for number in range(len(turns))]
     rendered = engine.render(turns, names)
@@ -127,7 +127,8 @@ def llama_cpp(job: dict, stack: contextlib.ExitStack) -> Timed:
 
     address = stack.enter_context(llama_server(job["gguf"], job["dtype"]))
     served = Server(base_url=f"{address}/v1", concurrency=SLOTS).model_dump() | {"model": "benchmark"}
-    return through_engine(job, {"backend": "openai", "server": served}, early=False)
+    own = {"backend": "openai", "server": served, "dtype": None}  # the server's file decides
+    return through_engine(job, own, early=False)
 
 
 @contextlib.contextmanager
