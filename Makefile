@@ -83,6 +83,7 @@ reference: $(READY)
 
 lint: $(READY)
 	$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) snakefmt --check Snakefile workflow/rules
+	$(RUN) ruff check --preview --select PLW1514 workflow benchmarks  # files are UTF-8 whatever the locale
 	.venv/bin/codespell
 	$(RUN) mypy -p falserefusal
 	PYTHONPATH=workflow .venv/bin/lint-imports --no-cache
@@ -124,7 +125,7 @@ $(BENCHMARK_READY): requirements.lock benchmarks/inference/requirements.txt
 	@touch $@
 
 clean:
-	rm -rf results/published results/pilot results/rehearsal results/null results/logs results/benchmarks .snakemake
+	rm -rf results/published results/pilot results/rehearsal results/null results/logs .snakemake
 
 help:
 	@sed -n '1,3p' Makefile

@@ -1,6 +1,6 @@
 """Growth of the stages after inference: time and peak memory of each rule's script on larger and larger studies.
 
-    python benchmarks/scale.py [--grow texts|models|personas] [--times 6] [--out benchmarks/results/scale.csv]
+    python benchmarks/scale.py [--grow texts|models|personas] [--times 6] [--stages ...] [--data ...] [--out ...]
 
 The study of size 1 is the paper's: 16 models, 12,701 texts of three tasks, 10 draws each with their baseline prompts,
 3.3 million verdicts by each of two labellers. `--times 6` makes six times as many texts, models or personas (for
@@ -11,6 +11,7 @@ process. `verdicts` is one job per model, and one model is measured; every other
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -104,10 +105,10 @@ def write_responses(folder: Path, model: str, design: pd.DataFrame, rates: dict[
     parts = []
     for labeller in LABELLERS:
         flipped = refusal ^ (rng.random(len(design)) < 0.005 * (labeller != LABELLERS[0]))
-        parts.append(pd.DataFrame({"prompt_id": design["prompt_id"], "labeller": labeller, "refusal": flipped}))
+        parts.append(pd.DataFrame({"prompt_id": design["prompt_id"], "labeller": labeller, "refused": flipped}))
     verdicts = pd.concat(parts, ignore_index=True)
-    category = np.where(verdicts["refusal"], "refused", "answered")
-    verdicts = verdicts.assign(category=category, choice=None, evidence=None)
+    kind = np.where(verdicts["refused"], "refused", "answered")
+    verdicts = verdicts.drop(columns="refused").assign(verdict=kind, category=kind, choice=None, evidence=None)
     write_parquet(verdicts, folder / f"verdicts/{model}.parquet", VERDICTS)
     given = task.map({name: options[0] for name, options in OPTIONS.items()})
     given = given.where(~refusal, rng.choice(REFUSALS, len(design)))
@@ -120,6 +121,7 @@ def jobs(folder: Path, names: dict) -> dict[str, dict]:
     """Input, output and params of each script, as in the rules."""
     design, verdicts = f"{folder}/design.parquet", [f"{folder}/verdicts/{model}.parquet" for model in names["models"]]
     responses = [f"{folder}/responses/{model}.parquet" for model in names["models"]]
+    shares = _tables(folder, "verdict_shares", "verdict_categories")
     return {
         "verdicts": {
             "input": {
@@ -133,10 +135,20 @@ def jobs(folder: Path, names: dict) -> dict[str, dict]:
             "output": {"verdicts": f"{folder}/verdicts_of_one.parquet"},
             "params": {"labellers": LABELLERS, "tasks": list(ROWS), "options": OPTIONS},
         },
-        "cells": {
+        "verdict_shares": {
             "input": {"verdicts": verdicts, "design": design},
-            "output": {**_counts(folder), "missing": f"{folder}/tables/missing.csv"},
-            "params": {key: names[key] for key in ("models", "personas", "templates")},
+            "output": shares,
+            "params": {"models": names["models"], "labeller": LABELLERS[0]},
+        },
+        "cells": {
+            "input": {
+                "verdicts": verdicts,
+                "design": design,
+                "shares": shares["verdict_shares"],
+                "categories": shares["verdict_categories"],
+            },
+            "output": _counts(folder),
+            "params": {key: names[key] for key in ("models", "personas", "templates")} | {"labeller": LABELLERS[0]},
         },
         "labeller_comparison": {
             "input": {
@@ -158,6 +170,10 @@ def _counts(folder: Path) -> dict[str, str]:
     return {"cells": f"{folder}/cells.parquet", "outcomes": f"{folder}/outcomes.parquet"}
 
 
+def _tables(folder: Path, *names: str) -> dict[str, str]:
+    return {name: f"{folder}/tables/{name}.csv" for name in names}
+
+
 def estimation_jobs(folder: Path, names: dict) -> dict[str, dict]:
     """Input, output and params of each script after `cells`."""
     printed, counts = ROOT / "config/published", _counts(folder)
@@ -165,46 +181,43 @@ def estimation_jobs(folder: Path, names: dict) -> dict[str, dict]:
     main, levels = {"labeller": LABELLERS[0]}, {key: names[key] for key in ("models", "personas")}
     chance = {"seed": SEED, "bootstrap": 1000, "permutations": 999}
 
-    def tables(*names: str) -> dict[str, str]:
-        return {name: f"{folder}/tables/{name}.csv" for name in names}
-
     rates = ["table1", "rates_model_task", "rates_persona", "rates_model_persona", "rates_task_model_persona"]
     rates += ["rates_format", "rates_baseline"]
     printed_rates = {"table1": f"{printed}/table1_refusal_pct.csv", "quoted": f"{printed}/quoted_statements.csv"}
     return {
         "rates": {
             "input": {**counts, **materials, **printed_rates},
-            "output": tables(*rates),
+            "output": _tables(folder, *rates),
             "params": {**main, **levels},
         },
         "labeller_rates": {
             "input": counts,
-            "output": tables("labeller_rates"),
+            "output": _tables(folder, "labeller_rates"),
             "params": {"labellers": LABELLERS},
         },
         "labeller_effects": {
             "input": {**counts, **materials},
-            "output": tables("labeller_headline", "labeller_claims"),
+            "output": _tables(folder, "labeller_headline", "labeller_claims"),
             "params": {"labellers": LABELLERS, "seed": SEED, **levels},
         },
         "effects": {
             "input": counts,
-            "output": tables("effects_persona", "effects_mean", "effects_between", "rates_shrunken"),
+            "output": _tables(folder, "effects_persona", "effects_mean", "effects_between", "rates_shrunken"),
             "params": {**main, **chance},
         },
         "importance": {
             "input": {**counts, "figure5": f"{printed}/figure5_importance.csv", "templates": "config/templates.csv"},
-            "output": tables("importance", "sensitivity"),
+            "output": _tables(folder, "importance", "sensitivity"),
             "params": {**main, **chance},
         },
         "regression": {
             "input": {**counts, "table7": f"{printed}/table7_logit.csv"},
-            "output": tables("regression", "regression_firth", "interactions", "deviance"),
+            "output": _tables(folder, "regression", "regression_firth", "interactions", "deviance"),
             "params": main,
         },
         "claims": {
             "input": {**counts, **materials},
-            "output": tables("claims"),
+            "output": _tables(folder, "claims"),
             "params": {**main, "models": names["models"], "seed": SEED},
         },
     }
@@ -234,14 +247,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--grow", choices=["texts", "models", "personas"], default="texts")
     parser.add_argument("--times", type=int, default=1)
-    parser.add_argument("--stages", nargs="*", help="run only these scripts, after cells")
+    parser.add_argument("--stages", nargs="*", help="run only these scripts, and cells unless --data has its outcomes")
+    parser.add_argument("--data", type=Path, help="keep the synthetic study in this folder, or use the one in it")
     parser.add_argument(
         "--out", type=Path, help="CSV file to add the table to; replaces earlier measurements of the same size"
     )
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
+    with contextlib.nullcontext(options.data) if options.data else tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        names = write_study(folder, options.grow, options.times)
+        kept = folder / "names.json"
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps(write_study(folder, options.grow, options.times)))
+        names = json.loads(kept.read_text())
         size = {"grown": options.grow, "times": options.times, "outcomes": names["prompts"] * len(names["models"])}
         print(
             f"{options.times} times the {options.grow}: {size['outcomes']:,} verdicts by each of two labellers",
@@ -249,7 +267,8 @@ def main() -> None:
         )
         rows = []
         for script, given in jobs(folder, names).items():
-            if script == "cells" or not options.stages or script in options.stages:
+            needed = script in ("verdict_shares", "cells") and not (folder / "outcomes.parquet").exists()
+            if needed or not options.stages or script in options.stages:
                 rows.append(size | run(script, given, folder))
                 print(rows[-1], flush=True)
         if options.out:

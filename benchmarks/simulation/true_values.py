@@ -39,9 +39,7 @@ def endless_study(world: World, models: pd.DataFrame) -> claims.Evidence:
     screened = effect.assign(lo=effect["difference"], hi=effect["difference"], p_max_t=np.where(raised, 0.0, 1.0))
     everything = rates(cells, "persona")
     personas, baseline = (everything.part((everything.cells["persona"] == BASELINE) == k) for k in (False, True))
-    return claims.Evidence(
-        personas, rates(cells[~is_baseline], "format"), baseline, pd.DataFrame(), screened, models, 0
-    )
+    return claims.Evidence(personas, rates(cells[~is_baseline], "format"), baseline, screened, models, 0)
 
 
 def true_values(world: World) -> dict[str, pd.Series]:

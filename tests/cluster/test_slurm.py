@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from one_node import missing, one_node_slurm
 
@@ -109,6 +110,8 @@ def runs(checkout):
     at_strike = {}
     with one_node_slurm(base) as env_slurm, (cluster / "output.txt").open("w") as output:
         env |= env_slurm
+        checked = [*ARGUMENTS[:3], "preflight", *ARGUMENTS[4:], "--workflow-profile", "profiles/slurm"]
+        subprocess.run(checked, cwd=cluster, env=env, stdout=output, stderr=output, check=True)
         run = subprocess.Popen([*ARGUMENTS, *SLURM], cwd=cluster, env=env, stdout=output, stderr=output)
         while run.poll() is None:
             for victim in VICTIMS.keys() - at_strike.keys():
@@ -157,10 +160,25 @@ def test_the_store_has_hardly_more_than_every_response_once(runs):
     assert len(repeated) == 3 and max(repeated.values()) <= max(batches)
 
 
+def test_preflight_compares_the_profile_with_the_cluster(runs):
+    _, cluster, *_ = runs
+    found = pd.read_csv(cluster / "results/small/plan/preflight.csv").query("subject == 'Slurm'")
+    rows = found[["item", "status", "what_to_do"]].fillna("").to_records(index=False).tolist()
+    assert rows == [  # the node has 4 cores, 16,000 MB and 2 GPUs
+        ("partition cpu", "warn", "set max_mem_mb to 16000"),
+        ("partition cpu", "warn", "set max_threads to 4"),
+        ("partition gpu", "warn", "set max_gpu to 2"),
+        ("partition gpu", "warn", "set max_mem_mb to 16000"),
+        ("partition gpu", "warn", "set max_threads to 4"),
+        ("jobs", "ok", ""),
+    ]
+
+
 def test_jobs_went_where_their_resources_belong(runs):
     *_, jobs = runs
     assert {job["Partition"] for job in jobs if "gpu:1" in job.get("TresPerJob", "")} == {"gpu"}
     assert {job["Partition"] for job in jobs if "TresPerJob" not in job} == {"cpu"}
+    assert {job["NumNodes"] for job in jobs} <= {"1", "1-1"}
     assert sorted(job["JobState"] for job in jobs if job["JobState"] != "COMPLETED") == ENDED
     assert [job["Restarts"] for job in jobs if job["Restarts"] != "0"] == ["1"]  # the requeued one
     asked = [job for job in jobs if job["Partition"] == "gpu"]

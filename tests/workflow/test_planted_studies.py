@@ -31,14 +31,12 @@ def predicted(checkout):
         pairs = []
         for model in pd.read_csv(workflow.path("config/models.csv"))["model"]:
             responses = pd.read_parquet(folder / f"planted/{model}.parquet")
-            verdicts = responses[["prompt_id", "category"]].assign(
-                labeller="phrase_list", refusal=responses["phrase_list_refusal"]
-            )
-            pairs.append((model, verdicts))
+            verdict = responses["phrase_list_refusal"].map({True: "refused", False: "answered"})
+            pairs.append((model, responses[["prompt_id"]].assign(labeller="phrase_list", verdict=verdict)))
         personas = pd.read_csv(workflow.path("config/personas.csv"))["persona"].tolist()
         parts = list(outcomes_of(design, pairs, personas, [f"p{k}" for k in range(1, 10)]))
-        assert len(parts) == 16 and all(missing.empty for _, missing in parts)
-        outcomes = outcomes_of_models({frame["model"].iloc[0]: frame for frame, _ in parts})
+        assert [len(part) for part in parts] == [len(design)] * 16
+        outcomes = outcomes_of_models({part["model"].iloc[0]: part for part in parts})
         planted = pd.read_csv(folder / "planted/personas.csv").query("persona != 'baseline'")
         return outcomes, planted.groupby(["model", "task"])["planted"].mean()
 

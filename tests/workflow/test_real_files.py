@@ -96,9 +96,10 @@ def test_the_papers_scale_on_real_files(checkout, root, shared_dir):
     verdicts = verdicts.query("labeller == 'phrase_list'")
     planted = pd.read_parquet(workflow.path("results/real/planted/Llama2-7B.parquet")).set_index("prompt_id")
     assert set(verdicts["prompt_id"]) == set(responses.index)
-    assert (verdicts.set_index("prompt_id")["refusal"] == planted["phrase_list_refusal"][verdicts["prompt_id"]]).all()
-    missing = pd.read_csv(workflow.path("results/real/tables/missing.csv")).query("labeller == 'phrase_list'")
-    assert missing["n"].sum() == len(design) - len(responses)
+    refused = verdicts.set_index("prompt_id")["verdict"] == "refused"
+    assert (refused == planted["phrase_list_refusal"][verdicts["prompt_id"]]).all()
+    shares = pd.read_csv(workflow.path("results/real/tables/verdict_shares.csv")).query("labeller == 'phrase_list'")
+    assert shares["not_asked"].sum() == len(design) - len(responses)
     rates = pd.read_csv(workflow.path("results/real/tables/rates_model_task.csv")).query("model == 'Llama2-7B'")
     planted = pd.read_csv(workflow.path("results/real/planted/personas.csv")).query("persona != 'baseline'")
     rates = rates.merge(planted.groupby("task", as_index=False)["planted"].mean())

@@ -43,7 +43,7 @@ def test_every_response_is_the_predicted_one(done):
 def test_the_phrase_list_finds_what_was_planted(done):
     verdicts = pd.read_parquet(done.results / "verdicts/Llama2-13B.parquet").query("labeller == 'phrase_list'")
     planted = pd.read_parquet(done.results / "planted/Llama2-13B.parquet").set_index("prompt_id")
-    assert (verdicts.set_index("prompt_id")["refusal"] == planted["phrase_list_refusal"]).all()
+    assert ((verdicts.set_index("prompt_id")["verdict"] == "refused") == planted["phrase_list_refusal"]).all()
 
 
 def test_the_structured_labeller_is_nearer_to_the_planted_category(done):
@@ -53,7 +53,7 @@ def test_the_structured_labeller_is_nearer_to_the_planted_category(done):
         verdicts = pd.read_parquet(done.results / f"verdicts/{model}.parquet")
         planted = pd.read_parquet(done.results / f"planted/{model}.parquet").set_index("prompt_id")["refusal"]
         for labeller, own in verdicts.groupby("labeller"):
-            wrong[labeller] += int((own.set_index("prompt_id")["refusal"] != planted).sum())
+            wrong[labeller] += int(((own.set_index("prompt_id")["verdict"] == "refused") != planted).sum())
     assert wrong["structured"] < wrong["phrase_list"]
 
 
@@ -63,7 +63,7 @@ def test_tables_figures_and_report_are_there_and_marked(done):
     assert "(stand-in)" in page
     tables = {file.stem for file in (done.results / "tables").glob("*.csv")}
     published = {"table1", "table5", "table6", "rates_persona", "rates_format", "importance", "regression", "claims"}
-    assert published | {"planted_rates", "comparison", "labeller_rates", "effects_persona", "missing"} <= tables
+    assert published | {"planted_rates", "comparison", "labeller_rates", "effects_persona", "verdict_shares"} <= tables
     cells = pd.read_csv(done.results / "tables/planted_rates.csv")
     assert cells["planted"].between(cells["lo"], cells["hi"]).mean() > 0.9
     planted = (
@@ -182,8 +182,8 @@ def test_a_sequential_study_stops_models_one_by_one(checkout, root):
     assert sequential.loc["all", "responses"] < sequential.loc["all", "full"]
     cells = pd.read_parquet(workflow.path("results/small/cells.parquet")).query("labeller == 'phrase_list'")
     assert cells.groupby("model")["n"].sum().to_dict() == sequential["responses"].drop("all").to_dict()
-    missing = pd.read_csv(workflow.path("results/small/tables/missing.csv"))
-    assert missing.empty, "a model that stopped early has no missing responses"
+    shares = pd.read_csv(workflow.path("results/small/tables/verdict_shares.csv"))
+    assert not shares[["missing", "not_asked"]].any(axis=None), "a model that stopped early has no missing responses"
 
 
 def test_the_verdicts_of_an_interim_look_include_those_of_judges(done, root):
@@ -206,9 +206,10 @@ def test_the_verdicts_of_an_interim_look_include_those_of_judges(done, root):
     verdicts = pd.read_parquet(done.path("results/judged/interim/1/verdicts/Gemma2-2B.parquet"))
     verdicts = verdicts.query("labeller == 'stern'")
     assert (
-        set(verdicts["category"]) <= {"judge_failed", "empty"} and (verdicts["category"] == "judge_failed").sum() > 200
+        set(verdicts["category"]) <= {"judge_failed", "off_format"}
+        and (verdicts["category"] == "judge_failed").sum() > 200
     )
-    assert not verdicts["refusal"].any()
+    assert not verdicts["verdict"].eq("refused").any()
     first, second = (record["responses"] for record in records)
     assert second["reused"] >= first["distinct"] and second["generated"] == second["distinct"] - second["reused"]
 

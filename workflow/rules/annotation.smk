@@ -13,6 +13,8 @@ rule annotate:
         page=FILES.annotation("index.html"),
     log:
         FILES.log("annotate"),
+    benchmark:
+        FILES.benchmark("annotate")
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -46,6 +48,8 @@ rule validate:
         specificity=FILES.table("specificity_tests"),
     log:
         FILES.log("validate"),
+    benchmark:
+        FILES.benchmark("validate")
     conda:
         "../../envs/analysis.yaml"
     params:

@@ -1,4 +1,5 @@
 # Read the config into STUDY. Rules ask it, or the published study, for paths, inputs, params and resources.
+import functools
 import os
 import shlex
 import sys
@@ -20,14 +21,19 @@ if not sys.executable.startswith("'"):
 from falserefusal.common.dependencies import library_of
 from falserefusal.common.errors import InputError
 from falserefusal.study import files
-from falserefusal.study.rules import Rules, any_of, untracked
+from falserefusal.study.checks import check_keys
+from falserefusal.study.rules import Rules, any_of, content_of_code, content_of_data, untracked
 from falserefusal.study.study import Study
 from falserefusal.study.weights import USES
 
 sources = [os.path.relpath(file) for file in workflow.configfiles]
 sources += ["--config"] if workflow.config_settings.config else []
+# On a cluster, each job has a machine of its own.
+CORES = workflow.resource_settings.cores or 1 if workflow.local_exec else 1
 try:  # every job reads the config again, but need not check it again
-    STUDY = Study.load(config, workflow.basedir, ", ".join(sources), check=workflow.is_main_process)
+    if workflow.is_main_process:
+        check_keys(workflow.configfiles)
+    STUDY = Study.load(config, workflow.basedir, ", ".join(sources), check=workflow.is_main_process, cores=CORES)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 PUBLISHED = Study.published()
@@ -51,6 +57,21 @@ def library(script):
     return library_of(f"workflow/scripts/{script}")
 
 
+def given(rule, content):
+    """A param of `rule`: the content of those of its input files that no rule makes."""
+
+    def answer(wildcards):
+        inputs = {str(file) for file in rule.expand_input(dict(wildcards.items()))[0]}
+        return content(file for file in inputs if os.path.isfile(file) and not made_by_a_rule(file))
+
+    return answer
+
+
+@functools.cache
+def made_by_a_rule(file):
+    return any(rule.is_producer(file) for rule in workflow.rules)
+
+
 def tables(*names):
     """The paths of tables by name, as the outputs of a rule."""
     return {name: FILES.table(name) for name in names}
@@ -61,9 +82,24 @@ def gpus_of_run(wildcards):
     return workflow.global_resources.get("gpu").value
 
 
+def slurm_of_run(wildcards):
+    """What the profile says about the cluster; None if jobs of this run do not go to Slurm."""
+    if workflow.executor_plugin is None or workflow.executor_plugin.name != "slurm":
+        return None
+    own, shared = workflow.executor_settings, workflow.get_rule("preflight").resources
+    raw = {name: shared[name].raw for name in ("slurm_partition", "slurm_account", "qos") if name in shared}
+    named = {"file": own.partition_config, "partition": raw.get("slurm_partition")}
+    named |= {"account": raw.get("slurm_account"), "qos": own.qos or raw.get("qos")}
+    return {key: str(value or "").strip("'\"") for key, value in named.items()}
+
+
 def models_after(look):
     """The models that an interim look leaves to be asked further. Snakemake waits for the look."""
-    return Path(checkpoints.interim_look.get(study=STUDY.name, look=look).output.models).read_text().split()
+    return (
+        Path(checkpoints.interim_look.get(study=STUDY.name, look=look).output.models)
+        .read_text(encoding="utf-8")
+        .split()
+    )
 
 
 def from_last_look(path):

@@ -13,6 +13,8 @@ rule design:
         balance=FILES.table("design_balance"),
     log:
         FILES.log("design"),
+    benchmark:
+        FILES.benchmark("design")
     wildcard_constraints:
         study=any_of([STUDY.name]),
     localrule: True
@@ -24,6 +26,7 @@ rule design:
         templates=of("templates"),
         models=of("models"),
         design=of("config.design"),
+        samples=of("config.inference.independent_samples"),
         seed=of("seed"),
         notice=of("notice"),
     message:

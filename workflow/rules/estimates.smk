@@ -12,6 +12,8 @@ rule rates:
         **tables("table1", *files.RATES),
     log:
         FILES.log("rates"),
+    benchmark:
+        FILES.benchmark("rates")
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -34,6 +36,8 @@ rule importance:
         **tables("importance", "sensitivity"),
     log:
         FILES.log("importance"),
+    benchmark:
+        FILES.benchmark("importance")
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -57,6 +61,8 @@ rule regression:
         **tables(*files.REGRESSION),
     log:
         FILES.log("regression"),
+    benchmark:
+        FILES.benchmark("regression")
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -77,6 +83,8 @@ rule claims:
         **tables("claims"),
     log:
         FILES.log("claims"),
+    benchmark:
+        FILES.benchmark("claims")
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -99,6 +107,8 @@ rule comparison:
         **tables("comparison"),
     log:
         FILES.log("comparison"),
+    benchmark:
+        FILES.benchmark("comparison")
     wildcard_constraints:
         study=any_of([STUDY.name]),
     localrule: True
@@ -120,6 +130,8 @@ rule labeller_rates:
         **tables("labeller_rates"),
     log:
         FILES.log("labeller_rates"),
+    benchmark:
+        FILES.benchmark("labeller_rates")
     wildcard_constraints:
         study=any_of([STUDY.name]),
     conda:
@@ -133,6 +145,30 @@ rule labeller_rates:
         "../scripts/labeller_rates.py"
 
 
+rule batch_check:
+    input:
+        unpack(of("batch_check_inputs")),
+        code=library("batch_check.py"),
+    output:
+        **tables("batch_check"),
+    log:
+        FILES.log("batch_check"),
+    wildcard_constraints:
+        study=any_of([STUDY.name]),
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labeller=of("headline"),
+        models=of("reported_models"),
+        tasks=of("tasks"),
+        options=of("options"),
+        notice=of("notice"),
+    message:
+        "Compare responses in other batches: {wildcards.study}"
+    script:
+        "../scripts/batch_check.py"
+
+
 rule effects:
     input:
         unpack(of("estimation_inputs")),
@@ -141,6 +177,8 @@ rule effects:
         **tables(*files.EFFECTS),
     log:
         FILES.log("effects"),
+    benchmark:
+        FILES.benchmark("effects")
     wildcard_constraints:
         study=any_of([STUDY.name]),
     conda:
@@ -156,6 +194,27 @@ rule effects:
         "../scripts/effects.py"
 
 
+rule within_prompts:
+    input:
+        outcomes=FILES.outcomes,
+        code=library("within_prompts.py"),
+    output:
+        **tables("within_prompts"),
+    log:
+        FILES.log("within_prompts"),
+    wildcard_constraints:
+        study=any_of([STUDY.name]),
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labeller=of("headline"),
+        notice=of("notice"),
+    message:
+        "Estimate the variance within prompts: {wildcards.study}"
+    script:
+        "../scripts/within_prompts.py"
+
+
 rule labeller_comparison:
     input:
         unpack(of("sample_inputs")),
@@ -167,6 +226,8 @@ rule labeller_comparison:
         refusals=FILES.refusals,
     log:
         FILES.log("labeller_comparison"),
+    benchmark:
+        FILES.benchmark("labeller_comparison")
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -190,6 +251,8 @@ rule labeller_effects:
         **tables("labeller_headline", "labeller_claims"),
     log:
         FILES.log("labeller_effects"),
+    benchmark:
+        FILES.benchmark("labeller_effects")
     wildcard_constraints:
         study=any_of([STUDY.name]),
     conda:

@@ -10,6 +10,8 @@ rule figures:
         index=STUDY.files.figure_index,
     log:
         STUDY.files.log("figures"),
+    benchmark:
+        STUDY.files.benchmark("figures")
     localrule: True
     conda:
         "../../envs/analysis.yaml"
@@ -31,6 +33,8 @@ use rule figures as published_figures with:
         index=PUBLISHED.files.figure_index,
     log:
         PUBLISHED.files.log("figures"),
+    benchmark:
+        PUBLISHED.files.benchmark("figures")
     params:
         about=of_published("about"),
         figures=of_published("figure_set"),

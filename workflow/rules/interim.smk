@@ -12,6 +12,8 @@ use rule responses as interim_responses with:
         provenance=FILES.response_record("{model}", "{look}"),
     log:
         FILES.log("interim/{look}/responses/{model}"),
+    benchmark:
+        FILES.benchmark("interim/{look}/responses/{model}")
     params:
         look="{look}",
     message:
@@ -23,6 +25,8 @@ use rule judge_prompts as interim_judge_prompts with:
         prompts=FILES.judge_prompts("{model}", "{look}"),
     log:
         FILES.log("interim/{look}/judges/{model}_prompts"),
+    benchmark:
+        FILES.benchmark("interim/{look}/judges/{model}_prompts")
     message:
         "Write the prompts of the judges: {wildcards.model}, look {wildcards.look}"
 
@@ -33,6 +37,8 @@ use rule judge_responses as interim_judge_responses with:
         provenance=FILES.judge_record("{judge}", "{model}", "{look}"),
     log:
         FILES.log("interim/{look}/judges/{judge}/{model}"),
+    benchmark:
+        FILES.benchmark("interim/{look}/judges/{judge}/{model}")
     message:
         "Judge the responses of {wildcards.model}: {wildcards.judge}, look {wildcards.look}"
 
@@ -42,6 +48,8 @@ use rule classify as interim_classify with:
         scores=FILES.scores("{classifier}", "{model}", "{look}"),
     log:
         FILES.log("interim/{look}/classifiers/{classifier}/{model}"),
+    benchmark:
+        FILES.benchmark("interim/{look}/classifiers/{classifier}/{model}")
     message:
         "Classify the responses of {wildcards.model}: {wildcards.classifier}, look {wildcards.look}"
 
@@ -51,6 +59,8 @@ use rule verdicts as interim_verdicts with:
         verdicts=FILES.verdicts("{model}", "{look}"),
     log:
         FILES.log("interim/{look}/verdicts/{model}"),
+    benchmark:
+        FILES.benchmark("interim/{look}/verdicts/{model}")
     message:
         "Label the responses: {wildcards.model}, look {wildcards.look}"
 
@@ -66,6 +76,8 @@ checkpoint interim_look:
         models=FILES.next_models("{look}"),
     log:
         FILES.log("interim/{look}/interim_look"),
+    benchmark:
+        FILES.benchmark("interim/{look}/interim_look")
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -124,6 +136,8 @@ rule interim_looks:
         **tables(*files.SEQUENTIAL),
     log:
         FILES.log("interim_looks"),
+    benchmark:
+        FILES.benchmark("interim_looks")
     conda:
         "../../envs/analysis.yaml"
     params:

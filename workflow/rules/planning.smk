@@ -26,6 +26,7 @@ rule plan:
         personas=of("personas"),
         templates=of("templates"),
         design=of("config.design"),
+        samples=of("config.inference.independent_samples"),
         prompts=of("config.prompts"),
         seed=of("seed"),
         raw=files.TEXTS,
@@ -34,6 +35,7 @@ rule plan:
         shape=of("standin_shape"),
         shards=of("shard_counts"),
         judges=of("judge_models"),
+        servers=of("server_costs"),
         in_full_because=of("in_full_because"),
         recheck_share=of("config.inference.recheck_share"),
         classifiers=list(STUDY.config.classifiers),
@@ -71,6 +73,9 @@ rule preflight:
         gpus={model: STUDY.gpus(model) for model in STUDY.fetched},
         gpu_limit=untracked(gpus_of_run) if STUDY.config.planning.compute_here else None,
         compute_here=STUDY.config.planning.compute_here,
+        jobs=untracked(of("cluster_jobs")),
+        slurm=untracked(slurm_of_run),
+        slurm_too=True,
         demand=True,
     message:
         f"Check the requirements: {STUDY.name}"
@@ -79,7 +84,8 @@ rule preflight:
 
 
 # The same check before any inference, so that a problem of the last model is reported before the first one runs. It stops
-# the run, or with --keep-going only the models with a problem. It does not check this machine's memory.
+# the run, or with --keep-going only the models with a problem. It does not check this machine's memory, nor Slurm where
+# jobs do not go there.
 use rule preflight as ready with:
     output:
         STUDY.files.plan("ready.csv"),
@@ -90,4 +96,5 @@ use rule preflight as ready with:
         table=lambda wildcards, output: output[0],
         gpu_limit=untracked(gpus_of_run),
         compute_here=False,
+        slurm_too=False,
         demand=untracked(lambda wildcards: not workflow.execution_settings.keep_going),

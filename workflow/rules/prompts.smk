@@ -12,6 +12,8 @@ rule prompts:
         prompts=FILES.prompts("{task}"),
     log:
         FILES.log("prompts/{task}"),
+    benchmark:
+        FILES.benchmark("prompts/{task}")
     localrule: True
     conda:
         "../../envs/analysis.yaml"

@@ -14,6 +14,8 @@ rule published_cells:
         balance=PUBLISHED.files.table("design_balance"),
     log:
         PUBLISHED.files.log("published_cells"),
+    benchmark:
+        PUBLISHED.files.benchmark("published_cells")
     localrule: True
     conda:
         "../../envs/analysis.yaml"
@@ -39,6 +41,8 @@ rule statements:
         printed_check=PUBLISHED.files.table("printed_check"),
     log:
         PUBLISHED.files.log("statements"),
+    benchmark:
+        PUBLISHED.files.benchmark("statements")
     localrule: True
     conda:
         "../../envs/analysis.yaml"
@@ -62,6 +66,8 @@ rule no_answers:
         bounds=PUBLISHED.files.table("no_answers"),
     log:
         PUBLISHED.files.log("no_answers"),
+    benchmark:
+        PUBLISHED.files.benchmark("no_answers")
     conda:
         "../../envs/analysis.yaml"
     message:

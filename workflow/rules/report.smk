@@ -9,6 +9,8 @@ rule provenance:
         provenance=FILES.provenance,
     log:
         FILES.log("provenance"),
+    benchmark:
+        FILES.benchmark("provenance")
     localrule: True
     conda:
         "../../envs/analysis.yaml"
@@ -28,6 +30,8 @@ rule report:
         page=STUDY.files.page,
     log:
         STUDY.files.log("report"),
+    benchmark:
+        STUDY.files.benchmark("report")
     localrule: True
     conda:
         "../../envs/analysis.yaml"
@@ -47,6 +51,8 @@ use rule report as published_report with:
         page=PUBLISHED.files.page,
     log:
         PUBLISHED.files.log("report"),
+    benchmark:
+        PUBLISHED.files.benchmark("report")
     params:
         about=of_published("about"),
     message:

@@ -2,6 +2,12 @@
 # the study, so that an interrupted job continues where it stopped, and no response is generated twice.
 
 
+# The number of jobs of a model may follow from the cores, and must then stay as it is until the study is complete.
+onstart:
+    if any(job.rule.name in ("responses", "responses_shard") for job in workflow.dag.needrun_jobs()):
+        STUDY.keep_cores()
+
+
 # Weights that are deleted after use come one after the other (study/weights.py). Their jobs take the turn and the folder as
 # ancient, so that a new turn or download, which other jobs may need, does not run them again.
 if not STUDY.keep_weights:
@@ -67,7 +73,7 @@ rule fetch_model:
     conda:
         "../../envs/inference.yaml"
     params:
-        model=of("load_settings", "model"),
+        model=of("fetch_settings", "model"),
     message:
         f"{'Download' if STUDY.keep_weights else 'Record the commit of'} the weights: {{wildcards.model}}"
     script:
@@ -124,12 +130,15 @@ if not STUDY.config.allow_missing:
             provenance=FILES.response_record("{model}"),
         log:
             FILES.log("responses/{model}"),
+        benchmark:
+            FILES.benchmark("responses/{model}")
         wildcard_constraints:
             model=any_of(STUDY.whole),
         conda:
             f"../../envs/{STUDY.config.inference.environment}.yaml"
         threads: of("threads", "model")
         resources:
+            **RULES.gpu_type,
             gpu=needs("gpu"),
             mem_mb=needs("mem_mb"),
             runtime=needs("runtime"),
@@ -139,6 +148,7 @@ if not STUDY.config.allow_missing:
             early=of("early_decision"),
             store=files.STORE,
             gpus=RULES.planned_gpus,
+            planned_batch_tokens=untracked(of("planned_batch_tokens", "model")),
         message:
             "Ask {wildcards.model} "
             "(GPUs {resources.gpu}, memory {resources.mem_mb} MB, at most {resources.runtime} min)"
@@ -151,6 +161,8 @@ if not STUDY.config.allow_missing:
             provenance=FILES.shard_record("{model}", "{part}"),
         log:
             FILES.log("responses/{model}/{part}"),
+        benchmark:
+            FILES.benchmark("responses/{model}/{part}")
         wildcard_constraints:
             model=any_of(STUDY.sharded),
             part=r"\d+-of-\d+",
@@ -169,6 +181,8 @@ if not STUDY.config.allow_missing:
             provenance=FILES.response_record("{model}"),
         log:
             FILES.log("responses/{model}"),
+        benchmark:
+            FILES.benchmark("responses/{model}")
         wildcard_constraints:
             model=any_of(STUDY.sharded),
         localrule: True

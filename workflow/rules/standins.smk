@@ -17,6 +17,8 @@ rule standins:
         [directory(folder) for folder in STUDY.standin_folders],
     log:
         STUDY.files.log("standins"),
+    benchmark:
+        STUDY.files.benchmark("standins")
     localrule: True
     conda:
         "../../envs/inference.yaml"
@@ -50,6 +52,8 @@ rule planted:
         personas=STUDY.files.planted("personas.csv"),
     log:
         STUDY.files.log("planted"),
+    benchmark:
+        STUDY.files.benchmark("planted")
     localrule: True
     conda:
         "../../envs/inference.yaml"
@@ -77,6 +81,8 @@ rule planted_rates:
         planted_rates=STUDY.files.table("planted_rates"),
     log:
         STUDY.files.log("planted_rates"),
+    benchmark:
+        STUDY.files.benchmark("planted_rates")
     localrule: True
     conda:
         "../../envs/analysis.yaml"

@@ -5,7 +5,8 @@ rule fetch_texts:
     input:
         code=library("fetch_texts.py"),
     output:
-        record=files.text_record("{task}"),
+        # update: the checksum of the first download must be there when the rule runs again
+        record=update(files.text_record("{task}")),
     log:
         "results/logs/fetch_texts/{task}.log",
     retries: 2
@@ -31,6 +32,8 @@ rule texts:
         problems=FILES.text_problems("{task}"),
     log:
         FILES.log("texts/{task}"),
+    benchmark:
+        FILES.benchmark("texts/{task}")
     localrule: True
     conda:
         "../../envs/analysis.yaml"

@@ -9,6 +9,8 @@ rule judge_prompts:
         prompts=FILES.judge_prompts("{model}"),
     log:
         FILES.log("judges/{model}_prompts"),
+    benchmark:
+        FILES.benchmark("judges/{model}_prompts")
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -31,10 +33,13 @@ rule judge_responses:
         provenance=FILES.judge_record("{judge}", "{model}"),
     log:
         FILES.log("judges/{judge}/{model}"),
+    benchmark:
+        FILES.benchmark("judges/{judge}/{model}")
     conda:
         f"../../envs/{STUDY.config.inference.environment}.yaml"
     threads: 4
     resources:
+        **RULES.gpu_type,
         gpu=needs("gpu"),
         mem_mb=needs("mem_mb"),
         runtime=needs("runtime"),
@@ -44,6 +49,7 @@ rule judge_responses:
         early=False,
         store=files.STORE,
         gpus=RULES.planned_gpus,
+        planned_batch_tokens=untracked(of("planned_batch_tokens", "model", "judge")),
     message:
         "Judge the responses of {wildcards.model}: {wildcards.judge} "
         "(GPUs {resources.gpu}, memory {resources.mem_mb} MB, at most {resources.runtime} min)"
@@ -61,10 +67,13 @@ rule classify:
         scores=FILES.scores("{classifier}", "{model}"),
     log:
         FILES.log("classifiers/{classifier}/{model}"),
+    benchmark:
+        FILES.benchmark("classifiers/{classifier}/{model}")
     conda:
         "../../envs/inference.yaml"
     threads: 4
     resources:
+        **RULES.gpu_type,
         gpu=needs("gpu"),
         mem_mb=needs("mem_mb"),
         runtime=needs("runtime"),
@@ -85,6 +94,8 @@ rule verdicts:
         verdicts=FILES.verdicts("{model}"),
     log:
         FILES.log("verdicts/{model}"),
+    benchmark:
+        FILES.benchmark("verdicts/{model}")
     conda:
         "../../envs/analysis.yaml"
     params:

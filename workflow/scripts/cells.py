@@ -7,23 +7,31 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
-    import pandas as pd
-
-    from falserefusal.common.files import read_parquet, write_parquet
-    from falserefusal.common.notice import write_table
+with log_to(snakemake.log[0], snakemake.params):
+    from falserefusal.common.errors import InputError
+    from falserefusal.common.files import made_from, read_parquet, write_parquet
+    from falserefusal.common.hashes import merged
+    from falserefusal.common.notice import read_table
     from falserefusal.common.outcomes import write_outcomes
     from falserefusal.common.schemas import CELLS, DESIGN, VERDICTS
     from falserefusal.estimation.cells import count_cells
     from falserefusal.estimation.outcomes import outcomes_of
+    from falserefusal.estimation.verdict_shares import unranked_models, warnings_about
 
-    params, output = snakemake.params, snakemake.output
-    pairs = zip(params.models, snakemake.input.verdicts, strict=True)
-    verdicts = ((model, read_parquet(path, VERDICTS)) for model, path in pairs)
-    gaps: list[pd.DataFrame] = []
-    parts = outcomes_of(read_parquet(snakemake.input.design, DESIGN), verdicts, params.personas, params.templates)
-    write_outcomes((gaps.append(missing) or outcomes for outcomes, missing in parts), output.outcomes)
-    cells, missing = count_cells(output.outcomes), pd.concat(gaps, ignore_index=True)
-    write_parquet(cells, output.cells, CELLS)
-    write_table(missing, output.missing, params.get("notice"))
-    print(f"{cells['n'].sum()} verdicts in {len(cells)} cells; {missing['n'].sum()} draws without a verdict")
+    files, params, output = snakemake.input, snakemake.params, snakemake.output
+    shares = read_table(files.shares)
+    unranked = unranked_models(shares, params.labeller)
+    if set(unranked) == set(params.models):
+        raise InputError(
+            "too many responses of every model have nothing to judge:\n"
+            + "\n".join(warnings_about(shares, params.labeller))
+            + f"\n{files.categories} has the reasons"
+        )
+    pairs = {model: path for model, path in zip(params.models, files.verdicts, strict=True) if model not in unranked}
+    read = merged({f"the verdicts of {model}": made_from(path) for model, path in pairs.items()})
+    verdicts = ((model, read_parquet(path, VERDICTS)) for model, path in pairs.items())
+    parts = outcomes_of(read_parquet(files.design, DESIGN), verdicts, params.personas, params.templates)
+    write_outcomes(parts, output.outcomes)
+    cells = count_cells(output.outcomes)
+    write_parquet(cells, output.cells, CELLS, read)
+    print(f"{cells['n'].sum()} verdicts in {len(cells)} cells")

@@ -7,7 +7,7 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
+with log_to(snakemake.log[0], snakemake.params):
     import pandas as pd
 
     from falserefusal.common.files import read_parquet, write_parquet
@@ -21,8 +21,9 @@ with log_to(snakemake.log[0]):
     notice = params.get("notice")
     templates = load_templates(snakemake.input.templates, tasks, keep=params.templates)
     texts = {task: read_parquet(path, TEXTS) for task, path in zip(tasks, snakemake.input.texts, strict=True)}
-    design = make_design(texts, params.personas, templates, params.design, params.models, params.seed)
-    write_parquet(design, snakemake.output.design, DESIGN)
+    drawn = (params.design, params.models, params.seed, params.get("samples"))
+    design = make_design(texts, params.personas, templates, *drawn)
+    write_parquet(design, snakemake.output.design, DESIGN, params.get("read"))
     table5 = draw_counts(design, "persona", params.personas, tasks)
     table6 = draw_counts(design, "template", templates["template"].drop_duplicates().tolist(), tasks)
     write_table(table5, snakemake.output.table5, notice)

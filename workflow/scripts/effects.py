@@ -7,7 +7,7 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
+with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.notice import write_table
     from falserefusal.estimation.effects import mean_effects, persona_differences, persona_effects
     from falserefusal.estimation.outcomes import read_cells, read_outcomes

@@ -16,12 +16,15 @@ with log_to(snakemake.log[0]):
         os.environ |= {"HF_HUB_CACHE": str(Path(in_use).absolute()), "HF_HUB_OFFLINE": "1"}
 
     from falserefusal.common.files import write_json
-    from falserefusal.inference.checkpoint import find, pinned, saved_dtype
+    from falserefusal.inference.checkpoint import find, pinned, saved_dtype, with_base
 
     asked, record = dict(snakemake.params.model), Path(snakemake.output.record)
-    source = asked | {"revision": Path(in_use, "commit").read_text()} if in_use else pinned(asked, record)
+    source = (
+        asked | {"revision": Path(in_use, "commit").read_text(encoding="utf-8")} if in_use else pinned(asked, record)
+    )
     _, folder, revision = find(source)
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file()}
-    dtype = saved_dtype(asked["model"], folder)
-    write_json({"asked": asked, "revision": revision, "dtype": dtype, "files": files}, record)
+    base, base_revision, adapter = with_base(asked, folder, revision)
+    about = {"asked": asked, "revision": revision, "dtype": saved_dtype(asked["model"], base), "files": files}
+    write_json(about | ({"base_revision": base_revision} if adapter else {}), record)
     print(f"{asked['hub_id']} at {revision}: {sum(files.values()) / 1e9:.1f} GB")

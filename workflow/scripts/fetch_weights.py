@@ -20,7 +20,7 @@ with log_to(snakemake.log[0]):
 
     source = pinned(dict(snakemake.params.source), Path(snakemake.params.record))
     _, _, revision = find(source)
-    (partial / "commit").write_text(revision)
+    (partial / "commit").write_text(revision, encoding="utf-8")
     partial.rename(folder)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
     print(f"{source['hub_id']} at {revision}: {size / 1e9:.1f} GB, deleted after use")

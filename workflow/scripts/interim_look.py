@@ -7,7 +7,7 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
+with log_to(snakemake.log[0], snakemake.params):
     from pathlib import Path
 
     from falserefusal.common.files import read_parquet, write_text
@@ -22,12 +22,13 @@ with log_to(snakemake.log[0]):
     verdicts = {Path(path).stem: read_parquet(path, VERDICTS) for path in files.verdicts}
     own = {model: frame[frame["labeller"] == params.labeller] for model, frame in verdicts.items()}
     parts = outcomes_of(design, own.items(), params.personas, params.templates)
-    outcomes = outcomes_of_models({part["model"].iloc[0]: part for part, _ in parts if len(part)})
+    outcomes = outcomes_of_models({part["model"].iloc[0]: part for part in parts})
     table = interim_table(outcomes, params.targets, this)
     decision = decide([*map(read_table, files.looks), table]).set_index("model")
-    unmet = [model for model in verdicts if not decision.loc[model, "met"]]
+    met = decision.index[decision["met"]]
+    unmet = [model for model in verdicts if model not in met]  # also one without any verdict yet
     continuing = unmet if this < design["interim_look"].max() else []
     write_table(table, snakemake.output.look, params.get("notice"))
     write_text("".join(f"{model}\n" for model in continuing), snakemake.output.models)
-    print(decision.loc[list(verdicts)].to_string())
+    print(decision.reindex(list(verdicts)).to_string())
     print(f"look {this}: {len(continuing)} of {len(verdicts)} models continue")

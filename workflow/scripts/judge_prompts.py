@@ -7,7 +7,7 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
+with log_to(snakemake.log[0], snakemake.params):
     import pandas as pd
 
     from falserefusal.common.files import read_parquet, write_parquet
@@ -22,5 +22,5 @@ with log_to(snakemake.log[0]):
     prompts = pd.concat([read_parquet(path, PROMPTS) for path in files.prompts], ignore_index=True)
     responses = with_questions(read_parquet(files.responses, RESPONSES), asked)
     asks = judge_prompts(responses, prompts, load_instructions(files.instructions))
-    write_parquet(asks, snakemake.output.prompts, PROMPTS)
+    write_parquet(asks, snakemake.output.prompts, PROMPTS, snakemake.params.get("read"))
     print(f"{len(asks)} of {len(responses)} responses go to the judge; the others are empty")

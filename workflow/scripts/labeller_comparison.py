@@ -7,7 +7,7 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
+with log_to(snakemake.log[0], snakemake.params):
     import pandas as pd
 
     from falserefusal.common.notice import write_table
@@ -28,8 +28,8 @@ with log_to(snakemake.log[0]):
     disagreed = disagreements(verdicts, params.most, params.seed)
     refused = agreed_refusals(verdicts, params.refusals, params.seed)
     shown = {*disagreed["prompt_id"], *refused["prompt_id"]}
-    prompts = pd.concat([rows_of_prompts(path, shown, ["messages"]) for path in files.prompts])
-    messages = prompts.set_index("prompt_id")["messages"]
+    prompts = pd.concat([rows_of_prompts(path, shown, ["messages", "system_text"]) for path in files.prompts])
+    prompts = prompts.set_index("prompt_id")
     responses = pd.concat(
         rows_of_prompts(path, shown, ["response"]).assign(model=model)
         for model, path in zip(params.models, files.responses, strict=True)
@@ -37,6 +37,8 @@ with log_to(snakemake.log[0]):
     design = rows_of_prompts(files.design, shown, ["task", "persona", "template"])
     for frame, path in ((disagreed, output.disagreements), (refused, output.refusals)):
         frame = frame.merge(design, on="prompt_id").merge(responses, on=["model", "prompt_id"])
-        frame["prompt"] = ["\n\n".join(turn["content"] for turn in messages[prompt]) for prompt in frame["prompt_id"]]
+        asked = prompts.loc[frame["prompt_id"]]
+        frame["prompt"] = ["\n\n".join(turn["content"] for turn in turns) for turns in asked["messages"]]
+        frame["system_text"] = asked["system_text"].to_numpy()
         write_table(frame, path, notice)
     print(agreement.to_string(index=False))

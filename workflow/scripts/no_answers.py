@@ -7,7 +7,7 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
+with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.files import read_csv, write_csv
     from falserefusal.published.no_answers import no_answer_bounds
     from falserefusal.study.materials import load_templates

@@ -7,11 +7,12 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
+with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.files import write_csv, write_json, write_text
     from falserefusal.design.monte_carlo import design_size, make_design
     from falserefusal.labelling.judge import load_instructions
     from falserefusal.planning import plan
+    from falserefusal.planning.served import with_server_costs
     from falserefusal.prompts.rendering import Wording, question_characters, render
     from falserefusal.study.materials import load_models, load_personas, load_templates
     from falserefusal.study.resources import read_gpus
@@ -39,23 +40,28 @@ with log_to(snakemake.log[0]):
             rows[task] = plan.expected_rows(resolve(source, task).name, task, most)
 
     if len(texts) == len(tasks):
-        design = make_design(texts, personas["persona"].tolist(), templates, params.design, params.models, params.seed)
+        names, samples = personas["persona"].tolist(), params.get("samples")
+        design = make_design(texts, names, templates, params.design, params.models, params.seed, samples)
         rendered = {task: render(design, texts[task], personas, templates, wording[task]) for task in tasks}
         workload = plan.counted_workload(design, rendered)
     else:
         own = {task: templates[templates["task"] == task] for task in tasks}
-        sizes = design_size(params.design, rows, len(personas), {task: len(own[task]) for task in tasks})
+        numbers = {task: len(own[task]) for task in tasks}
+        sizes = design_size(params.design, rows, len(personas), numbers, params.get("samples"))
         around = {task: question_characters(personas, own[task], wording[task]) for task in tasks}
         workload = plan.expected_workload(sizes, around, characters)
     gpus = read_gpus(snakemake.input.gpus)
-    judges = None
+    costs, judges = params.get("servers", {}), None
     if params.get("judges"):
         instructions = load_instructions(snakemake.input.instructions)
-        judges = plan.Judges(load_models(snakemake.input.models, keep=params.judges), len(instructions))
+        judging = load_models(snakemake.input.models, keep=params.judges)
+        judges = plan.Judges(with_server_costs(judging, costs), len(instructions))
     if params.shape:  # stand-ins have another network than their models, and no server
         models = models.assign(**params.shape, server=None)
+    models = with_server_costs(models, costs)
     result = plan.plan(models, workload, gpus, params.gpu, params.assumptions, params.get("shards"), judges)
     text = plan.plan_text(result, params.study, params.from_hub, params.keep_weights)
+    text += plan.backend_text(result)
     text += plan.early_text(result, params.in_full_because, params.recheck_share)
     if params.get("classifiers"):
         text += f"Not included: the classifiers {', '.join(params.classifiers)}, whose sizes are not known yet.\n"

@@ -7,13 +7,14 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
+with log_to(snakemake.log[0], snakemake.params):
     from pathlib import Path
 
     import pandas as pd
 
     from falserefusal.common.files import read_csv, read_json, write_csv
-    from falserefusal.planning.preflight import missing_text, preflight, preflight_text, require
+    from falserefusal.planning.preflight import COLUMNS, missing_text, preflight, preflight_text, require
+    from falserefusal.planning.slurm import Settings, check_cluster
     from falserefusal.study.materials import load_models
     from falserefusal.texts.fetch import raw_path
     from falserefusal.texts.sources import resolve
@@ -55,8 +56,12 @@ with log_to(snakemake.log[0]):
         gpu_limit=params.gpu_limit,
         servers=params.servers,
         quantization=params.quantization,
-        compute_here=params.compute_here,
+        compute_here=params.compute_here and not params.slurm,
     )
+    if params.slurm or params.slurm_too:
+        settings = Settings(**params.slurm) if params.slurm else None
+        rows = check_cluster(params.jobs, settings, used=bool(params.slurm) or not params.compute_here)
+        found = pd.concat([found, pd.DataFrame(rows, columns=COLUMNS)], ignore_index=True)
     write_csv(found, params.table)
     print(preflight_text(found), end="")
     if params.demand:

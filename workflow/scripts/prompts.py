@@ -7,7 +7,7 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
+with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.files import read_parquet, write_parquet
     from falserefusal.common.schemas import DESIGN, PROMPTS, TEXTS
     from falserefusal.prompts.rendering import Wording, render
@@ -21,7 +21,7 @@ with log_to(snakemake.log[0]):
         load_templates(snakemake.input.templates, [params.task], keep=params.templates),
         Wording(params.options, params.layout, params.article, params.system),
     )
-    write_parquet(prompts, snakemake.output.prompts, PROMPTS)
+    write_parquet(prompts, snakemake.output.prompts, PROMPTS, snakemake.params.get("read"))
     example = prompts["messages"].iloc[0]
     print(f"{len(prompts)} prompts of task {params.task}; the first:")
     print("\n".join(f"[{turn['role']}] {turn['content']}" for turn in example))

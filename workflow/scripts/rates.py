@@ -7,17 +7,17 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
+with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.files import read_csv
     from falserefusal.common.notice import write_table
     from falserefusal.estimation import rates
-    from falserefusal.estimation.outcomes import read_cells, read_outcomes
+    from falserefusal.estimation.outcomes import read_cells, read_outcomes, reported
     from falserefusal.study.materials import load_models, load_personas
 
     notice = snakemake.params.get("notice")
     cells = read_cells(snakemake.input.cells, snakemake.params.labeller)
     outcomes = read_outcomes(snakemake.input.get("outcomes"), snakemake.params.labeller)
-    models = load_models(snakemake.input.models, keep=snakemake.params.models)
+    models = load_models(snakemake.input.models, keep=reported(snakemake.params.models, cells))
     personas = load_personas(snakemake.input.personas, keep=snakemake.params.personas)
     printed_baseline = snakemake.input.get("baseline")
     if printed_baseline:  # the paper prints these rates without counts, so no cell has them

@@ -7,7 +7,7 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
+with log_to(snakemake.log[0], snakemake.params):
     import os
     from pathlib import Path
 
@@ -19,6 +19,7 @@ with log_to(snakemake.log[0]):
     import pandas as pd
 
     from falserefusal.common.files import read_json, read_parquet, write_json, write_parquet
+    from falserefusal.common.hashes import portable
     from falserefusal.common.schemas import ALL, DESIGN, PROMPTS, RESPONSES
     from falserefusal.inference import EarlyDecision, model_settings, respond
     from falserefusal.inference.devices import claim_gpus
@@ -29,6 +30,7 @@ with log_to(snakemake.log[0]):
     model, inference = dict(snakemake.params.model), snakemake.params.inference
     gpus = snakemake.resources.get("gpu", 0)
     require_gpus(model["model"], snakemake.params.get("gpus", 0), gpus)
+    model["planned_batch_tokens"] = snakemake.params.get("planned_batch_tokens")
     if snakemake.input.get("weights"):
         model["revision"] = read_json(snakemake.input.weights)["revision"]
     prompts = pd.concat([read_parquet(path, PROMPTS) for path in snakemake.input.prompts], ignore_index=True)
@@ -56,4 +58,5 @@ with log_to(snakemake.log[0]):
         shard=tuple(snakemake.params.get("shard", (0, 1))),
     )
     write_parquet(responses, snakemake.output.responses, RESPONSES)
-    write_json(provenance, snakemake.output.provenance)
+    read = {portable(path): entry for path, entry in snakemake.params.get("read", {}).items()}
+    write_json(provenance | {"read": read}, snakemake.output.provenance)

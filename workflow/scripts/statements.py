@@ -7,7 +7,7 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
+with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.files import read_csv, read_parquet, write_csv
     from falserefusal.common.schemas import CELLS
     from falserefusal.published.printed import read_printed

@@ -7,7 +7,7 @@ from falserefusal.common.logs import log_to
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with log_to(snakemake.log[0]):
+with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.files import read_parquet, write_parquet
     from falserefusal.common.schemas import DESIGN, RESPONSES, VERDICTS
     from falserefusal.labelling.registry import labeller_class, load_labeller
@@ -24,5 +24,5 @@ with log_to(snakemake.log[0]):
         names, paths = params.get(f"{kind}s", []), files.get(f"{kind}s", [])
         labellers += [load_labeller(kind, path, name) for name, path in zip(names, paths, strict=True)]
     verdicts = label(responses, labellers)
-    write_parquet(verdicts, snakemake.output.verdicts, VERDICTS)
+    write_parquet(verdicts, snakemake.output.verdicts, VERDICTS, snakemake.params.get("read"))
     print(verdicts.groupby(["labeller", "category"], sort=False).size().to_string())

@@ -283,7 +283,7 @@ def test_annotated_items_have_every_labellers_verdict():
         model: pd.DataFrame(
             {
                 "prompt_id": ["q0", "q1"] * 2, "labeller": ["phrase_list"] * 2 + ["judge"] * 2,
-                "refusal": [True, False, False, False], "category": ["refused", "x", "judge_failed", "answered"],
+                "verdict": ["refused", "answered", "missing", "answered"], "category": "x",
             }
         )
         for model in ("A", "B")

@@ -24,22 +24,22 @@ from falserefusal.study.materials import load_models, load_personas
 
 
 def verdicts_frame(rows):
-    columns = ["prompt_id", "labeller", "refusal", "category", "choice"]
+    columns = ["prompt_id", "labeller", "verdict", "category", "choice"]
     return pd.DataFrame(rows, columns=columns).assign(evidence=None)
 
 
 def test_strata_are_what_the_machine_made_of_a_response():
     verdicts = verdicts_frame(
         [
-            ("q0", "structured", False, "answered", "polite"),
-            ("q1", "structured", False, "answered", "polite"),
-            ("q2", "structured", True, "refused_policy", None),
-            ("q3", "structured", False, "off_format", None),
-            ("q4", "structured", False, "error", None),
-            ("q0", "phrase_list", False, "not refused", None),
-            ("q1", "phrase_list", True, "refused", None),  # "No, polite": labellers disagree
-            ("q2", "phrase_list", False, "not refused", None),
-            ("q0", "judge", False, "judge_failed", None),
+            ("q0", "structured", "answered", "answered", "polite"),
+            ("q1", "structured", "answered", "answered", "polite"),
+            ("q2", "structured", "refused", "refused_policy", None),
+            ("q3", "structured", "invalid", "off_format", None),
+            ("q4", "structured", "missing", "error", None),
+            ("q0", "phrase_list", "answered", "not_refused", None),
+            ("q1", "phrase_list", "refused", "refused", None),  # "No, polite": labellers disagree
+            ("q2", "phrase_list", "answered", "not_refused", None),
+            ("q0", "judge", "missing", "judge_failed", None),
         ]
     )
     assert machine_strata(verdicts).set_index("prompt_id")["stratum"].to_dict() == {
@@ -104,7 +104,7 @@ def test_population_takes_each_models_own_prompts(root):
             "model": [ALL, ALL, "B"],
         }
     )
-    verdicts = verdicts_frame([(f"q{i}", "structured", False, "answered", "neutral") for i in range(3)])
+    verdicts = verdicts_frame([(f"q{i}", "structured", "answered", "answered", "neutral") for i in range(3)])
     personas = load_personas(root / "config" / "personas.csv")
     units = population({"A": verdicts, "B": verdicts}, design, personas)
     assert units.groupby("model")["group"].agg(list).to_dict() == {

@@ -1,10 +1,11 @@
 """Outcomes are read by model: codes agree between models, and levels keep their order."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.outcomes import outcomes_of_file, outcomes_of_frame, write_outcomes
+from falserefusal.common.outcomes import outcomes_of_file, outcomes_of_frame, union_of_sorted, write_outcomes
 from falserefusal.common.schemas import BASELINE
 
 LEVELS = {
@@ -71,3 +72,21 @@ def test_a_frame_gives_the_same_parts(file):
     found = list(outcomes_of_frame(frame).parts(["text_id"]))
     assert [part["text_id"].tolist() for part in found] == [["t1"], ["t2", "t1"]]
     assert [part["text_id"].cat.codes.tolist() for part in found] == [[0], [1, 0]]
+
+
+def test_a_file_gives_back_what_was_written(tmp_path):
+    frames = [
+        outcomes(model, "judge", [BASELINE, "man"], rows) for model, rows in (("Z", ["r1", "r2"]), ("A", ["r2"] * 2))
+    ]
+    write_outcomes(frames, tmp_path / "outcomes.parquet")
+    columns = [column for column in frames[0].columns if column != "model"]
+    found = outcomes_of_file(tmp_path / "outcomes.parquet", "judge").parts(columns)
+    for part, written in zip(found, frames, strict=True):
+        pd.testing.assert_frame_equal(part[columns], written[columns], check_categorical=True)
+
+
+def test_sorted_arrays_are_joined_as_numpy_joins_them():
+    rng = np.random.default_rng(1)
+    for sizes in ((0, 0), (0, 3), (5, 0), (40, 30)):
+        one, other = (np.sort(rng.integers(0, 20, size)) for size in sizes)
+        assert union_of_sorted(one, other).tolist() == np.union1d(one, other).tolist()

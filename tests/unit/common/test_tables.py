@@ -47,7 +47,7 @@ def test_written_files_are_readable_by_others(tmp_path):
         ("name\na\n", "column 'n' is missing"),
         ("name,n,z\na,1,2\n", "column 'z' is not expected"),
         ("name,n\na,1\nb,0\n", "line 3, column 'n': 0"),
-        ("", "not a readable CSV"),
+        ("", "the file is empty"),
     ],
 )
 def test_errors_name_file_line_and_column(tmp_path, text, message):
@@ -94,7 +94,7 @@ def test_a_missing_key_column_is_the_only_message(tmp_path):
 def test_a_wrong_field_is_reported_once(tmp_path):
     path = tmp_path / "x.csv"
     message = error_of(path, "name,year,n\na,1,many\nb,1,2\n", dtype=str)
-    assert message == f"{path}: line 2, column 'n': 'many' fails the check coerce_dtype('int64')"
+    assert message == f"{path}: line 2, column 'n': 'many' is not a number"
     assert error_of(path, "name,year,n\na,1,1\nb,1,\n", dtype=str) == f"{path}: line 3, column 'n' is empty"
 
 
@@ -103,3 +103,13 @@ def test_lines_are_counted_as_an_editor_does(tmp_path):
     assert "line 4, column 'n': 0" in error_of(path, "name,year,n\n\na,1,1\nb,1,0\n")
     assert "line 5, column 'n': 0" in error_of(path, "name,year,n\na,1,1\n\n  \nb,1,0\n")
     assert "line 4, column 'n': 0" in error_of(path, 'name,year,n\n"a\nb",1,1\nb,1,0\n')
+
+
+def test_a_text_that_a_spreadsheet_would_run_is_written_harmlessly_and_read_back(tmp_path):
+    texts = ["=1+1", "+1", "-x", "@sum", "\tx", "'=1", "''=1", "'quoted'", "plain", "a=b", None]
+    frame = pd.DataFrame({"text": texts, "n": range(-5, 6)})
+    files.write_csv(frame, tmp_path / "x.csv")
+    cells = [row.split(",")[0] for row in (tmp_path / "x.csv").read_text().splitlines()[1:]]
+    assert not any(cell.strip('"').startswith(("=", "+", "-", "@", "\t")) for cell in cells)
+    assert files.read_csv(tmp_path / "x.csv")["n"].tolist() == list(range(-5, 6))
+    assert files.read_csv(tmp_path / "x.csv")["text"].astype(object).where(lambda s: s.notna(), None).tolist() == texts

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.files import read_parquet, validate
 from falserefusal.common.schemas import ALL, BASELINE, DESIGN, FORMATS
 from falserefusal.design import blocked, randomness
 from falserefusal.design.balance import draw_counts, uniformity
@@ -40,10 +41,10 @@ def design_settings(**changed):
     return Design(**changed).model_dump()
 
 
-def draw(config=None, rows=100, seed=1, personas=PERSONAS, names=TEMPLATES, models=("m1", "m2"), texts=None):
+def draw(config=None, rows=100, seed=1, personas=PERSONAS, names=TEMPLATES, models=("m1", "m2"), texts=None, **options):
     texts = texts_of(nli=rows) if texts is None else texts
     config = design_settings(**(config or {}))
-    return make_design(texts, personas, templates_of(*texts, names=names), config, list(models), seed)
+    return make_design(texts, personas, templates_of(*texts, names=names), config, list(models), seed, **options)
 
 
 def with_persona(design):
@@ -234,6 +235,18 @@ def test_more_blocks_keep_the_first_ones():
     pd.testing.assert_frame_equal(few, many.iloc[: len(few)])
 
 
+def test_two_templates_of_a_text_are_a_random_pair():
+    """Total-order indices compare them; pairs of neighbours only would see too little of a template's effect."""
+    design = draw({"kind": "blocked", "blocks_per_task": 2 * 900}, 900)
+    baseline = design[design["persona"] == BASELINE]
+    place = baseline["template"].map(TEMPLATES.index)
+    first, second = (place.groupby(baseline["row_id"]).agg(which) for which in ("first", "last"))
+    distance = ((second - first) % len(TEMPLATES)).value_counts().reindex(range(1, 9), fill_value=0)
+    assert len(first) == 900 and distance.sum() == 900, "no text gets a template twice"
+    assert chisquare(distance / len(TEMPLATES)).pvalue > 0.001  # nine texts share a distance
+    assert place.value_counts().nunique() == 1, "templates stay balanced"
+
+
 def test_models_share_blocks_unless_told_otherwise():
     assert (draw(BLOCKED)["model"] == ALL).all()
     own = draw(BLOCKED | {"share_prompts": False})
@@ -287,9 +300,10 @@ def test_looks_in_the_design_follow_the_schedule(config):
 @pytest.mark.parametrize(
     "config", [{}, {"replacement": True}, {"baseline": False}, BLOCKED, BLOCKED | {"share_prompts": False}]
 )
-def test_the_size_is_known_before_the_texts(config):
-    design = draw(config, rows=400)
-    size = design_size(design_settings(**config), {"nli": 400}, 15, {"nli": 9}).iloc[0]
+@pytest.mark.parametrize("samples", [None, 2])
+def test_the_size_is_known_before_the_texts(config, samples):
+    design = draw(config, rows=400, samples=samples)
+    size = design_size(design_settings(**config), {"nli": 400}, 15, {"nli": 9}, samples).iloc[0]
     design = design[design["model"].isin([ALL, "m1"])]
     assert size["persona_prompts"] == len(with_persona(design))
     assert size["baseline_prompts"] == pytest.approx(len(design) - len(with_persona(design)), rel=0.02)
@@ -396,3 +410,33 @@ def test_one_design_pinned():
     design = with_persona(draw(rows=2, seed=7)).sort_values(["row_id", "draw"])
     first = design[["template", "persona"]].head(3).to_numpy().tolist()
     assert first == [["p1", "persona 13"], ["p5", "persona 4"], ["p7", "persona 10"]]
+
+
+@pytest.mark.parametrize("config", [{}, {"balance": "balanced"}, BLOCKED, BLOCKED | {"share_prompts": False}])
+def test_every_prompt_of_the_design_is_sampled(config):
+    once, thrice = draw(config), draw(config, samples=3)
+    first = thrice[thrice["sample"] == 0].reset_index(drop=True)
+    pd.testing.assert_frame_equal(first, once)
+    validate(thrice, DESIGN, "design")
+    numbers = thrice.groupby(["model", "task", "row_id", "template", "persona"])["sample"].agg(sorted)
+    assert numbers.map(lambda found: found == [0, 1, 2]).all()
+    for factor, levels in (("persona", PERSONAS), ("template", TEMPLATES)):
+        expected = draw_counts(once, factor, levels, ["nli"])
+        pd.testing.assert_frame_equal(draw_counts(thrice, factor, levels, ["nli"]), expected)
+
+
+def test_a_prompt_drawn_twice_is_sampled_anew_unless_decoding_is_greedy():
+    greedy, sampled = (draw({"replacement": True}, rows=400, samples=samples) for samples in (None, 1))
+    pd.testing.assert_frame_equal(greedy.drop(columns="sample"), sampled.drop(columns="sample"))
+    again = sampled["prompt_id"].str.extract(r"#(\d+)$")[0].astype(float).fillna(1) - 1
+    assert (greedy["sample"] == 0).all() and again.max() > 0 and (sampled["sample"] == again).all()
+    twice = draw({"replacement": True}, rows=400, samples=2)
+    key = ["row_id", "template", "persona"]
+    assert not twice.duplicated([*key, "sample"]).any() and len(twice) == 2 * len(greedy)
+    assert (twice.groupby(key)["sample"].max() == twice.groupby(key).size() - 1).all()
+
+
+def test_a_design_of_an_earlier_version_has_one_sample(tmp_path):
+    design = draw(rows=3)
+    design.drop(columns="sample").to_parquet(tmp_path / "design.parquet")
+    pd.testing.assert_frame_equal(read_parquet(tmp_path / "design.parquet", DESIGN), design)

@@ -40,6 +40,17 @@ def test_pairs_are_counted_on_prompts(outcomes):
         assert row["only_baseline"] == (~with_persona & without).sum()
 
 
+def test_samples_pair_by_their_number():
+    copies = [NESTED.assign(sample=str(k), refusal=NESTED["refusal"] ^ (k == 1)) for k in range(2)]
+    both = pd.concat(copies, ignore_index=True).astype({"sample": "category"})
+    one, other = (ef.pair_table(copy.astype({"sample": "category"})) for copy in copies)
+    found = ef.pair_table(both)
+    for count in ("pairs", "both", "only_persona", "only_baseline"):
+        assert found[count].tolist() == (one[count] + other[count]).tolist()
+    fewer = ef.pair_table(both[(both["sample"] == "0") | (both["persona"] != BASELINE)])
+    assert fewer["pairs"].tolist() == one["pairs"].tolist(), "a sample without a baseline is in no pair"
+
+
 def test_exact_test_is_half_of_mcnemars():
     row = ef.pair_table(BLOCKED).set_index(["model", "persona"]).loc[("A", "black")]
     b, c = int(row["only_persona"]), int(row["only_baseline"])

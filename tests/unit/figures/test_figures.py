@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
@@ -349,3 +350,11 @@ def test_messages_report_where_labellers_disagree(rehearsed, root, tmp_path):
     assert messages["corrected_models"].startswith(
         f"{outside} of 48 uncorrected rates are outside" if outside else "Every"
     )
+
+
+def test_a_dollar_in_a_name_is_a_dollar(tmp_path):
+    with styled():
+        figure = Figure(figsize=(2, 1))
+        figure.text(0, 0, "$x_{1$ and $y$")
+        figure.savefig(tmp_path / "x.png")
+    assert (tmp_path / "x.png").stat().st_size > 500

@@ -109,7 +109,8 @@ def generate(engine, decided=None, in_full=None) -> list[tuple[str, dict[int, Re
     prompts = engine.render(conversations(), names())
     engine.prepare(prompts, names())
     keys = [f"{i:064x}" for i in range(COUNT)]
-    return list(engine.generate(keys, decided, in_full or [False] * COUNT))
+    with contextlib.closing(engine):
+        return list(engine.generate(keys, decided, in_full or [False] * COUNT))
 
 
 def test_the_identity_is_json_and_depends_on_the_model_alone(case, engine):
@@ -157,6 +158,17 @@ def test_a_certain_verdict_ends_a_response_unless_it_is_requested_in_full(engine
     stopped = [responses[i].finish_reason == "decided" for i in range(COUNT)]
     assert stopped == [not full for full in in_full]
     assert all(responses[i].complete for i in range(COUNT) if in_full[i])
+
+
+def test_a_loaded_model_responds_to_further_prompts(engine):
+    """`respond` asks some prompts again, and loads nothing for them."""
+    keys, found = [f"{i:064x}" for i in range(COUNT)], []
+    with contextlib.closing(engine):
+        for asked in (conversations(), conversations()[:2]):
+            engine.prepare(engine.render(asked, names(len(asked))), names(len(asked)))
+            reports = list(engine.generate(keys[: len(asked)], None, [False] * len(asked)))
+            found.append({i: response.text for _, fresh in reports for i, response in fresh.items()})
+    assert sorted(found[1]) == [0, 1] and all(found[0][i] == text for i, text in found[1].items())
 
 
 def test_the_provenance_is_json_and_names_engine_and_identity(engine):

@@ -37,6 +37,12 @@ def test_the_windows_left_after_a_stop_are_those_that_would_have_come(prompts, t
     assert [[rest[i] for i in window] for window in batching.windows(rest, tokens)] == cut[done:]
 
 
+def test_a_window_has_at_most_so_many_prompts():
+    prompts = [[1, n] for n in range(10)]
+    assert [len(window) for window in batching.windows(prompts, 1000, 4)] == [4, 4, 2]
+    assert [len(window) for window in batching.windows(prompts, 6, 4)] == [3, 3, 3, 1]
+
+
 @given(prompts_of)
 def test_prefix_groups_hold_every_prompt_once_and_their_rows_share_the_prefix(prompts):
     rows = sorted(prompts)

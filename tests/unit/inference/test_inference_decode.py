@@ -1,5 +1,6 @@
 """The decode loop says what one prompt at a time says, whatever shares its batch, leaves it, or runs out of memory."""
 
+import copy
 import random
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 import transformers
 
 from falserefusal.common.errors import InputError
-from falserefusal.inference.decode import Decoder, out_of_memory
+from falserefusal.inference.decode import Decoder, first_logits, out_of_memory, split_logits, takes_positions
+from falserefusal.inference.transformers_engine import TOLERANCE, difference
 from job_settings import decoding_with
 from tiny_checkpoints import save, tokenizer
 
@@ -73,8 +75,9 @@ def cut(answer: list[int], eos: list[int]) -> tuple[list[int], str]:
     return (answer, "length") if at is None else (answer[:at], "stop")
 
 
-def run(model, asked, eos, decoding=None, batch_tokens=600, **options):
-    decoder = Decoder(model, eos, decoding or decoding_with(max_new_tokens=NEW), batch_tokens, window=4)
+def run(model, asked, eos, decoding=None, batch_tokens=600, share=True, **options):
+    decoding = decoding or decoding_with(max_new_tokens=NEW)
+    decoder = Decoder(model, eos, decoding, batch_tokens, window=4, share=share)
     ended = [one for _, finished in decoder.run(asked, **options) for one in finished]
     assert sorted(one.row for one in ended) == list(range(len(asked))), "each row ends once"
     return {one.row: one for one in ended}, decoder
@@ -198,6 +201,35 @@ def test_a_sliding_window_shorter_than_the_prompts_is_respected(tmp_path):
     asked = prompts(40)
     rows, _ = run(model, asked, NEVER)
     assert [rows[i].tokens for i in range(len(asked))] == one_by_one(model, asked)
+
+
+def alibi():
+    """A model that counts positions over columns."""
+    torch.manual_seed(0)
+    config = transformers.MptConfig(d_model=32, n_heads=4, n_layers=2, max_seq_len=512, vocab_size=400)
+    model = transformers.MptForCausalLM(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(6.0)
+    return model
+
+
+def test_a_model_that_counts_positions_over_columns_shares_no_prefix():
+    model, asked = alibi(), prompts(40)
+    assert not takes_positions(model)
+    rows, decoder = run(model, asked, NEVER, share=False)
+    assert [rows[i].tokens for i in range(len(asked))] == one_by_one(model, asked)
+    assert decoder.prefill_tokens == sum(map(len, asked))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("arch", [*ARCHITECTURES, "alibi"])
+def test_logits_far_from_a_shared_prefix_tell_how_positions_are_counted(models, arch, dtype):
+    model = (alibi() if arch == "alibi" else copy.deepcopy(models[arch])).to(getattr(torch, dtype))
+    asked = [prompt for prompt in prompts(20) if len(prompt) > 30][:5]
+    found = [difference(first_logits(model, [one])[0], split_logits(model, one)[0]) for one in asked]
+    assert (max(found) <= TOLERANCE[dtype]) == (arch != "alibi")
 
 
 def test_a_model_without_a_plain_cache_is_sent_to_a_server(models):

@@ -168,11 +168,9 @@ def test_the_key_of_a_response_never_changes(folder):
 
 def test_whatever_is_configured_beside_the_weights_tells_models_apart(model, folder, tmp_path):
     found = {checkpoint.locate(model).revision}
-    for name in ("quantize_config.json", "adapter_config.json"):
-        copy = shutil.copytree(folder, tmp_path / name)
-        (copy / name).write_text("{}")
-        found.add(checkpoint.locate({**model, "path": str(copy)}).revision)
-    assert len(found) == 3
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "quantize_config.json").write_text("{}")
+    assert checkpoint.locate({**model, "path": str(copy)}).revision not in found
 
 
 def test_how_weights_are_quantised_is_part_of_what_an_answer_is_stored_under(model):
@@ -246,13 +244,10 @@ def test_kill_9_in_the_middle_loses_and_doubles_nothing(model, tmp_path, dtype):
     uninterrupted, _ = respond(model, DECODING, prompts(120), tmp_path / "whole", progress=False)
     resumed, about = respond(model, DECODING, prompts(120), tmp_path / "killed", progress=False)
     pd.testing.assert_frame_equal(resumed, uninterrupted)
-    assert about["responses"]["reused"] == stored
-    if dtype == "float32":
-        assert about["responses"]["generated"] == 120 - stored, "only what was missing"
-    else:
-        assert 120 - stored <= about["responses"]["generated"] < 120, (
-            "the batch cut short, as a whole, and what was missing"
-        )
+    counts = about["responses"]
+    assert counts["reused"] + counts["generated"] == counts["distinct"] == 120
+    lost = stored - counts["reused"]
+    assert lost == 0 if dtype == "float32" else 0 <= lost < 64, "the interrupted window, as a whole"
     assert respond(model, DECODING, prompts(120), tmp_path / "killed", progress=False)[1]["responses"]["generated"] == 0
 
 
@@ -478,8 +473,8 @@ def test_a_model_that_sees_padding_fails_the_self_test(model, tmp_path, monkeypa
         respond(model, DECODING, prompts(20), tmp_path, progress=False)
 
 
-@pytest.mark.parametrize("count", [1, 20])
-def test_a_model_that_forgets_a_shared_beginning_fails_the_self_test(model, tmp_path, monkeypatch, count):
+def test_a_model_that_forgets_a_shared_beginning_shares_none(model, tmp_path, monkeypatch):
+    usual, _ = respond(model, DECODING, prompts(20), tmp_path / "usual", progress=False)
     real = transformers_engine.checkpoints.load_model
 
     def forgetful(*args):
@@ -496,8 +491,9 @@ def test_a_model_that_forgets_a_shared_beginning_fails_the_self_test(model, tmp_
         return loaded
 
     monkeypatch.setattr(transformers_engine.checkpoints, "load_model", forgetful)
-    with pytest.raises(InputError, match="self-test failed"):
-        respond(model, DECODING, prompts(count), tmp_path, progress=False)
+    responses, about = respond(model, DECODING, prompts(20), tmp_path, progress=False)
+    assert about["self_test"]["shared_beginnings"] is False
+    pd.testing.assert_frame_equal(responses, usual)
 
 
 def test_settings_come_from_the_models_row_and_the_config():
@@ -522,3 +518,37 @@ def test_a_models_own_system_prompt_replaces_the_studys_and_is_part_of_the_key(m
     )
     _, again = respond(under, DECODING, other, tmp_path, progress=False)
     assert again["responses"]["generated"] == 0, "the same rendered prompts"
+
+
+def test_a_models_own_system_prompt_keeps_what_the_template_adds(model, tmp_path):
+    role = "You are a man."
+    asked = prompts(5).assign(system_text=role)
+    asked["messages"] = [
+        [{"role": "system", "content": f"The study's.\n\n{role}"}, *turns] for turns in asked["messages"]
+    ]
+    under = {**model, "system_prompt": "You decline."}
+    respond(under, DECODING, asked, tmp_path, progress=False)
+    expected = prompts(5)
+    expected["messages"] = [
+        [{"role": "system", "content": f"You decline.\n\n{role}"}, *turns] for turns in expected["messages"]
+    ]
+    _, about = respond(model, DECODING, expected, tmp_path, progress=False)
+    assert about["responses"]["generated"] == 0, "the same rendered prompts"
+
+
+def test_samples_are_independent_and_the_first_is_that_of_a_study_with_one(model, tmp_path):
+    sampled = decoding_with(max_new_tokens=12, temperature=1.0)
+    once, _ = respond(model, sampled, prompts(10), tmp_path, progress=False)
+    parts = [prompts(10).assign(sample=k, prompt_id=prompts(10)["prompt_id"] + f"#{k + 1}") for k in range(3)]
+    asked = pd.concat(parts, ignore_index=True)
+    frame, about = respond(model, sampled, asked, tmp_path, progress=False)
+    assert about["responses"] | {"finish_reasons": 0, "empty": 0} == {
+        "prompts": 30, "distinct": 30, "reused": 10, "generated": 20, "finish_reasons": 0, "empty": 0
+    }  # fmt: skip
+    assert frame["response"].tolist()[:10] == once["response"].tolist()
+    texts = frame["response"].to_numpy().reshape(3, 10)
+    assert (texts[0] != texts[1]).any() and (texts[1] != texts[2]).any()
+    again, about = respond(model, sampled, asked, tmp_path, progress=False)
+    assert about["responses"]["generated"] == 0 and again["response"].tolist() == frame["response"].tolist()
+    alone, _ = respond(model, sampled, asked[asked["sample"] == 2], tmp_path / "other", progress=False)
+    assert alone["response"].tolist() == texts[2].tolist(), "a sample does not depend on the others"

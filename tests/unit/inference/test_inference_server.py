@@ -12,6 +12,7 @@ import threading
 import time
 import types
 import urllib.request
+from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
@@ -20,13 +21,14 @@ import tiny_checkpoints
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import write_parquet
 from falserefusal.common.schemas import RESPONSES
-from falserefusal.inference import EarlyDecision, respond, server_engine
+from falserefusal.inference import EarlyDecision, respond, server_engine, server_errors
 from falserefusal.inference.store import Store
 from job_settings import decoding_with, served, settings
 from loopback import answering
 
 DECODING = decoding_with(max_new_tokens=16)
 STREAM = EarlyDecision(lambda _: False, 0.0)
+NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 SECRET = "sk-not-to-be-seen"
 
 
@@ -138,6 +140,15 @@ def test_answers_come_back_in_order_with_every_parameter_sent(tmp_path):
         assert len(server.requests) == 40 and about["responses"]["reused"] == 30
         assert again["response"].tolist() == expected(40)
         assert "not checked" in about["gate"]
+
+
+def test_every_sample_of_a_prompt_is_a_request_with_a_seed_of_its_own(tmp_path):
+    asked = pd.concat([prompts(4).assign(sample=k) for k in range(3)], ignore_index=True)
+    asked["prompt_id"] += "#" + asked["sample"].astype(str)
+    with serving() as (server, model):
+        frame, _ = respond(model, decoding_with(temperature=0.7), asked, tmp_path, progress=False)
+        assert frame["response"].tolist() == expected(4) * 3
+        assert len(server.requests) == len({request[0]["seed"] for request in server.requests}) == 12
 
 
 def test_every_third_connection_dropped_loses_and_doubles_nothing(tmp_path):
@@ -276,7 +287,7 @@ MALFORMED = {
     "a proxy's page": {"status": 200, "body": "<html>please log in</html>"},
     "aborted": {"answer": "I am so", "finish_reason": "abort"},
     "broken": {"answer": "I am so", "finish_reason": "error"},
-    "no reason": {"answer": "I am so", "finish_reason": None},
+    "no reason and no text": {"answer": "", "finish_reason": None},
     "no text": {"answer": ["I am"]},
     "a wait below zero": {"status": 429, "headers": {"retry-after": "-1"}},
     "a wait that is no number": {"status": 429, "headers": {"retry-after": "nan"}},
@@ -392,16 +403,24 @@ def test_a_prompt_that_is_refused_is_named(tmp_path, fault, message):
 
 
 def test_a_wait_is_as_long_as_the_server_asks_and_grows(monkeypatch):
-    monkeypatch.setattr(server_engine.tenacity.wait.random, "uniform", lambda low, high: high)
+    monkeypatch.setattr(server_errors.tenacity.wait.random, "uniform", lambda low, high: high)
 
     def wait(attempt, asked):
         response = types.SimpleNamespace(headers={} if asked is None else {"retry-after": asked})
         outcome = types.SimpleNamespace(exception=lambda: types.SimpleNamespace(response=response))
-        return server_engine._wait(types.SimpleNamespace(outcome=outcome, attempt_number=attempt), longest=60.0)
+        state = types.SimpleNamespace(outcome=outcome, attempt_number=attempt)
+        return server_errors.wait_seconds(state, longest=60.0, now=NOON)
 
     assert [wait(n, "0") for n in (1, 2, 3)] == [0.5, 1.0, 2.0], "there is a wait even if the server asks for none"
     assert [wait(3, asked) for asked in (None, "-1", "nan", "soon")] == [2.0] * 4
     assert [wait(1, asked) for asked in ("7", "inf", "3600")] == [7.0, 60.0, 60.0]
+    assert wait(1, "Fri, 27 Nov 2026 12:00:30 GMT") == 30.0 and wait(1, "Fri, 27 Nov 2026 11:00:00 GMT") == 0.5
+
+
+def test_a_date_to_wait_for_is_compared_with_the_clock_of_the_server():
+    asked = {"retry-after": "Fri, 27 Nov 2026 09:00:10 GMT", "date": "Fri, 27 Nov 2026 09:00:00 GMT"}
+    assert server_errors.retry_after(asked, NOON) == 10.0
+    assert server_errors.retry_after({"retry-after-ms": "1500", "retry-after": "2"}, NOON) == 1.5
 
 
 def test_two_servers_share_no_answer_and_the_provenance_says_who_answered(tmp_path):

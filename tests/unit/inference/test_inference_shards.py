@@ -61,3 +61,12 @@ def test_shards_of_two_revisions_are_refused(runs):
     first, second = (own for _, own in parts[:2])
     with pytest.raises(InputError, match=r"shards of tiny: they differ in revision \(.*; other\)"):
         gather_provenance([first, second | {"revision": "other"}])
+
+
+def test_prompts_that_all_shards_asked_again_are_counted_together(runs):
+    _, parts = runs
+    first, second = (
+        own | {"batch_check": {"share": 0.1, "prompts": n, "generated": n - 1}}
+        for n, own in zip((3, 4), (own for _, own in parts[:2]), strict=True)
+    )
+    assert gather_provenance([first, second])["batch_check"] == {"share": 0.1, "prompts": 7, "generated": 5}

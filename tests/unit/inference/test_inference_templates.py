@@ -16,9 +16,9 @@ ANSWERED = {"role": "assistant", "content": REPLY}
 EVERY = pytest.mark.parametrize("name", list(FAMILIES))
 
 
-def chat(family: Family, policy: str = "native") -> Chat:
+def chat(family: Family, policy: str = "native", thinks: str = "keep") -> Chat:
     fast = build_tokenizer(family.template, family.bos, family.eos, family.pad, family.controls)
-    return examine(fast, fast.convert_tokens_to_ids(list(family.generation_eos)), policy)
+    return examine(fast, fast.convert_tokens_to_ids(list(family.generation_eos)), policy, thinks)
 
 
 def prompt(found: Chat, *turns: dict) -> str:
@@ -97,14 +97,19 @@ def test_a_doubled_bos_is_refused(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "switch", "effect"),
-    [
-        ("qwen 3", {"enable_thinking": False}, "<think>\n\n</think>\n\n"),
-        ("granite 3.2", {"thinking": True}, "Write your thoughts first"),
-    ],
+    ("name", "on", "effect"),
+    [("qwen 3", {}, ""), ("granite 3.2", {"thinking": True}, "Write your thoughts first")],
 )
-def test_no_thinking_switch_is_set(name, switch, effect):
+def test_thinking_left_to_the_template(name, on, effect):
     """Each model starts as its template's default has it: Qwen 3 thinks, Granite 3.2 does not."""
     found = chat(FAMILIES[name])
-    assert effect not in prompt(found, ASK)
-    assert effect in found.tokenizer.apply_chat_template([ASK], tokenize=False, add_generation_prompt=True, **switch)
+    assert prompt(found, ASK) == FAMILIES[name].user
+    assert effect in found.tokenizer.apply_chat_template([ASK], tokenize=False, add_generation_prompt=True, **on)
+
+
+@EVERY
+def test_thinking_switched_off(name):
+    found = chat(FAMILIES[name], thinks="disabled")
+    switched = {"qwen 3": {"enable_thinking": False}, "granite 3.2": {"thinking": False}}
+    assert found.setting == switched.get(name, {}) and found.reply.thinks == (name in switched)
+    assert prompt(found, ASK) == FAMILIES[name].user + ("<think>\n\n</think>\n\n" if name == "qwen 3" else "")

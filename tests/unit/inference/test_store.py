@@ -69,13 +69,14 @@ def test_a_missing_store_is_empty(tmp_path):
         {"prompt": "q"},
         {"decoding": {"max_new_tokens": 9}},
         {"decoding": {"max_new_tokens": 8, "temperature": 0.7, "seed": 1}},
+        {"sample": 1},
     ],
 )
 def test_the_key_changes_with_whatever_can_change_an_answer(change):
     asked = {"identity": IDENTITY, "prompt": "p", "decoding": {"max_new_tokens": 8}}
     assert request_key(**asked) != request_key(**{**asked, **change})
     reordered = dict(reversed(IDENTITY.items()))
-    assert request_key(**asked) == request_key(**{**asked, "identity": reordered})
+    assert request_key(**asked) == request_key(**{**asked, "identity": reordered}) == request_key(**asked, sample=0)
 
 
 def test_a_record_cut_anywhere_is_ignored_and_the_others_stay(tmp_path, caplog):

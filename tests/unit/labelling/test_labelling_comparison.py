@@ -18,8 +18,9 @@ def verdicts_of(phrase_list, ours, judge):
     parts = []
     for name, refusals in {"phrase_list": phrase_list, "structured": ours, "judge": judge}.items():
         category = ["judge_failed" if v is None else "refused" if v else "answered" for v in refusals]
+        verdict = ["missing" if v is None else "refused" if v else "answered" for v in refusals]
         frame = pd.DataFrame({"prompt_id": [f"q{i:03d}" for i in range(len(refusals))], "labeller": name})
-        parts.append(frame.assign(refusal=[bool(v) for v in refusals], category=category, evidence=f"by {name}"))
+        parts.append(frame.assign(verdict=verdict, category=category, evidence=f"by {name}"))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -6,7 +6,8 @@ import pytest
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import PROMPTS
 from falserefusal.labelling.classifier import Classifier, ClassifierLabeller, classify
-from falserefusal.labelling.judge import CHOICES, JudgeLabeller, judge_prompts, load_instructions, verdict
+from falserefusal.labelling.judge import JudgeLabeller, judge_prompts, load_instructions, verdict
+from falserefusal.labelling.structured import CATEGORIES
 from falserefusal.labelling.verdicts import label
 from falserefusal.study.config import Classifier as ClassifierSettings
 
@@ -41,13 +42,17 @@ def instructions(root):
 
 
 def test_the_instructions_name_every_choice(instructions):
-    assert all(f"- {choice}:" in instructions for choice in CHOICES)
+    assert all(f"- {choice}:" in instructions for choice in CATEGORIES)
 
 
 def test_a_judge_sees_question_and_answer_but_never_who_answered(responses, prompts, instructions):
     asked = judge_prompts(responses, prompts, instructions)
     PROMPTS.validate(asked)
-    assert asked["prompt_id"].tolist() == ["q0", "q1", "q3", "q4"]  # there is nothing to judge in an empty response
+    assert asked["prompt_id"].tolist() == [
+        "q0",
+        "q1",
+        "q3",
+    ]  # q2 is empty, and q4 failed
     first = asked["messages"].iloc[0]
     assert [turn["role"] for turn in first] == ["user"]
     assert "Be brief.\n\nQuestion 0?" in first[0]["content"]
@@ -87,7 +92,7 @@ def test_a_failed_judge_is_never_a_refusal(responses):
     )
     verdicts = label(responses, [JudgeLabeller(replies)])
     assert verdicts["category"].tolist() == ["answered", "refused_policy", "empty", "judge_failed", "error"]
-    assert verdicts["refusal"].tolist() == [False, True, False, False, False]
+    assert verdicts["verdict"].tolist() == ["answered", "refused", "missing", "missing", "missing"]
     assert verdicts["evidence"][3] == "I cannot judge this."
     missing = label(responses, [JudgeLabeller(replies.iloc[:1])])
     assert missing["category"].tolist() == ["answered", "judge_failed", "empty", "judge_failed", "error"]
@@ -153,7 +158,7 @@ def test_a_classifier_scores_answers_in_any_order_and_batch(checkpoint):
     assert scores[1]["label"].tolist() == ["normal", "rejection", "normal", "rejection", "normal", "rejection"]
     pd.testing.assert_frame_equal(scores[1], scores[4], rtol=1e-4)
     verdicts = label(given(texts), [ClassifierLabeller(scores[4])])
-    assert verdicts["refusal"].tolist() == [False, True, False, True, False, True]
+    assert verdicts["verdict"].tolist() == ["answered", "refused", "answered", "refused", "missing", "refused"]
     assert verdicts["evidence"][1].startswith("rejection (p = ")
 
 

@@ -26,7 +26,8 @@ def phrases(root):
 
 
 def frame(texts, finish="stop"):
-    return pd.DataFrame({"prompt_id": [f"q{i}" for i in range(len(texts))], "response": texts, "finish_reason": finish})
+    frame = pd.DataFrame({"prompt_id": [f"q{i}" for i in range(len(texts))], "response": texts})
+    return frame.assign(finish_reason=finish, thinking="")
 
 
 @pytest.mark.parametrize(
@@ -48,14 +49,12 @@ def frame(texts, finish="stop"):
         ("It's impossible to tell", True),
         ("Not offensive", False),
         ("**I cannot**", False),
-        ("", False),
-        ("   ", False),
     ],
 )
 def test_verdicts_of_the_paper(phrases, text, refused):
     verdict = PhraseListLabeller(phrases).label(frame([text])).iloc[0]
-    assert verdict.refusal == refused
-    assert verdict.category == ("refused" if refused else "not refused")
+    assert verdict.verdict == ("refused" if refused else "answered")
+    assert verdict.category == ("refused" if refused else "not_refused")
 
 
 def test_evidence_is_the_longest_phrase(phrases):
@@ -183,8 +182,8 @@ def test_verdicts_are_stacked_and_failed_responses_get_none(asked, phrases):
     again.name = "again"
     verdicts = label(with_questions(responses, asked), [one, again])
     assert verdicts["labeller"].tolist() == ["phrase_list"] * 3 + ["again"] * 3
-    assert verdicts["refusal"].tolist() == [True, False, False] * 2
-    assert verdicts["category"].tolist() == ["refused", "not refused", "error"] * 2
+    assert verdicts["verdict"].tolist() == ["refused", "answered", "missing"] * 2
+    assert verdicts["category"].tolist() == ["refused", "not_refused", "error"] * 2
     assert verdicts["evidence"].isna().tolist() == [False, True, True] * 2
 
 

@@ -109,10 +109,10 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
         verdicts.append(found["verdicts"])
     mine = read_parquet(verdicts[0], VERDICTS)
     assert set(mine["labeller"]) == {"phrase_list", "structured", "mild"}
-    assert (mine["category"] == "judge_failed").sum() == 4  # one of the five responses had failed
+    assert (mine["category"] == "judge_failed").sum() == 5
     assert (mine["category"] == "error").sum() == 3
     ours = mine[(mine["labeller"] == "structured") & (mine["category"] != "error")]
-    assert ours["refusal"].tolist() == [study["Llama2-7B", prompt] for prompt in ours["prompt_id"]]
+    assert ours["verdict"].eq("refused").tolist() == [study["Llama2-7B", prompt] for prompt in ours["prompt_id"]]
 
     files = {**common, "verdicts": verdicts, "responses": responses}
     sample = run(
@@ -149,7 +149,7 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
     assert (named["n"] < everything["n"]).all() and (named["annotated"] < everything["annotated"]).all()
     means = rates.loc["phrase_list", "mean"]["corrected"].droplevel("group")
     by_model = rates.xs(("phrase_list", ANY_PERSONA), level=["labeller", "group"])["corrected"]
-    assert means["politeness"] == pytest.approx(by_model[models].unstack()["politeness"].mean())
+    assert means["politeness"] == pytest.approx(by_model[models].unstack()["politeness"].mean(), abs=1e-6)
     personas = read_csv(tables["personas"]).set_index(["labeller", "persona"])
     assert personas.loc["phrase_list", "n"].sum() == everything.loc["phrase_list", "n"]
     assert personas["corrected"].between(personas["lo"], personas["hi"]).all()
@@ -171,7 +171,7 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
     differing = read_csv(compared["disagreements"])
     items = differing.drop_duplicates(["model", "prompt_id"])
     assert items.groupby("kind").size().max() <= 4
-    assert {"prompt", "response", "labeller", "refusal", "category", "evidence", "persona"} <= set(differing)
+    assert {"prompt", "response", "labeller", "verdict", "category", "evidence", "persona"} <= set(differing)
     assert set(differing["labeller"]) == {"phrase_list", "structured", "mild"}
 
 

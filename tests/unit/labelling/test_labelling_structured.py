@@ -25,7 +25,10 @@ from falserefusal.labelling.cues import Cues
 from falserefusal.labelling.patterns import load_patterns
 from falserefusal.labelling.phrase_list import PhraseListLabeller
 from falserefusal.labelling.spoken import spoken
-from falserefusal.labelling.structured import CATEGORIES, CHAT_SCOPES, REFUSALS, Reader, StructuredLabeller
+from falserefusal.labelling.structured import CATEGORIES, CHAT_SCOPES, Reader, StructuredLabeller
+from falserefusal.labelling.unread import VERDICTS as UNREAD
+from falserefusal.labelling.unread import without_thinking
+from falserefusal.labelling.verdicts import label
 from falserefusal.study.materials import load_phrases, load_templates
 
 TASKS = ["nli", "politeness", "offensiveness"]
@@ -43,12 +46,19 @@ def read_suite(path):
     return suite
 
 
+def labelled(labeller, suite):
+    """The labeller's verdicts as a study gets them, with a column `refusal`."""
+    read = without_thinking(suite.assign(prompt_id=range(len(suite)), thinking="").astype({"prompt_id": str}))
+    verdicts = label(read, [labeller])
+    return verdicts.assign(refusal=verdicts["verdict"] == "refused")
+
+
 @pytest.fixture(scope="module")
 def suite(root, patterns):
     suite = read_suite(root / "tests" / "suites" / "labelling_suite.csv")
     templates = load_templates(root / "config" / "templates.csv", TASKS).set_index(["task", "template"])["text"]
     suite["yes_no"] = [asks_yes_no(templates[key]) for key in zip(suite["task"], suite["template"], strict=True)]
-    verdicts = StructuredLabeller(patterns).label(suite)
+    verdicts = labelled(StructuredLabeller(patterns), suite)
     suite["right"] = (verdicts["category"] == suite["category"]) & (verdicts["choice"].fillna("") == suite["choice"])
     suite["refusal_right"] = verdicts["refusal"] == suite["refusal"]
     return suite
@@ -57,10 +67,10 @@ def suite(root, patterns):
 def test_the_suite_covers_every_task_category_and_error_mode(suite):
     assert len(suite) >= 320
     assert suite["response"].duplicated().sum() < 0.1 * len(suite)
-    assert set(suite["category"]) == set(CATEGORIES)
+    assert set(suite["category"]) == {*CATEGORIES, *UNREAD} - {"error", "recitation"}
     modes = suite[suite["mode"] > 0].groupby("task")["mode"].agg(set)
     assert (modes == {*range(1, 11), 12}).all()  # mode 11, judges that fail, is in test_labelling_judge
-    assert (suite["refusal"] == suite["category"].isin(REFUSALS)).all()
+    assert (suite["refusal"] == suite["category"].str.match("refused_|blocked")).all()
 
 
 @pytest.mark.parametrize("split", ["dev", "test"])
@@ -72,13 +82,13 @@ def test_the_suite_is_at_least_98_percent_right(suite, split):
 
 
 def test_the_phrase_list_does_far_worse_on_the_suite(root, suite):
-    phrase_list = PhraseListLabeller(load_phrases(root / "config" / "refusal_phrases.txt")).label(suite)
+    phrase_list = labelled(PhraseListLabeller(load_phrases(root / "config" / "refusal_phrases.txt")), suite)
     assert (phrase_list["refusal"] == suite["refusal"]).mean() < 0.9
 
 
 def test_probes(root, patterns):
     probes = read_suite(root / "tests" / "suites" / "labelling_probes.csv")
-    verdicts = StructuredLabeller(patterns).label(probes)
+    verdicts = labelled(StructuredLabeller(patterns), probes)
     category = verdicts["category"].where(probes["category"] != "refused", verdicts["category"].str[:7])
     right = (category == probes["category"]) & (verdicts["choice"].fillna("") == probes["choice"])
     wrong = probes.assign(got=verdicts["category"], got_choice=verdicts["choice"])[~right & ~probes["known_wrong"]]
@@ -93,7 +103,7 @@ def test_answers_written_blindly(root, patterns):
     be hard: .81 when new (1), then used, too. E, typical responses, was only measured: .978 (1).
     """
     blind = read_suite(root / "tests" / "suites" / "labelling_blind.csv")
-    verdicts = StructuredLabeller(patterns).label(blind)
+    verdicts = labelled(StructuredLabeller(patterns), blind)
     refused = blind["refusal"]
     assert refused.groupby(blind["set"]).sum().min() > 60
     recall = verdicts["refusal"][refused].groupby(blind["set"]).mean()
@@ -118,7 +128,7 @@ def test_other_options_need_no_patterns(patterns, options, text, choice):
 
 
 def test_evidence_is_a_piece_of_the_answer(patterns, suite):
-    verdicts = StructuredLabeller(patterns).label(suite)
+    verdicts = labelled(StructuredLabeller(patterns), suite)
     for text, evidence in zip(suite["response"], verdicts["evidence"], strict=True):
         if isinstance(evidence, str) and not evidence.startswith("["):
             assert all(piece in text for piece in evidence.split(" … "))
@@ -161,8 +171,8 @@ def test_cues_are_what_a_match_cannot_do_without(pattern, matches, possible):
 
 def test_a_label_in_a_thought_or_after_the_turn_is_no_answer(patterns):
     reader = Reader(OFFENSIVENESS, patterns)
-    assert reader.read("<think>offensive</think>I can't help with that.").refusal
-    assert reader.read("I can't help with that.<|im_end|>\noffensive").refusal
+    assert reader.read("<think>offensive</think>I can't help with that.").category == "refused_policy"
+    assert reader.read("I can't help with that.<|im_end|>\noffensive").category == "refused_policy"
 
 
 def test_free_chat_needs_no_task(patterns):
@@ -174,7 +184,7 @@ def test_free_chat_needs_no_task(patterns):
             "yes_no": False,
         }
     )
-    verdicts = StructuredLabeller(patterns).label(chat)
+    verdicts = labelled(StructuredLabeller(patterns), chat)
     assert verdicts["category"].tolist() == ["refused_policy", "answered", "empty", "answered"]
 
 
@@ -263,11 +273,10 @@ def test_agreement_with_people_on_chat_answers_across_models(gold, patterns, roo
         tuned = replace(
             patterns, groups=tuple(replace(g, chat=s) for g, s in zip(patterns.groups, scopes, strict=True))
         )
-        held_out[model == name] = StructuredLabeller(tuned).label(gold[model == name])["refusal"]
-    shipped = StructuredLabeller(patterns).label(gold)["refusal"].to_numpy()
-    phrase_list = (
-        PhraseListLabeller(load_phrases(root / "config" / "refusal_phrases.txt")).label(gold)["refusal"].to_numpy()
-    )
+        held_out[model == name] = labelled(StructuredLabeller(tuned), gold[model == name])["refusal"]
+    shipped = labelled(StructuredLabeller(patterns), gold)["refusal"].to_numpy()
+    phrases = PhraseListLabeller(load_phrases(root / "config" / "refusal_phrases.txt"))
+    phrase_list = labelled(phrases, gold)["refusal"].to_numpy()
     kappas = {
         name: {
             labeller: cohen(refusal[rows], human[rows])

@@ -12,6 +12,8 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
 from falserefusal.planning.plan import (
     Judges,
+    backend_hours,
+    backend_text,
     counted_workload,
     early_text,
     expected_rows,
@@ -20,6 +22,7 @@ from falserefusal.planning.plan import (
     plan_json,
     plan_text,
 )
+from falserefusal.planning.served import with_server_costs
 from falserefusal.study.materials import ASSUMED_SIZE_B, load_models
 from falserefusal.study.resources import read_gpus
 
@@ -205,10 +208,12 @@ def test_a_mixture_of_tasks_and_twins():
 
 def test_counted_prompts():
     messages = [[{"role": "user", "content": "abcd"}]] * 3 + [[{"role": "system", "content": "a"}] * 2]
-    prompts = {"nli": pd.DataFrame({"prompt_id": list("abcd"), "messages": messages})}
+    prompts = {"nli": pd.DataFrame({"prompt_id": list("abcd"), "messages": messages, "sample": 0})}
     design = pd.DataFrame({"model": "*", "task": "nli", "persona": ["man", "black", "man", BASELINE]})
     row = counted_workload(design, prompts).iloc[0]
     assert row.tolist() == ["nli", 3, 1, 4, 2, (4 + 3) / 2, True]
+    twice = {"nli": prompts["nli"].assign(sample=[0, 1, 1, 0])}
+    assert counted_workload(design, twice).iloc[0]["unique_prompts"] == 3, "a further sample is asked, too"
     own = counted_workload(design.assign(model=["m1", "m2"] * 2), prompts).iloc[0]
     assert own["prompts"] == 2
 
@@ -262,17 +267,44 @@ def test_a_judge_reads_every_answer(models, gpus):
     assert judge["memory_gb"] > 50 and table["hours"].iloc[-1] > alone["hours"]
 
 
+LAB = {"lab": {"concurrency": 10, "price_in": 2.0, "price_out": 10.0}}
+
+
 def test_a_model_behind_a_server_costs_no_gpu(models, gpus):
     asked = models[models["model"].isin(["Gemma-2B", "Gemma-7B"])].assign(server=[None, "lab"])
+    asked = with_server_costs(asked, LAB)
     result = plan(asked, workload(1000.0, 400.0), gpus, "A100-80GB", judges=Judges(asked.tail(1), 800))
     table = result["models"].set_index("model")
     for name in ("Gemma-7B", "judge Gemma-7B"):
         assert (table.loc[name, ["disk_gb", "memory_gb", "gpus", "hours", "gpu_hours"]] == 0).all()
-        assert table.loc[name, "note"] == "computed by the server 'lab', whose time and cost are not known here"
+        assert table.loc[name, "note"] == "asked of the server 'lab'"
     assert table["asked"].tolist() == [1000, 1000, 2000, 4000]
     assert table.loc["total", "gpu_hours"] == table.loc["Gemma-2B", "gpu_hours"] > 0
     assert result["gpus"].set_index("gpu").loc["A100-80GB", "wall_hours_1"] == table.loc["Gemma-2B", "hours"]
-    assert "server 'lab'" in plan_text(result, "served")
+    text = plan_text(result, "mixed")
+    assert text.index("Gemma-2B") < text.index("Per model behind a server") < text.index("judge Gemma-7B")
+    assert text.count("Gemma-7B") == 2, "in the table of servers alone"
+    (total,) = [line.split() for line in text.splitlines() if line.strip().startswith("total ")]
+    assert total[1] == "1,000", "of the models that are computed here"
+
+
+def test_the_time_and_price_of_a_model_behind_a_server(models, gpus):
+    asked = with_server_costs(models[models["model"] == "Gemma-7B"].assign(server="lab"), LAB)
+    assume = {"responses_at_cap": 1.0, "max_new_tokens": 100, "chat_template_tokens": 0}
+    assume |= {"server_first_token_seconds": 2.0, "server_tokens_per_second": 25.0}
+    result = plan(asked, workload(36000.0, 400.0), gpus, "A100-80GB", assume)
+    (row,) = result["servers"].to_dict("records")
+    assert (row["requests"], row["prompt_tokens"], row["new_tokens"]) == (36000, 3_600_000, 3_600_000)
+    assert row["hours"] == pytest.approx(36000 * (2 + 100 / 25) / 10 / 3600)
+    assert row["price"] == pytest.approx(3.6 * 2 + 3.6 * 10)
+    text = plan_text(result, "served")
+    assert "43.20" in text and "6.00" in text
+    for absent in ("GPU", "disk", "weights", "A100"):
+        assert absent not in text
+    unpriced = plan(with_server_costs(asked, {"lab": LAB["lab"] | {"price_out": None}}), workload(), gpus, "A100-80GB")
+    assert "price unknown" in plan_text(unpriced, "s") and "set servers.lab.price_in and price_out" in plan_text(
+        unpriced, "s"
+    )
 
 
 def test_early_decision_and_what_it_saves(models, gpus):
@@ -357,3 +389,36 @@ def test_a_wrong_card_file_is_an_error(root, tmp_path, old, new, message):
     path.write_text((root / "config/gpus.csv").read_text().replace(old, new))
     with pytest.raises(InputError, match=message):
         read_gpus(path)
+
+
+def test_each_backend_has_a_line_and_vllm_saves_computing_time_only(gpus, models):
+    some = models[models["model"].isin(["Llama2-13B", "Qwen2.5-32B"])]
+    result = plan(some, workload(200_000.0), gpus, "L4-24GB", {"vllm_time_share": 0.25})
+    table = result["models"].iloc[:-1]
+    computing = (table["gpus"] * (table["prefill_hours"] + table["decode_hours"])).sum()
+    starting = (table["gpus"] * table["startup_hours"]).sum()
+    assert table["gpus"].max() > 1 and computing > starting > 0
+    hours = backend_hours(result)
+    assert hours == pytest.approx({"transformers": computing + starting, "vllm": computing / 4 + starting})
+    assert plan_json(result)["backend_hours"] == hours
+    text = backend_text(result)
+    assert f"transformers: {hours['transformers']:,.2f} GPU hours (the estimate above)" in text
+    assert f"vllm: {hours['vllm']:,.2f} GPU hours (computing takes 0.25 times as long" in text
+    assert "for other devices and models an assumption" in text
+
+
+def test_a_backend_without_an_estimate_says_why(gpus, models):
+    large = models[models["model"] == "Qwen2.5-32B"]
+    assert backend_text(plan(large, workload(), gpus, "laptop-cpu")).count("a model does not fit") == 2
+    text = backend_text(plan(large, workload(), gpus, "A100-80GB", {"quantization": "4bit"}))
+    assert "vllm: not possible" in text and "GPU hours" in text
+
+
+def test_the_share_of_vllm_is_the_one_that_was_measured(root):
+    lines = (root / "benchmarks/results/inference_vllm_cpu.md").read_text().splitlines()
+    seconds = {
+        cells[1].strip(): float(cells[2])
+        for line in lines
+        if len(cells := line.split("|")) > 9 and cells[2].strip()[:1].isdigit()
+    }
+    assert roofline.ASSUMPTIONS["vllm_time_share"] == pytest.approx(seconds["vllm"] / seconds["engine"], abs=0.005)

@@ -11,13 +11,21 @@ from loopback import answering
 KEY = "sk-secret"
 # as vLLM publishes it, shortened
 SCHEMA = {"components": {"schemas": {"ChatCompletionRequest": {"properties": {"top_k": {}, "repetition_penalty": {}}}}}}
+LIST = {"data": [{"id": "gpt-4o-2024-08-06"}, {"id": "org/llama-8b"}]}
 
 
 class Server(BaseHTTPRequestHandler):
     """Lists its models to whoever has the key; has other paths in other states."""
 
     def do_GET(self):
-        found = {"/v1/models": {}, "/vllm/v1/models": {}, "/vllm/openapi.json": SCHEMA}.get(self.path)
+        if self.path == "/moved/models":
+            self.send_response(308)
+            self.send_header("Location", "https://u:pw@elsewhere.example/v1/models?key=1")
+            self.end_headers()
+            return
+        found = {"/v1/models": {}, "/vllm/v1/models": {}, "/vllm/openapi.json": SCHEMA, "/named/models": LIST}.get(
+            self.path
+        )
         status = {"/down/models": 503, "/odd/models": 405}.get(self.path, 404 if found is None else 200)
         if self.path == "/v1/models" and self.headers.get("Authorization") != f"Bearer {KEY}":
             status = 401
@@ -69,6 +77,21 @@ def test_a_server_that_is_not_there_may_be_open_to_the_nodes_alone():
     nowhere = {"base_url": "http://127.0.0.1:9/v1"}
     assert [check_server("s", nowhere, here)[0][1] for here in (True, False)] == ["missing", "warn"]
     assert check_server("s", {})[0][:2] == ("address", "missing")
+
+
+def test_a_model_that_the_server_does_not_list_is_a_warning(address):
+    asked = {"base_url": f"{address}/named", "models": ["gpt-4o", "org/Llama-8B", "org/llama-80b", "zzz"]}
+    server, *rows = check_server("s", asked)
+    assert server[:2] == ("server", "ok") and [row[:2] for row in rows] == [("model", "warn")] * 2
+    assert "does not list the model 'org/llama-80b'" in rows[0][2] and "did you mean 'org/llama-8b'?" in rows[0][3]
+    assert "it has gpt-4o-2024-08-06, org/llama-8b" in rows[1][3]
+
+
+def test_a_server_that_redirects_is_not_followed(address, monkeypatch):
+    monkeypatch.setenv("KEY", KEY)
+    (found,) = check_server("s", {"base_url": f"{address}/moved", "api_key_env": "KEY"})
+    assert found[:2] == ("server", "missing") and "redirects to https://elsewhere.example/v1/models, " in found[2]
+    assert "pw" not in str(found) and "key=1" not in str(found)
 
 
 def test_a_parameter_that_the_server_does_not_know_is_a_warning(address):

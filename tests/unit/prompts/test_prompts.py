@@ -1,5 +1,6 @@
 """Prompts: the 27 templates word for word, articles, safety against braces, and the errors."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -141,6 +142,58 @@ def test_a_system_turn_comes_first_and_word_for_word(personas, templates):
     assert messages[0]["content"] == "Be {kind}."
 
 
+@pytest.fixture(scope="module")
+def roles(root):
+    return load_templates(root / "config/templates_roles.csv", list(OPTIONS))
+
+
+@pytest.mark.parametrize(
+    ("system", "begins"), [(None, ""), ("Be {kind}.", "Be {kind}.\n\n")], ids=["no system prompt", "a system prompt"]
+)
+@pytest.mark.parametrize("task", OPTIONS)
+def test_a_role_follows_the_system_prompt_and_the_question_names_nobody(personas, roles, task, system, begins):
+    role, question = ask(personas, roles, task, "asian", "r1", system=system, article="grammatical")
+    assert role == {"role": "system", "content": begins + "You are an asian."}
+    *before, baseline = ask(personas, roles, task, BASELINE, "r1", system=system)
+    assert question == baseline and before == ([{"role": "system", "content": system}] if system else [])
+
+
+def changed(templates, **cells):
+    return templates[templates["template"].eq("p1")].assign(**cells)
+
+
+def test_a_persona_and_options_in_both_turns(personas, templates):
+    both = changed(
+        templates, system_text="A {persona} says {label1}.", baseline_system_text="Say {label1} or {label2}."
+    )
+    system, user = ask(personas, both, "politeness", "black")
+    assert system["content"] == "A black person says polite."
+    assert user["content"].startswith(PRINTED["politeness"]["p1"])
+    assert ask(personas, both, "politeness", BASELINE)[0]["content"] == "Say polite or not polite."
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"system_text": "You read {text}."}, "system_text of template 'p1' of task 'politeness' has {text}, which no"),
+        ({"baseline_system_text": "{label3}"}, "baseline_system_text of template 'p1' of task 'politeness' has {lab"),
+        ({"system_text": "Be kind.", "text": "{label1}, {label2}?"}, "placeholders for label1, label2, but must have"),
+        ({"system_text": "{persona}", "text": "{label1}?"}, "for label1, but must have them for label1, label2"),
+    ],
+)
+def test_a_placeholder_that_nothing_fills_is_an_error(personas, templates, cells, message):
+    with pytest.raises(InputError) as error:
+        ask(personas, changed(templates, **cells), "politeness", "man")
+    assert message in str(error.value)
+
+
+def test_the_cost_estimate_counts_the_system_text(personas, templates):
+    task = templates[templates["task"] == "politeness"]
+    longer = task.assign(system_text="x" * 100, baseline_system_text="x" * 10)
+    before, after = (question_characters(personas, each, wording("politeness")) for each in (task, longer))
+    assert np.subtract(after, before).round(6).tolist() == [100, 10]
+
+
 @pytest.mark.parametrize(
     "text", ["{persona} {label1} {", "a {text} \\1 {0} {{}}", "<|eot_id|> [INST]", "é 漢字 \u202e\n\n"]
 )
@@ -187,7 +240,9 @@ def test_prompts_follow_the_design_and_leave_out_other_tasks(personas, templates
 
 def test_prompts_survive_the_file(personas, templates, tmp_path):
     prompts = render(one_design("nli", "man"), one_text("nli"), personas, templates, wording("nli", system="s"))
+    prompts = prompts.drop(columns="system_text")  # as files of earlier versions
     write_parquet(prompts, tmp_path / "p.parquet", PROMPTS)
+    assert read_parquet(tmp_path / "p.parquet", PROMPTS)["system_text"].tolist() == [""]
     (messages,) = read_parquet(tmp_path / "p.parquet", PROMPTS)["messages"]
     assert [dict(turn) for turn in messages] == prompts["messages"][0]
 

@@ -35,16 +35,29 @@ def test_limitations_follow_from_the_models():
     assert limits_of([hub], False) == []
 
 
+def test_what_is_odd_about_a_chat_template_is_a_limitation():
+    gates = {
+        "odd": {"bos": "none", "tokenizer_adds_bos": True, "header_added": "<|assistant|>"},
+        "fine": {"bos": "first", "tokenizer_adds_bos": True, "header_added": None},
+        "none": {"bos": "none", "tokenizer_adds_bos": False, "header_added": None},
+    }
+    found = limits_of(models_asked({"models": {name: {"gate": gate} for name, gate in gates.items()}}), False)
+    assert len(found) == 2 and all(line.startswith("odd: ") for line in found)
+    assert "no BOS token" in found[0] and "header of the reply" in found[1]
+
+
 def test_the_quoted_refusal_is_from_the_model_with_most():
     refusals = pd.DataFrame(
         [
-            ("a", "p1", "man", "nli", "I can't.", "can't", 1, "Ask a"),
-            ("b", "p2", "baseline", "nli", "Never.", None, 7, "Ask b0"),
-            ("b", "p3", "man", "nli", "No way.", None, 7, "Ask b"),
+            ("a", "p1", "man", "nli", "I can't.", "can't", 1, "Ask a", None),
+            ("b", "p2", "baseline", "nli", "Never.", None, 7, "Ask b0", None),
+            ("b", "p3", "man", "nli", "No way.", None, 7, "Ask b", "You are a man."),
         ],
-        columns=["model", "prompt_id", "persona", "task", "response", "evidence", "agreed", "prompt"],
+        columns=["model", "prompt_id", "persona", "task", "response", "evidence", "agreed", "prompt", "system_text"],
     )
     found = one_refusal(refusals, " (stand-in)")
     assert found["model"] == "b (stand-in)" and found["agreed"] == 8
     assert found["response"] == [("No way.", False)] and found["prompt"] == "Ask b"
+    assert found["system_text"] == "You are a man."
+    assert one_refusal(refusals.iloc[[0]], "")["system_text"] == ""
     assert one_refusal(refusals.head(0), "") is None

@@ -10,7 +10,7 @@ import pytest
 
 import tables_of_print as fixture
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import JUDGE_FAILED
+from falserefusal.estimation.verdict_shares import verdict_shares
 from falserefusal.report.build import Study, build_report
 from falserefusal.report.corrections import with_corrections
 from falserefusal.report.headline import headline
@@ -107,8 +107,9 @@ def published_page(root, index, statements, figure_dir, tmp_path_factory):
 @pytest.fixture(scope="module")
 def rehearsal_file(root, rehearsed_index, figure_dir, tmp_path_factory):
     tables = fixture.run_tables(root)
-    gap = ["Llama2-7B", "nli", "phrase_list", "no response", 7]
-    tables["missing"] = pd.DataFrame([gap], columns=["model", "task", "labeller", "reason", "n"])
+    kinds = [("refused", 3), ("answered", 90), ("missing", 7)]
+    counts = pd.DataFrame(kinds, columns=["verdict", "n"]).assign(model="Llama2-7B", task="nli", persona="man")
+    tables["verdict_shares"] = verdict_shares(counts.assign(labeller="phrase_list", category="x"))
     absent = "Gemma2-27B"
     tables = {name: table[table["model"] != absent] if "model" in table else table for name, table in tables.items()}
     response = "<script>alert('x')</script> As a Black person, I cannot answer & won't."
@@ -123,9 +124,15 @@ def rehearsal_file(root, rehearsed_index, figure_dir, tmp_path_factory):
     }
     disagreements = pd.DataFrame(
         [
-            {**verdict, "labeller": "phrase_list", "refusal": False, "category": "answered", "evidence": np.nan},
-            {**verdict, "labeller": "structured", "refusal": True, "category": "capability", "evidence": "I cannot"},
-            {**verdict, "labeller": "judge", "refusal": False, "category": JUDGE_FAILED, "evidence": np.nan},
+            {**verdict, "labeller": "phrase_list", "verdict": "answered", "category": "answered", "evidence": np.nan},
+            {
+                **verdict,
+                "labeller": "structured",
+                "verdict": "refused",
+                "category": "capability",
+                "evidence": "I cannot",
+            },
+            {**verdict, "labeller": "judge", "verdict": "missing", "category": "judge_failed", "evidence": np.nan},
         ]
     )
     out = tmp_path_factory.mktemp("rehearsal") / "index.html"
@@ -212,7 +219,7 @@ def test_model_text_is_escaped_and_evidence_marked(rehearsal_page):
 def test_disagreements_are_counted_in_the_study_and_a_failed_judge_has_no_verdict(rehearsal_page):
     words = " ".join("".join(Outline(rehearsal_page).words).split())
     assert "1 of 1,234 such responses." in words
-    assert "phrase_list no refusal, structured refusal, judge no verdict" in words
+    assert "phrase_list answered, structured refused, judge no verdict" in words
     assert "judge: no verdict (judge_failed)" in words
 
 
@@ -234,13 +241,30 @@ def test_missing_models_are_named_on_top(rehearsal_page):
     words = "".join(Outline(rehearsal_page).words)
     assert words.index("1 of 16 models gave no result") < words.index("Headline")
     assert "absent from every number below: Gemma2-27B (stand-in)." in words
-    assert "7 verdicts of the design are missing" in words
+    warning = "Llama2-7B (stand-in), nli: 7 of 100 responses (7.0%) have nothing to judge; the refusal rate is between"
+    assert f"{warning} 3.0% and 10.0%." in words
 
 
 def test_provenance_is_printed(rehearsal_page, published_page):
     words = " ".join("".join(Outline(rehearsal_page).words).split())
     assert "pandas 3.1" in words.replace("pandas3.1", "pandas 3.1")
     assert "No provenance was recorded" in published_page
+
+
+@pytest.mark.parametrize(
+    "kinds", [[], [{"column": "<b>", "problem": "no text", "action": "row dropped", "count": 1234}]]
+)
+def test_problems_in_the_texts_are_counted_on_the_page(root, index, figure_dir, tmp_path, kinds):
+    page, about = tmp_path / "index.html", {"texts": {"toxicity": {"origin": "a.csv", "problems": kinds}}}
+    build_report(page, Study("mine", "run"), fixture.published_tables(root), index, figure_dir, about)
+    text = page.read_text(encoding="utf-8")
+    section = text[text.index('<section id="text_problems">') :].partition("</section>")[0]
+    assert 'href="../texts/toxicity_problems.csv"' in section
+    assert ("None were found." in section) == (not kinds)
+    if kinds:
+        assert "1,234" in section and "&lt;b&gt;" in section and "row dropped" in section
+    outline = Outline(text)
+    assert "#text_problems" in outline.links
 
 
 def test_tables_without_correction_are_listed_with_the_reason(rehearsal_page, published_page):

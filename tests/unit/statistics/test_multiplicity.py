@@ -84,6 +84,17 @@ def test_a_row_drawn_again_changes_nothing():
     pd.testing.assert_frame_equal(mu.max_t(pd.concat([NESTED, again], ignore_index=True), 49), mu.max_t(NESTED, 49))
 
 
+@pytest.mark.parametrize("reference", [BASELINE, mu.MEAN])
+def test_every_sample_of_a_prompt_counts(reference):
+    none = NESTED.assign(sample="1", refusal=False)
+    both = pd.concat([NESTED.assign(sample="0"), none], ignore_index=True).astype({"sample": "category"})
+    found, once = (mu.max_t(frame, 49, reference=reference) for frame in (both, NESTED))
+    # not exactly half: the weights of the fit follow the correlation within prompts
+    np.testing.assert_allclose(found["difference"], once["difference"] / 2, atol=0.02)
+    twice = pd.concat([NESTED.assign(sample=name) for name in "01"], ignore_index=True).astype({"sample": "category"})
+    assert (mu.max_t(twice, 49, reference=reference)["informative"] > once["informative"]).any()
+
+
 def test_p_values_approach_those_of_all_relabellings():
     # four blocks of two personas and one response without, each with one refusal: 3^4 relabellings are all there is
     rows = []

@@ -1,6 +1,6 @@
 """A config is completed with defaults, frozen, and every mistake in it is named by its key, in the user's words."""
 
-from typing import get_args
+from typing import Literal, get_args, get_origin
 
 import pydantic
 import pytest
@@ -9,7 +9,9 @@ from falserefusal.annotation import sample
 from falserefusal.common.dependencies import library_of
 from falserefusal.common.errors import InputError
 from falserefusal.estimation.sequential import LEVELS
+from falserefusal.study import config as config_module
 from falserefusal.study.config import COMPARED_WITH_BASELINE, Quantity, Shares, read_config
+from falserefusal.study.problems import YAML_WORDS, Part, bare, findings, members
 
 
 def source(keys):
@@ -23,7 +25,7 @@ SERVER = "servers: {s: {base_url: 'http://localhost:8000/v1', %s}}"
 def test_defaults_are_filled_in_and_the_callers_config_is_not_changed(small):
     given = small()
     config = read_config(given)
-    assert config.seed == 2025 and config.models == "all" and config.labellers == ("phrase_list", "structured")
+    assert config.seed == 2025 and config.models == "all" and config.labellers == ("structured", "phrase_list")
     assert (config.design.kind, config.design.draws_per_row, config.design.balance) == ("nested", 10, "independent")
     assert config.materials.personas == "config/personas.csv" and config.inference.max_new_tokens == 128
     assert config.tasks["offensiveness"].layout == "\n\nText: {text}"
@@ -116,6 +118,22 @@ def test_the_quantities_are_those_that_estimation_knows():
         ("tasks: {offensiveness: {options: [1, 2]}}", "options, item 1: must be text, not 1; put it in quotes"),
         (source(FILE + ", where: {language: no}"), "source.where.language: YAML reads no, off or false as false"),
         (source(FILE + ", gold_label_map: {yes: b}"), "source.gold_label_map: YAML reads yes, on or true as true"),
+        (source(FILE + ", gold_label_map: {a: off}"), "source.gold_label_map.a: YAML reads no, off or false as false"),
+        (source(FILE + ", where: {on: en}"), "source.where: YAML reads yes, on or true as true"),
+        (source(FILE + ", scale: [yes, 'no']"), "source.scale, item 1: YAML reads yes, on or true as true"),
+        (
+            source(FILE + ", gold_label_map: {a: 3, b: c}, scale: [1, 3]"),
+            "gold_label_map: 'c' is not on the scale (1, 3)",
+        ),
+        (source(FILE + ", gold_label_map: {a: 9}"), "gold_label_map: '9' is not on the scale (1, 2, 3, 4, 5)"),
+        (
+            source(FILE + ", encoding: uft-8"),
+            "source.encoding: 'uft-8' is not an encoding that Python knows; did you mean 'ut",
+        ),
+        (source(FILE + ", encoding: ansi"), "source.encoding: 'ansi' is not an encoding that Python knows;"),
+        (source(FILE + ", encoding: rot13"), "source.encoding: 'rot13' is not an encoding"),
+        (source(FILE + ", encoding: no"), "source.encoding: YAML reads no, off or false as false"),
+        (source(FILE + ", max_lost: 5"), "source.max_lost: must be at most 1, not 5"),
         ("labellers: [paper]", "labellers, item 1: 'paper' is not one of phrase_list, structured"),
         ("labellers: structured", "labellers: must be a list, such as [one, two], not 'structured'"),
         (
@@ -187,9 +205,11 @@ def test_the_quantities_are_those_that_estimation_knows():
         ),
         (
             "prompts: {system: 'You are a {persona}.'}",
-            "prompts.system: {persona} is filled in questions (the templates f",
+            "prompts.system: {persona} is filled in templates only, not in a system prompt",
         ),
-        ("prompts: {system: '{label1}?'}", "prompts.system: {label1} is filled in questions"),
+        ("inference: {samples_per_prompt: 2}", "inference.samples_per_prompt: at temperature 0 all samples of a pro"),
+        ("inference: {samples_per_prompt: 0}", "inference.samples_per_prompt: must be"),
+        ("prompts: {system: '{label1}?'}", "prompts.system: {label1} is filled in templates only"),
         ("design: {kind: blocked}", "design: kind blocked needs either blocks_per_task or calls_per_task"),
         ("design: {kind: blocked, blocks_per_task: 9, calls_per_task: 9}", "kind blocked needs either blocks_per_task"),
         ("design: {balance: balanced, replacement: true}", "design.balance: balanced draws need replacement: false"),
@@ -268,3 +288,33 @@ def test_library_of_a_script_follows_imports_through_modules(root, monkeypatch):
 
 def test_the_shares_of_the_annotation_sample_are_those_that_it_is_drawn_by():
     assert tuple(Shares.model_fields) == (sample.CHOICE, sample.REFUSAL, sample.OTHER)
+
+
+def takes_words(annotation) -> bool:
+    """Whether a key takes a word: any text, or one of some words."""
+    return any(bare(part) is str or get_origin(bare(part)) is Literal for part in members(bare(annotation)))
+
+
+PARTS = [part for part in vars(config_module).values() if isinstance(part, type) and issubclass(part, Part)]
+WORDS = [(part, key) for part in PARTS for key, field in part.model_fields.items() if takes_words(field.annotation)]
+
+
+@pytest.mark.parametrize(("part", "key"), WORDS)
+@pytest.mark.parametrize("value", [True, False])
+def test_a_word_that_yaml_reads_as_true_or_false_is_refused_wherever_a_word_is_expected(part, key, value):
+    with pytest.raises(pydantic.ValidationError) as error:
+        part.model_validate({key: value})
+    (words,) = [words for path, words in findings(error.value, part) if path == key]
+    advice = f"YAML reads {YAML_WORDS[value]} as {str(value).lower()}, not as a word; put the word in quotes"
+    assert words.startswith(advice)
+
+
+def test_such_a_word_is_refused_with_the_words_that_are_allowed(small):
+    with pytest.raises(InputError) as error:
+        read_config(small("inference: {thinking: off, system_role: no}"))
+    assert str(error.value).splitlines() == [
+        "inference.thinking: YAML reads no, off or false as false, not as a word; put the word in quotes "
+        "(it is one of disabled, keep)",
+        "inference.system_role: YAML reads no, off or false as false, not as a word; put the word in quotes "
+        "(it is one of native, merge, error)",
+    ]

@@ -130,6 +130,42 @@ def test_templates_of_a_task_that_has_none(root):
         load_templates(root / "config/templates.csv", ["nli", "irony"])
 
 
+HEADER = "task,template,phrasing,format,text,baseline_text"
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "message"),
+    [
+        (HEADER, "t,a,1,forced,Is it?,Is it?", "line 3 names no persona; write {persona} into 'text' or 'system_text'"),
+        (HEADER + ",system_text", "t,a,1,forced,Is it?,Is it?,You are kind.", "line 3 names no persona"),
+        (HEADER + ",system_text", "t,a,1,forced,,Is it?,{persona}", "line 3, column 'text' is empty"),
+        (HEADER, "t,a,1,forced,{persona}?,{persona}?", "line 3, column 'baseline_text': '{persona}?' has {persona}"),
+        (
+            HEADER + ",baseline_system_text",
+            't,a,1,forced,{persona}?,Is it?,"You are\n{persona}"',
+            "line 3, column 'baseline_system_text'",
+        ),
+        (HEADER + ",sytem_text", "t,a,1,forced,{persona}?,Is it?,", "column 'sytem_text' is not expected here"),
+    ],
+)
+def test_what_is_wrong_with_a_template(tmp_path, header, row, message):
+    good = "t,b,1,forced,{persona}?,Is it?" + "," * (header.count(",") - HEADER.count(","))
+    (tmp_path / "own.csv").write_text(f"{header}\n{good}\n{row}\n")
+    with pytest.raises(InputError) as error:
+        load_templates(tmp_path / "own.csv", ["t"])
+    assert message in str(error.value)
+
+
+def test_a_template_may_add_to_the_system_prompt(tmp_path, root):
+    rows = ["t,a,1,forced,Is it?,Is it?,You are {persona}.,", "t,b,1,forced,{persona}?,Is it?,,You are kind."]
+    (tmp_path / "own.csv").write_text("\n".join([HEADER + ",system_text,baseline_system_text", *rows]))
+    templates = load_templates(tmp_path / "own.csv", ["t"])
+    assert templates["system_text"].tolist() == ["You are {persona}.", ""]
+    assert templates["baseline_system_text"].tolist() == ["", "You are kind."]
+    plain = load_templates(root / "config/templates.csv", ["nli"])
+    assert (plain["system_text"] == "").all() and (plain["baseline_system_text"] == "").all()
+
+
 def test_phrases_are_lower_case_lines(tmp_path):
     path = tmp_path / "phrases.txt"
     path.write_text("i cannot\nI can't\n")

@@ -1,11 +1,16 @@
 """The functions that rules get from a study: what they return reaches a job as it is."""
 
 import inspect
+import re
+from types import SimpleNamespace
 
 import pytest
-from snakemake.iocontainers import Wildcards
+from snakemake.iocontainers import ResourceList, Wildcards
 from snakemake.rules import Rule
+from snakemake_executor_plugin_slurm.submit_string import get_submit_command
+from snakemake_executor_plugin_slurm.utils import set_gres_string
 
+from falserefusal.study.resources import read_gpus
 from falserefusal.study.rules import Rules, any_of, untracked
 from falserefusal.study.study import Study
 
@@ -49,6 +54,30 @@ def test_a_job_of_a_judge_needs_what_its_own_model_needs(rules):
     assert (found.needs("gpu")(judged, 1), found.needs("gpu")(asked, 1)) == (1, 0)
     assert found.planned_gpus(judged, None) == 1
     assert found.needs("mem_mb")(asked, 2) == 4500
+
+
+def submitted(rules, wildcards):
+    """What sbatch would be given for a job's GPUs and constraint, by the executor plugin itself."""
+    resources = {"gpu": rules.needs("gpu")(wildcards, 1)}
+    resources |= {name: answer(wildcards) for name, answer in rules.gpu_type.items()}
+    asked = SimpleNamespace(
+        resources=ResourceList(fromdict={k: v for k, v in resources.items() if v is not None}), threads=1
+    )
+    params = {"run_uuid": "", "slurm_logfile": "", "comment_str": "", "account": "", "partition": "", "workdir": ""}
+    command = get_submit_command(asked, params) + set_gres_string(asked)
+    return re.findall(r"--gpus=\S+|-C \S+", command)
+
+
+def test_jobs_with_gpus_ask_for_the_type_that_the_cluster_knows(rules, monkeypatch):
+    found = rules("models: [Gemma-2B]\njudges: {j: {model: Qwen2.5-7B}}")
+    judged, asked = job(model="Gemma-2B", judge="j"), job(model="Gemma-2B")  # a stand-in needs no GPU
+    assert found.gpu_type == {} and submitted(found, judged) == ["--gpus=1"] and submitted(found, asked) == []
+    names = {"gpu_model": "a100", "constraint": "a100_80gb"}
+    monkeypatch.setattr(
+        "falserefusal.study.study.read_gpus", lambda path: {name: gpu | names for name, gpu in read_gpus(path).items()}
+    )
+    found = rules("models: [Gemma-2B]\njudges: {j: {model: Qwen2.5-7B}}")
+    assert submitted(found, judged) == ["-C a100_80gb", "--gpus=a100:1"] and submitted(found, asked) == []
 
 
 def test_snakemake_does_not_compare_untracked_params():

@@ -1,5 +1,6 @@
 """What follows from a config and its materials, and what is wrong with the two together."""
 
+import contextlib
 import dataclasses
 import subprocess
 import sys
@@ -37,9 +38,24 @@ def test_a_study_of_real_models(load):
     assert (study.kind, study.title, study.notice, study.suffix) == ("run", "small", "", "")
     assert study.fetched == ("Gemma-2B", "Qwen2.5-7B") and study.needs_check
     assert study.checkpoint("Qwen2.5-7B") == {"weights": "resources/weights/Qwen2.5-7B.json"}
-    assert study.labellers == ("phrase_list", "structured", "j", "c") and study.headline == "phrase_list"
+    assert study.labellers == ("structured", "phrase_list", "j", "c") and study.headline == "structured"
     assert study.labelling_files == ["config/labelling/patterns.yaml", "config/labelling/judge.txt"]
     assert study.threads("Gemma-2B") == 4 and study.gpus("Gemma-2B") == 1 and study.classifier_job.gpu == 1
+
+
+def test_templates_that_add_to_the_system_prompt_are_for_real_models(load):
+    roles = "materials: {templates: config/templates_roles.csv}\n"
+    assert load(roles + "checkpoints: {kind: hub}\nmodels: [Gemma-2B]").templates == tuple(f"r{k}" for k in range(1, 7))
+    with pytest.raises(InputError, match=r"kind: stand-ins read the persona in the question, but template 'r2' of"):
+        load(roles + "templates: [r2]")
+
+
+def test_samples_of_a_prompt(load):
+    once, thrice = load("inference: {temperature: 1.0}"), load("inference: {temperature: 1.0, samples_per_prompt: 3}")
+    assert load().config.inference.independent_samples is None and once.config.inference.independent_samples == 1
+    assert thrice.inference == once.inference, "more samples change no response"
+    table = "results/small/tables/within_prompts.csv"
+    assert table in thrice.reported_tables and table not in once.reported_tables
 
 
 @pytest.mark.parametrize(
@@ -118,6 +134,33 @@ def test_a_server_that_the_config_does_not_name(served):
         served("seed: 1")
     with pytest.raises(InputError, match=r"is not there; did you mean 'hoste'\?"):
         served("servers: {hoste: {base_url: 'http://x/v1'}}")
+
+
+def test_prices_ask_nothing_again(served):
+    prices = "servers: {hosted: {base_url: 'http://x/v1', api_key_env: KEY, concurrency: 3, price_in: 1, price_out: 2}}"
+    assert served(prices).load_settings("big") == served().load_settings("big")
+    assert served(prices).server_costs == {"hosted": {"concurrency": 3, "price_in": 1.0, "price_out": 2.0}}
+
+
+SERVERS = "servers: {s: {base_url: 'http://x/v1'}, t: {base_url: 'http://X/v1/'}, u: {base_url: 'http://y/v1'}}"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ("s,m,,", "s,m,,", "a and b are both the model 'm' of the server 's' in"),
+        ("s,m,,", "t,m,,", "a and b are both the model 'm' of the server 't' in"),
+        ("s,m,org/a,be brief", "s,m,org/b,be kind", "a and b are both the model 'm'"),
+        ("s,m,,be brief", "s,m,,be kind", ""),
+        ("s,m,,", "u,m,,", ""),
+        ("s,m,,", "s,n,,", ""),
+    ],
+)
+def test_two_models_under_one_name_of_a_server(tmp_path, load, first, second, message):
+    (tmp_path / "m.csv").write_text(f"model,server,served_model,hub_id,system_prompt\na,{first}\nb,{second}\n")
+    given = f"checkpoints: {{kind: hub}}\nmaterials: {{models: {tmp_path}/m.csv}}\n{SERVERS}"
+    with pytest.raises(InputError, match=message) if message else contextlib.nullcontext():
+        load(given)
 
 
 def test_the_published_study_has_the_same_interface(load):

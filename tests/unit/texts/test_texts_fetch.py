@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from entries import entry
-from falserefusal.common.files import InputError
+from falserefusal.common.files import InputError, made_from
 from falserefusal.texts.fetch import fetch, raw_path, record
 from loopback import answering
 
@@ -101,6 +101,42 @@ def test_another_checksum_is_an_error_and_leaves_no_file(tmp_path, patient):
         with pytest.raises(InputError, match=f"does not have the config's sha256 0000.*{DIGEST}"):
             fetch(source, "politeness", tmp_path)
     assert not raw_path(source, "politeness", tmp_path).exists()
+
+
+def test_the_checksum_of_the_first_download_is_held(tmp_path, patient):
+    earlier = tmp_path / "source.json"
+    with serving({"/raw_data.csv": DATA}) as server:
+        source = popquorn(server)
+        path, _ = fetch(source, "politeness", tmp_path, earlier)  # there is no record yet
+        earlier.write_text(json.dumps(record(source, "politeness", path)))
+        assert fetch(source, "politeness", tmp_path, earlier) == (path, DIGEST)
+        path.write_bytes(DATA[:20])
+        assert fetch(source, "politeness", tmp_path, earlier) == (path, DIGEST)  # a damaged file is fetched again
+        path.unlink()
+        server.files["/raw_data.csv"] = other = DATA + b"2,1,Bye,1.0\n"
+        digest = hashlib.sha256(other).hexdigest()
+        remedy = f"delete {earlier}, or set `sha256` in the task's source"
+        with pytest.raises(InputError, match=f"'politeness': http.* first download, {DIGEST} .*{digest}.*{remedy}$"):
+            fetch(source, "politeness", tmp_path, earlier)
+        assert not path.exists()
+        assert (
+            fetch({**source, "sha256": digest}, "politeness", tmp_path, earlier)[1] == digest
+        )  # the config has priority
+        path.unlink()
+        server.files["/other.csv"] = DATA
+        elsewhere = {**source, "url": f"{server.url}/other.csv"}
+        assert fetch(elsewhere, "politeness", tmp_path, earlier)[1] == DIGEST  # of another address, nothing is known
+        earlier.unlink()
+        assert fetch(source, "politeness", tmp_path, earlier)[1] == digest
+
+
+def test_a_file_of_the_user_may_change(tmp_path):
+    path, earlier = tmp_path / "mine.csv", tmp_path / "source.json"
+    source = entry("popquorn", path=str(path))
+    path.write_bytes(DATA)
+    earlier.write_text(json.dumps(record(source, "politeness", path)))
+    path.write_bytes(DATA + DATA)
+    assert fetch(source, "politeness", tmp_path, earlier)[0] == path
 
 
 def test_a_damaged_file_is_fetched_again(tmp_path):
@@ -198,6 +234,17 @@ def test_xnli_comes_from_the_hub_and_then_from_its_cache(tmp_path):
     offline = run(FETCH_XNLI, tmp_path, HF_ENDPOINT=server.url, HF_HUB_OFFLINE="1")
     assert offline.stdout == online.stdout, offline.stderr
 
+    fetched.unlink()
+    origin = "hf://datasets/facebook/xnli@main/en/test-00000-of-00001.parquet"
+    (tmp_path / "r.json").write_text(json.dumps({"origin": origin, "sha256": "0" * 64}))
+    held = FETCH_XNLI.replace('"resources")', '"resources", "r.json")')
+    changed = run(held, tmp_path, HF_ENDPOINT=server.url, HF_HUB_OFFLINE="1")
+    assert (
+        f"first download, {'0' * 64} (r.json): the file" in changed.stdout
+        and online.stdout.split()[0] in changed.stdout
+    )
+    assert not fetched.exists()
+
 
 def test_no_hub_is_an_error_with_the_way_out(tmp_path):
     result = run(FETCH_XNLI, tmp_path, HF_HUB_OFFLINE="1")
@@ -232,6 +279,8 @@ def test_the_scripts_fetch_and_sample(tmp_path):
         )
         assert fetched.returncode == 0, fetched.stderr
     assert (tmp_path / raw).read_bytes() == data
+    record = (tmp_path / "r.json").read_text()
+    (tmp_path / "resources/politeness/source.json").write_text(record)
     assert json.loads((tmp_path / "r.json").read_text())["sha256"] == hashlib.sha256(data).hexdigest()
     outputs = [{"texts": f"texts{i}.parquet", "problems": f"problems{i}.csv"} for i in (1, 2)]
     for output in outputs:
@@ -245,10 +294,15 @@ def test_the_scripts_fetch_and_sample(tmp_path):
     assert "politeness: 40 of 40 usable rows" in (tmp_path / "log.txt").read_text()
     assert len(pd.read_parquet(tmp_path / "texts1.parquet")) == 40
     problems = pd.read_csv(tmp_path / "problems1.csv")
-    assert problems["action"].tolist() == ["row dropped"] + [f"all {n} taken" for n in [8] * 5]
+    assert problems["action"].tolist() == ["row dropped"] + ["all taken"] * 5
     for kind in ("texts", "problems"):
         first, second = ((tmp_path / output[kind]).read_bytes() for output in outputs)
         assert first == second
+    (name,) = (file := made_from(tmp_path / "texts1.parquet"))
+    assert name == raw and file[name]["sha256"] == json.loads(record)["sha256"]
+    (tmp_path / raw).write_bytes(data.replace(b"Message 1,", b"Massage 1,"))
+    edited = run_script("texts.py", tmp_path, **given)
+    assert edited.returncode == 1 and "edited since its download" in edited.stderr
 
 
 def test_a_script_ends_with_one_line_about_a_users_mistake(tmp_path):

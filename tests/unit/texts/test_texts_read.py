@@ -30,7 +30,7 @@ def read_file(path, content, task="politeness", **more):
 
 def findings(problems):
     """(row, column, problem, action) of all findings but the gold labels that these small files do not have."""
-    found = problems[~problems["problem"].str.startswith("no row has the gold label")].drop(columns="task")
+    found = problems[~problems["problem"].str.startswith("no row has the gold label")].drop(columns=["task", "value"])
     return [(None if pd.isna(row) else row, *rest) for row, *rest in found.itertuples(index=False)]
 
 
@@ -56,7 +56,7 @@ def test_a_clean_file_becomes_texts(csv_path):
 
 def test_labels_of_the_scale_without_rows_are_reported(csv_path):
     _, problems = read_file(csv_path, "id,text,label\n1,a,1\n2,b,2\n3,c,3\n4,d,4\n")
-    assert problems["problem"].tolist() == ["no row has the gold label 5"]
+    assert problems[["problem", "value"]].values.tolist() == [["no row has the gold label", "5"]]
     assert problems["row"].isna().all()
 
 
@@ -97,12 +97,12 @@ def test_whole_numbers_in_any_spelling_are_ratings(csv_path, label):
     [
         ("", "no gold label"),
         ("NaN", "no gold label"),
-        ("0", "gold label '0' is not one of 1, 2, 3, 4, 5"),
-        ("6.0", "gold label '6.0' is not one of 1, 2, 3, 4, 5"),
-        ("-1", "gold label '-1' is not one of 1, 2, 3, 4, 5"),
-        ("inf", "gold label 'inf' is not one of 1, 2, 3, 4, 5"),
-        ("polite", "gold label 'polite' is not one of 1, 2, 3, 4, 5"),
-        ("3.4", "gold label '3.4' is not one of 1, 2, 3, 4, 5; round_gold_labels: true rounds scores"),
+        ("0", "gold label is not one of 1, 2, 3, 4, 5"),
+        ("6.0", "gold label is not one of 1, 2, 3, 4, 5"),
+        ("-1", "gold label is not one of 1, 2, 3, 4, 5"),
+        ("inf", "gold label is not one of 1, 2, 3, 4, 5"),
+        ("polite", "gold label is not one of 1, 2, 3, 4, 5"),
+        ("3.4", "gold label is not one of 1, 2, 3, 4, 5; round_gold_labels: true rounds scores"),
     ],
 )
 def test_rows_with_other_labels_are_left_out_and_reported(csv_path, label, problem):
@@ -155,17 +155,14 @@ def test_an_id_of_several_columns_is_joined(csv_path):
 def test_equal_ids_of_different_rows_are_numbered_and_kept(csv_path):
     frame, problems = read_file(csv_path, "id,text,label\n1,a,1\n1,a,2\n1-2,b,3\n1,c,3\n")
     assert frame["row_id"].tolist() == [f"politeness-{i}" for i in ["1", "1-2", "1-2-2", "1-3"]]
-    assert findings(problems) == [
-        (2, "id", "id 1 was used before", "kept as 1-2"),
-        (3, "id", "id 1-2 was used before", "kept as 1-2-2"),
-        (4, "id", "id 1 was used before", "kept as 1-3"),
-    ]
+    assert findings(problems) == [(row, "id", "id was used before", "numbered") for row in (2, 3, 4)]
+    assert problems["value"].tail(3).tolist() == ["1 became 1-2", "1-2 became 1-2-2", "1 became 1-3"]
 
 
 def test_a_row_repeated_in_full_is_left_out(csv_path):
     frame, problems = read_file(csv_path, "id,text,label\n1,a,1\n2,b,2\n1,a,1\n")
     assert frame["row_id"].tolist() == ["politeness-1", "politeness-2"]
-    assert findings(problems) == [(3, "", "repeats an earlier row in every column", "row dropped")]
+    assert findings(problems) == [(3, "", "repeats an earlier row in every column", "kept once")]
 
 
 def test_equal_rows_without_ids_are_two_annotations(csv_path):
@@ -231,9 +228,12 @@ def test_utf16_with_a_byte_order_mark_is_read(tsv_path):
     assert frame["text"].tolist() == ["caf\u00e9"]
 
 
-def test_windows_bytes_are_read_row_by_row(csv_path):
-    content = b"id,text,label\n1,it\x92s \x93fine\x94,1\n2,caf\xc3\xa9,2\n3,caf\xc3\xa9 \x96 caf\xe9,3\n"
-    frame, problems = read_file(csv_path, content)
+def test_windows_bytes_in_popquorn_are_read_row_by_row(csv_path):
+    csv_path.write_bytes(
+        b"instance_id,user_id,text,politeness\n"
+        b"1,1,it\x92s \x93fine\x94,1\n2,1,caf\xc3\xa9,2\n3,1,caf\xc3\xa9 \x96 caf\xe9,3\n"
+    )
+    frame, problems = read(entry("popquorn", path=str(csv_path)), csv_path, "politeness")
     assert frame["text"].tolist() == ["it’s “fine”", "café", "café – café"]
     assert findings(problems) == [
         (1, "text", "bytes that are not UTF-8", "read as Windows-1252"),
@@ -244,7 +244,7 @@ def test_windows_bytes_are_read_row_by_row(csv_path):
 def test_a_windows_file_with_a_windows_header_is_read(csv_path):
     csv_path.write_bytes(b"id,Gr\xf6\xdfe,label\n1,na\xefve,1\n")
     columns = {"id": "id", "text": "Größe", "gold_label": "label"}
-    frame, _ = read(source(csv_path, columns=columns), csv_path, "politeness")
+    frame, _ = read(source(csv_path, columns=columns, encoding="cp1252"), csv_path, "politeness")
     assert frame["text"].tolist() == ["naïve"]
 
 
@@ -273,10 +273,8 @@ def test_a_quoted_cell_in_an_unquoted_tsv_is_reported(tsv_path):
 def test_a_stray_tab_costs_its_row_only(tsv_path):
     frame, problems = read_file(tsv_path, "id\ttext\tlabel\n1\ta\tb\t1\n2\tc\t2\n\n3\td\n4\te\t4\n")
     assert frame["row_id"].tolist() == ["politeness-2", "politeness-4"]
-    assert findings(problems) == [
-        (1, "", "4 fields where the header has 3", "row dropped"),
-        (4, "", "2 fields where the header has 3", "row dropped"),
-    ]
+    assert findings(problems) == [(row, "", "not 3 fields, as the header has", "row dropped") for row in (1, 4)]
+    assert problems.loc[problems["row"] == 1, "value"].tolist() == [r"4 fields: '1\ta\tb\t1'"]
 
 
 @pytest.mark.parametrize(
@@ -299,12 +297,12 @@ def test_a_wrong_separator_is_guessed(csv_path):
 
 @pytest.mark.parametrize("content", ["", "id,text,text\n1,a,b\n"])
 def test_a_file_without_proper_header_is_an_error(csv_path, content):
-    with pytest.raises(InputError, match="the first line must name the columns, each once"):
+    with pytest.raises(InputError, match=r"\(the first line\) must name the columns, each once"):
         read_file(csv_path, content)
 
 
 def test_no_usable_row_is_an_error_that_says_why(csv_path):
-    with pytest.raises(InputError, match=r"no usable row for task 'politeness' \(row 1, label: gold label '9'"):
+    with pytest.raises(InputError, match=r"1 of 1 rows cannot be used.*gold label is not one of .* \(row 1, '9'\)"):
         read_file(csv_path, "id,text,label\n1,a,9\n")
     with pytest.raises(InputError, match="the file has no rows"):
         read_file(csv_path, "id,text,label\n")
@@ -319,32 +317,31 @@ def test_no_row_disappears_without_a_line(csv_path):
     bad = ["2,,1", "3,c,", "4,d,9", "5,e,1,x", "1,a,1", "6,f"]
     frame, problems = read_file(csv_path, "id,text,label\n1,a,1\n" + "\n".join(bad) + "\n")
     assert len(frame) == 1
-    assert set(problems.loc[problems["action"] == "row dropped", "row"]) == set(range(2, 8))
-    assert "1 x text: empty text -> row dropped" in summary(problems)
+    assert set(problems.loc[problems["action"].isin(["row dropped", "kept once"]), "row"]) == set(range(2, 8))
+    assert "1 x text: empty text -> row dropped (row 2)" in summary(problems)
 
 
-ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40)
+# without Latin-1, of which a few in a row look like a wrong encoding
+ANY_CHARACTER = st.characters(
+    exclude_categories=["Cs", "Cc"],
+    include_characters="\t\r\n",
+    exclude_characters=[*map(chr, range(0x80, 0x100)), "\ufffd"],
+)
+ANY_TEXT = st.text(ANY_CHARACTER, max_size=40).map("a{}".format)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(ANY_TEXT, min_size=1, max_size=5))
-def test_any_text_comes_through_csv_and_parquet_alike(tmp_path, texts):
+def test_any_text_comes_through_every_format_alike(tmp_path, texts):
     table = pd.DataFrame({"id": range(1, len(texts) + 1), "text": texts, "label": 3})
     table.to_parquet(tmp_path / "a.parquet")
     with (tmp_path / "a.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, quoting=csv.QUOTE_ALL).writerows([table.columns, *table.values.tolist()])
-    expected = {}
-    for number, text in enumerate(texts, start=1):
-        text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ").strip()
-        if text:
-            expected[f"politeness-{number}"] = text
-    for path in (tmp_path / "a.csv", tmp_path / "a.parquet"):
-        if expected:
-            frame, _ = read(source(path), path, "politeness")
-            assert dict(zip(frame["row_id"], frame["text"], strict=True)) == expected
-        else:
-            with pytest.raises(InputError, match="no usable row"):
-                read(source(path), path, "politeness")
+    table.to_json(tmp_path / "a.jsonl", orient="records", lines=True, force_ascii=False)
+    expected = [text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ").strip() for text in texts]
+    for path in (tmp_path / "a.csv", tmp_path / "a.parquet", tmp_path / "a.jsonl"):
+        frame, _ = read(source(path), path, "politeness")
+        assert frame["text"].tolist() == expected
 
 
 # the paper's sources, as files that look like them
@@ -399,7 +396,7 @@ def test_popquorn_offensiveness_gives_the_papers_sample(shared_dir):
     assert problems.empty
     texts = sample(frame, 1000, seed=2025)
     assert len(texts) == 4701
-    assert shortfalls(frame, 1000, "offensiveness")["action"].tolist() == ["all 701 taken"]
+    assert shortfalls(frame, 1000, "offensiveness")["action"].tolist() == ["all taken"]
 
 
 def test_xnli_test_gives_the_papers_sample(shared_dir):

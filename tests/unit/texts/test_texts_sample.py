@@ -69,7 +69,7 @@ def test_every_row_has_the_same_chance():
 
 def test_shortfalls_name_label_and_numbers():
     problems = shortfalls(pool(SIZES), 25, "politeness")
-    assert problems[["problem", "action"]].values.tolist() == [
-        ["gold label 2 has 3 rows, 25 were requested", "all 3 taken"]
+    assert problems[["problem", "value", "action"]].values.tolist() == [
+        ["fewer than the 25 rows that were requested of a gold label", "gold label 2: 3", "all taken"]
     ]
     assert shortfalls(pool(SIZES), 3, "politeness").empty

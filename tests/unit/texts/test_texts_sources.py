@@ -8,6 +8,7 @@ from entries import entry
 from falserefusal.common.files import InputError
 from falserefusal.texts.fetch import raw_path
 from falserefusal.texts.sources import resolve
+from falserefusal.texts.sources.popquorn import COMMIT
 
 
 def test_embedded_needs_no_download(root, monkeypatch):
@@ -40,7 +41,7 @@ def test_xnli_is_pinned_unless_a_revision_is_given():
 
 def test_popquorn_reads_the_ratings_of_the_task():
     politeness = resolve(entry("popquorn"), "politeness")
-    assert politeness.url.endswith("/main/dataset/politeness_rating/raw_data.csv")
+    assert politeness.url.endswith(f"/{COMMIT}/dataset/politeness_rating/raw_data.csv")
     assert politeness.columns["gold_label"] == "politeness"
     assert politeness.columns["id"] == ["instance_id", "user_id"]
 

@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, NOT_JUDGED
+from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE
+from falserefusal.common.verdicts import MISSING, REFUSED
 from falserefusal.statistics.intervals import clopper_pearson, mover, mover_difference, mover_ratio
 from falserefusal.statistics.multiplicity import holm
 
@@ -39,7 +40,7 @@ def machine_verdicts(units: pd.DataFrame, verdicts: dict[str, pd.DataFrame]) -> 
     Parameters
     ----------
     units : as `sample.population` returns them.
-    verdicts : frame of VERDICTS for each model. Failed verdicts are left out.
+    verdicts : frame of VERDICTS for each model. Missing verdicts are left out.
 
     Returns
     -------
@@ -47,9 +48,10 @@ def machine_verdicts(units: pd.DataFrame, verdicts: dict[str, pd.DataFrame]) -> 
     """
     parts = []
     for model, of_model in verdicts.items():
-        usable = of_model[~of_model["category"].isin(NOT_JUDGED)]
-        parts.append(units[units["model"] == model].merge(usable[["prompt_id", "labeller", "refusal"]], on="prompt_id"))
-    return pd.concat(parts, ignore_index=True).rename(columns={"refusal": "machine"})
+        usable = of_model.loc[of_model["verdict"] != MISSING, ["prompt_id", "labeller", "verdict"]]
+        parts.append(units[units["model"] == model].merge(usable, on="prompt_id"))
+    joined = pd.concat(parts, ignore_index=True)
+    return joined.assign(machine=joined["verdict"] == REFUSED).drop(columns="verdict")
 
 
 def machine_counts(verdicts: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.schemas import ALL, BASELINE, ERROR, NOT_JUDGED
+from falserefusal.common.schemas import ALL, BASELINE
+from falserefusal.common.verdicts import MISSING, REFUSED
 
 # CHOICE: an option was chosen and no labeller sees a refusal. REFUSAL: the structured labeller sees a refusal.
 # OTHER: everything else, including disagreements between labellers.
@@ -29,18 +30,17 @@ def machine_strata(verdicts: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    Columns prompt_id and stratum. Responses that the model failed to give are left out.
+    Columns prompt_id and stratum. Responses with nothing to judge are left out.
 
     Raises
     ------
     InputError if there are no verdicts of the structured labeller.
     """
-    ours = verdicts[(verdicts["labeller"] == "structured") & (verdicts["category"] != ERROR)]
+    ours = verdicts[(verdicts["labeller"] == "structured") & (verdicts["verdict"] != MISSING)]
     if ours.empty:
         raise InputError("the annotation sample needs the verdicts of the labeller 'structured': add it to labellers")
-    usable = verdicts[~verdicts["category"].isin(NOT_JUDGED)]
-    suspected = ours["prompt_id"].isin(usable.loc[usable["refusal"], "prompt_id"])
-    stratum = np.select([ours["refusal"], ours["choice"].notna() & ~suspected], [REFUSAL, CHOICE], OTHER)
+    suspected = ours["prompt_id"].isin(verdicts.loc[verdicts["verdict"] == REFUSED, "prompt_id"])
+    stratum = np.select([ours["verdict"] == REFUSED, ours["choice"].notna() & ~suspected], [REFUSAL, CHOICE], OTHER)
     return pd.DataFrame({"prompt_id": ours["prompt_id"].to_numpy(), "stratum": stratum})
 
 

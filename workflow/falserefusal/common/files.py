@@ -4,23 +4,29 @@ import contextlib
 import csv
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pandera.errors
 import pandera.pandas as pa
 import pyarrow
 import pyarrow.parquet
+from pandas.api.types import is_float_dtype, is_numeric_dtype
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.hashes import Read, portable
 
-__all__ = ["InputError", "atomic", "line_of", "read_csv", "read_json", "read_parquet", "validate"]
+__all__ = ["InputError", "atomic", "line_of", "made_from", "read_csv", "read_json", "read_parquet", "validate"]
 __all__ += ["write_csv", "write_json", "write_parquet", "write_text"]
 
 FLOAT_FORMAT = "%.6g"
+FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet runs
+READ = "made from"  # key of the metadata of a Parquet file
 
 
 @contextlib.contextmanager
@@ -51,6 +57,12 @@ def validate(frame: pd.DataFrame, schema: pa.DataFrameSchema, source: str | Path
     `source` is the file that `frame` was read from, or words for it. Raises InputError naming `source`, the column
     and the line of the first failures.
     """
+    for name, column in schema.columns.items():
+        if str(column.dtype) == "int64" and name in frame and is_float_dtype(frame[name]):
+            wrong = frame[name].notna() & (frame[name] % 1 != 0)  # a cast to int64 would cut the fraction off
+            if wrong.any():
+                where = line_of(source, int(np.argmax(wrong)))
+                raise InputError(f"{source}: line {where}, column '{name}': {frame[name][wrong].iloc[0]} is not whole")
     try:
         return schema.validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as error:
@@ -70,11 +82,20 @@ def _first_failures(cases: pd.DataFrame, source: str | Path, most: int = 5) -> s
         else:
             where = f"line {line_of(source, int(case.index))}, " if pd.notna(case.index) else ""
             empty = pd.isna(case.failure_case)
-            failure = " is empty" if empty else f": {case.failure_case!r} fails the check {case.check}"
+            failure = " is empty" if empty else f": {case.failure_case!r} {_in_words(str(case.check), case.column)}"
             lines.append(f"{where}column '{case.column}'{failure}")
     if len(cases) > most:
         lines.append(f"and {len(cases) - most} more")
     return "; ".join(lines)
+
+
+def _in_words(check: str, column: str) -> str:
+    """What is wrong with a value, by the check that failed; checks of schemas.py that users meet say it themselves."""
+    if check in ("field_uniqueness", "multiple_fields_uniqueness"):
+        return "is in another row too"
+    if check.startswith(("dtype", "coerce_dtype")):
+        return f"is not {'a number' if 'int' in check or 'float' in check else 'text'}"
+    return f"breaks the rule {check}" if "(" in check else check
 
 
 def _one_of_each_field(cases: pd.DataFrame) -> pd.DataFrame:
@@ -110,17 +131,37 @@ def read_csv(path: str | Path, schema: pa.DataFrameSchema | None = None, **optio
         raise InputError(f"{path}: no such file")
     try:
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""], comment=None, **options)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a readable CSV file ({error})") from None
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{path}: not a readable UTF-8 file; save it as CSV in UTF-8") from None
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{path}: the file is empty; its first line must name the columns") from None
+    except pd.errors.ParserError as error:
+        why = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
+        raise InputError(f"{path}: not a readable CSV file ({why})") from None
     if not isinstance(frame.index, pd.RangeIndex):  # pandas took the extra field for row names and shifted the columns
         raise InputError(f"{path}: line {line_of(path, 0)} has more fields than the header; remove the extra comma")
+    texts = frame.columns[[not is_numeric_dtype(dtype) for dtype in frame.dtypes]]
+    frame = frame.assign(**{name: frame[name].map(_plain, na_action="ignore") for name in texts})
     return validate(frame, schema, path) if schema is not None else frame
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write a CSV file; floats have six significant digits, so that noise in the last bits changes no file."""
+    """Write a CSV file; floats have six significant digits, so that noise in the last bits changes no file.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe before it, which `read_csv` removes.
+    """
+    texts = frame.columns[[not is_numeric_dtype(dtype) for dtype in frame.dtypes]]
+    frame = frame.assign(**{name: frame[name].astype(object).map(_escaped, na_action="ignore") for name in texts})
     with atomic(path) as part:
         frame.to_csv(part, index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
+
+
+def _escaped(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
+
+
+def _plain(value: object) -> object:
+    return value[1:] if isinstance(value, str) and value[:1] == "'" and FORMULA.match(value[1:]) else value
 
 
 def read_parquet(
@@ -134,13 +175,25 @@ def read_parquet(
     return validate(frame, schema, str(path)) if schema is not None else frame
 
 
-def write_parquet(frame: pd.DataFrame, path: str | Path, schema: pa.DataFrameSchema | None = None) -> None:
-    """Write a Parquet file after checking it against `schema`."""
+def write_parquet(
+    frame: pd.DataFrame, path: str | Path, schema: pa.DataFrameSchema | None = None, read: Read | None = None
+) -> None:
+    """Write a Parquet file after checking it against `schema`; `read`: the files it was made from, for its metadata."""
     if schema is not None:
         frame = validate(frame, schema, str(path))
     table = pyarrow.Table.from_pandas(frame.reset_index(drop=True), preserve_index=False)
+    if read is not None:
+        named = {portable(file): entry for file, entry in read.items()}
+        table = table.replace_schema_metadata({**table.schema.metadata, READ: json.dumps(named, sort_keys=True)})
     with atomic(path) as part:
         pyarrow.parquet.write_table(table, part, compression="zstd")
+
+
+def made_from(path: str | Path) -> dict[str, dict[str, str | int]]:
+    """The files that a Parquet file was made from, as the job that wrote it recorded them; empty if it did not."""
+    recorded = pyarrow.parquet.read_schema(path).metadata or {}
+    found: dict[str, dict[str, str | int]] = json.loads(recorded.get(READ.encode(), b"{}"))
+    return found
 
 
 def write_text(text: str, path: str | Path) -> None:

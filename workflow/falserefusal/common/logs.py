@@ -12,9 +12,10 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.hashes import check_unchanged
 
 
 class _Tee:
@@ -45,13 +46,13 @@ class _Tee:
 def _descriptors_to(file: TextIO) -> Iterator[list[TextIO]]:
     """Redirect descriptors 1 and 2 to `file` for the block; yield two streams to where they pointed before.
 
-    The terminal gets no copy: that would take a pipe, and a process that is killed or crashes in C code would lose
-    its last output in it.
+    The two escape what the terminal's encoding cannot write. The terminal gets no copy: that would take a pipe, and a
+    process that is killed or crashes in C code would lose its last output in it.
     """
     terminal: list[TextIO] = []
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         stream.flush()
-        terminal.append(os.fdopen(os.dup(number), "w", 1, encoding=stream.encoding, errors=stream.errors))
+        terminal.append(os.fdopen(os.dup(number), "w", 1, encoding=stream.encoding, errors="backslashreplace"))
         os.dup2(file.fileno(), number)
     try:
         yield terminal
@@ -63,8 +64,10 @@ def _descriptors_to(file: TextIO) -> Iterator[list[TextIO]]:
 
 
 @contextlib.contextmanager
-def log_to(path: str | Path) -> Iterator[None]:
+def log_to(path: str | Path, params: Any = None) -> Iterator[None]:
     """Tee stdout, stderr and logging into `path` for the block.
+
+    At its end, the files that `params` of the job name as `read` must be as they were when the workflow started.
 
     An InputError ends the process with its message only, any other exception with its traceback. Both are also in
     the log file, because a cluster shows little else of a failed job.
@@ -84,6 +87,7 @@ def log_to(path: str | Path) -> Iterator[None]:
             warnings.simplefilter("default", UserWarning)
             try:
                 yield
+                check_unchanged(params.get("read", {}) if hasattr(params, "get") else {})
             except InputError as error:
                 print(f"Error: {error}", file=sys.stderr)
                 sys.stdout.flush()

@@ -19,6 +19,8 @@ from falserefusal.common.files import atomic, validate
 from falserefusal.common.schemas import BASELINE, OUTCOME_LEVELS, OUTCOMES
 
 Reader = Callable[[list[str]], pd.DataFrame]
+# with the same categories in every row group
+SHARED_LEVELS = [*(level for level in OUTCOME_LEVELS if level != "model"), "sample"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Outcomes:
 
 def outcomes_of_frame(frame: pd.DataFrame) -> Outcomes:
     """The outcomes of a frame that is in memory; factors that are not categorical get levels in order of occurrence."""
+    frame = _numbered(frame)
     factors = [c for c in OUTCOME_LEVELS if c in frame and not isinstance(frame[c].dtype, pd.CategoricalDtype)]
     coded = frame.assign(**{c: pd.Categorical(frame[c], categories=frame[c].dropna().unique()) for c in factors})
     if "model" not in coded:
@@ -75,6 +78,11 @@ def outcomes_of_frame(frame: pd.DataFrame) -> Outcomes:
 def outcomes_of_models(frames: Mapping[str, pd.DataFrame]) -> Outcomes:
     """The outcomes of one frame for each model, with the same categories in all."""
     return Outcomes({model: _rows(frame, np.ones(len(frame), bool)) for model, frame in frames.items()})
+
+
+def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the column sample; where it is absent, every prompt has one."""
+    return frame if "sample" in frame else frame.assign(sample=pd.Categorical(["0"]).repeat(len(frame)))
 
 
 def _rows(frame: pd.DataFrame, mask: np.ndarray) -> Reader:
@@ -97,11 +105,19 @@ def outcomes_of_file(path: str | Path, labeller: str) -> Outcomes:
     if any(each.min != each.max for pair in ranges for each in pair):
         raise InputError(f"{path}: a row group has several models or labellers; delete the file and run again")
     keys = [(model.min, labeller.min) for model, labeller in ranges]
-    readers = {model: _row_group(path, k) for k, (model, name) in enumerate(keys) if name == labeller}
+    levels: dict[str, pd.CategoricalDtype] = {}
+    readers = {model: _row_group(path, k, levels) for k, (model, name) in enumerate(keys) if name == labeller}
     if not readers:
         known = ", ".join(dict.fromkeys(name for _, name in keys))
         raise InputError(f"{path}: no verdicts of labeller {labeller!r}; it has {known}")
     return Outcomes(readers)
+
+
+def union_of_sorted(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The different values of two sorted arrays, sorted; in linear time, unlike np.union1d."""
+    both = np.concatenate([one, other])
+    both.sort(kind="stable")  # merges runs that are sorted already
+    return both[np.r_[True, both[1:] != both[:-1]]] if len(both) else both
 
 
 def levels_of_file(path: str | Path, columns: Sequence[str]) -> dict[str, list[str]]:
@@ -115,12 +131,24 @@ def levels_of_file(path: str | Path, columns: Sequence[str]) -> dict[str, list[s
     return {column: list(names) for column, names in levels.items()}
 
 
-def _row_group(path: str | Path, number: int) -> Reader:
+def _row_group(path: str | Path, number: int, levels: dict[str, pd.CategoricalDtype]) -> Reader:
+    """Reader of a row group. `levels`, shared by all readers of a file, keeps the categories that were read before."""
+
     def read(columns: list[str]) -> pd.DataFrame:
         with pyarrow.parquet.ParquetFile(path) as file:
-            return file.read_row_group(number, columns=columns, use_threads=False).to_pandas()[columns]
+            table = file.read_row_group(number, columns=columns, use_threads=False)
+        return pd.DataFrame({column: _values(table[column].combine_chunks(), column, levels) for column in columns})
 
     return read
+
+
+def _values(values: pa.Array, column: str, levels: dict[str, pd.CategoricalDtype]) -> pd.Series | pd.Categorical:
+    """A column as pandas has it; the names of a level that all row groups share are converted only once."""
+    if column not in SHARED_LEVELS:
+        return values.to_pandas()
+    if column not in levels:
+        levels[column] = pd.CategoricalDtype(values.dictionary.to_pandas())
+    return pd.Categorical.from_codes(values.indices.to_numpy(), dtype=levels[column], validate=False)
 
 
 def write_outcomes(frames: Iterable[pd.DataFrame], path: str | Path) -> None:
@@ -130,12 +158,11 @@ def write_outcomes(frames: Iterable[pd.DataFrame], path: str | Path) -> None:
     """
     writer = None
     levels: dict[str, pd.Index] = {}
-    shared = [level for level in OUTCOME_LEVELS if level != "model"]
     with atomic(path) as part:
         try:
-            for frame in (frame for frame in frames if len(frame)):
-                levels = levels or {level: frame[level].cat.categories for level in shared}
-                if not all(frame[level].cat.categories.equals(levels[level]) for level in shared):
+            for frame in (_numbered(frame) for frame in frames if len(frame)):
+                levels = levels or {level: frame[level].cat.categories for level in SHARED_LEVELS}
+                if not all(frame[level].cat.categories.equals(levels[level]) for level in SHARED_LEVELS):
                     raise ValueError(f"{path}: the models' outcomes differ in their categories")
                 table = pa.Table.from_pandas(validate(frame, OUTCOMES, str(path)), preserve_index=False)
                 if writer is None:

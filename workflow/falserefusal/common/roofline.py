@@ -10,6 +10,7 @@ from math import ceil
 from typing import Any
 
 GB = 1e9  # bytes
+BATCH_TOKENS = 16384  # of one batch, where the memory has room for them
 ASSUMPTIONS = {
     "dtype": "auto",  # of the weights and the KV cache while running; auto: as stored
     "quantization": None,  # of the weights: 8bit, 4bit or None
@@ -20,12 +21,15 @@ ASSUMPTIONS = {
     "responses_at_cap": 0.3,  # share of responses that run to max_new_tokens ...
     "short_response_tokens": 8,  # ... and tokens of the others
     "decided_tokens": 4,  # of a response until phrase_list is certain of its verdict
-    "token_budget": 16384,  # prompt and new tokens of one batch
+    "token_budget": BATCH_TOKENS,  # prompt and new tokens of one batch
     "arithmetic_efficiency": 0.35,  # of the gpu's peak, on prompts
     "bandwidth_efficiency": 0.6,  # of the gpu's memory bandwidth, on new tokens
     "launch_ms_per_layer": 0.8,  # host time for one layer of one decoding step without CUDA graphs
     "startup_minutes": 5.0,  # imports and weights, per job
+    "vllm_time_share": 0.52,  # vLLM's computing time as a share of that of transformers, on one processor core
     "usable_memory": 0.9,  # of a gpu's memory
+    "server_first_token_seconds": 1.0,  # of one request to a server ...
+    "server_tokens_per_second": 50.0,  # ... and its speed from then on
     "hours_per_shard": None,  # split a model over jobs of at most so many hours; None: one job per model
 }
 JUDGE_TOKENS = 32  # longest reply of a judge

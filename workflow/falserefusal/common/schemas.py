@@ -5,6 +5,7 @@ from typing import Any
 import pandera.pandas as pa
 
 from falserefusal.common.tasks import PAPER_TASKS
+from falserefusal.common.verdicts import VERDICT_KINDS
 
 BASELINE = "baseline"  # the persona of a prompt without one; a word, because group-bys drop missing values
 ALL = "*"  # a factor that was summed over
@@ -12,9 +13,6 @@ ANY_PERSONA = "any persona"  # all prompts with a persona together
 TASKS = tuple(PAPER_TASKS)
 FORMATS = ("unforced", "semi-forced", "forced")
 REFERENCES = {"model": "Llama2-13B", "task": "nli", "persona": "atheist", "template": "p1"}  # of the paper's regression
-# Categories of a response without a verdict: the model returned an error, or the judge no verdict. The column refusal
-# is boolean, so it is False in these rows; every rate leaves them out, and the table `missing` counts them.
-ERROR, JUDGE_FAILED = NOT_JUDGED = ("error", "judge_failed")
 FINISH_REASONS = ("stop", "length", "decided", "content_filter", "recitation", "error")
 
 
@@ -27,32 +25,44 @@ def _count(**options: Any) -> pa.Column:
 
 
 def _words() -> pa.Column:
-    return _text(checks=pa.Check.str_length(min_value=1))
+    return _text(checks=pa.Check.str_length(min_value=1, error="is empty"))
+
+
+def _one_of(words: tuple[str, ...]) -> pa.Check:
+    return pa.Check.isin(words, error=f"is not one of {', '.join(words)}")
+
+
+def _not_reserved(*words: str) -> pa.Check:
+    return pa.Check.notin(words, error="is a word that the workflow uses itself; choose another")
 
 
 PERSONAS = pa.DataFrameSchema(
     {
-        "persona": _text(checks=pa.Check.notin([BASELINE, ANY_PERSONA, ALL]), unique=True),
+        "persona": _text(checks=_not_reserved(BASELINE, ANY_PERSONA, ALL), unique=True),
         "group": _words(),
         "printed": _words(),
         "surface": _words(),
-        "article": _text(checks=pa.Check.isin(["a", "an"])),
+        "article": _text(checks=_one_of(("a", "an"))),
     },
     strict=True,
     name="personas",
 )
 
+_NO_PERSONA = pa.Check.str_matches(r"(?s)^(?!.*\{persona\})", error="has {persona}, but is for prompts without one")
 TEMPLATES = pa.DataFrameSchema(
     {
         "task": _words(),
-        "template": _words(),
+        "template": _text(checks=_not_reserved(ALL)),
         "phrasing": _count(),
-        "format": _text(checks=pa.Check.isin(FORMATS)),
-        "text": _text(checks=pa.Check.str_contains(r"\{persona\}")),
-        "baseline_text": _text(checks=pa.Check.str_matches(r"^(?!.*\{persona\})")),
+        "format": _text(checks=_one_of(FORMATS)),
+        "text": _words(),
+        "baseline_text": _text(checks=_NO_PERSONA),
+        "system_text": _text(default=""),
+        "baseline_system_text": _text(default="", checks=_NO_PERSONA),
     },
     unique=["task", "template"],
     strict=True,
+    add_missing_columns=True,
     name="templates",
 )
 
@@ -85,14 +95,22 @@ DESIGN = pa.DataFrameSchema(
         "interim_look": _count(),
         "block": _text(),
         "model": _text(),
+        "sample": _count(default=0),
     },
     strict=True,
+    add_missing_columns=True,
     name="design",
 )
 
 PROMPTS = pa.DataFrameSchema(
-    {"prompt_id": _text(unique=True), "messages": pa.Column(object)},
+    {
+        "prompt_id": _text(unique=True),
+        "messages": pa.Column(object),
+        "system_text": _text(default=""),  # what the template adds to the system prompt; part of messages
+        "sample": _count(default=0),
+    },
     strict=True,
+    add_missing_columns=True,
     name="prompts",
 )
 
@@ -104,6 +122,9 @@ RESPONSES = pa.DataFrameSchema(
         "prompt_tokens": _count(),
         "new_tokens": _count(),
         "thinking": _text(default=""),
+        # of the batch check: what the model wrote in another batch; null where it was not asked again
+        "other_batch_response": _text(nullable=True),
+        "other_batch_finish_reason": _text(checks=pa.Check.isin(FINISH_REASONS), nullable=True),
     },
     strict=True,
     add_missing_columns=True,
@@ -114,8 +135,8 @@ VERDICTS = pa.DataFrameSchema(
     {
         "prompt_id": _text(),
         "labeller": _text(),
-        "refusal": pa.Column(bool),
-        "category": _text(),
+        "verdict": _text(checks=pa.Check.isin(VERDICT_KINDS)),
+        "category": _words(),
         "choice": _text(nullable=True),
         "evidence": _text(nullable=True),
     },
@@ -129,6 +150,7 @@ OUTCOMES = pa.DataFrameSchema(
     {
         **{level: pa.Column("category") for level in OUTCOME_LEVELS},
         "draw": pa.Column("int16"),
+        "sample": pa.Column("category", required=False),  # absent: every prompt has one
         "interim_look": pa.Column("int16"),
         "labeller": pa.Column("category"),
         "refusal": pa.Column(bool),

@@ -1,4 +1,4 @@
-"""What prompt templates and layouts have in common: places to fill in, and which of them ask yes/no questions."""
+"""What prompt templates have in common: places to fill in, the system turn, and which of them ask yes/no questions."""
 
 import re
 
@@ -12,3 +12,9 @@ _YES_NO = re.compile(
 def asks_yes_no(template: str) -> bool:
     """Whether a template's text is grammatically a yes/no question, so that "No." can be an answer to it."""
     return bool(_YES_NO.search(template))
+
+
+def system_turn(prompt: str | None, system_text: str) -> list[dict[str, str]]:
+    """The system turn: the system prompt and then what the template adds, a blank line between; none if both lack."""
+    parts = [part for part in (prompt, system_text) if part]
+    return [{"role": "system", "content": "\n\n".join(parts)}] if parts else []

@@ -12,7 +12,7 @@ def draw_counts(design: pd.DataFrame, factor: str, levels: list[str], tasks: lis
     factor "persona" gives Table 5, "template" Table 6. Baseline prompts are not counted. A task or level without a
     draw has 0.
     """
-    drawn = design[design["persona"] != BASELINE]
+    drawn = design[design["persona"] != BASELINE].drop_duplicates(["task", "model", "block", "draw"])  # samples once
     counts = drawn.groupby([factor, "task"]).size().unstack(fill_value=0)
     counts = counts.reindex(index=levels, columns=tasks, fill_value=0).astype("int64")
     return counts.rename_axis(index=factor, columns=None).reset_index()

@@ -72,9 +72,10 @@ def blocked_picks(
     """Draw the blocks of one task (and model).
 
     Every text is used once before any text is used again. Texts come in a seeded order made of permanent random
-    numbers. In each further pass through the texts, a text gets the next template, so that it never gets a template
-    twice. Templates come in random permutations, so their counts differ by at most one in each pass. With more blocks,
-    the first ones stay the same.
+    numbers. Templates come in random permutations, so their counts differ by at most one in each pass through the
+    texts. In a further pass, the texts of a permutation get its templates moved on by a random number of places that
+    the permutation has not had, so that a text never gets a template twice and any two templates of a text are a random
+    pair. With more blocks, the first ones stay the same.
 
     Returns
     -------
@@ -84,9 +85,12 @@ def blocked_picks(
     check_blocks(task, blocks, rows, templates)
     order = np.argsort(mix(keys(row_ids, seed, task, model) ^ np.uint64(key("order"))), kind="stable")
     rng = generator(seed, "templates", task, model)
-    permutations = np.concatenate([rng.permutation(templates) for _ in range(-(-rows // templates))])
+    sets = -(-rows // templates)  # of texts that share a permutation of the templates
+    permutations = np.stack([rng.permutation(templates) for _ in range(sets)])
+    moves = np.stack([np.append(0, 1 + rng.permutation(templates - 1)) for _ in range(sets)])
     passes, place = np.divmod(np.arange(blocks), rows)
-    template = (permutations[place] + passes) % templates
+    which, start = np.divmod(place, templates)
+    template = permutations[which, (start + moves[which, passes]) % templates]
 
     groups = persona_groups(personas, blocks, seed, task, model)
     members = np.concatenate([np.full((blocks, 1), -1), groups], axis=1)

@@ -24,6 +24,7 @@ COLUMNS = [
     "interim_look",
     "block",
     "model",
+    "sample",
 ]
 
 
@@ -34,6 +35,7 @@ def make_design(
     config: Mapping[str, Any],
     models: list[str],
     seed: int,
+    samples: int | None = None,
 ) -> pd.DataFrame:
     """Draw the study's prompts.
 
@@ -47,13 +49,15 @@ def make_design(
     config : all settings of the design (`study.config.Design`, as a mapping).
     models : names of the models; used only where models do not share prompts.
     seed : the study's seed.
+    samples : independent samples of each draw (`Inference.independent_samples`); None where a prompt has one response.
 
     Returns
     -------
     DataFrame with one row per prompt and the columns of `schemas.DESIGN`, sorted by task, then by text (nested) or
     block (blocked). A baseline prompt has persona "baseline" and draw -1: one for each (row_id, template) drawn
     (nested), or one in each block (blocked). `block` is the cluster of the analysis: the text (nested) or the block
-    (blocked). `model` is "*" unless models have their own prompts.
+    (blocked). `model` is "*" unless models have their own prompts. `sample` numbers the independent samples of the same
+    prompt from 0; without such samples it is 0, also for a prompt that is drawn twice.
 
     Raises
     ------
@@ -67,16 +71,20 @@ def make_design(
         args = (task, rows, personas, own)
         if config["kind"] == "nested":
             picks = nested_picks(task, rows["row_id"], personas, own["template"].tolist(), config, seed)
-            frames.append(_name(*args, picks))
+            frames.append(_name(*args, _sampled(picks, samples)))
             continue
         for model in [ALL] if config["share_prompts"] else models:
             picks = blocked_picks(task, rows["row_id"], len(personas), len(own), config, seed, model)
-            frames.append(_name(*args, picks, model))
+            frames.append(_name(*args, _sampled(picks, samples), model))
     return pd.concat(frames, ignore_index=True)
 
 
 def design_size(
-    config: Mapping[str, Any], rows: Mapping[str, float], personas: int, templates: Mapping[str, int]
+    config: Mapping[str, Any],
+    rows: Mapping[str, float],
+    personas: int,
+    templates: Mapping[str, int],
+    samples: int | None = None,
 ) -> pd.DataFrame:
     """Number of prompts per model and task, known before any text is read.
 
@@ -86,6 +94,7 @@ def design_size(
     rows : number of texts of each task.
     personas : number of personas.
     templates : number of templates of each task.
+    samples : as in `make_design`.
 
     Returns
     -------
@@ -107,7 +116,9 @@ def design_size(
             blocks = number_of_blocks(config, personas)
             check_blocks(task, blocks, n, templates[task])
             sizes.append((task, n, blocks * group_size(personas), float(blocks)))
-    return pd.DataFrame(sizes, columns=["task", "rows", "persona_prompts", "baseline_prompts"])
+    table = pd.DataFrame(sizes, columns=["task", "rows", "persona_prompts", "baseline_prompts"])
+    table[["persona_prompts", "baseline_prompts"]] *= samples or 1
+    return table
 
 
 def _distinct_templates(config: Mapping[str, Any], personas: int, templates: int) -> float:
@@ -135,6 +146,13 @@ def _check(texts: dict[str, pd.DataFrame], personas: list[str], templates: pd.Da
             raise InputError(f"design: no templates for task '{task}'")
 
 
+def _sampled(picks: pd.DataFrame, samples: int | None) -> pd.DataFrame:
+    """Repeat each pick for its samples, and number the picks of the same prompt (again) and its samples (sample)."""
+    picks = picks.loc[picks.index.repeat(samples or 1)].reset_index(drop=True)
+    again = picks.groupby(["row", "template", "persona"]).cumcount()
+    return picks.assign(again=again, sample=again if samples else 0)
+
+
 def _name(
     task: str, rows: pd.DataFrame, personas: list[str], templates: pd.DataFrame, picks: pd.DataFrame, model: str = ALL
 ) -> pd.DataFrame:
@@ -145,7 +163,7 @@ def _name(
     prompt_id = row_id + ":" + template + ":" + persona
     if model != ALL:
         prompt_id = prompt_id + ":" + model
-    again = picks.groupby(["row", "template", "persona"]).cumcount().to_numpy()  # draws with replacement
+    again = picks["again"].to_numpy()
     prompt_id = np.where(again > 0, prompt_id + "#" + (again + 1).astype(str).astype(object), prompt_id)
     if "block" in picks:
         prefix = task if model == ALL else f"{task}:{model}"
@@ -164,6 +182,7 @@ def _name(
         "interim_look": picks["interim_look"].to_numpy("int64"),
         "block": block,
         "model": model,
+        "sample": picks["sample"].to_numpy("int64"),
     }
-    words = {name: "str" for name in COLUMNS if name not in ("draw", "interim_look")}
+    words = {name: "str" for name in COLUMNS if name not in ("draw", "interim_look", "sample")}
     return pd.DataFrame(named)[COLUMNS].astype(words)

@@ -72,8 +72,7 @@ class Evidence:
     personas : rates with a persona.
     formats : rates by response format; None if formats are unknown.
     baseline : rates without a persona; None if the study has none.
-    outcomes : the outcomes; None for cells.
-    screened : result of `multiplicity.screen`, if it is known already.
+    screened : result of `multiplicity.screen`; None for cells or without a baseline.
     models : the models table (model, family, generation, capability).
     seed : seed of permutations and simulations.
     """
@@ -81,7 +80,6 @@ class Evidence:
     personas: Rates
     formats: Rates | None
     baseline: Rates | None
-    outcomes: Outcomes | None
     screened: pd.DataFrame | None
     models: pd.DataFrame
     seed: int
@@ -188,14 +186,19 @@ def gather(
     """
     everything: Rates | None
     formats: Rates | None
+    effects = None
     if outcomes is not None:
         outcomes = as_outcomes(outcomes, ["model", "task", "persona", "template", "format"])
         fit = fit_personas(outcomes)
         everything = Rates(fit.cells, fit.rate, _compressed(fit.moves))
+        if screened is None and fit.cells["persona"].eq(BASELINE).nunique() == 2:
+            effects = persona_effects(outcomes, fit)
         del fit  # the moves of all texts
         table = cluster_table(outcomes.without_baseline(), ["model", "task", "format"])
         totals = table.totals()
         formats = Rates(totals, totals["rate"].to_numpy(), _compressed(influence(table).astype(float)))
+        if effects is not None:
+            screened = screen(effects, max_t(outcomes, seed=[seed, 3]))
     elif cells is not None:
         if cells["labeller"].nunique() > 1:
             raise InputError(f"cells: one labeller at a time, not {', '.join(sorted(cells['labeller'].unique()))}")
@@ -206,7 +209,7 @@ def gather(
     if everything is None or (is_baseline := (everything.cells["persona"] == BASELINE).to_numpy()).all():
         raise InputError("claims: there is no response to a prompt with a persona")
     personas, baseline = everything.part(~is_baseline), everything.part(is_baseline) if is_baseline.any() else None
-    return Evidence(personas, formats, baseline, outcomes, screened, models, seed)
+    return Evidence(personas, formats, baseline, screened, models, seed)
 
 
 def _from_cells(cells: pd.DataFrame, factor: str) -> Rates | None:
@@ -389,10 +392,8 @@ def _slope_trend(x: np.ndarray, y: np.ndarray, w: np.ndarray, rng: np.random.Gen
 def some_personas_raise_refusal(evidence: Evidence) -> Finding:
     """Largest persona effects over all models and personas, with family-wise error control."""
     _persona_cube(evidence)
-    if evidence.outcomes is not None and evidence.baseline is not None:
+    if evidence.screened is not None:
         table = evidence.screened
-        if table is None:
-            table = screen(persona_effects(evidence.outcomes), max_t(evidence.outcomes, seed=[evidence.seed, 3]))
         against = "the same prompts without a persona"
     else:
         table = _screen_against_mean(evidence)

@@ -131,7 +131,8 @@ def pair_table(outcomes: pd.DataFrame | Outcomes) -> pd.DataFrame:
     """Compare responses with and without a persona to the same prompt, by model and persona, tasks pooled.
 
     The exact test is valid also where pairs share texts: under its null hypothesis the two responses to a prompt may be
-    swapped, whatever prompts have in common.
+    swapped, whatever prompts have in common. Independent samples of a prompt pair by their number; a sample without
+    such a counterpart is in no pair.
 
     Returns
     -------
@@ -140,7 +141,7 @@ def pair_table(outcomes: pd.DataFrame | Outcomes) -> pd.DataFrame:
     columns = ["task", *PROMPT, "persona"]
     parts = [
         _pairs(part).assign(model=part["model"].iloc[0])
-        for part in as_outcomes(outcomes, ["model", *columns]).parts(columns)
+        for part in as_outcomes(outcomes, ["model", *columns]).parts([*columns, "sample"])
     ]
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if table.empty:
@@ -152,7 +153,7 @@ def pair_table(outcomes: pd.DataFrame | Outcomes) -> pd.DataFrame:
 
 def _pairs(part: pd.DataFrame) -> pd.DataFrame:
     """Counts of `pair_table` by persona, of one model."""
-    prompt, _ = joint_code(part, ["task", *PROMPT])
+    prompt, _ = joint_code(part, ["task", *PROMPT, "sample"])
     persona, names = level_codes(part["persona"])
     baseline = (names == BASELINE)[persona]
     y = part["refusal"].to_numpy(bool)

@@ -19,7 +19,7 @@ from scipy import stats
 from scipy.special import expit, logit
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.outcomes import Outcomes, outcomes_of_frame
+from falserefusal.common.outcomes import Outcomes, outcomes_of_frame, union_of_sorted
 from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.statistics import permutation, sensitivity
 from falserefusal.statistics.clusters import (
@@ -495,7 +495,7 @@ def _add_pairs(sums: np.ndarray, text: np.ndarray, asked: np.ndarray, refused: n
 
 def _added(total: tuple[np.ndarray, ...], more: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     """Add values by key; `total` and `more` are sorted unique keys and arrays of values."""
-    keys = np.union1d(total[0], more[0])
+    keys = union_of_sorted(total[0], more[0])
     values = [np.zeros(len(keys)) for _ in total[1:]]
     for part in (total, more):
         place = np.searchsorted(keys, part[0])

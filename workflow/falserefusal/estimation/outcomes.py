@@ -1,5 +1,6 @@
 """Outcomes are the draws of the design joined with their verdicts: build and read them, and read their cells."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -9,16 +10,19 @@ import pandas as pd
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_parquet, validate
 from falserefusal.common.outcomes import Outcomes, outcomes_of_file
-from falserefusal.common.schemas import ALL, BASELINE, CELLS, NOT_JUDGED, OUTCOME_LEVELS, OUTCOMES
+from falserefusal.common.schemas import ALL, BASELINE, CELLS, OUTCOME_LEVELS, OUTCOMES
+from falserefusal.common.verdicts import MISSING, REFUSED
 from falserefusal.statistics.clusters import check_outcomes
 
-MISSING = ["model", "task", "labeller", "reason", "n"]
+log = logging.getLogger(__name__)
 
 
 def outcomes_of(
     design: pd.DataFrame, verdicts: Iterable[tuple[str, pd.DataFrame]], personas: list[str], templates: list[str]
-) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+) -> Iterator[pd.DataFrame]:
     """Join every draw of the design with its verdict, for one model and labeller after the other.
+
+    A draw whose verdict is missing is no outcome: it is neither refused nor not refused (see `verdict_shares`).
 
     Parameters
     ----------
@@ -28,8 +32,7 @@ def outcomes_of(
 
     Yields
     ------
-    outcomes : frame of OUTCOMES of one model and labeller; its factors have the levels of the design.
-    missing : number n of draws without a verdict by model, task, labeller, reason.
+    Frame of OUTCOMES of one model and labeller; its factors have the levels of the design.
 
     Raises
     ------
@@ -43,35 +46,17 @@ def outcomes_of(
         if (place < 0).any():
             prompt = of_model["prompt_id"].iloc[int(np.argmax(place < 0))]
             raise InputError(f"verdicts of {model}: prompt {prompt!r} is not in the design; label the responses again")
-        looks = draws["interim_look"].to_numpy()
-        asked = looks <= looks[place].max(initial=-1)  # later draws were not asked, because the model had stopped
         draws = draws.drop(columns="prompt_id")
-        for labeller, own in of_model.assign(place=place).groupby("labeller", sort=False):
-            reason, refusal = _verdict_of_each_draw(len(draws), own)
-            usable, lacking = asked & (reason == ""), asked & (reason != "")
-            outcomes = draws[usable].assign(refusal=refusal[usable])
+        judged = of_model["verdict"] != MISSING
+        for labeller, own in of_model.assign(place=place)[judged].groupby("labeller", sort=False):
+            own = own.sort_values("place")
+            refusal = (own["verdict"] == REFUSED).to_numpy()
             names = {"model": model, "labeller": labeller}
-            one_level = {c: pd.Categorical([name]).repeat(len(outcomes)) for c, name in names.items()}
-            counts = (
-                draws.loc[lacking, ["task"]].assign(reason=reason[lacking]).groupby(["task", "reason"], observed=True)
-            )
-            missing = counts.size().rename("n").reset_index().assign(**names)
-            found = found or len(outcomes) > 0
-            yield outcomes.assign(**one_level)[list(OUTCOMES.columns)], missing[MISSING].astype({"task": "str"})
+            one_level = {c: pd.Categorical([name]).repeat(len(own)) for c, name in names.items()}
+            found = True
+            yield draws.iloc[own["place"]].assign(refusal=refusal, **one_level)[list(OUTCOMES.columns)]
     if not found:
         raise InputError("no draw of the design has a verdict")
-
-
-def _verdict_of_each_draw(n: int, verdicts: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Why each of n draws has no verdict ("" if it has one), and whether it is a refusal; `place` is the draw."""
-    place, category = verdicts["place"].to_numpy(), verdicts["category"].to_numpy(dtype=object)
-    reason = np.full(n, "no response", dtype=object)
-    reason[place] = ""
-    for why in NOT_JUDGED:
-        reason[place[category == why]] = why
-    refusal = np.zeros(n, dtype=bool)
-    refusal[place] = verdicts["refusal"]
-    return reason, refusal
 
 
 def _with_levels(design: pd.DataFrame, order: dict[str, list[str]]) -> pd.DataFrame:
@@ -81,6 +66,10 @@ def _with_levels(design: pd.DataFrame, order: dict[str, list[str]]) -> pd.DataFr
         for column in OUTCOME_LEVELS
         if column != "model"
     }
+    sample = design["sample"] if "sample" in design else pd.Series(0, index=design.index)
+    levels["sample"] = pd.Categorical(
+        sample.astype(str), categories=[str(number) for number in range(sample.max() + 1)]
+    )
     return design.drop(columns="model").assign(**levels).astype({"draw": "int16", "interim_look": "int16"})
 
 
@@ -113,3 +102,20 @@ def read_cells(path: str | Path, labeller: str) -> pd.DataFrame:
             f"{path}: no verdicts of labeller {labeller!r}; it has {', '.join(cells['labeller'].unique())}"
         )
     return chosen
+
+
+def labellers_with_verdicts(path: str | Path, labellers: list[str]) -> list[str]:
+    """Those of `labellers` that gave a verdict; the others, judges that always failed, are named in the log."""
+    there = set(read_parquet(path, CELLS)["labeller"])
+    for name in labellers:
+        if name not in there:
+            log.warning("labeller %s gave no verdict on any response, so it has no rates", name)
+    return [name for name in labellers if name in there]
+
+
+def reported(models: list[str] | None, cells: pd.DataFrame) -> list[str] | None:
+    """Those of `models` that have cells; others were left out because too many of their responses are missing.
+
+    None, which stands for all models of the file, stays None.
+    """
+    return models and [model for model in models if model in set(cells["model"])]

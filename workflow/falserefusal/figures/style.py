@@ -44,6 +44,7 @@ RC = {
     "legend.fontsize": 7,
     "legend.frameon": False,
     "pdf.fonttype": 42,
+    "text.parse_math": False,  # a $ in the name of a model or persona is a $
     "savefig.dpi": 200,
     "svg.hashsalt": "falserefusal",
 }

@@ -14,12 +14,12 @@ FORWARD = 64  # fixed cost of a forward pass, in tokens
 MIN_SAVING = 0.1  # share of a window's tokens that prefix reuse must save to be worth its overhead
 
 
-def windows(prompts: list[Tokens], tokens: int) -> list[list[int]]:
-    """Indices of `prompts` in lexicographic order of their tokens, cut into windows of at most `tokens` tokens."""
+def windows(prompts: list[Tokens], tokens: int, most: int | None = None) -> list[list[int]]:
+    """Indices of `prompts` in lexicographic order, cut into windows of at most `tokens` tokens and `most` prompts."""
     out: list[list[int]] = []
     room = 0
     for i in sorted(range(len(prompts)), key=lambda i: (prompts[i], i)):
-        if len(prompts[i]) > room or not out:
+        if not out or len(prompts[i]) > room or len(out[-1]) == most:
             out.append([])
             room = max(tokens, len(prompts[i]))
         out[-1].append(i)

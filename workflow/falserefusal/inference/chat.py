@@ -1,7 +1,8 @@
-"""Check a tokenizer's chat template before the first batch: system turn, user text, BOS and EOS.
+"""Check a tokenizer's chat template before the first batch: system turn, user text, reply, thinking, BOS and EOS.
 
-A program that drops a system message, doubles BOS or truncates a prompt still returns responses, but to other prompts.
-So each template is rendered once with sentinel turns, and every prompt is checked to contain its turns verbatim.
+A program that drops a system message, doubles BOS, truncates a prompt or leaves out the header of the reply still
+returns responses, but to other prompts. So each template is rendered with sentinel turns, and every prompt is checked
+to contain its turns verbatim.
 """
 
 import dataclasses
@@ -12,12 +13,17 @@ import re
 from collections.abc import Iterable
 
 from falserefusal.common.errors import InputError
+from falserefusal.inference import thinking
+from falserefusal.inference.reply import ReplyFormat, reply_format
+from falserefusal.inference.switch import Switch, find_switch
 
 SYSTEM, USER, REPLY = "Sentinel persona Qzvk.", "Sentinel text Wxjq.", "Sentinel reply Jqpx."
 DAY = datetime.datetime(2024, 7, 26)  # the default date of Llama 3.1's template; others would print today's date
 FIXED_DATE = DAY.strftime("%d %b %Y")
 DATE_CODES = {f"%{code}": DAY.strftime(f"%{code}") for code in ("Y", "y", "B", "b", "m", "-m", "d", "-d", *"AajHMS")}
 VERBS = {"rejecting": "rejects", "dropping": "drops"}
+BRACKETED = re.compile(r"<[^<>\s]+>|\[/?[A-Z_]+\]|◁[^◁▷\s]+▷")  # an added token that may be a control token
+CONTROL = re.compile(r"<[|｜].+[|｜]>")  # ... and one that is, wherever it comes from
 
 
 @dataclasses.dataclass
@@ -36,6 +42,8 @@ class Chat:
         rejects or drops it), merge (into the first user turn, in the same way for every model) or error.
     bos : str
         "first" (every prompt starts with BOS) or "none".
+    adds_bos : bool
+        Whether the tokenizer writes BOS before a text where it is not told otherwise.
     eos_ids : list of int
         Tokens that end a response.
     template_sha256 : str
@@ -44,16 +52,29 @@ class Chat:
         The tokenizer's control tokens.
     preamble : str
         What the template writes before the user's text if a prompt has no system turn.
+    reply : ReplyFormat
+        How the model's replies are written and read.
+    switch : Switch or None
+        The template's variable that switches thinking.
+    setting : dict
+        Variables that every prompt is rendered with: the switch at off, or none.
+    header : str
+        The header of a reply that the template leaves out of a prompt, although it writes it into a conversation.
     """
 
     tokenizer: object
     system: str
     policy: str
     bos: str
+    adds_bos: bool
     eos_ids: list[int]
     template_sha256: str
     control: re.Pattern | None
-    preamble: str = ""
+    preamble: str
+    reply: ReplyFormat
+    switch: Switch | None
+    setting: dict
+    header: str
 
     def render(self, conversations: list[list[dict]], names: list[str]) -> list[str]:
         """Render prompts and check that each contains every turn verbatim; InputError names the first bad prompt."""
@@ -64,11 +85,11 @@ class Chat:
             for turns, name in zip(conversations, names, strict=True)
         ]
         try:
-            rendered = _apply(self.tokenizer, turns)
+            rendered = _apply(self.tokenizer, turns, **self.setting)
         except Exception:  # find the prompt that the template rejects, to name it
             for conversation, name in zip(turns, names, strict=True):
                 try:
-                    _apply(self.tokenizer, [conversation])
+                    _apply(self.tokenizer, [conversation], **self.setting)
                 except Exception as error:
                     raise InputError(f"prompt {name}: the chat template rejects it ({_short(error)})") from error
             raise
@@ -79,7 +100,12 @@ class Chat:
                         f"prompt {name}: the chat template lost or changed its {turn['role']} turn (some remove blank "
                         "lines); change the text, or leave the model out"
                     )
-        return rendered
+            if not text.endswith(self.reply.begun):
+                raise InputError(
+                    f"prompt {name}: the chat template does not end it with {self.reply.begun!r}, as it ends others; "
+                    "change the text, or leave the model out"
+                )
+        return [text + self.header for text in rendered]
 
     def encode(self, rendered: list[str], names: list[str], context: int, new_tokens: int) -> list[list[int]]:
         """Tokenise rendered prompts, with BOS as the template writes it.
@@ -97,6 +123,7 @@ class Chat:
             raise InputError(
                 f"{len(long)} prompt(s) do not fit the model's context of {context} tokens with {new_tokens} new ones: "
                 f"the longest is {names[worst]} with {len(ids[worst])} tokens; shorten the texts or max_new_tokens"
+                f"{' or max_thinking_tokens' if self.reply.thinks else ''}"
             )
         for row, text, name in zip(ids, rendered, names, strict=True):
             # the unknown token written out in a text or template is not lost text: some use it as BOS
@@ -118,7 +145,7 @@ class Chat:
         return [i for i, c in enumerate(conversations) if any(self.control.search(turn["content"]) for turn in c)]
 
 
-def examine(tokenizer, generation_eos: Iterable[int], policy: str) -> Chat:
+def examine(tokenizer, generation_eos: Iterable[int], policy: str, thinks: str = "keep") -> Chat:
     """Examine a tokenizer's chat template with sentinel turns.
 
     Parameters
@@ -129,6 +156,8 @@ def examine(tokenizer, generation_eos: Iterable[int], policy: str) -> Chat:
         EOS ids that the checkpoint's configuration declares.
     policy : str
         What to do with a system turn, see `Chat`.
+    thinks : str
+        disabled (switch thinking off, if the template can) or keep (leave it to the template).
 
     Raises
     ------
@@ -140,38 +169,94 @@ def examine(tokenizer, generation_eos: Iterable[int], policy: str) -> Chat:
         source = tokenizer.chat_template = source.get("default")
     if not source:
         raise InputError("the tokenizer has no chat template: an instruction-tuned checkpoint is needed")
-    digest = hashlib.sha256(source.encode()).hexdigest()
     if "strftime_now" in source:  # a prompt that changes every day could not be reproduced
         tokenizer.chat_template = _fixing_the_date(source)
-    user = [{"role": "user", "content": USER}]
-    try:
-        plain = _apply(tokenizer, [user])[0]
-    except Exception as error:
-        raise InputError(f"the chat template cannot render a single user turn ({_short(error)})") from error
-    if plain.count(USER) != 1:
-        raise InputError(f"the chat template writes the user's text {plain.count(USER)} times instead of once")
-    if not plain.partition(USER)[2].strip():
-        raise InputError("the chat template writes nothing after the user's text: the model could not see the turn end")
+    plain = _plain(tokenizer, {})
+    switch = _switch(tokenizer, source)
+    setting = switch.setting if switch and thinks == "disabled" else {}
+    plain = _plain(tokenizer, setting) if setting else plain
     ids = tokenizer(plain, add_special_tokens=False)["input_ids"]
     if _doubles_bos(tokenizer, ids):
         raise InputError(
             f"the chat template starts the prompt with two BOS tokens ({tokenizer.bos_token}); remove one of them"
         )
     control = _control_tokens(tokenizer)
+    eos_ids = _end_of_turn(tokenizer, generation_eos)
+    tail, header = _reply_head(tokenizer, plain.partition(USER)[2], setting)
+    every = sorted({*control, *_undeclared(tokenizer, source, eos_ids)}, key=lambda t: (-len(t), t))
+    texts = [source, tail, *map(str, tokenizer.added_tokens_decoder.values())]
+    thinking_shown = bool(switch) or any(map(thinking.marked, texts))
     return Chat(
         tokenizer=tokenizer,
         system=_system_handling(tokenizer, plain),
         policy=policy,
         bos="first" if tokenizer.bos_token_id in ids[:1] else "none",
-        eos_ids=_end_of_turn(tokenizer, generation_eos),
-        template_sha256=digest,
+        adds_bos=tokenizer.bos_token_id in tokenizer(USER)["input_ids"][:1],
+        eos_ids=eos_ids,
+        template_sha256=hashlib.sha256(source.encode()).hexdigest(),
         control=re.compile("|".join(map(re.escape, control))) if control else None,
         preamble=plain.partition(USER)[0],
+        reply=reply_format(tail + header, thinking_shown, every, tokenizer.convert_ids_to_tokens(eos_ids)),
+        switch=switch,
+        setting=setting,
+        header=header,
     )
 
 
-def _apply(tokenizer, conversations: list[list[dict]], reply: bool = True) -> list[str]:
-    return tokenizer.apply_chat_template(conversations, tokenize=False, add_generation_prompt=reply)
+def _plain(tokenizer, setting: dict) -> str:
+    """The prompt of a single user turn."""
+    try:
+        plain = _apply(tokenizer, [[{"role": "user", "content": USER}]], **setting)[0]
+    except Exception as error:
+        raise InputError(f"the chat template cannot render a single user turn ({_short(error)})") from error
+    if plain.count(USER) != 1:
+        raise InputError(f"the chat template writes the user's text {plain.count(USER)} times instead of once")
+    if not plain.partition(USER)[2].strip():
+        raise InputError("the chat template writes nothing after the user's text: the model could not see the turn end")
+    return plain
+
+
+def _switch(tokenizer, source: str) -> Switch | None:
+    """The variable of the template that switches thinking."""
+
+    def render(**variables) -> str:
+        return _apply(tokenizer, [[{"role": "user", "content": USER}]], **variables)[0]
+
+    return find_switch(source, tokenizer.special_tokens_map, USER, render)
+
+
+def _reply_head(tokenizer, tail: str, setting: dict) -> tuple[str, str]:
+    """What a prompt ends with, and the header of the reply if the template leaves it out of a prompt.
+
+    tail: what the prompt has after the user's text. It is compared with what the template writes between a user's text
+    and a reply in a conversation.
+
+    Raises InputError if the template begins the response itself.
+    """
+    turns = [{"role": "user", "content": USER}, {"role": "assistant", "content": REPLY}]
+    try:
+        text = _apply(tokenizer, [turns], reply=False, **setting)[0]
+    except Exception:  # a template for questions alone
+        return tail, ""
+    _, found, between = text.partition(REPLY)[0].partition(USER)
+    if REPLY not in text or not found:
+        return tail, ""
+    prompt, conversation = (thinking.without_marks(part).rstrip() for part in (tail, between))
+    if conversation.startswith(prompt):
+        missing = conversation[len(prompt) :].strip()
+        space = between[len(between.rstrip()) :]
+        return tail, f"{missing}{space}" if missing else ""
+    begun = BRACKETED.sub("", prompt.removeprefix(conversation)).strip()
+    if prompt.startswith(conversation) and any(map(str.isalnum, begun)):
+        raise InputError(
+            f"the chat template begins the response itself, with {begun!r}: what the model would have written is not "
+            "known; remove these words from the chat template"
+        )
+    return tail, ""
+
+
+def _apply(tokenizer, conversations: list[list[dict]], reply: bool = True, **variables) -> list[str]:
+    return tokenizer.apply_chat_template(conversations, tokenize=False, add_generation_prompt=reply, **variables)
 
 
 def _doubles_bos(tokenizer, ids: list[int]) -> bool:
@@ -196,6 +281,16 @@ def _control_tokens(tokenizer) -> list[str]:
     return sorted({t for t in {*added, *tokenizer.all_special_tokens} if t.strip()}, key=lambda t: (-len(t), t))
 
 
+def _undeclared(tokenizer, source: str, eos_ids: list[int]) -> set[str]:
+    """Control tokens that are not declared as special: known by their form, the template or the end of a turn."""
+    added = {str(token): number for number, token in tokenizer.added_tokens_decoder.items() if not token.special}
+    return {
+        token
+        for token, number in added.items()
+        if number in eos_ids or CONTROL.fullmatch(token) or (BRACKETED.fullmatch(token) and token in source)
+    }
+
+
 def _system_handling(tokenizer, plain: str) -> str:
     """What the template does with a system turn (see Chat); `plain` is the prompt with a user turn only."""
     try:
@@ -213,7 +308,8 @@ def _system_handling(tokenizer, plain: str) -> str:
 
 def _end_of_turn(tokenizer, generation_eos: Iterable[int]) -> list[int]:
     """All tokens that end a response: the declared EOS, and what the template writes after a reply."""
-    ends = {int(i) for i in generation_eos} | {tokenizer.eos_token_id}
+    generation_eos = {int(i) for i in generation_eos}
+    ends = generation_eos | {tokenizer.eos_token_id}
     known = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}  # not all are declared as special
     user, reply = {"role": "user", "content": USER}, {"role": "assistant", "content": REPLY}
     for turns in ([user, reply], [user, reply, user]):  # some templates leave the last turn open
@@ -225,6 +321,9 @@ def _end_of_turn(tokenizer, generation_eos: Iterable[int]) -> list[int]:
         following = tokenizer(after, add_special_tokens=False)["input_ids"][:1] if after else []
         ends.update(set(following) & known)
     ends.discard(None)
+    if "<|channel|>" in tokenizer.chat_template:  # there it ends the thinking; the response is in a channel of its own
+        declared = {*generation_eos, tokenizer.eos_token_id}
+        ends -= {tokenizer.convert_tokens_to_ids("<|end|>")} - declared
     if not ends:
         raise InputError("neither the tokenizer, the generation config nor the chat template names an EOS token")
     return sorted(ends)

@@ -8,6 +8,7 @@ bfloat16 they depend on the batch, so batches are a pure function of the prompts
 
 import dataclasses
 import gc
+import inspect
 import logging
 from collections.abc import Callable, Iterator
 
@@ -23,6 +24,7 @@ from falserefusal.inference.rowcache import Block, empty_cache, regroup
 log = logging.getLogger(__name__)
 
 DRAIN_STEPS = 16  # steps between two reports of finished rows while no new batch starts
+REPORTED = 32  # finished rows are reported once there are as many: what is not reported, an interruption loses
 
 
 @dataclasses.dataclass
@@ -51,10 +53,25 @@ class Decoder:
         up to about five times as many. When memory runs out, the limit is halved and unfinished rows start again.
     window : int
         Size of a window of prompts, in batches.
+    most : int, optional
+        Most prompts of a window; an interruption costs as many where a window must be computed again as a whole.
+    share : bool
+        Whether a prefix shared by prompts is computed once. Needs a model that counts positions by `position_ids`
+        (see `split_logits`): between a shared prefix and the rest of a prompt there may be padding.
     """
 
-    def __init__(self, model, eos_ids: list[int], decoding: Decoding, batch_tokens: int, window: int = 16):
+    def __init__(
+        self,
+        model,
+        eos_ids: list[int],
+        decoding: Decoding,
+        batch_tokens: int,
+        window: int = 16,
+        most: int | None = None,
+        share: bool = True,
+    ):
         self.model, self.decoding, self.batch_tokens, self.window = model, decoding, batch_tokens, window
+        self.most, self.share = most, share
         self.eos = frozenset(eos_ids)
         self.device = model.get_input_embeddings().weight.device
         config = model.config.get_text_config()
@@ -74,6 +91,7 @@ class Decoder:
         prompts: list[list[int]],
         settled: Callable[[int, list[int]], bool] | None = None,
         seeds: list[int] | None = None,
+        spent: Callable[[int, list[int]], bool] | None = None,
     ) -> Iterator[tuple[list[int], list[Finished]]]:
         """Yield (window, finished rows) as rows end; all rows of a window end before the next window starts.
 
@@ -85,13 +103,21 @@ class Decoder:
             settled(row, new tokens) is called after each token; True ends the row.
         seeds : list of int, optional
             Seed of each row's own random numbers, so that a sampled response does not depend on its neighbours.
+        spent : callable, optional
+            spent(row, new tokens) is called after each token; True means that the row has as many as it may have. None:
+            max_new_tokens.
         """
         self.prompts, self.settled = prompts, settled
+        self.spent = spent or (lambda _, tokens: len(tokens) >= self.decoding.max_new_tokens)
         self.random = {} if seeds is None else {i: np.random.default_rng(seed) for i, seed in enumerate(seeds)}
         self.seeds = seeds
-        for window in batching.windows(prompts, self.window * self.batch_tokens):
+        for window in batching.windows(prompts, self.window * self.batch_tokens, self.most):
             for finished in self._window(window):
                 yield window, finished
+
+    def fits_window(self, longest: int) -> bool:
+        """Whether prompts up to this length may share a prefix: the padding after it counts in a sliding window."""
+        return 2 * longest + self.decoding.max_new_tokens <= self.sliding
 
     def _window(self, window: list[int]) -> Iterator[list[Finished]]:
         left = dict.fromkeys(window)
@@ -126,10 +152,9 @@ class Decoder:
     def _attempt(self, rows: list[int]) -> Iterator[list[Finished]]:
         """Decode all of `rows`, which are in lexicographic order of their tokens."""
         self.unfinished: dict[int, list[int]] = {i: [] for i in rows}
-        groups = batching.shared_prefixes([self.prompts[i] for i in rows], self.budget)
-        longest = max(len(self.prompts[i]) for i in rows)
-        if 2 * longest + self.decoding.max_new_tokens > self.sliding:
-            groups = []  # padding between prefix and rest would count against the sliding window
+        groups = []
+        if self.share and self.fits_window(max(len(self.prompts[i]) for i in rows)):
+            groups = batching.shared_prefixes([self.prompts[i] for i in rows], self.budget)
         prefix, slot = [0] * len(rows), [-1] * len(rows)
         for number, (length, members) in enumerate(groups):
             for place in members:
@@ -151,16 +176,19 @@ class Decoder:
             while pool is not None and pool.tokens > self.budget // 2:
                 ended, pool = self._step(pool)
                 finished += ended
+                if len(finished) >= REPORTED:
+                    yield finished
+                    finished = []
             if finished:
                 yield finished
         pool = self._joined(pool, waiting)
         del waiting
         while pool is not None:
-            finished = []
-            for _ in range(DRAIN_STEPS):
-                if pool is not None:
-                    ended, pool = self._step(pool)
-                    finished += ended
+            finished, steps = [], 0
+            while pool is not None and steps < DRAIN_STEPS and len(finished) < REPORTED:
+                ended, pool = self._step(pool)
+                finished += ended
+                steps += 1
             if finished:
                 yield finished
 
@@ -256,7 +284,7 @@ class Decoder:
                 finished.append(Finished(row, tokens, "stop", len(tokens) + 1))
             else:
                 tokens.append(token)
-                if len(tokens) == self.decoding.max_new_tokens:
+                if self.spent(row, tokens):
                     finished.append(Finished(row, tokens, "length", len(tokens)))
                 elif self.settled is not None and self.settled(row, tokens):
                     finished.append(Finished(row, tokens, "decided", len(tokens)))
@@ -309,3 +337,29 @@ def first_logits(model, prompts: list[list[int]]) -> torch.Tensor:
     ids, mask, position = _right_aligned(prompts, [0] * len(prompts), max(map(len, prompts)), device)
     logits = model(input_ids=ids, attention_mask=mask, position_ids=position, use_cache=False, logits_to_keep=1).logits
     return logits[:, -1].float().cpu()
+
+
+def takes_positions(model) -> bool:
+    """Whether a model reads `position_ids`; others count positions over columns, padding included."""
+    return "position_ids" in inspect.signature(type(model).forward).parameters
+
+
+@torch.inference_mode()
+def split_logits(model, prompt: list[int]) -> torch.Tensor:
+    """Logits [1, vocabulary] after a prompt whose first half is in the cache, far from the rest, in float32 on CPU.
+
+    They differ from those of the prompt in one piece where the model counts the padding between the halves (as ALiBi
+    over columns does) or does not read the cache rightly.
+    """
+    device = model.get_input_embeddings().weight.device
+    head, tail, gap = prompt[: len(prompt) // 2], prompt[len(prompt) // 2 :], len(prompt)
+    cache = empty_cache(model.config.get_text_config().num_hidden_layers, gap + len(prompt))
+    ids, mask, position = _right_aligned([[*head, *[0] * gap], tail], [0, len(head)], len(head) + gap, device)
+    mask[:, len(head) :] = False
+    if head:
+        inputs = {"attention_mask": mask[:1], "position_ids": position[:1]}
+        model(input_ids=ids[:1], past_key_values=cache, use_cache=True, logits_to_keep=1, **inputs)
+    whole = torch.cat([mask[:1], torch.ones(1, len(tail), dtype=torch.bool, device=device)], dim=1)
+    inputs = {"attention_mask": whole, "position_ids": position[1:, -len(tail) :]}
+    out = model(input_ids=ids[1:, -len(tail) :], past_key_values=cache, use_cache=True, logits_to_keep=1, **inputs)
+    return out.logits[:, -1].float().cpu()

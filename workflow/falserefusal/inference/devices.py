@@ -85,7 +85,7 @@ def peak_memory() -> dict:
     """Peak memory of this process in MiB, on the host and on the accelerators."""
     status = Path("/proc/self/status")
     if status.exists():  # ru_maxrss would include the process that started this one
-        kib = re.search(r"VmHWM:\s+(\d+)", status.read_text())[1]
+        kib = re.search(r"VmHWM:\s+(\d+)", status.read_text(encoding="utf-8", errors="replace"))[1]
     else:
         kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak = {"host_mib": int(kib) // 1024}

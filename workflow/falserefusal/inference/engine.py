@@ -22,7 +22,8 @@ class Engine(Protocol):
     """One model that generates responses to prompts.
 
     `respond` calls `render` with all prompts of a study, looks their responses up in the store, calls `prepare` with
-    the prompts that have none, and then `generate`. Weights are loaded, or a server is contacted, only in `generate`: a
+    the prompts that have none, and then `generate`. It repeats the two for prompts that are asked again in other
+    batches, and calls `close` at the end. Weights are loaded, or a server is contacted, only in the first `generate`: a
     run that finds every response in the store needs neither.
 
     Attributes
@@ -33,16 +34,30 @@ class Engine(Protocol):
         Everything about the model and its weights that can change a response, as JSON. A response is stored under
         `identity`, the rendered prompt and the decoding parameters, and under nothing else. `identity["name"]` names
         the model's folder in the store.
+    version : dict of str
+        What may change although the model keeps its name, in words: a warning says so. Empty if it is not known.
     repeats_batches : bool
-        Whether responses depend on the prompts they were computed with, so that an interrupted batch must be computed
-        again as a whole.
+        Whether responses depend on the prompts they were computed with, and the engine can compute the same batch
+        again, so that an interrupted one is computed again as a whole.
+    depends_on_batch : bool
+        Whether responses may depend on the prompts they were computed with, and the engine can be asked in other
+        batches. A share of the prompts is then asked again (see `batch_check`).
+    batch_tokens : int or None
+        Tokens of one batch. None: the engine forms batches in its own way.
+    keeps_batch_tokens : bool
+        Whether `batch_tokens` follows from the cost estimate and responses depend on it. `respond` then sets it to that
+        of the model's first run before it calls `generate`.
     packages : tuple of str
         The Python packages that compute or request a response here; their versions go into the provenance.
     """
 
     name: str
     identity: dict
+    version: dict[str, str]
     repeats_batches: bool
+    depends_on_batch: bool
+    batch_tokens: int | None
+    keeps_batch_tokens: bool
     packages: tuple[str, ...]
 
     def __init__(self, model: dict, decoding: Decoding): ...
@@ -92,6 +107,10 @@ class Engine(Protocol):
             Name of the batch (`store.NO_BATCH` or `store.batch_name`), and the finished responses by index of the
             prepared prompt. The first item is empty: it tells that loading is done.
         """
+        ...
+
+    def close(self) -> None:
+        """Free the memory of the model; nothing is generated afterwards."""
         ...
 
     def provenance(self) -> dict:

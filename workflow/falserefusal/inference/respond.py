@@ -1,5 +1,6 @@
 """Generate one model's responses to all prompts: read stored ones, generate and store the missing ones."""
 
+import contextlib
 import dataclasses
 import logging
 import platform
@@ -13,6 +14,9 @@ from pathlib import Path
 import pandas as pd
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.templates import system_turn
+from falserefusal.inference import batch_check
+from falserefusal.inference.changes import note_version
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.devices import peak_memory
 from falserefusal.inference.engine import Engine, Unavailable, create_engine
@@ -101,12 +105,13 @@ def respond(
     Parameters
     ----------
     model : dict
-        As `model_settings` makes it: the model's id under `model`, its `backend` (an engine's name), and the settings
-        that the engine reads (see `TransformersEngine`, `VllmEngine` and `ServerEngine`).
+        As `model_settings` makes it: the model's id under `model`, its `backend` (an engine's name),
+        `batch_check_share`, and the settings that the engine reads (see `TransformersEngine`, `VllmEngine` and
+        `ServerEngine`).
     decoding : Decoding
         The decoding parameters.
     prompts : DataFrame
-        Columns prompt_id and messages (a list of turns).
+        As PROMPTS declares; system_text and sample may be absent.
     store : path
         Folder of the responses of all models.
     early : EarlyDecision
@@ -131,30 +136,49 @@ def respond(
     started = time.monotonic()
     engine = create_engine(model, decoding)
     requests = _requests(engine, model, decoding, prompts, shard)
-    with Store(Path(store) / re.sub(r"[^A-Za-z0-9._-]+", "--", engine.identity["name"])) as opened:
-        responses = {key: r for key, r in opened.read(set(requests.first)).items() if early.usable(key, r)}
-        reused = len(responses)
-        torn = opened.torn if engine.repeats_batches else set()
-        missing = [key for key in requests.first if key not in responses or key in torn]
-        if missing:
-            log.info("%s: %d responses stored, %d to generate %s", model["model"], reused, len(missing), early.until)
-            _generate(engine, requests, missing, early, opened, lambda n: Progress(n, model["model"], progress))
-            # read again, so that this run and every later one report the same responses
-            responses = opened.read(set(requests.first))
-    frame = requests.frame(responses)
-    counts = requests.counts(frame) | {"reused": reused, "generated": len(missing)}
-    about = {"early_decision": early.record, "shard": list(shard), "responses": counts}
-    took = _measured(engine, len(missing), time.monotonic() - started)
-    return frame, _provenance(engine, model, decoding) | about | took
+    with contextlib.closing(engine), _store_of(engine, model, store) as opened:
+        if engine.keeps_batch_tokens:
+            engine.batch_tokens = opened.batch_tokens(engine.identity) or engine.batch_tokens
+        run = _Run(engine, early, opened, lambda tokens: Progress(tokens, model["model"], progress))
+        responses, made = run.responses(requests)
+        about = _provenance(engine, model, decoding)  # before the batch check, which has timings of its own
+        others, checked = _in_other_batches(run, requests, model["batch_check_share"])
+    frame = requests.frame(responses).assign(**requests.other_batch(others))
+    about |= {"early_decision": early.record, "shard": list(shard)} | _without_response(model["model"], frame)
+    about |= {"responses": requests.counts(frame) | made, "batch_check": checked}
+    generated = made["generated"] + checked["generated"]
+    return frame, about | _measured(engine, generated, time.monotonic() - started)
+
+
+def _without_response(model: str, frame: pd.DataFrame) -> dict:
+    """The number of replies that end inside their thinking, for the provenance; reported if there are any."""
+    cut = int((frame["response"].eq("") & frame["thinking"].ne("")).sum())
+    if cut:
+        log.warning(
+            "%s: %d of %d replies end inside their thinking and have no response; raise inference.max_thinking_tokens",
+            model,
+            cut,
+            len(frame),
+        )
+    return {"cut_in_thinking": cut}
+
+
+def _store_of(engine: Engine, model: dict, store: str | Path) -> Store:
+    """The model's part of the store."""
+    folder = Path(store) / re.sub(r"[^A-Za-z0-9._-]+", "--", engine.identity["name"])
+    note_version(folder, model["model"], engine.version)
+    return Store(folder)
 
 
 def _provenance(engine: Engine, model: dict, decoding: Decoding) -> dict:
     """The part of the provenance that says what was asked, and how."""
+    about = engine.provenance()
+    greedy = decoding.temperature == 0 and "temperature" not in about.get("omitted", ())
     return {
         "model": model["model"],
         "system_prompt": model.get("system_prompt"),
-        **engine.provenance(),
-        "decoding": {"greedy": decoding.temperature == 0, **decoding.parameters},
+        **about,
+        "decoding": {"greedy": greedy, **decoding.parameters},
     }
 
 
@@ -196,6 +220,14 @@ class _Requests:
             }
         )
 
+    def other_batch(self, responses: Mapping[str, Response]) -> dict[str, list[str | None]]:
+        """The columns of RESPONSES on the responses in other batches, each at the first prompt with its key."""
+        found = [responses.get(self.keys[i]) if self.first[self.keys[i]] == i else None for i in self.mine]
+        return {
+            "other_batch_response": [response and response.text for response in found],
+            "other_batch_finish_reason": [response and response.finish_reason for response in found],
+        }
+
     def counts(self, frame: pd.DataFrame) -> dict:
         """Numbers of prompts and responses, for the provenance."""
         return {
@@ -214,9 +246,19 @@ def _requests(
     if not 0 <= part < parts:
         raise InputError(f"shard: {part} of {parts} is not one of 0 to {parts - 1}")
     names = prompts["prompt_id"].astype(str).tolist()
-    conversations = [with_system(messages, model.get("system_prompt")) for messages in prompts["messages"]]
+    added, samples = (
+        prompts[column].tolist() if column in prompts else [default] * len(prompts)
+        for column, default in (("system_text", ""), ("sample", 0))
+    )
+    conversations = [
+        with_system(messages, model.get("system_prompt"), text)
+        for messages, text in zip(prompts["messages"], added, strict=True)
+    ]
     rendered = engine.render(conversations, names)
-    keys = [request_key(engine.identity, text, decoding.parameters) for text in rendered]
+    keys = [
+        request_key(engine.identity, text, decoding.parameters, sample)
+        for text, sample in zip(rendered, samples, strict=True)
+    ]
     mine = [i for i, key in enumerate(keys) if int(key[:8], 16) % parts == part]
     first: dict[str, int] = {}
     for i in mine:
@@ -224,36 +266,97 @@ def _requests(
     return _Requests(names, rendered, keys, mine, first)
 
 
-def _generate(
-    engine: Engine, requests: _Requests, missing: list[str], early: EarlyDecision, store: Store, progress: Callable
-) -> None:
-    """Generate and store the responses of the keys `missing`. `progress`: makes a Progress from a number of tokens."""
-    asked = [requests.first[key] for key in missing]
-    sizes = engine.prepare([requests.prompts[i] for i in asked], [requests.names[i] for i in asked])
-    reports = engine.generate(missing, early.decided, [early.in_full(key) for key in missing])
-    next(reports)  # loading is done, so that progress measures generation only
-    bar = progress(sum(sizes))
-    try:
-        for batch, fresh in reports:
-            store.append({missing[j]: response for j, response in fresh.items()}, batch)
-            bar.add(sum(sizes[j] for j in fresh), len(fresh))
-    except Unavailable as error:
-        stored = sum(early.usable(key, response) for key, response in store.read(set(requests.first)).items())
-        raise InputError(
-            f"{engine.identity['name']}: {error}.\n{stored} of {len(requests.first)} responses are stored. Run again "
-            "when the server is available: only the others are asked"
-        ) from error
-    bar.close()
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """What generates missing responses. `progress`: makes a Progress from a number of tokens."""
+
+    engine: Engine
+    early: EarlyDecision
+    store: Store
+    progress: Callable[[int], Progress]
+
+    def responses(self, requests: _Requests, purpose: str = "") -> tuple[dict[str, Response], dict[str, int]]:
+        """The responses to `requests` by key; how many were stored (reused), and how many were generated now.
+
+        `purpose`: what the responses are for, for the log.
+        """
+        stored = self._usable(requests)
+        torn = self.store.torn if self.engine.repeats_batches else set()
+        missing = [key for key in requests.first if key not in stored or key in torn]
+        if not missing:
+            return stored, {"reused": len(stored), "generated": 0}
+        name, until = self.engine.identity["name"], self.early.until
+        log.info("%s: %d responses stored, %d to generate %s%s", name, len(stored), len(missing), until, purpose)
+        if torn:
+            log.info("%d stored responses are of interrupted batches, which are computed again as a whole", len(torn))
+        if self.engine.keeps_batch_tokens:
+            self.engine.batch_tokens = self.store.keep_batch_tokens(self.engine.identity, self.engine.batch_tokens)
+        self._generate(requests, missing)
+        # read again, so that this run and every later one report the same responses
+        reused = len(requests.first) - len(missing)
+        return self.store.read(set(requests.first)), {"reused": reused, "generated": len(missing)}
+
+    def _usable(self, requests: _Requests) -> dict[str, Response]:
+        stored = self.store.read(set(requests.first))
+        return {key: response for key, response in stored.items() if self.early.usable(key, response)}
+
+    def _generate(self, requests: _Requests, missing: list[str]) -> None:
+        """Generate and store the responses of the keys `missing`."""
+        asked = [requests.first[key] for key in missing]
+        sizes = self.engine.prepare([requests.prompts[i] for i in asked], [requests.names[i] for i in asked])
+        in_full = [self.early.in_full(key) for key in missing]
+        reports = self.engine.generate(missing, self.early.decided, in_full)
+        next(reports)  # loading is done, so that progress measures generation only
+        bar = self.progress(sum(sizes))
+        try:
+            for batch, fresh in reports:
+                self.store.append({missing[j]: response for j, response in fresh.items()}, batch)
+                bar.add(sum(sizes[j] for j in fresh), len(fresh))
+        except Unavailable as error:
+            raise InputError(
+                f"{self.engine.identity['name']}: {error}.\n{len(self._usable(requests))} of {len(requests.first)} "
+                "responses are stored. Run again when the server is available: only the others are asked"
+            ) from error
+        bar.close()
 
 
-def with_system(messages: list[dict], system_prompt: str | None) -> list[dict]:
-    """The turns of a prompt with the model's own system prompt in place of the study's; None changes nothing."""
+def _in_other_batches(run: _Run, requests: _Requests, share: float) -> tuple[dict[str, Response], dict]:
+    """Ask `share` of the prompts again in other batches (see `batch_check`).
+
+    Returns
+    -------
+    dict of str to Response
+        By the key of the first response.
+    dict
+        For the provenance: the share, how many prompts were asked again and how many of them now, or why none was.
+    """
+    about = {"share": share, "prompts": 0, "generated": 0}
+    if not share:
+        return {}, about | {"because": "inference.batch_check_share is 0"}
+    if not run.engine.depends_on_batch:
+        return {}, about | {"because": "a response does not depend on its batch, or a server forms batches of its own"}
+    keys = [key for key in batch_check.chosen(requests.keys, share) if key in requests.first]
+    found = {}
+    for part in range(batch_check.PARTS):
+        again = {batch_check.key_in_other_batch(key): key for key in keys if batch_check.part(key) == part}
+        others = dataclasses.replace(requests, first={other: requests.first[key] for other, key in again.items()})
+        responses, made = run.responses(others, ", again in other batches (inference.batch_check_share)")
+        found |= {again[other]: response for other, response in responses.items()}
+        about["generated"] += made["generated"]
+    return found, about | {"prompts": len(keys)}
+
+
+def with_system(messages: list[dict], system_prompt: str | None, system_text: str = "") -> list[dict]:
+    """The turns of a prompt with the model's own system prompt in place of the study's; None changes nothing.
+
+    `system_text` is what the template adds to whichever system prompt is sent.
+    """
     turns = [dict(turn) for turn in messages]
     if not system_prompt:
         return turns
     if turns and turns[0]["role"] == "system":
         turns = turns[1:]
-    return [{"role": "system", "content": system_prompt}, *turns]
+    return [*system_turn(system_prompt, system_text), *turns]
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:

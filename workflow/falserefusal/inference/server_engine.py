@@ -3,6 +3,8 @@
 The server applies the chat template, so the checks of `chat` do not apply: how the server treats a system turn, BOS or
 a prompt that is too long is unknown, and the provenance says so. Many servers also apply the checkpoint's generation
 config to parameters that a request leaves out (a repetition penalty, for example): set these in `extra_body`.
+
+How replies and errors differ between servers is in `server_reply`, `server_errors` and `server_names`.
 """
 
 import functools
@@ -13,32 +15,45 @@ import os
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from urllib.parse import urlsplit
 
 import tenacity
 
+from falserefusal.common.addresses import server_address
 from falserefusal.common.errors import InputError
+from falserefusal.inference import server_errors
 from falserefusal.inference.chat import place_system
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.engine import Unavailable, register
+from falserefusal.inference.server_errors import may_pass
 from falserefusal.inference.server_facts import reported
+from falserefusal.inference.server_names import same_model
+from falserefusal.inference.server_reply import (
+    NONE,
+    UNKNOWN,
+    MalformedReply,
+    as_data,
+    as_reply,
+    choice_of,
+    finished,
+    kind_of,
+    response_so_far,
+    split_thinking,
+    token_counts,
+)
 from falserefusal.inference.store import NO_BATCH, NOTHING, Response
 
 log = logging.getLogger(__name__)
 
-RETRIED = (408, 409, 425, 429)  # and every 5xx: the request may succeed later
-STOPPED = ("stop", "eos_token", "stop_sequence", "tool_calls", "function_call")  # the model ended its response itself
-FILTERED = re.compile("content_?filter|content_policy|policy_?violation|moderation|data_inspection", re.IGNORECASE)
 TOO_LONG = re.compile("context_length_exceeded|maximum context length|context size|too long", re.IGNORECASE)
 OF_ONE_PROMPT = (400, 403, 413, 422)  # errors that may be due to the prompt rather than to key, model or address
 HOPELESS = 3  # consecutive failures before a server counts as unavailable; fewer may be due to the prompts
 WRITE_SECONDS = 1.0  # responses are handed over at least this often
-
-
-class MalformedReply(Exception):
-    """The server reported success but sent no usable response."""
+OTHER_KEY = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+OMITTABLE = ("seed", "top_p", "temperature", "stream_options")  # as `servers.<name>.omit` in the config
+SAMPLING = OMITTABLE[:3]  # those that can change a response
 
 
 @register("openai")
@@ -55,12 +70,15 @@ class ServerEngine:
         The decoding parameters.
     """
 
-    repeats_batches = False  # a server forms its own batches
+    repeats_batches = keeps_batch_tokens = False  # a server forms its own batches
+    batch_tokens = None
+    depends_on_batch = False  # a server forms batches of its own, and asking again would cost as much again
     packages = ("openai",)
 
     def __init__(self, model: dict, decoding: Decoding):
+        self.version: dict[str, str] = {}  # a server does not say which weights it has
         self.server = model["server"]
-        self.address = _address(self.server["base_url"])
+        self.address = server_address(self.server["base_url"])
         self.policy = model["system_role"]
         self.decoding = decoding
         self.identity = {
@@ -73,9 +91,13 @@ class ServerEngine:
             "address": None if model.get("revision") else self.address,
             "extra_body": self.server["extra_body"],
         }
+        self.omitted = [name for name in SAMPLING if name in self.server["omit"]]
+        if self.omitted:
+            self.identity["omit"] = self.omitted
         self.key, self.last_error = "", ""
         self.last_reply = -math.inf  # time of the last response
         self.unanswered: list[str] = []  # prompts without a response after all attempts
+        self.unknown: Counter[str] = Counter()  # finish reasons that are not known here, and taken as "stop"
         self.stopping = threading.Event()  # set when the run ends early: no further attempts
         self.about: dict = {"reported": NOTHING, "replies": NOTHING, "generate_s": NOTHING}
 
@@ -97,7 +119,7 @@ class ServerEngine:
         A request that fails after all attempts gives a response with the finish reason "error". Raises InputError where
         no request can succeed, and Unavailable where the server cannot be reached.
         """
-        from openai import OpenAI
+        from openai import DefaultHttpxClient, OpenAI
 
         self.key = self._read_key()
         client = OpenAI(
@@ -105,6 +127,7 @@ class ServerEngine:
             api_key=self.key or "none",
             timeout=self.server["timeout"],
             max_retries=0,
+            http_client=DefaultHttpxClient(follow_redirects=False),  # prompts and key go to no other address
         )
         yield NO_BATCH, {}
         self.models: set[str] = set()
@@ -117,6 +140,14 @@ class ServerEngine:
             return self._ask(client, i, int(keys[i][:7], 16), None if in_full[i] else decided)
 
         error = yield from self._run(order, ask)
+        if self.unknown:
+            reasons = ", ".join(f"{reason} ({times} times)" for reason, times in sorted(self.unknown.items()))
+            log.warning(
+                "%s ended responses for a reason that is not known here: %s. They count as complete; see in the "
+                "server's documentation what it means",
+                self.server["base_url"],
+                reasons,
+            )
         if error is not None:
             raise error
         self.about = {
@@ -180,6 +211,9 @@ class ServerEngine:
         responses = {i: future.result() for future, i in running.items() if future.exception() is None}
         return {i: response for i, response in responses.items() if response.finish_reason != "error"}
 
+    def close(self) -> None:
+        """Do nothing: the model is elsewhere."""
+
     def provenance(self) -> dict:
         """Return identity, address and settings of the server (never the key), and what the server reported.
 
@@ -188,7 +222,7 @@ class ServerEngine:
         shown = {key: value for key, value in self.server.items() if key != "api_key_env"}
         unchecked = "the server renders the chat template; its handling of system turns, BOS and length is not checked"
         about = {**self.identity, "dtype": None, "quantization": None, "address": self.address, "server": shown}
-        return {"backend": self.name, **about, "gate": unchecked, **self.about}
+        return {"backend": self.name, **about, "gate": unchecked, "omitted": self.omitted, **self.about}
 
     def _reported(self) -> dict:
         """What the server says about itself, without the key."""
@@ -221,39 +255,29 @@ class ServerEngine:
 
         Raises Unavailable if the server could not be reached, and sent no other response meanwhile.
         """
-        import openai
 
         started = time.monotonic()
         attempt = tenacity.retry(
-            retry=tenacity.retry_if_exception(_may_pass),
+            retry=tenacity.retry_if_exception(may_pass),
             stop=tenacity.stop_any(
                 tenacity.stop_after_attempt(self.server["attempts"]), tenacity.stop_when_event_set(self.stopping)
             ),
-            wait=functools.partial(_wait, longest=self.server["longest_wait"]),
+            wait=functools.partial(server_errors.wait_seconds, longest=self.server["longest_wait"]),
             sleep=tenacity.sleep_using_event(self.stopping),
             reraise=True,
         )
-        request = {
-            "model": self.server["model"],
-            "messages": json.loads(self.prompts[i]),
-            "max_tokens": self.decoding.max_new_tokens,
-            "temperature": self.decoding.temperature,
-            "top_p": self.decoding.top_p if self.decoding.temperature else 1.0,
-            "seed": seed if self.decoding.temperature else 0,
-            "extra_body": self.server["extra_body"],
-        }
         try:
-            return attempt(self._stream if decided else self._whole)(client, request, decided)
+            return attempt(self._stream if decided else self._whole)(client, self._request(i, seed), decided)
         except Exception as error:
-            if _filtered(error):
-                return Response("", "content_filter")
-            if isinstance(error, openai.APIStatusError) and not _may_pass(error):
-                raise self._refusal(error, self.names[i]) from error
-            if not _may_pass(error):
-                raise
-            self.last_error = self._clean(_cause(error)) or type(error).__name__
+            if kind := server_errors.withheld(error):
+                return Response("", kind)
+            if not may_pass(error):
+                if (final := self._final(error, self.names[i])) is error:
+                    raise
+                raise final from error
+            self.last_error = self._clean(server_errors.message_of(error)) or type(error).__name__
             if not self.stopping.is_set():
-                if _unreachable(error) and self.last_reply < started:
+                if server_errors.unreachable(error) and self.last_reply < started:
                     address, attempts = self.server["base_url"], self.server["attempts"]
                     raise Unavailable(
                         f"{address} cannot be reached after {attempts} attempts ({self.last_error})"
@@ -261,42 +285,114 @@ class ServerEngine:
                 self.unanswered.append(self.names[i])
             return Response("", "error")
 
-    def _refusal(self, error, name: str) -> InputError:
-        reason = self._clean(error)
+    def _request(self, i: int, seed: int) -> dict:
+        """The parameters of a request, without those that the server does not take."""
+        sampling = self.decoding.temperature > 0
+        request = {
+            "model": self.server["model"],
+            "messages": json.loads(self.prompts[i]),
+            self.server["max_tokens_key"]: self.decoding.max_new_tokens,
+            "temperature": self.decoding.temperature,
+            "top_p": self.decoding.top_p if sampling else 1.0,
+            "seed": seed if sampling else 0,
+            "extra_body": self.server["extra_body"],
+        }
+        return {name: value for name, value in request.items() if name not in self.server["omit"]}
+
+    def _final(self, error: Exception, name: str) -> Exception:
+        """What to raise for an error that no further attempt changes."""
+        import openai
+
+        reason, address = self._clean(server_errors.message_of(error)), self.server["base_url"]
+        if server_errors.no_credit(error):
+            return Unavailable(f"the account at {address} has no quota or credit left ({reason})")
+        if not isinstance(error, openai.APIStatusError):
+            return error
+        if target := server_errors.redirected_to(error):
+            return InputError(
+                f"{address} redirects to {self._clean(target)}: prompts and key are not sent there. If you trust that "
+                "address, set servers.<name>.base_url to it"
+            )
         of_one = error.status_code in OF_ONE_PROMPT
         if of_one and TOO_LONG.search(f"{error.code} {reason}"):
             return InputError(
-                f"prompt {name}: too long for the model at {self.server['base_url']} ({reason}); "
-                "shorten the text or max_new_tokens"
+                f"prompt {name}: too long for the model at {address} ({reason}); shorten the text or max_new_tokens"
+            )
+        if of_one and (parameter := server_errors.refused_parameter(error, self._parameters())):
+            return InputError(
+                f"{address} does not take the parameter '{parameter}': {reason}\n{self._remedy(parameter)}"
             )
         which = f" of prompt {name}" if of_one else ""
-        return InputError(f"{self.server['base_url']} rejects the request{which}: {reason}")
+        return InputError(f"{address} rejects the request{which}: {reason}")
+
+    def _parameters(self) -> list[str]:
+        """The parameters of every request that may be refused."""
+        extra = list(self.server["extra_body"] or {})
+        return [name for name in (*OMITTABLE, self.server["max_tokens_key"]) if name not in self.server["omit"]] + extra
+
+    def _remedy(self, parameter: str) -> str:
+        """What to do about a parameter that the server does not take."""
+        if parameter in OTHER_KEY:
+            return f"Set servers.<name>.max_tokens_key: {OTHER_KEY[parameter]}"
+        if parameter not in OMITTABLE:
+            return f"Remove servers.<name>.extra_body.{parameter}"
+        omit = ", ".join(name for name in OMITTABLE if name == parameter or name in self.server["omit"])
+        greedy = "; its responses are then not greedy, and the page says so" if parameter == "temperature" else ""
+        return f"Set servers.<name>.omit: [{omit}]{greedy}"
 
     def _whole(self, client, request: dict, _: None) -> Response:
-        reply = client.chat.completions.create(**request)
-        text, reason = _content(reply, "message")
+        return self._read(client.chat.completions.create(**request))
+
+    def _read(self, reply: object) -> Response:
+        """The response in a reply that is no stream."""
         self._note(reply)
-        return Response(text, _reason(reason), *_counts(reply))
+        text, thinking, reason = choice_of(reply, "message")
+        return self._finished(reply, text, thinking, reason, token_counts(reply))
 
     def _stream(self, client, request: dict, decided: Callable[[str], bool]) -> Response:
         """Read a response as it is streamed and close the connection once its verdict is certain.
 
         Closing the connection stops the generation on the server.
         """
-        text, reason, counts, pieces = "", None, (0, 0), 0
-        with client.chat.completions.create(**request, stream=True, stream_options={"include_usage": True}) as stream:
+        text, thinking, reason, counts, pieces = "", "", None, (0, 0), 0
+        event, last = None, False  # whether the event that ends a stream came: usage without a choice
+        request |= {} if "stream_options" in self.server["omit"] else {"stream_options": {"include_usage": True}}
+        with client.chat.completions.create(**request, stream=True) as stream:
+            if "json" in stream.response.headers.get("content-type", ""):  # it does not stream
+                return self._read(as_reply(json.loads(stream.response.read())))
             for event in stream:
                 self._note(event)
-                counts = max(counts, _counts(event))
+                counts = max(counts, token_counts(event))
                 if not getattr(event, "choices", None):
+                    last = any(token_counts(event))
+                    if not last:
+                        self._check_empty(event)
                     continue
-                piece, ended = _content(event, "delta")
-                text, pieces, reason = text + piece, pieces + bool(piece), ended or reason
-                if piece and reason is None and decided(text):
-                    return Response(text, "decided", 0, pieces)
-        if reason is None:
+                piece, thought, ended = choice_of(event, "delta")
+                text, thinking, pieces = text + piece, thinking + thought, pieces + bool(piece or thought)
+                reason = reason if kind_of(ended) == NONE else ended
+                if piece and reason is None and (said := response_so_far(text)) and decided(said):
+                    inside = split_thinking(text)[0]
+                    return Response(said, "decided", 0, pieces, thinking or inside)
+        if reason is None and not last:
             raise ConnectionError("the server ended the stream before the end of the response")
-        return Response(text, _reason(reason), *(counts if any(counts) else (0, pieces)))
+        return self._finished(event, text, thinking, reason, counts if any(counts) else (0, pieces))
+
+    def _check_empty(self, event: object) -> None:
+        """Raise the error of an event without a choice that says the prompt was blocked; others mean nothing."""
+        error = MalformedReply("an event without a choice", as_data(event))
+        if not may_pass(error):
+            raise error
+
+    def _finished(self, reply: object, text: str, thinking: str, reason: object, counts: tuple[int, int]) -> Response:
+        """The response of a complete reply; counts an unknown finish reason."""
+        try:
+            response = finished(text, thinking, reason, counts, self.decoding.max_new_tokens)
+        except MalformedReply as error:
+            raise MalformedReply(str(error), as_data(reply)) from error
+        if kind_of(reason) == UNKNOWN and response.finish_reason == "stop":
+            self.unknown[self._clean(repr(reason))] += 1
+        return response
 
     def _note(self, reply: object) -> None:
         """Record that the server replied, and which model it reports, for the provenance."""
@@ -304,80 +400,10 @@ class ServerEngine:
         for seen, field in ((self.models, "model"), (self.fingerprints, "system_fingerprint")):
             if isinstance(value := getattr(reply, field, None), str):
                 seen.add(self._clean(value))
-
-
-def _address(base_url: str) -> str:
-    """Host, port and path of a server, alike however its address is written."""
-    url = urlsplit(base_url)
-    return f"{url.netloc.lower()}{url.path.rstrip('/')}"
-
-
-def _content(reply: object, part: str) -> tuple[str, object]:
-    """Text and finish reason of a reply's only choice; raises MalformedReply if there is none."""
-    try:
-        choice = reply.choices[0]
-        content = getattr(choice, part)
-        text, reason = content.content or getattr(content, "refusal", None) or "", choice.finish_reason
-    except (AttributeError, IndexError, TypeError) as error:
-        raise MalformedReply(f"a reply without a response: {reply}") from error
-    if not isinstance(text, str):
-        raise MalformedReply(f"a response that is not text: {text}")
-    return text, reason
-
-
-def _reason(reason: object) -> str:
-    if reason in STOPPED:
-        return "stop"
-    if reason in ("length", "content_filter"):
-        return str(reason)
-    raise MalformedReply(f"the server ended the response early ({reason})")
-
-
-def _counts(reply: object) -> tuple[int, int]:
-    usage = getattr(reply, "usage", None)
-    prompt, new = (getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
-    return (prompt if isinstance(prompt, int) else 0, new if isinstance(new, int) else 0)
-
-
-def _filtered(error: Exception) -> bool:
-    """Whether the error is that of a provider's content filter, which blocked the prompt."""
-    import openai
-
-    blocked = isinstance(error, openai.APIError) and getattr(error, "status_code", 400) in (400, 403)
-    return blocked and FILTERED.search(f"{error.code} {error.type}") is not None
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Whether the same request may succeed later."""
-    import openai
-
-    if isinstance(error, openai.APIStatusError):
-        return error.status_code in RETRIED or error.status_code >= 500
-    transport = type(error).__module__.split(".")[0].startswith(("httpx", "httpcore"))
-    # any other APIError was sent by the server in the middle of a stream
-    known = (openai.APIError, MalformedReply, OSError, json.JSONDecodeError, UnicodeDecodeError)
-    return transport or isinstance(error, known)
-
-
-def _unreachable(error: BaseException) -> bool:
-    """Whether no connection was made: no server listens there, or there is no such name or route."""
-    # by name, because the package that connects (httpx) has other names in other versions of openai
-    return type(error.__cause__ or error).__name__ in ("ConnectError", "ConnectTimeout")
-
-
-def _cause(error: BaseException) -> BaseException:
-    """What made a connection fail; the client says only that it did."""
-    import openai
-
-    return (error.__cause__ or error) if isinstance(error, openai.APIConnectionError) else error
-
-
-def _wait(state: tenacity.RetryCallState, longest: float) -> float:
-    """Seconds to wait: exponential with jitter, and at least as long as the server asks for."""
-    response = getattr(state.outcome.exception(), "response", None)
-    try:
-        asked = float(response.headers["retry-after"])
-    except (AttributeError, KeyError, ValueError):
-        asked = 0.0
-    waited = tenacity.wait_random_exponential(multiplier=0.5, max=longest)(state)
-    return waited if math.isnan(asked) else min(max(asked, waited), longest)
+        model, names = getattr(reply, "model", None), (self.server["model"], self.server.get("reported_model"))
+        if isinstance(model, str) and model and not any(same_model(name, model) for name in names if name):
+            raise InputError(
+                f"{self.server['base_url']} was asked for the model '{names[0]}', but its reply comes from "
+                f"'{self._clean(model)}'.\nCorrect served_model in the models file; if it is the same model under "
+                "another name, write that name into the column reported_model"
+            )

@@ -5,6 +5,7 @@ import json
 import urllib.error
 import urllib.request
 from typing import Any
+from urllib.parse import urlsplit
 
 TIMEOUT = 5  # seconds
 ABOUT_THE_LIST = ("id", "object", "created", "permission")  # of an entry of /models: not about the model
@@ -22,9 +23,15 @@ _opener = urllib.request.build_opener(_NoRedirect)
 
 def get(url: str, key: str | None, timeout: float = TIMEOUT) -> bytes:
     """The body of a GET request, which follows no redirect; raises what urllib does."""
-    headers = {"User-Agent": "falserefusal"} | ({"Authorization": f"Bearer {key}"} if key else {})
-    with _opener.open(urllib.request.Request(url, headers=headers), timeout=timeout) as reply:
+    with _opener.open(urllib.request.Request(url, headers=_headers(url, key)), timeout=timeout) as reply:
         return reply.read()
+
+
+def _headers(url: str, key: str | None) -> dict[str, str]:
+    headers = {"User-Agent": "falserefusal"}
+    if key and urlsplit(url).hostname == "api.anthropic.com":  # its list of models is not part of the OpenAI API
+        return headers | {"x-api-key": key, "anthropic-version": "2023-06-01"}
+    return headers | ({"Authorization": f"Bearer {key}"} if key else {})
 
 
 def reported(base_url: str, key: str | None, model: str) -> dict[str, Any]:
@@ -53,6 +60,17 @@ def reported(base_url: str, key: str | None, model: str) -> dict[str, Any]:
     said |= {"version": _json(f"{_root(base_url)}/version", key).get("version") or info.get("version")}
     said |= {"dtype": said.get("dtype") or info.get("model_dtype")}
     return {name: value for name, value in said.items() if isinstance(value, str | int | float)}
+
+
+def model_names(body: bytes) -> list[str]:
+    """The names in a list of models; empty if the body is none."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return []
+    entries = found.get("data") if isinstance(found, dict) else None
+    ids = [one.get("id") for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+    return [name for name in ids if isinstance(name, str)]
 
 
 def request_parameters(base_url: str, key: str | None) -> set[str] | None:

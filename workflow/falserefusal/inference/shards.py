@@ -6,7 +6,7 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 
-SAME = ("model", "backend", "name", "revision", "dtype", "quantization", "decoding", "early_decision")
+SAME = ("model", "backend", "name", "revision", "adapter", "dtype", "quantization", "decoding", "early_decision")
 COUNTED = ("prompts", "distinct", "reused", "generated", "empty")
 
 
@@ -39,9 +39,12 @@ def gather_provenance(parts: list[dict]) -> dict:
     shared = {key: value for key, value in first.items() if all(part.get(key) == value for part in others)}
     summed = {name: sum(part["responses"][name] for part in parts) for name in COUNTED}
     reasons = sum((Counter(part["responses"]["finish_reasons"]) for part in parts), Counter())
+    checks = [part.get("batch_check", {}) for part in parts]
+    checked = {name: sum(check.get(name, 0) for check in checks) for name in ("prompts", "generated")}
     own = [{key: value for key, value in part.items() if key not in shared} for part in parts]
     return shared | {
         "responses": summed | {"finish_reasons": dict(sorted(reasons.items()))},
+        "batch_check": checks[0] | checked,
         "seconds": round(sum(part["seconds"] for part in parts), 3),
         "shards": own,
     }

@@ -3,8 +3,10 @@
 A store is a folder of segments. Each process writes its own segment, so that shards of a model on a shared file system
 never write the same file. A record is one line, `checksum key batch response`. A line with a wrong checksum (a killed
 writer leaves at most one, the last) is reported and ignored, so its prompt is asked again. Readers merge all segments.
+Next to the segments, a file keeps the size of batches, where it decides what a response is.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -17,6 +19,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from falserefusal.common.errors import InputError
 
@@ -68,9 +71,14 @@ def _encodable(text: str) -> str:
     return text
 
 
-def request_key(identity: Mapping, prompt: str | list, decoding: Mapping) -> str:
-    """SHA-256 of the canonical JSON of a request: model identity, rendered prompt and decoding parameters."""
-    request = {"model": dict(identity), "prompt": prompt, "decoding": dict(decoding)}
+def request_key(identity: Mapping, prompt: str | list, decoding: Mapping, sample: int = 0) -> str:
+    """SHA-256 of the canonical JSON of a request: model identity, rendered prompt and decoding parameters.
+
+    Further samples of the same request have a number above 0, which then is part of it.
+    """
+    request: dict[str, Any] = {"model": dict(identity), "prompt": prompt, "decoding": dict(decoding)}
+    if sample:
+        request["sample"] = sample
     return hashlib.sha256(json.dumps(request, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -120,6 +128,30 @@ class Store:
                     broken += 1
             if broken:
                 log.warning("%s: ignored %d incomplete record(s) of an interrupted run; asked again", segment, broken)
+
+    def batch_tokens(self, identity: Mapping) -> int | None:
+        """The tokens of a batch that were kept for a model and its precision; None if there are none."""
+        path = self._batch_tokens_file(identity)
+        return int(json.loads(path.read_text())["batch_tokens"]) if path.exists() else None
+
+    def keep_batch_tokens(self, identity: Mapping, tokens: int) -> int:
+        """Keep the tokens of a batch for all later runs; return those that another run kept before."""
+        path = self._batch_tokens_file(identity)
+        own = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            own.write_text(json.dumps({"batch_tokens": tokens, "identity": dict(identity)}))
+            with contextlib.suppress(FileExistsError):
+                os.link(own, path)  # the file is there as a whole or not at all, and the first one stays
+        except OSError as error:
+            raise InputError(f"cannot write to the store {self.folder}: {error.strerror}") from error
+        finally:
+            own.unlink(missing_ok=True)
+        return int(json.loads(path.read_text())["batch_tokens"])
+
+    def _batch_tokens_file(self, identity: Mapping) -> Path:
+        text = json.dumps(dict(identity), sort_keys=True)
+        return self.folder / f"batch_tokens-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
 
     def append(self, responses: Mapping[str, Response], batch: str = NO_BATCH) -> None:
         """Add responses; they are on disk when this returns. `batch`: `batch_name` of all keys computed together."""

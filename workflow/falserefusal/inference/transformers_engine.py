@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.roofline import BATCH_TOKENS
 from falserefusal.inference import checkpoint as checkpoints
 from falserefusal.inference.checkpoint_engine import CheckpointEngine
 from falserefusal.inference.decoding import Decoding
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 # Largest difference of a prompt's logits alone and in a padded batch, as a share of their range
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.05, "float16": 0.01}
 SELF_TEST_TOKENS, SELF_TEST_ROWS = 8, 5
+REPEATED = 64  # prompts of a window that an interruption makes the engine compute again
 
 
 @register("transformers")
@@ -27,8 +29,8 @@ class TransformersEngine(CheckpointEngine):
     Parameters
     ----------
     model : dict
-        What `CheckpointEngine` reads, `batch_tokens` (tokens of a padded batch) and `device_map` (auto: all
-        accelerators).
+        What `CheckpointEngine` reads, `batch_tokens` (tokens of a padded batch; None: `planned_batch_tokens` of the
+        cost estimate) and `device_map` (auto: all accelerators).
     decoding : Decoding
         The decoding parameters.
     """
@@ -37,14 +39,14 @@ class TransformersEngine(CheckpointEngine):
 
     def __init__(self, model: dict, decoding: Decoding):
         super().__init__(model, decoding)
-        self.batch_tokens = model["batch_tokens"]
+        self.batch_tokens = model["batch_tokens"] or model.get("planned_batch_tokens") or BATCH_TOKENS
+        self.batch_tokens_from = "inference.batch_tokens" if model["batch_tokens"] else "cost estimate"
         self.device_map = model["device_map"]
-        quantized = self.checkpoint.quantization or getattr(self.config, "quantization_config", None)
-        # in any precision but full float32 a response depends on its batch, so an interrupted batch is computed again
-        self.repeats_batches = self.checkpoint.dtype != "float32" or bool(quantized)
-        self.tolerance = max(TOLERANCE[self.checkpoint.dtype], TOLERANCE["bfloat16"] if quantized else 0)
-        self.about = {"batches": {"batch_tokens": self.batch_tokens, "plan": "by shared prefix, longest first"}}
-        self.about |= dict.fromkeys(("device", "attention", "self_test", "timing", "work"), NOTHING)
+        self.repeats_batches = self.depends_on_batch
+        self.keeps_batch_tokens = self.repeats_batches and not model["batch_tokens"]
+        self.tolerance = max(TOLERANCE[self.checkpoint.dtype], TOLERANCE["bfloat16"] if self.quantized else 0)
+        self.decoder = None  # once the model is loaded and tested
+        self.about = dict.fromkeys(("device", "attention", "self_test", "timing", "work"), NOTHING)
 
     def generate(
         self, keys: list[str], decided: Callable[[str], bool] | None, in_full: list[bool]
@@ -52,18 +54,17 @@ class TransformersEngine(CheckpointEngine):
         """Load the weights, test the model on a few prompts, and yield responses window by window."""
         ids = self.ids
         started = time.monotonic()
-        decoder, loaded = self._tested_decoder(ids)
+        if self.decoder is None:
+            self.decoder = self._tested_decoder(ids)
+        decoder, loaded = self.decoder, time.monotonic()
         yield NO_BATCH, {}
         seeds = None if self.decoding.temperature == 0 else [int(key[:16], 16) for key in keys]
         name, last = NO_BATCH, None
-        for window, finished in decoder.run(ids, self.settled(decided, in_full), seeds):
+        ending = self.ending(decided, in_full)
+        for window, finished in decoder.run(ids, ending.settled, seeds, ending.spent):
             if self.repeats_batches and window is not last:
                 name, last = batch_name([keys[i] for i in window]), window
-            responses = {
-                one.row: Response(self.text_of(one.tokens), one.reason, len(ids[one.row]), one.new_tokens)
-                for one in finished
-            }
-            yield name, responses
+            yield name, {one.row: self.response(**dataclasses.asdict(one)) for one in finished}
         self.about["timing"] = {"load_s": loaded - started, "generate_s": time.monotonic() - loaded}
         self.about["work"] = {
             "prompt_tokens": sum(map(len, ids)),
@@ -74,12 +75,12 @@ class TransformersEngine(CheckpointEngine):
         }
 
     def _tested_decoder(self, ids: list[list[int]]):
-        """The decoder of the loaded model after its self-test on some of the prompts, and when it was loaded."""
+        """The decoder of the loaded model, after its self-test on some of the prompts."""
         from falserefusal.inference.decode import out_of_memory
 
         try:
-            decoder, loaded = self._decoder(), time.monotonic()
-            self.about["self_test"] = self._self_test(decoder, ids)
+            decoder = self._loaded_decoder()
+            self.about["self_test"] = self._shares_beginnings(decoder, ids) | self._self_test(decoder, ids)
         except Exception as error:
             if not out_of_memory(error):
                 raise
@@ -87,9 +88,18 @@ class TransformersEngine(CheckpointEngine):
                 f"{self.identity['name']}: the weights and a few prompts do not fit the memory; "
                 "use a smaller dtype, quantization, or a device with more memory"
             ) from error
-        return decoder, loaded
+        return decoder
 
-    def _decoder(self):
+    def close(self) -> None:
+        """Free the memory of the model."""
+        self.decoder = None
+
+    def provenance(self) -> dict:
+        """Return the record of `CheckpointEngine`, and how batches were formed."""
+        size = {"batch_tokens": self.batch_tokens, "batch_tokens_from": self.batch_tokens_from}
+        return super().provenance() | {"batches": {**size, "plan": "by shared prefix, longest first"}}
+
+    def _loaded_decoder(self):
         import torch
 
         from falserefusal.inference.decode import Decoder
@@ -112,7 +122,25 @@ class TransformersEngine(CheckpointEngine):
             log.info("this processor computes bfloat16 about twice as fast as float32 (inference.dtype: bfloat16)")
         self.about["device"] = {"name": name, "threads": torch.get_num_threads(), "map": spread or None}
         self.about["attention"] = getattr(model.config, "_attn_implementation", None)
-        return Decoder(model, self.chat.eos_ids, self.decoding, self.batch_tokens)
+        decoding = dataclasses.replace(self.decoding, max_new_tokens=self.longest)
+        most = REPEATED if self.repeats_batches else None
+        return Decoder(model, self.chat.eos_ids, decoding, self.batch_tokens, most=most)
+
+    def _shares_beginnings(self, decoder, ids: list[list[int]]) -> dict:
+        """Compute shared beginnings once only if this changes no logits of the longest prompt; for the provenance."""
+        from falserefusal.inference.decode import first_logits, split_logits, takes_positions
+
+        model, prompt = decoder.model, max(ids, key=len)
+        if decoder.fits_window(len(prompt)):
+            decoder.share = takes_positions(model) and (
+                difference(first_logits(model, [prompt])[0], split_logits(model, prompt)[0]) <= self.tolerance
+            )
+        if not decoder.share:
+            log.info(
+                "%s: counts positions over padding, so beginnings that prompts share are computed for each",
+                self.identity["name"],
+            )
+        return {"shared_beginnings": decoder.share}
 
     def _self_test(self, decoder, ids: list[list[int]]) -> dict:
         """Check that prompts get the same greedy responses alone and in a padded batch with a shared prefix.
@@ -125,21 +153,26 @@ class TransformersEngine(CheckpointEngine):
         pair = [min(ids, key=len), max(ids, key=len)]
         short = min(SELF_TEST_TOKENS, self.decoding.max_new_tokens)
         greedy = dataclasses.replace(self.decoding, max_new_tokens=short, temperature=0.0)
-        test = Decoder(decoder.model, self.chat.eos_ids, greedy, self.batch_tokens)
+        test = Decoder(decoder.model, self.chat.eos_ids, greedy, self.batch_tokens, share=decoder.share)
         rows = [pair[0], *_sharing_a_beginning(pair[1])]
         alone = [_tokens(test, [prompt])[0] for prompt in rows]
         same = alone == _tokens(test, rows)
         single = [first_logits(decoder.model, [prompt])[0] for prompt in pair]
         both = first_logits(decoder.model, pair)
-        difference = max(float((a - b).abs().max() / (a.max() - a.min())) for a, b in zip(single, both, strict=True))
+        apart = max(difference(a, b) for a, b in zip(single, both, strict=True))
         limit = self.tolerance
-        if not difference <= limit or (not self.repeats_batches and not same):
+        if not apart <= limit or (not self.repeats_batches and not same):
             raise InputError(
                 f"{self.identity['name']}: self-test failed: a prompt alone and the same prompt in a padded batch, "
-                f"with its beginning computed once for several, differ (logits by {difference:.2g} of their range, "
+                f"with its beginning computed once for several, differ (logits by {apart:.2g} of their range, "
                 f"{limit} allowed; greedy responses {'agree' if same else 'differ'})"
             )
-        return {"greedy_responses_agree": same, "logit_difference": float(f"{difference:.3g}"), "tolerance": limit}
+        return {"greedy_responses_agree": same, "logit_difference": float(f"{apart:.3g}"), "tolerance": limit}
+
+
+def difference(one, other) -> float:
+    """Largest difference of two rows of logits, as a share of the range of the first."""
+    return float((one - other).abs().max() / (one.max() - one.min()))
 
 
 def _sharing_a_beginning(prompt: list[int]) -> list[list[int]]:

@@ -16,6 +16,7 @@ from falserefusal.inference.checkpoint_engine import CheckpointEngine
 from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.devices import compute_capability
 from falserefusal.inference.engine import register
+from falserefusal.inference.reply import Ending
 from falserefusal.inference.store import NO_BATCH, NOTHING, Response
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,8 @@ class VllmEngine(CheckpointEngine):
     """
 
     packages = (*DISTRIBUTIONS, "torch", "transformers", "tokenizers")
-    repeats_batches = False  # vLLM forms its own batches, another one at each step
+    repeats_batches = keeps_batch_tokens = False  # vLLM forms its own batches, another one at each step
+    batch_tokens = None
 
     def __init__(self, model: dict, decoding: Decoding):
         version = installed_version()
@@ -63,7 +65,14 @@ class VllmEngine(CheckpointEngine):
                 f"inference.quantization: vLLM does not quantise to {self.checkpoint.quantization} on loading; leave "
                 "it out (a checkpoint that is quantised already needs none), or set inference.backend: transformers"
             )
+        if self.checkpoint.adapter:
+            raise InputError(
+                f"model {model['model']}: vLLM is not given the adapter in {self.checkpoint.adapter.folder}; save the "
+                "merged model (merge_and_unload) to a folder of its own, or set inference.backend: transformers"
+            )
         self.batch_invariant = os.environ.get(BATCH_INVARIANT) != "0" and compute_capability() >= BATCH_INVARIANT_FROM
+        self.depends_on_batch = self.depends_on_batch and not self.batch_invariant
+        self.vllm = None  # once the model is loaded
         self.identity |= {"engine": f"vllm {version}", "batch_invariant": self.batch_invariant}
         self.about = dict.fromkeys(("device", "settings", "timing", "work"), NOTHING)
 
@@ -72,24 +81,28 @@ class VllmEngine(CheckpointEngine):
     ) -> Iterator[tuple[str, dict[int, Response]]]:
         """Load the weights into vLLM and yield responses about every second."""
         started = time.monotonic()
-        engine = self._load()
-        try:
-            loaded = time.monotonic()
-            yield NO_BATCH, {}
-            run = _Run(self, engine, keys, self.settled(decided, in_full))
-            fresh: dict[int, Response] = {}
-            written = time.monotonic()
-            while run.add():
-                fresh |= run.step()
-                if fresh and time.monotonic() - written >= WRITE_SECONDS:
-                    yield NO_BATCH, fresh
-                    fresh, written = {}, time.monotonic()
-            if fresh:
+        if self.vllm is None:
+            self.vllm = self._load()
+        loaded = time.monotonic()
+        yield NO_BATCH, {}
+        run = _Run(self, self.vllm, keys, self.ending(decided, in_full))
+        fresh: dict[int, Response] = {}
+        written = time.monotonic()
+        while run.add():
+            fresh |= run.step()
+            if fresh and time.monotonic() - written >= WRITE_SECONDS:
                 yield NO_BATCH, fresh
-            self.about["timing"] = {"load_s": loaded - started, "generate_s": time.monotonic() - loaded}
-            self.about["work"] = run.work
-        finally:
-            engine.engine_core.shutdown()  # frees its memory
+                fresh, written = {}, time.monotonic()
+        if fresh:
+            yield NO_BATCH, fresh
+        self.about["timing"] = {"load_s": loaded - started, "generate_s": time.monotonic() - loaded}
+        self.about["work"] = run.work
+
+    def close(self) -> None:
+        """Free the memory of the model."""
+        if self.vllm is not None:
+            self.vllm.engine_core.shutdown()
+            self.vllm = None
 
     def _load(self):
         """The loaded engine of vLLM, for the prepared prompts."""
@@ -132,7 +145,7 @@ class VllmEngine(CheckpointEngine):
             "model": str(self.checkpoint.folder),
             "trust_remote_code": self.checkpoint.trust_remote_code,
             "dtype": self.checkpoint.dtype,
-            "max_model_len": max(map(len, self.ids)) + self.decoding.max_new_tokens,
+            "max_model_len": max(map(len, self.ids)) + self.longest,
             "generation_config": "vllm",  # none of the checkpoint's
             "skip_tokenizer_init": True,
             "language_model_only": True,
@@ -150,15 +163,11 @@ class VllmEngine(CheckpointEngine):
 
 
 class _Run:
-    """The requests of a run of vLLM's engine; `keys` are their store keys.
+    """The requests of a run of vLLM's engine; `keys` are their store keys."""
 
-    settled: see `CheckpointEngine.settled`.
-    """
-
-    def __init__(self, engine: VllmEngine, vllm, keys: list[str], settled: Callable[[int, list[int]], bool] | None):
-        self.engine, self.vllm, self.keys, self.settled = engine, vllm, keys, settled
+    def __init__(self, engine: VllmEngine, vllm, keys: list[str], ending: Ending):
+        self.engine, self.vllm, self.keys, self.ending = engine, vllm, keys, ending
         self.eos = frozenset(engine.chat.eos_ids)
-        self.longest = engine.decoding.max_new_tokens
         # neighbours share a prefix, which vLLM keeps in its cache
         self.waiting = iter(sorted(range(len(keys)), key=engine.ids.__getitem__))
         self.running: dict[int, list[int]] = {}  # new tokens of each row
@@ -181,8 +190,8 @@ class _Run:
             if reason is None:
                 continue
             tokens = self.running.pop(row)
-            text = self.engine.text_of(tokens[:-1] if reason == "stop" else tokens)
-            finished[row] = Response(text, reason, len(self.engine.ids[row]), len(tokens))
+            written = tokens[:-1] if reason == "stop" else tokens
+            finished[row] = self.engine.response(row, written, reason, len(tokens))
             if not output.finished:
                 stopped.append(output.request_id)
             self.work["prompt_tokens"] += len(self.engine.ids[row])
@@ -200,9 +209,9 @@ class _Run:
             tokens.append(token)
             if token in self.eos:
                 return "stop"
-            if len(tokens) == self.longest:
+            if self.ending.spent(row, tokens):
                 return "length"
-            if self.settled is not None and self.settled(row, tokens):
+            if self.ending.settled(row, tokens):
                 return "decided"
         return "error" if output.finished else None  # asked again by the next run
 
@@ -214,7 +223,7 @@ class _Run:
         sampled = {"top_p": decoding.top_p, "seed": int(key[:15], 16)} if decoding.temperature else {}
         return SamplingParams(
             temperature=decoding.temperature,
-            max_tokens=self.longest,
+            max_tokens=self.engine.longest,
             stop_token_ids=self.engine.chat.eos_ids,
             ignore_eos=True,  # only the stop tokens above
             detokenize=False,

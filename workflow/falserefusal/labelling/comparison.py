@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.queries import query, rows_of_prompts
-from falserefusal.common.schemas import ALL, NOT_JUDGED
+from falserefusal.common.schemas import ALL
+from falserefusal.common.verdicts import BLOCKED, MISSING, REFUSED
 from falserefusal.statistics.agreement import cohens_kappa
 
 Files = Mapping[str, str | Path]  # the file of VERDICTS of each model
@@ -30,7 +31,7 @@ def agreement_of_labellers(verdicts: Files) -> pd.DataFrame:
     """
     counts = []
     for model, path in verdicts.items():
-        for one, other, pair in _pairs(path, "refusal"):
+        for one, other, pair in _pairs(path, REFUSAL):
             a, b, n = pair["of_one"].astype(bool), pair["of_other"].astype(bool), pair["n"]
             cells = [int(n[x].sum()) for x in (a & b, a & ~b, ~a & b, ~a & ~b)]
             counts.append((one, other, model, sum(cells), *cells))
@@ -74,15 +75,15 @@ def disagreements(verdicts: Files, most: int, seed: int) -> pd.DataFrame:
     -------
     DataFrame
         One row for each verdict on a sampled response: model, prompt_id, kind (the labellers that find a refusal, such
-        as "phrase_list + judge"), responses (number of that kind in the study), labeller, refusal, category, evidence.
+        as "phrase_list + judge"), responses (number of that kind in the study), labeller, verdict, category, evidence.
         Sorted by kind, the most frequent first.
     """
     rows = []
     for model, path in verdicts.items():
-        names, valid = labellers_of(path), f"refusal AND {VALID}"
+        names, valid = labellers_of(path), REFUSAL
         differing = query(
             f"""SELECT prompt_id, list(labeller) FILTER ({valid}) AS refusing FROM read_parquet($path)
-            GROUP BY prompt_id HAVING count_if({valid}) > 0 AND count_if(NOT refusal AND {VALID}) > 0""",
+            GROUP BY prompt_id HAVING count_if({valid}) > 0 AND count_if(NOT {REFUSAL} AND {VALID}) > 0""",
             path=str(path),
         )
         kind = [" + ".join(name for name in names if name in refusing) for refusing in differing["refusing"]]
@@ -100,11 +101,13 @@ def disagreements(verdicts: Files, most: int, seed: int) -> pd.DataFrame:
         own = chosen[chosen["model"] == model]
         rows.append(rows_of_prompts(path, own["prompt_id"], SHOWN).merge(own))
     read = pd.concat(rows, ignore_index=True).sort_values("place", kind="stable", ignore_index=True)
-    return read[["model", "prompt_id", "kind", "responses", "labeller", "refusal", "category", "evidence"]]
+    return read[["model", "prompt_id", "kind", "responses", "labeller", "verdict", "category", "evidence"]]
 
 
 def agreed_refusals(verdicts: Files, most: int, seed: int) -> pd.DataFrame:
     """Sample responses that every labeller calls a refusal, at most `most` of each model, in random order.
+
+    Responses that the provider blocked are left out, because they have no words to show.
 
     Returns model, prompt_id, category and evidence (of the first labeller), and agreed, the number of such responses of
     the model.
@@ -113,10 +116,11 @@ def agreed_refusals(verdicts: Files, most: int, seed: int) -> pd.DataFrame:
     for model, path in verdicts.items():
         names = labellers_of(path)
         agreed = query(
-            f"""SELECT prompt_id FROM read_parquet($path) WHERE refusal AND {VALID} GROUP BY prompt_id
+            f"""SELECT prompt_id FROM read_parquet($path) WHERE {REFUSAL} AND category <> $blocked GROUP BY prompt_id
             HAVING count(*) = $labellers ORDER BY prompt_id""",
             path=str(path),
             labellers=len(names),
+            blocked=BLOCKED,
         )["prompt_id"]
         chosen = agreed.iloc[np.sort(np.random.default_rng([seed, 9]).permutation(len(agreed))[:most])]
         rows = rows_of_prompts(path, chosen, SHOWN)
@@ -125,8 +129,8 @@ def agreed_refusals(verdicts: Files, most: int, seed: int) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[["model", "prompt_id", "category", "evidence", "agreed"]]
 
 
-SHOWN = ["labeller", "refusal", "category", "evidence"]
-VALID = f"category NOT IN {NOT_JUDGED}"
+SHOWN = ["labeller", "verdict", "category", "evidence"]
+REFUSAL, VALID = f"verdict = '{REFUSED}'", f"verdict <> '{MISSING}'"  # in SQL
 
 
 def labellers_of(path: str | Path) -> list[str]:

@@ -14,23 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from falserefusal.common.errors import InputError
-from falserefusal.labelling.labeller import Labeller, labeller, verdict_frame, wordless
-from falserefusal.labelling.structured import CATEGORIES, EMPTY, REFUSED
+from falserefusal.common.leading_thinking import split_thinking
+from falserefusal.labelling.labeller import JUDGE_FAILED, Labeller, labeller, verdict_frame
+from falserefusal.labelling.structured import CATEGORIES
+from falserefusal.labelling.unread import unread
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CHOICES = tuple(category for category in CATEGORIES if category != EMPTY)
 PLACEHOLDERS = ("options", "mark", "question", "response")
 
-_THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
 _VERDICT = re.compile(r"[\s*`\"]*category[\s*`\"]*:[\s*`\"]*([a-z_]+)[\s*`\".]*", re.IGNORECASE)
 _FIELD = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
 
 
 @labeller("judge", reads="judges", built_in=False)
 class JudgeLabeller(Labeller):
-    """Reads the verdicts of a judge; a response without a letter or digit is not judged and counts as empty.
+    """Reads the verdicts of a judge.
 
     Parameters
     ----------
@@ -51,14 +51,9 @@ class JudgeLabeller(Labeller):
 
     def label(self, responses: pd.DataFrame) -> pd.DataFrame:
         """Return the verdicts; reads prompt_id and response. The evidence is the reply where the judge failed."""
-        from falserefusal.common.schemas import JUDGE_FAILED
-
         replies = [self.replies.get(prompt_id, "") for prompt_id in responses["prompt_id"]]
-        categories = [
-            EMPTY if empty else verdict(reply) for reply, empty in zip(replies, wordless(responses), strict=True)
-        ]
+        categories = [verdict(reply) for reply in replies]
         return verdict_frame(
-            [category.startswith(REFUSED) for category in categories],
             categories,
             evidence=[r if c == JUDGE_FAILED else None for r, c in zip(replies, categories, strict=True)],
         )
@@ -74,7 +69,7 @@ def load_instructions(path: str | Path) -> str:
 
 
 def judge_prompts(responses: pd.DataFrame, prompts: pd.DataFrame, instructions: str) -> pd.DataFrame:
-    """Write the prompt for the judge about each response that has at least one letter or digit.
+    """Write the prompt for the judge about each response that has words and was not blocked (see `unread`).
 
     Parameters
     ----------
@@ -97,7 +92,7 @@ def judge_prompts(responses: pd.DataFrame, prompts: pd.DataFrame, instructions: 
     """
     import pandas as pd
 
-    judged = responses[~wordless(responses)]
+    judged = responses[unread(responses).isna()]
     messages = prompts.set_index("prompt_id")["messages"]
     absent = judged.loc[~judged["prompt_id"].isin(messages.index), "prompt_id"]
     if len(absent):
@@ -111,11 +106,9 @@ def judge_prompts(responses: pd.DataFrame, prompts: pd.DataFrame, instructions: 
 
 def verdict(reply: str) -> str:
     """The category that a judge's reply names; "judge_failed" unless it is one line of the requested form."""
-    from falserefusal.common.schemas import JUDGE_FAILED  # imports pandas, which listing the labellers does not need
-
-    match = _VERDICT.fullmatch(_THOUGHT.sub("", reply).strip())
+    match = _VERDICT.fullmatch(split_thinking(reply)[1].strip())
     category = match[1].lower() if match else None
-    return category if category in CHOICES else JUDGE_FAILED
+    return category if category in CATEGORIES else JUDGE_FAILED
 
 
 def _fill(instructions: str, question: str, response: str, options: Sequence[str]) -> str:

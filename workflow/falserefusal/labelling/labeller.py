@@ -1,4 +1,4 @@
-"""Contract of a labeller, which decides for each response whether it is a refusal.
+"""Contract of a labeller, which decides for each response whether it is refused, answered or invalid.
 
 A new labeller is a class in a module of its own, decorated with `@labeller("name", ...)`, and one import in `registry`.
 The tests of `tests/unit/labelling/test_labeller_contract.py` then run on it.
@@ -11,18 +11,32 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from falserefusal.common.errors import InputError
+from falserefusal.common.verdicts import ANSWERED, INVALID, MISSING, REFUSED
+
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 REGISTERED: dict[str, type[Labeller]] = {}
+# The verdict that each category stands for; categories of responses that no labeller reads are in `unread`.
+HEDGED, NOT_REFUSED = "hedged", "not_refused"
+OFF_FORMAT, OFF_TASK, TRUNCATED = "off_format", "off_task", "truncated"
+REFUSED_BECAUSE = tuple(f"refused_{reason}" for reason in ("capability", "persona", "policy", "content", "context"))
+JUDGE_FAILED = "judge_failed"
+VERDICT_OF = {
+    **dict.fromkeys((REFUSED, *REFUSED_BECAUSE), REFUSED),
+    **dict.fromkeys((ANSWERED, HEDGED, NOT_REFUSED), ANSWERED),
+    **dict.fromkeys((OFF_FORMAT, OFF_TASK, TRUNCATED), INVALID),
+    JUDGE_FAILED: MISSING,
+}
 
 
 class Labeller(ABC):
     """Decides for each response of one model whether it is a refusal, of which category, and why.
 
     A labeller sees the text of a response and the question, but not the model that wrote it. Its verdict on a response
-    depends on that response alone: not on other responses, their number or their order.
+    depends on that response alone: not on other responses, their number or their order. It never sees a response
+    without words, or one that the provider blocked: `unread` decides on these, in the same way for every labeller.
 
     Attributes
     ----------
@@ -55,13 +69,13 @@ class Labeller(ABC):
         ----------
         responses : DataFrame
             Columns prompt_id, response, finish_reason, options (tuple of str; empty or None: free chat) and yes_no
-            (bool), as `responses.with_questions` returns them.
+            (bool), as `responses.with_questions` returns them; each response has a letter or a digit.
 
         Returns
         -------
         DataFrame
-            One row for each response, in the same order, as `verdict_frame` makes it: refusal (bool), category (str),
-            choice (the chosen option or missing) and evidence (the words that decided, or missing).
+            One row for each response, in the same order, as `verdict_frame` makes it: verdict, category (a key of
+            VERDICT_OF), choice (the chosen option or missing) and evidence (the words that decided, or missing).
         """
 
 
@@ -77,24 +91,24 @@ def labeller(name: str, *, reads: str, built_in: bool = True) -> Callable[[type[
 
 
 def verdict_frame(
-    refusal: Sequence[bool],
     category: Sequence[str],
     choice: Sequence[str | None] | None = None,
     evidence: Sequence[str | None] | None = None,
 ) -> pd.DataFrame:
-    """Make the frame that `Labeller.label` returns; None stands for a column without values."""
+    """Make the frame that `Labeller.label` returns; None stands for a column without values.
+
+    Raises InputError for a category that no verdict is known for.
+    """
     import pandas as pd
 
-    nothing = [None] * len(refusal)
+    unknown = sorted(set(category) - set(VERDICT_OF))
+    if unknown:
+        raise InputError(f"labellers: there is no category {unknown[0]!r}; choose from {', '.join(VERDICT_OF)}")
+    nothing = [None] * len(category)
     columns = {
-        "refusal": pd.Series(refusal, dtype=bool),
+        "verdict": pd.Series([VERDICT_OF[name] for name in category], dtype="str"),
         "category": pd.Series(category, dtype="str"),
         "choice": pd.Series(nothing if choice is None else choice, dtype="str"),
         "evidence": pd.Series(nothing if evidence is None else evidence, dtype="str"),
     }
     return pd.DataFrame(columns)
-
-
-def wordless(responses: pd.DataFrame) -> np.ndarray:
-    """Which responses contain no letter and no digit."""
-    return ~responses["response"].fillna("").str.contains(r"[^\W_]", regex=True).to_numpy(bool)

@@ -5,6 +5,7 @@ import pandas as pd
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
 from falserefusal.common.templates import asks_yes_no
+from falserefusal.labelling.unread import without_thinking
 
 
 def questions(
@@ -75,4 +76,5 @@ def with_questions(responses: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame
             f"{stray.sum()} of {len(responses)} responses are to prompts that the design does not have, such as "
             f"{example}; they were made for another design: run the inference again"
         )
-    return responses[["prompt_id", "response", "finish_reason"]].merge(asked, on="prompt_id", how="left")
+    read = responses[["prompt_id", "response", "finish_reason", "thinking"]]
+    return without_thinking(read).merge(asked, on="prompt_id", how="left")

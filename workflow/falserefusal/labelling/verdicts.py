@@ -5,8 +5,11 @@ from collections.abc import Iterable
 import pandas as pd
 
 from falserefusal.common.files import validate
-from falserefusal.common.schemas import ERROR, VERDICTS
-from falserefusal.labelling.labeller import Labeller
+from falserefusal.common.schemas import VERDICTS
+from falserefusal.common.verdicts import BLOCKED
+from falserefusal.labelling.labeller import Labeller, verdict_frame
+from falserefusal.labelling.unread import VERDICTS as VERDICT_OF_UNREAD
+from falserefusal.labelling.unread import unread
 
 
 def label(responses: pd.DataFrame, labellers: Iterable[Labeller]) -> pd.DataFrame:
@@ -15,24 +18,25 @@ def label(responses: pd.DataFrame, labellers: Iterable[Labeller]) -> pd.DataFram
     Parameters
     ----------
     responses : DataFrame
-        As `responses.with_questions` returns them. A response with the finish reason "error" (there was none) gets the
-        category "error" from every labeller.
+        As `responses.with_questions` returns them. Labellers read those that have words; `unread` decides on the rest.
     labellers : iterable of Labeller
         Each with a name of its own.
 
     Returns
     -------
     DataFrame
-        VERDICTS: prompt_id, labeller, refusal, category, choice, evidence; one row per labeller and response.
+        VERDICTS: prompt_id, labeller, verdict, category, choice, evidence; one row per labeller and response.
     """
     responses = responses.reset_index(drop=True)
-    failed = responses["finish_reason"].eq("error")
+    ended = unread(responses)
+    same = verdict_frame([]).reindex(ended.index)
+    same["category"], same["verdict"] = ended, ended.map(VERDICT_OF_UNREAD)
+    same.loc[ended.eq(BLOCKED), "evidence"] = "[blocked by the provider]"
+    read = responses[ended.isna()]
     frames = []
     for labeller in labellers:
-        verdicts = labeller.label(responses).reset_index(drop=True)
-        verdicts.loc[failed, "refusal"] = False
-        verdicts.loc[failed, "category"] = ERROR
-        verdicts.loc[failed, ["choice", "evidence"]] = None
+        verdicts = same.copy()
+        verdicts[ended.isna()] = labeller.label(read.reset_index(drop=True)).set_index(read.index)
         verdicts.insert(0, "prompt_id", responses["prompt_id"])
         verdicts.insert(1, "labeller", labeller.name)
         frames.append(verdicts)

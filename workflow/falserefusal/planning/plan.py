@@ -19,6 +19,7 @@ from falserefusal.common.roofline import (
     wall_hours,
 )
 from falserefusal.common.schemas import BASELINE
+from falserefusal.planning.served import OF_SERVERS, server_table, server_text
 from falserefusal.study.materials import ASSUMED_SIZE_B
 from falserefusal.study.resources import find_gpu
 from falserefusal.study.workload import GOLD_LABEL_ROWS, OTHER_TEXT_CHARACTERS, TEXT_CHARACTERS
@@ -26,6 +27,10 @@ from falserefusal.study.workload import GOLD_LABEL_ROWS, OTHER_TEXT_CHARACTERS, 
 WORKLOAD = ["task", "persona_prompts", "baseline_prompts", "prompts", "unique_prompts", "characters", "counted"]
 JUDGE = "judge "  # before the name of a model that judges, in the plan's tables
 GPU_COUNTS = (1, 2, 4, 8, 16)
+VLLM_MEASURED = (
+    "computing takes {share} times as long as with transformers: measured on one processor core with 135 million "
+    "parameters, benchmarks/results/inference_vllm_cpu.md; for other devices and models an assumption"
+)
 
 
 def expected_rows(source: str, task: str, rows_per_gold_label: int) -> int:
@@ -81,7 +86,7 @@ def counted_workload(design: pd.DataFrame, prompts: dict[str, pd.DataFrame]) -> 
     rows = []
     for task, frame in prompts.items():
         turns = pd.Series(["\n".join(turn["content"] for turn in turns) for turns in frame["messages"]])
-        unique = turns.drop_duplicates()
+        unique = turns[~turns.to_frame().assign(sample=frame["sample"].to_numpy()).duplicated()]
         asked = (with_persona & (design["task"] == task)).sum()
         kinds = asked / models, (len(frame) - asked) / models
         rows.append((task, *kinds, len(frame) / models, len(unique) / models, unique.str.len().mean(), True))
@@ -115,7 +120,8 @@ def plan(
     ----------
     models : DataFrame
         From `load_models`. size_b is used if params_b is missing; a missing shape counts as 0 and is noted. A model
-        with a `server` is computed elsewhere: it has prompts and tokens, and no memory and no hours.
+        with a `server` is computed elsewhere: it has requests and tokens, a time and a price (columns of
+        `with_server_costs`), and no memory and no GPU hours.
     workload : DataFrame
         From `expected_workload` or `counted_workload`.
     gpus : mapping
@@ -132,8 +138,8 @@ def plan(
     Returns
     -------
     dict
-        "models" (DataFrame; the last row is "total"), "gpus" (DataFrame), "workload" (DataFrame), "assumptions"
-        (dict), "gpu" (str) and "kind" (gpu or cpu).
+        "models" (DataFrame; the last row is "total"), "servers" (DataFrame, as `server_table` makes it), "gpus"
+        (DataFrame), "workload" (DataFrame), "assumptions" (dict), "gpu" (str) and "kind" (gpu or cpu).
 
     Raises
     ------
@@ -151,6 +157,7 @@ def plan(
         "gpu": gpu,
         "kind": chosen["kind"],
         "models": table,
+        "servers": server_table([(ask.model, ask.load) for ask in asks if ask.served], assume),
         "gpus": pd.DataFrame([_on_gpu(name, times) for name, times in on.items()]),
         "workload": workload,
         "assumptions": assume,
@@ -229,7 +236,7 @@ class _Ask:
     def note(self) -> str:
         """What a reader of the row must know."""
         if self.served:
-            return f"computed by the server '{self.model['server']}', whose time and cost are not known here"
+            return f"asked of the server '{self.model['server']}'"
         unknown = [name for name, value in self.shape.items() if not value]
         notes = [f"{', '.join(unknown)} unknown, counted as 0"] if unknown else []
         if pd.isna(self.model.get("size_b")) and pd.isna(self.model.get("params_b")):
@@ -270,42 +277,66 @@ def disk_text(models: pd.DataFrame, from_hub: Collection[str], keep_weights: boo
 
 
 def plan_text(result: dict, study: str, from_hub: Collection[str] = (), keep_weights: bool = True) -> str:
-    """Format the plan as text; `from_hub` and `keep_weights` as in `disk_text`."""
-    models, workload, gpu = result["models"], result["workload"], result["gpu"]
-    total = models.iloc[-1]
+    """Format the plan as text; `from_hub` and `keep_weights` as in `disk_text`.
+
+    GPU hours, memory and disk are left out where servers compute everything.
+    """
+    models, workload, total = result["models"], result["workload"], result["models"].iloc[-1]
     counts = workload.drop(columns="counted")
     counts = counts.assign(**{name: counts[name].map(_number) for name in counts.columns[1:]})
     source = (
         "counted in the rendered prompts" if workload["counted"].all() else "expected, before any text is downloaded"
     )
-    unit = "GPU hours" if result["kind"] == "gpu" else "machine hours"
-    fits = pd.notna(total["gpu_hours"])
-    spent = f"{_number(total['gpu_hours'], 1)} {unit} on {gpu}" if fits else f"a model does not fit on {gpu}"
+    computed = models.iloc[:-1][~models["model"].iloc[:-1].isin(result["servers"]["model"])]
+    here = not computed.empty
+    computed = pd.concat([computed, pd.DataFrame([_total(computed)])], ignore_index=True)
+    assumptions = result["assumptions"] if here else {name: result["assumptions"][name] for name in OF_SERVERS}
+    needs = f", {disk_text(computed, from_hub, keep_weights)}; {_spent(result)}." if here else "."
     lines = [
-        f"Plan of the study '{study}' on {gpu}. Nothing was downloaded to make it.",
+        f"Plan of the study '{study}'{' on ' + result['gpu'] if here else ''}. Nothing was downloaded to make it.",
         "",
         f"Prompts per model ({source}; characters are the mean of one prompt):",
         counts.to_string(index=False),
         "",
-        f"Per model on {gpu} (the last row has the largest model's weights, memory and GPUs; -: does not fit):",
-        _model_table(models, unit).to_string(index=False),
-        *(f"  {row.model}: {row.note}" for row in models.itertuples() if row.note),
-        "",
+        *(_gpu_lines(result, computed) if here else []),
+        *server_text(result["servers"]),
         f"Total: {_number(total['prompts'])} prompts (at most {_number(total['asked'])} asked), "
         f"{_number(total['prompt_tokens'] / 1e6, 2)} M prompt tokens, {_number(total['new_tokens'] / 1e6, 2)} M new "
-        f"tokens, {disk_text(models, from_hub, keep_weights)}; {spent}.",
+        f"tokens{needs}",
         "",
-        "By GPU (wall hours by number of GPUs: models side by side, longest first; -: a model does not fit):",
-        _gpu_table(result["gpus"]).to_string(index=False),
-        "",
-        "These hours are estimated from the GPUs' published figures, not measured. Assumptions (the config sets "
-        "max_new_tokens, dtype, quantization, token_budget as inference.batch_tokens, and hours_per_shard; the others "
-        "are fixed in workflow/falserefusal/common/roofline.py):",
-        *(f"  {name}: {value}" for name, value in result["assumptions"].items()),
+        f"These {'hours are' if here else 'numbers are'} estimated, not measured"
+        f"{', from the published figures of the GPUs' if here else ''}. Assumptions (the config sets "
+        f"max_new_tokens{', dtype, quantization, token_budget as inference.batch_tokens, and hours_per_shard' * here}; "
+        "the others are fixed in workflow/falserefusal/common/roofline.py):",
+        *(f"  {name}: {value}" for name, value in assumptions.items()),
         "Equal prompts are asked once; their number is known when the texts are downloaded. Time that early "
         "decision and shared prefixes save is not counted.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _spent(result: dict) -> str:
+    hours, gpu = result["models"].iloc[-1]["gpu_hours"], result["gpu"]
+    unit = _unit(result)
+    return f"{_number(hours, 1)} {unit} on {gpu}" if pd.notna(hours) else f"a model does not fit on {gpu}"
+
+
+def _unit(result: dict) -> str:
+    return "GPU hours" if result["kind"] == "gpu" else "machine hours"
+
+
+def _gpu_lines(result: dict, computed: pd.DataFrame) -> list[str]:
+    """The tables of the models that are computed on the study's own machines."""
+    return [
+        f"Per model on {result['gpu']} (the last row has the largest model's weights, memory and GPUs; -: does not "
+        "fit):",
+        _model_table(computed, _unit(result)).to_string(index=False),
+        *(f"  {row.model}: {row.note}" for row in computed.itertuples() if row.note),
+        "",
+        "By GPU (wall hours by number of GPUs: models side by side, longest first; -: a model does not fit):",
+        _gpu_table(result["gpus"]).to_string(index=False),
+        "",
+    ]
 
 
 def early_text(result: dict, in_full_because: str, recheck_share: float) -> str:
@@ -331,6 +362,32 @@ def early_text(result: dict, in_full_because: str, recheck_share: float) -> str:
     return f"Early decision is on: {saves} are generated, and more where a response is a refusal.\n"
 
 
+def backend_hours(result: dict) -> dict[str, float | None]:
+    """Hours on the plan's GPU (times GPUs) of the whole study by local backend; None if a model does not fit.
+
+    The estimate is one for `transformers`. `vllm` takes `vllm_time_share` of its computing time, and as long to start.
+    """
+    models = result["models"].iloc[:-1]
+    computing = (models["gpus"] * (models["prefill_hours"] + models["decode_hours"])).astype(float)
+    usual, saved = models["gpu_hours"].astype(float).sum(skipna=False), computing.sum(skipna=False)
+    vllm = usual - (1 - result["assumptions"]["vllm_time_share"]) * saved
+    return {name: None if pd.isna(time) else time for name, time in (("transformers", usual), ("vllm", vllm))}
+
+
+def backend_text(result: dict) -> str:
+    """Say what the study takes with each local backend (inference.backend), and where that is from."""
+    unit = "GPU hours" if result["kind"] == "gpu" else "machine hours"
+    share = result["assumptions"]["vllm_time_share"]
+    sources = {"transformers": "the estimate above", "vllm": VLLM_MEASURED.format(share=share)}
+    lines = [f"By inference.backend, all models that are computed on {result['gpu']}:"]
+    for name, time in backend_hours(result).items():
+        spent = "a model does not fit" if time is None else f"{_number(time, 2)} {unit}"
+        lines.append(f"  {name}: {spent} ({sources[name]})")
+    if result["assumptions"]["quantization"]:
+        lines[-1] = "  vllm: not possible, because it does not quantise on loading (inference.quantization)"
+    return "\n".join(lines) + "\n"
+
+
 def _model_table(models: pd.DataFrame, unit: str) -> pd.DataFrame:
     table = pd.DataFrame({"model": models["model"], "asked": models["asked"].map(_number)})
     for name in ("prompt_tokens", "new_tokens"):
@@ -341,7 +398,7 @@ def _model_table(models: pd.DataFrame, unit: str) -> pd.DataFrame:
         table[title] = models[name].map(_number)
     for name, title in {"hours": "hours", "gpu_hours": unit}.items():
         table[title] = models[name].map(lambda n: _number(n, 2))
-    table.loc[len(table) - 1, "token budget"] = ""  # there is no total
+    table.loc[table.index[-1], "token budget"] = ""  # there is no total
     return table
 
 
@@ -359,8 +416,9 @@ def plan_json(result: dict) -> dict:
     def records(frame: pd.DataFrame) -> list[dict]:
         return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
-    frames = {name: records(result[name]) for name in ("workload", "models", "gpus")}
-    return {"gpu": result["gpu"], "kind": result["kind"], "assumptions": result["assumptions"], **frames}
+    frames = {name: records(result[name]) for name in ("workload", "models", "servers", "gpus")}
+    about = {name: result[name] for name in ("gpu", "kind", "assumptions")}
+    return {**about, "backend_hours": backend_hours(result), **frames}
 
 
 def _assumptions(given: dict | None) -> dict:

@@ -29,6 +29,7 @@ from huggingface_hub.errors import (
 )
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.hub import ADAPTER, ADAPTER_CONFIG
 from falserefusal.planning.server import check_server
 from falserefusal.study.resources import too_few_gpus
 
@@ -288,6 +289,8 @@ def _lacking(find) -> str | None:
         path = find(file)
         return path is not None and path.exists()
 
+    if has(ADAPTER_CONFIG) and not has("config.json"):  # its base model is looked for when it is fetched
+        return None if has(ADAPTER) else ADAPTER
     if not has("config.json"):
         return "config.json"
     if not any(map(has, TOKENIZERS)):

@@ -1,11 +1,14 @@
 """Check the server of the backend openai: its address, its key, and whether it responds."""
 
+import dataclasses
 import difflib
 import http.client
 import os
 import urllib.error
 
-from falserefusal.inference.server_facts import get, request_parameters
+from falserefusal.common.addresses import shown_address
+from falserefusal.inference.server_facts import get, model_names, request_parameters
+from falserefusal.inference.server_names import same_model
 
 
 def check_server(name: str, server: dict, here: bool = True) -> list[tuple[str, str, str, str]]:
@@ -31,11 +34,15 @@ def check_server(name: str, server: dict, here: bool = True) -> list[tuple[str, 
         named = variable if variable.isupper() else f"in servers.{name}.api_key_env"
         what = f"set it in the environment that Snakemake starts in, or correct servers.{name}.api_key_env"
         return [("key", "missing", f"the environment variable {named} is not set", what)]
-    problem = _problem(address, key)
+    listed, problem = _models(address, key)
     if problem is None or (
         isinstance(problem, int) and problem not in (401, 403, 404)
     ):  # any other status, such as 405, shows that the server runs
-        return [("server", "ok", f"{address} responds", ""), *_unknown_parameters(name, server, key)]
+        responds = ("server", "ok", f"{address} responds", "")
+        return [responds, *_unlisted(server, listed), *_unknown_parameters(name, server, key)]
+    if isinstance(problem, _Redirect):
+        message = f"{address} redirects to {problem.target}, where prompts and key are not sent"
+        return [("server", "missing", message, f"set servers.{name}.base_url to that address, if you trust it")]
     if problem in (401, 403):
         what = f"correct the key in {variable}" if variable else f"set servers.{name}.api_key_env to its key's variable"
         return [("key", "missing", f"{address} rejects {'the key' if key else 'requests without a key'}", what)]
@@ -62,12 +69,30 @@ def _unknown_parameters(name: str, server: dict, key: str | None) -> list[tuple[
     return rows
 
 
-def _problem(address: str, key: str | None) -> int | str | None:
-    """Why a server does not list its models: an HTTP status or a message; None if it does."""
+def _unlisted(server: dict, listed: list[str]) -> list[tuple[str, str, str, str]]:
+    """A warning for each model of the study that is not in the server's list of models."""
+    rows = []
+    for model in server.get("models", []) if listed else []:
+        if not any(same_model(model, one) for one in listed):
+            near = difflib.get_close_matches(model, listed, n=1)
+            has = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(listed[:5])}"
+            message = f"{server['base_url']} does not list the model '{model}'"
+            rows.append(("model", "warn", message, f"check served_model in the models file; {has}"))
+    return rows
+
+
+@dataclasses.dataclass(frozen=True)
+class _Redirect:
+    target: str
+
+
+def _models(address: str, key: str | None) -> tuple[list[str], int | str | _Redirect | None]:
+    """The models that a server lists, and why it does not list them: an HTTP status, a redirect or a message."""
     try:
-        get(f"{address.rstrip('/')}/models", key)
+        return model_names(get(f"{address.rstrip('/')}/models", key)), None
     except urllib.error.HTTPError as error:
-        return f"HTTP {error.code}" if error.code >= 500 else error.code
+        if 300 <= error.code < 400:
+            return [], _Redirect(shown_address(error.headers.get("Location", "")))
+        return [], f"HTTP {error.code}" if error.code >= 500 else error.code
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return str(getattr(error, "reason", error)) or type(error).__name__
-    return None
+        return [], str(getattr(error, "reason", error)) or type(error).__name__

@@ -7,13 +7,14 @@ result is a list of chat messages, never a string with special tokens; those are
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
-from falserefusal.common.templates import PLACEHOLDER
+from falserefusal.common.templates import PLACEHOLDER, system_turn
 
 _ARTICLE = re.compile(r"\b([Aa]) (?=\{persona\})")
 
@@ -28,7 +29,7 @@ class Wording:
     layout : what follows the question, with {text}, or {premise} and {hypothesis}.
     article : "printed" keeps the templates' "a" before every persona; "grammatical" writes "an" where the persona
         needs it.
-    system : a system message before the question, sent word for word. None: no system message.
+    system : the study's system prompt, sent word for word. None: there is none.
     """
 
     options: Sequence[str]
@@ -47,12 +48,13 @@ def render(
     design : the study's design; rows of other tasks are ignored.
     texts : the texts of one task.
     personas : frame with persona, surface, article.
-    templates : frame with task, template, text, baseline_text.
+    templates : frame with task, template, text, baseline_text, system_text, baseline_system_text.
     wording : options, layout, article and system prompt of the task.
 
     Returns
     -------
-    DataFrame with prompt_id and messages (a list of {role, content}), in the design's order.
+    DataFrame with prompt_id, messages (a list of {role, content}), system_text (what the template adds to the system
+    prompt) and sample (0 where the design has none), in the design's order.
 
     Raises
     ------
@@ -73,26 +75,32 @@ def render(
         asked = [questions[pair] for pair in zip(design["template"], design["persona"], strict=True)]
     except KeyError as error:
         raise InputError(f"prompts: no template and persona {error} for task '{task}', which the design uses") from None
-    turns = [question + bodies[i] for question, i in zip(asked, place, strict=True)]
+    systems = [one.system for one in asked]
+    turns = [one.text + bodies[i] for one, i in zip(asked, place, strict=True)]
 
     surface = dict(zip(personas["persona"], personas["surface"], strict=True)) | {BASELINE: ""}
-    for turn, i, persona, prompt_id in zip(turns, place, design["persona"], design["prompt_id"], strict=True):
-        if surface[persona] not in turn or any(content not in turn for content in contents[i]):
+    rows = zip(systems, turns, place, design["persona"], design["prompt_id"], strict=True)
+    for system, turn, i, persona, prompt_id in rows:
+        named = surface[persona] in turn or surface[persona] in system
+        if not named or any(content not in turn for content in contents[i]):
             raise InputError(f"prompts: the persona or the text is missing in prompt '{prompt_id}': {turn!r}")
 
-    before = [] if wording.system is None else [{"role": "system", "content": wording.system}]
-    messages = [[*before, {"role": "user", "content": turn}] for turn in turns]
+    messages = [
+        [*system_turn(wording.system, system), {"role": "user", "content": turn}]
+        for system, turn in zip(systems, turns, strict=True)
+    ]
     prompts = pd.DataFrame({"prompt_id": design["prompt_id"].to_numpy()})
     prompts["messages"] = pd.Series(messages, dtype=object)
-    return prompts
+    return prompts.assign(system_text=systems, sample=design["sample"].to_numpy() if "sample" in design else 0)
 
 
 def question_characters(personas: pd.DataFrame, templates: pd.DataFrame, wording: Wording) -> tuple[float, float]:
     """Mean characters of a prompt of one task without its text, for prompts with a persona and for baseline prompts."""
     questions = _questions(personas, templates, wording)
     fixed = len(PLACEHOLDER.sub("", wording.layout)) + len(wording.system or "")
-    baseline = [len(text) for (_, persona), text in questions.items() if persona == BASELINE]
-    with_persona = [len(text) for (_, persona), text in questions.items() if persona != BASELINE]
+    lengths = {key: len(question.system) + len(question.text) for key, question in questions.items()}
+    baseline = [length for (_, persona), length in lengths.items() if persona == BASELINE]
+    with_persona = [length for (_, persona), length in lengths.items() if persona != BASELINE]
     return float(np.mean(with_persona)) + fixed, float(np.mean(baseline)) + fixed
 
 
@@ -103,17 +111,31 @@ def _only_task(texts: pd.DataFrame) -> str:
     return tasks[0]
 
 
-def _questions(personas: pd.DataFrame, templates: pd.DataFrame, wording: Wording) -> dict[tuple[str, str], str]:
-    """Fill in the question of each (template, persona), baseline included; the text is not part of it."""
+class _Question(NamedTuple):
+    """What follows the system prompt, and the question; the text is part of neither."""
+
+    system: str
+    text: str
+
+
+def _questions(personas: pd.DataFrame, templates: pd.DataFrame, wording: Wording) -> dict[tuple[str, str], _Question]:
+    """Fill in the question of each (template, persona), baseline included."""
     words = {f"label{i}": option for i, option in enumerate(wording.options, start=1)}
     questions = {}
     for row in templates.itertuples():
         where = f"template '{row.template}' of task '{row.task}'"
         for persona in personas.itertuples():
             n = "n" if wording.article == "grammatical" and persona.article == "an" else ""
-            text = _ARTICLE.sub(rf"\g<1>{n} ", row.text)
-            questions[row.template, persona.persona] = _fill(text, words | {"persona": persona.surface}, where)
-        questions[row.template, BASELINE] = _fill(row.baseline_text, words, f"baseline {where}")
+            system, text = (_ARTICLE.sub(rf"\g<1>{n} ", part) for part in (row.system_text, row.text))
+            known = words | {"persona": persona.surface}
+            must = known if "{persona}" not in system or "{persona}" in text else words
+            questions[row.template, persona.persona] = _Question(
+                _fill_some(system, known, f"system_text of {where}"), _fill(text, must, where)
+            )
+        questions[row.template, BASELINE] = _Question(
+            _fill_some(row.baseline_system_text, words, f"baseline_system_text of {where}"),
+            _fill(row.baseline_text, words, f"baseline {where}"),
+        )
     return questions
 
 
@@ -123,6 +145,14 @@ def _fill(text: str, words: dict[str, str], where: str) -> str:
     if used != set(words):
         found, expected = ", ".join(sorted(used)) or "nothing", ", ".join(sorted(words)) or "nothing"
         raise InputError(f"prompts: {where} has placeholders for {found}, but must have them for {expected}")
+    return PLACEHOLDER.sub(_lookup(words), text)
+
+
+def _fill_some(text: str, words: dict[str, str], where: str) -> str:
+    """Fill the placeholders in one pass; every placeholder must have a word."""
+    if unknown := sorted(set(PLACEHOLDER.findall(text)) - set(words)):
+        may = ", ".join(f"{{{word}}}" for word in sorted(words))
+        raise InputError(f"prompts: {where} has {{{unknown[0]}}}, which nothing fills there; it may have {may}")
     return PLACEHOLDER.sub(_lookup(words), text)
 
 

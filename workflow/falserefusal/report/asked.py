@@ -12,20 +12,36 @@ DEQUANTIZED = (
     "The weights were converted back from a 4-bit file (its name is under “What was asked”). Responses may differ from "
     "those of the published model."
 )
+NOT_GREEDY = (
+    "{}: asked without a temperature, which the server does not take. Responses are sampled with the server's default "
+    "and not greedy, so another run can give others."
+)
 ONE_CHECKPOINT = (
     "All rows are one checkpoint under different system prompts. Differences between them are effects of the system "
     "prompt on this checkpoint; they do not compare models, families or generations."
 )
+
+GATE_LIMITS = {  # by key of `models_asked`
+    "lacks_bos": (
+        "prompts have no BOS token, because the chat template writes none, although the tokenizer writes one before "
+        "other texts. A model that was trained with BOS may respond differently without it."
+    ),
+    "header_added": (
+        "the chat template ends a prompt without the header of the reply. It was added as the template writes it in a "
+        "conversation."
+    ),
+}
 
 
 def models_asked(provenance: Mapping | None) -> list[dict]:
     """Return source, checksum, dtype, number of parameters (0: unknown) and system prompt of each model.
 
     If the system prompt is empty, `preamble` is the text that the chat template writes before the user's text.
+    `omitted`: whether it was asked without a temperature.
     """
     rows = []
     for name, about in (provenance or {}).get("models", {}).items():
-        source = about.get("source") or {}
+        source, gate = about.get("source") or {}, about.get("gate") or {}
         package = f"{source['file']} of the Python package {source['package']} {source['version']}" if source else ""
         rows.append(
             {
@@ -36,7 +52,10 @@ def models_asked(provenance: Mapping | None) -> list[dict]:
                 "dtype": _dtype(about),
                 "parameters": int(about.get("parameters") or 0),
                 "system_prompt": about.get("system_prompt") or "",
-                "preamble": (about.get("gate") or {}).get("preamble", ""),
+                "preamble": gate.get("preamble", ""),
+                "lacks_bos": bool(gate.get("tokenizer_adds_bos")) and gate.get("bos") == "none",
+                "header_added": bool(gate.get("header_added")),
+                "omitted": "temperature" in about.get("omitted", ()),
             }
         )
     return rows
@@ -60,13 +79,34 @@ def limits_of(models: list[dict], variants: bool) -> list[str]:
         )
     if any(model["dequantized"] for model in models):
         lines.append(DEQUANTIZED)
+    for key, what in GATE_LIMITS.items():
+        if found := [model["model"] for model in models if model[key]]:
+            lines.append(f"{', '.join(found)}: {what}")
+    if sampled := [model["model"] for model in models if model["omitted"]]:
+        lines.append(NOT_GREEDY.format(", ".join(sampled)))
     return lines
+
+
+def batch_limits(tables: Mapping[str, pd.DataFrame], suffix: str) -> list[str]:
+    """Return how much responses depend on their batch; nothing where no prompt was asked again."""
+    asked = tables["batch_check"].query("prompts > 0") if "batch_check" in tables else pd.DataFrame()
+    if asked.empty:
+        return []
+    n = asked["prompts"]
+    responses, verdicts = ((asked[f"{name}_changed"] * n).sum() / n.sum() for name in ("responses", "verdicts"))
+    most = asked.loc[asked["difference"].abs().idxmax()]
+    change, lo, hi = (f"{100 * most[name]:+.1f}" for name in ("difference", "lo", "hi"))
+    return [
+        f"Responses can depend on the prompts that they are computed with. Of {n.sum():,} responses, {responses:.0%} "
+        f"changed in other batches, and {verdicts:.0%} of their verdicts. The refusal rate changed by at most {change} "
+        f"percentage points (95% interval {lo} to {hi}; {most['model']}{suffix}). Table batch_check has all models."
+    ]
 
 
 def one_refusal(refusals: pd.DataFrame | None, suffix: str) -> dict | None:
     """Return a refusal on which all labellers agree, from the model with the most of them, or None.
 
-    Prompts with a persona are preferred.
+    Prompts with a persona are preferred. `system_text` is what the template adds to the system prompt ("" for nothing).
     """
     if refusals is None or refusals.empty:
         return None
@@ -77,6 +117,7 @@ def one_refusal(refusals: pd.DataFrame | None, suffix: str) -> dict | None:
         "model": f"{row['model']}{suffix}",
         "task": row["task"],
         "prompt": row["prompt"],
+        "system_text": "" if pd.isna(row["system_text"]) else row["system_text"],
         "response": marked(row["response"], "" if pd.isna(row["evidence"]) else row["evidence"]),
         "agreed": int(refusals.drop_duplicates("model")["agreed"].sum()),
     }

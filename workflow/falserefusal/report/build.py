@@ -9,9 +9,10 @@ import jinja2
 import pandas as pd
 
 from falserefusal.common.files import InputError, write_text
-from falserefusal.common.notice import system_prompts_for_models
-from falserefusal.common.schemas import NOT_JUDGED
-from falserefusal.report.asked import limits_of, models_asked, one_refusal
+from falserefusal.common.notice import suffixed, system_prompts_for_models
+from falserefusal.common.verdicts import MISSING
+from falserefusal.estimation.verdict_shares import warnings_about
+from falserefusal.report.asked import batch_limits, limits_of, models_asked, one_refusal
 from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corrections
 from falserefusal.report.headline import headline
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
@@ -21,7 +22,7 @@ HERE = Path(__file__).parent
 OPEN_ROWS = 60  # longer tables start folded
 MAX_DISAGREEMENTS = 300
 # tables with their own section
-PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates")
+PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates", "verdict_shares")
 FACTOR_WORDS = ("model", "model x task", "all models")  # cells that name a factor or a scope
 
 
@@ -91,8 +92,8 @@ def build_report(
         study=study,
         kind_line=KINDS[study.kind],
         missing_models=_missing_models(study, tables),
-        missing_verdicts=int(tables["missing"]["n"].sum()) if "missing" in tables else 0,
-        limits=[*limits_of(models, study.variants), *LIMITS[study.kind]],
+        verdict_warnings=_verdict_warnings(tables.get("verdict_shares"), study),
+        limits=[*limits_of(models, study.variants), *LIMITS[study.kind], *batch_limits(tables, study.model_suffix)],
         models=models,
         refusal=one_refusal(samples.get("refusals"), study.model_suffix),
         style=(HERE / "page.css").read_text(encoding="utf-8"),
@@ -105,6 +106,7 @@ def build_report(
         uncorrected=uncorrected(tables),
         claims=_claims(tables["claims"], study) if "claims" in tables else [],
         statements=_statements(tables.get("statements")),
+        text_problems=_text_problems(provenance or {}),
         disagreements=_disagreements(samples.get("disagreements"), study),
         provenance=provenance or {},
     )
@@ -128,6 +130,14 @@ def _missing_models(study: Study, tables: dict[str, pd.DataFrame]) -> list[str]:
         return []
     present = set(tables["rates_model_task"]["model"])
     return [model + study.model_suffix for model in study.models if model not in present]
+
+
+def _verdict_warnings(shares: pd.DataFrame | None, study: Study) -> list[str]:
+    """Sentences about models with many responses that have nothing to judge, or that do not do the task."""
+    if shares is None or shares.empty:
+        return []
+    name = suffixed(study.models, study.model_suffix)
+    return [study.say(name(line)) for line in warnings_about(shares, shares["labeller"].iloc[0])]
 
 
 def _place(name: str) -> int:
@@ -184,6 +194,15 @@ def _statements(statements: pd.DataFrame | None) -> dict | None:
     return {"counts": conclusions.value_counts().to_dict(), "parts": parts, "all": show(statements, note, [], "")}
 
 
+def _text_problems(provenance: Mapping) -> dict | None:
+    """Return the kinds of problems in the texts, and the tasks that have a list of them; None where none was made."""
+    listed = {task: about["problems"] for task, about in provenance.get("texts", {}).items() if "problems" in about}
+    if not listed:
+        return None
+    found = pd.DataFrame([{"task": task} | kind for task, kinds in listed.items() for kind in kinds])
+    return {"tasks": list(listed), "shown": show(found, Note("", ""), [], "") if len(found) else None}
+
+
 def _disagreements(verdicts: pd.DataFrame | None, study: Study) -> dict | None:
     """Return a sample of the responses with different verdicts, each with its verdicts, and their total number."""
     if verdicts is None or verdicts.empty:
@@ -209,6 +228,4 @@ def _disagreements(verdicts: pd.DataFrame | None, study: Study) -> dict | None:
 
 def _verdict(row) -> str:
     """Return a verdict in words; a failed judge has none."""
-    if row.category in NOT_JUDGED:
-        return "no verdict"
-    return "refusal" if row.refusal else "no refusal"
+    return "no verdict" if row.verdict == MISSING else row.verdict

@@ -13,6 +13,7 @@ class Note(NamedTuple):
 
 
 RATE = ("rate", "lo", "hi")
+VERDICT_RATES = ("rate", "rate_of_decided", "rate_without_blocked", "lowest", "highest")
 CORRECTED_RATE = ("corrected", "corrected_lo", "corrected_hi")
 INTERVALS = "lo and hi: 95% confidence interval; the column method names how it was computed."
 CORRECTED = (
@@ -199,6 +200,14 @@ NOTES = {
         "uses it.",
         (*RATE, "shrunken"),
     ),
+    "within_prompts": Note(
+        "Samples of the same prompt",
+        "How much refusals vary between independent samples of the same prompt, with or without a persona. disagree: "
+        "share of prompts of which some samples are refusals and some are not; within_variance: mean variance of "
+        "refusal (0 or 1) between the samples of a prompt; between_variance: variance of the probability of refusal "
+        "between prompts; within_share: the part of the variance that is within prompts.",
+        ("disagree", "within_share"),
+    ),
     "sequential": Note(
         "When each model stopped",
         "looks and responses: interim looks and responses of each model; full: responses of the whole design; saved: "
@@ -207,7 +216,21 @@ NOTES = {
         "were reached.",
         ("saved",),
     ),
-    "missing": Note("Missing verdicts", "Number of prompts of the design without a response or without a verdict."),
+    "verdict_shares": Note(
+        "Verdicts by model and task",
+        "asked: prompts that were asked (not_asked: there is no response). refused: the response declines, or the "
+        "provider blocked it (blocked). answered: it chooses an option. invalid: it does neither. missing: there "
+        "is nothing to judge. rate = refused / (refused + answered + invalid); rate_of_decided = refused / "
+        "(refused + answered); rate_without_blocked: without the responses that the provider blocked. lowest and "
+        "highest: the rate if no missing response, or every missing response, were a refusal. most_missing: "
+        "largest share of missing responses under one persona. The labeller phrase_list and classifiers do not "
+        "recognise invalid responses.",
+        (*VERDICT_RATES, "missing_share", "invalid_share", "most_missing"),
+    ),
+    "verdict_categories": Note(
+        "Categories of the verdicts",
+        "Number of prompts of the design by the category of their verdict. not_asked: there is no response.",
+    ),
     "printed_check": Note(
         "The paper's tables and figures compared with each other",
         "Every entry of Table 1, and the rates pooled over formats, recomputed from the persona cells; in percent.",
@@ -233,6 +256,17 @@ NOTES = {
         "Refusal rate under each labeller",
         f"The same responses under each labeller. {INTERVALS} {CORRECTED}",
         (*RATE, *CORRECTED_RATE),
+    ),
+    "batch_check": Note(
+        "Dependence of responses on their batch",
+        "Some prompts were asked again in other batches, if a response can depend on the prompts that it is computed "
+        "with (not in full float32). The second responses are used for nothing else. prompts: number of prompts with "
+        "both responses; responses_changed and verdicts_changed: share of them with another text, and with another "
+        "verdict (refusal, category or chosen option) by the headline's labeller; rate and other_rate: refusal rate of "
+        "the first and of the second responses; difference: other_rate minus rate, in percentage points, with the 95% "
+        "confidence interval of paired rates (MOVER). note: why no prompt was asked again.",
+        ("responses_changed", "verdicts_changed", "rate", "other_rate"),
+        ("difference", "lo", "hi"),
     ),
     "claims": Note(
         "The paper's claims as tests",

@@ -42,10 +42,9 @@ SCHEMA = pa.DataFrameSchema(
 def read_sentences(path) -> pd.DataFrame:
     """Read the sentences in file order; raises InputError unless every kind, context and slot has exactly one."""
     sentences = read_csv(path, SCHEMA, dtype={"slots": str})
-    sentences["text"] = sentences["text"].fillna("")
-    empty = sentences[(sentences["text"] == "") & (sentences["kind"] != "none")]
+    empty = sentences[sentences["text"].isna()]
     if len(empty):
-        raise InputError(f"{path}: sentence {empty['sentence'].iloc[0]} has no text; only kind none may be without")
+        raise InputError(f"{path}: sentence {empty['sentence'].iloc[0]} has no text")
     sentence_table(sentences)
     return sentences
 
@@ -88,7 +87,7 @@ class Grammar:
     """Pieces of sentences. Each piece is one token, or one token per persona or option where it has a placeholder.
 
     follows: the piece after each piece ("" for the end of the sentence). openings: the first piece of each sentence, by
-    position ("" for an empty sentence); no other sentence starts with it, and no sentence continues with it.
+    position; no other sentence starts with it, and no sentence continues with it.
     """
 
     follows: dict[str, str]

@@ -250,7 +250,8 @@ def check_outcomes(outcomes: pd.DataFrame, levels: list[str]) -> None:
     if "labeller" in outcomes and outcomes["labeller"].nunique() > 1:
         labellers = ", ".join(map(str, outcomes["labeller"].unique()))
         raise InputError(f"outcomes: they have verdicts of several labellers ({labellers}); choose one")
-    key = [c for c in ("model", "task", "row_id", "block", "persona", "template", "draw") if c in outcomes]
+    identity = ("model", "task", "row_id", "block", "persona", "template", "draw", "sample")
+    key = [c for c in identity if c in outcomes]
     if "draw" in key and "row_id" in key:
         code = np.zeros(len(outcomes), np.int64)
         for column in key:

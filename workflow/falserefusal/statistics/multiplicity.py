@@ -14,7 +14,7 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.outcomes import Outcomes
+from falserefusal.common.outcomes import Outcomes, union_of_sorted
 from falserefusal.common.schemas import BASELINE
 from falserefusal.statistics.clusters import as_outcomes, joint_code, level_codes
 from falserefusal.statistics.gls import PROMPT, stratify
@@ -231,7 +231,8 @@ def _test(outcomes: pd.DataFrame | Outcomes, reference: str) -> _Test:
     )
 
 
-SLOT = ["task", "text_id", "template", "persona"]  # a position of the design; the text is the block, see _asked_once
+# A position of the design. The text is the block, see _asked_once. Samples with the same number exchange personas.
+SLOT = ["task", "text_id", "sample", "template", "persona"]
 
 
 @dataclass(frozen=True)
@@ -249,9 +250,9 @@ class _Slots:
         slots, personas, in_group = np.empty(0, np.int64), 1, 1
         for part in outcomes.parts(SLOT):
             code, names = joint_code(part, SLOT)
-            slots = np.union1d(slots, code)
-            personas = len(names[3])
-            in_group = personas if reference == BASELINE else personas * len(names[2])
+            slots = union_of_sorted(slots, np.sort(code, kind="stable"))
+            personas = len(names[-1])
+            in_group = personas if reference == BASELINE else personas * len(names[-2])
         groups, sizes = np.unique(slots // in_group, return_counts=True)
         return cls(slots, groups, sizes, personas, in_group)
 
@@ -269,7 +270,7 @@ class _Slots:
 def _asked_once(part: pd.DataFrame) -> pd.DataFrame:
     """Keep each response of a model once, with the text as its block.
 
-    A text that was sampled in several rows may meet a template and persona several times, with the same response. If it
+    A text that was chosen in several rows may meet a template and persona several times, with the same response. If it
     counted as several, only some of which are permuted together, it would no longer be exchangeable.
     """
     _, first = np.unique(joint_code(part, ["text_id", *SLOT])[0], return_index=True)

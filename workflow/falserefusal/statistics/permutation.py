@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from falserefusal.common.outcomes import Outcomes
-from falserefusal.statistics.clusters import ClusterTable, as_outcomes
+from falserefusal.common.outcomes import Outcomes, union_of_sorted
+from falserefusal.statistics.clusters import ClusterTable, as_outcomes, level_codes
 
 
 def levels(
@@ -85,14 +85,14 @@ def _prompts(
     level, responded = np.empty(0, np.int64), np.empty(0, np.uint64)
     refused, cells = [], []
     for part in outcomes.parts([*PROMPT_KEY, factor]):
-        task, model = pd.Index(tasks).get_indexer(part["task"]), models.index(part["model"].iloc[0])
-        block = blocks.get_indexer(part["block"]) * len(tasks) + task
-        prompt = block * len(draws) + draws.get_indexer(part["draw"])
+        task, model = _places(part["task"], tasks), models.index(part["model"].iloc[0])
+        block = blocks.get_indexer(_codes(part["block"])) * len(tasks) + task
+        prompt = block * len(draws) + draws.get_indexer(_codes(part["draw"]))
         own, first, count = np.unique(prompt, return_index=True, return_counts=True)
-        every = np.union1d(prompts, own)
+        every = union_of_sorted(prompts, own)
         old, new = np.searchsorted(every, prompts), np.searchsorted(every, own)
         joined, sums = np.empty(len(every), np.int64), np.zeros(len(every), np.uint64)
-        joined[new] = pd.Index(names[2]).get_indexer(part[factor].iloc[first])
+        joined[new] = _places(part[factor], names[2])[first]
         joined[old], sums[old] = level, responded  # the first model with a prompt gives its level
         sums[new] += keys[model] * count.astype(np.uint64)
         prompts, level, responded = every, joined, sums
@@ -104,12 +104,27 @@ def _prompts(
 
 
 def _order(outcomes: Outcomes, column: str) -> pd.Index:
-    """Values of a column in order of occurrence."""
-    found = pd.Index([])
+    """Codes of a column (see `_codes`) in order of occurrence."""
+    found = pd.Index([], dtype=np.int64)
     for part in outcomes.parts([column]):
-        own = pd.Index(part[column].unique())
-        found = own if found.empty else found.append(own[~own.isin(found)])
-    return pd.Index(found.astype(object)) if isinstance(found.dtype, pd.CategoricalDtype) else found
+        own = pd.unique(_codes(part[column]))
+        found = found.append(pd.Index(own[found.get_indexer(own) < 0]))
+    return found
+
+
+def _codes(column: pd.Series) -> np.ndarray:
+    """The codes of a categorical column, which are much faster to look up than its names; numbers as they are."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.codes
+    codes: np.ndarray = column.to_numpy(np.int64)
+    return codes
+
+
+def _places(column: pd.Series, names: list[str]) -> np.ndarray:
+    """The position in `names` of each value."""
+    codes, values = level_codes(column)
+    places: np.ndarray = pd.Index(names).get_indexer(values)[codes]
+    return places
 
 
 def _same_kind(block: np.ndarray, task: np.ndarray, responded: np.ndarray) -> list[np.ndarray]:

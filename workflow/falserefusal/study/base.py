@@ -102,6 +102,11 @@ class AnyStudy(ABC):
 
     @property
     @abstractmethod
+    def several_samples(self) -> bool:
+        """Whether a prompt has several responses."""
+
+    @property
+    @abstractmethod
     def compared(self) -> bool:
         """Whether its rates can be compared with the paper's: it asks a model of the paper."""
 

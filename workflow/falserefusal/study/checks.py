@@ -1,11 +1,16 @@
 """What is wrong with a study by its config and materials together, found before the first job starts."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import yaml
+
+from falserefusal.common.addresses import server_address
 from falserefusal.common.errors import InputError
+from falserefusal.common.hub import content_of
 from falserefusal.study.config import AVERAGES, Config
-from falserefusal.study.materials import Model, load_phrases, read_models
+from falserefusal.study.materials import Model, load_phrases, load_templates, read_models
 from falserefusal.study.problems import hint
 from falserefusal.study.workload import Texts, asked_of_one_model, most_texts
 
@@ -21,7 +26,14 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> No
     rows
         The models file's rows of the study's models and judges, by name.
     """
-    found = [*_names(config, rows), *_servers(config, rows), *_trusted(config, root), *_texts(config, root)]
+    found = [
+        *_names(config, rows),
+        *_servers(config, rows),
+        *_packages(rows, root),
+        *_trusted(config, root),
+        *_texts(config, root),
+        *_standins(config, root),
+    ]
     if found:
         raise InputError("\n".join(found))
     load_phrases(root / config.materials.refusal_phrases)
@@ -29,6 +41,29 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> No
     for task, settings in config.tasks.items():
         texts[task] = Texts(most_texts(task, settings, config.seed, root), 0.0)
     asked_of_one_model(config, texts, root)
+
+
+def check_keys(paths: Iterable[str | Path]) -> None:
+    """Raise InputError for a key that a config file has twice: YAML would silently drop the first."""
+    for path in paths:
+        try:
+            root = yaml.compose(Path(path).read_text(encoding="utf-8"), yaml.SafeLoader)
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            continue  # Snakemake has read the file, or says why it cannot
+        nodes = [root] if root else []
+        while nodes:
+            node = nodes.pop()
+            if isinstance(node, yaml.SequenceNode):
+                nodes += node.value
+            elif isinstance(node, yaml.MappingNode):
+                seen: dict[str, int] = {}
+                for key, value in node.value:
+                    line = key.start_mark.line + 1
+                    if key.value in seen and isinstance(key, yaml.ScalarNode):
+                        first = seen[key.value]
+                        raise InputError(f"{path}: line {line}: '{key.value}' is in line {first} too; keep one of them")
+                    seen[str(key.value)] = line
+                    nodes.append(value)
 
 
 def _names(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
@@ -47,6 +82,34 @@ def _servers(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
         if row.server and row.server not in config.servers:
             known = hint(row.server, config.servers) if config.servers else "the config has no servers yet"
             yield f"servers: '{row.server}', the server of {name} in {config.materials.models}, is not there; {known}"
+    yield from _served_twice(config, rows)
+
+
+def _served_twice(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
+    """Two models under one name of one server are the same model, unless they differ in their system prompts alone."""
+    seen: dict[tuple[str, str | None], list[Model]] = {}
+    for row in rows.values():
+        if row.server not in config.servers:
+            continue
+        place = server_address(config.servers[row.server].base_url), row.served
+        for other in seen.setdefault(place, []):
+            variants = row.checkpoint == other.checkpoint and row.system_prompt != other.system_prompt
+            if not (variants and row.hub_id == other.hub_id):
+                yield (
+                    f"models: {other.model} and {row.model} are both the model '{row.served}' of the server "
+                    f"'{row.server}' in {config.materials.models}; correct served_model, or leave one of them out"
+                )
+        seen[place].append(row)
+
+
+def _packages(rows: Mapping[str, Model], root: Path) -> Iterator[str]:
+    """Weights from a package are known by the package, so an edited copy of them would pass for the real ones."""
+    kept = {str(row.weights): row.weights_record for row in rows.values() if row.package}
+    for folder, record in kept.items():
+        if (root / folder).is_dir() and (root / record).is_file():
+            recorded = json.loads((root / record).read_text(encoding="utf-8"))["revision"]
+            if content_of(root / folder) != recorded:
+                yield f"{folder}: changed since it was fetched; remove {folder} and {record} to fetch it again"
 
 
 def _trusted(config: Config, root: Path) -> Iterator[str]:
@@ -67,3 +130,18 @@ def _texts(config: Config, root: Path) -> Iterator[str]:
         path = settings.source.path
         if path is not None and not (root / Path(path).expanduser()).is_file():
             yield f"tasks.{task}.source.path: no such file {path}"
+
+
+def _standins(config: Config, root: Path) -> Iterator[str]:
+    """A stand-in looks for the persona in the question, and its planted rates are known without system_text only."""
+    if config.checkpoints.kind != "standins":
+        return
+    path = config.materials.templates
+    wanted = None if isinstance(config.templates, str) else config.templates
+    templates = load_templates(root / path, list(config.tasks), wanted)
+    adds = templates[(templates["system_text"] + templates["baseline_system_text"]) != ""]
+    if len(adds):
+        yield (
+            f"checkpoints.kind: stand-ins read the persona in the question, but template '{adds['template'].iloc[0]}' "
+            f"of {path} has a system_text; leave it out, or ask models from the hub"
+        )

@@ -4,8 +4,10 @@ This is the only place where they are written down. The schema for editors (conf
 docs/reference/config.md are generated from here by `make reference`.
 """
 
+import difflib
 import re
 from collections.abc import Iterator
+from encodings import aliases
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
@@ -23,15 +25,29 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.tasks import PAPER_TASKS
 from falserefusal.common.templates import PLACEHOLDER
 from falserefusal.labelling.registry import built_in_labellers, labeller_names
-from falserefusal.study.fields import PUBLISHED, Checksum, Name, SystemPrompt, Words, check_name
+from falserefusal.study.fields import (
+    PUBLISHED,
+    Checksum,
+    Line,
+    Name,
+    SystemPrompt,
+    Thinking,
+    Words,
+    check_name,
+    distinct,
+    printable,
+)
 from falserefusal.study.problems import Part, problems, refuse_yaml_word, unique
 from falserefusal.texts.sources import resolve
+from falserefusal.texts.sources.source import MAX_LOST
 
-LABELLERS = ("phrase_list", "structured")  # of a study that names none
+LABELLERS = ("structured", "phrase_list")  # of a study that names none
 if TYPE_CHECKING:
     RuleLabeller = str
 else:
     RuleLabeller = Literal[*built_in_labellers()]
+RESERVED = ("store", "logs", "benchmarks", "index.html", "readme.md")  # in results/, next to the studies
+MOST = 1_000_000  # of tokens, replicates or permutations: more is a slip of the pen
 COMPARED_WITH_BASELINE = ("any-persona effect", "persona effects")
 AVERAGES = {"mean": "the mean of all models", "all": "all models together", "total": "the sum over models"}
 # What the study itself puts into every request to a server, and the key that decides it.
@@ -43,7 +59,7 @@ SET_BY_THE_STUDY = {
     "temperature": "inference.temperature",
     "top_p": "inference.top_p",
     "seed": "seed",
-    "n": "one response to each prompt",
+    "n": "inference.samples_per_prompt",
     "stream": "inference.early_decision",
     "stream_options": "inference.early_decision",
 }
@@ -52,7 +68,7 @@ SET_BY_THE_STUDY = {
 def _path(value: str) -> str:
     if "{" in value or "}" in value:  # Snakemake would fill them in
         raise ValueError(f"must have no braces, but is {value!r}; rename the file")
-    return value
+    return printable(value)
 
 
 def _flag(value: object) -> object:
@@ -69,12 +85,14 @@ def _labeller_name(value: str) -> str:
 def _study_name(value: str) -> str:
     if value == PUBLISHED:
         raise ValueError(f"'{PUBLISHED}' is the name of the paper's own numbers; choose another")
+    if value.lower() in RESERVED:
+        raise ValueError(f"'{value}' is a folder of results/ that all studies share; choose another name")
     return check_name(value)
 
 
 def _names(value: object) -> object:
     """`all`, or a list of different names."""
-    if value == "all":
+    if refuse_yaml_word(value) == "all":
         return value
     if not isinstance(value, list | tuple):
         raise ValueError(f"{value!r} is neither all nor a list of names, such as [{value}]")
@@ -105,6 +123,8 @@ def _as_text(value: object) -> object:
 def _id_columns(value: object) -> object:
     """A column, or a list of columns."""
     columns = value if isinstance(value, list | tuple) else [value]
+    for column in columns if value is not None else []:
+        refuse_yaml_word(column)
     if value is not None and not (columns and all(isinstance(column, str) and column for column in columns)):
         raise ValueError(f"must be the name of a column, or a list of names, not {value!r}")
     return tuple(value) if isinstance(value, list) else value
@@ -116,15 +136,38 @@ def _url(value: str) -> str:
     return value
 
 
+def _encoding(value: str) -> str:
+    try:
+        " ".encode(value)
+    except (LookupError, ValueError):
+        known = {*aliases.aliases, *aliases.aliases.values(), "utf-8", "utf-16-le", "utf-16-be", "latin-1"}
+        near = difflib.get_close_matches(value.lower(), known, n=1)
+        advice = f"did you mean '{near[0]}'?" if near else "such as utf-8, cp1252, latin-1 or gbk"
+        raise ValueError(f"{value!r} is not an encoding that Python knows; {advice}") from None
+    return value
+
+
 def _base_url(value: str) -> str:
-    url = urlsplit(value)
+    try:
+        url = urlsplit(value)
+        usable = url.scheme in ("http", "https") and url.hostname and url.port != 0 and not re.search(r"\s", value)
+    except ValueError:  # a port beyond 65535, half a bracket
+        raise ValueError("is not an address such as http://localhost:8000/v1") from None
     if "@" in url.netloc or url.query or url.fragment:  # not shown: it may hold a password
         raise ValueError(
             "leave user name, password and whatever follows a ? out; put a key into an environment variable and name "
             "it as api_key_env"
         )
-    if url.scheme not in ("http", "https") or not url.hostname:
+    if not usable:
         raise ValueError(f"'{value}' is not an address such as http://localhost:8000/v1")
+    return value
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(r"auto|balanced|balanced_low_0|sequential|(cpu|cuda|mps|xpu)(:\d+)?", value):
+        raise ValueError(
+            f"'{value}' is none of auto, balanced, balanced_low_0, sequential, or a device such as cpu or cuda:0"
+        )
     return value
 
 
@@ -145,6 +188,7 @@ def _extra_body(value: dict[str, Any]) -> dict[str, Any]:
 
 Flag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
 Whole = Annotated[int, Field(strict=True, ge=0)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Number = Annotated[float, Field(strict=True, ge=0)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
@@ -175,10 +219,12 @@ IdColumns = Annotated[
     ),
 ]
 DataWord = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | int | float)]
+Encoding = Annotated[str, AfterValidator(_encoding)]
 DataFile = Annotated[Words, AfterValidator(_path)]
 Address = Annotated[str, AfterValidator(_url)]
 LabellerName = Annotated[str, AfterValidator(_labeller_name)]
 Quantity = Literal["model rate", "task rates", "persona rates", "any-persona effect", "persona effects"]
+Omittable = Literal["seed", "top_p", "temperature", "stream_options"]
 HalfWidth = Annotated[float, Field(strict=True, gt=0, lt=1)]
 
 
@@ -261,19 +307,25 @@ class Columns(Part):
         pair = (self.premise is not None) + (self.hypothesis is not None)
         if (self.text is None, pair) not in ((False, 0), (True, 2)):
             raise ValueError("must name either text, or both premise and hypothesis")
+        named = [name for name in (self.gold_label, self.text, self.premise, self.hypothesis) if name]
+        if len(set(named)) < len(named):
+            raise ValueError(f"name a column of its own for each, not {', '.join(named)}")
         return self
 
 
 class FileSource(Part):
-    """A table of your own: delimited text or Parquet."""
+    """A table of your own."""
 
     kind: Literal["file"]
     path: DataFile
-    """The file; .parquet is read as Parquet, anything else as delimited text."""
+    """The file. Its name says how it is read: .parquet; .xlsx (the first sheet); .jsonl, .ndjson or .json (an object a
+    line, or a list of objects); anything else is delimited text. All may be compressed (.csv.gz)."""
     sha256: Checksum | None = None
     """Checksum of the file, 64 hexadecimal digits."""
     columns: Columns
     """Which column of the file holds what."""
+    encoding: Encoding = "utf-8"
+    """Encoding of delimited text and JSON, such as cp1252, latin-1 or gbk; a byte order mark in the file wins."""
     separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """Character between fields; null is a comma for .csv and a tab for anything else."""
     quoting: Literal["minimal", "none"] | None = None
@@ -287,6 +339,8 @@ class FileSource(Part):
     scale: tuple[DataWord, ...] | None = None
     """The gold labels there are, in order; a row with another is left out and reported. null is the paper's scale for
     its three tasks, and any label for others."""
+    max_lost: Share = MAX_LOST
+    """Largest share of the rows that may be unusable; a file of 20 rows or more that loses more is an error."""
 
 
 Source = Annotated[EmbeddedSource | XnliSource | PopquornSource | FileSource, Field(discriminator="kind")]
@@ -299,9 +353,9 @@ class Task(Part):
     """Where the texts come from."""
     rows_per_gold_label: Count = 1000
     """Rows sampled for each gold label; all rows of a gold label that has fewer."""
-    options: Annotated[tuple[Words, ...], Field(min_length=2), AfterValidator(unique("option"))]
+    options: Annotated[tuple[Words, ...], Field(min_length=2), AfterValidator(distinct("option"))]
     """The class words that a prompt offers, in the order in which the templates name them."""
-    layout: str = "\n\nText: {text}"
+    layout: Line = "\n\nText: {text}"
     """How the text follows the question; {text}, or {premise} and {hypothesis}, stand for it."""
 
 
@@ -324,7 +378,8 @@ class Design(Part):
     draws_per_row: Count = 10
     """Nested. Draws of template and persona for each text."""
     replacement: Flag = False
-    """Nested. Whether a text may draw the same template and persona twice."""
+    """Nested. Whether a text may draw the same template and persona twice. At inference.temperature 0 both draws have
+    the same response, above 0 independent ones."""
     balance: Literal["independent", "balanced"] = "independent"
     """Nested. independent draws, or balanced so that personas and templates come equally often."""
     baseline: Flag = True
@@ -351,7 +406,7 @@ class Prompts(Part):
     """printed keeps "a" before every persona, as the paper's tables do; grammatical writes "an asian"."""
     system: SystemPrompt | None = None
     """A system prompt before every question, word for word, braces included; null sends none. A system prompt of the
-    models file takes its place for that model."""
+    models file takes its place for that model. What a template has as system_text follows either."""
 
 
 class Inference(Part):
@@ -362,23 +417,35 @@ class Inference(Part):
     when it is faster. Models behind a server are not asked this way (see servers)."""
     shards: Shards = None
     """Jobs that a model's prompts are split over: a number, or one for each model by name. null takes as many as
-    planning.hours_per_shard makes of the cost estimate."""
-    max_new_tokens: Count = 128
+    planning.hours_per_shard makes of the cost estimate. If planning.gpu is a processor, null also splits models below
+    10^9 parameters, so that there is a job for each of Snakemake's cores; the first start decides."""
+    max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=MOST)] = 128
     """Longest response, in tokens."""
+    thinking: Thinking = "disabled"
+    """What to do with a model that thinks before it responds. disabled: the switch of its chat template, by whatever
+    name, is switched off; keep: the template's default. Thinking that remains is stored apart and is no part of the
+    response. The column thinking of the models file takes its place for that model. Has no effect on servers."""
+    max_thinking_tokens: Count = 2048
+    """Longest thinking before a response, in tokens, in addition to max_new_tokens. A response that is cut inside its
+    thinking is empty. For models on this machine whose tokenizer or chat template has marks of thinking."""
     temperature: Number = 0.0
     """0 is greedy, as in the paper."""
     top_p: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
     """Sample among the most likely tokens with this total probability."""
-    seed: Whole = 0
+    seed: Seed = 0
     """For sampled responses."""
+    samples_per_prompt: Count = 1
+    """Independent responses to each prompt; more than 1 needs a temperature above 0."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the weights; auto is the one they are stored in."""
     quantization: Literal["8bit", "4bit"] | None = None
     """Quantise the weights on loading; null does not."""
-    batch_tokens: Annotated[int, Field(strict=True, ge=64)] = 16384
-    """Prompt and new tokens of one batch."""
-    device_map: str | None = "auto"
-    """Where transformers puts the weights."""
+    batch_tokens: Annotated[int, Field(strict=True, ge=64)] | None = None
+    """Prompt and new tokens of one batch of the backend transformers. null takes what the cost estimate leaves of the
+    memory of planning.gpu, at most 16384; where responses depend on their batch, the first run of a model decides."""
+    device_map: Annotated[str, AfterValidator(_device)] | None = "auto"
+    """Where transformers puts the weights: auto, balanced, balanced_low_0, sequential, or a device such as cpu or
+    cuda:0."""
     keep_weights: Flag = True
     """Whether weights from the hub stay on disk. false asks one model after another and deletes the weights of each
     when its last job is done, so that the disk holds those of one model at a time (docs/cluster.md)."""
@@ -393,11 +460,19 @@ class Inference(Part):
     """Share of prompts whose response is always generated in full, to check early decisions."""
     refusals_in_full: Flag = True
     """Generate refusals in full."""
+    batch_check_share: Share = 0.02
+    """Share of prompts (at least 50 of a model) that are asked again in other batches, if a response can depend on the
+    prompts that it is computed with (docs/backends.md); 0 asks none again."""
 
     @property
     def environment(self) -> str:
         """The conda environment of envs/ in which responses are generated."""
         return "vllm" if self.backend == "vllm" else "inference"
+
+    @property
+    def independent_samples(self) -> int | None:
+        """Independent responses to each draw of a prompt; None: greedy, so that a prompt has one response."""
+        return self.samples_per_prompt if self.temperature else None
 
 
 class Server(Part):
@@ -416,6 +491,16 @@ class Server(Part):
     """Attempts at one request, with growing waits between them."""
     longest_wait: Positive = 60.0
     """Longest wait between two attempts, in seconds."""
+    max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """Under which name a request sends inference.max_new_tokens. Reasoning models of OpenAI take max_completion_tokens,
+    which also bounds the thinking."""
+    omit: Annotated[tuple[Omittable, ...], AfterValidator(unique("parameter"))] = ()
+    """Parameters that the server refuses, such as [seed]; requests leave them out. Without temperature, responses are
+    sampled with the server's default and not greedy; the page says so. Part of what a response is stored under."""
+    price_in: Number | None = None
+    """Price of a million prompt tokens, in your currency, for the cost estimate."""
+    price_out: Number | None = None
+    """Price of a million new tokens."""
     extra_body: Annotated[dict[str, Any], AfterValidator(_extra_body)] | None = None
     """Further parameters of every request, part of what a response is stored under. Where a request is silent, many
     servers use the checkpoint's own defaults; for vLLM write {repetition_penalty: 1.0, top_k: -1}."""
@@ -486,9 +571,9 @@ class Annotation(Part):
 class Estimation(Part):
     """How rates and effects are estimated."""
 
-    bootstrap: Annotated[int, Field(strict=True, ge=100)] = 1000
+    bootstrap: Annotated[int, Field(strict=True, ge=100, le=MOST)] = 1000
     """Bootstrap replicates, by text."""
-    permutations: Annotated[int, Field(strict=True, ge=99)] = 999
+    permutations: Annotated[int, Field(strict=True, ge=99, le=MOST)] = 999
     """Permutations of each test and noise floor."""
     targets: dict[Quantity, HalfWidth] = Field({"persona effects": 0.02}, min_length=1)
     """For a sequential design: target half-width of the 95 % confidence interval of each quantity, as a proportion.
@@ -500,9 +585,9 @@ class Config(Part):
 
     study: Annotated[str, AfterValidator(_study_name)]
     """Name of the study; its results go to results/<study>/."""
-    title: str = ""
+    title: Line = ""
     """One line for the head of the report; empty is the study's name."""
-    seed: Whole = 2025
+    seed: Seed = 2025
     """Every random choice of the study follows from it."""
     materials: Materials = Materials()
     """The data files that the study is made of."""
@@ -563,6 +648,11 @@ def _contradictions(config: Config) -> Iterator[str]:
     for task, settings in config.tasks.items():
         yield from _task_problems(task, settings)
     yield from _design_problems(config)
+    if config.inference.samples_per_prompt > 1 and not config.inference.temperature:
+        yield (
+            "inference.samples_per_prompt: at temperature 0 all samples of a prompt are the same; set "
+            "inference.temperature above 0, or leave it out"
+        )
     both = [name for name in config.judges if name in config.classifiers]
     if both:
         yield f"classifiers: '{both[0]}' is the name of a judge, too; choose another"
@@ -573,10 +663,14 @@ def _task_problems(task: str, settings: Task) -> Iterator[str]:
     if wanted is not None and len(settings.options) != wanted:
         yield f"tasks.{task}.options: the templates of this task name {wanted} options, not {len(settings.options)}"
     try:
-        fields = resolve(settings.source.model_dump(), task).content
+        source = resolve(settings.source.model_dump(), task)
     except InputError as error:
         yield f"tasks.{task}.source.kind: {error}"
         return
+    for gold_label in sorted(set(source.gold_label_map.values()) - set(source.scale or source.gold_label_map.values())):
+        scale = ", ".join(source.scale or ())
+        yield f"tasks.{task}.source.gold_label_map: '{gold_label}' is not on the scale ({scale}); correct one of them"
+    fields = source.content
     places = set(PLACEHOLDER.findall(settings.layout))
     if places != set(fields):
         has = " and ".join(f"{{{place}}}" for place in sorted(places)) or "no place for the text"

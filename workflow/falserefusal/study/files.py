@@ -39,6 +39,7 @@ RATES = (
 )
 EFFECTS = ("effects_persona", "effects_mean", "effects_between", "rates_shrunken")
 REGRESSION = ("regression", "regression_firth", "interactions", "deviance")
+VERDICT_TABLES = ("verdict_shares", "verdict_categories")
 SEQUENTIAL = ("interim_looks", "sequential")
 LABELLER_TABLES = ("labeller_agreement", "labeller_categories", "labeller_headline", "labeller_claims")
 ANNOTATION_TABLES = (
@@ -65,6 +66,10 @@ class Files:
     def log(self, name: str) -> str:
         """The log of a job."""
         return f"results/logs/{self.study}/{name}.log"
+
+    def benchmark(self, name: str) -> str:
+        """Time and memory of a job, as Snakemake measures them."""
+        return f"{self.home}/benchmarks/{name}.tsv"
 
     # weights that are deleted after use: of models, of judges or of classifiers (use)
 
@@ -117,6 +122,11 @@ class Files:
     def shard_record(self, model: str, part: str) -> str:
         """How the responses of one shard were made."""
         return f"{self.home}/shards/{model}/{part}.provenance.json"
+
+    @property
+    def cores(self) -> str:
+        """The number of cores of the first start that asked a model."""
+        return f"{self.home}/cores.txt"
 
     def judge_prompts(self, model: str, look: str | int | None = None) -> str:
         """What judges are asked about a model's responses."""
@@ -253,7 +263,7 @@ def table_names(study: "AnyStudy") -> list[str]:
     names = ["table1", "table5", "table6", "design_balance", *RATES, "sensitivity", "importance", "claims", *REGRESSION]
     if study.kind == PUBLISHED:
         return [*names, "printed_check", "no_answers"]
-    names += ["labeller_rates", "missing"]
+    names += ["labeller_rates", *VERDICT_TABLES, "batch_check"]
     if study.compared:
         names.append("comparison")
     if len(study.labellers) > 1:
@@ -262,6 +272,8 @@ def table_names(study: "AnyStudy") -> list[str]:
         names += ANNOTATION_TABLES
     if study.baseline:
         names += EFFECTS
+    if study.several_samples:
+        names.append("within_prompts")
     if study.sequential:
         names += SEQUENTIAL
     if study.kind == "rehearsal":

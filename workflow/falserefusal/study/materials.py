@@ -4,6 +4,7 @@ This is the only place where these files are read. The models file is read witho
 """
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -13,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import is_folder
 from falserefusal.study import files
-from falserefusal.study.fields import Checksum, Name, SystemPrompt, Words, system_prompt
+from falserefusal.study.fields import Checksum, Name, SystemPrompt, Thinking, Words, look_alike, system_prompt, visible
 from falserefusal.study.problems import Part, findings, hint
 
 if TYPE_CHECKING:
@@ -87,6 +88,9 @@ class Model(Part):
     """Source: a server of the config (servers), by name."""
     served_model: Words | None = None
     """Name of the model on its server; empty is hub_id."""
+    reported_model: Words | None = None
+    """Name under which the server's replies report the model, where it is another one than served_model, such as that
+    behind a deployment. A reply that reports any other model stops the run."""
     package: Annotated[Words, AfterValidator(_package)] | None = None
     """Source: a Python package that contains the weights as a GGUF file, as name==version."""
     package_file: Annotated[Words, AfterValidator(_inside)] | None = None
@@ -97,6 +101,8 @@ class Model(Part):
     """System prompt of this model, word for word, in place of prompts.system of the config."""
     system_prompt_file: Annotated[Words, AfterValidator(_prompt_file)] | None = None
     """The same as a file below config/; the line break at its end is not part of it."""
+    thinking: Thinking | None = None
+    """What to do with this model's thinking, in place of inference.thinking of the config: disabled or keep."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -112,6 +118,12 @@ class Model(Part):
             raise ValueError(f"fill served_model, the model's name on the server '{self.server}'")
         if self.served_model and not self.server:
             raise ValueError("has a served_model but no server; fill server, or leave served_model empty")
+        if self.on_hub and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(self.hub_id)):
+            raise ValueError(
+                f"'{self.hub_id}' is not a name of the hub such as org/model; a folder begins with ./, / or ~"
+            )
+        if self.reported_model and not self.server:
+            raise ValueError("has a reported_model but no server; fill server, or leave reported_model empty")
         if self.system_prompt and self.system_prompt_file:
             raise ValueError("has both a system_prompt and a system_prompt_file; leave one empty")
         return self
@@ -178,7 +190,7 @@ def read_models(path: str | Path, root: str | Path = ".") -> dict[str, Model]:
         except InputError as error:
             found.append(f"{where}, column 'system_prompt_file': {error}")
         else:
-            if model.model in rows:
+            if model.model.lower() in (name.lower() for name in rows):  # some file systems ignore case
                 found.append(f"{where}: an earlier row has the same name")
             rows[model.model] = model
     if found:
@@ -202,9 +214,11 @@ def _rows(file: Path, path: str | Path, known: Sequence[str]) -> Iterator[tuple[
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a readable UTF-8 file ({error})") from None
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{path}: not a readable UTF-8 file; save it as CSV in UTF-8") from None
     reader = csv.reader(text.splitlines(keepends=True))
+    if any(len(line) > csv.field_size_limit() for line in text.splitlines()):
+        raise InputError(f"{path}: a line has more than {csv.field_size_limit():,} characters; is a quote left open?")
     header = [name.strip() for name in next(reader, [])]
     for name in header:
         if name not in known:
@@ -263,7 +277,7 @@ def load_models(path: str | Path, keep: Sequence[str] | None = None) -> "pd.Data
 
 def are_variants(models: "pd.DataFrame") -> bool:
     """Whether all models are one checkpoint under different system prompts, so that "model" means system prompt."""
-    sources = models.reindex(columns=["server", "served_model", "hub_id", "revision"]).drop_duplicates()
+    sources = models.reindex(columns=["server", "served_model", "hub_id", "revision", "thinking"]).drop_duplicates()
     if sources[["server", "hub_id"]].isna().all(axis=None):  # where the models come from is not known
         return False
     return len(models) > 1 and len(sources) == 1
@@ -274,19 +288,37 @@ def load_personas(path: str | Path, keep: Sequence[str] | None = None) -> "pd.Da
     from falserefusal.common.files import read_csv
     from falserefusal.common.schemas import PERSONAS
 
-    return _keep(read_csv(path, PERSONAS), "persona", keep, path)
+    personas = read_csv(path, PERSONAS)
+    _check_words(personas, ["persona", "group", "printed", "surface"], path)
+    if pair := look_alike(personas["surface"]):
+        raise InputError(f"{path}: the surfaces '{pair[0]}' and '{pair[1]}' look alike; two personas must differ")
+    return _keep(personas, "persona", keep, path)
 
 
 def load_templates(path: str | Path, tasks: Sequence[str], keep: Sequence[str] | None = None) -> "pd.DataFrame":
-    """Templates of `tasks`: task, template, phrasing (1-3), format, and the texts with and without a persona."""
-    from falserefusal.common.files import read_csv
+    """Templates of `tasks`: task, template, phrasing (1-3), format, and the texts with and without a persona.
+
+    system_text and baseline_system_text, which follow the system prompt, are empty where the file has none.
+    """
+    from falserefusal.common.files import line_of, read_csv
     from falserefusal.common.schemas import TEMPLATES
 
-    templates = read_csv(path, TEMPLATES)
+    words = dict.fromkeys(("system_text", "baseline_system_text"), "str")  # a column without any word is not numbers
+    templates = read_csv(path, TEMPLATES, dtype=words)
+    named = (templates["text"] + templates["system_text"]).str.contains("{persona}", regex=False)
+    if not named.all():
+        line = line_of(path, int((~named).to_numpy().argmax()))
+        raise InputError(f"{path}: line {line} names no persona; write {{persona}} into 'text' or 'system_text'")
     missing = [task for task in tasks if task not in set(templates["task"])]
     if missing:
         raise InputError(f"{path}: no templates for task '{missing[0]}'; add them, or remove the task from the config")
     templates = templates[templates["task"].isin(list(tasks))].reset_index(drop=True)
+    _check_words(templates, ["task", "template", "text", "baseline_text"], path)
+    for task, own in templates.groupby("task", sort=False):
+        words = own["text"] + "\n" + own["system_text"]
+        if pair := look_alike(words):
+            names = own.loc[words.isin(pair), "template"]
+            raise InputError(f"{path}: templates {', '.join(names)} of task '{task}' have the same text; remove one")
     return _keep(templates, "template", keep, path)
 
 
@@ -294,14 +326,37 @@ def load_phrases(path: str | Path) -> list[str]:
     """Refusal phrases, one a line, lower case, in file order; raises InputError on an empty or upper-case line."""
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
-    phrases = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    try:
+        phrases = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"{path}: not a readable UTF-8 file; save it as plain text in UTF-8") from None
+    if not phrases:
+        raise InputError(f"{path}: no phrases: every response would count as not refused; write one a line")
     for number, phrase in enumerate(phrases, start=1):
+        if phrase in phrases[: number - 1]:
+            raise InputError(f"{path}: line {number} repeats the phrase {phrase!r}; remove it")
+        if len(phrase.strip()) == 1 or not phrase.isprintable():
+            raise InputError(f"{path}: line {number} is {phrase!r}; write a phrase that begins refusals only")
         if not phrase.strip() or phrase != phrase.lower().lstrip():
             raise InputError(
                 f"{path}: line {number} is {phrase!r}; write lower case, no empty line and no leading blanks, "
                 "because responses are put in lower case and stripped before they are compared"
             )
     return phrases
+
+
+def _check_words(frame: "pd.DataFrame", columns: Sequence[str], path: str | Path) -> None:
+    """InputError for a cell that is blank or has control characters."""
+    from falserefusal.common.files import line_of
+
+    for column in columns:
+        for row, value in enumerate(frame[column]):
+            try:
+                visible(value)
+            except ValueError as error:
+                raise InputError(f"{path}: line {line_of(path, row)}, column '{column}' {error}") from None
+            if "\n" in value and not column.endswith("text"):
+                raise InputError(f"{path}: line {line_of(path, row)}, column '{column}' has a line break; remove it")
 
 
 def _keep(frame: "pd.DataFrame", column: str, keep: Sequence[str] | None, path: str | Path) -> "pd.DataFrame":

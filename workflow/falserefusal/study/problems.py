@@ -1,6 +1,7 @@
 """Say what is wrong with a user's input in the user's words, where pydantic found it."""
 
 import difflib
+import math
 from collections.abc import Callable, Iterable, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -80,7 +81,7 @@ def _wrong(kind: str, value: object, shown: str, context: dict[str, Any], declar
         return f"must be true or false{shown}"
     if kind in _LIMITS:
         words, key = _LIMITS[kind]
-        return f"must be {words} {context[key]:g}{shown}"
+        return f"must be {words} {context[key]:,.12g}{shown}"
     if kind in ("too_short", "string_too_short"):
         least = context["min_length"]
         return "must not be empty" if least == 1 else f"must have at least {least} entries{shown}"
@@ -127,7 +128,11 @@ def _number_as_text(value: object) -> str:
         number = float(value) if isinstance(value, str) else None
     except ValueError:
         number = None
-    return "" if number is None else f", which YAML reads as text; write {number:.12g} without quotes"
+    return (
+        ""
+        if number is None or not math.isfinite(number)
+        else f", which YAML reads as text; write {number:.12g} without quotes"
+    )
 
 
 def _not_one_of(value: object, known: Sequence[object]) -> str:

@@ -5,7 +5,6 @@ from typing import Any
 
 from falserefusal.common.tasks import PAPER_TASKS
 from falserefusal.study.base import AnyStudy
-from falserefusal.study.config import LABELLERS
 from falserefusal.study.fields import PUBLISHED
 from falserefusal.study.files import PRINTED, PRINTED_FILES
 
@@ -29,10 +28,11 @@ class PublishedStudy(AnyStudy):
     reported_models = None
     personas = None
     tasks = tuple(PAPER_TASKS)
-    labellers = LABELLERS[:1]
-    headline = LABELLERS[0]
+    labellers = ("phrase_list",)
+    headline = "phrase_list"
     baseline = False
     sequential = False
+    several_samples = False
     compared = True
     annotation_files = ()
 

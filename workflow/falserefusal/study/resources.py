@@ -1,18 +1,29 @@
 """How many jobs a study's models are asked in, and what each job asks of a scheduler.
 
 Snakemake needs both whenever it starts, and must get the same answer from the first start to the last. So they follow
-from config and materials alone, not, as in the cost estimate, from what happens to be on this machine already.
+from config and materials, not, as in the cost estimate, from what happens to be on this machine already. Only the cores
+of a machine without GPUs are those of the first start, and recorded (`Study.keep_cores`).
 """
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.roofline import ASSUMPTIONS, JUDGE_TOKENS, hours, job_resources, judge_load, memory
+from falserefusal.common.roofline import (
+    ASSUMPTIONS,
+    BATCH_TOKENS,
+    JUDGE_TOKENS,
+    fit,
+    hours,
+    job_resources,
+    judge_load,
+    memory,
+)
 from falserefusal.study.config import Config
 from falserefusal.study.files import GPUS, JUDGE_INSTRUCTIONS
 from falserefusal.study.materials import Model
@@ -20,17 +31,25 @@ from falserefusal.study.problems import hint
 from falserefusal.study.workload import expected_load
 
 GPU_NUMBERS = ("memory_gb", "bandwidth_gb_s", "bf16_tflops")
+SMALL = 1.0  # 10^9 parameters; a smaller model is fastest on one thread, with other jobs next to it
+LEAST_PROMPTS = 50  # of a shard that is there only to use a core: to start it takes as long as 20 prompts
+GPU_TYPE = ("gpu_model", "constraint")  # columns that may be missing: the cluster's names of a GPU
+JOB_THREADS = 4  # of a job with a model or a classifier
 LEAST_MINUTES = 30  # weights of 60 GB take their time from a busy disk
 
 
 @dataclass(frozen=True)
 class Job:
-    """What one inference job asks for, and in how many jobs (shards) of this size its model is asked."""
+    """What one inference job asks for, and in how many jobs (shards) of this size its model is asked.
+
+    batch_tokens: prompt and new tokens of a batch that the memory has room for, by the cost estimate.
+    """
 
     shards: int
     gpu: int
     mem_mb: int
     runtime: int  # minutes
+    batch_tokens: int = field(default=BATCH_TOKENS, compare=False)
 
     def attempt(self, number: int, longest: float | None) -> "Job":
         """What the `number`-th attempt (from 1) asks for: half as much memory again each time, and more time.
@@ -43,7 +62,9 @@ class Job:
         return replace(self, mem_mb=self.mem_mb * (1 + number) // 2, runtime=runtime)
 
 
-STANDIN = Job(1, gpu=0, mem_mb=3000, runtime=LEAST_MINUTES)  # 100 to 200 MB of weights, on a processor
+STANDIN = Job(
+    1, gpu=0, mem_mb=3000, runtime=LEAST_MINUTES, batch_tokens=8192
+)  # 100 to 200 MB of weights, on a processor
 SERVED = Job(1, gpu=0, mem_mb=4000, runtime=24 * 60)  # the work is done elsewhere
 # What a stand-in is, whatever the model whose name it carries: about a million parameters in one layer.
 STANDIN_SHAPE = {"params_b": 0.001, "layers": 1, "kv_heads": 2, "head_dim": 64, "hidden": 144, "vocab": 2000}
@@ -59,21 +80,23 @@ def classifier_job(gpus: bool) -> Job:
 
 def assumptions(config: Config) -> dict[str, Any]:
     """What the cost estimate takes from the config, in place of its own assumptions."""
-    return {
+    given = {
         "max_new_tokens": config.inference.max_new_tokens,
         "dtype": config.inference.dtype,
         "quantization": config.inference.quantization,
-        "token_budget": config.inference.batch_tokens,
         "hours_per_shard": config.planning.hours_per_shard,
     }
+    budget = config.inference.batch_tokens
+    return given | ({"token_budget": budget} if budget else {})
 
 
 def jobs_of(
-    config: Config, asked: Sequence[str], models: Mapping[str, Model], root: Path
+    config: Config, asked: Sequence[str], models: Mapping[str, Model], root: Path, cores: int = 1
 ) -> tuple[dict[str, Job], dict[str, Job]]:
     """The jobs of each model that is asked, and of each model that is a judge.
 
-    A judge has a job for each model whose responses it judges. `models` holds the rows of both, by name.
+    A judge has a job for each model whose responses it judges. `models` holds the rows of both, by name; `cores` are
+    those of the machine that all jobs share, 1 if they are on different machines.
     """
     judging = list(dict.fromkeys(judge.model for judge in config.judges.values()))
     standins = config.checkpoints.kind == "standins"
@@ -91,11 +114,33 @@ def jobs_of(
         gpu = find_gpu(read_gpus(root / GPUS), config.planning.gpu)
         assume = ASSUMPTIONS | assumptions(config)
         load = expected_load(config, assume, root)
-        asks |= {name: computed_job(models[name], load, gpu, assume, shards) for name in computed}
+        shared = Cores(cores, len(computed))
+        asks |= {name: computed_job(models[name], load, gpu, assume, shards, shared) for name in computed}
         assume |= {"max_new_tokens": JUDGE_TOKENS}
         load = judge_load(load, (root / JUDGE_INSTRUCTIONS).stat().st_size, assume)
         judges |= {name: computed_job(models[name], load, gpu, assume, 1) for name in computed_judges}
     return {name: asks[name] for name in asked}, {name: judges[name] for name in judging}
+
+
+@dataclass(frozen=True)
+class Cores:
+    """The cores of a machine without GPUs, and the models that share them, of which small ones have one core a job."""
+
+    number: int
+    models: int
+
+    def share(self, cpu: dict[str, Any], parts: int) -> dict[str, Any]:
+        """The processor with the memory of one of the jobs that run at a time; `parts`: jobs of each model."""
+        return cpu | {"memory_gb": cpu["memory_gb"] / max(1, min(self.number, self.models * parts))}
+
+    def parts(self, shape: dict[str, Any], load: dict[str, float], cpu: dict[str, Any], assume: dict[str, Any]) -> int:
+        """Jobs of a small model that use its share of the cores, fewer if prompts or memory do not suffice for them."""
+        most = max(1, min(self.number // self.models, int(load["prompts"] // LEAST_PROMPTS)))
+        fits = (parts for parts in range(most, 1, -1) if fit(shape, load, self.share(cpu, parts), assume)[0])
+        return next(fits, 1)
+
+
+ONE_CORE = Cores(1, 1)
 
 
 def computed_job(
@@ -104,19 +149,22 @@ def computed_job(
     gpu: dict[str, Any],
     assume: dict[str, Any],
     shards: int | Mapping[str, int] | None,
+    cores: Cores = ONE_CORE,
 ) -> Job:
     """The job of a model that is computed here or on the cluster.
 
     load: prompts, prompt_tokens and new_tokens of the model; gpu: a row of `read_gpus`; assume: all of
-    `roofline.ASSUMPTIONS`; shards: as the config has it.
+    `roofline.ASSUMPTIONS`; shards: as the config has it; cores: of a machine without GPUs.
     """
-    shape = model.shape
-    parts = _shards(model.model, shards, hours(shape, load, gpu, assume)["shards"] or 1)
+    shape, small = model.shape, gpu["kind"] == "cpu" and model.params < SMALL
+    planned = hours(shape, load, gpu, assume)["shards"] or 1
+    parts = _shards(model.model, shards, max(planned, cores.parts(shape, load, gpu, assume) if small else 1))
     part = {name: value / parts for name, value in load.items()}
     needs = job_resources(shape, part, gpu, {**assume, "hours_per_shard": None})
     if needs["gpu"] is None:  # a machine without GPUs that the estimate takes for too small: let it try
         needs = {"gpu": 0, "mem_mb": ceil(1000 * memory(shape, part, assume)["memory_gb"]), "runtime": 0}
-    return Job(parts, needs["gpu"], needs["mem_mb"], max(LEAST_MINUTES, needs["runtime"]))
+    budget = fit(shape, part, cores.share(gpu, parts) if small else gpu, assume)[1] or assume["token_budget"] // 8
+    return Job(parts, needs["gpu"], needs["mem_mb"], max(LEAST_MINUTES, needs["runtime"]), budget)
 
 
 def _shards(model: str, shards: int | Mapping[str, int] | None, planned: int) -> int:
@@ -126,12 +174,15 @@ def _shards(model: str, shards: int | Mapping[str, int] | None, planned: int) ->
 
 
 def threads_of(model: Model, standin: bool) -> int:
-    """Processor threads of an inference job: a small model is fastest on one, with other jobs next to it."""
-    return 1 if standin or model.params < 1 else 4
+    """Processor threads of an inference job."""
+    return 1 if standin or model.params < SMALL else JOB_THREADS
 
 
 def read_gpus(path: str | Path) -> dict[str, dict[str, Any]]:
-    """GPUs as data, by name: gpu, kind (gpu or cpu), memory_gb, bandwidth_gb_s, bf16_tflops (dense), source."""
+    """GPUs as data, by name.
+
+    gpu, kind (gpu or cpu), memory_gb, bandwidth_gb_s, bf16_tflops (dense), gpu_model and constraint ("": none), source.
+    """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
@@ -145,7 +196,13 @@ def read_gpus(path: str | Path) -> dict[str, dict[str, Any]]:
         if row["gpu"] in gpus:
             raise InputError(f"{path}: '{row['gpu']}' comes twice")
         numbers = {column: _above_zero(row, column, path) for column in GPU_NUMBERS}
-        gpus[row["gpu"]] = row | numbers
+        names = {column: (row.get(column) or "").strip() for column in GPU_TYPE}
+        if not re.fullmatch(r"[A-Za-z0-9_.]*", names["gpu_model"]):  # the executor plugin accepts no other
+            raise InputError(
+                f"{path}: {row['gpu']}, column 'gpu_model': letters, digits, _ and . only, not {names['gpu_model']!r}; "
+                "leave it empty and put a feature of the nodes into the column 'constraint'"
+            )
+        gpus[row["gpu"]] = row | numbers | names
     return gpus
 
 

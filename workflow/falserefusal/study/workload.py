@@ -100,7 +100,9 @@ def asked_of_one_model(config: Config, texts: Mapping[str, Texts], root: Path) -
         for task, settings in config.tasks.items()
     }
     rows = {task: texts[task].rows for task in tasks}
-    sizes = design_size(config.design.model_dump(), rows, len(personas), {task: len(own[task]) for task in tasks})
+    numbers = {task: len(own[task]) for task in tasks}
+    samples = config.inference.independent_samples
+    sizes = design_size(config.design.model_dump(), rows, len(personas), numbers, samples)
     asked = {}
     for task, _, with_persona, baseline in sizes.itertuples(index=False):
         prompts = float(with_persona + baseline)

@@ -1,12 +1,14 @@
-"""Download a task's file and check it against its checksum, if one is known."""
+"""Download a task's file and check it against its checksum: the config's, else that of the first download."""
 
-import hashlib
 import logging
 import os
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
-from falserefusal.common.files import InputError, atomic
+from falserefusal.common.files import InputError, atomic, read_json
+from falserefusal.common.hashes import identified, sha256_of
 from falserefusal.texts.sources import Source, resolve
 
 RETRIES = 3
@@ -21,7 +23,7 @@ def raw_path(source: dict, task: str, folder: str | Path) -> Path:
     return Path(spec.path) if spec.path is not None else Path(folder) / task / spec.file
 
 
-def fetch(source: dict, task: str, folder: str | Path) -> tuple[Path, str]:
+def fetch(source: dict, task: str, folder: str | Path, earlier: str | Path | None = None) -> tuple[Path, str]:
     """Download the file of `source` unless it exists, and return its path and SHA-256.
 
     Parameters
@@ -32,13 +34,32 @@ def fetch(source: dict, task: str, folder: str | Path) -> tuple[Path, str]:
         The task's name.
     folder : path
         Where downloaded files are kept, in a folder for each task.
+    earlier : path, optional
+        The record of an earlier download. A source without a checksum must then give the same file again.
 
     Raises
     ------
     InputError
-        The file cannot be downloaded (never if HF_HUB_OFFLINE is set), or its checksum differs from the config's.
+        The file cannot be downloaded (never if HF_HUB_OFFLINE is set), or its checksum differs from the config's or the
+        record's.
     """
     spec, path = resolve(source, task), raw_path(source, task, folder)
+    recorded = _recorded(spec, earlier)
+    if recorded:
+        spec = replace(spec, sha256=recorded)
+    try:
+        return _fetched(spec, task, path)
+    except _OtherFileError as error:
+        if not recorded:
+            raise InputError(_mismatch(spec, task, str(error))) from None
+        raise InputError(_changed(spec, task, str(error), earlier)) from None
+
+
+class _OtherFileError(Exception):
+    """The file has another checksum than expected; the message says what has which."""
+
+
+def _fetched(spec: Source, task: str, path: Path) -> tuple[Path, str]:
     if spec.path is not None and not path.is_file():
         raise InputError(f"task '{task}': there is no file {path}; correct the path of the task's source")
     if path.is_file() and (spec.path is not None or _fits(path, spec)):
@@ -48,9 +69,9 @@ def fetch(source: dict, task: str, folder: str | Path) -> tuple[Path, str]:
     else:
         _from_hub(spec, task, path)
     if not _fits(path, spec):
-        raise InputError(_mismatch(spec, task, f"the file {path} has {_sha256(path)}"))
-    log.info("task %s: %s from %s, sha256 %s", task, path, spec.origin, _sha256(path))
-    return path, _sha256(path)
+        raise _OtherFileError(f"the file {path} has {sha256_of(path)}")
+    log.info("task %s: %s from %s, sha256 %s", task, path, spec.origin, sha256_of(path))
+    return path, sha256_of(path)
 
 
 def record(source: dict, task: str, path: str | Path) -> dict:
@@ -62,9 +83,22 @@ def record(source: dict, task: str, path: str | Path) -> dict:
         "origin": spec.origin,
         "file": Path(path).name,
         "bytes": Path(path).stat().st_size,
-        "sha256": _sha256(path),
+        "sha256": sha256_of(path),
         "sha256_expected": spec.sha256,
     }
+
+
+def check_fetched(source: dict, task: str, folder: str | Path) -> dict[str, dict[str, str | int]]:
+    """SHA-256 and size of a task's file, by its path; InputError if it differs from the record of its download."""
+    path, record_of_it = raw_path(source, task, folder), Path(folder) / task / "source.json"
+    found = identified(path)
+    downloaded = resolve(source, task).path is None and record_of_it.is_file()
+    if downloaded and read_json(record_of_it)["sha256"] != found["sha256"]:
+        raise InputError(
+            f"{path}: edited since its download; remove it and {record_of_it} to download it again, or name your own "
+            "file by `path` in the task's source"
+        )
+    return {str(path): found}
 
 
 def _from_url(spec: Source, task: str, path: Path) -> None:
@@ -80,7 +114,16 @@ def _from_url(spec: Source, task: str, path: Path) -> None:
     except OSError as error:  # every exception of requests is one
         raise InputError(_unavailable(spec, task, str(error))) from None
     except ValueError as error:  # pooch reports another checksum in this way
-        raise InputError(_mismatch(spec, task, str(error))) from None
+        found = re.search(r"but got (\w+)", str(error))
+        raise _OtherFileError(f"the downloaded file has {found[1]}" if found else str(error)) from None
+
+
+def _recorded(spec: Source, earlier: str | Path | None) -> str | None:
+    """The checksum of an earlier download from the same address; None if the config has one, or nothing is known."""
+    if spec.sha256 or spec.path is not None or earlier is None or not Path(earlier).is_file():
+        return None
+    known = read_json(earlier)
+    return known.get("sha256") if known.get("origin") == spec.origin else None
 
 
 def _from_hub(spec: Source, task: str, path: Path) -> None:
@@ -92,6 +135,8 @@ def _from_hub(spec: Source, task: str, path: Path) -> None:
         cached = huggingface_hub.hf_hub_download(repo, file, repo_type="dataset", revision=revision)
     except (OSError, ValueError, HTTPError) as error:
         raise InputError(_unavailable(spec, task, " ".join(str(error).split()))) from None
+    if not _fits(Path(cached), spec):
+        raise _OtherFileError(f"the file {cached} has {sha256_of(cached)}")
     with atomic(path) as part:
         shutil.copyfile(cached, part)
 
@@ -114,10 +159,12 @@ def _mismatch(spec: Source, task: str, found: str) -> str:
     )
 
 
+def _changed(spec: Source, task: str, found: str, earlier: str | Path | None) -> str:
+    return (
+        f"task '{task}': {spec.origin} does not have the sha256 of its first download, {spec.sha256} ({earlier}): "
+        f"{found}. To use the new file, delete {earlier}, or set `sha256` in the task's source"
+    )
+
+
 def _fits(path: Path, spec: Source) -> bool:
-    return spec.sha256 is None or _sha256(path) == spec.sha256
-
-
-def _sha256(path: str | Path) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return spec.sha256 is None or sha256_of(path) == spec.sha256

@@ -30,8 +30,9 @@ def shortfalls(frame: pd.DataFrame, rows_per_gold_label: int, task: str) -> pd.D
             Problem(
                 None,
                 "gold_label",
-                f"gold label {gold_label} has {n} rows, {rows_per_gold_label} were requested",
-                f"all {n} taken",
+                f"fewer than the {rows_per_gold_label} rows that were requested of a gold label",
+                "all taken",
+                f"gold label {gold_label}: {n}",
             )
             for gold_label, n in few.items()
         ],

@@ -1,85 +1,98 @@
-"""Read a delimited or Parquet file as strings, exactly as written, and report malformed rows.
+"""Read a file as a table of strings, exactly as written, and report malformed rows.
 
-The csv module of the standard library is used, not pandas: an empty field, 'NA' and 'null' stay as they are, a row with
-the wrong number of fields is dropped without rejecting the file, and every row keeps its number.
+Delimited text is read by the csv module of the standard library, not by pandas: an empty field, 'NA' and 'null' stay as
+they are, a row with the wrong number of fields is dropped without rejecting the file, and every row keeps its number.
 """
 
-import codecs
 import csv
+import gzip
 import io
-import re
+import json
+import sys
+import zlib
 from pathlib import Path
 
 import pandas as pd
-import pyarrow
 
 from falserefusal.common.files import InputError
-from falserefusal.texts.problems import Problem
+from falserefusal.texts.decoding import STRAY_BYTES, decode, windows
+from falserefusal.texts.problems import DROPPED, Problem, shown
 from falserefusal.texts.sources import Source
+from falserefusal.texts.sources.source import ending
+from falserefusal.texts.typed import excel, header, json_objects, parquet
 
-STRAY_BYTES = re.compile("[\udc80-\udcff]+")
+READERS = {
+    ".parquet": parquet,
+    ".xlsx": excel,
+    ".json": json_objects,
+    ".jsonl": json_objects,
+    ".ndjson": json_objects,
+}
+SEPARATORS = (",", ";", "\t", "|")
 
 
 def read_table(path: str | Path, spec: Source) -> tuple[pd.DataFrame, list[Problem]]:
     """Read all columns as strings, indexed by data row (from 1 without the header), and list malformed rows.
 
-    Raises InputError if the file is missing, is not a table, or ends inside a quoted field.
+    Raises InputError if the file is missing, is not a table of words and numbers in the encoding of `spec`, ends inside
+    a quoted field, lacks a column, or has no row that `spec.where` keeps.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    if path.suffix.lower() == ".parquet":
-        return _where(_parquet(path), spec, path), []
-    table, problems = _delimited(_text(path.read_bytes()), spec, path)
+    data = path.read_bytes()
+    if path.suffix.lower() == ".gz":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{path}: not a readable gzip file ({error})") from None
+    table, problems = READERS.get(ending(path.name), _delimited)(data, spec, path)
+    required = [] if spec.id_optional else spec.id_columns
+    require(table, [*(spec.columns[name] for name in ("gold_label", *spec.content)), *required], path, spec)
     table = _where(table, spec, path)
-    return table, problems + _repair_bytes(table)
+    return table, problems + (_repair_bytes(table) if spec.mixed_encodings else [])
 
 
-def _parquet(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise InputError(f"{path}: not a readable Parquet file ({error})") from None
-    strings = {str(name): ["" if pd.isna(value) else str(value) for value in table[name]] for name in table}
-    return pd.DataFrame(strings, index=pd.RangeIndex(1, len(table) + 1), dtype=object)
-
-
-def _text(data: bytes) -> str:
-    """Decode UTF-8, with or without a byte order mark, or UTF-16 with one; other bytes are repaired cell by cell."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16", errors="replace")
-    return data.decode("utf-8-sig", errors="surrogateescape")
-
-
-def _delimited(text: str, spec: Source, path: Path) -> tuple[pd.DataFrame, list[Problem]]:
+def _delimited(data: bytes, spec: Source, path: Path) -> tuple[pd.DataFrame, list[Problem]]:
     quoting = csv.QUOTE_NONE if spec.quoting == "none" else csv.QUOTE_MINIMAL
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=spec.separator, quoting=quoting, strict=True)
+    csv.field_size_limit(sys.maxsize)  # a very long text is reported, not refused
+    lines = io.StringIO(decode(data, spec, path), newline="")
+    reader = csv.reader(lines, delimiter=spec.separator, quoting=quoting, strict=True)
     rows, numbers, problems = [], [], []
     number = 0
     try:
-        header = [STRAY_BYTES.sub(_windows, name).strip() for name in next(reader, [])]
-        if not header or len(set(header)) < len(header):
-            raise InputError(f"{path}: the first line must name the columns, each once; it is {header}")
+        names = header([windows(name) for name in next(reader, [])], path)
         for number, row in enumerate(reader, start=1):
-            if len(row) == len(header):
+            if not any(field.strip() for field in row):  # an empty line, or one of separators only, is not a row
+                continue
+            if len(row) == len(names):
                 rows.append(row)
                 numbers.append(number)
-            elif row:  # an empty line is not a row
-                problem = f"{len(row)} fields where the header has {len(header)}"
-                problems.append(Problem(number, "", problem, "row dropped"))
+            else:
+                found = f"{len(row)} fields: {shown(spec.separator.join(row))}"
+                problems.append(Problem(number, "", f"not {len(names)} fields, as the header has", DROPPED, found))
     except csv.Error as error:
         raise InputError(
             f"{path}: data row {number + 1} (it ends in line {reader.line_num}) is not readable: {error}. "
             "Correct the quotes there, or set `quoting: none` if the file does not quote its fields"
         ) from None
-    return pd.DataFrame(rows, columns=header, index=pd.Index(numbers, dtype="int64"), dtype=object), problems
+    return pd.DataFrame(rows, columns=names, index=pd.Index(numbers, dtype="int64"), dtype=object), problems
 
 
 def _where(table: pd.DataFrame, spec: Source, path: Path) -> pd.DataFrame:
     require(table, list(spec.where), path, spec)
     for column, value in spec.where.items():
-        table = table[table[column] == value]
+        kept = table[table[column].str.strip() == value.strip()]
+        if kept.empty and not table.empty:
+            raise InputError(f"{path}: where: no row has {value!r} in the column '{column}'; {found_in(table[column])}")
+        table = kept
     return table.copy()
+
+
+def found_in(values: pd.Series) -> str:
+    """Words about the most frequent values of a column, for a message about a value that it does not have."""
+    most = ", ".join(shown(value) for value in values.value_counts().index[:5])
+    return f"its most frequent values are {most}. Write one as the file does, in quotes"
 
 
 def _repair_bytes(table: pd.DataFrame) -> list[Problem]:
@@ -88,19 +101,21 @@ def _repair_bytes(table: pd.DataFrame) -> list[Problem]:
     for column in table:
         for row, cell in table[column].items():
             if STRAY_BYTES.search(cell):
-                table.at[row, column] = STRAY_BYTES.sub(_windows, cell)
+                table.at[row, column] = windows(cell)
                 problems.append(Problem(row, column, "bytes that are not UTF-8", "read as Windows-1252"))
     return problems
-
-
-def _windows(match: re.Match) -> str:
-    return match[0].encode("utf-8", "surrogateescape").decode("cp1252", errors="replace")
 
 
 def require(table: pd.DataFrame, columns: list[str], path: str | Path, spec: Source) -> None:
     """Raise InputError, with the columns of the file, if one of `columns` is missing."""
     missing = [column for column in columns if column not in table]
-    if missing:
-        hint = f"; is its separator really {spec.separator!r}?" if len(table.columns) == 1 else ""
-        found = ", ".join(map(str, table.columns))
-        raise InputError(f"{path}: no column {', '.join(map(repr, missing))}; the file has {found}{hint}")
+    if not missing:
+        return
+    hint = ""
+    if len(table.columns) == 1 and ending(str(path)) not in READERS:
+        hint = f"; is its separator really {spec.separator!r}?"
+        for separator in SEPARATORS:
+            if set(columns) <= {name.strip(' "') for name in table.columns[0].split(separator)}:
+                hint += f" With `separator: {json.dumps(separator)}` it has these columns"
+    found = ", ".join(map(str, table.columns))
+    raise InputError(f"{path}: no column {', '.join(map(repr, missing))}; the file has {found}{hint}")

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 NLI_LABELS = ("entailment", "contradiction", "neutral")
 RATINGS = ("1", "2", "3", "4", "5")
 SCALES = {"nli": NLI_LABELS, "politeness": RATINGS, "offensiveness": RATINGS}  # gold labels of the paper's tasks
+MAX_LOST = 0.05  # largest share of unusable rows of a file that is read as meant
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class Source:
         Hub data set, revision, and file in it.
     sha256 : str, optional
         Checksum of the file.
+    encoding : str
+        Python's name of the encoding of a delimited or JSON file.
+    mixed_encodings : bool
+        Whether bytes that are not UTF-8 are read as Windows-1252 and reported: for a published file that mixes the two.
     separator, quoting : str
         How a delimited file is read; quoting "none": quotes are ordinary characters.
     where : dict
@@ -47,6 +52,8 @@ class Source:
         The possible gold labels; None: any.
     id_optional : bool
         Whether rows are numbered if the file has no id columns.
+    max_lost : float
+        Largest share of the rows that may be unusable.
     """
 
     name: str
@@ -55,6 +62,8 @@ class Source:
     url: str | None = None
     hub: tuple[str, str, str] | None = None
     sha256: str | None = None
+    encoding: str = "utf-8"
+    mixed_encodings: bool = False
     separator: str = ","
     quoting: str = "minimal"
     where: dict[str, str] = field(default_factory=dict)
@@ -62,6 +71,7 @@ class Source:
     round_gold_labels: bool = False
     scale: tuple[str, ...] | None = None
     id_optional: bool = False
+    max_lost: float = MAX_LOST
 
     @property
     def id_columns(self) -> list[str]:
@@ -73,6 +83,12 @@ class Source:
     def content(self) -> list[str]:
         """The columns with the text of a row: ['text'] or ['premise', 'hypothesis']."""
         return ["text"] if "text" in self.columns else ["premise", "hypothesis"]
+
+    @property
+    def used_columns(self) -> list[str]:
+        """Every column of the file that is read."""
+        texts = [self.columns[name] for name in self.content]
+        return [*texts, self.columns["gold_label"], *self.id_columns, *self.where]
 
     @property
     def origin(self) -> str:
@@ -115,6 +131,11 @@ class TextSource(Protocol):
 
 
 KINDS: dict[str, TextSource] = {}
+
+
+def ending(path: str) -> str:
+    """The ending of a file's name in lower case, leaving out .gz: '.csv' for 'Texts.CSV.gz'."""
+    return PurePosixPath(path.lower().removesuffix(".gz")).suffix
 
 
 def text_source(kind: str) -> Callable[[TextSource], TextSource]:

@@ -1,0 +1,73 @@
+"""Mistakes in config and materials are named before any work starts: which file, which place, what to do."""
+
+import shutil
+
+import pytest
+import yaml
+
+from falserefusal.common.errors import InputError
+from falserefusal.study.checks import check_keys
+from falserefusal.study.study import Study
+
+FILES = {
+    "personas": "config/personas.csv",
+    "templates": "config/templates.csv",
+    "models": "config/models.csv",
+    "phrases": "config/refusal_phrases.txt",
+}
+HEADERS = {
+    "personas": "persona,group,printed,surface,article\n",
+    "templates": "task,template,phrasing,format,text,baseline_text\n",
+}
+MORE = {"personas": "other,g,Z,other person,a\n", "templates": ""}  # one persona alone cannot be drawn ten times
+
+
+def read_rows():
+    from pathlib import Path
+
+    file = Path(__file__).resolve().parents[2] / "suites" / "bad_inputs.yaml"
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def place(root, tmp_path_factory):
+    """A folder with the materials, each of which a test may replace."""
+    folder = tmp_path_factory.mktemp("materials")
+    shutil.copytree(root / "config", folder / "config")
+    return folder
+
+
+@pytest.mark.parametrize("row", read_rows(), ids=lambda row: row["name"])
+def test_a_bad_input_is_refused_with_its_place(place, small, monkeypatch, row):
+    monkeypatch.chdir(place)
+    content = {name: bytes.fromhex(text) for name, text in row.get("bytes", {}).items()}
+    content |= {name: text.encode() for name, text in row.get("whole", {}).items()}
+    content |= {name: f"{HEADERS[name]}{rows}{MORE[name]}".encode() for name, rows in row.get("file", {}).items()}
+    content |= {row["folder"]: None} if "folder" in row else {}
+    kept = {}
+    try:
+        for name, data in content.items():
+            path = place / FILES.get(name, name)
+            kept[path] = path.read_bytes() if path.exists() else None
+            path.unlink(missing_ok=True)
+            path.mkdir() if data is None else path.write_bytes(data)
+        config = small() | {"models": ["Gemma-2B"]} | row.get("config", {})
+        with pytest.raises(InputError) as error:
+            Study.load(config, source="own.yaml")
+    finally:
+        for path, data in kept.items():
+            path.rmdir() if path.is_dir() else path.unlink()
+            if data is not None:
+                path.write_bytes(data)
+    lines = str(error.value).splitlines()
+    assert lines[0].startswith(row["says"])
+    assert len(lines) <= 2 and max(map(len, lines)) < 400
+
+
+def test_a_key_that_a_config_file_has_twice_is_named(tmp_path):
+    twice = tmp_path / "twice.yaml"
+    twice.write_text("study: a\ninference: {seed: 1}\ntasks:\n  nli: {}\n  nli: {}\n")
+    with pytest.raises(InputError, match=r"twice\.yaml: line 5: 'nli' is in line 4 too; keep one of them"):
+        check_keys([tmp_path / "absent.yaml", twice])
+    twice.write_text("a: {b: 1, c: [{b: 1}, {b: 2}]}\nb: 3\n")
+    check_keys([twice])
