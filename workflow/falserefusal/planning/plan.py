@@ -30,7 +30,7 @@ JUDGE = "judge "  # before the name of a model that judges, in the plan's tables
 GPU_COUNTS = (1, 2, 4, 8, 16)
 VLLM_MEASURED = (
     "computing takes {share} times as long as with transformers: measured on one processor core with 135 million "
-    "parameters, benchmarks/results/inference_vllm_cpu.md; for other devices and models an assumption"
+    "parameters, benchmarks/results/inference_cpu.md; for other devices and models an assumption"
 )
 
 

@@ -11,11 +11,7 @@ from pathlib import Path
 
 SHORT, REFUSED = 0.59, 0.08  # the rest is long: a third, like the unforced templates
 EMBEDDING = 50.0  # scale of the embeddings over the usual one: a token's own embedding dominates its hidden state
-SHAPES = {  # hidden size, intermediate size, layers, heads, key-value heads, vocabulary
-    "17M": (384, 1024, 6, 6, 6, 4096),
-    "1B": (2048, 8192, 16, 32, 8, 128256),
-    "8B": (4096, 14336, 32, 32, 8, 128256),
-}
+HIDDEN, INNER, LAYERS, HEADS, VOCABULARY = 384, 1024, 6, 6, 4096
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<|start|>{{ m['role'] }}<|sep|>\n{{ m['content'] }}<|end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|start|>assistant<|reply|>{% endif %}"
@@ -29,7 +25,7 @@ LONG = 160  # tokens, more than any limit used
 STRENGTH = 40.0  # of a script over everything else, in logits per unit of hidden state
 
 
-def make_tokenizer(texts: list[str], vocabulary: int):
+def make_tokenizer(texts: list[str]):
     """Train a byte-level BPE tokenizer on `texts`."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -39,7 +35,7 @@ def make_tokenizer(texts: list[str], vocabulary: int):
     bpe.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
+        vocab_size=VOCABULARY, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
     )
     bpe.train_from_iterator([*texts, OPTION, REFUSAL], trainer)
     tokenizer = PreTrainedTokenizerFast(
@@ -65,54 +61,43 @@ def scripts(tokenizer) -> list[list[int]]:
     return [[*option, end], long, [*refusal, end]]
 
 
-def make(
-    folder: Path, shape: str, dtype: str, texts: list[str], conversations: list[list[dict]], seed: int = 0
-) -> None:
-    """Write the checkpoint to `folder`.
+def make(folder: Path, texts: list[str], conversations: list[list[dict]]) -> None:
+    """Write the checkpoint to `folder`, in float32.
 
     Parameters
     ----------
     folder : folder of the checkpoint.
-    shape : key of SHAPES.
-    dtype : name of the torch type.
     texts : training texts of the tokenizer.
     conversations : the prompts of the benchmark.
-    seed : seed of the random layers.
     """
     import torch
     import transformers
 
-    from falserefusal.inference.batching import batches
-
-    hidden, inner, layers, heads, groups, vocabulary = SHAPES[shape]
-    tokenizer = make_tokenizer(texts, min(vocabulary, 4096))
+    tokenizer = make_tokenizer(texts)
+    special = {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
     config = transformers.LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=hidden,
-        intermediate_size=inner,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=groups,
+        vocab_size=VOCABULARY,
+        hidden_size=HIDDEN,
+        intermediate_size=INNER,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
         max_position_embeddings=4096,
         tie_word_embeddings=False,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        **special,
     )
-    torch.manual_seed(seed)
-    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
-        model = transformers.LlamaForCausalLM(config).to(getattr(torch, dtype)).eval()
+    torch.manual_seed(0)
+    model = transformers.LlamaForCausalLM(config).eval()
     model.model.embed_tokens.weight.data *= EMBEDDING
     rendered = tokenizer.apply_chat_template(conversations, tokenize=False, add_generation_prompt=True)
     asked = tokenizer(rendered, add_special_tokens=False)["input_ids"]
-    state = torch.empty(len(asked), hidden)  # the last hidden state of each prompt
-    with torch.inference_mode():
-        for rows in batches([0] * len(asked), [len(ids) for ids in asked], 8192):
-            batch = tokenizer.pad({"input_ids": [asked[i] for i in rows]}, return_tensors="pt").to(model.device)
-            state[rows] = model.model(**batch).last_hidden_state[:, -1].float().cpu()
-    model.lm_head.weight.data = _outputs(
-        model.model.embed_tokens.weight.detach().float(), state, scripts(tokenizer)
-    ).to(model.lm_head.weight)
+    with torch.inference_mode():  # the last hidden state of each prompt
+        state = torch.stack([model.model(torch.tensor([ids])).last_hidden_state[0, -1] for ids in asked])
+    embedding = model.model.embed_tokens.weight.detach()
+    model.lm_head.weight.data = _outputs(embedding, state, scripts(tokenizer))
     model.generation_config = transformers.GenerationConfig(
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
@@ -129,7 +114,6 @@ def _outputs(embedding, state, scripts: list[list[int]]):
     """
     import torch
 
-    embedding = embedding.cpu()
     weight = torch.zeros_like(embedding)
     unit = embedding / embedding.norm(dim=1, keepdim=True)
     for script in scripts:
