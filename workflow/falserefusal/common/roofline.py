@@ -26,7 +26,7 @@ ASSUMPTIONS = {
     "bandwidth_efficiency": 0.6,  # of the gpu's memory bandwidth, on new tokens
     "launch_ms_per_layer": 0.8,  # host time for one layer of one decoding step without CUDA graphs
     "startup_minutes": 5.0,  # imports and weights, per job
-    "vllm_time_share": 0.52,  # vLLM's computing time as a share of that of transformers, on one processor core
+    "vllm_time_share": 0.48,  # vLLM's computing time as a share of that of transformers, on one processor core
     "usable_memory": 0.9,  # of a gpu's memory
     "server_first_token_seconds": 1.0,  # of one request to a server ...
     "server_tokens_per_second": 50.0,  # ... and its speed from then on
