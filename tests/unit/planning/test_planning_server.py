@@ -90,7 +90,7 @@ def test_a_model_that_the_server_does_not_list_is_a_warning(address):
 def test_a_server_that_redirects_is_not_followed(address, monkeypatch):
     monkeypatch.setenv("KEY", KEY)
     (found,) = check_server("s", {"base_url": f"{address}/moved", "api_key_env": "KEY"})
-    assert found[:2] == ("server", "missing") and "redirects to https://elsewhere.example/v1/models, " in found[2]
+    assert found[:2] == ("server", "missing") and "redirects to https://…@elsewhere.example/v1/models?…, " in found[2]
     assert "pw" not in str(found) and "key=1" not in str(found)
 
 
