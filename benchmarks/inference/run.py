@@ -78,12 +78,12 @@ def measure(system: str, job: dict, vllm_python: Path) -> dict:
     python = vllm_python if system.startswith(("vllm", "LLM")) else sys.executable
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder, "job.json"), Path(folder, "result.json")
-        asked.write_text(json.dumps(job | {"system": system}))
+        asked.write_text(json.dumps(job | {"system": system}), encoding="utf-8")
         command = [str(python), str(HERE / "systems.py"), str(asked), str(answered)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{system}, {job['dtype']}, failed:\n{done.stderr[-3000:]}")
-        return json.loads(answered.read_text())
+        return json.loads(answered.read_text(encoding="utf-8"))
 
 
 def plan(gguf: dict[str, str]) -> list[tuple[str, str]]:
@@ -223,7 +223,7 @@ LLAMA_CPP = (
 
 def machine() -> str:
     """The processor, and the number of cores."""
-    found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     return f"{found[1] if found else platform.machine()}, {os.cpu_count()} cores, shared with other jobs"
 
 

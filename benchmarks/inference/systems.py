@@ -36,7 +36,7 @@ def main() -> None:
 
     from falserefusal.common.versions import package_versions
 
-    job = json.loads(Path(sys.argv[1]).read_text())
+    job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     with contextlib.ExitStack() as stack:
         run = SYSTEMS[job["system"]](job, stack)
         processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
@@ -51,7 +51,7 @@ def main() -> None:
             "new_tokens": new_tokens,
             "versions": package_versions(PACKAGES),
         }
-    Path(sys.argv[2]).write_text(json.dumps(result))
+    Path(sys.argv[2]).write_text(json.dumps(result), encoding="utf-8")
 
 
 def cpu_seconds(processes: list) -> float:
@@ -61,7 +61,7 @@ def cpu_seconds(processes: list) -> float:
 
 def peak_mib(pid: int) -> int:
     """Peak resident memory of a process."""
-    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) // 1024
 
 
