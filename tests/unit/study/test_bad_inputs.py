@@ -53,7 +53,7 @@ def test_a_bad_input_is_refused_with_its_place(place, small, monkeypatch, row):
             kept[path] = path.read_bytes() if path.exists() else None
             path.unlink(missing_ok=True)
             path.mkdir() if data is None else path.write_bytes(data)
-        config = small() | {"models": ["Gemma-2B"]} | row.get("config", {})
+        config = {"models": ["Gemma-2B"]} | small(row.get("change", "{}")) | row.get("config", {})
         with pytest.raises(InputError) as error:
             Study.load(config, source="own.yaml")
     finally:
@@ -62,7 +62,7 @@ def test_a_bad_input_is_refused_with_its_place(place, small, monkeypatch, row):
             if data is not None:
                 path.write_bytes(data)
     lines = str(error.value).splitlines()
-    assert lines[0].startswith(row["says"])
+    assert row["says"] in str(error.value) and "pydantic" not in str(error.value)
     assert len(lines) <= 2 and max(map(len, lines)) < 400
 
 
