@@ -33,7 +33,7 @@ tasks:
     rows_per_gold_label: 8
     options: [offensive, not offensive]
 design: {draws_per_row: 5}
-inference: {batch_tokens: 256, shards: {Llama2-7B: 2}}
+inference: {batch_tokens: 64, shards: {Llama2-7B: 2}}
 estimation: {bootstrap: 100, permutations: 99}
 """
 ARGUMENTS = [sys.executable, "-m", "snakemake", "tables", "--configfile", "small.yaml"]
@@ -146,7 +146,8 @@ def test_a_killed_job_costs_at_most_a_batch(runs, victim):
     file = f"shards/{model}/{shard}" if shard else f"responses/{model}"
     responses = json.loads((cluster / f"results/small/{file}.provenance.json").read_text())["responses"]
     assert ENOUGH <= at_strike[victim] < responses["distinct"]  # it was interrupted before the end
-    assert responses["reused"] >= at_strike[victim]
+    assert responses["reused"] > at_strike[victim] - 64  # in bfloat16 the interrupted window is computed again
+    assert responses["reused"] + responses["generated"] == responses["distinct"]
 
 
 def test_the_store_has_hardly_more_than_every_response_once(runs):

@@ -20,7 +20,7 @@ tasks:
     rows_per_gold_label: 2
     options: [offensive, not offensive]
 design: {draws_per_row: 2, baseline: false}
-inference: {max_new_tokens: 2}
+inference: {max_new_tokens: 2, unrecognised: go_on}
 planning: {compute_here: false}
 """
 ROW = "model,family,generation,size_b,hub_id,revision,gated\nHere,Tiny,Tiny1,0.001,./weights,,false\n"

@@ -245,7 +245,7 @@ FATAL = [
     (
         {"status": 307, "body": {}, "headers": {"location": "https://u:pw@elsewhere.example/v1?key=1"}},
         {},
-        r"redirects to https://elsewhere\.example/v1: prompts and key are not sent there",
+        r"redirects to https://…@elsewhere\.example/v1\?…: prompts and key are not sent there",
     ),
 ]
 

@@ -111,6 +111,8 @@ def check_cluster(jobs: Mapping[str, Job], settings: Settings | None, used: bool
         return []
     settings = settings or profile_settings()
     listed, failure = _ask("sinfo", "--all", "--noheader", "--exact", "--format=%P|%l|%m|%c|%G|%f")
+    if failure and not used:  # Slurm's commands are here, but perhaps no cluster
+        return []
     if failure:
         what = "load the module or set SLURM_CONF, so that `sinfo` lists the partitions"
         return [("Slurm", "sinfo", problem, f"sinfo failed: {failure}", what)]

@@ -172,9 +172,7 @@ NOTES = {
         "Effect of each persona in each model",
         "difference: rate with the persona minus rate of the same prompts without one (baseline_rate), with equal "
         "weight for each task, by least squares on prompts with standard errors clustered by text; ratio: of the two "
-        "rates. p: for this cell alone; p_max_t: adjusted for all cells tested, under the null hypothesis that the "
-        "persona does not change the mean rate, even if it changes single responses in either direction; mcnemar_p: "
-        "from the direct pairs only, under the null hypothesis that the persona changes no response. "
+        "rates. p: for this cell alone; p_max_t: adjusted for all cells tested; mcnemar_p: from the direct pairs only. "
         f"raises: p_max_t is at most .05 and the interval of the difference is above 0. {INTERVALS}",
         ("rate", "baseline_rate"),
         ("difference", "lo", "hi"),

@@ -1,14 +1,9 @@
 """Screen many persona effects at a family-wise error rate over all models and personas together.
 
-`max_t` is the confirmatory test. If no persona changes any response to a prompt, the personas of the responses to one
-prompt are exchangeable. The largest statistic over all cells, under many permutations of all models together, shows how
-large an effect chance alone produces. The test assumes neither normality nor independence between cells, texts or
-models, and controls the probability of any false positive.
-
-The null hypothesis is wider: a persona may raise refusal of some texts and lower that of others, as long as the mean
-effect is 0. Permutations then vary less than the estimate. So the observed difference is divided by the standard error
-clustered by text of its own cell, wherever that is larger than the deviation over permutations. This keeps the test
-exact if personas change nothing, and valid for many texts if they change the mean of no cell.
+`max_t` is the confirmatory test. Under its null hypothesis (no persona changes any response to a prompt), the personas
+of the responses to one prompt are exchangeable. The largest statistic over all cells, under many permutations of all
+models together, shows how large an effect chance alone produces. The test assumes neither normality nor independence
+between cells, texts or models, and controls the probability of any false positive.
 """
 
 from collections.abc import Iterator
@@ -72,9 +67,8 @@ def max_t(
 
     Equal prompts count once, however often they were drawn. Models that respond to the same prompts get the same
     permutations, which keeps their correlation. Tasks have equal weight. Statistics are centred by their permutation
-    mean and scaled by their model's permutation standard deviation, the observed ones by their own standard error
-    clustered by text if it is larger: effects that differ between texts and average zero are no findings. Responses to
-    a prompt are left out if the model lacks some of them.
+    mean and scaled by their model's permutation standard deviation. Responses to a prompt are left out if the model
+    lacks some of them.
 
     With reference "baseline" a statistic is persona minus the same prompts without one, by least squares on prompts.
     Personas are permuted within prompts (a text in a template), the baseline among them: under the null hypothesis the
@@ -103,9 +97,10 @@ def max_t(
         raise InputError("the permutation test needs at least one permutation")
     test = _test(outcomes, reference)
     model = test.cells["model"].to_numpy()
-    permuted = test.permuted(np.random.default_rng(seed), permutations)
-    values = np.vstack([test.differences(test.personas[None]), *permuted])
-    statistic = _standardised(values, model, test.cells["error"].to_numpy())
+    values = np.vstack(
+        [test.differences(test.personas[None]), *test.permuted(np.random.default_rng(seed), permutations)]
+    )
+    statistic = _standardised(values, model)
     tested = (test.cells["informative"] >= MIN_INFORMATIVE).to_numpy()
     adjusted = np.ones(len(tested))
     if tested.any():
@@ -124,17 +119,14 @@ def max_t(
     )
 
 
-def _standardised(values: np.ndarray, model: np.ndarray, error: np.ndarray) -> np.ndarray:
+def _standardised(values: np.ndarray, model: np.ndarray) -> np.ndarray:
     """Differences, one row a permutation, centred by their mean and scaled by the deviation of their model.
 
-    The observed assignment, row 0, counts as one of the permutations: this makes the test exact. It is scaled by its
-    own standard error `error` (K,) if that is larger.
+    The observed assignment, row 0, counts as one of the permutations: this makes the test exact.
     """
     centred = values - values.mean(0)
     variance = pd.Series(values.var(0)).groupby(model, sort=False).transform("mean").to_numpy()
-    scale = np.tile(np.sqrt(variance), (len(values), 1))
-    scale[0] = np.maximum(scale[0], error)
-    statistic: np.ndarray = np.divide(centred, scale, out=np.zeros_like(centred), where=variance > 0)
+    statistic: np.ndarray = np.divide(centred, np.sqrt(variance), out=np.zeros_like(centred), where=variance > 0)
     return statistic
 
 
@@ -279,25 +271,22 @@ class _Linear:
         self.size = 0
         self.offset: list[np.ndarray] = []
         self.columns: dict[tuple[int, int], list[tuple[np.ndarray, np.ndarray]]] = {}
-        self.errors: dict[tuple[int, int], float] = {}
 
     def add(self, part: pd.DataFrame) -> np.ndarray:
         """Add a model; return where the counts of the model and task of each response start."""
         strata = stratify(part)
         within = strata.within()
-        moves = np.zeros((len(strata.texts), len(strata.personas)))
         start = np.full(len(strata.tasks), -1)
         for (m, t), stratum in strata.parts.items():
             start[t] = self.size
             own = self.size + stratum.personas
             offset = np.zeros(len(strata.personas))
             names = strata.personas[stratum.personas]
-            correlation = 0.0 if self.reference == MEAN else within[m]
             if self.reference == MEAN:
                 inverse = np.diag(1 / stratum.x.sum(0))
                 contrast = np.eye(len(own)) - 1 / len(own)
             else:
-                a, shared = stratum.normal_equations(correlation)
+                a, shared = stratum.normal_equations(within[m])
                 inverse, offset[stratum.personas] = np.linalg.inv(a), -shared
                 if not (baseline := names == BASELINE).any():
                     where = f"{strata.models[m]} / {strata.tasks[t]}"
@@ -306,11 +295,8 @@ class _Linear:
             for j, p in enumerate(stratum.personas):
                 if names[j] != BASELINE:
                     self.columns.setdefault((m, p), []).append((own, contrast[j] @ inverse))
-            moves[np.ix_(stratum.texts, stratum.personas)] += stratum.solve(correlation)[1] @ contrast.T
             self.offset.append(offset)
             self.size += len(offset)
-        for m, p in self.columns.keys() - self.errors.keys():
-            self.errors[m, p] = float(np.sqrt((moves[:, p] ** 2).sum())) / len(self.columns[m, p])
         self.names = strata.models, strata.personas
         of_response: np.ndarray = start[level_codes(part["task"])[0]]
         return of_response
@@ -324,5 +310,4 @@ class _Linear:
                 weights[own, k] = values / len(self.columns[key])
         models, personas = self.names
         cells = pd.DataFrame({"model": [models[m] for m, _ in keys], "persona": [personas[p] for _, p in keys]})
-        cells["error"] = [self.errors[key] for key in keys]
         return cells, np.concatenate(self.offset), weights
