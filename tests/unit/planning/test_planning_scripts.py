@@ -132,7 +132,7 @@ def test_preflight_of_models_in_folders(study, tmp_path):
     inputs = {"models": str(tmp_path / "models.csv"), "plan": str(tmp_path / "plan.csv")}
     params = {"tasks": config["tasks"], "fetched": ["Gemma-2B"], "raw": str(tmp_path), "compute_here": False}
     params |= {"gpus": {"Gemma-2B": 1}, "gpu_limit": None, "servers": {}, "quantization": None, "classifiers": {}}
-    params |= {"hub_ids": [], "folder_in_use": None, "jobs": {}, "slurm": None, "slurm_too": True}
+    params |= {"hub_ids": [], "folder_in_use": None, "jobs": {}, "slurm": None, "slurm_too": False}
     params |= {"records": str(tmp_path), "demand": True, "table": str(tmp_path / "preflight.csv")}
     job = {"input": inputs, "params": params}
     code = f"""
