@@ -1,4 +1,4 @@
-"""Run a block of a test as a user whom file permissions bind, also where the tests run as root."""
+"""Run a block of a test with the file permissions of an ordinary user, also where the tests run as root."""
 
 import contextlib
 import os

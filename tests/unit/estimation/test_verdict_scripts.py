@@ -1,21 +1,13 @@
 """The scripts that count verdicts and cells: what happens to models whose responses have nothing to judge."""
 
-import runpy
-from types import SimpleNamespace
-
 import pandas as pd
 import pytest
 
 from falserefusal.common.files import write_parquet
 from falserefusal.common.schemas import ALL, BASELINE, DESIGN, VERDICTS
+from script_job import run_script
 
 PERSONAS = ["black", "man"]
-
-
-class Named(dict):
-    """Named files or params, as in a script's `snakemake` object."""
-
-    __getattr__ = dict.__getitem__
 
 
 @pytest.fixture
@@ -28,11 +20,7 @@ def count(root, tmp_path, monkeypatch):
     write_parquet(design.assign(**constant, interim_look=0, model=ALL), tmp_path / "design.parquet", DESIGN)
 
     def run(script, inputs, outputs, **params):
-        paths = {name: str(tmp_path / file) for name, file in outputs.items()}
-        log = [str(tmp_path / f"{script}.log")]
-        job = SimpleNamespace(input=Named(inputs), output=Named(paths), params=Named(params), log=log)
-        runpy.run_path(f"workflow/scripts/{script}.py", init_globals={"snakemake": job})
-        return paths
+        return run_script(script, tmp_path, inputs, outputs, **params)
 
     def counts(**missing):
         files = []

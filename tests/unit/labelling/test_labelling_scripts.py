@@ -1,8 +1,5 @@
 """The rules' scripts from responses to verdicts, annotation, validation and comparison, run as Snakemake runs them."""
 
-import runpy
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +7,7 @@ import pytest
 from falserefusal.annotation.page import HUMAN_VERDICTS
 from falserefusal.common.files import read_csv, read_parquet, write_csv, write_parquet
 from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, DESIGN, PROMPTS, RESPONSES, VERDICTS
+from script_job import run_script
 
 OPTIONS = {"politeness": ["polite", "impolite"], "offensiveness": ["offensive", "not offensive"]}
 RESPONSES_OF = {
@@ -24,22 +22,12 @@ RESPONSES_OF = {
 }
 
 
-class Named(dict):
-    """Named files or params, as in a script's `snakemake` object."""
-
-    __getattr__ = dict.__getitem__
-
-
 @pytest.fixture
 def run(root, tmp_path, monkeypatch):
     monkeypatch.chdir(root)
 
     def run(script, inputs, outputs, **params):
-        paths = {name: str(tmp_path / file) for name, file in outputs.items()}
-        log = [str(tmp_path / f"{script}.log")]
-        job = SimpleNamespace(input=Named(inputs), output=Named(paths), params=Named(params), log=log)
-        runpy.run_path(f"workflow/scripts/{script}.py", init_globals={"snakemake": job})
-        return paths
+        return run_script(script, tmp_path, inputs, outputs, **params)
 
     return run
 

@@ -26,8 +26,7 @@ from falserefusal.labelling.patterns import load_patterns
 from falserefusal.labelling.phrase_list import PhraseListLabeller
 from falserefusal.labelling.spoken import spoken
 from falserefusal.labelling.structured import CATEGORIES, CHAT_SCOPES, Reader, StructuredLabeller
-from falserefusal.labelling.unread import VERDICTS as UNREAD
-from falserefusal.labelling.unread import without_thinking
+from falserefusal.labelling.unread import VERDICT_OF_UNREAD, without_thinking
 from falserefusal.labelling.verdicts import label
 from falserefusal.study.materials import load_phrases, load_templates
 
@@ -67,7 +66,7 @@ def suite(root, patterns):
 def test_the_suite_covers_every_task_category_and_error_mode(suite):
     assert len(suite) >= 320
     assert suite["response"].duplicated().sum() < 0.1 * len(suite)
-    assert set(suite["category"]) == {*CATEGORIES, *UNREAD} - {"error", "recitation"}
+    assert set(suite["category"]) == {*CATEGORIES, *VERDICT_OF_UNREAD} - {"error", "recitation"}
     modes = suite[suite["mode"] > 0].groupby("task")["mode"].agg(set)
     assert (modes == {*range(1, 11), 12}).all()  # mode 11, judges that fail, is in test_labelling_judge
     assert (suite["refusal"] == suite["category"].str.match("refused_|blocked")).all()

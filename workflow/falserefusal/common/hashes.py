@@ -24,7 +24,7 @@ def sha256_of(path: str | Path) -> str:
     """Return the SHA-256 checksum of a file as 64 hexadecimal digits.
 
     The checksum of a big file is kept in `KEPT`, and the file is read again when its size, a time stamp or its inode
-    differs. Nobody can set ctime_ns, so an edit that restores the other time stamp is found, too.
+    differs. A program cannot set ctime_ns, so an edit that restores the other time stamp is found, too.
 
     Raises
     ------

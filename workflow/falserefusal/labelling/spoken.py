@@ -29,7 +29,6 @@ class Spoken:
 
     response: str
     text: str
-    thinking: bool
 
     @property
     def anything(self) -> bool:
@@ -61,8 +60,7 @@ class Spoken:
 def spoken(response: str, not_said: dict[str, re.Pattern]) -> Spoken:
     """Clean one response; `not_said` are the patterns of that name in the file of patterns."""
     text = _one_for_one(response)
-    thinking = "<think" in text or "</think" in text or "<|channel|>" in text
-    if thinking:
+    if "<think" in text or "</think" in text or "<|channel|>" in text:
         for name in ("thinking", "thinking_close", "thinking_open"):
             text = _blank(not_said[name], text)
     if "<" in text or "[" in text or "\\" in text:
@@ -75,7 +73,7 @@ def spoken(response: str, not_said: dict[str, re.Pattern]) -> Spoken:
         if _SAYS.search(candidate):
             text = candidate
             break
-    return Spoken(response, text.translate(_UNMARK), thinking)
+    return Spoken(response, text.translate(_UNMARK))
 
 
 def _one_for_one(response: str) -> str:

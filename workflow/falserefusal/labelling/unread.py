@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ERROR, RECITATION, EMPTY, THINKING_ONLY = NOTHING_TO_JUDGE = ("error", "recitation", "empty", "thinking_only")
-VERDICTS = {BLOCKED: REFUSED, OFF_FORMAT: INVALID, **dict.fromkeys(NOTHING_TO_JUDGE, MISSING)}
+VERDICT_OF_UNREAD = {BLOCKED: REFUSED, OFF_FORMAT: INVALID, **dict.fromkeys(NOTHING_TO_JUDGE, MISSING)}
 _CONTROL = re.compile(r"</?[^<>\s]{1,40}>|\[/?INST\]")
 _WORD = re.compile(r"[^\W_]")
 

@@ -8,8 +8,7 @@ from falserefusal.common.files import validate
 from falserefusal.common.schemas import VERDICTS
 from falserefusal.common.verdicts import BLOCKED
 from falserefusal.labelling.labeller import Labeller, verdict_frame
-from falserefusal.labelling.unread import VERDICTS as VERDICT_OF_UNREAD
-from falserefusal.labelling.unread import unread
+from falserefusal.labelling.unread import VERDICT_OF_UNREAD, unread
 
 
 def label(responses: pd.DataFrame, labellers: Iterable[Labeller]) -> pd.DataFrame:
