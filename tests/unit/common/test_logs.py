@@ -115,3 +115,22 @@ def test_a_log_that_cannot_be_written_is_one_line(root, tmp_path):
     done = run(root, tmp_path / "logs" / "x.log", "pass")
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("Error: ") and "a part of this path is a file, not a folder" in done.stderr
+
+
+def test_logging_is_afterwards_as_it_was_before(root, tmp_path):
+    before = """
+root, ours = logging.getLogger(), logging.getLogger("falserefusal")
+handler = logging.NullHandler()
+root.handlers, root.level = [handler], 37
+with log_to(sys.argv[1]): logging.getLogger("falserefusal").info("inside")
+ours.info("outside"); root.warning("outside")
+assert root.handlers == [handler] and root.level == 37 and ours.level == logging.NOTSET
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", START + before, str(tmp_path / "x.log")],
+        env={"PYTHONPATH": str(root / "workflow")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "inside" in done.stderr and "outside" not in done.stderr

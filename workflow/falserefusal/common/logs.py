@@ -65,6 +65,28 @@ def _descriptors_to(file: TextIO) -> Iterator[list[TextIO]]:
 
 
 @contextlib.contextmanager
+def _logging_to(stream: _Tee) -> Iterator[None]:
+    """Send log records and warnings to `stream` for the block; what was set before holds again after it."""
+    root, ours = logging.getLogger(), logging.getLogger("falserefusal")
+    before = root.handlers[:], root.level, ours.level
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    ours.setLevel(logging.INFO)  # other libraries: warnings only
+    logging.captureWarnings(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
+            yield
+    finally:
+        logging.captureWarnings(False)
+        root.handlers[:], level, own = before
+        root.setLevel(level)
+        ours.setLevel(own)
+
+
+@contextlib.contextmanager
 def log_to(path: str | Path, params: Any = None) -> Iterator[None]:
     """Tee stdout, stderr and logging into `path` for the block.
 
@@ -82,13 +104,7 @@ def log_to(path: str | Path, params: Any = None) -> Iterator[None]:
             _end(file_problem(error, path) or str(error))
         stack.callback(_close, file)
         out, err = (_Tee(terminal, file) for terminal in stack.enter_context(_descriptors_to(file)))
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            logging.basicConfig(
-                level=logging.WARNING, stream=err, format="%(levelname)s %(name)s: %(message)s", force=True
-            )
-            logging.getLogger("falserefusal").setLevel(logging.INFO)  # other libraries: warnings only
-            logging.captureWarnings(True)
-            warnings.simplefilter("default", UserWarning)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _logging_to(err):
             try:
                 yield
                 check_unchanged(params.get("read", {}) if hasattr(params, "get") else {})
