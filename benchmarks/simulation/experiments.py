@@ -31,11 +31,11 @@ from falserefusal.estimation.sequential import final_limits, interim_table
 from falserefusal.statistics.gls import fit_personas
 from falserefusal.statistics.multiplicity import max_t, screen
 from simulation import worlds
+from simulation.catalogue import FALLING, MODELS, WORLDS
 from simulation.true_values import endless_study, task_names, true_indices, true_values
 from simulation.worlds import World, make_world, respond
 
-MODELS = 16
-FALLING = np.geomspace(0.35, 0.002, MODELS)  # refusal rates that fall with capability
+NO_EFFECT = 1e-9  # an effect or index below this is a rounding error of 0
 LEVELS = ["model", "task", "persona", "template", "format", "labeller"]
 HOT = [(0, 3, 0.3), (0, 9, 0.25), (1, 4, 0.3), (2, 5, 0.4), (3, 3, 0.35), (4, 12, 0.4), (5, 7, 0.5), (6, 3, 0.5)]
 HOT += [(8, 6, 0.6), (10, 2, 0.8)]
@@ -90,29 +90,33 @@ def panel(models: Sequence[str]) -> pd.DataFrame:
     return table.assign(family="F" + family.astype(str), generation="G" + family.astype(str) + "." + newer.astype(str))
 
 
-# --- coverage of intervals
+# --- coverage of intervals, and findings where there is nothing to find
 
 
-COVERAGE_WORLDS = {
-    "moderate": {"rates": FALLING, "persona_sd": 0.12, "shares": (0.2, 0.2, 0.1), "presence": 0.05},
-    "high": {"rates": FALLING, "persona_sd": 0.12, "shares": (0.3, 0.3, 0.25), "presence": 0.05},
-    "null": {"rates": FALLING, "persona_sd": 0.0, "shares": (0.25, 0.25, 0.2), "model_task_sd": 0.15},
-}
-
-
-def coverage(setting: Setting) -> pd.DataFrame:
-    """Coverage of every nominal 95% interval of rates, persona effects, indices and regression in one setting.
+def coverage(setting: Setting) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Coverage of every nominal 95% interval, and rates of false findings, in one world of the catalogue.
 
     Returns
     -------
-    Columns quantity, intervals (number per study), coverage (over all of them), error (Monte Carlo standard error of
+    Coverage: quantity, intervals (number per study), coverage (over all of them), error (Monte Carlo standard error of
     coverage, with studies as the units), worst (lowest coverage of one interval, among those that at least half of the
     studies have), worst_by_chance (median of the worst if each covered 95% exactly and independently), half_width
     (median of the bounded intervals), unbounded (share of intervals without an upper limit: ratios to a rate that may
-    be 0), replicates, world, design, calls.
+    be 0), replicates, world, design, calls, seed.
+
+    False findings: finding (see `null_findings`), nominal (rate that it should not exceed), tests (per study), rate
+    (share of tests that are significant), error (standard error, with studies as the units), p (one-sided: of a rate
+    above the nominal one), and replicates, world, design, calls, seed.
     """
-    world = make_world([setting.seed, 1], **COVERAGE_WORLDS[setting.world])
-    parts = setting.run(partial(_coverage_once, setting, world, true_values(world)))
+    world = WORLDS[setting.world]([setting.seed, 1])
+    found = replicates(partial(_coverage_once, setting, world, true_values(world)), setting.count, setting.cores)
+    where = {"world": setting.world, "design": setting.design, "calls": setting.calls, "seed": setting.seed}
+    covered, findings = (pd.concat(tables) for tables in zip(*found, strict=True))
+    return _covered(covered).assign(**where), _false(findings).assign(**where)
+
+
+def _covered(parts: pd.DataFrame) -> pd.DataFrame:
+    """The table of coverage, from whether each interval of each study covers."""
     single = parts.groupby(["quantity", "key"], sort=False)["covered"].agg(["mean", "size"])
     rows = []
     for quantity, pooled in parts.groupby("quantity", sort=False):
@@ -125,21 +129,87 @@ def coverage(setting: Setting) -> pd.DataFrame:
         row |= {"worst": often.min(), "worst_by_chance": by_chance}
         row |= {"half_width": pooled["half_width"][bounded].median(), "unbounded": 1 - bounded.mean()}
         rows.append(row | {"replicates": studies})
-    return pd.DataFrame(rows).assign(world=setting.world, design=setting.design, calls=setting.calls)
+    return pd.DataFrame(rows)
 
 
-def _coverage_once(setting: Setting, world: World, true: dict[str, pd.Series], replicate: int) -> pd.DataFrame:
-    """Whether each interval of one study covers its true value, and its half-width."""
+def _false(findings: pd.DataFrame) -> pd.DataFrame:
+    """The table of false findings, from the number of tests and of significant ones in each study."""
+    rows = []
+    for (finding, nominal), studies in findings.groupby(["finding", "nominal"], sort=False):
+        share, count = studies["significant"] / studies["tests"], len(studies)
+        row = {"finding": finding, "nominal": nominal, "tests": studies["tests"].mean(), "rate": share.mean()}
+        error = share.std() / np.sqrt(count)
+        if (studies["tests"] == 1).all():
+            p = stats.binomtest(int(studies["significant"].sum()), count, nominal, alternative="greater").pvalue
+        else:
+            p = stats.norm.sf((share.mean() - nominal) / error) if error > 0 else float(share.mean() <= nominal)
+        rows.append(row | {"error": error, "p": p, "replicates": count})
+    return pd.DataFrame(rows)
+
+
+def _coverage_once(
+    setting: Setting, world: World, true: dict[str, pd.Series], replicate: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Whether each interval of one study covers its true value, and its half-width; and the false findings."""
     outcomes = setting.study(world, replicate)
+    indices = sensitivity_from_outcomes(outcomes, replicates=300, permutations=99, seed=replicate)
+    logit = regression_table(outcomes)
     parts = []
-    for quantity, keys, table, lo, hi in itertools.chain(rate_tables(outcomes), index_tables(outcomes, replicate)):
+    for quantity, keys, table, lo, hi in itertools.chain(rate_tables(outcomes), index_tables(indices, logit)):
         known = true[quantity].reindex(_key(table, keys))
         kept = known.notna().to_numpy() & table[[lo, hi]].notna().all(axis=1).to_numpy()
         low, high, value = table[lo].to_numpy()[kept], table[hi].to_numpy()[kept], known.to_numpy()[kept]
         covered = (low <= value + 1e-9) & (value - 1e-9 <= high)
         frame = {"quantity": quantity, "key": known.index[kept], "covered": covered, "half_width": (high - low) / 2}
         parts.append(pd.DataFrame(frame))
-    return pd.concat(parts).assign(replicate=replicate)
+    findings = pd.DataFrame(
+        null_findings(outcomes, indices, logit, world, true, replicate),
+        columns=["finding", "nominal", "significant", "tests"],
+    )
+    return pd.concat(parts).assign(replicate=replicate), findings.assign(replicate=replicate)
+
+
+def null_findings(
+    outcomes: pd.DataFrame,
+    indices: pd.DataFrame,
+    logit: pd.DataFrame,
+    world: World,
+    true: dict[str, pd.Series],
+    replicate: int,
+) -> Iterator[tuple[str, float, int, int]]:
+    """Yield every kind of test of which the null hypothesis is true: name, nominal rate, and counts of one study.
+
+    Counts are of significant tests and of tests; a family of tests with family-wise control counts as one.
+    """
+    effects = persona_effects(outcomes)
+    table = screen(effects, max_t(outcomes, permutations=300, seed=[replicate, 6]))
+    effect = true["persona effect, model x persona"].reindex(_key(table, ["model", "persona"])).to_numpy()
+    if (null := effect <= NO_EFFECT).any():
+        yield "screen: any persona", 0.05, int(table.loc[null, "raises"].any()), 1
+    if (null := np.abs(effect) <= NO_EFFECT).any():
+        yield "effect of a persona: p <= .05", 0.05, int((table.loc[null, "p"] <= 0.05).sum()), int(null.sum())
+        if not world.opposite and not world.text_persona:
+            significant = int((table.loc[null, "mcnemar_p"] <= 0.05).sum())
+            yield "McNemar's test: p <= .05", 0.05, significant, int(null.sum())
+    for where in ("whole study", "one task or model"):
+        part = indices[(indices["index"] == "wasserstein") & ((indices["scope"] == "all") == (where == "whole study"))]
+        index = true[f"wasserstein, {where}"]
+        for factor in ("persona", "template", "format"):
+            own = part[part["factor"] == factor]
+            known = index.reindex(_key(own, ["factor"] if where == "whole study" else ["factor", "scope"]))
+            own = own[(known <= NO_EFFECT).to_numpy() & own["floor_q95"].notna().to_numpy()]
+            if len(own):
+                above = int((own["estimate"] > own["floor_q95"]).sum())
+                yield f"{factor}, {where}: importance above its floor", 0.05, above, len(own)
+                limits = own["lo"].dropna()
+                if len(limits):
+                    above = int((limits > 0).sum())
+                    yield f"{factor}, {where}: lower limit of importance above 0", 0.025, above, len(limits)
+    known = true["logit coefficient"].reindex(_key(logit, ["term", "level"])).to_numpy()
+    for term in ("persona", "template", "task"):
+        own = logit[(logit["term"] == term) & (np.abs(known) <= NO_EFFECT) & logit["p"].notna()]
+        if len(own):
+            yield f"logit coefficient of a {term}: p <= .05", 0.05, int((own["p"] <= 0.05).sum()), len(own)
 
 
 def _key(table: pd.DataFrame, keys: list[str]) -> pd.Index:
@@ -180,17 +250,15 @@ def rate_tables(outcomes: pd.DataFrame) -> Iterator[Limits]:
         yield "persona minus persona, mean over models", ["persona", "other"], pairs[overall], "lo", "hi"
 
 
-def index_tables(outcomes: pd.DataFrame, seed: int) -> Iterator[Limits]:
+def index_tables(indices: pd.DataFrame, logit: pd.DataFrame) -> Iterator[Limits]:
     """Yield sensitivity indices and logit coefficients of a study, in the form of `rate_tables`."""
-    indices = sensitivity_from_outcomes(outcomes, replicates=300, permutations=100, seed=seed)
     for index in ("wasserstein", "sobol", "mutual_information", "sobol_interaction", "sobol_total"):
         part = indices[indices["index"] == index]
         whole = part["scope"] == "all"
         yield f"{index}, whole study", ["factor"], part[whole], "lo", "hi"
         if (~whole).any():
             yield f"{index}, one task or model", ["factor", "scope"], part[~whole], "lo", "hi"
-    table = regression_table(outcomes)
-    table = table[(table["term"] != "fit") & ~table["method"].str.startswith("Firth")]
+    table = logit[(logit["term"] != "fit") & ~logit["method"].str.startswith("Firth")]
     yield "logit coefficient", ["term", "level"], table, "lo", "hi"
 
 
@@ -225,11 +293,12 @@ def _screen_once(setting: Setting, world: World, true: set[tuple[str, str]], rep
     """False positives and power of each method in one study."""
     outcomes, seed = setting.study(world, replicate), setting.seed
     effects = persona_effects(outcomes)
-    table = screen(effects, max_t(outcomes, permutations=500, seed=[seed, 5, replicate]))
+    tested = max_t(outcomes, permutations=500, seed=[seed, 5, replicate])
+    table = screen(effects, tested)
     mean = max_t(outcomes, permutations=500, seed=[seed, 4, replicate], reference="mean")
     found = {
-        "max-T within prompts, lower limit above 0": (table, table["raises"]),
-        "max-T within prompts": (table, table["p_max_t"] <= 0.05),
+        "screen": (table, table["raises"]),
+        "max-T within prompts": (tested, tested["p_max_t"] <= 0.05),
         "max-T against the mean persona": (mean, mean["p_max_t"] <= 0.05),
         "uncorrected": (table, table["mcnemar_p"] <= 0.05),
     }
@@ -338,7 +407,7 @@ def sequential(setting: Setting, target: float, full: int) -> pd.DataFrame:
     prompts (mean), coverage (calibrated interval at the stop), coverage_always (confidence sequence at the stop), saved
     (1 - prompts / full), target, replicates, world, design.
     """
-    world = make_world([setting.seed, 1], **COVERAGE_WORLDS[setting.world])
+    world = WORLDS[setting.world]([setting.seed, 1])
     true = true_values(world)["persona effect, model x persona"]
     frame = setting.run(partial(_sequential_once, setting, world, true, target))
     table = frame.groupby("model")[["met", "prompts", "coverage", "coverage_always"]].mean().loc[world.models]

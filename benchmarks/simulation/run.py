@@ -8,6 +8,7 @@ Tables are written after every setting, so an interrupted run keeps what is fini
 
 import argparse
 import os
+import re
 import sys
 import time
 from dataclasses import replace
@@ -23,6 +24,7 @@ import pandas as pd
 from falserefusal.common.files import write_csv
 from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.design.monte_carlo import make_design
+from falserefusal.statistics.multiplicity import holm
 from falserefusal.study.config import Design
 from simulation import experiments
 from simulation.experiments import Setting
@@ -39,10 +41,11 @@ def draw(name: str, world, calls: int, seed: list[int]) -> pd.DataFrame:
         return independent(world, round(per_task), seed, own="own" in name)
     if name.startswith("nested"):
         rows, config = round(per_task / (10 + 6.1)), {"kind": "nested", "baseline": True}
-        per_text = 3 if "3 rows per text" in name else 1
+        per_text = number_in(name, "rows per text")
     else:
-        rows, per_text = round(per_task / 4), 1
-        config = {"kind": "blocked", "blocks_per_task": rows, "share_prompts": "own" not in name}
+        blocks, per_text = round(per_task / 4), 1
+        rows = blocks // number_in(name, "blocks per text")
+        config = {"kind": "blocked", "blocks_per_task": blocks, "share_prompts": "own" not in name}
     if "sequential" in name:
         config["sequential"] = SCHEDULE
     number = np.arange(rows)
@@ -52,6 +55,12 @@ def draw(name: str, world, calls: int, seed: list[int]) -> pd.DataFrame:
     templates = pd.DataFrame([(task, *pair) for task in world.tasks for pair in formats.items()])
     templates.columns = ["task", "template", "format"]
     return make_design(texts, world.personas, templates, Design(**config).model_dump(), world.models, design_seed)
+
+
+def number_in(name: str, what: str) -> int:
+    """The number before `what` in the name of a design; 1 if it is not there."""
+    found = re.search(rf"(\d+) {what}", name)
+    return int(found.group(1)) if found else 1
 
 
 def independent(world, per_task: int, seed: list[int], own: bool) -> pd.DataFrame:
@@ -69,16 +78,32 @@ def independent(world, per_task: int, seed: list[int], own: bool) -> pd.DataFram
     return frame.assign(text_id=frame["row_id"], block=frame["row_id"], draw=0, interim_look=0)
 
 
-CLUSTERED = "nested, 3 rows per text"
-COVERAGE = [("moderate", "nested", 2000), ("moderate", "blocked", 2000), ("moderate", CLUSTERED, 8000)]
-COVERAGE += [("high", "nested", 4000), ("high", "blocked", 4000)]
+CLUSTERED, MANY_ROWS = "nested, 3 rows per text", "nested, 8 rows per text"
+REPEATED = "blocked, 3 blocks per text"
+TWO = ("nested", "blocked")
+COVERAGE = {  # the designs of each world; about 2,000 prompts per model
+    "16 models": ("nested", "blocked", CLUSTERED),
+    "moderate": TWO,
+    "high correlation": (CLUSTERED, MANY_ROWS, REPEATED),
+    "no effect of persona or template": ("nested", CLUSTERED, MANY_ROWS, "blocked", REPEATED),
+    "heavy-tailed texts": (CLUSTERED, REPEATED),
+    "heavy-tailed texts, no effect": (CLUSTERED, REPEATED),
+    "effects in one template": TWO,
+    "text x persona": (CLUSTERED, "blocked"),
+    "opposite effects, mean zero": (CLUSTERED, "blocked", REPEATED),
+    "rare refusals": TWO,
+    "rare refusals, no effect": TWO,
+    "nearly always refused": TWO,
+    "families of models": TWO,
+    "crossed attributes": TWO,
+}
 SCREEN = [("null", "nested", 2000), ("null", "blocked", 2000), ("null, high correlation", "blocked", 4000)]
 SCREEN += [("null, high correlation", "nested", 4000), ("null", CLUSTERED, 4000)]
 SCREEN += [("10 of 240 cells", design, 8000) for design in ("nested", "blocked")]
 SEQUENTIAL = [
     (world, f"{kind}, sequential", target)
     for kind in ("blocked", "nested")
-    for world, target in (("moderate", 0.05), ("moderate", 0.03), ("high", 0.03))
+    for world, target in (("16 models", 0.05), ("16 models", 0.03), ("16 models, high correlation", 0.03))
 ]
 EFFICIENCY = {
     "paper": "nested",
@@ -90,33 +115,35 @@ EFFICIENCY = {
 
 
 def choose(share: float, cores: int, seed: int) -> dict:
-    """Every experiment by name: a function that yields its tables, with a share of the replicates of the full run."""
+    """Every experiment by name: a function that yields its tables by name, with a share of the replicates."""
 
     def setting(world: str, design: str, calls: int, count: int, offset: int) -> Setting:
         return Setting(draw, world, design, calls, max(1, round(count * share)), cores, seed + offset)
 
     def coverage():
-        for where in COVERAGE:
-            yield experiments.coverage(setting(*where, 300, 0))
+        for world, designs in COVERAGE.items():
+            for design in designs:
+                tables = experiments.coverage(setting(world, design, 2000, 200, 0))
+                yield dict(zip(("coverage", "false_findings"), tables, strict=True))
 
     def screen():
         for where in SCREEN:
-            yield experiments.persona_screen(setting(*where, 400, 1))
+            yield {"screen": experiments.persona_screen(setting(*where, 400, 1))}
 
     def claims():
         for world in experiments.CLAIM_WORLDS:
             for where in (("nested", 2000), ("blocked", 8000)):
-                yield experiments.claim_conclusions(setting(world, *where, 30, 2))
+                yield {"claims": experiments.claim_conclusions(setting(world, *where, 30, 2))}
 
     def sequential():
         for world, design, target in SEQUENTIAL:
-            yield experiments.sequential(setting(world, design, 20_000, 40, 3), target, FULL)
+            yield {"sequential": experiments.sequential(setting(world, design, 20_000, 40, 3), target, FULL)}
 
     def efficiency():
         reference, *others = EFFICIENCY
         for correlation in (0.1, 0.2, 0.35, 0.5, 0.65, 0.8):
             named = replace(setting("moderate", reference, 2000, 60, 4), draw=draw_named)
-            yield experiments.efficiency(named, others, correlation, max(1, round(12 * share)))
+            yield {"efficiency": experiments.efficiency(named, others, correlation, max(1, round(12 * share)))}
 
     return {
         "coverage": coverage,
@@ -144,11 +171,15 @@ def main() -> None:
         if options.only and name not in options.only:
             continue
         start = time.perf_counter()
-        tables = []
-        for table in run():
-            tables.append(table)
-            write_csv(pd.concat(tables, ignore_index=True), options.out / f"{name}.csv")
-        print(f"{options.out / name}.csv: {time.perf_counter() - start:.0f} s", flush=True)
+        tables: dict[str, list[pd.DataFrame]] = {}
+        for found in run():
+            for table, part in found.items():
+                tables.setdefault(table, []).append(part)
+                whole = pd.concat(tables[table], ignore_index=True)
+                if table == "false_findings":
+                    whole["p_holm"] = holm(whole["p"].to_numpy())
+                write_csv(whole, options.out / f"{table}.csv")
+        print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def endless_study(world: World, models: pd.DataFrame) -> claims.Evidence:
     by_model = cells.groupby(["model", "persona"], sort=False)["rate"].mean().unstack()
     effect = by_model[world.personas].sub(by_model[BASELINE], axis=0).stack().rename("difference").reset_index()
     raised = effect["difference"] > 1e-9
-    screened = effect.assign(lo=effect["difference"], hi=effect["difference"], p_max_t=np.where(raised, 0.0, 1.0))
+    screened = effect.assign(lo=effect["difference"], hi=effect["difference"], p_family=np.where(raised, 0.0, 1.0))
     everything = rates(cells, "persona")
     personas, baseline = (everything.part((everything.cells["persona"] == BASELINE) == k) for k in (False, True))
     return claims.Evidence(personas, rates(cells[~is_baseline], "format"), baseline, screened, models, 0)
@@ -89,7 +89,7 @@ def true_coefficients(cells: pd.DataFrame) -> pd.Series:
     counts = cells.assign(n=10**9, refusals=(cells["rate"] * 10**9).round().astype(np.int64))
     counts = collapse(counts.assign(labeller="simulated"), ["persona", "template", "task", "model"])
     design = dummies(counts, choose_references(counts, ["persona", "template", "task", "model"]))
-    fit = fit_logit(design, counts["n"], counts["refusals"])
+    fit = fit_logit(design, counts["n"] / 10**9, counts["refusals"] / 10**9)  # the fit stops at an absolute deviance
     return pd.Series(fit.coef, index=pd.MultiIndex.from_tuples(fit.names))
 
 
@@ -130,16 +130,21 @@ def true_indices(world: World) -> dict[str, pd.Series]:
 def _true_totals(world: World, variance: float) -> dict[str, float]:
     """Half the mean squared difference of two responses that differ in one factor alone, over the variance."""
     mean, rate = world.mean[:, 1:], world.rates[:, 1:]
-    text, own, prompt = world.shares
+    _, own, prompt = world.shares
+    rest = {"model": world.text_persona, "persona": own + prompt, "template": own + world.text_persona}
     totals = {}
-    for factor, axis, correlation in (
-        ("model", 0, text),
-        ("persona", 1, text + own + prompt),
-        ("template", 3, text + own),
-    ):
+    for factor, axis in (("model", 0), ("persona", 1), ("template", 3)):
         levels = mean.shape[axis]
         swapped = np.moveaxis(mean, axis, 0)
-        pairs = [(i, j) for i in range(levels) for j in range(i)]
-        joint = np.mean([worlds.both(swapped[i], swapped[j], correlation).mean() for i, j in pairs])
-        totals[factor] = float((rate.mean() - joint) * (1 - 1 / levels) / variance)
+        joint = [
+            world.both(swapped[i], swapped[j], _sign(world, factor, i, j), rest[factor]).mean()
+            for i in range(levels)
+            for j in range(i)
+        ]
+        totals[factor] = float((rate.mean() - np.mean(joint)) * (1 - 1 / levels) / variance)
     return totals
+
+
+def _sign(world: World, factor: str, i: int, j: int) -> int:
+    """-1 if one of two personas meets the opposite of a text's effect, else 1."""
+    return -1 if factor == "persona" and ((i + 1 in world.opposite) != (j + 1 in world.opposite)) else 1

@@ -2,14 +2,19 @@
 
 Model m refuses a prompt (text i, template q, persona p, task t) if a latent number exceeds 0:
 
-    mean[m, p, t, q] + a u_i + b v_im + c w_iqm + d e_iqpm,   a^2 + b^2 + c^2 + d^2 = 1, all of them standard normal,
+    mean[m, p, t, q] + a u_i + b v_im + c w_iqm + g s_ip + d e_iqpm,   a^2 + b^2 + c^2 + g^2 + d^2 = 1,
 
-so that the refusal rate of a cell is exactly Phi(mean). a correlates all responses to a text, b all responses of one
-model to it, c all responses of one model to one prompt with any persona. The same prompt always gets the same response,
-as under greedy decoding. Every simulation draws new texts (a super-population).
+all of them standard normal, so that the refusal rate of a cell is exactly Phi(mean). a correlates all responses to a
+text, b all responses of one model to it, c all responses of one model to one prompt with any persona, and g all
+responses to a text with one persona. The same prompt always gets the same response, as under greedy decoding. Every
+simulation draws new texts (a super-population).
+
+Two options keep the rates known. Texts may be of several kinds with effects of different size (a scale mixture of
+normals, which has heavy tails). Personas may meet the opposite of a text's effect (-u_i): they change the response to
+most texts, and no rate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +26,11 @@ from falserefusal.common.schemas import ALL, BASELINE, OUTCOME_LEVELS
 
 @dataclass(frozen=True)
 class World:
-    """`mean` (M, P + 1, T, Q) of the latent number, with persona 0 the baseline; `shares`: a^2, b^2, c^2."""
+    """`mean` (M, P + 1, T, Q) of the latent number, with persona 0 the baseline; `shares`: a^2, b^2, c^2.
+
+    text_persona: g^2. kinds: share of the texts, and scale of their effect, for each kind of text. opposite: positions
+    of the personas (from 1) that meet the opposite of a text's effect.
+    """
 
     models: list[str]
     personas: list[str]
@@ -29,11 +38,32 @@ class World:
     templates: list[str]
     mean: np.ndarray
     shares: tuple[float, float, float]
+    text_persona: float = 0.0
+    kinds: tuple[tuple[float, float], ...] = ((1.0, 1.0),)
+    opposite: tuple[int, ...] = ()
 
     @property
     def rates(self) -> np.ndarray:
         """The true refusal rate of every cell, (M, P + 1, T, Q)."""
-        return ndtr(self.mean)
+        total: np.ndarray = sum(share * ndtr(self.mean / sd) for share, _, sd in self._kinds())
+        return total
+
+    def both(self, mean: np.ndarray, other: np.ndarray, text: float, rest: float = 0.0) -> np.ndarray:
+        """Probability that two responses to a text are refusals, given their means of the latent number.
+
+        text : 1 if both meet the same effect of the text, -1 if opposite ones.
+        rest : share of the variance that they have in common besides.
+        """
+        a = self.shares[0]
+        return sum(
+            share * both(mean / sd, other / sd, (text * a * scale**2 + rest) / sd**2)
+            for share, scale, sd in self._kinds()
+        )
+
+    def _kinds(self) -> Iterator[tuple[float, float, float]]:
+        """Share, scale and standard deviation of the latent number, of each kind of text."""
+        for share, scale in self.kinds:
+            yield share, scale, float(np.sqrt(1 + self.shares[0] * (scale**2 - 1)))
 
 
 def make_world(
@@ -109,14 +139,15 @@ def true_rates(world: World, formats: dict[str, str]) -> pd.DataFrame:
 def both(mean: np.ndarray, other: np.ndarray, correlation: float) -> np.ndarray:
     """Probability that two latent numbers with these means, variance 1 and this correlation are both above 0."""
     node, weight = np.polynomial.hermite_e.hermegauss(60)
-    shift, scale = np.sqrt(correlation) * node, np.sqrt(1 - correlation)
-    given = ndtr((np.asarray(mean)[..., None] + shift) / scale) * ndtr((np.asarray(other)[..., None] + shift) / scale)
+    shift, scale, sign = np.sqrt(abs(correlation)) * node, np.sqrt(1 - abs(correlation)), np.sign(correlation)
+    given = ndtr((np.asarray(mean)[..., None] + shift) / scale)
+    given = given * ndtr((np.asarray(other)[..., None] + sign * shift) / scale)
     return given @ weight / weight.sum()
 
 
 def within_prompt_correlation(world: World) -> float:
     """Correlation of two responses of a model to one prompt with two personas, variances pooled over all cells."""
-    rate, joint = world.rates, both(world.mean, world.mean, sum(world.shares))
+    rate, joint = world.rates, world.both(world.mean, world.mean, 1, sum(world.shares[1:]))
     return float((joint - rate**2).sum() / (rate * (1 - rate)).sum())
 
 
@@ -154,15 +185,21 @@ def respond(design: pd.DataFrame, world: World, seed: int | list[int]) -> pd.Dat
     shared = (design["model"] == ALL).all()
     asked = pd.Index(world.models).get_indexer(design["model"]) if not shared else None
     a, b, c = np.sqrt(world.shares)
-    d = np.sqrt(1 - sum(world.shares))
+    g, d = np.sqrt(world.text_persona), np.sqrt(1 - sum(world.shares) - world.text_persona)
+    shares, scales = zip(*world.kinds, strict=True)
     u = rng.standard_normal(text.max() + 1)
+    if len(scales) > 1:
+        u *= rng.choice(scales, len(u), p=shares)
+    of_text = a * u[text] * np.where(np.isin(level["persona"], world.opposite), -1, 1)
+    if g:
+        of_text = of_text + g * rng.standard_normal((len(u), len(world.personas) + 1))[text, level["persona"]]
 
     rows, models, refusals = [], [], []
     for m in range(len(world.models)):
         own = np.arange(len(design)) if shared else np.flatnonzero(asked == m)
         parts = [rng.standard_normal(code.max() + 1)[code[own]] for code in (text, prompt, single)]
         mean = world.mean[m][level["persona"][own], level["task"][own], level["template"][own]]
-        refusals.append(mean + a * u[text[own]] + b * parts[0] + c * parts[1] + d * parts[2] > 0)
+        refusals.append(mean + of_text[own] + b * parts[0] + c * parts[1] + d * parts[2] > 0)
         rows.append(own)
         models.append(np.full(len(own), m))
     rows, models = np.concatenate(rows), np.concatenate(models)

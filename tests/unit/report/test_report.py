@@ -305,9 +305,9 @@ def test_number_formats():
     assert [in_percent(v) for v in (0.76494, 0, 0.00002, -0.113, np.nan)] == ["76.49", "0.00", "0.002", "−11.30", ""]
     assert [in_percent(v) for v in (6e-10, -6e-10)] == ["<0.001", ">−0.001"]
     assert number(-6e-8) == ">−0.0001"
-    both = pd.DataFrame({"rate": [0.5], "difference": [-0.125], "lo": [-0.2], "p_max_t": [6e-8]})
+    both = pd.DataFrame({"rate": [0.5], "difference": [-0.125], "lo": [-0.2], "p_family": [6e-8]})
     shown = show(both, note_for("effects_persona"), [], "")
-    assert shown.head == ["rate (%)", "difference (pp)", "lo (pp)", "p_max_t"]
+    assert shown.head == ["rate (%)", "difference (pp)", "lo (pp)", "p_family"]
     assert shown.rows == [["50.00", "−12.50", "−20.00", "<0.0001"]]
     frame = pd.DataFrame({"model": ["a", "mean"], "rate": [0.5, 0.25], "n": [1, 2], "ok": [True, False]})
     shown = show(frame, NOTES["rates_model_persona"], ["a"], " (stand-in)")

@@ -1,7 +1,5 @@
 """Simulated worlds: rates that are as stated, true values that are right, and tables of the experiments."""
 
-import importlib.util
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +8,8 @@ from scipy import stats
 from falserefusal.common.files import validate
 from falserefusal.common.schemas import BASELINE, OUTCOMES
 from falserefusal.estimation import claims
+from falserefusal.estimation.importance import sensitivity_from_outcomes
+from falserefusal.estimation.regression import regression_table
 from simulation import experiments
 from simulation.experiments import Setting
 from simulation.true_values import endless_study, formats_of, true_indices, true_values
@@ -23,14 +23,6 @@ from simulation.worlds import (
 )
 
 RATES = [0.4, 0.2, 0.08]
-
-
-@pytest.fixture(scope="module")
-def script(root):
-    spec = importlib.util.spec_from_file_location("run_simulation", root / "benchmarks" / "simulation" / "run.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +105,8 @@ def test_true_values_are_those_of_a_very_large_study(script, world, outcomes):
     """Every table of a study of 9,000 prompts a model is near the true values, by its own intervals."""
     known = true_values(world)
     shares = {}
-    tables = [*experiments.rate_tables(outcomes), *experiments.index_tables(outcomes, 1)]
+    indices = sensitivity_from_outcomes(outcomes, replicates=300, permutations=99, seed=1)
+    tables = [*experiments.rate_tables(outcomes), *experiments.index_tables(indices, regression_table(outcomes))]
     for quantity, keys, table, lo, hi in tables:
         value = known[quantity].reindex(experiments._key(table, keys)).to_numpy()
         assert np.isfinite(value).mean() > 0.9, quantity
@@ -181,12 +174,25 @@ def test_replicates_do_not_depend_on_the_number_of_processes():
 
 
 def test_coverage_table(script):
-    table = experiments.coverage(Setting(script.draw, "moderate", "blocked", 600, 2, 1, 1)).set_index("quantity")
-    assert table.loc["rate, model x task", "intervals"] == 48
-    assert table.loc["persona effect, model x persona", "intervals"] == 240
+    table, _ = experiments.coverage(Setting(script.draw, "moderate", "blocked", 600, 2, 1, 1))
+    table = table.set_index("quantity")
+    assert table.loc["rate, model x task", "intervals"] == 15
+    assert table.loc["persona effect, model x persona", "intervals"] == 75
     assert (table["replicates"] == 2).all()
     assert (table["coverage"].between(0, 1)).all() and (table["worst"].dropna() <= 1).all()
     assert table.loc["rate, model x task", "coverage"] > 0.85
+
+
+def test_false_findings_are_counted_where_there_is_nothing_to_find(script):
+    _, table = experiments.coverage(Setting(script.draw, "no effect of persona or template", "nested", 1200, 4, 1, 1))
+    table = table.set_index("finding")
+    assert table.loc["screen: any persona", "tests"] == 1
+    assert table.loc["effect of a persona: p <= .05", "tests"] == 75
+    assert table.loc["logit coefficient of a template: p <= .05", "tests"] == 8
+    assert not table.index.str.startswith("logit coefficient of a task").any(), "tasks have effects in this world"
+    assert table["rate"].between(0, 1).all() and table["p"].between(0, 1).all()
+    _, table = experiments.coverage(Setting(script.draw, "moderate", "nested", 1200, 2, 1, 1))
+    assert not table["finding"].str.contains("importance|logit").any(), "every factor has an effect"
 
 
 def test_screen_table(script):
@@ -209,7 +215,7 @@ def test_claims_table_of_simulations(script):
 
 
 def test_sequential_table(script):
-    setting = Setting(script.draw, "moderate", "blocked, sequential", 1800, 2, 1, 1)
+    setting = Setting(script.draw, "16 models", "blocked, sequential", 1800, 2, 1, 1)
     table = experiments.sequential(setting, target=0.1, full=127_010).set_index("model")
     assert list(table.index[:-1]) == [f"model-{k:02d}" for k in range(16)]
     assert table.loc["model-00", "model_rate"] == pytest.approx(0.35)

@@ -11,6 +11,7 @@ from statsmodels.stats.anova import anova_lm
 
 from falserefusal.statistics.sensitivity import (
     INDICES,
+    floor_limit,
     interval,
     mutual_information,
     rates,
@@ -216,3 +217,21 @@ def test_a_rare_outcome_is_not_mistaken_for_an_effect():
     assert (low < 1e-6).mean() >= 0.92
     assert np.median(middle) < 0.1
     assert (high > 0.1).mean() > 0.8  # and what is not known is not claimed
+
+
+def test_the_floor_counts_the_observed_index_as_one_of_the_permutations():
+    floor = np.arange(99.0)
+    assert floor_limit(floor) == 94  # five of 100 equally likely ranks are above it
+    assert floor_limit(np.append(floor, np.nan)) == 94
+    assert floor_limit(np.arange(10.0)) == 9 and np.isnan(floor_limit(np.full(3, np.nan)))
+    with_observed = np.random.default_rng(1).random((4000, 100))
+    above = np.mean([row[0] > floor_limit(row[1:]) for row in with_observed])
+    assert stats.binomtest(int(above * 4000), 4000, 0.05).pvalue > 0.001
+
+
+def test_no_effect_at_all_has_a_lower_limit_of_exactly_zero():
+    rng = np.random.default_rng(2)
+    p, w = np.full(9, 0.1) + rng.normal(0, 0.01, 9), np.full(9, 1 / 9)
+    for index in INDICES.values():
+        lo, *_ = interval(index, p, w, rng.normal(0, 0.02, (300, 9)), 0.1 + rng.normal(0, 0.02, (99, 9)))
+        assert lo == 0

@@ -401,7 +401,7 @@ def some_personas_raise_refusal(evidence: Evidence) -> Finding:
     widen = stats.norm.ppf(1 - ALPHA / len(table)) / Z95  # simultaneous limits for all cells
     down, up = table["difference"] - table["lo"], table["hi"] - table["difference"]
     table = table.assign(least=table["difference"] - widen * down, most=table["difference"] + widen * up)
-    found = table[(table["p_max_t"] <= ALPHA) & (table["lo"] > 0)]
+    found = table[table["p_family"] <= ALPHA]
     top = (found if len(found) else table).sort_values("difference").iloc[-1]
     conclusion = INCONCLUSIVE
     if len(found):
@@ -413,7 +413,7 @@ def some_personas_raise_refusal(evidence: Evidence) -> Finding:
         f"; {(found['lo'] > SMALLEST_EFFECT).sum()} significantly above 1 pp; largest {top['model']}, {top['persona']}"
     )
     effect, lo, hi = (100 * float(top[column]) for column in ("difference", "least", "most"))
-    return Finding(conclusion, effect, "pp", lo, hi, float(table["p_max_t"].min()), note)
+    return Finding(conclusion, effect, "pp", lo, hi, float(table["p_family"].min()), note)
 
 
 def _screen_against_mean(evidence: Evidence) -> pd.DataFrame:
@@ -426,7 +426,7 @@ def _screen_against_mean(evidence: Evidence) -> pd.DataFrame:
     z = difference / np.maximum(se, 1e-12)
     adjusted = (1 + (errors.max(1)[:, None] >= z.ravel()).sum(0)) / (SIMULATIONS + 1)
     index = pd.MultiIndex.from_product([models, personas], names=["model", "persona"])
-    table = pd.DataFrame({"difference": difference.ravel(), "p_max_t": adjusted}, index=index).reset_index()
+    table = pd.DataFrame({"difference": difference.ravel(), "p_family": adjusted}, index=index).reset_index()
     return table.assign(lo=table["difference"] - Z95 * se.ravel(), hi=table["difference"] + Z95 * se.ravel())
 
 

@@ -28,6 +28,7 @@ from falserefusal.statistics.clusters import (
 from falserefusal.statistics.gls import PersonaFit, fit_personas
 from falserefusal.statistics.intervals import mover_difference, mover_ratio
 
+Z = np.sort(np.append(np.linspace(0.7, 7.5, 35), stats.norm.ppf(0.975)))  # p from 0.48 down to 6e-14
 MEAN = "mean"  # the model of a row that averages the models
 
 
@@ -41,8 +42,8 @@ def persona_effects(outcomes: pd.DataFrame | Outcomes, fit: PersonaFit | None = 
 
     Returns
     -------
-    Columns model, persona, n, refusals, rate, baseline_rate, difference, lo, hi, z, p (two-sided, normal), ratio,
-    ratio_lo, ratio_hi (NaN if neither arm has a refusal); from the direct pairs: pairs, both, only_persona,
+    Columns model, persona, n, refusals, rate, baseline_rate, difference, lo, hi, z, p (two-sided, of the interval),
+    ratio, ratio_lo, ratio_hi (NaN if neither arm has a refusal); from the direct pairs: pairs, both, only_persona,
     only_baseline (discordant pairs), mcnemar_p (exact, one-sided: more refusals with the persona); method.
     """
     fit = fit_personas(outcomes) if fit is None else fit
@@ -221,10 +222,12 @@ def _compare(fit: PersonaFit, left: np.ndarray, right: np.ndarray, student: bool
     low, high = fit.limits()
     rate = np.clip(fit.rate, 0, 1)
     one, other = (low[left], high[left]), (low[right], high[right])
-    lo, hi = mover_difference(rate[left], one, rate[right], other, shared)
     if student:
         t = stats.t.ppf(0.975, df)
-        lo, hi = difference - t * sd, difference + t * sd
+        lo, hi, p = difference - t * sd, difference + t * sd, 2 * stats.t.sf(np.abs(z), df)
+    else:
+        lo, hi = mover_difference(rate[left], one, rate[right], other, shared)
+        p = _p_of_limits(fit, left, right, shared)
     ratio_lo, ratio_hi = mover_ratio(rate[left], one, rate[right], other, shared)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = rate[left] / rate[right]
@@ -237,11 +240,35 @@ def _compare(fit: PersonaFit, left: np.ndarray, right: np.ndarray, student: bool
         lo=lo,
         hi=hi,
         z=z,
-        p=np.where(sd > NO_SPREAD, 2 * stats.norm.sf(np.abs(z)), 1.0),
+        p=p,
         ratio=ratio,
         ratio_lo=ratio_lo,
         ratio_hi=ratio_hi,
     )
+
+
+def _p_of_limits(fit: PersonaFit, left: np.ndarray, right: np.ndarray, shared: np.ndarray) -> np.ndarray:
+    """Two-sided p: 1 minus the level at which MOVER's interval of the difference begins to contain 0.
+
+    So an interval excludes 0 if and only if p is below 1 minus its level. Levels are those of the standard normal
+    quantiles in Z, interpolated between them and 0, where the interval is the estimate.
+    """
+    rate, quantiles = np.clip(fit.rate, 0, 1), np.append(0, Z)
+    sign = np.sign(rate[left] - rate[right])
+    nearer = np.empty((len(quantiles), len(left)))
+    nearer[0] = np.abs(rate[left] - rate[right])
+    for k, z in enumerate(Z, start=1):
+        low, high = fit.limits(1 - 2 * stats.norm.sf(z))
+        limits = (low[left], high[left]), (low[right], high[right])
+        lo, hi = mover_difference(rate[left], limits[0], rate[right], limits[1], shared)
+        nearer[k] = np.where(sign > 0, lo, -hi)
+    after = (nearer > 0).cumprod(0).sum(0)  # position of the first limit that has reached 0
+    before, until = np.maximum(after - 1, 0), np.minimum(after, len(Z))
+    column = np.arange(len(left))
+    a, b = nearer[before, column], nearer[until, column]
+    part = np.divide(a, a - b, out=np.zeros_like(a), where=(a > b) & (a > 0))
+    p: np.ndarray = 2 * stats.norm.sf(quantiles[before] + part * (quantiles[until] - quantiles[before]))
+    return np.where(sign == 0, 1.0, p)
 
 
 def _method(table: pd.DataFrame, fit: PersonaFit, tasks: int) -> list[str]:

@@ -390,7 +390,7 @@ def _rows(factor: Factor, scope: str, where: tuple[slice, slice], method: str) -
             "lo": lo,
             "hi": hi,
             "floor_mean": float(np.nanmean(floor)),
-            "floor_q95": float(np.nanquantile(floor, 0.95)),
+            "floor_q95": sensitivity.floor_limit(floor),
             "method": method if enough else f"{method}; {TOO_FEW}",
         }
         rows.append(common | values)

@@ -172,8 +172,10 @@ NOTES = {
         "Effect of each persona in each model",
         "difference: rate with the persona minus rate of the same prompts without one (baseline_rate), with equal "
         "weight for each task, by least squares on prompts with standard errors clustered by text; ratio: of the two "
-        "rates. p: for this cell alone; p_max_t: adjusted for all cells tested; mcnemar_p: from the direct pairs only. "
-        f"raises: p_max_t is at most .05 and the interval of the difference is above 0. {INTERVALS}",
+        "rates. p: two-sided, of this row's interval; p_family: of an increase, adjusted for all rows: larger of two "
+        "p-values, with the null hypotheses that the persona changes no response (permutation within prompts) and that "
+        "its mean effect is zero (the interval). raises: p_family is at most .05. mcnemar_p: from direct pairs only, "
+        f"not adjusted; its null hypothesis is that the persona changes no response. {INTERVALS}",
         ("rate", "baseline_rate"),
         ("difference", "lo", "hi"),
     ),

@@ -9,7 +9,7 @@ import pandas as pd
 from falserefusal.common.notice import suffixed
 from falserefusal.report.notes import Note
 
-P_VALUES = ("p", "p_holm", "p_max_t", "mcnemar_p")
+P_VALUES = ("p", "p_holm", "p_family", "mcnemar_p")
 MAX_ROWS = 1000  # longer tables are cut on the page; the file has all rows
 
 

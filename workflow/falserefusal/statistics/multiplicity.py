@@ -4,6 +4,10 @@
 of the responses to one prompt are exchangeable. The largest statistic over all cells, under many permutations of all
 models together, shows how large an effect chance alone produces. The test assumes neither normality nor independence
 between cells, texts or models, and controls the probability of any false positive.
+
+A persona may also change responses to some texts in one direction, to others in the opposite one, so that its mean
+effect is zero. Responses are then not exchangeable, and differences vary more than permutations show. `screen`
+therefore also demands that the text-robust intervals exclude a mean effect of zero, at the same family-wise error rate.
 """
 
 from collections.abc import Iterator
@@ -44,8 +48,9 @@ def screen(effects: pd.DataFrame, tested: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    The columns of effects, p_max_t (family-wise p-value), informative, tested, and raises: p_max_t <= 0.05 and lower
-    limit above 0.
+    The columns of effects, and informative, tested, p_family and raises. p_family is the family-wise p-value of an
+    increase: the larger of that of `max_t` (null hypothesis: no response changes) and Holm's of the intervals (null
+    hypothesis: the mean effect is zero). raises: p_family is at most 0.05.
     """
     table = effects.merge(tested[["model", "persona", "p_max_t", "informative", "tested"]], how="left")
     if table["p_max_t"].isna().any():
@@ -53,8 +58,9 @@ def screen(effects: pd.DataFrame, tested: pd.DataFrame) -> pd.DataFrame:
         raise InputError(
             f"{' / '.join(map(str, lost))} has an estimate but no test: make both tables from the same outcomes"
         )
-    table["raises"] = (table["p_max_t"] <= ALPHA) & (table["lo"] > 0)
-    return table
+    one_sided = np.where(table["difference"] > 0, table["p"] / 2, 1 - table["p"] / 2)
+    table["p_family"] = np.maximum(table.pop("p_max_t"), holm(one_sided))
+    return table.assign(raises=table["p_family"] <= ALPHA)
 
 
 def max_t(

@@ -77,6 +77,16 @@ INDICES: dict[str, Index] = {
 }
 
 
+def floor_limit(floor: np.ndarray, level: float = 0.95) -> float:
+    """The limit that an index without effect exceeds with probability 1 - `level` at most.
+
+    It is the permuted index (K,) of rank level x (K + 1), rounded up: the observed assignment counts as one of the
+    permutations (Phipson and Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9:39). NaN if no permutation has an index.
+    """
+    known = np.sort(floor[~np.isnan(floor)])
+    return float(known[min(int(np.ceil(level * (len(known) + 1))), len(known)) - 1]) if len(known) else np.nan
+
+
 def scaled(p: np.ndarray, w: np.ndarray, c: float | np.ndarray) -> np.ndarray:
     """Rates with every deviation from the overall rate multiplied by `c`, kept within [0, 1]."""
     mean = (w * p).sum(-1, keepdims=True)
@@ -100,7 +110,9 @@ def interval(
     shape allows. The upper limit is therefore at least the corrected value plus the distance from the bootstrap's mean
     to its upper quantile. NaN if the outcome is constant.
     """
-    lo, corrected, hi = (float(index(scaled(p, w, c), w)) for c in shrinkage(index, p, w, errors, null, units, level))
+    factors = shrinkage(index, p, w, errors, null, units, level)
+    # 0 without the rounding error of the index of equal rates
+    lo, corrected, hi = (float(index(scaled(p, w, c), w)) if c != 0 else 0.0 for c in factors)
     replicates = index(np.clip(p + errors, 0, 1), w)
     replicates = replicates[~np.isnan(replicates)]
     if len(replicates):
