@@ -18,7 +18,7 @@ FREQUENT = (0.985, 0.97, 0.93, 0.85, 0.6)
 SHARING = (0.3, 0.3, 0.25)  # of what responses to a text, and to a prompt, have in common: most of the variance
 EFFECTS = {"persona_sd": 0.12, "presence": 0.05}
 NOTHING = {"persona_sd": 0.0, "template_sd": 0.0}
-HEAVY = ((0.95, 0.5), (0.05, np.sqrt((1 - 0.95 * 0.25) / 0.05)))  # one text in twenty has four times the effect
+HEAVY = ((0.9, 0.7), (0.1, np.sqrt((1 - 0.9 * 0.49) / 0.1)))  # one text in ten has three times the effect
 
 
 def in_one_template(seed: list[int]) -> World:

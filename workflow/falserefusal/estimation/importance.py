@@ -16,7 +16,6 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 from scipy import stats
-from scipy.special import expit, logit
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.outcomes import Outcomes, outcomes_of_frame, union_of_sorted
@@ -36,6 +35,7 @@ WITHIN = ("persona", "template", "phrasing", "format")  # factors drawn at rando
 FEWEST_UNITS = 40  # refused texts (responses if texts are unknown) of some model; with fewer, intervals are unreliable
 TOO_FEW = f"no interval: too few refusals, below {FEWEST_UNITS} refused texts in every model"
 CELLS_METHOD = "binomial, texts unknown"
+TOTAL_LEVEL = 0.97  # nominal level of `total_order`, so that it covers 95% on average, 93% if few texts contribute most
 RUN_METHOD = "bootstrap by text"
 TOTAL_METHOD = "jackknife by text"
 IMPORTANCE_COLUMNS = ["factor", "scope", "levels", "index", "lo", "hi", "sobol", "mutual_information"]
@@ -468,8 +468,9 @@ def total_order(outcomes: pd.DataFrame | Outcomes, factor: str) -> dict[str, flo
     outcomes (sampled decoding) count as an effect of every factor.
 
     Bias and variance come from leaving out each text in turn (jackknife). A few texts contribute most of the index, so
-    the interval is Student's with the jackknife's own degrees of freedom, on the logit scale if the index is inside (0,
-    1).
+    the interval is Student's with the jackknife's own degrees of freedom and a nominal level of TOTAL_LEVEL. Errors of
+    1 - index, the share of the variance that everything else explains, are relative: the interval is symmetric in its
+    logarithm if the index is below 1.
 
     Returns
     -------
@@ -490,11 +491,11 @@ def total_order(outcomes: pd.DataFrame | Outcomes, factor: str) -> dict[str, flo
         return {"estimate": estimate} | dict.fromkeys(("corrected", "lo", "hi"), np.nan)
     corrected = estimate - (c - 1) * (without.mean() - estimate)
     moves = (without - without.mean())[:, None] * np.sqrt((c - 1) / c)
-    half = stats.t.ppf(0.975, degrees_of_freedom(moves)[0]) * np.sqrt((moves**2).sum())
+    half = stats.t.ppf((1 + TOTAL_LEVEL) / 2, degrees_of_freedom(moves)[0]) * np.sqrt((moves**2).sum())
     lo, hi = corrected - half, corrected + half
-    if 0 < corrected < 1:
-        lo, hi = expit(logit(corrected) + np.array([-1, 1]) * half / (corrected * (1 - corrected)))
-    return {"estimate": estimate, "corrected": float(corrected), "lo": float(lo), "hi": float(hi)}
+    if corrected < 1:
+        lo, hi = 1 - (1 - corrected) * np.exp(np.array([1, -1]) * half / (1 - corrected))
+    return {"estimate": estimate, "corrected": float(corrected), "lo": float(max(lo, 0)), "hi": float(hi)}
 
 
 def _sums_of_texts(outcomes: Outcomes, factor: str) -> np.ndarray:
