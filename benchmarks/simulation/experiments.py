@@ -6,6 +6,7 @@ has a Monte Carlo error of at most 0.5 / sqrt(R).
 """
 
 import itertools
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -64,9 +65,10 @@ class Setting:
     seed: int
 
     def study(self, world: World, replicate: int) -> pd.DataFrame:
-        """Outcomes of one simulated study."""
-        design = self.draw(self.design, world, self.calls, [self.seed, 2, replicate])
-        return respond(design, world, [self.seed, 3, replicate])
+        """Outcomes of one simulated study; settings have random numbers of their own, so chance errors are not shared."""
+        own = zlib.crc32(f"{self.world}/{self.design}/{self.calls}".encode())
+        design = self.draw(self.design, world, self.calls, [self.seed, own, 2, replicate])
+        return respond(design, world, [self.seed, own, 3, replicate])
 
     def run(self, once: Callable[[int], pd.DataFrame]) -> pd.DataFrame:
         """Tables of all replicates, in one frame."""
