@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from falserefusal.common.outcomes import Outcomes, outcomes_of_frame
 from falserefusal.common.schemas import BASELINE
 from falserefusal.estimation import claims
 from falserefusal.estimation.effects import mean_effects, persona_differences, persona_effects
@@ -153,11 +154,13 @@ def _coverage_once(
     setting: Setting, world: World, true: dict[str, pd.Series], replicate: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Whether each interval of one study covers its true value, and its half-width; and the false findings."""
-    outcomes = setting.study(world, replicate)
+    frame = setting.study(world, replicate)
+    cells = frame.groupby(LEVELS, observed=True)["refusal"].agg(n="size", refusals="sum").reset_index()
+    outcomes = outcomes_of_frame(frame)
     indices = sensitivity_from_outcomes(outcomes, replicates=300, permutations=99, seed=replicate)
     logit = regression_table(outcomes)
     parts = []
-    for quantity, keys, table, lo, hi in itertools.chain(rate_tables(outcomes), index_tables(indices, logit)):
+    for quantity, keys, table, lo, hi in itertools.chain(rate_tables(cells, outcomes), index_tables(indices, logit)):
         known = true[quantity].reindex(_key(table, keys))
         kept = known.notna().to_numpy() & table[[lo, hi]].notna().all(axis=1).to_numpy()
         low, high, value = table[lo].to_numpy()[kept], table[hi].to_numpy()[kept], known.to_numpy()[kept]
@@ -172,7 +175,7 @@ def _coverage_once(
 
 
 def null_findings(
-    outcomes: pd.DataFrame,
+    outcomes: Outcomes,
     indices: pd.DataFrame,
     logit: pd.DataFrame,
     world: World,
@@ -222,9 +225,8 @@ def _key(table: pd.DataFrame, keys: list[str]) -> pd.Index:
 Limits = tuple[str, list[str], pd.DataFrame, str, str]
 
 
-def rate_tables(outcomes: pd.DataFrame) -> Iterator[Limits]:
+def rate_tables(cells: pd.DataFrame, outcomes: Outcomes) -> Iterator[Limits]:
     """Yield rates and persona effects of a study: quantity, key columns, table, and the columns of its limits."""
-    cells = outcomes.groupby(LEVELS, observed=True)["refusal"].agg(n="size", refusals="sum").reset_index()
     model_task = rates_model_task(cells, outcomes)
     yield "rate, model x task", ["model", "task"], model_task[model_task["model"] != "mean"], "lo", "hi"
     yield "rate, task, mean over models", ["task"], model_task[model_task["model"] == "mean"], "lo", "hi"
@@ -234,7 +236,7 @@ def rate_tables(outcomes: pd.DataFrame) -> Iterator[Limits]:
     table = rates_task_model_persona(cells, outcomes)
     yield "rate, task x model x persona", ["task", "model", "persona"], table, "lo", "hi"
     yield "rate, task x model x format", ["task", "model", "format"], rates_format(cells, outcomes), "lo", "hi"
-    if (outcomes["persona"] == BASELINE).any():
+    if BASELINE in outcomes.present("persona"):
         table = rates_baseline(cells, outcomes)
         yield "rate, baseline, task x model", ["task", "model"], table, "baseline_lo", "baseline_hi"
         yield "persona minus baseline, task x model", ["task", "model"], table, "d_lo", "d_hi"

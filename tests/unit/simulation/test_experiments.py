@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from falserefusal.common.files import validate
+from falserefusal.common.outcomes import outcomes_of_frame
 from falserefusal.common.schemas import BASELINE, OUTCOMES
 from falserefusal.estimation import claims
 from falserefusal.estimation.importance import sensitivity_from_outcomes
@@ -105,8 +106,9 @@ def test_true_values_are_those_of_a_very_large_study(script, world, outcomes):
     """Every table of a study of 9,000 prompts a model is near the true values, by its own intervals."""
     known = true_values(world)
     shares = {}
+    cells = outcomes.groupby(experiments.LEVELS, observed=True)["refusal"].agg(n="size", refusals="sum").reset_index()
     indices = sensitivity_from_outcomes(outcomes, replicates=300, permutations=99, seed=1)
-    tables = [*experiments.rate_tables(outcomes), *experiments.index_tables(indices, regression_table(outcomes))]
+    tables = [*experiments.rate_tables(cells, outcomes_of_frame(outcomes)), *experiments.index_tables(indices, regression_table(outcomes))]
     for quantity, keys, table, lo, hi in tables:
         value = known[quantity].reindex(experiments._key(table, keys)).to_numpy()
         assert np.isfinite(value).mean() > 0.9, quantity

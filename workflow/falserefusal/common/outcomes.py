@@ -86,7 +86,8 @@ def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(frame: pd.DataFrame, mask: np.ndarray) -> Reader:
-    return lambda columns: frame.loc[mask, columns]
+    part = frame if mask.all() else frame[mask]
+    return lambda columns: part[columns]
 
 
 def outcomes_of_file(path: str | Path, labeller: str) -> Outcomes:
