@@ -171,13 +171,14 @@ NOTES = {
     "effects_persona": Note(
         "Effect of each persona in each model",
         "difference: rate with the persona minus rate of the same prompts without one (baseline_rate), with equal "
-        "weight for each task, by least squares on prompts with standard errors clustered by text; ratio: of the two "
+        "weight for each task, by least squares on prompts with standard errors clustered by text; lo_family, "
+        "hi_family: its lower (upper) limits that hold for all rows together in 95% (Bonferroni); ratio: of the two "
         "rates. p: two-sided, of this row's interval; p_family: of an increase, adjusted for all rows: larger of two "
         "p-values, with the null hypotheses that the persona changes no response (permutation within prompts) and that "
         "its mean effect is zero (the interval). raises: p_family is at most .05. mcnemar_p: from direct pairs only, "
         f"not adjusted; its null hypothesis is that the persona changes no response. {INTERVALS}",
         ("rate", "baseline_rate"),
-        ("difference", "lo", "hi"),
+        ("difference", "lo", "hi", "lo_family", "hi_family"),
     ),
     "effects_mean": Note(
         "Effect of each persona over models",
@@ -272,7 +273,8 @@ NOTES = {
     ),
     "claims": Note(
         "The paper's claims as tests",
-        "Each claim is tested by a fixed rule: effect, interval of the effect, and the conclusion of the rule.",
+        "Each claim is tested by a fixed rule: effect, interval of the effect, and the conclusion of the rule. p is "
+        "one-sided, in the direction of the claim, and doubled, because intervals are two-sided.",
     ),
 }
 
