@@ -217,6 +217,16 @@ def test_overestimation():
     assert row["conclusion"] == "contradicted" and row["effect"] == pytest.approx(1, abs=0.05)
 
 
+def test_interval_and_p_of_the_ratio_agree():
+    for seed in range(20):
+        effects = 0.3 * noise(seed, 6, 3, 15) + 0.25 * noise(100 + seed, 15)
+        cells = cells_of(np.broadcast_to(-2 + effects[..., None], (6, 3, 15, 3)), 400)
+        cells = cells.assign(refusals=np.random.default_rng(seed).binomial(400, cells["refusals"] / 400))
+        row = conclusion("overestimation", cells, models_of(6))
+        assert (row["conclusion"] == "supported") == (row["p"] <= 0.05) == (row["lo"] > 1.5)
+        assert row["lo"] <= row["effect"] <= row["hi"]
+
+
 def test_cells_with_baseline_responses_compare_with_those():
     models, cells = models_of(6), cells_of(np.full((6, 3, 15, 3), -1.0))
     baseline = cells[cells["persona"] == "persona-00"].assign(persona="baseline", refusals=2000)

@@ -141,12 +141,14 @@ NOTES = {
         "the rate of the level and the overall rate, divided by twice the variance; 0: the factor has no effect, 1: it "
         "determines every verdict. floor_mean and floor_q95: mean and 95% quantile of the index when the levels of the "
         "factor are permuted (noise floor); corrected: the index minus that noise. sobol: first-order share of the "
-        "variance. scope: the whole study, one task or one model. printed: Figure 5 of the paper.",
+        "variance. scope: the whole study, one task or one model. printed: Figure 5 of the paper. With too few "
+        "refusals (below 40 refused texts in every model) there is no interval, as the column method says.",
     ),
     "sensitivity": Note(
         "All sensitivity indices",
         "One row per factor, scope and index (Wasserstein, first-order share of the variance, mutual information in "
-        "nats): plug-in estimate, corrected estimate, interval and noise floor.",
+        "nats): plug-in estimate, corrected estimate, interval and noise floor. With too few refusals there is no "
+        "interval, as the column method says.",
     ),
     "regression": Note(
         "Logistic regression compared with the paper's Table 7",
@@ -156,12 +158,15 @@ NOTES = {
     ),
     "regression_firth": Note(
         "Logistic regression, penalised",
-        "The same main effects by Firth's penalised likelihood, which is finite even for a level without refusals.",
+        "The same main effects by Firth's penalised likelihood, which is finite even for a level without refusals. "
+        "Errors are clustered by text. Without text identifiers, or with fewer than ten refusals at a level, there is "
+        "neither an interval nor a p-value, as the column method says.",
     ),
     "interactions": Note(
         "Interactions of the logistic regression",
         "Deviation of each cell of two factors from the sum of their main effects, in log-odds (Firth's penalised fit, "
-        "sum-to-zero coding).",
+        "sum-to-zero coding). Errors are clustered by text. Without text identifiers there is neither an interval nor "
+        "a p-value. Models with fewer than ten refusals under some persona are left out.",
     ),
     "deviance": Note(
         "Deviance explained by each factor",
