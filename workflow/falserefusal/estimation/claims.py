@@ -648,8 +648,8 @@ CLAIMS = (
         "overestimation",
         "Persona effects are overestimated when other factors are not controlled.",
         "Mean squared persona effect within one model and task against that of the effect averaged over models and "
-        "tasks, noise subtracted. Supported: the ratio of root mean squares is above 1.5 (95% interval). Contradicted: it is "
-        "below that even with the sampling noise of a study with 100 responses per persona added (z < -1.96). "
+        "tasks, noise subtracted. Supported: the ratio of root mean squares is above 1.5 (95% interval). Contradicted: "
+        "it is below that even with the sampling noise of a study with 100 responses per persona added (z < -1.96). "
         "Effect: ratio of the root mean squares, with Fieller's interval; p is of a ratio of 1.5.",
         uncontrolled_effects_are_overestimated,
     ),
