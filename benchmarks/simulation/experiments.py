@@ -322,6 +322,8 @@ def _screen_once(setting: Setting, world: World, true: set[tuple[str, str]], rep
 TREND = np.linspace(1.6, -1.6, MODELS)  # falls with capability
 FLAT = {"rates": np.full(MODELS, 0.07), "tasks": (0.0, 0.0, 0.0), "model_task_sd": 0.0, "template_sd": 0.0}
 REVERSED = {"rates": np.sort(FALLING), "tasks": (0.3, 0.0, -0.3), "template_sd": 0.05, "unforced": -0.3}
+FAMILY = np.arange(MODELS) * 3 // MODELS  # of `panel`
+BY_FAMILY = {"rates": np.array([0.25, 0.1, 0.03])[FAMILY], "family": FAMILY, "family_sd": (0.35, 0.2, 0.1)}
 PAPER_SAYS = {"persona_sd": 0.2 * np.exp(0.5 * TREND), "presence": 0.05, "template_sd": 0.05, "unforced": 0.4}
 CLAIM_WORLDS = {  # rates: falling with capability where not given; "shuffled": unrelated to it
     "no effect, rates fall": {},
@@ -335,6 +337,8 @@ CLAIM_WORLDS = {  # rates: falling with capability where not given; "shuffled": 
     "nothing matters": FLAT,
     "everything reversed": REVERSED,
     "as the paper says": PAPER_SAYS,
+    "effects and rates by family": BY_FAMILY,
+    "no effect, rates by family": BY_FAMILY | {"family_sd": (0.0, 0.0, 0.0)},
 }
 
 
