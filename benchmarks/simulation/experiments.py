@@ -28,12 +28,12 @@ from falserefusal.estimation.rates import (
     rates_model_task,
     rates_task_model_persona,
 )
-from falserefusal.estimation.regression import regression_table
+from falserefusal.estimation.regression import firth_table, regression_table
 from falserefusal.estimation.sequential import final_limits, interim_table
 from falserefusal.statistics.gls import fit_personas
 from falserefusal.statistics.multiplicity import max_t, screen
 from simulation import worlds
-from simulation.catalogue import FALLING, MODELS, WORLDS
+from simulation.catalogue import BY_FAMILY, FALLING, MODELS, WORLDS
 from simulation.true_values import endless_study, task_names, true_indices, true_values
 from simulation.worlds import World, make_world, respond
 
@@ -66,7 +66,7 @@ class Setting:
     seed: int
 
     def study(self, world: World, replicate: int) -> pd.DataFrame:
-        """Outcomes of one simulated study; settings have random numbers of their own, so chance errors are not shared."""
+        """Outcomes of one simulated study. Each setting has random numbers of its own: chance errors are not shared."""
         own = zlib.crc32(f"{self.world}/{self.design}/{self.calls}".encode())
         design = self.draw(self.design, world, self.calls, [self.seed, own, 2, replicate])
         return respond(design, world, [self.seed, own, 3, replicate])
@@ -199,7 +199,7 @@ def null_findings(
     for where in ("whole study", "one task or model"):
         part = indices[(indices["index"] == "wasserstein") & ((indices["scope"] == "all") == (where == "whole study"))]
         index = true[f"wasserstein, {where}"]
-        for factor in ("persona", "template", "format"):
+        for factor in ("task", "persona", "template", "format"):
             own = part[part["factor"] == factor]
             known = index.reindex(_key(own, ["factor"] if where == "whole study" else ["factor", "scope"]))
             own = own[(known <= NO_EFFECT).to_numpy() & own["floor_q95"].notna().to_numpy()]
@@ -210,11 +210,16 @@ def null_findings(
                 if len(limits):
                     above = int((limits > 0).sum())
                     yield f"{factor}, {where}: lower limit of importance above 0", 0.025, above, len(limits)
-    known = true["logit coefficient"].reindex(_key(logit, ["term", "level"])).to_numpy()
-    for term in ("persona", "template", "task"):
-        own = logit[(logit["term"] == term) & (np.abs(known) <= NO_EFFECT) & logit["p"].notna()]
-        if len(own):
-            yield f"logit coefficient of a {term}: p <= .05", 0.05, int((own["p"] <= 0.05).sum()), len(own)
+    known = true["logit coefficient"]
+    null = [
+        term for term in ("persona", "template", "task") if (known.filter(like=f"{term}|").abs() <= NO_EFFECT).any()
+    ]
+    for name, table in (("logit", logit), ("Firth's logit", firth_table(outcomes) if null else logit[:0])):
+        zero = (known.reindex(_key(table, ["term", "level"])).abs() <= NO_EFFECT).to_numpy() & table["p"].notna()
+        for term in null:
+            own = table[zero & (table["term"] == term)]
+            if len(own):
+                yield f"{name}, coefficient of a {term}: p <= .05", 0.05, int((own["p"] <= 0.05).sum()), len(own)
 
 
 def _key(table: pd.DataFrame, keys: list[str]) -> pd.Index:
@@ -322,8 +327,6 @@ def _screen_once(setting: Setting, world: World, true: set[tuple[str, str]], rep
 TREND = np.linspace(1.6, -1.6, MODELS)  # falls with capability
 FLAT = {"rates": np.full(MODELS, 0.07), "tasks": (0.0, 0.0, 0.0), "model_task_sd": 0.0, "template_sd": 0.0}
 REVERSED = {"rates": np.sort(FALLING), "tasks": (0.3, 0.0, -0.3), "template_sd": 0.05, "unforced": -0.3}
-FAMILY = np.arange(MODELS) * 3 // MODELS  # of `panel`
-BY_FAMILY = {"rates": np.array([0.25, 0.1, 0.03])[FAMILY], "family": FAMILY, "family_sd": (0.35, 0.2, 0.1)}
 PAPER_SAYS = {"persona_sd": 0.2 * np.exp(0.5 * TREND), "presence": 0.05, "template_sd": 0.05, "unforced": 0.4}
 CLAIM_WORLDS = {  # rates: falling with capability where not given; "shuffled": unrelated to it
     "no effect, rates fall": {},

@@ -82,10 +82,10 @@ CLUSTERED, MANY_ROWS = "nested, 3 rows per text", "nested, 8 rows per text"
 REPEATED = "blocked, 3 blocks per text"
 TWO = ("nested", "blocked")
 COVERAGE = {  # the designs of each world; about 2,000 prompts per model
-    "16 models": ("nested", "blocked", CLUSTERED),
+    "16 models": TWO,
     "moderate": TWO,
     "high correlation": (CLUSTERED, MANY_ROWS, REPEATED),
-    "no effect of persona or template": ("nested", CLUSTERED, MANY_ROWS, "blocked", REPEATED),
+    "no effect of persona, template or task": ("nested", CLUSTERED, MANY_ROWS, "blocked", REPEATED),
     "heavy-tailed texts": (CLUSTERED, REPEATED),
     "heavy-tailed texts, no effect": (CLUSTERED, REPEATED),
     "effects in one template": TWO,
