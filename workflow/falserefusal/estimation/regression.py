@@ -108,7 +108,8 @@ def regression_table(
 
     Rows: the intercept, each level except the reference of its factor, then McFadden's pseudo R squared over single
     responses as term "fit". A separated level (coef -inf or inf) has a second row with Firth's estimate, without
-    interval. If nothing can be fitted there is one row, whose method gives the reason.
+    interval. If nothing can be fitted there is one row, whose method gives the reason. There is no p if texts are
+    unknown.
 
     Parameters
     ----------
@@ -134,6 +135,8 @@ def regression_table(
     else:
         method = "ML logit, binomial errors, texts unknown"
     rows = _coefficient_rows(fit, method)
+    if moves is None:  # a test as if responses were independent would find effects where there are none
+        rows = [row | {"p": np.nan} for row in rows]
     for j in np.flatnonzero(~fit.finite):
         rows[j]["method"] = f"{method}; {SEPARATED}"
     rows.append({"term": "fit", "level": "McFadden R2", "coef": fit.mcfadden, "method": method})
@@ -268,7 +271,7 @@ def deviance_table(frame: pd.DataFrame | Outcomes, factors: list[str] | None = N
     Columns factor, df, alone (deviance drop as the only factor), last (drop when added to all others: type II),
     dominance (average drop over all orders of entry: general dominance, Budescu 1993, Psychol. Bull. 114:542), share
     (of the explained deviance; the dominances add up to it), noise (expected for a factor without effect: its df), wald
-    (chi-squared of the factor's finite coefficients), p, method.
+    (chi-squared of the factor's finite coefficients), p (none if texts are unknown), method.
     """
     columns = ["factor", "df", "alone", "last", "dominance", "share", "noise", "wald", "p", "method"]
     try:
@@ -291,7 +294,10 @@ def deviance_table(frame: pd.DataFrame | Outcomes, factors: list[str] | None = N
         df = sum(term == factor for term, _ in design.names)
         row = {"factor": factor, "df": df, "alone": by_size[0], "last": by_size[-1], "dominance": np.mean(by_size)}
         row |= {"share": np.mean(by_size) / explained[everything], "noise": df, "wald": wald}
-        row |= {"p": stats.chi2.sf(wald, len(own)), "method": "clustered by text" if clustered else "texts unknown"}
+        row |= {
+            "p": stats.chi2.sf(wald, len(own)) if clustered else np.nan,
+            "method": "clustered by text" if clustered else "texts unknown",
+        }
         rows.append(row)
     return pd.DataFrame(rows)[columns]
 
