@@ -20,6 +20,7 @@ from falserefusal.study.files import (
     JUDGE_INSTRUCTIONS,
     PATTERNS,
     PRINTED,
+    Files,
     classifier_record,
     text_record,
 )
@@ -378,7 +379,7 @@ class Study(AnyStudy):
     def checkpoint(self, model: str) -> dict[str, str]:
         """The input of a job that a model is loaded from: a stand-in's folder, or the record of fetched weights."""
         if self.standins and model in self.models:
-            return {"checkpoint": self.files.standin(model)}
+            return {"checkpoint": Files(self.config.study).standin(model)}  # the same under every choice
         return {} if self.rows[model].server else {"weights": self.rows[model].weights_record}
 
     @property

@@ -1,6 +1,7 @@
 """`snakemake choices`: a study is repeated under each choice in one workflow, and compared with itself."""
 
 import pandas as pd
+import pytest
 import yaml
 
 TARGETS = ["choices", "--configfile", "config/small.yaml"]
@@ -15,6 +16,7 @@ def small(root, **changes):
     return config | changes
 
 
+@pytest.mark.slow
 def test_a_study_is_compared_with_itself_under_its_choices(checkout, root):
     workflow = checkout()
     phrases = (root / "config/refusal_phrases.txt").read_text()
