@@ -103,7 +103,7 @@ def _message(table: pd.DataFrame) -> str:
     moved = table[table["p_holm"] <= 0.05]
     choices = plural(table["choice"].nunique(), "choice")
     if moved.empty:
-        return f"None of {choices} moves a headline result beyond the sampling error of its change"
+        return f"None of {choices} clearly changes a headline result (5 %, Holm's correction)"
     names = list(dict.fromkeys(moved["choice"].str.replace("_", " ")))
-    move = "moves" if len(names) == 1 else "move"
-    return f"{len(names)} of {choices} {move} a result beyond the sampling error of the change: {listing(names)}"
+    change = "changes" if len(names) == 1 else "change"
+    return f"{len(names)} of {choices} clearly {change} a result (5 %, Holm's correction): {listing(names)}"
