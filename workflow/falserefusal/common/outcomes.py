@@ -80,6 +80,12 @@ def outcomes_of_models(frames: Mapping[str, pd.DataFrame]) -> Outcomes:
     return Outcomes({model: _rows(frame, np.ones(len(frame), bool)) for model, frame in frames.items()})
 
 
+def frame_of(outcomes: Outcomes) -> pd.DataFrame:
+    """All outcomes in memory, as one frame; for comparisons that pair two studies response by response."""
+    columns = ["model", *SHARED_LEVELS, "draw"]
+    return pd.concat(outcomes.parts(columns), ignore_index=True)
+
+
 def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with the column sample; where it is absent, every prompt has one."""
     return frame if "sample" in frame else frame.assign(sample=pd.Categorical(["0"]).repeat(len(frame)))
