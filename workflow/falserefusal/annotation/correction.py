@@ -129,7 +129,7 @@ def labeller_accuracy(
     """
     rows = []
     for levels, responses, mine, everyone in _domains(counts, items, scopes):
-        post = _poststrata(responses, mine, everyone)
+        post = post_strata(responses, mine, everyone)
         effect = effects[levels] if effects else 1.0
         for measure, positive in (("sensitivity", True), ("specificity", False)):
             right = post[post["machine"] == positive]
@@ -164,7 +164,7 @@ def corrected_rates(
     """
     rows = []
     for levels, responses, mine, everyone in _domains(counts, items, scopes):
-        post = _poststrata(responses, mine, everyone)
+        post = post_strata(responses, mine, everyone)
         n, refusals = int(post["responses"].sum()), int(post.loc[post["machine"], "responses"].sum())
         corrected, lo, hi = _rate(post, effects[levels] if effects else 1.0)
         rows.append((*levels, n, refusals, refusals / n, corrected, lo, hi, len(mine), _unannotated(post)))
@@ -309,7 +309,7 @@ def _domains(counts: pd.DataFrame, items: pd.DataFrame, scopes: Sequence[list[st
         yield names, responses, here, everyone
 
 
-def _poststrata(responses: pd.DataFrame, items: pd.DataFrame, everyone: pd.DataFrame) -> pd.DataFrame:
+def post_strata(responses: pd.DataFrame, items: pd.DataFrame, everyone: pd.DataFrame) -> pd.DataFrame:
     """Share of refusals in each post-stratum: columns stratum, machine, responses, n (effective), refusals, lo, hi.
 
     Items of one stratum may have been drawn at different rates, and from cells of other strata if verdicts changed
@@ -382,7 +382,7 @@ def _unannotated(post: pd.DataFrame) -> float:
 
 def _false_refusals(responses: pd.DataFrame, items: pd.DataFrame, everyone: pd.DataFrame) -> tuple[float, float]:
     """False-positive rate among responses that are not refusals, and its effective number of responses."""
-    post = _poststrata(responses, items, everyone)
+    post = post_strata(responses, items, everyone)
     size, none = post["responses"].to_numpy(float), 1 - post["refusals"].to_numpy(float)
     machine, n = post["machine"].to_numpy(bool), post["n"].to_numpy(float)
     total = (size * none).sum()

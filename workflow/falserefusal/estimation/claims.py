@@ -190,13 +190,13 @@ def gather(
     if outcomes is not None:
         outcomes = as_outcomes(outcomes, ["model", "task", "persona", "template", "format"])
         fit = fit_personas(outcomes)
-        everything = Rates(fit.cells, fit.rate, _compressed(fit.moves))
+        everything = Rates(fit.cells, fit.rate, compressed(fit.moves))
         if screened is None and fit.cells["persona"].eq(BASELINE).nunique() == 2:
             effects = persona_effects(outcomes, fit)
         del fit  # the moves of all texts
         table = cluster_table(outcomes.without_baseline(), ["model", "task", "format"])
         totals = table.totals()
-        formats = Rates(totals, totals["rate"].to_numpy(), _compressed(influence(table).astype(float)))
+        formats = Rates(totals, totals["rate"].to_numpy(), compressed(influence(table).astype(float)))
         if effects is not None:
             screened = screen(effects, max_t(outcomes, seed=[seed, 3]))
     elif cells is not None:
@@ -222,7 +222,7 @@ def _from_cells(cells: pd.DataFrame, factor: str) -> Rates | None:
     return Rates(sums, y / n, np.diag(np.sqrt(chance * (1 - chance) / n)))
 
 
-def _compressed(moves: np.ndarray) -> np.ndarray:
+def compressed(moves: np.ndarray) -> np.ndarray:
     """Fewer rows with the same `moves.T @ moves`, which is all that is used."""
     return np.asarray(np.linalg.qr(moves, mode="r")) if len(moves) > moves.shape[1] else moves
 

@@ -1,0 +1,186 @@
+"""Persona effects, importance and claims from rates that are corrected for a labeller's errors.
+
+The rate of a cell is corrected by the accuracy of the labeller for its model (`accuracy.Accuracy.correct`). The
+uncertainty is that of the study's texts, larger by the same factor, and that of the accuracy, which all cells of a
+model share. This assumes that the labeller errs alike whatever the persona and the task. `correction` has rates and
+differences that do not assume it, with wider intervals, and a test of it (`specificity_tests`).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from falserefusal.annotation.accuracy import Accuracy
+from falserefusal.common.schemas import BASELINE
+from falserefusal.estimation import claims
+from falserefusal.estimation.claims import Evidence, Rates, compressed
+from falserefusal.estimation.effects import MEAN, against_baseline, with_any_persona
+from falserefusal.statistics import sensitivity
+from falserefusal.statistics.gls import PersonaFit
+
+SENSITIVE = 0.05  # share of draws with another conclusion, above which a claim is sensitive to label error
+CONCLUSIONS = 50  # draws for which the claims are decided
+FACTORS = ("model", "task", "persona")
+INDICES = ("wasserstein", "sobol")
+LIMITS = (0.025, 0.975)
+IMPORTANCE = ["factor", "index", "levels", "n", "uncorrected", "estimate", "corrected", "lo", "hi"]
+IMPORTANCE += ["floor_mean", "floor_q95", "method"]
+DECIDED = ["claim", "uncorrected", "conclusion", "effect", "effect_unit", "lo", "hi", "p", "other", "sensitive", "note"]
+METHOD = "sensitivity and specificity by model from annotations, models pooled partially"
+BY_CHANCE = "not corrected: sensitivity + specificity may be 1, no better than chance"
+
+
+def corrected_effects(fit: PersonaFit, accuracy: Accuracy, seed: int = 0) -> pd.DataFrame:
+    """Effect of every persona, and of any persona ("*"), averaged over models (model "mean") and for each model.
+
+    A difference of two rates of a model is divided by sensitivity + specificity - 1. Estimate and interval are median
+    and quantiles over draws of the accuracy and of the sampling errors.
+
+    Parameters
+    ----------
+    fit : as `fit_personas` returns it, from the labeller's verdicts.
+    accuracy : of the labeller.
+    seed : seed of the sampling errors.
+
+    Returns
+    -------
+    Columns model, persona, n, difference (by the labeller), corrected, lo, hi (of the corrected difference), method. A
+    model for which the labeller may be no better than chance is not corrected, and no mean includes it.
+    """
+    parts = []
+    for rates in (fit.average(["model", "persona"]), with_any_persona(fit)):
+        persona, baseline = against_baseline(rates)
+        cells = rates.cells.loc[persona, ["model", "persona", "n"]]
+        moves = rates.moves[:, persona] - rates.moves[:, baseline]
+        parts.append((cells, rates.rate[persona] - rates.rate[baseline], moves))
+    cells, difference = pd.concat([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    cells = cells.assign(difference=difference).reset_index(drop=True)
+    draws = difference + _errors(np.hstack([part[2] for part in parts]), len(accuracy.sensitivity), [seed, 9])
+    draws = draws * accuracy.factor(cells["model"])
+    usable = cells["model"].isin(accuracy.usable().models).to_numpy()
+    groups = cells[usable].groupby("persona", sort=False)
+    means = groups.agg({"n": "sum", "difference": "mean"}).reset_index().assign(model=MEAN)
+    of_means = [draws[:, usable][:, groups.ngroup() == number].mean(1) for number in range(groups.ngroups)]
+    table = pd.concat([means, cells], ignore_index=True)
+    values = np.column_stack([*of_means, np.where(usable, draws, np.nan)])
+    table["corrected"] = np.median(values, axis=0)
+    table["lo"], table["hi"] = np.quantile(values, LIMITS, axis=0)
+    table["method"] = np.where(table["corrected"].isna(), BY_CHANCE, METHOD)
+    return table[["model", "persona", "n", "difference", "corrected", "lo", "hi", "method"]]
+
+
+def corrected_importance(evidence: Evidence, accuracy: Accuracy, seed: int = 0) -> pd.DataFrame:
+    """Importance of model, task and persona from corrected rates of their levels, with equal weight of all cells.
+
+    Parameters
+    ----------
+    evidence : as `claims.gather` returns it, from the labeller's verdicts.
+    accuracy : of the labeller.
+    seed : seed of the sampling errors.
+
+    Returns
+    -------
+    Columns factor, index ("wasserstein", "sobol"), levels, n, uncorrected and estimate (plug-in, from the labeller's and
+    from corrected rates), corrected (also for noise), lo, hi, floor_mean, floor_q95 (of a factor without effect),
+    method. No rows if there is no model that can be corrected.
+    """
+    accuracy = accuracy.usable()
+    rates = evidence.personas.part(evidence.personas.cells["model"].isin(accuracy.models).to_numpy())
+    if not len(rates.rate):
+        return pd.DataFrame(columns=IMPORTANCE)
+    observed, _, names = rates.cube(list(FACTORS))
+    place = pd.MultiIndex.from_frame(rates.cells[[*FACTORS]]).get_indexer(pd.MultiIndex.from_product(names))
+    errors = _errors(rates.moves, len(accuracy.sensitivity), [seed, 10])
+    draws = accuracy.correct(rates.cells["model"], rates.rate + errors)[:, place].reshape(-1, *observed.shape)
+    middle = corrected_rates_of(rates, accuracy).rate[place].reshape(observed.shape)
+    rows = []
+    for axis, factor in enumerate(FACTORS):
+        others = tuple(k for k in range(len(FACTORS)) if k != axis)
+        before, p = (np.clip(cube.mean(others), 0, 1) for cube in (observed, middle))
+        error = draws.mean(tuple(k + 1 for k in others)) - p
+        null = np.clip(p.mean() + np.roll(error, 1, axis=0), 0, 1)  # rolled: independent of the errors
+        weights = np.full(len(p), 1 / len(p))
+        for name in INDICES if len(p) > 1 else ():
+            index = sensitivity.INDICES[name]
+            lo, corrected, hi = sensitivity.interval(index, p, weights, error, null)
+            floor = index(null, weights)
+            row = {"factor": factor, "index": name, "levels": len(p), "n": int(rates.cells["n"].sum())}
+            row |= {"uncorrected": float(index(before, weights)), "estimate": float(index(p, weights))}
+            row |= {"corrected": corrected, "lo": lo, "hi": hi, "floor_mean": float(np.nanmean(floor))}
+            rows.append(row | {"floor_q95": float(np.nanquantile(floor, 0.95)), "method": METHOD})
+    return pd.DataFrame(rows, columns=IMPORTANCE)
+
+
+def corrected_claims(evidence: Evidence, accuracy: Accuracy) -> pd.DataFrame:
+    """Decide every claim from corrected rates, and how often its conclusion depends on the labeller's accuracy.
+
+    Parameters
+    ----------
+    evidence : as `claims.gather` returns it, from the labeller's verdicts.
+    accuracy : of the labeller.
+
+    Returns
+    -------
+    Columns claim, uncorrected (conclusion from the labeller's verdicts), conclusion, effect, effect_unit, lo, hi, p,
+    other (share of draws of the accuracy with another conclusion), sensitive (to label error: other > 5%), note.
+    """
+    accuracy = accuracy.usable()
+    if not accuracy.models:
+        rows = [{"claim": claim.name, "uncorrected": claims.decide(claim, evidence).conclusion} for claim in claims.CLAIMS]
+        blank = {"conclusion": claims.NOT_TESTABLE, "effect_unit": "", "sensitive": False, "note": BY_CHANCE}
+        return pd.DataFrame(rows).assign(**blank).reindex(columns=DECIDED)
+    corrected = corrected_evidence(evidence, accuracy)
+    drawn = [corrected_evidence(evidence, accuracy.draw(number)) for number in range(CONCLUSIONS)]
+    rows = []
+    for claim in claims.CLAIMS:
+        found = claims.decide(claim, corrected)
+        other = np.mean([claims.decide(claim, each).conclusion != found.conclusion for each in drawn])
+        row = {"claim": claim.name, "uncorrected": claims.decide(claim, evidence).conclusion}
+        row |= {"conclusion": found.conclusion, "effect": found.effect, "effect_unit": found.unit, "lo": found.lo}
+        row |= {"hi": found.hi, "p": found.p, "other": float(other), "sensitive": bool(other > SENSITIVE)}
+        rows.append(row | {"note": found.note})
+    return pd.DataFrame(rows, columns=DECIDED)
+
+
+def corrected_evidence(evidence: Evidence, accuracy: Accuracy) -> Evidence:
+    """Evidence of the claims from corrected rates, of the models that `accuracy` has.
+
+    Effects of single personas in single models are divided by sensitivity + specificity - 1, with their limits. Their
+    p-values stay: a labeller that errs alike with and without a persona makes no effect where there is none.
+    """
+    together = [evidence.personas] if evidence.baseline is None else [evidence.personas, evidence.baseline]
+    cells = pd.concat([rates.cells for rates in together], ignore_index=True)
+    every = Rates(cells, np.concatenate([r.rate for r in together]), np.hstack([r.moves for r in together]))
+    every = corrected_rates_of(every, accuracy)  # together, because their errors are correlated
+    with_persona = (every.cells["persona"] != BASELINE).to_numpy()
+    baseline = None if evidence.baseline is None else every.part(~with_persona)
+    formats = None if evidence.formats is None else corrected_rates_of(evidence.formats, accuracy)
+    screened = evidence.screened
+    if screened is not None:
+        screened = screened[screened["model"].isin(accuracy.models)].reset_index(drop=True)
+        factor = np.median(accuracy.factor(screened["model"]), axis=0)
+        screened = screened.assign(**{column: screened[column] * factor for column in ("difference", "lo", "hi")})
+    return replace(
+        evidence, personas=every.part(with_persona), formats=formats, baseline=baseline, screened=screened
+    )
+
+
+def corrected_rates_of(rates: Rates, accuracy: Accuracy) -> Rates:
+    """Corrected rates of the cells whose model `accuracy` has, with the uncertainty of the accuracy in their moves.
+
+    Rates are corrected by the median accuracy. The differences that the draws make are further moves.
+    """
+    rates = rates.part(rates.cells["model"].isin(accuracy.models).to_numpy())
+    models = rates.cells["model"]
+    factor, draws = np.median(accuracy.factor(models), axis=0), accuracy.correct(models, rates.rate)
+    rate = np.median(draws, axis=0)
+    moves = np.vstack([rates.moves * factor, (draws - rate) / np.sqrt(len(draws))])
+    return Rates(rates.cells, rate, compressed(moves))
+
+
+def _errors(moves: np.ndarray, draws: int, seed: list[int]) -> np.ndarray:
+    """Sampling errors (draws, K) from their joint normal distribution."""
+    moves = compressed(moves)
+    errors: np.ndarray = np.random.default_rng(seed).standard_normal((draws, len(moves))) @ moves
+    return errors
