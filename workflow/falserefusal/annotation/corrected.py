@@ -14,16 +14,16 @@ import pandas as pd
 from falserefusal.annotation.accuracy import Accuracy
 from falserefusal.common.schemas import BASELINE
 from falserefusal.estimation import claims
-from falserefusal.estimation.claims import Evidence, Rates, compressed
+from falserefusal.estimation.claims import Z95, Evidence, Rates, compressed
 from falserefusal.estimation.effects import MEAN, against_baseline, with_any_persona
 from falserefusal.statistics import sensitivity
+from falserefusal.statistics.clusters import degrees_of_freedom
 from falserefusal.statistics.gls import PersonaFit
 
 SENSITIVE = 0.05  # share of draws with another conclusion, above which a claim is sensitive to label error
 CONCLUSIONS = 50  # draws for which the claims are decided
 FACTORS = ("model", "task", "persona")
 INDICES = ("wasserstein", "sobol")
-LIMITS = (0.025, 0.975)
 IMPORTANCE = ["factor", "index", "levels", "n", "uncorrected", "estimate", "corrected", "lo", "hi"]
 IMPORTANCE += ["floor_mean", "floor_q95", "method"]
 DECIDED = ["claim", "uncorrected", "conclusion", "effect", "effect_unit", "lo", "hi", "p", "other", "sensitive", "note"]
@@ -31,15 +31,17 @@ METHOD = "sensitivity and specificity by model from annotations, models pooled p
 BY_CHANCE = "not corrected: sensitivity + specificity may be 1, no better than chance"
 
 
-def corrected_effects(fit: PersonaFit, accuracy: Accuracy, seed: int = 0) -> pd.DataFrame:
-    """Effect of every persona, and of any persona ("*"), averaged over models (model "mean") and for each model.
+def corrected_effects(fit: PersonaFit, effects: pd.DataFrame, accuracy: Accuracy, seed: int = 0) -> pd.DataFrame:
+    """Persona effects for each model, and averaged over models (model "mean").
 
     A difference of two rates of a model is divided by sensitivity + specificity - 1. Estimate and interval are median
-    and quantiles over draws of the accuracy and of the sampling errors.
+    and quantiles over draws of the accuracy and of sampling errors. Errors of one model are normal on each side, with
+    the size that the uncorrected interval has there; those of means have Student's distribution.
 
     Parameters
     ----------
     fit : as `fit_personas` returns it, from the labeller's verdicts.
+    effects : rows of `persona_effects` and `mean_effects` of the same verdicts.
     accuracy : of the labeller.
     seed : seed of the sampling errors.
 
@@ -48,26 +50,39 @@ def corrected_effects(fit: PersonaFit, accuracy: Accuracy, seed: int = 0) -> pd.
     Columns model, persona, n, difference (by the labeller), corrected, lo, hi (of the corrected difference), method. A
     model for which the labeller may be no better than chance is not corrected, and no mean includes it.
     """
+    usable = accuracy.usable()
+    rng = np.random.default_rng([seed, 9])
+    table = effects[["model", "persona", "n", "difference", "lo", "hi"]].reset_index(drop=True)
+    of_means = _mean_draws(fit, usable, rng)
+    values = np.full((len(accuracy.sensitivity), len(table)), np.nan)
+    single = table["model"].isin(usable.models).to_numpy()
+    part = table[single]
+    error = rng.standard_normal((len(values), 1))
+    reach = np.where(error < 0, part["difference"] - part["lo"], part["hi"] - part["difference"]) / Z95
+    values[:, single] = (part["difference"].to_numpy() + error * reach) * usable.factor(part["model"])
+    for place in np.flatnonzero((table["model"] == MEAN) & bool(usable.models)):
+        values[:, place] = of_means[table.loc[place, "persona"]]
+    lo, corrected, hi = np.quantile(values, [0.025, 0.5, 0.975], axis=0)
+    method = np.where(np.isnan(corrected), BY_CHANCE, METHOD)
+    return table.drop(columns=["lo", "hi"]).assign(corrected=corrected, lo=lo, hi=hi, method=method)
+
+
+def _mean_draws(fit: PersonaFit, accuracy: Accuracy, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Draws (R,) of the corrected effect of each persona, and of any persona, averaged over the models of `accuracy`."""
+    fit = fit.keep(fit.cells["model"].isin(accuracy.models).to_numpy())
     parts = []
-    for rates in (fit.average(["model", "persona"]), with_any_persona(fit)):
+    for rates in (fit.average(["model", "persona"]), with_any_persona(fit)) if accuracy.models else ():
         persona, baseline = against_baseline(rates)
-        cells = rates.cells.loc[persona, ["model", "persona", "n"]]
         moves = rates.moves[:, persona] - rates.moves[:, baseline]
-        parts.append((cells, rates.rate[persona] - rates.rate[baseline], moves))
-    cells, difference = pd.concat([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-    cells = cells.assign(difference=difference).reset_index(drop=True)
-    draws = difference + _errors(np.hstack([part[2] for part in parts]), len(accuracy.sensitivity), [seed, 9])
-    draws = draws * accuracy.factor(cells["model"])
-    usable = cells["model"].isin(accuracy.usable().models).to_numpy()
-    groups = cells[usable].groupby("persona", sort=False)
-    means = groups.agg({"n": "sum", "difference": "mean"}).reset_index().assign(model=MEAN)
-    of_means = [draws[:, usable][:, groups.ngroup() == number].mean(1) for number in range(groups.ngroups)]
-    table = pd.concat([means, cells], ignore_index=True)
-    values = np.column_stack([*of_means, np.where(usable, draws, np.nan)])
-    table["corrected"] = np.median(values, axis=0)
-    table["lo"], table["hi"] = np.quantile(values, LIMITS, axis=0)
-    table["method"] = np.where(table["corrected"].isna(), BY_CHANCE, METHOD)
-    return table[["model", "persona", "n", "difference", "corrected", "lo", "hi", "method"]]
+        parts.append((rates.cells.loc[persona], rates.rate[persona] - rates.rate[baseline], moves))
+    found = {}
+    for cells, difference, moves in parts:
+        df = float(np.median(degrees_of_freedom(moves)))
+        draws = len(accuracy.sensitivity)
+        errors = _errors(moves, draws, rng) * np.sqrt(df / rng.chisquare(df, (draws, 1)))
+        values = (difference + errors) * accuracy.factor(cells["model"])
+        found |= {name: values[:, rows].mean(1) for name, rows in cells.groupby("persona").indices.items()}
+    return found
 
 
 def corrected_importance(evidence: Evidence, accuracy: Accuracy, seed: int = 0) -> pd.DataFrame:
@@ -91,7 +106,7 @@ def corrected_importance(evidence: Evidence, accuracy: Accuracy, seed: int = 0) 
         return pd.DataFrame(columns=IMPORTANCE)
     observed, _, names = rates.cube(list(FACTORS))
     place = pd.MultiIndex.from_frame(rates.cells[[*FACTORS]]).get_indexer(pd.MultiIndex.from_product(names))
-    errors = _errors(rates.moves, len(accuracy.sensitivity), [seed, 10])
+    errors = _errors(rates.moves, len(accuracy.sensitivity), np.random.default_rng([seed, 10]))
     draws = accuracy.correct(rates.cells["model"], rates.rate + errors)[:, place].reshape(-1, *observed.shape)
     middle = corrected_rates_of(rates, accuracy).rate[place].reshape(observed.shape)
     rows = []
@@ -179,8 +194,8 @@ def corrected_rates_of(rates: Rates, accuracy: Accuracy) -> Rates:
     return Rates(rates.cells, rate, compressed(moves))
 
 
-def _errors(moves: np.ndarray, draws: int, seed: list[int]) -> np.ndarray:
+def _errors(moves: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Sampling errors (draws, K) from their joint normal distribution."""
     moves = compressed(moves)
-    errors: np.ndarray = np.random.default_rng(seed).standard_normal((draws, len(moves))) @ moves
+    errors: np.ndarray = rng.standard_normal((draws, len(moves))) @ moves
     return errors
