@@ -12,23 +12,46 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.annotation.accuracy import Accuracy
+from falserefusal.common.outcomes import Outcomes
 from falserefusal.common.schemas import BASELINE
 from falserefusal.estimation import claims
-from falserefusal.estimation.claims import Z95, Evidence, Rates, compressed
-from falserefusal.estimation.effects import MEAN, against_baseline, with_any_persona
+from falserefusal.estimation.claims import Z95, Evidence, Rates, compressed, gather
+from falserefusal.estimation.effects import MEAN, against_baseline, mean_effects, persona_effects, with_any_persona
 from falserefusal.statistics import sensitivity
 from falserefusal.statistics.clusters import degrees_of_freedom
-from falserefusal.statistics.gls import PersonaFit
+from falserefusal.statistics.gls import PersonaFit, fit_personas
 
 SENSITIVE = 0.05  # share of draws with another conclusion, above which a claim is sensitive to label error
 CONCLUSIONS = 50  # draws for which the claims are decided
 FACTORS = ("model", "task", "persona")
 INDICES = ("wasserstein", "sobol")
+EFFECTS = ["model", "persona", "n", "difference", "corrected", "lo", "hi", "method"]
 IMPORTANCE = ["factor", "index", "levels", "n", "uncorrected", "estimate", "corrected", "lo", "hi"]
 IMPORTANCE += ["floor_mean", "floor_q95", "method"]
 DECIDED = ["claim", "uncorrected", "conclusion", "effect", "effect_unit", "lo", "hi", "p", "other", "sensitive", "note"]
 METHOD = "sensitivity and specificity by model from annotations, models pooled partially"
 BY_CHANCE = "not corrected: sensitivity + specificity may be 1, no better than chance"
+
+
+def corrected_tables(
+    outcomes: pd.DataFrame | Outcomes, models: pd.DataFrame, accuracy: Accuracy, seed: int
+) -> dict[str, pd.DataFrame]:
+    """Make the corrected tables of a study: effects (no rows without a baseline), importance and claims.
+
+    Parameters
+    ----------
+    outcomes : outcomes of one labeller.
+    models : the models table.
+    accuracy : of the labeller.
+    seed : seed of simulated sampling errors.
+    """
+    evidence, fit = gather(models, outcomes=outcomes, seed=seed), fit_personas(outcomes)
+    effects = pd.DataFrame(columns=EFFECTS)
+    if evidence.baseline is not None:
+        uncorrected = pd.concat([mean_effects(fit), persona_effects(outcomes, fit)], ignore_index=True)
+        effects = corrected_effects(fit, uncorrected, accuracy, seed)
+    importance = corrected_importance(evidence, accuracy, seed)
+    return {"effects": effects, "importance": importance, "claims": corrected_claims(evidence, accuracy)}
 
 
 def corrected_effects(fit: PersonaFit, effects: pd.DataFrame, accuracy: Accuracy, seed: int = 0) -> pd.DataFrame:
@@ -64,11 +87,11 @@ def corrected_effects(fit: PersonaFit, effects: pd.DataFrame, accuracy: Accuracy
         values[:, place] = of_means[table.loc[place, "persona"]]
     lo, corrected, hi = np.quantile(values, [0.025, 0.5, 0.975], axis=0)
     method = np.where(np.isnan(corrected), BY_CHANCE, METHOD)
-    return table.drop(columns=["lo", "hi"]).assign(corrected=corrected, lo=lo, hi=hi, method=method)
+    return table.assign(corrected=corrected, lo=lo, hi=hi, method=method)[EFFECTS]
 
 
 def _mean_draws(fit: PersonaFit, accuracy: Accuracy, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Draws (R,) of the corrected effect of each persona, and of any persona, averaged over the models of `accuracy`."""
+    """Draws (R,) of the corrected effect of each persona, and of any, averaged over the models of `accuracy`."""
     fit = fit.keep(fit.cells["model"].isin(accuracy.models).to_numpy())
     parts = []
     for rates in (fit.average(["model", "persona"]), with_any_persona(fit)) if accuracy.models else ():
@@ -96,8 +119,8 @@ def corrected_importance(evidence: Evidence, accuracy: Accuracy, seed: int = 0) 
 
     Returns
     -------
-    Columns factor, index ("wasserstein", "sobol"), levels, n, uncorrected and estimate (plug-in, from the labeller's and
-    from corrected rates), corrected (also for noise), lo, hi, floor_mean, floor_q95 (of a factor without effect),
+    Columns factor, index ("wasserstein", "sobol"), levels, n, uncorrected and estimate (plug-in, from the labeller's
+    and from corrected rates), corrected (also for noise), lo, hi, floor_mean, floor_q95 (of a factor without effect),
     method. No rows if there is no model that can be corrected.
     """
     accuracy = accuracy.usable()
@@ -142,7 +165,9 @@ def corrected_claims(evidence: Evidence, accuracy: Accuracy) -> pd.DataFrame:
     """
     accuracy = accuracy.usable()
     if not accuracy.models:
-        rows = [{"claim": claim.name, "uncorrected": claims.decide(claim, evidence).conclusion} for claim in claims.CLAIMS]
+        rows = [
+            {"claim": claim.name, "uncorrected": claims.decide(claim, evidence).conclusion} for claim in claims.CLAIMS
+        ]
         blank = {"conclusion": claims.NOT_TESTABLE, "effect_unit": "", "sensitive": False, "note": BY_CHANCE}
         return pd.DataFrame(rows).assign(**blank).reindex(columns=DECIDED)
     corrected = corrected_evidence(evidence, accuracy)
@@ -176,9 +201,7 @@ def corrected_evidence(evidence: Evidence, accuracy: Accuracy) -> Evidence:
         screened = screened[screened["model"].isin(accuracy.models)].reset_index(drop=True)
         factor = np.median(accuracy.factor(screened["model"]), axis=0)
         screened = screened.assign(**{column: screened[column] * factor for column in ("difference", "lo", "hi")})
-    return replace(
-        evidence, personas=every.part(with_persona), formats=formats, baseline=baseline, screened=screened
-    )
+    return replace(evidence, personas=every.part(with_persona), formats=formats, baseline=baseline, screened=screened)
 
 
 def corrected_rates_of(rates: Rates, accuracy: Accuracy) -> Rates:

@@ -364,11 +364,12 @@ def _shared(posts: list[pd.DataFrame]) -> list[pd.DataFrame]:
     parts = []
     for _, post in together.groupby(POST, sort=False):
         n, share = post["n"].to_numpy(float), post["refusals"].to_numpy(float)
+        some = np.maximum(n, LEAST)
         if len(posts) > 1 and n.any():
-            n = np.maximum(n, LEAST)
-            share, lo, hi = shrink(share * n, n)
+            share, lo, hi = shrink(share * some, some)
         else:
-            lo, hi = (np.where(n > 0, limit, bound) for limit, bound in zip(jeffreys(share * n, n), (0, 1)))
+            lo, hi = jeffreys(share * some, some)
+            lo, hi = np.where(n > 0, lo, 0.0), np.where(n > 0, hi, 1.0)
         parts.append(post.assign(refusals=share, lo=lo, hi=hi))
     by_domain = pd.concat(parts).sort_index()
     return [by_domain.loc[domain] for domain in range(len(posts))]
