@@ -133,7 +133,7 @@ def test_two_strata_give_tenenbeins_estimate_with_mover_limits():
     q, p1, p0 = 0.05, 0.8, 1 / 250
     (l1, u1), (l0, u0) = (proportion_confint(*counted, method="jeffreys") for counted in ((40, 50), (1, 250)))
     rate = q * p1 + (1 - q) * p0
-    sampling = stats.norm.ppf(0.975) ** 2 * q * (1 - q) * (p1 - p0) ** 2 / 2000
+    sampling = stats.norm.ppf(0.975) ** 2 * rate * (1 - rate) / 2000
     assert found["rate"] == pytest.approx(q)
     assert found["corrected"] == pytest.approx(rate)
     assert found["lo"] == pytest.approx(rate - np.sqrt((q * (p1 - l1)) ** 2 + ((1 - q) * (p0 - l0)) ** 2 + sampling))

@@ -7,6 +7,7 @@ differences that do not assume it, with wider intervals, and a test of it (`spec
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -98,7 +99,7 @@ def _mean_draws(fit: PersonaFit, accuracy: Accuracy, rng: np.random.Generator) -
         persona, baseline = against_baseline(rates)
         moves = rates.moves[:, persona] - rates.moves[:, baseline]
         parts.append((rates.cells.loc[persona], rates.rate[persona] - rates.rate[baseline], moves))
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for cells, difference, moves in parts:
         df = float(np.median(degrees_of_freedom(moves)))
         draws = len(accuracy.sensitivity)
@@ -176,7 +177,7 @@ def corrected_claims(evidence: Evidence, accuracy: Accuracy) -> pd.DataFrame:
     for claim in claims.CLAIMS:
         found = claims.decide(claim, corrected)
         other = np.mean([claims.decide(claim, each).conclusion != found.conclusion for each in drawn])
-        row = {"claim": claim.name, "uncorrected": claims.decide(claim, evidence).conclusion}
+        row: dict[str, Any] = {"claim": claim.name, "uncorrected": claims.decide(claim, evidence).conclusion}
         row |= {"conclusion": found.conclusion, "effect": found.effect, "effect_unit": found.unit, "lo": found.lo}
         row |= {"hi": found.hi, "p": found.p, "other": float(other), "sensitive": bool(other > SENSITIVE)}
         rows.append(row | {"note": found.note})

@@ -324,7 +324,7 @@ def _domains(counts: pd.DataFrame, items: pd.DataFrame, scopes: Sequence[list[st
                 here = here[here[level] != BASELINE] if value == ANY_PERSONA else here[here[level] == value]
         kinds[labeller, model == ALL, task, group].append(len(found))
         found.append((names, post_strata(responses, here, everyone), here))
-    shared = {}
+    shared: dict[int, pd.DataFrame] = {}
     for places in kinds.values():
         shared |= zip(places, _shared([found[place][1] for place in places]), strict=True)
     for place, (names, _, here) in enumerate(found):
@@ -399,12 +399,16 @@ def _share(one: Estimate, other: Estimate) -> Estimate:
 
 
 def _rate(post: pd.DataFrame, effect: float) -> Estimate:
-    """Corrected rate of the responses in `post`, with its confidence interval."""
+    """Corrected rate of the responses in `post`, with its confidence interval.
+
+    The study's own sampling has the binomial variance times the design effect: texts that are refused more often than
+    others raise the share of refusals within a post-stratum as well as the number of machine refusals.
+    """
     size = post["responses"].to_numpy(float)
     weights = size / size.sum()
     share, lo, hi = (post[column].to_numpy(float) for column in ("refusals", "lo", "hi"))
     rate = float(weights @ share)
-    lo, hi = _sum(weights, share, lo, hi, effect * float(weights @ (share - rate) ** 2) / size.sum())
+    lo, hi = _sum(weights, share, lo, hi, effect * rate * (1 - rate) / size.sum())
     return rate, max(lo, 0.0), min(hi, 1.0)
 
 
