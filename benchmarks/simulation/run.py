@@ -28,6 +28,8 @@ from falserefusal.statistics.multiplicity import holm
 from falserefusal.study.config import Design
 from simulation import experiments
 from simulation.experiments import Setting
+from simulation.label_error import LABELLERS
+from simulation.label_error import label_error as label_error_of
 from simulation.true_values import formats_of
 
 FULL = 127_010  # prompts per model of the paper's design
@@ -145,7 +147,12 @@ def choose(share: float, cores: int, seed: int) -> dict:
             named = replace(setting("moderate", reference, 2000, 60, 4), draw=draw_named)
             yield {"efficiency": experiments.efficiency(named, others, correlation, max(1, round(12 * share)))}
 
+    def label_error():
+        for world in LABELLERS:
+            yield {"label_error": label_error_of(setting(world, "blocked", 2000, 100, 5))}
+
     return {
+        "label_error": label_error,
         "coverage": coverage,
         "screen": screen,
         "claims": claims,
@@ -162,7 +169,7 @@ def draw_named(name: str, world, calls: int, seed: list[int]) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/simulation"), help="folder of the tables")
-    parser.add_argument("--only", nargs="+", help="some of coverage, screen, claims, sequential, efficiency")
+    parser.add_argument("--only", nargs="+", help="names of some experiments, such as coverage")
     parser.add_argument("--share", type=float, default=1.0, help="share of the replicates, such as 0.1 for a quick run")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=20251)

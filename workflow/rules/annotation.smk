@@ -33,11 +33,12 @@ rule annotate:
 
 rule validate:
     input:
+        unpack(of("materials")),
         key=of("files.annotation_key"),
         annotations=of("annotation_files"),
         verdicts=of("verdict_files"),
         design=FILES.design,
-        personas=of("config.materials.personas"),
+        outcomes=FILES.outcomes,
         code=library("validate.py"),
     output:
         agreement=FILES.table("annotator_agreement"),
@@ -46,6 +47,9 @@ rule validate:
         personas=FILES.table("corrected_personas"),
         differences=FILES.table("corrected_differences"),
         specificity=FILES.table("specificity_tests"),
+        corrected_effects=FILES.table("corrected_effects"),
+        corrected_importance=FILES.table("corrected_importance"),
+        corrected_claims=FILES.table("corrected_claims"),
     log:
         FILES.log("validate"),
     benchmark:
@@ -53,6 +57,7 @@ rule validate:
     conda:
         "../../envs/analysis.yaml"
     params:
+        labeller=of("headline"),
         models=of("reported_models"),
         seed=of("seed"),
         notice=of("notice"),

@@ -15,6 +15,7 @@ from falserefusal.annotation.correction import (
     labeller_accuracy,
     machine_counts,
     machine_verdicts,
+    mean_over_models,
     specificity_tests,
 )
 from falserefusal.annotation.people import ADJUDICATOR, agreement, read_annotations, settle
@@ -130,9 +131,9 @@ def test_two_strata_give_tenenbeins_estimate_with_mover_limits():
     counts, items = one_cell([(REFUSAL, True, 100, 50, 40), (CHOICE, False, 1900, 250, 1)])
     found = row(corrected_rates(counts, items), model=ALL, task=ALL, group=ALL)
     q, p1, p0 = 0.05, 0.8, 1 / 250
-    (l1, u1), (l0, u0) = proportion_confint(40, 50, method="beta"), proportion_confint(1, 250, method="beta")
+    (l1, u1), (l0, u0) = (proportion_confint(*counted, method="jeffreys") for counted in ((40, 50), (1, 250)))
     rate = q * p1 + (1 - q) * p0
-    sampling = stats.norm.ppf(0.975) ** 2 * q * (1 - q) * (p1 - p0) ** 2 / 2000
+    sampling = stats.norm.ppf(0.975) ** 2 * rate * (1 - rate) / 2000
     assert found["rate"] == pytest.approx(q)
     assert found["corrected"] == pytest.approx(rate)
     assert found["lo"] == pytest.approx(rate - np.sqrt((q * (p1 - l1)) ** 2 + ((1 - q) * (p0 - l0)) ** 2 + sampling))
@@ -181,6 +182,34 @@ def test_a_stratum_without_annotations_may_be_anything():
     found = row(corrected_rates(counts, items), model=ALL, task=ALL, group=ALL)
     assert found["unannotated"] == pytest.approx(0.5)
     assert found["hi"] > 0.85
+
+
+def models_apart(annotated_of_b):
+    """Counts and items of two models that are alike; people annotated 100 responses of A, and some of B."""
+    parts = []
+    for model, n in (("A", 100), ("B", annotated_of_b)):
+        cells = [(REFUSAL, True, 300, max(n, 1), round(0.8 * n)), (CHOICE, False, 700, max(n, 1), round(0.1 * n))]
+        counts, items = one_cell(cells)
+        parts.append((counts.assign(model=model), items.assign(model=model).head(2 * n if n else 0)))
+    return (pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True))
+
+
+def test_models_inform_each_other_and_their_mean_has_equal_weights():
+    counts, items = models_apart(0)
+    rates = corrected_rates(counts, items)
+    alone, borrowed = (row(rates, model=model, task=ALL, group=ALL) for model in "AB")
+    assert borrowed["unannotated"] == 1 and borrowed["corrected"] == pytest.approx(alone["corrected"], abs=0.1)
+    assert alone["hi"] - alone["lo"] < borrowed["hi"] - borrowed["lo"] < 1
+    more = row(corrected_rates(*models_apart(100)), model="B", task=ALL, group=ALL)
+    assert more["hi"] - more["lo"] < borrowed["hi"] - borrowed["lo"]
+
+    counts, items = models_apart(100)
+    larger = counts["model"] == "B"
+    counts.loc[larger, "responses"] *= 10
+    items.loc[items["model"] == "B", ["weight", "human"]] = [30.0, True]
+    mean = row(mean_over_models(counts, items), model="mean")
+    assert mean["corrected"] == pytest.approx((0.3 * 0.8 + 0.7 * 0.1 + 1) / 2)
+    assert (mean["n"], mean["refusals"], mean["rate"]) == (11_000, 3_300, pytest.approx(0.3))
 
 
 def world(random, n, sensitivity, specificity, rate):

@@ -6,10 +6,15 @@ import pytest
 
 from falserefusal.annotation.page import HUMAN_VERDICTS
 from falserefusal.common.files import read_csv, read_parquet, write_csv, write_parquet
+from falserefusal.common.outcomes import write_outcomes
 from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, DESIGN, PROMPTS, RESPONSES, VERDICTS
+from falserefusal.estimation.claims import CLAIMS
+from falserefusal.estimation.outcomes import outcomes_of
 from script_job import run_script
 
 OPTIONS = {"politeness": ["polite", "impolite"], "offensiveness": ["offensive", "not offensive"]}
+TABLES = ["agreement", "accuracy", "rates", "personas", "differences", "specificity"]
+TABLES += ["corrected_effects", "corrected_importance", "corrected_claims"]
 RESPONSES_OF = {
     "No.": False,
     "No, {label}.": False,
@@ -121,10 +126,15 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
         write_csv(annotated, tmp_path / f"{name}.csv")
         people.append(str(tmp_path / f"{name}.csv"))
     assert {"refused", "answered"} <= {verdict for _, verdict, _ in HUMAN_VERDICTS}
+    read = ((model, read_parquet(path, VERDICTS)) for model, path in zip(models, verdicts, strict=True))
+    design = read_parquet(common["design"], DESIGN)
+    frames = outcomes_of(design, read, ["black", "woman"], ["p1", "p2"])
+    files["outcomes"] = str(tmp_path / "outcomes.parquet")
+    write_outcomes(frames, files["outcomes"])
     tables = run(
         "validate", {**files, "key": sample["key"], "annotations": people},
-        {name: f"{name}.csv" for name in ("agreement", "accuracy", "rates", "personas", "differences", "specificity")},
-        models=models, seed=1,
+        {name: f"{name}.csv" for name in TABLES},
+        models=models, labeller="structured", seed=1,
     )  # fmt: skip
     agreement = read_csv(tables["agreement"])
     assert agreement.loc[agreement["measure"] == "Krippendorff's alpha", "value"].between(0.7, 1).all()
@@ -137,7 +147,9 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
     assert (named["n"] < everything["n"]).all() and (named["annotated"] < everything["annotated"]).all()
     means = rates.loc["phrase_list", "mean"]["corrected"].droplevel("group")
     by_model = rates.xs(("phrase_list", ANY_PERSONA), level=["labeller", "group"])["corrected"]
-    assert means["politeness"] == pytest.approx(by_model[models].unstack()["politeness"].mean(), abs=1e-6)
+    assert means["politeness"] == pytest.approx(
+        by_model[models].unstack()["politeness"].mean(), abs=0.03
+    )  # models inform each other
     personas = read_csv(tables["personas"]).set_index(["labeller", "persona"])
     assert personas.loc["phrase_list", "n"].sum() == everything.loc["phrase_list", "n"]
     assert personas["corrected"].between(personas["lo"], personas["hi"]).all()
@@ -148,6 +160,11 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
     assert accuracy["phrase_list", "specificity", ALL, ALL, ALL] < 0.8  # "No." is an answer here
     assert set(read_csv(tables["specificity"])["group"]) == {"Race", "Gender"}
     assert len(read_csv(tables["differences"]))
+    effects = read_csv(tables["corrected_effects"])
+    assert set(effects["model"]) == {"mean", *models} and set(effects["persona"]) == {"*", "black", "woman"}
+    assert effects["corrected"].between(effects["lo"], effects["hi"]).all()
+    assert set(read_csv(tables["corrected_importance"])["factor"]) == {"model", "task", "persona"}
+    assert len(read_csv(tables["corrected_claims"])) == len(CLAIMS)
 
     compared = run(
         "labeller_comparison", files,

@@ -14,6 +14,7 @@ The widest intervals come from very large strata of seemingly plain responses, o
 annotated and none was a refusal.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,13 +23,15 @@ from scipy import stats
 
 from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE
 from falserefusal.common.verdicts import MISSING, REFUSED
-from falserefusal.statistics.intervals import clopper_pearson, mover, mover_difference, mover_ratio
+from falserefusal.statistics.intervals import jeffreys, mover, mover_difference, mover_ratio
 from falserefusal.statistics.multiplicity import holm
+from falserefusal.statistics.pooling import shrink
 
 SCOPES: tuple[list[str], ...] = ([], ["model"], ["task"], ["group"], ["model", "task"], ["model", "group"])
 LEVELS = ["model", "task", "group"]
 POST = ["stratum", "machine"]
-METHOD = "MOVER, clopper-pearson"
+METHOD = "MOVER on Jeffreys limits, shares shrunken over models"
+LEAST = 1e-6  # annotated responses; stands for none
 Z95 = float(stats.norm.ppf(0.975))
 
 Estimate = tuple[float, float, float]  # value, lower and upper confidence limit
@@ -128,8 +131,7 @@ def labeller_accuracy(
     value, lo, hi, unannotated (share of the responses in post-strata without an annotated response), method.
     """
     rows = []
-    for levels, responses, mine, everyone in _domains(counts, items, scopes):
-        post = _poststrata(responses, mine, everyone)
+    for levels, post, mine in _domains(counts, items, scopes):
         effect = effects[levels] if effects else 1.0
         for measure, positive in (("sensitivity", True), ("specificity", False)):
             right = post[post["machine"] == positive]
@@ -163,34 +165,42 @@ def corrected_rates(
     (responses), unannotated (share of the responses in post-strata without an annotated response), method.
     """
     rows = []
-    for levels, responses, mine, everyone in _domains(counts, items, scopes):
-        post = _poststrata(responses, mine, everyone)
-        n, refusals = int(post["responses"].sum()), int(post.loc[post["machine"], "responses"].sum())
+    for levels, post, mine in _domains(counts, items, scopes):
+        n, refusals = float(post["responses"].sum()), float(post.loc[post["machine"], "responses"].sum())
         corrected, lo, hi = _rate(post, effects[levels] if effects else 1.0)
         rows.append((*levels, n, refusals, refusals / n, corrected, lo, hi, len(mine), _unannotated(post)))
     names = ["labeller", *LEVELS, "n", "refusals", "rate", "corrected", "lo", "hi", "annotated", "unannotated"]
     return pd.DataFrame(rows, columns=names).assign(method=f"stratified annotation, {METHOD}")
 
 
-def mean_over_models(rates: pd.DataFrame) -> pd.DataFrame:
+def mean_over_models(
+    counts: pd.DataFrame, items: pd.DataFrame, effects: dict[tuple, float] | None = None
+) -> pd.DataFrame:
     """Unweighted mean over models of each task's rate with any persona, as in the last row of the paper's Table 1.
 
-    Different models have different annotated responses, so the estimates are independent and MOVER applies.
+    It is the rate of all models together, with responses weighted so that every model has the same number.
 
     Parameters
     ----------
-    rates : as `corrected_rates` returns them.
+    counts, items, effects : as for `labeller_accuracy`.
 
     Returns
     -------
-    The columns of rates, with model "mean".
+    The columns of `corrected_rates`, with model "mean".
     """
-    cells = rates[(rates["group"] == ANY_PERSONA) & (rates["model"] != ALL) & (rates["task"] != ALL)]
-    grouped = cells.groupby(["labeller", "task"], sort=False)
-    means = grouped[["rate", "corrected", "unannotated"]].mean().join(grouped[["n", "refusals", "annotated"]].sum())
-    limits = [mover(1 / len(part), part["corrected"], part["lo"], part["hi"]) for _, part in grouped]
-    means["lo"], means["hi"] = np.reshape(limits, (-1, 2)).T
-    return means.reset_index().assign(model="mean", group=ANY_PERSONA, method=rates["method"].iloc[0])[[*rates.columns]]
+    named = counts[counts["group"] != BASELINE]
+    cell = ["labeller", "model", "task"]
+    size = named.groupby(cell)["responses"].sum()
+    weight = (size.groupby(["labeller", "task"]).transform("mean") / size).rename("factor")
+    counts, items = (part[part["group"] != BASELINE].join(weight, on=cell) for part in (counts, items))
+    counts = counts.assign(responses=counts["responses"] * counts["factor"])
+    items = items.assign(weight=items["weight"] * items["factor"])
+    rates = corrected_rates(counts, items, effects, [["task"]])
+    n = named.groupby(["labeller", "task"])["responses"].agg("sum")
+    rates = rates[rates["group"] == ANY_PERSONA].assign(model="mean")
+    place = pd.MultiIndex.from_frame(rates[["labeller", "task"]])
+    refusals = named[named["machine"]].groupby(["labeller", "task"])["responses"].sum()
+    return rates.assign(n=n[place].to_numpy(), refusals=refusals.reindex(place, fill_value=0).to_numpy())
 
 
 def corrected_personas(verdicts: pd.DataFrame, key: pd.DataFrame, settled: pd.DataFrame) -> pd.DataFrame:
@@ -299,38 +309,71 @@ def _scopes(frame: pd.DataFrame, scopes: Sequence[list[str]] = SCOPES):
 
 
 def _domains(counts: pd.DataFrame, items: pd.DataFrame, scopes: Sequence[list[str]]):
-    """Yield (labeller, model, task, group), its counts, its annotated items, and all items of the labeller."""
+    """Yield (labeller, model, task, group), its post-strata (see `_shared`), and its annotated items.
+
+    Domains that differ in nothing but the model share information. Tasks and groups do not, because their differences
+    would become smaller than they are.
+    """
+    found: list[tuple[tuple[str, ...], pd.DataFrame, pd.DataFrame]] = []
+    kinds = defaultdict(list)
     for names, responses in _scopes(counts, scopes):
-        everyone = items[items["labeller"] == names[0]]
+        labeller, model, task, group = names
+        everyone = items[items["labeller"] == labeller]
         here = everyone
         for level, value in zip(LEVELS, names[1:], strict=True):
             if value != ALL:
                 here = here[here[level] != BASELINE] if value == ANY_PERSONA else here[here[level] == value]
-        yield names, responses, here, everyone
+        kinds[labeller, model == ALL, task, group].append(len(found))
+        found.append((names, post_strata(responses, here, everyone), here))
+    shared: dict[int, pd.DataFrame] = {}
+    for places in kinds.values():
+        shared |= zip(places, _shared([found[place][1] for place in places]), strict=True)
+    for place, (names, _, here) in enumerate(found):
+        yield names, shared[place], here
 
 
-def _poststrata(responses: pd.DataFrame, items: pd.DataFrame, everyone: pd.DataFrame) -> pd.DataFrame:
-    """Share of refusals in each post-stratum: columns stratum, machine, responses, n (effective), refusals, lo, hi.
+def post_strata(responses: pd.DataFrame, items: pd.DataFrame, everyone: pd.DataFrame) -> pd.DataFrame:
+    """Share of refusals in each post-stratum: columns stratum, machine, responses, n (effective), refusals (share).
 
     Items of one stratum may have been drawn at different rates, and from cells of other strata if verdicts changed
     after the draw. The weights undo that, and the effective number is Kish's. A post-stratum without an annotated item
-    takes its share from the items of the whole study, if there are any, and has the confidence interval [0, 1].
+    takes its share from the items of the whole study, if there are any.
+
+    Parameters
+    ----------
+    responses : counts as `machine_counts` returns them, of one labeller.
+    items, everyone : annotated items of these responses and of all responses, as `annotated` returns them.
     """
     post = responses.groupby(POST)["responses"].sum().reset_index()
     rows = []
     for stratum, machine in zip(post["stratum"], post["machine"], strict=True):
-        here = items[(items["stratum"] == stratum) & (items["machine"] == machine)]
-        if here.empty:
-            there = everyone[(everyone["stratum"] == stratum) & (everyone["machine"] == machine)]
-            share = np.average(there["human"], weights=there["weight"]) if len(there) else float(machine)
-            rows.append((0.0, share, 0.0, 1.0))
-            continue
+        here, there = (part[(part["stratum"] == stratum) & (part["machine"] == machine)] for part in (items, everyone))
+        source = here if len(here) else there
+        share = float(np.average(source["human"], weights=source["weight"])) if len(source) else float(machine)
         weights = here["weight"].to_numpy(float)
-        n = weights.sum() ** 2 / (weights**2).sum()
-        share = float(np.average(here["human"], weights=weights))
-        lo, hi = clopper_pearson(share * n, n)
-        rows.append((n, share, float(lo), float(hi)))
-    return pd.concat([post, pd.DataFrame(rows, columns=["n", "refusals", "lo", "hi"])], axis=1)
+        rows.append((weights.sum() ** 2 / (weights**2).sum() if len(here) else 0.0, share))
+    return pd.concat([post, pd.DataFrame(rows, columns=["n", "refusals"])], axis=1)
+
+
+def _shared(posts: list[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Add limits lo and hi to the post-strata of domains, which inform each other if there are several.
+
+    With one domain they are Jeffreys' limits, and [0, 1] without an annotated item. The shares of one post-stratum in
+    several models are posterior means with credible limits, see `pooling.shrink`.
+    """
+    together = pd.concat(posts, keys=range(len(posts)), names=["domain", "row"])
+    parts = []
+    for _, post in together.groupby(POST, sort=False):
+        n, share = post["n"].to_numpy(float), post["refusals"].to_numpy(float)
+        some = np.maximum(n, LEAST)
+        if len(posts) > 1 and n.any():
+            share, lo, hi = shrink(share * some, some)
+        else:
+            lo, hi = jeffreys(share * some, some)
+            lo, hi = np.where(n > 0, lo, 0.0), np.where(n > 0, hi, 1.0)
+        parts.append(post.assign(refusals=share, lo=lo, hi=hi))
+    by_domain = pd.concat(parts).sort_index()
+    return [by_domain.loc[domain] for domain in range(len(posts))]
 
 
 def _total(post: pd.DataFrame, human: bool, effect: float) -> Estimate:
@@ -357,12 +400,16 @@ def _share(one: Estimate, other: Estimate) -> Estimate:
 
 
 def _rate(post: pd.DataFrame, effect: float) -> Estimate:
-    """Corrected rate of the responses in `post`, with its confidence interval."""
+    """Corrected rate of the responses in `post`, with its confidence interval.
+
+    The study's own sampling has the binomial variance times the design effect: texts that are refused more often than
+    others raise the share of refusals within a post-stratum as well as the number of machine refusals.
+    """
     size = post["responses"].to_numpy(float)
     weights = size / size.sum()
     share, lo, hi = (post[column].to_numpy(float) for column in ("refusals", "lo", "hi"))
     rate = float(weights @ share)
-    lo, hi = _sum(weights, share, lo, hi, effect * float(weights @ (share - rate) ** 2) / size.sum())
+    lo, hi = _sum(weights, share, lo, hi, effect * rate * (1 - rate) / size.sum())
     return rate, max(lo, 0.0), min(hi, 1.0)
 
 
@@ -382,7 +429,7 @@ def _unannotated(post: pd.DataFrame) -> float:
 
 def _false_refusals(responses: pd.DataFrame, items: pd.DataFrame, everyone: pd.DataFrame) -> tuple[float, float]:
     """False-positive rate among responses that are not refusals, and its effective number of responses."""
-    post = _poststrata(responses, items, everyone)
+    post = post_strata(responses, items, everyone)
     size, none = post["responses"].to_numpy(float), 1 - post["refusals"].to_numpy(float)
     machine, n = post["machine"].to_numpy(bool), post["n"].to_numpy(float)
     total = (size * none).sum()

@@ -218,13 +218,13 @@ def gather(
         outcomes = as_outcomes(outcomes, ["model", "task", "persona", "template", "format"])
         fit = fit_personas(outcomes)
         texts = (fit.responses > 0).sum(0)
-        everything = Rates(fit.cells, fit.rate, _compressed(fit.moves), fit.effective(), texts)
+        everything = Rates(fit.cells, fit.rate, compressed(fit.moves), fit.effective(), texts)
         if screened is None and fit.cells["persona"].eq(BASELINE).nunique() == 2:
             effects = persona_effects(outcomes, fit)
         del fit  # the moves of all texts
         table = cluster_table(outcomes.without_baseline(), ["model", "task", "format"])
         totals = table.totals()
-        moves, n = _compressed(influence(table).astype(float)), totals["n"].to_numpy(float)
+        moves, n = compressed(influence(table).astype(float)), totals["n"].to_numpy(float)
         formats = Rates(totals, totals["rate"].to_numpy(), moves, n, totals["texts"].to_numpy())
         if effects is not None:
             screened = screen(effects, max_t(outcomes, seed=[seed, 3]))
@@ -251,7 +251,7 @@ def _from_cells(cells: pd.DataFrame, factor: str) -> Rates | None:
     return Rates(sums, y / n, np.diag(np.sqrt(chance * (1 - chance) / n)), n, np.full(len(n), np.inf))
 
 
-def _compressed(moves: np.ndarray) -> np.ndarray:
+def compressed(moves: np.ndarray) -> np.ndarray:
     """Fewer rows with the same `moves.T @ moves`, which is all that is used."""
     return np.asarray(np.linalg.qr(moves, mode="r")) if len(moves) > moves.shape[1] else moves
 

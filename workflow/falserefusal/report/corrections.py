@@ -11,6 +11,10 @@ CORRECTED_IN = {
     "labeller_rates": "corrected_rates",
     "rates_persona": "corrected_personas",
     "rates_baseline": "corrected_differences",
+    "effects_persona": "corrected_effects",
+    "effects_mean": "corrected_effects",
+    "importance": "corrected_importance",
+    "claims": "corrected_claims",
 }
 # why other tables have no corrected rates
 UNCORRECTED = {
@@ -23,8 +27,8 @@ UNCORRECTED = {
     ),
     "They are computed from single verdicts, paired or modelled by text. The correction applies to rates and does not "
     "change single verdicts. Their values under each labeller are in labeller_headline and labeller_claims": (
-        *("effects_persona", "effects_mean", "effects_between", "importance", "sensitivity"),
-        *("regression", "regression_firth", "interactions", "deviance", "claims", "interim_looks", "sequential"),
+        *("effects_between", "sensitivity"),
+        *("regression", "regression_firth", "interactions", "deviance", "interim_looks", "sequential"),
     ),
 }
 INTERVAL = {"lo": "corrected_lo", "hi": "corrected_hi"}

@@ -71,6 +71,27 @@ NOTES = {
         "labeller; corrected: by the corrected rates, with its 95% confidence interval.",
         points=("difference", "corrected", "lo", "hi"),
     ),
+    "corrected_effects": Note(
+        "Effects of single personas corrected for labelling error",
+        "Rate with a persona minus the rate without one, in percentage points, for the first labeller. difference: by "
+        "the labeller; corrected: divided by sensitivity + specificity - 1 of its model, with its 95% confidence "
+        "interval. The labeller is taken to err alike with and without a persona, which specificity_tests tests. "
+        "Persona *: any persona. Model “mean”: mean over models.",
+        points=("difference", "corrected", "lo", "hi"),
+    ),
+    "corrected_importance": Note(
+        "Importance of factors corrected for labelling error",
+        "From rates that are corrected by the labeller's sensitivity and specificity for each model; equal weight of "
+        "models, tasks and personas. uncorrected and estimate: index before and after this correction; corrected: "
+        "without its noise, with 95% confidence interval. floor_mean and floor_q95: index of a factor without effect.",
+    ),
+    "corrected_claims": Note(
+        "Claims from rates corrected for labelling error",
+        "uncorrected: conclusion from the labeller's verdicts; conclusion: from corrected rates, with the uncertainty "
+        "of sensitivity and specificity. other: share of draws of sensitivity and specificity, as the annotations "
+        "leave them possible, with another conclusion; sensitive: more than 5% of them.",
+        ("other",),
+    ),
     "labeller_accuracy": Note(
         "Sensitivity and specificity of each labeller",
         "Against the annotations of people, weighted to represent all responses. *: summed over.",

@@ -53,6 +53,11 @@ def clopper_pearson(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> L
     return _textbook(refusals, n, level, "beta")
 
 
+def jeffreys(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
+    """Interval of Jeffreys' prior (Brown, Cai and DasGupta 2001): shorter than the exact one, right on average only."""
+    return _textbook(refusals, n, level, "jeffreys")
+
+
 def effective_n(
     rate: ArrayLike,
     variance: ArrayLike,

@@ -49,6 +49,9 @@ ANNOTATION_TABLES = (
     "corrected_personas",
     "corrected_differences",
     "specificity_tests",
+    "corrected_effects",
+    "corrected_importance",
+    "corrected_claims",
 )
 
 
