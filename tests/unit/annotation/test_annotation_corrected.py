@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from falserefusal.annotation import corrected
 from falserefusal.annotation.accuracy import Accuracy, estimate_accuracy
 from falserefusal.annotation.corrected import (
     corrected_claims,
@@ -21,6 +22,13 @@ from falserefusal.estimation.effects import mean_effects, persona_effects
 from falserefusal.statistics.gls import fit_personas
 from simulation.experiments import Setting, panel
 from simulation.label_error import LABELLERS, audited, label_error, mislabel
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    """Decide claims for a few draws of the accuracy only."""
+    monkeypatch.setattr(corrected, "CONCLUSIONS", 4)
+
 
 WORSE = LABELLERS["four models labelled worse"]
 
@@ -69,7 +77,7 @@ def study(*models):
 
 
 def known(models, sensitivity, specificity):
-    shape = (100, len(models))
+    shape = (1000, len(models))
     return Accuracy(list(models), np.broadcast_to(sensitivity, shape), np.broadcast_to(specificity, shape))
 
 
@@ -135,8 +143,8 @@ def test_known_accuracy_divides_effects(labelled, world):
     found = corrected_effects(fit, effects, known(world.models, 0.9, 0.6))
     np.testing.assert_allclose(found["corrected"], effects["difference"] / 0.5, atol=0.04)
     rates = claims.gather(panel(world.models), outcomes=labelled).personas
-    corrected = known(world.models, 0.9, 0.6).correct(rates.cells["model"], rates.rate)[0]
-    np.testing.assert_allclose(corrected, (rates.rate - 0.4) / 0.5)
+    halved = known(world.models, 0.9, 0.6).correct(rates.cells["model"], rates.rate)[0]
+    np.testing.assert_allclose(halved, (rates.rate - 0.4) / 0.5)
     with pytest.raises(InputError, match="model-00"):
         known(["other"], 0.9, 0.6).correct(rates.cells["model"], rates.rate)
 

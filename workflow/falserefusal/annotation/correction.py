@@ -396,7 +396,7 @@ def _share(one: Estimate, other: Estimate) -> Estimate:
         return np.nan, 0.0, 1.0
     least, _ = mover_ratio(a, (a_lo, a_hi), b, (b_lo, b_hi))
     least_other, _ = mover_ratio(b, (b_lo, b_hi), a, (a_lo, a_hi))  # its inverse may be infinite
-    return a / (a + b), float(least / (1 + least)), float(1 / (1 + least_other))
+    return a / (a + b), float(1 - 1 / (1 + least)), float(1 / (1 + least_other))
 
 
 def _rate(post: pd.DataFrame, effect: float) -> Estimate:
