@@ -23,7 +23,7 @@ UNCORRECTED = {
     ),
     "They are computed from single verdicts, paired or modelled by text. The correction applies to rates and does not "
     "change single verdicts. Their values under each labeller are in labeller_headline and labeller_claims": (
-        *("effects_persona", "effects_mean", "effects_between", "importance", "sensitivity"),
+        *("effects_persona", "effects_shrunken", "effects_mean", "effects_between", "importance", "sensitivity"),
         *("regression", "regression_firth", "interactions", "deviance", "claims", "interim_looks", "sequential"),
     ),
 }
