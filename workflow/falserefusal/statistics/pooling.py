@@ -23,7 +23,7 @@ POINTS = 41
 NEGLIGIBLE = 1e-5  # share of the posterior that is ignored
 
 SPREADS = np.geomspace(0.01, 0.64, 7)  # standard deviations in probits; uniform prior: in proportion on this log grid
-TAILS = np.array([[1, 0.7], [4, 0.2], [16, 0.1]])  # factor of a cell's own prior variance, prior probability
+TAILS = np.array([[1, 0.6], [4, 0.2], [16, 0.12], [64, 0.08]])  # factor of a cell's own prior variance, its probability
 TINY = 1e-12
 
 
@@ -172,9 +172,9 @@ def shrink_effects(effects: Effects, level: float = 0.95) -> tuple[np.ndarray, .
 
     effect[m, p] = unit[m] (mean + model[m] + persona[p] + cell[m, p]) + noise, with normal terms. The three standard
     deviations are averaged over a grid with their posterior weights (uniform prior on each). Given them, a cell's own
-    term may also be 2 or 4 times as large (TAILS), so a cell that is unlike the others is shrunken less. Limits are of
-    the mixture of Student's distributions with df / weight^2 degrees of freedom (Satterthwaite 1946): only the part of
-    the posterior variance that comes from the cell's own data has an estimated variance.
+    term may also be 2, 4 or 8 times as large (TAILS), so a cell that is unlike the others is shrunken less. Limits are
+    those of the mixture of Student's distributions with df / weight^2 degrees of freedom (Satterthwaite 1946): only the
+    part of the posterior variance that comes from the cell's own data has an estimated variance.
 
     Returns
     -------
