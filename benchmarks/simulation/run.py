@@ -26,7 +26,7 @@ from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.design.monte_carlo import make_design
 from falserefusal.statistics.multiplicity import holm
 from falserefusal.study.config import Design
-from simulation import experiments, schemes
+from simulation import experiments
 from simulation.experiments import Setting
 from simulation.true_values import formats_of
 
@@ -145,17 +145,12 @@ def choose(share: float, cores: int, seed: int) -> dict:
             named = replace(setting("moderate", reference, 2000, 60, 4), draw=draw_named)
             yield {"efficiency": experiments.efficiency(named, others, correlation, max(1, round(12 * share)))}
 
-    def persona_schemes():
-        for correlation in (0.1, 0.2, 0.35, 0.5, 0.65, 0.8):
-            yield {"schemes": schemes.schemes(setting("moderate", schemes.BLOCKED, 2000, 60, 5), correlation)}
-
     return {
         "coverage": coverage,
         "screen": screen,
         "claims": claims,
         "sequential": sequential,
         "efficiency": efficiency,
-        "schemes": persona_schemes,
     }
 
 

@@ -181,7 +181,7 @@ NOTES = {
     ),
     "effects_shrunken": Note(
         "Effect of each persona in each model, shrunken",
-        "difference: the effect in the table above (raw). shrunken: its estimate if the effects of all models and "
+        "difference: the raw effect, as in the table of effects. shrunken: its estimate if the effects of all models and "
         "personas are used: each effect is what the personas of a model have in common, plus what the persona does to "
         "all models, plus its own part. How much these vary is estimated on the probit scale, so models that rarely "
         "refuse have small effects. shrinkage: weight of the cell's own estimate, 1 for the raw effect. lo and hi: 95% "
