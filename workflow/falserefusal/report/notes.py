@@ -181,10 +181,10 @@ NOTES = {
     ),
     "effects_shrunken": Note(
         "Effect of each persona in each model, shrunken",
-        "difference: the raw effect, as in the table of effects. shrunken: its estimate if the effects of all models and "
-        "personas are used: each effect is what the personas of a model have in common, plus what the persona does to "
-        "all models, plus its own part. How much these vary is estimated on the probit scale, so models that rarely "
-        "refuse have small effects. shrinkage: weight of the cell's own estimate, 1 for the raw effect. lo and hi: 95% "
+        "difference: the raw effect, as in the table of effects. shrunken: its estimate from the effects of all models "
+        "and personas: an effect is what the personas of a model have in common, plus what the persona does to all "
+        "models, plus its own part. How much these vary is estimated on the probit scale, so models that rarely refuse "
+        "have small effects. shrinkage: weight of the cell's own estimate, 1 for the raw effect. lo and hi: 95% "
         "interval of the shrunken effect. It contains the true effect in 95% of cells on average, but less often for "
         "the largest effects: for a claim about one cell use the raw effect. No test uses this table.",
         (),
