@@ -17,8 +17,10 @@ RARE = (0.0005, 0.001, 0.003, 0.01, 0.05)
 FREQUENT = (0.985, 0.97, 0.93, 0.85, 0.6)
 SHARING = (0.3, 0.3, 0.25)  # of what responses to a text, and to a prompt, have in common: most of the variance
 EFFECTS = {"persona_sd": 0.12, "presence": 0.05}
-NOTHING = {"persona_sd": 0.0, "template_sd": 0.0}
-HEAVY = ((0.95, 0.5), (0.05, np.sqrt((1 - 0.95 * 0.25) / 0.05)))  # one text in twenty has four times the effect
+NOTHING = {"persona_sd": 0.0, "template_sd": 0.0, "tasks": (0.0, 0.0, 0.0), "model_task_sd": 0.0}
+HEAVY = ((0.9, 0.7), (0.1, np.sqrt((1 - 0.9 * 0.49) / 0.1)))  # one text in ten has three times the effect
+FAMILY = np.arange(MODELS) * 3 // MODELS  # three families, as in `experiments.panel`
+BY_FAMILY = {"rates": np.array([0.25, 0.1, 0.03])[FAMILY], "family": FAMILY, "family_sd": (0.35, 0.2, 0.1)}
 
 
 def in_one_template(seed: list[int]) -> World:
@@ -39,16 +41,6 @@ def crossed(seed: list[int]) -> World:
     return replace(world, mean=mean)
 
 
-def families(seed: list[int]) -> World:
-    """Sixteen models of three families: the models of a family have persona effects and rates in common."""
-    rng = np.random.default_rng([*seed, 2])
-    family = np.arange(MODELS) * 3 // MODELS
-    world = make_world([*seed, 1], rates=np.array([0.3, 0.1, 0.03])[family], persona_sd=0.05)
-    mean = world.mean.copy()
-    mean[:, 1:] += (rng.normal(0, 0.15, (3, 15)) * [[1.6], [1.0], [0.4]])[family][:, :, None, None]
-    return replace(world, mean=mean)
-
-
 def of(**options: object) -> Callable[[list[int]], World]:
     """A function that makes a world with these options of `make_world`; those of World are set afterwards."""
     after = {name: options.pop(name) for name in ("kinds", "opposite", "text_persona") if name in options}
@@ -60,7 +52,7 @@ WORLDS: dict[str, Callable[[list[int]], World]] = {
     "16 models, high correlation": of(rates=FALLING, shares=SHARING, **EFFECTS),
     "moderate": of(**EFFECTS),
     "high correlation": of(shares=SHARING, **EFFECTS),
-    "no effect of persona or template": of(shares=SHARING, **NOTHING),
+    "no effect of persona, template or task": of(shares=SHARING, **NOTHING),
     "heavy-tailed texts": of(kinds=HEAVY, shares=SHARING, **EFFECTS),
     "heavy-tailed texts, no effect": of(kinds=HEAVY, shares=SHARING, **NOTHING),
     "effects in one template": in_one_template,
@@ -69,6 +61,6 @@ WORLDS: dict[str, Callable[[list[int]], World]] = {
     "rare refusals": of(rates=RARE, **EFFECTS),
     "rare refusals, no effect": of(rates=RARE, **NOTHING),
     "nearly always refused": of(rates=FREQUENT, **EFFECTS),
-    "families of models": families,
+    "families of models": of(**BY_FAMILY, persona_sd=0.05),
     "crossed attributes": crossed,
 }

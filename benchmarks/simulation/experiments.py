@@ -6,6 +6,7 @@ has a Monte Carlo error of at most 0.5 / sqrt(R).
 """
 
 import itertools
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from falserefusal.common.outcomes import Outcomes, outcomes_of_frame
 from falserefusal.common.schemas import BASELINE
 from falserefusal.estimation import claims
 from falserefusal.estimation.effects import mean_effects, persona_differences, persona_effects
@@ -26,12 +28,12 @@ from falserefusal.estimation.rates import (
     rates_model_task,
     rates_task_model_persona,
 )
-from falserefusal.estimation.regression import regression_table
+from falserefusal.estimation.regression import firth_table, regression_table
 from falserefusal.estimation.sequential import final_limits, interim_table
 from falserefusal.statistics.gls import fit_personas
 from falserefusal.statistics.multiplicity import max_t, screen
 from simulation import worlds
-from simulation.catalogue import FALLING, MODELS, WORLDS
+from simulation.catalogue import BY_FAMILY, FALLING, MODELS, WORLDS
 from simulation.true_values import endless_study, task_names, true_indices, true_values
 from simulation.worlds import World, make_world, respond
 
@@ -64,9 +66,10 @@ class Setting:
     seed: int
 
     def study(self, world: World, replicate: int) -> pd.DataFrame:
-        """Outcomes of one simulated study."""
-        design = self.draw(self.design, world, self.calls, [self.seed, 2, replicate])
-        return respond(design, world, [self.seed, 3, replicate])
+        """Outcomes of one simulated study. Each setting has random numbers of its own: chance errors are not shared."""
+        own = zlib.crc32(f"{self.world}/{self.design}/{self.calls}".encode())
+        design = self.draw(self.design, world, self.calls, [self.seed, own, 2, replicate])
+        return respond(design, world, [self.seed, own, 3, replicate])
 
     def run(self, once: Callable[[int], pd.DataFrame]) -> pd.DataFrame:
         """Tables of all replicates, in one frame."""
@@ -151,11 +154,13 @@ def _coverage_once(
     setting: Setting, world: World, true: dict[str, pd.Series], replicate: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Whether each interval of one study covers its true value, and its half-width; and the false findings."""
-    outcomes = setting.study(world, replicate)
+    frame = setting.study(world, replicate)
+    cells = frame.groupby(LEVELS, observed=True)["refusal"].agg(n="size", refusals="sum").reset_index()
+    outcomes = outcomes_of_frame(frame)
     indices = sensitivity_from_outcomes(outcomes, replicates=300, permutations=99, seed=replicate)
     logit = regression_table(outcomes)
     parts = []
-    for quantity, keys, table, lo, hi in itertools.chain(rate_tables(outcomes), index_tables(indices, logit)):
+    for quantity, keys, table, lo, hi in itertools.chain(rate_tables(cells, outcomes), index_tables(indices, logit)):
         known = true[quantity].reindex(_key(table, keys))
         kept = known.notna().to_numpy() & table[[lo, hi]].notna().all(axis=1).to_numpy()
         low, high, value = table[lo].to_numpy()[kept], table[hi].to_numpy()[kept], known.to_numpy()[kept]
@@ -170,7 +175,7 @@ def _coverage_once(
 
 
 def null_findings(
-    outcomes: pd.DataFrame,
+    outcomes: Outcomes,
     indices: pd.DataFrame,
     logit: pd.DataFrame,
     world: World,
@@ -194,7 +199,7 @@ def null_findings(
     for where in ("whole study", "one task or model"):
         part = indices[(indices["index"] == "wasserstein") & ((indices["scope"] == "all") == (where == "whole study"))]
         index = true[f"wasserstein, {where}"]
-        for factor in ("persona", "template", "format"):
+        for factor in ("task", "persona", "template", "format"):
             own = part[part["factor"] == factor]
             known = index.reindex(_key(own, ["factor"] if where == "whole study" else ["factor", "scope"]))
             own = own[(known <= NO_EFFECT).to_numpy() & own["floor_q95"].notna().to_numpy()]
@@ -205,11 +210,16 @@ def null_findings(
                 if len(limits):
                     above = int((limits > 0).sum())
                     yield f"{factor}, {where}: lower limit of importance above 0", 0.025, above, len(limits)
-    known = true["logit coefficient"].reindex(_key(logit, ["term", "level"])).to_numpy()
-    for term in ("persona", "template", "task"):
-        own = logit[(logit["term"] == term) & (np.abs(known) <= NO_EFFECT) & logit["p"].notna()]
-        if len(own):
-            yield f"logit coefficient of a {term}: p <= .05", 0.05, int((own["p"] <= 0.05).sum()), len(own)
+    known = true["logit coefficient"]
+    null = [
+        term for term in ("persona", "template", "task") if (known.filter(like=f"{term}|").abs() <= NO_EFFECT).any()
+    ]
+    for name, table in (("logit", logit), ("Firth's logit", firth_table(outcomes) if null else logit[:0])):
+        zero = (known.reindex(_key(table, ["term", "level"])).abs() <= NO_EFFECT).to_numpy() & table["p"].notna()
+        for term in null:
+            own = table[zero & (table["term"] == term)]
+            if len(own):
+                yield f"{name}, coefficient of a {term}: p <= .05", 0.05, int((own["p"] <= 0.05).sum()), len(own)
 
 
 def _key(table: pd.DataFrame, keys: list[str]) -> pd.Index:
@@ -220,9 +230,8 @@ def _key(table: pd.DataFrame, keys: list[str]) -> pd.Index:
 Limits = tuple[str, list[str], pd.DataFrame, str, str]
 
 
-def rate_tables(outcomes: pd.DataFrame) -> Iterator[Limits]:
+def rate_tables(cells: pd.DataFrame, outcomes: Outcomes) -> Iterator[Limits]:
     """Yield rates and persona effects of a study: quantity, key columns, table, and the columns of its limits."""
-    cells = outcomes.groupby(LEVELS, observed=True)["refusal"].agg(n="size", refusals="sum").reset_index()
     model_task = rates_model_task(cells, outcomes)
     yield "rate, model x task", ["model", "task"], model_task[model_task["model"] != "mean"], "lo", "hi"
     yield "rate, task, mean over models", ["task"], model_task[model_task["model"] == "mean"], "lo", "hi"
@@ -232,7 +241,7 @@ def rate_tables(outcomes: pd.DataFrame) -> Iterator[Limits]:
     table = rates_task_model_persona(cells, outcomes)
     yield "rate, task x model x persona", ["task", "model", "persona"], table, "lo", "hi"
     yield "rate, task x model x format", ["task", "model", "format"], rates_format(cells, outcomes), "lo", "hi"
-    if (outcomes["persona"] == BASELINE).any():
+    if BASELINE in outcomes.present("persona"):
         table = rates_baseline(cells, outcomes)
         yield "rate, baseline, task x model", ["task", "model"], table, "baseline_lo", "baseline_hi"
         yield "persona minus baseline, task x model", ["task", "model"], table, "d_lo", "d_hi"
@@ -331,6 +340,8 @@ CLAIM_WORLDS = {  # rates: falling with capability where not given; "shuffled": 
     "nothing matters": FLAT,
     "everything reversed": REVERSED,
     "as the paper says": PAPER_SAYS,
+    "effects and rates by family": BY_FAMILY,
+    "no effect, rates by family": BY_FAMILY | {"family_sd": (0.0, 0.0, 0.0)},
 }
 
 

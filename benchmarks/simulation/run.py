@@ -82,10 +82,9 @@ CLUSTERED, MANY_ROWS = "nested, 3 rows per text", "nested, 8 rows per text"
 REPEATED = "blocked, 3 blocks per text"
 TWO = ("nested", "blocked")
 COVERAGE = {  # the designs of each world; about 2,000 prompts per model
-    "16 models": ("nested", "blocked", CLUSTERED),
     "moderate": TWO,
     "high correlation": (CLUSTERED, MANY_ROWS, REPEATED),
-    "no effect of persona or template": ("nested", CLUSTERED, MANY_ROWS, "blocked", REPEATED),
+    "no effect of persona, template or task": ("nested", CLUSTERED, MANY_ROWS, "blocked", REPEATED),
     "heavy-tailed texts": (CLUSTERED, REPEATED),
     "heavy-tailed texts, no effect": (CLUSTERED, REPEATED),
     "effects in one template": TWO,
@@ -94,8 +93,9 @@ COVERAGE = {  # the designs of each world; about 2,000 prompts per model
     "rare refusals": TWO,
     "rare refusals, no effect": TWO,
     "nearly always refused": TWO,
-    "families of models": TWO,
     "crossed attributes": TWO,
+    "families of models": TWO,
+    "16 models": TWO,
 }
 SCREEN = [("null", "nested", 2000), ("null", "blocked", 2000), ("null, high correlation", "blocked", 4000)]
 SCREEN += [("null, high correlation", "nested", 4000), ("null", CLUSTERED, 4000)]

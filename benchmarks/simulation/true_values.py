@@ -30,13 +30,15 @@ def endless_study(world: World, models: pd.DataFrame) -> claims.Evidence:
     def rates(frame, factor):
         table = frame.groupby(["model", "task", factor], sort=False)
         table = table.agg(rate=("rate", "mean"), n=("n", "sum"), refusals=("refusals", "sum")).reset_index()
-        return claims.Rates(table, table["rate"].to_numpy(), 1e-7 * np.eye(len(table)))
+        n, endless = table["n"].to_numpy(float), np.full(len(table), np.inf)
+        return claims.Rates(table, table["rate"].to_numpy(), 1e-7 * np.eye(len(table)), n, endless)
 
     is_baseline = cells["persona"] == BASELINE
     by_model = cells.groupby(["model", "persona"], sort=False)["rate"].mean().unstack()
     effect = by_model[world.personas].sub(by_model[BASELINE], axis=0).stack().rename("difference").reset_index()
     raised = effect["difference"] > 1e-9
-    screened = effect.assign(lo=effect["difference"], hi=effect["difference"], p_family=np.where(raised, 0.0, 1.0))
+    limits = dict.fromkeys(("lo", "hi", "lo_family", "hi_family"), effect["difference"])
+    screened = effect.assign(**limits, p_family=np.where(raised, 0.0, 1.0))
     everything = rates(cells, "persona")
     personas, baseline = (everything.part((everything.cells["persona"] == BASELINE) == k) for k in (False, True))
     return claims.Evidence(personas, rates(cells[~is_baseline], "format"), baseline, screened, models, 0)

@@ -81,6 +81,8 @@ def make_world(
     template_sd: float = 0.13,
     unforced: float = 0.0,
     shares: tuple[float, float, float] = (0.2, 0.2, 0.2),
+    family: Sequence[int] = (),
+    family_sd: Sequence[float] = (),
 ) -> World:
     """Make a world with the given overall refusal rate of each model.
 
@@ -100,6 +102,8 @@ def make_world(
     template_sd : standard deviation of template effects.
     unforced : added to the first third of the templates.
     shares : a^2, b^2, c^2.
+    family : number of each model's family, from 0.
+    family_sd : standard deviation, by family, of the persona effects that the models of a family have in common.
     """
     rng = np.random.default_rng(seed)
     models = len(rates)
@@ -107,6 +111,9 @@ def make_world(
     own, shared = rng.standard_normal((models, personas)), rng.standard_normal(personas)
     scale = np.broadcast_to(persona_sd, models)[:, None]
     effect[:, 1:] = presence + scale * (np.sqrt(common) * shared + np.sqrt(1 - common) * own)
+    if len(family):
+        of_family = np.asarray(family_sd)[:, None] * rng.standard_normal((len(family_sd), personas))
+        effect[:, 1:] += of_family[np.asarray(family)]
     for model, persona, size in hot:
         effect[model, 1 + persona] += size
     task = np.asarray(tasks) + model_task_sd * rng.standard_normal((models, len(tasks)))

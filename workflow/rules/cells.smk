@@ -12,7 +12,7 @@ rule verdict_shares:
     log:
         FILES.log("verdict_shares"),
     wildcard_constraints:
-        study=any_of([STUDY.name]),
+        study=OWN,
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -40,7 +40,7 @@ rule cells:
     benchmark:
         FILES.benchmark("cells")
     wildcard_constraints:
-        study=any_of([STUDY.name]),
+        study=OWN,
     conda:
         "../../envs/analysis.yaml"
     params:

@@ -44,11 +44,12 @@ PUBLISHED = Study.published()
 FILES = files.Files("{study}")
 RULES = Rules(STUDY, PUBLISHED)
 of, of_task, needs = RULES.of, RULES.of_task, RULES.needs
+OWN = any_of(STUDY.by_name)  # the study and the study under each of its choices
 of_published = Rules(PUBLISHED, PUBLISHED).of  # for rules without the wildcard {study}
 
 
 wildcard_constraints:
-    study=any_of([PUBLISHED.name, STUDY.name]),
+    study=any_of([PUBLISHED.name, *STUDY.by_name]),
     model=any_of(STUDY.models),
     task=any_of(STUDY.tasks),
     judge=any_of(STUDY.config.judges),

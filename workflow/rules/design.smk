@@ -16,7 +16,7 @@ rule design:
     benchmark:
         FILES.benchmark("design")
     wildcard_constraints:
-        study=any_of([STUDY.name]),
+        study=OWN,
     localrule: True
     conda:
         "../../envs/analysis.yaml"

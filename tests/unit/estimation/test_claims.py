@@ -1,24 +1,22 @@
 """Claims: every conclusion reached in clear-cut worlds, the paper's own cells, and what is not testable."""
 
-import itertools
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
-from scipy.stats import spearmanr
+from scipy.stats import binom
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_csv
 from falserefusal.estimation.claims import (
     CLAIMS,
     COLUMNS,
-    _rank_trend,
-    _slope_trend,
+    _screen_against_mean,
     claims_table,
     decide,
     gather,
 )
+from falserefusal.statistics.intervals import wilson_rare
 from simulation.worlds import make_world, respond
 
 TASKS = ("nli", "politeness", "offensiveness")
@@ -115,6 +113,47 @@ def test_capability_needs_scores_and_refusals():
     assert "same capability" in conclusion("capability", cells, models.assign(capability=50.0))["note"]
 
 
+def test_capability_is_permuted_within_families():
+    """A trend between families only is no evidence; families of one model each are the units."""
+    scale = np.repeat([1.0, 0.3], 8)
+    row = conclusion("capability", spread_world(scale), models_of(16))
+    assert row["conclusion"] == "inconclusive" and row["lo"] < 0 < row["hi"] and "within families" in row["note"]
+    alone = models_of(16).assign(family=[f"F{k}" for k in range(16)])
+    row = conclusion("capability", spread_world(np.linspace(1.0, 0.1, 16)), alone)
+    assert row["conclusion"] == "supported" and row["hi"] < 0 and row["p"] <= 0.05
+    assert "over the 16 models without relatives" in row["note"]
+
+
+def test_capability_needs_enough_ways_to_assign_it():
+    pairs = models_of(16).assign(family=[f"F{k // 4}" for k in range(16)])
+    twins = pairs.assign(capability=np.repeat([10.0, 30, 50, 70], 4))
+    row = conclusion("capability", spread_world(np.linspace(1.0, 0.1, 16)), twins)
+    assert row["conclusion"] == "not testable" and "only 1 ways; p <= .05 needs 40" in row["note"]
+    assert conclusion("capability", spread_world(np.linspace(1.0, 0.1, 16)), pairs)["conclusion"] != "not testable"
+
+
+@pytest.mark.parametrize("case", range(3))
+def test_capability_keeps_its_level_where_effects_and_rates_cluster_by_family(root, case, monkeypatch):
+    """40 studies of the paper's panel for each case: neither conclusion in more than chance at 2.5% allows."""
+    monkeypatch.setattr("falserefusal.statistics.trend.PERMUTATIONS", 499)
+    models = read_csv(root / "config" / "models.csv").assign(model=models_of(16)["model"])
+    family = pd.factorize(models["family"])[0]
+    found = []
+    for study in range(40):
+        rng = np.random.default_rng([case, study])
+        own = [0.0, 0.1, 0.4][case]
+        effect = own * rng.standard_normal((16, 15)) + (rng.standard_normal((3, 15)) * [[0.8], [0.2], [0.5]])[family]
+        eta = np.array([-1.0, -3.0, -2.0])[family][:, None] + effect
+        cells = cells_of(np.broadcast_to(eta[:, None, :, None], (16, 3, 15, 3)), 600)
+        rate = (cells["refusals"] / cells["n"]).to_numpy()
+        row = conclusion("capability", cells.assign(refusals=rng.binomial(600, rate)), models)
+        assert (row["conclusion"] == "supported") <= (row["p"] <= 0.05) and (row["p"] <= 0.05) == (row["hi"] < 0)
+        found.append(row["conclusion"])
+    assert "not testable" not in found
+    for wrong in ("supported", "contradicted"):
+        assert binom.sf(found.count(wrong) - 1, 40, 0.025) > 0.001
+
+
 def test_personas_raise_refusal():
     models = models_of(4)
     flat = np.full((4, 3, 15, 3), -2.0)
@@ -125,6 +164,33 @@ def test_personas_raise_refusal():
     one[2, :, 7] += 0.5
     found = conclusion("personas raise refusal", cells_of(one), models)
     assert found["conclusion"] == "supported" and "model-02, persona-07" in found["note"] and "1 of 60" in found["note"]
+
+
+@pytest.mark.parametrize("refusals", [0, 1, 2])
+def test_personas_against_their_mean_at_few_refusals(refusals):
+    """A persona with 0 to 2 refusals in 3 x 300 responses: limits as wide as Wilson's, no normal p-value."""
+    cells = cells_of(np.full((2, 3, 15, 3), -40.0), 300)
+    one = (cells["model"] == "model-00") & (cells["persona"] == "persona-07") & (cells["task"] == "nli")
+    other = (cells["model"] == "model-01") & (cells["persona"] == "persona-01") & (cells["task"] == "nli")
+    cells.loc[one, "refusals"], cells.loc[other, "refusals"] = refusals, 1
+    table = _screen_against_mean(gather(models_of(2), cells)).set_index(["model", "persona"])
+    row, level = table.loc[("model-00", "persona-07")], 1 - 2 * 0.05 / 30
+    _, high = wilson_rare([refusals, 0], 300, level)
+    own, none = refusals / 300, high[1]
+    # the own task's step, two tasks without refusals, and 14 other personas of three tasks
+    above = np.sqrt(((high[0] - own) ** 2 + 2 * none**2) * (14 / 15) ** 2) / 3
+    assert row["hi_family"] == pytest.approx(row["difference"] + above, rel=1e-6)
+    assert row["lo_family"] < 0 and row["p_family"] > 0.05
+    claim = conclusion("personas raise refusal", cells, models_of(2))
+    assert claim["conclusion"] == "inconclusive" and claim["lo"] < 0 and claim["p"] > 0.05
+
+
+def test_interval_and_p_of_the_persona_claim_agree():
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        cells = cells_of(np.broadcast_to((-4 + 0.25 * noise(seed, 3, 1, 15))[..., None], (3, 3, 15, 3)), 500)
+        row = conclusion("personas raise refusal", cells.assign(refusals=rng.poisson(cells["refusals"])), models_of(3))
+        assert (row["conclusion"] == "supported") == (row["p"] <= 0.05) == (row["lo"] > 0)
 
 
 def test_model_and_task_over_persona():
@@ -151,6 +217,16 @@ def test_overestimation():
     assert row["conclusion"] == "contradicted" and row["effect"] == pytest.approx(1, abs=0.05)
 
 
+def test_interval_and_p_of_the_ratio_agree():
+    for seed in range(20):
+        effects = 0.3 * noise(seed, 6, 3, 15) + 0.25 * noise(100 + seed, 15)
+        cells = cells_of(np.broadcast_to(-2 + effects[..., None], (6, 3, 15, 3)), 400)
+        cells = cells.assign(refusals=np.random.default_rng(seed).binomial(400, cells["refusals"] / 400))
+        row = conclusion("overestimation", cells, models_of(6))
+        assert (row["conclusion"] == "supported") == (row["p"] <= 0.05) == (row["lo"] > 1.5)
+        assert row["lo"] <= row["effect"] <= row["hi"]
+
+
 def test_cells_with_baseline_responses_compare_with_those():
     models, cells = models_of(6), cells_of(np.full((6, 3, 15, 3), -1.0))
     baseline = cells[cells["persona"] == "persona-00"].assign(persona="baseline", refusals=2000)
@@ -160,9 +236,9 @@ def test_cells_with_baseline_responses_compare_with_those():
 
 
 def test_newer_generations_and_families_that_disagree():
-    models = models_of(8)
+    models = models_of(12, ("Alpha", "Beta", "Gamma"))
     older = models["generation"].str.endswith("1").to_numpy()
-    shape = (8, 3, 15, 3)
+    shape = (12, 3, 15, 3)
 
     def world(older):
         return cells_of(np.broadcast_to(np.where(older, -1.0, -2.0)[:, None, None, None], shape))
@@ -175,6 +251,9 @@ def test_newer_generations_and_families_that_disagree():
     assert conclusion("newer generations", world(mixed), models)["conclusion"] == "inconclusive"
     alone = models.assign(generation=models["family"])
     assert conclusion("newer generations", world(older), alone)["conclusion"] == "not testable"
+    two = models.assign(family=models["family"].replace("Gamma", "Beta"))
+    row = conclusion("newer generations", world(older), two)
+    assert row["conclusion"] == "not testable" and "needs 3 of them" in row["note"] and "2 families" in row["note"]
 
 
 def test_unforced_formats():
@@ -185,6 +264,8 @@ def test_unforced_formats():
     down = np.broadcast_to(np.array([-2.0, -1.0, -1.0]), (4, 3, 15, 3))
     assert conclusion("unforced formats", cells_of(down), models)["conclusion"] == "contradicted"
     cells = cells_of(up)
+    row = conclusion("unforced formats", cells[cells["model"] < "model-02"], models)
+    assert row["conclusion"] == "not testable" and "this study has 2 models" in row["note"]
     assert conclusion("unforced formats", cells[cells["format"] == "*"], models)["conclusion"] == "not testable"
     assert "needs the formats" in conclusion("unforced formats", cells[cells["format"] != "forced"], models)["note"]
 
@@ -233,23 +314,6 @@ def test_a_model_missing_from_a_task_is_left_out_of_averages_over_tasks():
     assert conclusion("sensitive tasks", less, models_of(4))["effect"] == pytest.approx(
         conclusion("sensitive tasks", cells, models_of(4))["effect"]
     )
-
-
-def test_rank_trend_equals_an_enumeration():
-    x, y = np.array([1.0, 2, 3, 4, 5, 6]), np.array([5.0, 6, 3, 4, 1, 2])
-    observed = spearmanr(x, y).statistic
-    share = np.mean([spearmanr(p, y).statistic <= observed + 1e-9 for p in itertools.permutations(x)])
-    falls, rises = _rank_trend(x, y, np.random.default_rng(0))
-    assert falls == pytest.approx(share, abs=0.01)
-    assert rises > 0.95
-
-
-def test_slope_trend_is_level_under_noise_that_grows_with_x():
-    rng = np.random.default_rng(1)
-    x = np.linspace(-1.5, 1.5, 16)
-    p = [_slope_trend(x, np.exp(-x) * rng.standard_normal(16), np.exp(2 * x), rng)[0] for _ in range(60)]
-    assert (np.array(p) <= 0.05).mean() <= 0.2
-    assert _slope_trend(x, -x + 0.1 * rng.standard_normal(16), np.ones(16), rng)[0] <= 0.001
 
 
 @pytest.fixture(scope="module")

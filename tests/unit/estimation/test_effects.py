@@ -166,6 +166,40 @@ def test_no_refusals_and_nothing_else(value):
         assert table["ratio"].isna().all()
 
 
+def test_a_mean_over_models_without_refusals_has_an_interval_and_says_why_it_is_not_students():
+    fit = fit_personas(NESTED.assign(refusal=False))
+    table = ef.mean_effects(fit).query("model == 'mean'")
+    assert (table["lo"] < -0.001).all() and (table["hi"] > 0.001).all() and (table["p"] == 1).all()
+    assert table["method"].str.contains("too few refusals for Student's limits").all()
+    assert not ef.mean_effects(fit_personas(NESTED))["method"].str.contains("too few").any()
+
+
+@pytest.mark.parametrize("refusals", [0, 1, 2])
+def test_simultaneous_limits_are_those_of_a_higher_level_at_few_refusals(refusals):
+    """Upper limits grow with the square of the normal quantile, faster than any scaling of 95% limits."""
+    few = NESTED.assign(refusal=False)
+    rows = np.flatnonzero((few["model"] == "A") & (few["persona"] == "black"))[[0, 40]][:refusals]
+    few.loc[few.index[rows], "refusal"] = True
+    fit = fit_personas(few)
+    row = ef.persona_effects(few, fit).set_index(["model", "persona"]).loc[("A", "black")]
+    level = 1 - 2 * 0.05 / 12  # 3 models x 4 personas
+    average = fit.average(["model", "persona"])
+    cells = average.cells
+    own, baseline = (
+        int(np.flatnonzero((cells["model"] == "A") & (cells["persona"] == p))[0]) for p in ("black", BASELINE)
+    )
+    low, high = average.limits(level)
+    rate, other = np.clip(average.rate[[own, baseline]], 0, 1)
+    shared = ef.correlated(average, np.array([own]), np.array([baseline]))[0]
+    expected = mover_difference(rate, (low[own], high[own]), other, (low[baseline], high[baseline]), shared)
+    assert (row["lo_family"], row["hi_family"]) == pytest.approx([float(limit) for limit in expected])
+    widen = stats.norm.ppf((1 + level) / 2) / stats.norm.ppf(0.975)
+    upper = (row["hi_family"] - row["difference"]) / (row["hi"] - row["difference"])
+    assert upper > 1.1 * widen
+    if refusals == 0:
+        assert upper == pytest.approx(widen**2, rel=0.1)
+
+
 def test_a_model_missing_from_a_task_is_named():
     part = NESTED[~((NESTED["model"] == "C") & (NESTED["task"] == "nli"))]
     table = ef.persona_effects(part)

@@ -277,7 +277,7 @@ def test_total_order_of_a_small_population_by_hand():
     total = total_order(frame, "persona")
     expected = np.mean([np.var([0, 1, 0]), np.var([0, 0, 0])]) / (1 / 6 * 5 / 6)
     assert total["estimate"] == pytest.approx(expected)
-    assert np.isnan(total["lo"])  # without the first text nothing varies
+    assert np.isnan(total["lo"]) and "too few refusals, below 40 refused texts" in total["method"]
     again = total_order(pd.concat([frame, frame]), "persona")  # repeats of a prompt count once
     assert again["estimate"] == pytest.approx(expected)
     assert np.isnan(total_order(frame, "template")["estimate"])
@@ -314,6 +314,34 @@ def test_interactions_and_totals_need_as_many_refused_texts_as_other_indices(out
     assert {"sobol_interaction", "sobol_total"} <= set(some["index"])
     assert some[["corrected", "lo", "hi"]].isna().all(axis=None)
     assert some["method"].str.contains("too few refusals, below 40 refused texts").all()
+
+
+@pytest.mark.parametrize("texts", [0, 1, 2, 39, 40])
+def test_total_order_alone_needs_40_refused_texts_of_one_model(outcomes, texts):
+    frame = outcomes[outcomes["persona"] != "baseline"]
+    own = frame["model"] == frame["model"].cat.categories[0]
+    names = frame["text_id"].unique()[: 2 * texts]
+    chosen = (own & frame["text_id"].isin(names[:texts])) | (~own & frame["text_id"].isin(names[texts:]))
+    refused = frame.assign(refusal=chosen & (np.arange(len(frame)) % 3 > 0))
+    for factor in ("model", "persona", "template"):
+        total = total_order(refused, factor)
+        if texts < 40:
+            assert np.isnan([total[column] for column in ("corrected", "lo", "hi")]).all()
+            assert "too few refusals, below 40 refused texts in every model" in total["method"]
+        else:
+            assert total["lo"] <= total["corrected"] <= total["hi"] and total["method"] == "jackknife by text"
+
+
+def test_within_one_model_the_refused_texts_of_that_model_count(outcomes):
+    """One model has 12 refused texts, the others many: no interval within it, in words, but over the whole study."""
+    own = outcomes["model"] == outcomes["model"].cat.categories[0]
+    few = outcomes["text_id"].isin(outcomes["text_id"].unique()[:12])
+    table = sensitivity_from_outcomes(outcomes.assign(refusal=outcomes["refusal"] & (few | ~own)), PHRASINGS, **OPTIONS)
+    within = table[table["scope"] == outcomes["model"].cat.categories[0]].dropna(subset=["estimate"])
+    assert len(within) and within[["corrected", "lo", "hi"]].isna().all(axis=None)
+    assert within["method"].str.contains("too few refusals").all()
+    whole = table[(table["scope"] == "all") & (table["index"] == "wasserstein")]
+    assert whole["lo"].notna().all()
 
 
 def test_a_run_without_refusals_is_undefined_everywhere(outcomes):

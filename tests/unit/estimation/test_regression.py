@@ -89,10 +89,10 @@ def test_models_that_never_refuse_are_separated_and_finite_under_firth(cells, ta
         assert ml.loc[model, "coef"] == -np.inf
         assert "separated" in ml.loc[model, "method"]
         firth = firth_table(cells).set_index("level").loc[model]
-        assert -25 < firth["lo"] < firth["coef"] < firth["hi"] < -9
+        assert -15 < firth["coef"] < -9 and "no interval: texts unknown" in firth["method"]
         row = table[table["method"].str.startswith("Firth")].set_index("level").loc[model]
-        for column in ("coef", "lo", "hi", "method"):
-            assert row[column] == firth[column]
+        assert row["coef"] == firth["coef"] and row[["se", "lo", "hi", "p"]].isna().all()
+        assert "too few refusals" in row["method"]
 
 
 def small(refusals):
@@ -180,6 +180,63 @@ def test_deviance_is_shared_out_completely(outcomes):
     references.pop("persona")
     less = fit_logit(dummies(counts, references), counts["n"], counts["refusals"])
     assert table.loc["persona", "last"] == pytest.approx(2 * (full.loglik - less.loglik), abs=1e-6)
+
+
+def test_cells_give_no_interval_and_no_p_for_penalised_fits(counts):
+    for table in (firth_table(counts), interaction_table(counts)):
+        assert table["coef"].notna().all() and table[["se", "lo", "hi", "p"]].isna().all(axis=None)
+        assert table["method"].str.contains("no interval: texts unknown").all()
+
+
+def test_firth_errors_are_a_jackknife_over_texts(outcomes):
+    """Against Firth's fits without each text in turn; with ample data close to maximum likelihood."""
+    outcomes = outcomes[outcomes["text_id"].str[1:].astype(int) % 2 == 0]
+    table, ml = firth_table(outcomes), regression_table(outcomes)
+    key, texts = ["term", "level"], outcomes["text_id"].unique()
+    index = pd.MultiIndex.from_frame(table[key])
+    without = [firth_table(outcomes[outcomes["text_id"] != text]).set_index(key)["coef"][index] for text in texts]
+    jackknife = np.sqrt(((np.array(without) - table["coef"].to_numpy()) ** 2).sum(0) * 49 / 50)
+    np.testing.assert_allclose(table["se"], jackknife, rtol=0.03)
+    np.testing.assert_allclose(table["se"], ml["se"].iloc[: len(table)], rtol=0.05)
+    assert (table["method"] == "Firth logit, errors clustered by text").all()
+    assert ((table["p"] < 0.05) == ((table["lo"] > 0) | (table["hi"] < 0))).all()
+
+
+@pytest.mark.parametrize("refusals", [0, 1, 2])
+def test_levels_with_few_refusals_have_no_interval_and_say_so(outcomes, refusals):
+    of_c = outcomes["model"] == "C"
+    few = outcomes.assign(refusal=outcomes["refusal"] & ~of_c)
+    few.loc[few.index[of_c][:refusals], "refusal"] = True
+    table = firth_table(few).set_index("level")
+    assert np.isfinite(table.loc["C", "coef"]) and table.loc["C", ["se", "lo", "hi", "p"]].isna().all()
+    assert "no interval: too few refusals (or other responses), below 10" in table.loc["C", "method"]
+    assert table.loc["B", ["lo", "hi", "p"]].notna().all()
+    table = interaction_table(few).set_index("level")
+    assert "too few refusals" in table.loc["*:C", "method"] and np.isnan(table.loc["*:C", "coef"])
+    assert table.drop("*:C")["p"].notna().all() and not table.index.str.contains("[a-z]:C").any()
+    with pytest.raises(NotFitted, match="nothing to fit"):
+        collapse(few[few["persona"] == "nobody"], ["model"])
+    alone = few[of_c]
+    assert interaction_table(alone)["method"].str.startswith("not fitted").all()
+
+
+def test_penalised_p_values_are_level_where_texts_differ_and_tasks_do_not():
+    """60 studies without any effect of the task: p below .05 in about 5% of the coefficients."""
+    small, of_task, of_pairs = 0, 0, []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        draws = pd.DataFrame({"text_id": np.repeat([f"x{i}" for i in range(90)], 6)})
+        draws["persona"] = np.array(["atheist", "man", "woman"])[rng.integers(0, 3, len(draws))]
+        draws = draws.assign(template="p1", task=np.repeat(["nli", "politeness", "offensiveness"], 180))
+        frame = draws.merge(pd.DataFrame({"model": ["A", "B"]}), how="cross")
+        text = dict(zip(draws["text_id"].unique(), rng.normal(0, 2, 90), strict=True))
+        eta = frame["text_id"].map(text) - frame["model"].map({"A": 0.5, "B": 1.5})
+        frame = frame.assign(refusal=rng.random(len(frame)) < 1 / (1 + np.exp(-eta)), labeller="x")
+        task = firth_table(frame).query("term == 'task'")["p"]
+        small, of_task = small + (task < 0.05).sum(), of_task + len(task)
+        of_pairs += [(interaction_table(frame)["p"] < 0.05).mean()]
+    assert small / of_task <= 0.13  # coefficients of one study are correlated: 60 units, 3 standard errors
+    assert np.mean(of_pairs) <= 0.12
 
 
 def test_interactions_depart_from_main_effects_and_sum_to_zero():

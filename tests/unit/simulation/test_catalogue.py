@@ -45,9 +45,8 @@ def test_effects_in_one_template_and_of_families():
     effect = world.mean[:, 1:] - world.mean[:, :1]
     assert np.abs(effect[..., 0]).mean() > 0.2 and np.abs(effect[..., 1:]).max() == 0
     family = WORLDS["families of models"]([1])
-    effect = (family.rates[:, 1:] - family.rates[:, :1]).mean((2, 3))
-    between = np.corrcoef(effect)
-    assert between[0, 1] > 0.7 and abs(between[0, -1]) < 0.7
+    between = np.corrcoef((family.mean[:, 1:] - family.mean[:, :1])[:, :, 0, 0])
+    assert between[0, 1] > 0.8 and abs(between[0, -1]) < 0.8
 
 
 def test_crossed_attributes_add_up():
@@ -82,3 +81,13 @@ def test_effects_that_differ_between_texts_and_average_zero_are_no_finding(scrip
         found["screen"] += screen(persona_effects(outcomes), tested)["raises"].any()
     assert stats.binomtest(found["permutation alone"], 60, 0.05, alternative="greater").pvalue < 0.01
     assert stats.binomtest(found["screen"], 60, 0.05, alternative="greater").pvalue > 0.05, found
+
+
+def test_models_of_a_family_have_persona_effects_in_common():
+    options = {"rates": [0.3, 0.1, 0.3, 0.1], "tasks": (0.0,), "model_task_sd": 0.0, "template_sd": 0.0}
+    mean = make_world(4, **options, family=(0, 0, 1, 1), family_sd=(0.4, 0.2)).mean[:, :, 0, 0]
+    effect = mean[:, 1:] - mean[:, :1]
+    np.testing.assert_allclose(effect[[0, 2]], effect[[1, 3]])
+    assert effect[0].std() > effect[2].std() > 0.05
+    assert abs(np.corrcoef(effect[0], effect[2])[0, 1]) < 0.9
+    np.testing.assert_array_equal(make_world(4, **options).mean, make_world(4, **options, family_sd=(1.0,)).mean)

@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from falserefusal.common.files import validate
+from falserefusal.common.outcomes import outcomes_of_frame
 from falserefusal.common.schemas import BASELINE, OUTCOMES
 from falserefusal.estimation import claims
 from falserefusal.estimation.importance import sensitivity_from_outcomes
@@ -105,8 +106,12 @@ def test_true_values_are_those_of_a_very_large_study(script, world, outcomes):
     """Every table of a study of 9,000 prompts a model is near the true values, by its own intervals."""
     known = true_values(world)
     shares = {}
+    cells = outcomes.groupby(experiments.LEVELS, observed=True)["refusal"].agg(n="size", refusals="sum").reset_index()
     indices = sensitivity_from_outcomes(outcomes, replicates=300, permutations=99, seed=1)
-    tables = [*experiments.rate_tables(outcomes), *experiments.index_tables(indices, regression_table(outcomes))]
+    tables = [
+        *experiments.rate_tables(cells, outcomes_of_frame(outcomes)),
+        *experiments.index_tables(indices, regression_table(outcomes)),
+    ]
     for quantity, keys, table, lo, hi in tables:
         value = known[quantity].reindex(experiments._key(table, keys)).to_numpy()
         assert np.isfinite(value).mean() > 0.9, quantity
@@ -138,6 +143,7 @@ def test_an_endless_study_finds_what_is_true():
     nothing = endless_study(make_world(2, rates=[0.1] * 6, tasks=(0, 0, 0), model_task_sd=0, template_sd=0), models)
     conclusions = {claim.name: claims.decide(claim, nothing).conclusion for claim in claims.CLAIMS}
     assert conclusions.pop("personas raise refusal") == "contradicted"
+    assert conclusions.pop("capability") == "not testable"  # three families of two models
     assert set(conclusions.values()) == {"inconclusive"}
 
 
@@ -184,12 +190,14 @@ def test_coverage_table(script):
 
 
 def test_false_findings_are_counted_where_there_is_nothing_to_find(script):
-    _, table = experiments.coverage(Setting(script.draw, "no effect of persona or template", "nested", 1200, 4, 1, 1))
+    _, table = experiments.coverage(
+        Setting(script.draw, "no effect of persona, template or task", "nested", 1200, 4, 1, 1)
+    )
     table = table.set_index("finding")
     assert table.loc["screen: any persona", "tests"] == 1
     assert table.loc["effect of a persona: p <= .05", "tests"] == 75
-    assert table.loc["logit coefficient of a template: p <= .05", "tests"] == 8
-    assert not table.index.str.startswith("logit coefficient of a task").any(), "tasks have effects in this world"
+    assert table.loc["logit, coefficient of a template: p <= .05", "tests"] == 8
+    assert table.loc["Firth's logit, coefficient of a task: p <= .05", "tests"] == 2
     assert table["rate"].between(0, 1).all() and table["p"].between(0, 1).all()
     _, table = experiments.coverage(Setting(script.draw, "moderate", "nested", 1200, 2, 1, 1))
     assert not table["finding"].str.contains("importance|logit").any(), "every factor has an effect"

@@ -7,7 +7,7 @@ import statsmodels.api as sm
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_csv
-from falserefusal.statistics.logit import dummies, firth_profile, fit_firth, fit_logit
+from falserefusal.statistics.logit import dummies, fit_firth, fit_logit
 
 PAPER = {"persona": "atheist", "task": "nli", "model": "Llama2-13B"}
 
@@ -64,22 +64,6 @@ def test_firth_adds_half_a_response_of_each_kind_where_every_level_has_its_own_r
     fit = fit_firth(dummies(counts, {"template": "p1"}), n, y)
     logit = np.log((y + 0.5) / (n - y + 0.5))
     np.testing.assert_allclose(fit.coef, [logit[0], *(logit[1:] - logit[0])], atol=1e-6)
-
-
-def test_firth_profile_of_one_proportion_is_the_penalised_likelihood_interval():
-    """Intercept only: Jeffreys' prior adds half a success and half a failure, so limits solve a one-line equation."""
-    n, y = np.array([20.0]), np.array([0.0])
-    counts = pd.DataFrame({"n": n, "refusals": y})
-    design = dummies(counts, {})
-    fit = fit_firth(design, n, y)
-    assert fit.coef[0] == pytest.approx(np.log(0.5 / 20.5))
-
-    def penalised(b):
-        rate = 1 / (1 + np.exp(-b))
-        return (y[0] + 0.5) * np.log(rate) + (n[0] - y[0] + 0.5) * np.log(1 - rate)
-
-    for limit in firth_profile(design, n, y, fit, 0):
-        assert 2 * (penalised(fit.coef[0]) - penalised(limit)) == pytest.approx(3.841459, abs=1e-3)
 
 
 @pytest.mark.parametrize("refusals", [0, 40])

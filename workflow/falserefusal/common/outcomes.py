@@ -80,13 +80,20 @@ def outcomes_of_models(frames: Mapping[str, pd.DataFrame]) -> Outcomes:
     return Outcomes({model: _rows(frame, np.ones(len(frame), bool)) for model, frame in frames.items()})
 
 
+def frame_of(outcomes: Outcomes) -> pd.DataFrame:
+    """All outcomes in memory, as one frame; for comparisons that pair two studies response by response."""
+    columns = ["model", *SHARED_LEVELS, "draw"]
+    return pd.concat(outcomes.parts(columns), ignore_index=True)
+
+
 def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with the column sample; where it is absent, every prompt has one."""
     return frame if "sample" in frame else frame.assign(sample=pd.Categorical(["0"]).repeat(len(frame)))
 
 
 def _rows(frame: pd.DataFrame, mask: np.ndarray) -> Reader:
-    return lambda columns: frame.loc[mask, columns]
+    part = frame if mask.all() else frame[mask]
+    return lambda columns: part[columns]
 
 
 def outcomes_of_file(path: str | Path, labeller: str) -> Outcomes:

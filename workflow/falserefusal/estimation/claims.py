@@ -21,9 +21,11 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.outcomes import Outcomes
 from falserefusal.common.schemas import ALL, BASELINE, FORMATS, TASKS
 from falserefusal.estimation.effects import persona_effects
-from falserefusal.statistics.clusters import as_outcomes, cluster_table, influence
+from falserefusal.statistics.clusters import as_outcomes, cluster_table, correlation, influence
 from falserefusal.statistics.gls import fit_personas
-from falserefusal.statistics.multiplicity import holm, max_t, screen
+from falserefusal.statistics.intervals import Limits, mover, p_of_limits, wilson_rare
+from falserefusal.statistics.multiplicity import holm, max_t, screen, simultaneous
+from falserefusal.statistics.trend import Trend, assignments, exchangeable, trend
 from falserefusal.study.materials import are_variants
 
 COLUMNS = ["claim", "statement", "rule", "effect", "effect_unit", "lo", "hi", "p", "conclusion", "n", "note"]
@@ -31,8 +33,9 @@ SUPPORTED, CONTRADICTED, INCONCLUSIVE, NOT_TESTABLE = "supported", "contradicted
 ALPHA = 0.05
 Z95 = float(stats.norm.ppf(0.975))
 SIMULATIONS = 2000  # from the joint normal distribution of the estimates
-PERMUTATIONS = 9999  # of capability scores over models
 MIN_MODELS = 5  # for a trend over models
+MIN_ASSIGNMENTS = 40  # of capability to models: with fewer, a permutation test has no two-sided p <= .05
+MIN_UNITS = 3  # models or families, for a mean over them
 MIN_REFUSALS = 10  # of a model, for the relative trend
 SMALLEST_EFFECT = 0.01  # persona effects below one percentage point count as negligible
 NAIVE_RESPONSES = 100  # responses per persona of a small study without controls
@@ -42,14 +45,25 @@ AGREEMENT = 0.75  # share of the models (families) with a significant difference
 
 @dataclass(frozen=True)
 class Rates:
-    """Rates (K,) of `cells` (K rows of levels, with n and refusals); `moves.T @ moves` is their covariance."""
+    """Rates (K,) of `cells` (K rows of levels, with n and refusals); `moves.T @ moves` is their covariance.
+
+    effective: (K,) effective numbers of responses at a level of 95%, and texts: (K,) texts behind them, infinite for
+    independent responses; for `limits`.
+    """
 
     cells: pd.DataFrame
     rate: np.ndarray
     moves: np.ndarray
+    effective: np.ndarray
+    texts: np.ndarray
 
     def cube(self, factors: list[str]) -> tuple[np.ndarray, np.ndarray, list[list[str]]]:
         """Rates (levels of each factor...), moves (C, levels...) and the levels; models with gaps are left out."""
+        place, names = self.places(factors)
+        return self.rate[place], self.moves[:, place], names
+
+    def places(self, factors: list[str]) -> tuple[np.ndarray, list[list[str]]]:
+        """Position among the cells of each combination of levels, and the levels; models with gaps are left out."""
         cells = self.cells
         names = [list(dict.fromkeys(cells[factor])) for factor in factors]
         expected = int(np.prod([len(levels) for levels in names[1:]]))
@@ -57,12 +71,23 @@ class Rates:
         if not names[0]:
             raise NotTestable(f"no {factors[0]} has responses in every combination of {', '.join(factors[1:])}")
         place = pd.MultiIndex.from_frame(cells[factors]).get_indexer(pd.MultiIndex.from_product(names))
-        shape = [len(levels) for levels in names]
-        return self.rate[place].reshape(shape), self.moves[:, place].reshape(-1, *shape), names
+        return place.reshape([len(levels) for levels in names]), names
+
+    def limits(self, level: float) -> Limits:
+        """Wilson's limits (K,) at the effective numbers of responses."""
+        effective = self.effective * (_student(0.95, self.texts) / _student(level, self.texts)) ** 2
+        return wilson_rare(np.clip(self.rate, 0, 1) * effective, effective, level)
 
     def part(self, mask: np.ndarray) -> "Rates":
         """Keep only the cells where `mask` (K,) is true."""
-        return Rates(self.cells[mask].reset_index(drop=True), self.rate[mask], self.moves[:, mask])
+        cells = self.cells[mask].reset_index(drop=True)
+        return Rates(cells, self.rate[mask], self.moves[:, mask], self.effective[mask], self.texts[mask])
+
+
+def _student(level: float, texts: np.ndarray) -> np.ndarray:
+    """Student's quantile for so many texts, divided by the normal one."""
+    q = (1 + level) / 2
+    return np.asarray(stats.t.ppf(q, np.maximum(texts - 1, 1)) / stats.norm.ppf(q))
 
 
 @dataclass(frozen=True)
@@ -135,8 +160,10 @@ def claims_table(
 
     Returns
     -------
-    Columns claim, statement, rule, effect, effect_unit, lo, hi, p (one-sided, in the direction of the claim),
-    conclusion, n (responses with a persona), note. Notes of the first four claims give p adjusted for the four (Holm).
+    Columns claim, statement, rule, effect, effect_unit, lo, hi, p, conclusion, n (responses with a persona), note. p is
+    one-sided, in the direction of the claim, and doubled, as the intervals are two-sided: at most .05 if and only if
+    the interval is on the claim's side. ("Personas raise refusal" has one-sided limits and p, for all cells together.)
+    Notes of the first four claims give p adjusted for the four (Holm).
 
     Raises
     ------
@@ -190,13 +217,15 @@ def gather(
     if outcomes is not None:
         outcomes = as_outcomes(outcomes, ["model", "task", "persona", "template", "format"])
         fit = fit_personas(outcomes)
-        everything = Rates(fit.cells, fit.rate, _compressed(fit.moves))
+        texts = (fit.responses > 0).sum(0)
+        everything = Rates(fit.cells, fit.rate, _compressed(fit.moves), fit.effective(), texts)
         if screened is None and fit.cells["persona"].eq(BASELINE).nunique() == 2:
             effects = persona_effects(outcomes, fit)
         del fit  # the moves of all texts
         table = cluster_table(outcomes.without_baseline(), ["model", "task", "format"])
         totals = table.totals()
-        formats = Rates(totals, totals["rate"].to_numpy(), _compressed(influence(table).astype(float)))
+        moves, n = _compressed(influence(table).astype(float)), totals["n"].to_numpy(float)
+        formats = Rates(totals, totals["rate"].to_numpy(), moves, n, totals["texts"].to_numpy())
         if effects is not None:
             screened = screen(effects, max_t(outcomes, seed=[seed, 3]))
     elif cells is not None:
@@ -219,7 +248,7 @@ def _from_cells(cells: pd.DataFrame, factor: str) -> Rates | None:
     sums = cells.groupby(["model", "task", factor], sort=False, observed=True)[["n", "refusals"]].sum().reset_index()
     n, y = sums["n"].to_numpy(float), sums["refusals"].to_numpy(float)
     chance = (y + 0.5) / (n + 1)
-    return Rates(sums, y / n, np.diag(np.sqrt(chance * (1 - chance) / n)))
+    return Rates(sums, y / n, np.diag(np.sqrt(chance * (1 - chance) / n)), n, np.full(len(n), np.inf))
 
 
 def _compressed(moves: np.ndarray) -> np.ndarray:
@@ -260,10 +289,15 @@ def _simulated_errors(moves: np.ndarray, seed: list[int]) -> np.ndarray:
 
 
 def _contrast(rate: np.ndarray, moves: np.ndarray) -> tuple[float, float, float, float]:
-    """Estimate, normal confidence interval and one-sided p-value (above 0) of a contrast."""
+    """Estimate, normal confidence interval and p-value (above 0) of a contrast."""
     se = float(np.sqrt((moves**2).sum()))
     z = rate / se if se > 0 else np.sign(rate) * np.inf
-    return float(rate), float(rate - Z95 * se), float(rate + Z95 * se), float(stats.norm.sf(z))
+    return float(rate), float(rate - Z95 * se), float(rate + Z95 * se), _p_above(float(z))
+
+
+def _p_above(z: float) -> float:
+    """One-sided p-value of "not above 0", doubled: at most 0.05 if and only if the 95% interval is above 0."""
+    return min(1.0, 2 * float(stats.norm.sf(z)))
 
 
 def _mean_and_units(rate: np.ndarray, moves: np.ndarray, names: list[str], what: str) -> Finding:
@@ -278,6 +312,9 @@ def _mean_and_units(rate: np.ndarray, moves: np.ndarray, names: list[str], what:
     names : names of the units.
     what : "models" or "families".
     """
+    if len(names) < MIN_UNITS:
+        have = f"{len(names)} {what}" if len(names) > 1 else f"only {names[0]}"
+        raise NotTestable(f"a claim about {what} needs {MIN_UNITS} of them that can be compared; this study has {have}")
     effect, lo, hi, p = _contrast(rate.mean(), moves.mean(-1))
     se = np.sqrt((moves**2).sum(0))
     z = np.divide(rate, se, out=np.zeros_like(rate), where=se > 0)
@@ -309,84 +346,78 @@ def _persona_cube(evidence: Evidence, personas: int = 2):
 
 
 def capable_models_are_less_affected(evidence: Evidence) -> Finding:
-    """Trend over models of the variance between personas' rates, absolute and relative to the outcome's variance."""
-    rate, moves, (names, _, personas) = _persona_cube(evidence)
-    known = evidence.models.set_index("model")["capability"].reindex(names)
-    keep = known.notna().to_numpy()
+    """Trend with capability, within families, of the variance between personas: absolute and as a share.
+
+    The share is of the variance of the outcome, rate (1 - rate).
+    """
+    rate, moves, (names, *_) = _persona_cube(evidence)
+    table = evidence.models.set_index("model").reindex(names)
+    keep = table["capability"].notna().to_numpy()
     if keep.sum() < MIN_MODELS:
         raise NotTestable(f"{int(keep.sum())} models have a capability score; a trend needs {MIN_MODELS}")
-    rate, moves, capability = rate[keep].mean(1), moves[:, keep].mean(2), known[keep].to_numpy(float)
+    rate, moves, table = rate[keep].mean(1), moves[:, keep].mean(2), table[keep]
+    capability = table["capability"].to_numpy(float)
     if np.ptp(capability) == 0:
         raise NotTestable("all models have the same capability score")
-    impact, null = _dispersion(rate, moves)
-    overall = np.clip(rate.mean(1), 1e-6, 1 - 1e-6)
-    variance = overall * (1 - overall)
-    gate = impact.sum() / np.sqrt(null.sum()) > stats.norm.ppf(1 - ALPHA) if null.sum() > 0 else False
-    refusals = evidence.personas.cells.groupby("model", observed=True)["refusals"].sum().reindex(np.array(names)[keep])
+    refusals = evidence.personas.cells.groupby("model", observed=True)["refusals"].sum().reindex(table.index)
     enough = (refusals >= MIN_REFUSALS).to_numpy()
     if enough.sum() < MIN_MODELS:
         raise NotTestable(
             f"{int(enough.sum())} models have {MIN_REFUSALS} refusals or more; a trend needs {MIN_MODELS}"
         )
-    rng = np.random.default_rng([evidence.seed, 1])
-    falls, _ = _rank_trend(capability, impact, rng)
-    noise = (null / variance**2)[enough]
-    weights = 1 / (noise + np.median(noise))
-    relative_falls, relative_rises = _slope_trend(capability[enough], (impact / variance)[enough], weights, rng)
-
-    order = np.argsort(capability, kind="stable")
-    less, more = order[: len(order) // 2], order[(len(order) + 1) // 2 :]
-    errors = _simulated_errors(moves, [evidence.seed, 2])
-    simulated = ((rate + errors - (rate + errors).mean(-1, keepdims=True)) ** 2).sum(-1) / (len(personas) - 1)
-    # simulated rates contain the noise twice: subtract it twice
-    twice = 2 * (_centred(moves) ** 2).sum((0, -1)) / (len(personas) - 1)
-    halves = [np.sqrt(np.maximum((simulated - twice)[:, half].mean(1), 0)) for half in (more, less)]
-    lo, hi = np.quantile(halves[0] - halves[1], [0.025, 0.975])
-
-    spread = {half: 100 * np.sqrt(max(impact[who].mean(), 0)) for half, who in (("less", less), ("more", more))}
-    note = f"standard deviation between personas {spread['less']:.2f} pp in the less capable half, "
-    note += f"{spread['more']:.2f} pp in the more capable; p of a fall with capability {p_value(falls)}, of a "
-    note += f"fall relative to the rate's variance {p_value(relative_falls)}, of a rise relative to it "
-    note += p_value(relative_rises)
-    conclusion = INCONCLUSIVE
-    if not gate:
-        note += "; personas make no detectable difference at all"
-    elif falls <= ALPHA and relative_falls <= ALPHA:
-        conclusion = SUPPORTED
-    elif relative_rises <= ALPHA:
-        conclusion = CONTRADICTED
-    elif falls <= ALPHA:
-        note += "; falls in percentage points only, which lower refusal rates alone explain"
-    effect = spread["more"] - spread["less"]
-    return Finding(conclusion, effect, "pp", 100 * lo, 100 * hi, max(falls, relative_falls), note)
+    block = exchangeable(table["family"].to_numpy())
+    ways = assignments(capability[enough], block[enough])
+    if ways < MIN_ASSIGNMENTS:
+        raise NotTestable(
+            f"capability can be assigned to the models of each family in only {ways} ways; p <= .05 needs "
+            f"{MIN_ASSIGNMENTS}: add models to the families"
+        )
+    impact, null = _dispersion(rate, moves)
+    overall = np.clip(rate.mean(1), 1e-6, 1 - 1e-6)
+    variance = overall * (1 - overall)
+    points = _capability_trend(capability, 1e4 * impact, 1e8 * null, block, [evidence.seed, 1, 1])
+    relative = 100 * impact / variance, 1e4 * null / variance**2
+    share = _capability_trend(capability, *relative, block, [evidence.seed, 1, 2], enough)
+    alone = int((block == -1).sum())
+    permuted = "within families" if alone < len(block) else ""
+    permuted += " and " * bool(permuted and alone) + (f"over the {alone} models without relatives" if alone else "")
+    detected = null.sum() > 0 and impact.sum() / np.sqrt(null.sum()) > stats.norm.ppf(1 - ALPHA)
+    return _capability_finding(points, share, detected, permuted, capability, impact)
 
 
-def _rank_trend(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
-    """One-sided permutation p-values of a fall, and of a rise, of y with x: Spearman's correlation."""
-    x, y = stats.rankdata(x), stats.rankdata(y)
-    observed = x @ (y - y.mean())
-    permuted = rng.permuted(np.broadcast_to(x, (PERMUTATIONS, len(x))), axis=1) @ (y - y.mean())
-    return tuple((1 + (sign * permuted <= sign * observed + 1e-9).sum()) / (PERMUTATIONS + 1) for sign in (1, -1))
+def _capability_trend(capability, values, noise, block, seed: list[int], where=slice(None)) -> Trend:
+    """Trend of `values`, which have this noise variance, per 10 points of capability.
 
-
-def _slope_trend(x: np.ndarray, y: np.ndarray, w: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
-    """One-sided permutation p-values of a fall, and of a rise, of y with x: weighted slope over its robust error.
-
-    Studentising keeps the test valid if the noise of y changes with x (DiCiccio and Romano 2017, JASA 112:1211).
+    Weights are 1 / sqrt(noise + variance of the values in the block), so that no block decides alone.
     """
+    x, y, noise, block = capability[where] / 10, values[where], noise[where], block[where]
+    between = pd.Series(y).groupby(block).transform("var").fillna(0).to_numpy()
+    return trend(x, y, 1 / np.sqrt(noise + between), block, seed)
 
-    def studentised(x):
-        deviation = x - (x @ w / w.sum())[..., None]
-        centred = y - y @ w / w.sum()
-        square = (w * deviation**2).sum(-1)
-        slope = (w * deviation * centred).sum(-1) / square
-        residual = centred - slope[..., None] * deviation
-        error = np.sqrt(((w * deviation * residual) ** 2).sum(-1))
-        return np.divide(slope * square, error, out=np.zeros_like(slope), where=error > 0)
 
-    observed = studentised(x[None])[0]
-    permuted = studentised(rng.permuted(np.broadcast_to(x, (PERMUTATIONS, len(x))), axis=1))
-    return tuple((1 + (sign * permuted <= sign * observed + 1e-9).sum()) / (PERMUTATIONS + 1) for sign in (1, -1))
+def _capability_finding(points: Trend, share: Trend, detected: bool, permuted: str, capability, impact) -> Finding:
+    """Decide from the trends of the variance between personas in squared percentage points, and of its share."""
+    less, more = (np.sqrt(max(impact[half].mean(), 0)) for half in _halves(capability))
+    note = f"standard deviation between personas {100 * less:.2f} pp in the less capable half, {100 * more:.2f} pp in "
+    note += f"the more capable; capability permuted {permuted}: p of a fall with it {p_value(points.falls)}, of a "
+    note += f"fall of the share {p_value(share.falls)}, of a rise of the share {p_value(share.rises)}"
+    shown, unit = (share, "% of variance / 10 points") if share.falls >= points.falls else (points, "pp² / 10 points")
+    conclusion = INCONCLUSIVE
+    if not detected:
+        note += "; personas make no detectable difference at all"
+    elif share.lo > 0:
+        conclusion, shown, unit = CONTRADICTED, share, "% of variance / 10 points"
+    elif shown.hi < 0:
+        conclusion = SUPPORTED
+    elif points.hi < 0:
+        note += "; falls in percentage points only, which lower refusal rates alone explain"
+    return Finding(conclusion, shown.slope, unit, shown.lo, shown.hi, shown.falls, note)
+
+
+def _halves(capability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the less capable and of the more capable half of the models, without the one in the middle."""
+    order = np.argsort(capability, kind="stable")
+    return order[: len(order) // 2], order[(len(order) + 1) // 2 :]
 
 
 def some_personas_raise_refusal(evidence: Evidence) -> Finding:
@@ -398,36 +429,43 @@ def some_personas_raise_refusal(evidence: Evidence) -> Finding:
     else:
         table = _screen_against_mean(evidence)
         against = "the mean of all personas (there are no baseline responses with a known n)"
-    widen = stats.norm.ppf(1 - ALPHA / len(table)) / Z95  # simultaneous limits for all cells
-    down, up = table["difference"] - table["lo"], table["hi"] - table["difference"]
-    table = table.assign(least=table["difference"] - widen * down, most=table["difference"] + widen * up)
     found = table[table["p_family"] <= ALPHA]
-    top = (found if len(found) else table).sort_values("difference").iloc[-1]
+    top = found.sort_values("lo_family").iloc[-1] if len(found) else table.sort_values("difference").iloc[-1]
     conclusion = INCONCLUSIVE
     if len(found):
         conclusion = SUPPORTED
-    elif (table["most"] < SMALLEST_EFFECT).all():
+    elif (table["hi_family"] < SMALLEST_EFFECT).all():
         conclusion = CONTRADICTED
-    note = f"{len(found)} of {len(table)} model x persona cells, {found['model'].nunique()} models, against {against}"
-    note += (
-        f"; {(found['lo'] > SMALLEST_EFFECT).sum()} significantly above 1 pp; largest {top['model']}, {top['persona']}"
-    )
-    effect, lo, hi = (100 * float(top[column]) for column in ("difference", "least", "most"))
+    note = f"{len(found)} of {len(table)} model x persona cells, {found['model'].nunique()} models, against {against}; "
+    note += f"{(table['lo_family'] > SMALLEST_EFFECT).sum()} significantly above 1 pp; "
+    note += f"{'surest' if len(found) else 'largest'} {top['model']}, {top['persona']}"
+    effect, lo, hi = (100 * float(top[column]) for column in ("difference", "lo_family", "hi_family"))
     return Finding(conclusion, effect, "pp", lo, hi, float(table["p_family"].min()), note)
 
 
 def _screen_against_mean(evidence: Evidence) -> pd.DataFrame:
-    """Compare every model's personas with the mean of its personas; p-values adjusted by the largest statistic."""
-    rate, moves, (models, _, personas) = _persona_cube(evidence)
-    rate, moves = rate.mean(1), moves.mean(2)
-    difference, spread = rate - rate.mean(1, keepdims=True), _centred(moves)
-    se = np.sqrt((spread**2).sum(0))
-    errors = _simulated_errors(spread, [evidence.seed, 3]).reshape(SIMULATIONS, -1) / np.maximum(se.ravel(), 1e-12)
-    z = difference / np.maximum(se, 1e-12)
-    adjusted = (1 + (errors.max(1)[:, None] >= z.ravel()).sum(0)) / (SIMULATIONS + 1)
+    """Compare every model's personas with the mean of its personas: MOVER on the limits of its rates by task."""
+    rates = evidence.personas
+    place, (models, tasks, personas) = rates.places(["model", "task", "persona"])
+    place = place.reshape(len(models), -1)
+    # rows of `weights`: one persona minus the mean of all, averaged over tasks
+    weights = np.tile(np.eye(len(personas)) - 1 / len(personas), len(tasks)) / len(tasks)
+    rate, moves = np.clip(rates.rate, 0, 1), rates.moves
+    correlations = [correlation(moves[:, own]) for own in place]
+
+    def limits(level: float) -> Limits:
+        low, high = rates.limits(level)
+        parts = [mover(weights, rate[i], low[i], high[i], c) for i, c in zip(place, correlations, strict=True)]
+        return np.concatenate([lo for lo, _ in parts]), np.concatenate([hi for _, hi in parts])
+
+    difference = (rate[place] @ weights.T).ravel()
+    level = simultaneous(len(difference))
+    p = p_of_limits(difference, limits, (0.95, level))
     index = pd.MultiIndex.from_product([models, personas], names=["model", "persona"])
-    table = pd.DataFrame({"difference": difference.ravel(), "p_family": adjusted}, index=index).reset_index()
-    return table.assign(lo=table["difference"] - Z95 * se.ravel(), hi=table["difference"] + Z95 * se.ravel())
+    table = pd.DataFrame({"difference": difference}, index=index).reset_index()
+    table["p_family"] = holm(np.where(difference > 0, p / 2, 1 - p / 2))
+    table["lo_family"], table["hi_family"] = limits(level)
+    return table
 
 
 def model_and_task_matter_more(evidence: Evidence) -> Finding:
@@ -447,7 +485,7 @@ def model_and_task_matter_more(evidence: Evidence) -> Finding:
     differences = {}
     for factor in ("model", "task"):
         estimate, se = index[factor] - index["persona"], (spread[factor] - spread["persona"]).std()
-        differences[factor] = estimate, estimate - Z95 * se, estimate + Z95 * se, float(stats.norm.sf(estimate / se))
+        differences[factor] = estimate, estimate - Z95 * se, estimate + Z95 * se, _p_above(estimate / se)
     weakest = min(differences, key=lambda factor: differences[factor][0])
     effect, lo, hi, p = differences[weakest]
     conclusion = INCONCLUSIVE
@@ -479,20 +517,31 @@ def uncontrolled_effects_are_overestimated(evidence: Evidence) -> Finding:
     simulated = squares(effect + errors, 2)
     excess, spread = sliced - OVERESTIMATE**2 * averaged, (simulated[0] - OVERESTIMATE**2 * simulated[1]).std()
     structural, total = excess / spread, (excess + noise) / spread
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.sqrt(np.maximum(simulated[0], 0) / np.maximum(simulated[1], 1e-12))
     ratio = np.sqrt(max(sliced, 0) / averaged) if averaged > 0 else np.inf
-    lo, hi = np.quantile(ratios, [0.025, 0.975])
+    lo, hi = _ratio_limits(sliced, averaged, np.cov(*simulated))
     conclusion = INCONCLUSIVE
-    if structural > Z95:
+    if lo > OVERESTIMATE:
         conclusion = SUPPORTED
-    elif total < -Z95:
+    elif total < -Z95 and hi < OVERESTIMATE:
         conclusion = CONTRADICTED
     naive = np.sqrt(max(sliced + noise, 0) / averaged) if averaged > 0 else np.inf
     note = f"root mean square effect against {against}: {100 * np.sqrt(max(sliced, 0)):.2f} pp in one model and task, "
     note += f"{100 * np.sqrt(max(averaged, 0)):.2f} pp on average; "
     note += f"a study with {NAIVE_RESPONSES} responses per persona would report {naive:.2f} times the controlled effect"
-    return Finding(conclusion, ratio, "ratio", lo, hi, float(stats.norm.sf(structural)), note)
+    return Finding(conclusion, ratio, "ratio", lo, hi, _p_above(structural), note)
+
+
+def _ratio_limits(above: float, below: float, covariance: np.ndarray) -> tuple[float, float]:
+    """95% limits of sqrt(above / below): all r with above - r^2 below within 1.96 errors of 0 (Fieller 1954)."""
+    a, c = below**2 - Z95**2 * covariance[1, 1], above**2 - Z95**2 * covariance[0, 0]
+    b = above * below - Z95**2 * covariance[0, 1]
+    root = np.sqrt(max(b**2 - a * c, 0))
+    lo, hi = 0.0, np.inf  # `below` may be 0
+    if a > 0 and below > 0:
+        lo, hi = (b - root) / a, (b + root) / a
+    elif a < 0 < c and above > 0:
+        lo = (b - root) / a
+    return float(np.sqrt(max(lo, 0))), float(np.sqrt(max(hi, 0)))
 
 
 def _effects_and_naive_noise(evidence: Evidence, rate: np.ndarray, moves: np.ndarray, names: list[list[str]]):
@@ -567,20 +616,23 @@ CLAIMS = (
     Claim(
         "capability",
         "As models become more capable, personas affect the refusal rate less.",
-        "Variance of the rate between personas in each model, noise subtracted. Supported: the variance is above 0 "
-        "(z > 1.645), falls with capability (Spearman, permutation p <= .05) and so does its share of the outcome's "
-        "variance (weighted studentised slope, permutation p <= .05). Contradicted: it is above 0 and its share "
-        "rises (p <= .05). A fall in percentage points alone is inconclusive, because lower refusal rates explain "
-        "it. Effect: standard deviation between personas, more capable half of the models minus less capable half.",
+        "Variance of the rate between personas in each model, noise subtracted, and its share of the outcome's "
+        "variance: least-squares slopes with capability within families. The test permutes capability over the models "
+        "of a family (over all models that are alone in their families), and the interval inverts it, so a trend "
+        "between families counts for nothing. Supported: the variance is above 0 (z > 1.645), and both slopes have 95% "
+        "intervals below 0. Contradicted: it is above 0, and the interval of the share's slope is above 0. A fall in "
+        "percentage points alone is inconclusive, because lower refusal rates explain it. Not testable if capability "
+        "can be assigned in fewer than 40 ways. Effect, interval and p: of the slope with the larger p, per 10 points "
+        "of capability.",
         capable_models_are_less_affected,
         compares_models=True,
     ),
     Claim(
         "personas raise refusal",
         "Certain sociodemographic personas increase false refusal in some models.",
-        "Supported: at least one model x persona with family-wise p <= .05 (max-T) and an interval above 0. "
-        "Contradicted: the simultaneous upper limits of all are below 1 percentage point. Effect: the largest one, "
-        "with its simultaneous interval.",
+        "Supported: at least one model x persona with family-wise p <= .05. Contradicted: the simultaneous upper "
+        "limits of all are below 1 percentage point. Effect: the one with the highest simultaneous lower limit if "
+        "supported, else the largest; lo and hi are simultaneous one-sided 95% limits (Bonferroni).",
         some_personas_raise_refusal,
     ),
     Claim(
@@ -596,9 +648,9 @@ CLAIMS = (
         "overestimation",
         "Persona effects are overestimated when other factors are not controlled.",
         "Mean squared persona effect within one model and task against that of the effect averaged over models and "
-        "tasks, noise subtracted. Supported: more than 1.5 squared times as large (z > 1.96). Contradicted: less than "
-        "that even with the sampling noise of a study with 100 responses per persona added (z < -1.96). "
-        "Effect: ratio of the root mean squares.",
+        "tasks, noise subtracted. Supported: the ratio of root mean squares is above 1.5 (95% interval). Contradicted: "
+        "it is below that even with the sampling noise of a study with 100 responses per persona added (z < -1.96). "
+        "Effect: ratio of the root mean squares, with Fieller's interval; p is of a ratio of 1.5.",
         uncontrolled_effects_are_overestimated,
     ),
     Claim(
@@ -606,7 +658,7 @@ CLAIMS = (
         "Newer generations of models refuse less.",
         "In each family, the oldest generation's mean rate minus that of all later ones. Supported: the mean over "
         "families has a 95% interval above 0, and three quarters of the families with a significant difference (Holm) "
-        "agree. Contradicted: the same below 0.",
+        "agree. Contradicted: the same below 0. Not testable with fewer than three families.",
         newer_generations_refuse_less,
         compares_models=True,
     ),
@@ -615,7 +667,7 @@ CLAIMS = (
         "Prompts that leave the response format open are refused more.",
         "In each model, rate of unforced formats minus the mean of semi-forced and forced ones. Supported: the mean "
         "over models has a 95% interval above 0, and three quarters of the models with a significant difference (Holm) "
-        "agree. Contradicted: the same below 0.",
+        "agree. Contradicted: the same below 0. Not testable with fewer than three models.",
         unforced_formats_refuse_more,
     ),
     Claim(

@@ -6,7 +6,7 @@ of the two (MOVER). They keep their level where refusals are few, which normal i
 response with a persona and the response to the same prompt without one give an exact test (McNemar's).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import combinations
 
 import numpy as np
@@ -26,9 +26,9 @@ from falserefusal.statistics.clusters import (
     level_codes,
 )
 from falserefusal.statistics.gls import PersonaFit, fit_personas
-from falserefusal.statistics.intervals import mover_difference, mover_ratio
+from falserefusal.statistics.intervals import Limits, mover_difference, mover_ratio, p_of_limits
+from falserefusal.statistics.multiplicity import simultaneous
 
-Z = np.sort(np.append(np.linspace(0.7, 7.5, 35), stats.norm.ppf(0.975)))  # p from 0.48 down to 6e-14
 MEAN = "mean"  # the model of a row that averages the models
 
 
@@ -43,13 +43,18 @@ def persona_effects(outcomes: pd.DataFrame | Outcomes, fit: PersonaFit | None = 
     Returns
     -------
     Columns model, persona, n, refusals, rate, baseline_rate, difference, lo, hi, z, p (two-sided, of the interval),
-    ratio, ratio_lo, ratio_hi (NaN if neither arm has a refusal); from the direct pairs: pairs, both, only_persona,
-    only_baseline (discordant pairs), mcnemar_p (exact, one-sided: more refusals with the persona); method.
+    ratio, ratio_lo, ratio_hi (NaN if neither arm has a refusal); lo_family, hi_family: lower (upper) limits of
+    the difference that hold for all rows together in 95% (Bonferroni); from the direct pairs: pairs, both,
+    only_persona, only_baseline (discordant pairs), mcnemar_p (exact, one-sided: more refusals with the persona);
+    method.
     """
     fit = fit_personas(outcomes) if fit is None else fit
     by_model = fit.average(["model", "persona"])
-    table = _compare(by_model, *against_baseline(by_model))
+    left, right = against_baseline(by_model)
+    table = _compare(by_model, left, right)
     table = table.rename(columns={"reference_rate": "baseline_rate"}).drop(columns="reference_persona")
+    limits = _limits_of_difference(by_model, left, right, correlated(by_model, left, right))
+    table["lo_family"], table["hi_family"] = limits(simultaneous(len(left)))
     table["method"] = _method(table, by_model, len(fit.cells["task"].unique()))
     merged = table.merge(pair_table(outcomes), how="left", on=["model", "persona"])
     return merged[[*(c for c in merged if c != "method"), "method"]]
@@ -75,7 +80,7 @@ def mean_effects(fit: PersonaFit) -> pd.DataFrame:
         at = int(np.flatnonzero(overall.cells["persona"] == BASELINE)[0])
         left = np.flatnonzero(overall.cells["persona"] != BASELINE)
         table = _compare(overall, left, np.full(len(left), at), student=True).assign(model=MEAN)
-        table["method"] = f"{fit.method}; mean over {len(model.within)} models and {tasks} tasks, Student's limits"
+        table["method"] = _student(table, f"{fit.method}; mean over {len(model.within)} models and {tasks} tasks")
         parts.append(table)
     table = _compare(any_persona, *against_baseline(any_persona))
     table["method"] = _method(table, any_persona, tasks)
@@ -123,7 +128,7 @@ def persona_differences(
         table = _compare(model, left, right, student=model is overall)
         table["method"] = _method(table, model, tasks)
         if model is overall:
-            table["method"] = f"{fit.method}; mean over {len(names_of_models(fit))} models, Student's limits"
+            table["method"] = _student(table, f"{fit.method}; mean over {len(names_of_models(fit))} models")
         parts.append(table)
     columns = ["n", "rate", "reference_rate", "difference", "lo", "hi", "z", "p"]
     columns += ["ratio", "ratio_lo", "ratio_hi", "method"]
@@ -222,12 +227,14 @@ def _compare(fit: PersonaFit, left: np.ndarray, right: np.ndarray, student: bool
     low, high = fit.limits()
     rate = np.clip(fit.rate, 0, 1)
     one, other = (low[left], high[left]), (low[right], high[right])
+    limits = _limits_of_difference(fit, left, right, shared)
+    lo, hi = limits(0.95)
     if student:
-        t = stats.t.ppf(0.975, df)
-        lo, hi, p = difference - t * sd, difference + t * sd, 2 * stats.t.sf(np.abs(z), df)
+        t, varies = stats.t.ppf(0.975, df), sd > NO_SPREAD
+        lo, hi = np.where(varies, difference - t * sd, lo), np.where(varies, difference + t * sd, hi)
+        p = 2 * stats.t.sf(np.abs(z), df)
     else:
-        lo, hi = mover_difference(rate[left], one, rate[right], other, shared)
-        p = _p_of_limits(fit, left, right, shared)
+        p = p_of_limits(rate[left] - rate[right], limits, (0.95, simultaneous(max(len(left), 1))))
     ratio_lo, ratio_hi = mover_ratio(rate[left], one, rate[right], other, shared)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = rate[left] / rate[right]
@@ -247,28 +254,23 @@ def _compare(fit: PersonaFit, left: np.ndarray, right: np.ndarray, student: bool
     )
 
 
-def _p_of_limits(fit: PersonaFit, left: np.ndarray, right: np.ndarray, shared: np.ndarray) -> np.ndarray:
-    """Two-sided p: 1 minus the level at which MOVER's interval of the difference begins to contain 0.
+def _limits_of_difference(
+    fit: PersonaFit, left: np.ndarray, right: np.ndarray, shared: np.ndarray
+) -> Callable[[float], Limits]:
+    """Function from the two-sided level to MOVER's limits of the differences."""
+    rate = np.clip(fit.rate, 0, 1)
 
-    So an interval excludes 0 if and only if p is below 1 minus its level. Levels are those of the standard normal
-    quantiles in Z, interpolated between them and 0, where the interval is the estimate.
-    """
-    rate, quantiles = np.clip(fit.rate, 0, 1), np.append(0, Z)
-    sign = np.sign(rate[left] - rate[right])
-    nearer = np.empty((len(quantiles), len(left)))
-    nearer[0] = np.abs(rate[left] - rate[right])
-    for k, z in enumerate(Z, start=1):
-        low, high = fit.limits(1 - 2 * stats.norm.sf(z))
-        limits = (low[left], high[left]), (low[right], high[right])
-        lo, hi = mover_difference(rate[left], limits[0], rate[right], limits[1], shared)
-        nearer[k] = np.where(sign > 0, lo, -hi)
-    after = (nearer > 0).cumprod(0).sum(0)  # position of the first limit that has reached 0
-    before, until = np.maximum(after - 1, 0), np.minimum(after, len(Z))
-    column = np.arange(len(left))
-    a, b = nearer[before, column], nearer[until, column]
-    part = np.divide(a, a - b, out=np.zeros_like(a), where=(a > b) & (a > 0))
-    p: np.ndarray = 2 * stats.norm.sf(quantiles[before] + part * (quantiles[until] - quantiles[before]))
-    return np.where(sign == 0, 1.0, p)
+    def limits(level: float) -> Limits:
+        low, high = fit.limits(level)
+        return mover_difference(rate[left], (low[left], high[left]), rate[right], (low[right], high[right]), shared)
+
+    return limits
+
+
+def _student(table: pd.DataFrame, text: str) -> np.ndarray:
+    """Method of each row of a mean over models; Student's limits have no width if no text shows a difference."""
+    same = (table["z"] == 0) & (table["difference"].abs() < NO_SPREAD)
+    return np.where(same, f"{text}; too few refusals for Student's limits: MOVER", f"{text}, Student's limits")
 
 
 def _method(table: pd.DataFrame, fit: PersonaFit, tasks: int) -> list[str]:

@@ -16,7 +16,6 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 from scipy import stats
-from scipy.special import expit, logit
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.outcomes import Outcomes, outcomes_of_frame, union_of_sorted
@@ -36,6 +35,7 @@ WITHIN = ("persona", "template", "phrasing", "format")  # factors drawn at rando
 FEWEST_UNITS = 40  # refused texts (responses if texts are unknown) of some model; with fewer, intervals are unreliable
 TOO_FEW = f"no interval: too few refusals, below {FEWEST_UNITS} refused texts in every model"
 CELLS_METHOD = "binomial, texts unknown"
+TOTAL_LEVEL = 0.97  # nominal level of `total_order`, so that it covers 95% on average, 93% if few texts contribute most
 RUN_METHOD = "bootstrap by text"
 TOTAL_METHOD = "jackknife by text"
 IMPORTANCE_COLUMNS = ["factor", "scope", "levels", "index", "lo", "hi", "sobol", "mutual_information"]
@@ -163,8 +163,6 @@ def sensitivity_from_outcomes(
         coarser = {} if name == "persona" else {"phrasing": phrasings, "format": _formats(outcomes)}
         factors += _permuted(outcomes, name, counts, names, coarser, permutations, [seed, 3, number])
     more = [*_interactions(factors), *_totals(outcomes, int(factors[0].counts.n.sum()))]
-    if _refused(factors[0].counts) < FEWEST_UNITS:
-        more = [_without_interval(row) for row in more]
     return _table(factors, tasks, models, RUN_METHOD, more, whole_study_only)
 
 
@@ -413,7 +411,8 @@ def _interactions(factors: list[Factor]) -> Iterator[dict]:
             estimate = _interaction(counts.n, counts.y, axes)
             replicates = _interaction(counts.boot_n, counts.boot_y, axes)
             levels = int((counts.n.sum(axis=3 - sum(axes)) > 0).sum())
-            yield _normal_row(name, "sobol_interaction", estimate, replicates, levels, counts.n.sum())
+            row = _normal_row(name, "sobol_interaction", estimate, replicates, levels, counts.n.sum())
+            yield row if _refused(counts) >= FEWEST_UNITS else _without_interval(row)
 
 
 def _interaction(n: np.ndarray, y: np.ndarray, axes: tuple[int, int]) -> np.ndarray:
@@ -431,8 +430,7 @@ def _totals(outcomes: Outcomes, n: int) -> Iterator[dict]:
         values = total_order(outcomes, factor)
         if np.isfinite(values["estimate"]):
             sizes = {"levels": len(outcomes.present(factor)), "n": n}
-            method = TOTAL_METHOD + ("" if np.isfinite(values["lo"]) else "; no interval, one text carries it")
-            yield {"factor": factor, "scope": "all", "index": "sobol_total"} | sizes | values | {"method": method}
+            yield {"factor": factor, "scope": "all", "index": "sobol_total"} | sizes | values
 
 
 def _without_interval(row: dict) -> dict:
@@ -459,7 +457,7 @@ def _normal_row(factor: str, index: str, estimate, replicates: np.ndarray, level
     return {"factor": factor, "scope": "all", "index": index, "levels": levels, "n": int(n)} | values
 
 
-def total_order(outcomes: pd.DataFrame | Outcomes, factor: str) -> dict[str, float]:
+def total_order(outcomes: pd.DataFrame | Outcomes, factor: str) -> dict[str, float | str]:
     """Total-order Sobol' index of `factor` given everything else, the text included.
 
     E[Var(y | all but the factor)] / V is the variance that remains if only this factor is redrawn. By Jansen's formula
@@ -468,16 +466,18 @@ def total_order(outcomes: pd.DataFrame | Outcomes, factor: str) -> dict[str, flo
     outcomes (sampled decoding) count as an effect of every factor.
 
     Bias and variance come from leaving out each text in turn (jackknife). A few texts contribute most of the index, so
-    the interval is Student's with the jackknife's own degrees of freedom, on the logit scale if the index is inside (0,
-    1).
+    the interval is Student's with the jackknife's own degrees of freedom and a nominal level of TOTAL_LEVEL. Errors of
+    1 - index, the share of the variance that everything else explains, are relative: the interval is symmetric in its
+    logarithm if the index is below 1.
 
     Returns
     -------
-    estimate, corrected, lo, hi; NaN if no prompt was asked at two levels or the outcome is constant.
+    estimate, corrected, lo, hi; NaN if no prompt was asked at two levels or the outcome is constant. method: gives the
+    reason if there is no interval, as with fewer than FEWEST_UNITS refused texts in every model.
     """
     if not isinstance(outcomes, Outcomes):
         outcomes = outcomes_of_frame(outcomes)
-    levels, sums = len(outcomes.present(factor)), _sums_of_texts(outcomes, factor)
+    levels, (sums, units) = len(outcomes.present(factor)), _sums_of_texts(outcomes, factor)
 
     def index(n, y, pairs, differing):
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -486,25 +486,31 @@ def total_order(outcomes: pd.DataFrame | Outcomes, factor: str) -> dict[str, flo
 
     everything, c = sums.sum(0), len(sums)
     estimate, without = float(index(*everything)), index(*(everything - sums).T)
+    nothing = {"estimate": estimate} | dict.fromkeys(("corrected", "lo", "hi"), np.nan)
+    if units < FEWEST_UNITS:
+        return nothing | {"method": f"{TOTAL_METHOD}; {TOO_FEW}"}
     if not np.isfinite(without).all():  # one of the texts is indispensable for the comparison
-        return {"estimate": estimate} | dict.fromkeys(("corrected", "lo", "hi"), np.nan)
+        return nothing | {"method": f"{TOTAL_METHOD}; no interval, one text carries it"}
     corrected = estimate - (c - 1) * (without.mean() - estimate)
     moves = (without - without.mean())[:, None] * np.sqrt((c - 1) / c)
-    half = stats.t.ppf(0.975, degrees_of_freedom(moves)[0]) * np.sqrt((moves**2).sum())
+    half = stats.t.ppf((1 + TOTAL_LEVEL) / 2, degrees_of_freedom(moves)[0]) * np.sqrt((moves**2).sum())
     lo, hi = corrected - half, corrected + half
-    if 0 < corrected < 1:
-        lo, hi = expit(logit(corrected) + np.array([-1, 1]) * half / (corrected * (1 - corrected)))
-    return {"estimate": estimate, "corrected": float(corrected), "lo": float(lo), "hi": float(hi)}
+    if corrected < 1:
+        lo, hi = 1 - (1 - corrected) * np.exp(np.array([1, -1]) * half / (1 - corrected))
+    limits = {"corrected": float(corrected), "lo": float(max(lo, 0)), "hi": float(hi)}
+    return {"estimate": estimate} | limits | {"method": TOTAL_METHOD}
 
 
-def _sums_of_texts(outcomes: Outcomes, factor: str) -> np.ndarray:
+def _sums_of_texts(outcomes: Outcomes, factor: str) -> tuple[np.ndarray, int]:
     """(C, 4) of each text: responses, refusals, pairs of levels of an otherwise equal prompt, and differing pairs.
 
+    The second value is the number of refused texts of the model that has most.
     Pairs of models are counted at the end, from how many models responded to (and refused) each prompt.
     """
     rest = [name for name in ("text_id", "persona", "template", "task") if name != factor]
     groups, asked, refused = np.empty(0, np.int64), np.empty(0), np.empty(0)
     sums: np.ndarray | None = None
+    units = 0
     for part in outcomes.parts(rest if factor == "model" else [*rest, factor]):
         text, texts = level_codes(part["text_id"])
         y = part["refusal"].to_numpy(bool)
@@ -516,7 +522,9 @@ def _sums_of_texts(outcomes: Outcomes, factor: str) -> np.ndarray:
         own, place = np.unique(group[first], return_inverse=True)
         counts = np.bincount(place).astype(float), np.bincount(place, y[first], len(own))
         sums[:, 0] += np.bincount(text, minlength=len(texts))
-        sums[:, 1] += np.bincount(text, y, len(texts))
+        of_model = np.bincount(text, y, len(texts))
+        sums[:, 1] += of_model
+        units = max(units, int((of_model > 0).sum()))
         if factor == "model":
             groups, asked, refused = _added((groups, asked, refused), (own, *counts))
         else:
@@ -525,7 +533,7 @@ def _sums_of_texts(outcomes: Outcomes, factor: str) -> np.ndarray:
         raise InputError("outcomes: there are no outcomes")
     if factor == "model":
         _add_pairs(sums, groups // per_text, asked, refused)
-    return sums[sums[:, 0] > 0]
+    return sums[sums[:, 0] > 0], units
 
 
 def _add_pairs(sums: np.ndarray, text: np.ndarray, asked: np.ndarray, refused: np.ndarray) -> None:

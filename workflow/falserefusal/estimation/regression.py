@@ -22,7 +22,6 @@ from falserefusal.statistics.logit import (
     Fit,
     NotFitted,
     dummies,
-    firth_profile,
     fit_firth,
     fit_logit,
     levels_of,
@@ -32,8 +31,10 @@ from falserefusal.statistics.logit import (
 INTERACTIONS = (("persona", "model"), ("persona", "task"))
 PRINTED_R2 = 0.5733  # the paper, appendix E.2
 SEPARATED = "separated: no refusals (or only refusals) at this level, so no finite coefficient"
+FEWEST = 10  # refusals, and other responses, of a level: with fewer, errors clustered by text are far too small
+TOO_FEW = f"no interval: too few refusals (or other responses), below {FEWEST}"
+NO_TEXTS = "no interval: texts unknown"
 MOST_OF_A_LEVEL = 0.95  # share of a level's information in one text above which that text cannot be left out
-Z95 = float(stats.norm.ppf(0.975))
 COLUMNS = ["term", "level", "coef", "se", "lo", "hi", "p", "printed", "printed_term_note", "method"]
 FIRTH_COLUMNS = [*COLUMNS[:7], "method"]
 
@@ -106,8 +107,9 @@ def regression_table(
     """Table of main effects (regression.csv).
 
     Rows: the intercept, each level except the reference of its factor, then McFadden's pseudo R squared over single
-    responses as term "fit". A separated level (coef -inf or inf) has a second row with Firth's estimate and profile
-    interval. If nothing can be fitted there is one row, whose method gives the reason.
+    responses as term "fit". A separated level (coef -inf or inf) has a second row with Firth's estimate, without
+    interval. If nothing can be fitted there is one row, whose method gives the reason. There is no p if texts are
+    unknown.
 
     Parameters
     ----------
@@ -123,7 +125,7 @@ def regression_table(
         counts, references = _prepare(frame, factors)
         design = dummies(counts, references)
         fit = fit_logit(design, counts["n"], counts["refusals"])
-        moves = text_moves(frame, counts, design, fit) if _has_texts(frame) else None
+        moves = text_moves(frame, counts, list(references), design.x, fit) if _has_texts(frame) else None
         separated = _separated_rows(counts, design, fit)
     except NotFitted as error:
         return _no_fit(error)
@@ -133,6 +135,8 @@ def regression_table(
     else:
         method = "ML logit, binomial errors, texts unknown"
     rows = _coefficient_rows(fit, method)
+    if moves is None:  # a test as if responses were independent would find effects where there are none
+        rows = [row | {"p": np.nan} for row in rows]
     for j in np.flatnonzero(~fit.finite):
         rows[j]["method"] = f"{method}; {SEPARATED}"
     rows.append({"term": "fit", "level": "McFadden R2", "coef": fit.mcfadden, "method": method})
@@ -146,40 +150,58 @@ def regression_table(
 def firth_table(frame: pd.DataFrame | Outcomes, factors: list[str] | None = None) -> pd.DataFrame:
     """Table of main effects by Firth's penalised likelihood, finite everywhere; columns as in `regression_table`.
 
-    Intervals are Wald's from the penalised information, and profile intervals where maximum likelihood has no estimate.
-    They treat responses as independent.
+    Errors are clustered by text. There is no interval and no p-value if texts are unknown (cells), or if a level or
+    its reference has fewer than FEWEST refusals or other responses; `method` says so.
     """
     try:
         counts, references = _prepare(frame, factors)
         design = dummies(counts, references)
-        fit = fit_logit(design, counts["n"], counts["refusals"])
-        firth = fit_firth(design, counts["n"], counts["refusals"])
-        separated = _separated_rows(counts, design, fit)
+        fit = fit_firth(design, counts["n"], counts["refusals"])
+        moves = text_moves(frame, counts, list(references), design.x, fit) if _has_texts(frame) else None
     except NotFitted as error:
         return _no_fit(error)[FIRTH_COLUMNS]
-    table = pd.DataFrame(_coefficient_rows(firth, "Firth logit, binomial errors")).set_index(["term", "level"])
-    for rows in separated:
-        table.update(rows.set_index(["term", "level"]))
-    return table.reset_index()[FIRTH_COLUMNS]
+    rarest = {factor: _rarest(counts, [factor]) for factor in references}
+    of_reference = {factor: rarest[factor][reference] for factor, reference in references.items()}
+    own = [min(rarest[term][level], of_reference[term]) for term, level in design.names[1:]]
+    few = np.array([min(of_reference.values()), *own]) < FEWEST
+    table = pd.DataFrame(design.names, columns=["term", "level"]).assign(coef=fit.coef)
+    return _robust(table, moves, few, "Firth logit")[FIRTH_COLUMNS]
+
+
+def _rarest(counts: pd.DataFrame, factors: list[str]) -> pd.Series:
+    """Number of refusals, or of other responses if those are fewer, by level of `factors`."""
+    sums = counts.groupby(factors, observed=True, sort=False)[["n", "refusals"]].sum()
+    return np.minimum(sums["refusals"], sums["n"] - sums["refusals"])
+
+
+def _robust(table: pd.DataFrame, moves: np.ndarray | None, few: np.ndarray, method: str) -> pd.DataFrame:
+    """Add Student's intervals and p-values from the influence (C, K) of each text; none where `few` or unknown."""
+    if moves is None:
+        return table.assign(se=np.nan, lo=np.nan, hi=np.nan, p=np.nan, method=f"{method}; {NO_TEXTS}")
+    se, df = np.sqrt((moves**2).sum(0)), degrees_of_freedom(moves)
+    half, p = stats.t.ppf(0.975, df) * se, 2 * stats.t.sf(np.abs(table["coef"]) / np.maximum(se, 1e-300), df)
+    table = table.assign(se=se, lo=table["coef"] - half, hi=table["coef"] + half, p=p)
+    table.loc[few, ["se", "lo", "hi", "p"]] = np.nan
+    clustered = f"{method}, errors clustered by text"
+    return table.assign(method=np.where(few, f"{clustered}; {TOO_FEW}", clustered))
 
 
 def _separated_rows(counts: pd.DataFrame, design: Design, fit: Fit) -> list[pd.DataFrame]:
-    """Firth's estimates with profile intervals for levels without a finite maximum-likelihood estimate."""
+    """Firth's estimates, without interval, for levels without a finite maximum-likelihood estimate."""
     if fit.finite.all():
         return []
-    n, y = counts["n"], counts["refusals"]
-    firth = fit_firth(design, n, y)
-    rows = _coefficient_rows(firth, "Firth logit, profile limits")
-    for j in np.flatnonzero(~fit.finite):
-        rows[j]["lo"], rows[j]["hi"] = firth_profile(design, n, y, firth, int(j))
-    return [pd.DataFrame([rows[j] for j in np.flatnonzero(~fit.finite)])]
+    firth = fit_firth(design, counts["n"], counts["refusals"])
+    table = pd.DataFrame(design.names, columns=["term", "level"])
+    return [table.assign(coef=firth.coef, method=f"Firth logit; {TOO_FEW}")[~fit.finite]]
 
 
 def interaction_table(frame: pd.DataFrame | Outcomes, pairs: Sequence[tuple[str, str]] = INTERACTIONS) -> pd.DataFrame:
     """Interactions by Firth's logit: how far each cell of a pair departs, in log-odds, from the sum of main effects.
 
     Every factor has sum-to-zero coding: no level is a reference, and departures sum to zero over either factor.
-    Intervals are Wald's and treat responses as independent. Cells without refusals pull towards their main effects.
+    Intervals are Student's with errors clustered by text. There is none if texts are unknown. Cells without refusals
+    pull all others away from zero, so a model with fewer than FEWEST refusals or other responses under some persona is
+    left out of the fit, and if any cell of another pair has fewer, the pair has no intervals; `method` says so.
 
     Parameters
     ----------
@@ -190,8 +212,8 @@ def interaction_table(frame: pd.DataFrame | Outcomes, pairs: Sequence[tuple[str,
     -------
     Columns term ("persona:model"), level ("black:Llama2-7B"), coef, se, lo, hi, p, method.
     """
-    method = "Firth logit, sum-to-zero, binomial errors"
     try:
+        frame, rare = _without_rare_models(frame)
         counts, references = _prepare(frame, None)
         pairs = [pair for pair in pairs if set(pair) <= set(references)]
         if not pairs:
@@ -199,6 +221,7 @@ def interaction_table(frame: pd.DataFrame | Outcomes, pairs: Sequence[tuple[str,
         x, blocks = _sum_to_zero(counts, list(references), pairs)
         names = [("", str(j)) for j in range(x.shape[1])]
         fit = fit_firth(Design(x, names), counts["n"], counts["refusals"])
+        moves = text_moves(frame, counts, list(references), x, fit) if _has_texts(frame) else None
     except NotFitted as error:
         return _no_fit(error)[FIRTH_COLUMNS]
     parts = []
@@ -207,12 +230,32 @@ def interaction_table(frame: pd.DataFrame | Outcomes, pairs: Sequence[tuple[str,
         where = blocks[pair]
         # the departure of every cell, also of those that the coding leaves out, is a contrast of the coefficients
         contrast = np.kron(_deviations(len(first)), _deviations(len(second)))
-        coef = contrast @ fit.coef[where]
-        se = np.sqrt(np.einsum("ij,jk,ik->i", contrast, fit.cov[where, where], contrast))
-        part = pd.DataFrame({"term": ":".join(pair), "level": [f"{a}:{b}" for a in first for b in second]})
-        part = part.assign(coef=coef, se=se, lo=coef - Z95 * se, hi=coef + Z95 * se)
-        parts.append(part.assign(p=2 * stats.norm.sf(np.abs(coef) / se), method=method))
-    return pd.concat(parts, ignore_index=True)
+        cells = pd.MultiIndex.from_product([first, second])
+        few = np.full(len(cells), (_rarest(counts, list(pair)).reindex(cells, fill_value=0) < FEWEST).any())
+        part = pd.DataFrame({"term": ":".join(pair), "level": [f"{a}:{b}" for a, b in cells]})
+        part["coef"] = contrast @ fit.coef[where]
+        of_cells = None if moves is None else moves[:, where] @ contrast.T
+        parts.append(_robust(part, of_cells, few, "Firth logit, sum-to-zero")[FIRTH_COLUMNS])
+    reason = f"not fitted: too few refusals (or other responses), below {FEWEST} under some persona"
+    parts += [pd.DataFrame([{"term": "persona:model", "level": f"*:{name}", "method": reason}]) for name in rare]
+    return pd.concat(parts, ignore_index=True)[FIRTH_COLUMNS]
+
+
+def _without_rare_models(frame: pd.DataFrame | Outcomes) -> tuple[pd.DataFrame | Outcomes, list[str]]:
+    """Outcomes without the models that have too few refusals under some persona, and those models; cells as they are.
+
+    Raises
+    ------
+    NotFitted if no model is left.
+    """
+    if not _has_texts(frame):
+        return frame, []
+    outcomes = _with_persona(frame)
+    fewest = _rarest(collapse(outcomes, ["model", "persona"]), ["model", "persona"]).unstack(fill_value=0).min(axis=1)
+    rare = [name for name in outcomes.readers if name in fewest.index and fewest[name] < FEWEST]
+    if len(rare) == len(fewest):
+        raise NotFitted(f"too few refusals (or other responses): every model has below {FEWEST} under some persona")
+    return replace(outcomes, readers={k: reader for k, reader in outcomes.readers.items() if k not in rare}), rare
 
 
 def deviance_table(frame: pd.DataFrame | Outcomes, factors: list[str] | None = None) -> pd.DataFrame:
@@ -228,7 +271,7 @@ def deviance_table(frame: pd.DataFrame | Outcomes, factors: list[str] | None = N
     Columns factor, df, alone (deviance drop as the only factor), last (drop when added to all others: type II),
     dominance (average drop over all orders of entry: general dominance, Budescu 1993, Psychol. Bull. 114:542), share
     (of the explained deviance; the dominances add up to it), noise (expected for a factor without effect: its df), wald
-    (chi-squared of the factor's finite coefficients), p, method.
+    (chi-squared of the factor's finite coefficients), p (none if texts are unknown), method.
     """
     columns = ["factor", "df", "alone", "last", "dominance", "share", "noise", "wald", "p", "method"]
     try:
@@ -236,7 +279,8 @@ def deviance_table(frame: pd.DataFrame | Outcomes, factors: list[str] | None = N
         design = dummies(counts, references)
         fit = fit_logit(design, counts["n"], counts["refusals"])
         explained = {subset: _explained(counts, references, subset) for subset in _subsets(list(references))}
-        moves = text_moves(frame, counts, design, fit) if (clustered := _has_texts(frame)) else None
+        clustered = _has_texts(frame)
+        moves = text_moves(frame, counts, list(references), design.x, fit) if clustered else None
     except NotFitted as error:
         return pd.DataFrame([{"factor": "", "method": f"not fitted: {error}"}]).reindex(columns=columns)
     cov = fit.cov if moves is None else moves.T @ moves
@@ -250,52 +294,63 @@ def deviance_table(frame: pd.DataFrame | Outcomes, factors: list[str] | None = N
         df = sum(term == factor for term, _ in design.names)
         row = {"factor": factor, "df": df, "alone": by_size[0], "last": by_size[-1], "dominance": np.mean(by_size)}
         row |= {"share": np.mean(by_size) / explained[everything], "noise": df, "wald": wald}
-        row |= {"p": stats.chi2.sf(wald, len(own)), "method": "clustered by text" if clustered else "texts unknown"}
+        row |= {
+            "p": stats.chi2.sf(wald, len(own)) if clustered else np.nan,
+            "method": "clustered by text" if clustered else "texts unknown",
+        }
         rows.append(row)
     return pd.DataFrame(rows)[columns]
 
 
-def text_moves(outcomes: pd.DataFrame | Outcomes, counts: pd.DataFrame, design: Design, fit: Fit) -> np.ndarray:
+def text_moves(
+    outcomes: pd.DataFrame | Outcomes, counts: pd.DataFrame, factors: list[str], x: np.ndarray, fit: Fit
+) -> np.ndarray:
     """Influence (C, parameters) of each text on the coefficients; `moves.T @ moves` is the jackknife covariance CV3.
 
     Leaving text c out changes the coefficients by (I - I_c)^-1 u_c, with I the information, I_c the text's share of it
     and u_c its score, here times sqrt((C - 1) / C) (linearised at the fit; MacKinnon, Nielsen and Webb 2023, Journal of
     Applied Econometrics 38:671, and for the logit 2024, arXiv:2406.00650). The usual sandwich has I^-1 u_c, which makes
-    the errors of levels with few texts too small. Separated coefficients have no influence.
+    the errors of levels with few texts too small. Separated coefficients have no influence. Scores of Firth's fit
+    include each response's share of the penalty, so that they add up to 0.
+
+    Parameters
+    ----------
+    outcomes : outcomes of one labeller.
+    counts : as `collapse` returns them, by `factors`.
+    x : (cells, parameters) design matrix of `counts`.
+    fit : fit of that design.
 
     Raises
     ------
     NotFitted if there is a single text.
     """
-    factors = list(dict.fromkeys(term for term, _ in design.names[1:]))
-    n, scores, cells = _counts_by_text(_with_persona(outcomes), factors, counts, design, fit)
-    mean, x = fit.mean[cells], design.x[cells][:, fit.finite]
-    texts, known = n.shape[0], int(fit.finite.sum())
+    x = x[:, fit.finite]
+    n, scores, cells = _counts_by_text(_with_persona(outcomes), factors, counts, x, fit.expected)
+    mean, x = fit.mean[cells], x[cells]
+    texts = n.shape[0]
     if texts < 2:
         raise NotFitted("regression: errors clustered by text need at least two texts")
     information = np.linalg.inv(fit.cov[np.ix_(fit.finite, fit.finite)])
-    moved = np.empty((texts, known))
-    for start in range(0, texts, 1000):  # 1,000 texts with 50 coefficients need 20 MB
-        rows = slice(start, start + 1000)
-        part, weighted = n[rows].astype(float), x * (mean * (1 - mean))[:, None]
-        of_text = np.stack([part @ (x * weighted[:, [j]]) for j in range(known)], axis=1)
-        rest = information - of_text
+    moved = np.empty((texts, x.shape[1]))
+    for c in range(texts):
+        own = slice(n.indptr[c], n.indptr[c + 1])
+        place = n.indices[own]
+        of_text = x[place].T @ (x[place] * (n.data[own] * mean[place] * (1 - mean[place]))[:, None])
         # a level with (nearly) all its information in one text cannot do without it: that text uses the sandwich
-        share = np.einsum("cjj->cj", of_text) / np.diag(information)
-        rest[(share > MOST_OF_A_LEVEL).any(axis=1)] = information
-        moved[rows] = np.linalg.solve(rest, scores[rows][..., None])[..., 0]
+        indispensable = (np.diag(of_text) > MOST_OF_A_LEVEL * np.diag(information)).any()
+        moved[c] = np.linalg.solve(information if indispensable else information - of_text, scores[c])
     moves = np.zeros((texts, len(fit.coef)))
     moves[:, fit.finite] = moved * np.sqrt((texts - 1) / texts)
     return moves
 
 
 def _counts_by_text(
-    outcomes: Outcomes, factors: list[str], counts: pd.DataFrame, design: Design, fit: Fit
+    outcomes: Outcomes, factors: list[str], counts: pd.DataFrame, x: np.ndarray, expected: np.ndarray
 ) -> tuple[sparse.csr_array, np.ndarray, np.ndarray]:
-    """Responses (C, K) of each text in each cell, scores (C, finite parameters), and each cell's row of `counts`."""
+    """Responses (C, K) of each text in each cell, scores (C, parameters), and each cell's row of `counts`."""
     layout = layout_of(outcomes, factors)
     index = pd.MultiIndex.from_frame(counts[factors]).get_indexer(pd.MultiIndex.from_frame(layout.cells))
-    mean, x = fit.mean[index], design.x[index][:, fit.finite]
+    expected, x = expected[index], x[index]
     shape = (len(layout.texts), len(layout.cells))
     rows: list[np.ndarray] = []
     columns: list[np.ndarray] = []
@@ -305,7 +360,7 @@ def _counts_by_text(
         flat = layout.row[level_codes(part["text_id"])[0]] * shape[1] + layout.column[joint_code(part, factors)[0]]
         own, which, number = np.unique(flat, return_inverse=True, return_counts=True)
         row, column = np.divmod(own, shape[1])
-        error = np.bincount(which, part["refusal"], len(own)) - number * mean[column]
+        error = np.bincount(which, part["refusal"], len(own)) - number * expected[column]
         scores += sparse.csr_array((error, (row, column)), shape=shape) @ x
         rows.append(row.astype(np.int32))
         columns.append(column.astype(np.int32))

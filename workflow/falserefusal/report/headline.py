@@ -101,6 +101,8 @@ def _importance(importance: pd.DataFrame) -> list[Card]:
     value = " > ".join(whole["factor"].head(3))
     label = "factors by importance for refusal: "
     label += ", ".join(f"{row.factor} {row.index:.3f}" for row in whole.itertuples(index=False))
+    if "method" in whole and whole["method"].str.contains("too few refusals").any():
+        label += "; too few refusals for intervals, so chance may have made this order"
     return [Card(value, label, "column index of tables/importance.csv, scope all")]
 
 

@@ -141,12 +141,14 @@ NOTES = {
         "the rate of the level and the overall rate, divided by twice the variance; 0: the factor has no effect, 1: it "
         "determines every verdict. floor_mean and floor_q95: mean and 95% quantile of the index when the levels of the "
         "factor are permuted (noise floor); corrected: the index minus that noise. sobol: first-order share of the "
-        "variance. scope: the whole study, one task or one model. printed: Figure 5 of the paper.",
+        "variance. scope: the whole study, one task or one model. printed: Figure 5 of the paper. With too few "
+        "refusals (below 40 refused texts in every model) there is no interval, as the column method says.",
     ),
     "sensitivity": Note(
         "All sensitivity indices",
         "One row per factor, scope and index (Wasserstein, first-order share of the variance, mutual information in "
-        "nats): plug-in estimate, corrected estimate, interval and noise floor.",
+        "nats): plug-in estimate, corrected estimate, interval and noise floor. With too few refusals there is no "
+        "interval, as the column method says.",
     ),
     "regression": Note(
         "Logistic regression compared with the paper's Table 7",
@@ -156,12 +158,15 @@ NOTES = {
     ),
     "regression_firth": Note(
         "Logistic regression, penalised",
-        "The same main effects by Firth's penalised likelihood, which is finite even for a level without refusals.",
+        "The same main effects by Firth's penalised likelihood, which is finite even for a level without refusals. "
+        "Errors are clustered by text. Without text identifiers, or with fewer than ten refusals at a level, there is "
+        "neither an interval nor a p-value, as the column method says.",
     ),
     "interactions": Note(
         "Interactions of the logistic regression",
         "Deviation of each cell of two factors from the sum of their main effects, in log-odds (Firth's penalised fit, "
-        "sum-to-zero coding).",
+        "sum-to-zero coding). Errors are clustered by text. Without text identifiers there is neither an interval nor "
+        "a p-value. Models with fewer than ten refusals under some persona are left out.",
     ),
     "deviance": Note(
         "Deviance explained by each factor",
@@ -171,13 +176,14 @@ NOTES = {
     "effects_persona": Note(
         "Effect of each persona in each model",
         "difference: rate with the persona minus rate of the same prompts without one (baseline_rate), with equal "
-        "weight for each task, by least squares on prompts with standard errors clustered by text; ratio: of the two "
+        "weight for each task, by least squares on prompts with standard errors clustered by text; lo_family, "
+        "hi_family: its lower (upper) limits that hold for all rows together in 95% (Bonferroni); ratio: of the two "
         "rates. p: two-sided, of this row's interval; p_family: of an increase, adjusted for all rows: larger of two "
         "p-values, with the null hypotheses that the persona changes no response (permutation within prompts) and that "
         "its mean effect is zero (the interval). raises: p_family is at most .05. mcnemar_p: from direct pairs only, "
         f"not adjusted; its null hypothesis is that the persona changes no response. {INTERVALS}",
         ("rate", "baseline_rate"),
-        ("difference", "lo", "hi"),
+        ("difference", "lo", "hi", "lo_family", "hi_family"),
     ),
     "effects_shrunken": Note(
         "Effect of each persona in each model, shrunken",
@@ -283,7 +289,8 @@ NOTES = {
     ),
     "claims": Note(
         "The paper's claims as tests",
-        "Each claim is tested by a fixed rule: effect, interval of the effect, and the conclusion of the rule.",
+        "Each claim is tested by a fixed rule: effect, interval of the effect, and the conclusion of the rule. p is "
+        "one-sided, in the direction of the claim, and doubled, because intervals are two-sided.",
     ),
 }
 

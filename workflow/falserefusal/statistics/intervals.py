@@ -185,6 +185,35 @@ def mover_ratio(
     return np.where(undefined, np.nan, lower), np.where(undefined, np.nan, upper)
 
 
+def p_of_limits(estimate: ArrayLike, limits: Callable[[float], Limits], exact_at: ArrayLike = (0.95,)) -> np.ndarray:
+    """Two-sided p-value of "the true value is 0": 1 minus the level at which an interval begins to contain 0.
+
+    So the interval excludes 0 if and only if p is below 1 minus its level. Levels are those of a grid of normal
+    quantiles (p from 0.48 down to 6e-14), interpolated between them and 0, where the interval is the estimate.
+
+    Parameters
+    ----------
+    estimate : (K,) estimates; p is 1 where they are 0.
+    limits : function from the two-sided level to the limits (K,).
+    exact_at : levels that are added to the grid, so that there p and interval never disagree.
+    """
+    estimate = np.asarray(estimate, float)
+    sign, column = np.sign(estimate), np.arange(len(estimate))
+    added = [_z(level) for level in np.atleast_1d(exact_at)]
+    quantiles = np.unique([0, *np.linspace(0.7, 7.5, 35), *added])
+    nearer = np.empty((len(quantiles), len(estimate)))
+    nearer[0] = np.abs(estimate)
+    for k, z in enumerate(quantiles[1:], start=1):
+        lo, hi = limits(1 - 2 * stats.norm.sf(z))
+        nearer[k] = np.where(sign > 0, lo, -hi)
+    after = (nearer > 0).cumprod(0).sum(0)  # position of the first limit that has reached 0
+    before, until = np.maximum(after - 1, 0), np.minimum(after, len(quantiles) - 1)
+    a, b = nearer[before, column], nearer[until, column]
+    part = np.divide(a, a - b, out=np.zeros_like(a), where=(a > b) & (a > 0))
+    p: np.ndarray = 2 * stats.norm.sf(quantiles[before] + part * (quantiles[until] - quantiles[before]))
+    return np.where(sign == 0, 1.0, p)
+
+
 def mixture_sequence(
     refusals: ArrayLike, n: ArrayLike, level: float = 0.95, prior: tuple[float, float] = (1.0, 20.0)
 ) -> Limits:

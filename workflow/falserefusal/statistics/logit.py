@@ -1,4 +1,4 @@
-"""Logistic regression on aggregated counts: maximum likelihood with separation, Firth's penalty, profile intervals.
+"""Logistic regression on aggregated counts: maximum likelihood with separation, and Firth's penalty.
 
 Counts (n, refusals) by cell carry all that a logit on single responses uses. Levels without any refusal (or with
 nothing else) have no finite maximum-likelihood coefficient: the coefficient is -inf (inf), the limit of the fit, and
@@ -13,8 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
-from scipy import stats
-from scipy.optimize import brentq
 from scipy.special import expit, xlogy
 
 from falserefusal.common.errors import InputError
@@ -43,6 +41,7 @@ class Fit:
     null_loglik: float
     mean: np.ndarray  # fitted rate of each cell
     finite: np.ndarray = field(repr=False)
+    expected: np.ndarray  # rate of each cell around which the scores of its responses add up to 0 over the study
     df: np.ndarray | float = np.inf  # degrees of freedom of the errors, for each coefficient
 
     @property
@@ -141,16 +140,10 @@ def fit_logit(design: Design, n: np.ndarray, y: np.ndarray) -> Fit:
     mean[rows] = result.mu
     with np.errstate(invalid="ignore"):
         mean[~rows] = np.where(n > 0, y / np.maximum(n, 1), 0)[~rows]
-    return Fit(design.names, coef, cov, loglik(y, n, mean), null, mean, finite)
+    return Fit(design.names, coef, cov, loglik(y, n, mean), null, mean, finite, mean)
 
 
-def fit_firth(
-    design: Design,
-    n: np.ndarray,
-    y: np.ndarray,
-    fixed: tuple[int, float] | None = None,
-    start: np.ndarray | None = None,
-) -> Fit:
+def fit_firth(design: Design, n: np.ndarray, y: np.ndarray) -> Fit:
     """Fit with Jeffreys' prior (Firth's penalty), which is finite under any separation.
 
     Newton steps on the modified score x'(y - n mu + h (1/2 - mu)), with h the hat values and the information of n + h
@@ -161,8 +154,6 @@ def fit_firth(
     ----------
     design : as `dummies` returns it.
     n, y : (cells,) responses and refusals.
-    fixed : (parameter, value) to hold fixed, for profile intervals.
-    start : (parameters,) start of the iteration.
 
     Returns
     -------
@@ -173,16 +164,12 @@ def fit_firth(
     NotFitted if the factors are confounded or 200 steps do not suffice.
     """
     n, y, x = np.asarray(n, float), np.asarray(y, float), design.x
-    coef = np.zeros(x.shape[1]) if start is None else start.copy()
-    if fixed is not None:
-        coef[fixed[0]] = fixed[1]
-    free = [j for j in range(x.shape[1]) if fixed is None or j != fixed[0]]
-
+    coef = np.zeros(x.shape[1])
     now = _penalised(x, n, y, coef)
     if now.value == -np.inf:
         raise NotFitted("regression: the factors are confounded, their coefficients have no unique solution")
     for _ in range(200):
-        step = _firth_step(x, n, y, now, free)
+        step = _firth_step(x, n, y, now)
         if np.abs(step).max() < 1e-9:
             break
         for _ in range(30):
@@ -195,7 +182,9 @@ def fit_firth(
         raise NotFitted("regression: Firth's estimate did not converge in 200 steps")
     cov = np.linalg.inv(now.information)
     null = loglik(y.sum(), n.sum(), y.sum() / n.sum())
-    return Fit(design.names, coef, cov, now.value, null, now.mean, np.ones(len(coef), dtype=bool))
+    penalty = _hat(x, now) * (0.5 - now.mean)
+    expected = now.mean - np.divide(penalty, n, out=np.zeros_like(n), where=n > 0)
+    return Fit(design.names, coef, cov, now.value, null, now.mean, np.ones(len(coef), dtype=bool), expected)
 
 
 class _Penalised(NamedTuple):
@@ -215,37 +204,17 @@ def _penalised(x: np.ndarray, n: np.ndarray, y: np.ndarray, coef: np.ndarray) ->
     return _Penalised(mean, weighted, information, loglik(y, n, mean) + logdet / 2 if sign > 0 else -np.inf)
 
 
-def _firth_step(x: np.ndarray, n: np.ndarray, y: np.ndarray, now: _Penalised, free: list[int]) -> np.ndarray:
-    """The Newton step of the `free` parameters, at most 3 long in each; zero if none is free."""
-    step = np.zeros(x.shape[1])
-    if not free:
-        return step
-    mean = now.mean
-    hat = np.einsum("ij,ij->i", now.weighted, np.linalg.solve(now.information, x.T).T)
+def _hat(x: np.ndarray, now: _Penalised) -> np.ndarray:
+    """Hat value of each cell."""
+    hat: np.ndarray = np.einsum("ij,ij->i", now.weighted, np.linalg.solve(now.information, x.T).T)
+    return hat
+
+
+def _firth_step(x: np.ndarray, n: np.ndarray, y: np.ndarray, now: _Penalised) -> np.ndarray:
+    """The Newton step, at most 3 long in each parameter."""
+    mean, hat = now.mean, _hat(x, now)
     score = x.T @ (y - n * mean + hat * (0.5 - mean))
     curvature = now.information + x.T @ (x * (hat * mean * (1 - mean))[:, None])
-    step[free] = np.linalg.solve(curvature[np.ix_(free, free)], score[free])
+    step: np.ndarray = np.linalg.solve(curvature, score)
     step *= min(1, 3 / max(np.abs(step).max(), 1e-300))
     return step
-
-
-def firth_profile(
-    design: Design, n: np.ndarray, y: np.ndarray, fit: Fit, j: int, level: float = 0.95
-) -> tuple[float, ...]:
-    """Profile penalised-likelihood interval of parameter `j`: where twice the drop is the chi-squared quantile."""
-    target: float = fit.loglik - stats.chi2.ppf(level, 1) / 2
-    start = fit.coef
-
-    def above(value: float) -> float:
-        nonlocal start
-        profiled = fit_firth(design, n, y, (j, value), start)
-        start = profiled.coef
-        return profiled.loglik - target
-
-    limits = []
-    for side in (-1, 1):
-        inner = fit.coef[j]
-        while above(outer := inner + side * 2 * fit.se[j]) > 0:
-            inner = outer
-        limits.append(brentq(above, inner, outer, xtol=1e-4))
-    return tuple(limits)

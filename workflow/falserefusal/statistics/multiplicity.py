@@ -38,6 +38,11 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
+def simultaneous(comparisons: int) -> float:
+    """Two-sided level of intervals whose lower limits (and whose upper ones) all hold together in 95% (Bonferroni)."""
+    return 1 - 2 * ALPHA / comparisons
+
+
 def screen(effects: pd.DataFrame, tested: pd.DataFrame) -> pd.DataFrame:
     """Add the result of the screen to a table of persona effects.
 

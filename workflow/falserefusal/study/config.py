@@ -637,6 +637,9 @@ class Config(Part):
     """The sample that people label (`snakemake annotation`)."""
     estimation: Estimation = Field(default_factory=lambda: Estimation.model_validate({}))
     """How rates and effects are estimated."""
+    choices: dict[Name, Annotated[dict[str, Any], Field(min_length=1)]] = Field({})
+    """Settings to repeat the study under, one at a time, for `snakemake choices`: names, each with the keys of this
+    config that it changes, such as {short: {inference: {max_new_tokens: 16}}} (docs/choices.md)."""
 
 
 def read_config(given: dict[str, Any]) -> Config:
@@ -669,6 +672,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     both = [name for name in config.judges if name in config.classifiers]
     if both:
         yield f"classifiers: '{both[0]}' is the name of a judge, too; choose another"
+    yield from _choice_problems(config)
 
 
 def _task_problems(task: str, settings: Task) -> Iterator[str]:
@@ -688,6 +692,17 @@ def _task_problems(task: str, settings: Task) -> Iterator[str]:
     if places != set(fields):
         has = " and ".join(f"{{{place}}}" for place in sorted(places)) or "no place for the text"
         yield f"tasks.{task}.layout: must have {' and '.join(f'{{{field}}}' for field in fields)}, but has {has}"
+
+
+def _choice_problems(config: Config) -> Iterator[str]:
+    if not config.choices:
+        return
+    if config.design.sequential is not None:
+        yield "choices: interim looks would ask other prompts under each choice; leave out choices or design.sequential"
+    if not config.inference.keep_weights:
+        yield "choices: the weights are needed for every choice; set inference.keep_weights to true"
+    if config.allow_missing:
+        yield "choices: a model without responses cannot be compared; leave out choices or allow_missing"
 
 
 def _design_problems(config: Config) -> Iterator[str]:

@@ -36,6 +36,11 @@ class Rules:
             raise TypeError("the published study has no tasks and no inference jobs")
         return self.study
 
+    def _under(self, wildcards: Any) -> Study:
+        """The study of a config, under the choice that the wildcard {study} names, if any."""
+        name = wildcards.get("study")
+        return self._own if name in (None, self.study.name) else self._own.by_name[name]
+
     def of(self, attribute: str, *names: str) -> Answer:
         """Ask the job's study for an attribute.
 
@@ -56,13 +61,13 @@ class Rules:
 
     def of_task(self, key: str) -> Answer:
         """Ask for one setting of the job's task."""
-        return lambda wildcards: plain(getattr(self._own.task(wildcards.task), key))
+        return lambda wildcards: plain(getattr(self._under(wildcards).task(wildcards.task), key))
 
     def needs(self, resource: str) -> Callable[[Any, int], int]:
         """Ask for a resource of the n-th attempt at an inference job."""
 
         def answer(wildcards: Any, attempt: int) -> int:
-            return int(getattr(self._own.needs(self._inference_job(wildcards), attempt), resource))
+            return int(getattr(self._under(wildcards).needs(self._inference_job(wildcards), attempt), resource))
 
         return answer
 
@@ -81,10 +86,12 @@ class Rules:
         return untracked(lambda wildcards: self._inference_job(wildcards).gpu)
 
     def _of_job(self, wildcards: Any) -> Study | PublishedStudy:
-        return self.published if wildcards.get("study") == self.published.name else self.study
+        if wildcards.get("study") == self.published.name:
+            return self.published
+        return self._under(wildcards) if isinstance(self.study, Study) else self.study
 
     def _inference_job(self, wildcards: Any) -> Any:
-        return self._own.job(wildcards.model, wildcards.get("judge"), wildcards.get("classifier"))
+        return self._under(wildcards).job(wildcards.model, wildcards.get("judge"), wildcards.get("classifier"))
 
 
 def untracked(answer: Answer) -> Callable[[Any, Any], Any]:

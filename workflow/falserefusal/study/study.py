@@ -1,7 +1,7 @@
 """A user's study, read once: config and materials, checked, and everything that follows from them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from falserefusal.common.notice import BANNER, MODEL_SUFFIX
 from falserefusal.common.roofline import JUDGE_TOKENS
 from falserefusal.study.base import AnyStudy
 from falserefusal.study.checks import check_materials, check_readable
+from falserefusal.study.choices import under_choice
 from falserefusal.study.config import Classifier, Config, Task, read_config
 from falserefusal.study.files import (
     GPUS,
     JUDGE_INSTRUCTIONS,
     PATTERNS,
     PRINTED,
+    Files,
     classifier_record,
     text_record,
 )
@@ -53,6 +55,7 @@ class Study(AnyStudy):
     root: Path
     given_cores: int = 1
     known_jobs: Jobs | None = None  # None: they follow from config, materials and texts
+    choice: str = ""  # of another study's choices, which this study is that study under; empty: none
 
     @classmethod
     def load(
@@ -95,6 +98,7 @@ class Study(AnyStudy):
                 _ = study.personas, study.templates
                 check_materials(typed, study.rows, root)
                 _ = study.jobs, study.compared
+                study.check_choices()
             _ = study.reported_models
         except InputError as error:
             raise InputError("\n".join(_placed(line, source) for line in str(error).splitlines())) from None
@@ -110,7 +114,51 @@ class Study(AnyStudy):
     @property
     def name(self) -> str:
         """Its results go to results/<name>/."""
-        return self.config.study
+        return f"{self.config.study}/choices/{self.choice}" if self.choice else self.config.study
+
+    @cached_property
+    def choices(self) -> dict[str, "Study"]:
+        """The study under each of its choices, with the same prompts in the same number of jobs."""
+        return {
+            name: replace(self, config=under_choice(self.config, name, self.shard_counts), choice=name)
+            for name in self.config.choices
+        }
+
+    @cached_property
+    def by_name(self) -> dict[str, "Study"]:
+        """The study itself and the study under each of its choices, by the names of their results."""
+        return {study.name: study for study in (self, *self.choices.values())}
+
+    def check_choices(self) -> None:
+        """Raise InputError for a mistake in a choice, or in the materials that it names."""
+        for name, study in self.choices.items():
+            try:
+                _models(study.config, self.root)
+                _ = study.personas, study.templates
+                check_materials(study.config, study.rows, self.root)
+            except InputError as error:
+                lines = [_placed(line, f"choices.{name}") for line in str(error).splitlines()]
+                raise InputError("\n".join(lines)) from None
+
+    @property
+    def choice_inputs(self) -> dict[str, Any]:
+        """What the comparison of choices reads; lists have the study itself first."""
+        if not self.choices:
+            raise InputError(f"'{self.config.study}' has no choices; add some to its config (docs/choices.md)")
+        studies = list(self.by_name.values())
+        effects = ["effects_mean"] if self.baseline else []
+        tables = ["rates_model_task", *effects, "importance"]
+        return {
+            "outcomes": [study.files.outcomes for study in studies],
+            "designs": [study.files.design for study in studies],
+            "responses": [study.files.responses(model) for study in studies for model in self.models],
+            **{name: self.files.table(name) for name in tables},
+        }
+
+    @property
+    def choice_headlines(self) -> dict[str, str]:
+        """The headline labeller of the study itself, "", and under each choice."""
+        return {study.choice: study.headline for study in self.by_name.values()}
 
     @property
     def standins(self) -> bool:
@@ -331,7 +379,7 @@ class Study(AnyStudy):
     def checkpoint(self, model: str) -> dict[str, str]:
         """The input of a job that a model is loaded from: a stand-in's folder, or the record of fetched weights."""
         if self.standins and model in self.models:
-            return {"checkpoint": self.files.standin(model)}
+            return {"checkpoint": Files(self.config.study).standin(model)}  # the same under every choice
         return {} if self.rows[model].server else {"weights": self.rows[model].weights_record}
 
     @property
