@@ -31,6 +31,7 @@ from falserefusal.common.files import read_csv, write_csv, write_parquet  # noqa
 from falserefusal.common.schemas import DESIGN, PROMPTS, RESPONSES, TASKS, VERDICTS  # noqa: E402
 from falserefusal.design.monte_carlo import make_design  # noqa: E402
 from falserefusal.study.config import Design  # noqa: E402
+from falserefusal.study.files import EFFECTS  # noqa: E402
 from falserefusal.study.materials import load_models, load_personas, load_templates  # noqa: E402
 
 ROWS = {"nli": 3000, "politeness": 5000, "offensiveness": 4701}
@@ -202,7 +203,7 @@ def estimation_jobs(folder: Path, names: dict) -> dict[str, dict]:
         },
         "effects": {
             "input": counts,
-            "output": _tables(folder, "effects_persona", "effects_mean", "effects_between", "rates_shrunken"),
+            "output": _tables(folder, *EFFECTS),
             "params": {**main, **chance},
         },
         "importance": {

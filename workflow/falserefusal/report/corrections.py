@@ -27,7 +27,7 @@ UNCORRECTED = {
     ),
     "They are computed from single verdicts, paired or modelled by text. The correction applies to rates and does not "
     "change single verdicts. Their values under each labeller are in labeller_headline and labeller_claims": (
-        *("effects_between", "sensitivity"),
+        *("effects_shrunken", "effects_between", "sensitivity"),
         *("regression", "regression_firth", "interactions", "deviance", "interim_looks", "sequential"),
     ),
 }

@@ -206,6 +206,17 @@ NOTES = {
         ("rate", "baseline_rate"),
         ("difference", "lo", "hi", "lo_family", "hi_family"),
     ),
+    "effects_shrunken": Note(
+        "Effect of each persona in each model, shrunken",
+        "difference: the raw effect, as in the table of effects. shrunken: its estimate from the effects of all models "
+        "and personas: an effect is what the personas of a model have in common, plus what the persona does to all "
+        "models, plus its own part. How much these vary is estimated on the probit scale, so models that rarely refuse "
+        "have small effects. shrinkage: weight of the cell's own estimate, 1 for the raw effect. lo and hi: 95% "
+        "interval of the shrunken effect. It contains the true effect in 95% of cells on average, but less often for "
+        "the largest effects: for a claim about one cell use the raw effect. No test uses this table.",
+        (),
+        ("difference", "shrunken", "lo", "hi"),
+    ),
     "effects_mean": Note(
         "Effect of each persona over models",
         "difference: rate with the persona minus rate of the same prompts without one. Model mean: average over models "

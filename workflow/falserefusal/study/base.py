@@ -154,7 +154,8 @@ class AnyStudy(ABC):
     def figure_set(self) -> FigureSet:
         """What decides which figures the study has."""
         several, annotated = len(self.labellers) > 1, bool(self.annotation_files)
-        return FigureSet(self.kind, self.tasks, self.sequential, several, annotated, self.compared)
+        shrunken = "effects_shrunken" in table_names(self)
+        return FigureSet(self.kind, self.tasks, self.sequential, several, annotated, self.compared, shrunken)
 
     @property
     def figures(self) -> list[Figure]:

@@ -37,7 +37,8 @@ RATES = (
     "rates_format",
     "rates_baseline",
 )
-EFFECTS = ("effects_persona", "effects_mean", "effects_between", "rates_shrunken")
+EFFECTS = ("effects_persona", "effects_shrunken", "effects_mean", "effects_between", "rates_shrunken")
+FEWEST_SHRUNKEN = 3  # models from which effects_shrunken is more than effects_persona
 REGRESSION = ("regression", "regression_firth", "interactions", "deviance")
 VERDICT_TABLES = ("verdict_shares", "verdict_categories")
 SEQUENTIAL = ("interim_looks", "sequential")
@@ -274,7 +275,8 @@ def table_names(study: "AnyStudy") -> list[str]:
     if study.annotation_files:
         names += ANNOTATION_TABLES
     if study.baseline:
-        names += EFFECTS
+        few = len(study.models or ()) < FEWEST_SHRUNKEN
+        names += [name for name in EFFECTS if name != "effects_shrunken" or not few]
     if study.several_samples:
         names.append("within_prompts")
     if study.sequential:
