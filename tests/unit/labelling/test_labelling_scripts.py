@@ -46,8 +46,8 @@ def study(tmp_path):
         {
             "prompt_id": [f"q{i:03d}" for i in range(n)], "task": task, "row_id": [f"r{i // 4}" for i in range(n)],
             "text_id": [f"t{i // 4}" for i in range(n)], "persona": random.choice(["black", "woman", BASELINE], n),
-            "template": random.choice(["p1", "p2"], n), "format": "unforced", "draw": np.arange(n) % 4, "interim_look": 0,
-            "block": "b", "model": ALL,
+            "template": random.choice(["p1", "p2"], n), "format": "unforced", "draw": np.arange(n) % 4,
+            "interim_look": 0, "block": "b", "model": ALL,
         }
     )  # fmt: skip
     messages = [[{"role": "user", "content": f"Would a black person classify it?\n\nText: {i}"}] for i in range(n)]
