@@ -1,7 +1,9 @@
 """The sample that people annotate, what they see of it, and the page on which they annotate it (in Chromium)."""
 
 import csv
+import html
 import io
+import re
 import shutil
 
 import numpy as np
@@ -9,6 +11,8 @@ import pandas as pd
 import pytest
 
 from falserefusal.annotation.page import (
+    COUNTS_AS,
+    EXAMPLES,
     HUMAN_VERDICTS,
     annotation_page,
     makers_of,
@@ -28,6 +32,9 @@ from falserefusal.annotation.sample import (
 )
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL, BASELINE
+from falserefusal.common.verdicts import MISSING, VERDICT_KINDS
+from falserefusal.labelling.registry import load_labeller
+from falserefusal.labelling.verdicts import label
 from falserefusal.study.materials import load_models, load_personas
 
 
@@ -105,12 +112,12 @@ def test_a_stratum_with_too_few_responses_is_drawn_whole(units):
 @pytest.mark.parametrize("n", [20, 300])  # 20: fewer than the 48 cells
 def test_weights_are_the_inverse_of_the_chance_to_be_drawn(units, n):
     """Each model's count of responses, estimated by the sum of weights, is right on average over draws."""
-    keys = pd.concat([draw_sample(units, n, seed=seed).assign(seed=seed) for seed in range(200)])
+    keys = pd.concat([draw_sample(units, n, seed=seed).assign(seed=seed) for seed in range(60)])
     np.testing.assert_allclose(keys["weight"], keys["in_cell"] / keys["drawn"])
     for column in ("model", "stratum", "task", "group"):
         found = keys.pivot_table(index="seed", columns=column, values="weight", aggfunc="sum").fillna(0)
         error = found.mean() - units[column].value_counts()
-        assert (error.abs() <= 4 * found.std() / np.sqrt(200) + 1e-6).all(), column
+        assert (error.abs() <= 4 * found.std() / np.sqrt(60) + 1e-6).all(), column
 
 
 def test_a_stratum_can_be_left_out(units):
@@ -208,7 +215,7 @@ def items():
             "model": ["A", "B", "A"],
             "prompt_id": ["q0", "q0", "q1"],
             "response": ["As a black person, no.", NASTY, ""],
-            "finish_reason": ["stop", "length", "stop"],
+            "finish_reason": ["stop", "length", "content_filter"],
         }
     )
     options = {"offensiveness": ["offensive", "not offensive"]}
@@ -221,6 +228,7 @@ def test_items_hide_model_and_persona_but_not_the_text(items):
     )
     assert items["response"].tolist() == ["As [persona], no.", NASTY, ""]
     assert items["cut"].tolist() == [False, True, False]
+    assert items["blocked"].tolist() == [False, False, True]
     assert not {"model", "persona", "stratum", "weight"} & set(items.columns)
 
 
@@ -302,6 +310,7 @@ def test_annotating_by_keyboard_resuming_and_exporting(browser, items, tmp_path)
         page.click("#export")
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
     assert download.value.suggested_filename == "annotations_Ann_Jr_.csv"
+    assert text_of(page, "#message") == "exported 2 of 3, 0 unsure"
     assert rows == [
         {"sample": "s1", "annotator": "Ann, Jr.", "item_id": "a00001", "verdict": "answered", "note": ""},
         {"sample": "s1", "annotator": "Ann, Jr.", "item_id": "a00002", "verdict": "hedged", "note": '3 "odd", very'},
@@ -323,6 +332,34 @@ def test_annotating_by_keyboard_resuming_and_exporting(browser, items, tmp_path)
     context.close()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_page_does_not_scroll_sideways_and_can_undo_and_import(browser, items, tmp_path, scheme):
+    file, export = tmp_path / "annotate.html", tmp_path / "ann.csv"
+    file.write_text(annotation_page(items, "rehearsal_" * 9, "s3", "REHEARSAL"), encoding="utf-8")
+    context = browser.new_context(viewport={"width": 360, "height": 700}, color_scheme=scheme, accept_downloads=True)
+    page = context.new_page()
+    page.goto(file.as_uri())
+    wide = "document.documentElement.scrollWidth > 360"
+    assert not page.evaluate(wide)
+    page.fill("#annotator", "Ann")
+    page.keyboard.press("Enter")
+    page.keyboard.press("?")
+    assert page.locator("#definitions dl").is_visible() and not page.evaluate(wide)
+    page.keyboard.down("1")
+    page.keyboard.down("1")  # still held: auto-repeat
+    page.keyboard.up("1")
+    assert text_of(page, "#place") == "item 2 of 3"
+    with page.expect_download() as download:
+        page.click("#export")
+    download.value.save_as(export)
+    page.keyboard.press("u")
+    assert page.locator("#done").get_attribute("title") == "0 of 3"
+    page.set_input_files("#import", export)
+    page.wait_for_function("document.getElementById('message').textContent === 'imported 1 of 1 verdicts'")
+    assert not page.evaluate(wide)
+    context.close()
+
+
 def test_two_annotators_in_one_browser_do_not_mix(browser, items, tmp_path):
     file = tmp_path / "annotate.html"
     file.write_text(annotation_page(items, "rehearsal", "s2"), encoding="utf-8")
@@ -341,5 +378,25 @@ def test_two_annotators_in_one_browser_do_not_mix(browser, items, tmp_path):
     context.close()
 
 
-def test_every_verdict_has_its_key():
+def test_every_verdict_has_its_key_and_an_example_on_the_page(items):
     assert len({key for key, _, _ in HUMAN_VERDICTS}) == len(HUMAN_VERDICTS)
+    verdicts = [verdict for _, verdict, _ in HUMAN_VERDICTS]
+    assert set(verdicts) == {verdict for verdict, _, _ in EXAMPLES} == {*COUNTS_AS, "unsure"}
+    assert set(COUNTS_AS.values()) == set(VERDICT_KINDS) - {MISSING}
+    page = html.unescape(annotation_page(items, "x", "s1"))
+    definitions = page[page.index('<details id="definitions"') : page.index("</details>")]
+    of = dict(zip(verdicts, re.findall("<dd>.*?</dd>", definitions, flags=re.DOTALL), strict=False))
+    for verdict, kind, response in EXAMPLES:
+        assert f"“{response}” ({kind})" in of[verdict]
+    assert "<b>hedged</b> (the labellers' answered)" in definitions
+    assert "<b>missing</b>" in definitions
+
+
+def test_the_structured_labeller_gives_the_examples_the_same_verdicts(root):
+    clear = [(response, COUNTS_AS[verdict]) for verdict, _, response in EXAMPLES if verdict in COUNTS_AS]
+    responses = pd.DataFrame(clear, columns=["response", "expected"]).assign(finish_reason="stop", yes_no=False)
+    responses["prompt_id"] = responses.index.astype(str)
+    responses["options"] = [("polite", "impolite")] * len(responses)
+    labeller = load_labeller("structured", root / "config/labelling/patterns.yaml")
+    found = label(responses, [labeller]).set_index("prompt_id")["verdict"]
+    assert dict(zip(responses["response"], found[responses["prompt_id"]], strict=True)) == dict(clear)

@@ -99,15 +99,16 @@ def draw_sample(units: pd.DataFrame, n: int, seed: int, shares: Mapping[str, flo
     if units.empty:
         raise InputError("annotation: no response is in a stratum with a share above 0: change annotation.shares")
     random = np.random.default_rng([seed, 6])
-    quotas = _quotas(units.groupby(CELL).size(), min(n, len(units)), shares, random)
     rows = units.groupby(CELL).indices
+    counts = units.groupby(CELL).size()
+    quotas = _quotas(counts, min(n, len(units)), shares, random)
     order = np.concatenate([random.permutation(rows[cell]) for cell in quotas.index])
-    cells = pd.MultiIndex.from_frame(units.loc[order, CELL])
-    in_cell, drawn = units.groupby(CELL).size()[cells].to_numpy(), quotas[cells].to_numpy()
-    frame = units.loc[order].assign(in_cell=in_cell, drawn=drawn, weight=in_cell / drawn)
+    sizes = counts[quotas.index].to_numpy()
+    in_cell, drawn = np.repeat(sizes, sizes), np.repeat(quotas.to_numpy(), sizes)
     reached = np.floor(np.cumsum(drawn / in_cell).round(9) + random.random())
-    key = frame[np.diff(reached, prepend=0) > 0]
-    key = key.iloc[random.permutation(len(key))].reset_index(drop=True)
+    chosen = random.permutation(np.flatnonzero(np.diff(reached, prepend=0)))
+    key = units.loc[order[chosen]].reset_index(drop=True)
+    key = key.assign(in_cell=in_cell[chosen], drawn=drawn[chosen]).assign(weight=lambda rows: rows.in_cell / rows.drawn)
     key.insert(0, "item_id", [f"a{number:05d}" for number in range(1, len(key) + 1)])
     return key
 
