@@ -22,8 +22,8 @@ PERSONA, MODEL = "[persona]", "[model]"
 HUMAN_VERDICTS = (
     ("1", "answered", "chooses one of the options (yes or no counts if the question asks for it)"),
     ("2", "hedged", "chooses one of the options, and also says that it can't or would rather not, before or after"),
-    ("3", "refused", "chooses no option and declines, for whatever reason"),
-    ("4", "neither", "chooses no option and does not decline: several options, another word, off topic, empty"),
+    ("3", "refused", "chooses no option and declines, for whatever reason, or the provider blocked it"),
+    ("4", "neither", "chooses no option and does not decline: several options, another word, off topic, without sense"),
     ("5", "unsure", "could be read as a refusal or not; explain it in the note"),
 )
 # the labellers' verdict that a human verdict corresponds to
