@@ -34,4 +34,4 @@ with log_to(snakemake.log[0], snakemake.params):
     write_csv(items.assign(sample=sample), snakemake.output.sheet)
     write_csv(key.assign(sample=sample), snakemake.output.key)
     write_text(annotation_page(items, params.study, sample, params.banner), snakemake.output.page)
-    print(key.groupby(["task", "group", "stratum"])[["in_cell", "drawn"]].first().to_string())
+    print(key.groupby(["model", "stratum", "task"]).size().unstack("stratum", fill_value=0).to_string())

@@ -1,7 +1,9 @@
 """The sample that people annotate, what they see of it, and the page on which they annotate it (in Chromium)."""
 
 import csv
+import html
 import io
+import re
 import shutil
 
 import numpy as np
@@ -9,6 +11,8 @@ import pandas as pd
 import pytest
 
 from falserefusal.annotation.page import (
+    COUNTS_AS,
+    EXAMPLES,
     HUMAN_VERDICTS,
     annotation_page,
     makers_of,
@@ -17,9 +21,20 @@ from falserefusal.annotation.page import (
     sample_id,
     shown_items,
 )
-from falserefusal.annotation.sample import CHOICE, OTHER, REFUSAL, draw_sample, machine_strata, population
+from falserefusal.annotation.sample import (
+    CHOICE,
+    DISAGREEMENT,
+    OTHER,
+    REFUSAL,
+    draw_sample,
+    machine_strata,
+    population,
+)
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL, BASELINE
+from falserefusal.common.verdicts import MISSING, VERDICT_KINDS
+from falserefusal.labelling.registry import load_labeller
+from falserefusal.labelling.verdicts import label
 from falserefusal.study.materials import load_models, load_personas
 
 
@@ -28,7 +43,7 @@ def verdicts_frame(rows):
     return pd.DataFrame(rows, columns=columns).assign(evidence=None)
 
 
-def test_strata_are_what_the_machine_made_of_a_response():
+def test_strata_are_what_the_labellers_made_of_a_response():
     verdicts = verdicts_frame(
         [
             ("q0", "structured", "answered", "answered", "polite"),
@@ -36,14 +51,17 @@ def test_strata_are_what_the_machine_made_of_a_response():
             ("q2", "structured", "refused", "refused_policy", None),
             ("q3", "structured", "invalid", "off_format", None),
             ("q4", "structured", "missing", "error", None),
+            ("q5", "structured", "refused", "refused_policy", None),
             ("q0", "phrase_list", "answered", "not_refused", None),
-            ("q1", "phrase_list", "refused", "refused", None),  # "No, polite": labellers disagree
+            ("q1", "phrase_list", "refused", "refused", None),  # "No, polite"
             ("q2", "phrase_list", "answered", "not_refused", None),
+            ("q5", "phrase_list", "refused", "refused", None),
             ("q0", "judge", "missing", "judge_failed", None),
+            ("q5", "judge", "missing", "judge_failed", None),  # the two that gave a verdict agree
         ]
     )
     assert machine_strata(verdicts).set_index("prompt_id")["stratum"].to_dict() == {
-        "q0": CHOICE, "q1": OTHER, "q2": REFUSAL, "q3": OTHER,
+        "q0": CHOICE, "q1": DISAGREEMENT, "q2": DISAGREEMENT, "q3": OTHER, "q5": REFUSAL,
     }  # fmt: skip
     with pytest.raises(InputError, match="structured"):
         machine_strata(verdicts[verdicts["labeller"] == "phrase_list"])
@@ -51,33 +69,63 @@ def test_strata_are_what_the_machine_made_of_a_response():
 
 @pytest.fixture(scope="module")
 def units():
+    """Three models of 4,000, 2,000 and 1,000 responses; C refuses nothing."""
     random = np.random.default_rng(4)
-    n = 4000
+    n = 7000
     frame = pd.DataFrame(
         {
-            "model": random.choice(["A", "B"], n),
+            "model": np.repeat(["A", "B", "C"], [4000, 2000, 1000]),
             "prompt_id": [f"q{i:04d}" for i in range(n)],
             "task": random.choice(["nli", "offensiveness"], n),
-            "group": random.choice(["Race", "Gender", BASELINE], n),
-            "stratum": random.choice([CHOICE, REFUSAL, OTHER], n, p=[0.95, 0.04, 0.01]),
+            "group": random.choice(["Race", "Gender", BASELINE], n, p=[0.5, 0.4, 0.1]),
+            "stratum": random.choice([CHOICE, REFUSAL, DISAGREEMENT, OTHER], n, p=[0.93, 0.04, 0.02, 0.01]),
         }
     )
+    frame.loc[frame["model"] == "C", "stratum"] = CHOICE
     return frame.assign(persona="x", template="p1", format="unforced")
 
 
-def test_the_sample_spreads_over_cells_and_its_weights_restore_them(units):
+def test_every_model_gets_an_equal_part_and_rare_strata_more_than_their_share(units):
     key = draw_sample(units, 300, seed=1)
     assert len(key) == 300
     assert not key.duplicated(["model", "prompt_id"]).any()
-    drawn, there = key["stratum"].value_counts(), units["stratum"].value_counts()
-    assert drawn[OTHER] == there[OTHER]  # fewer than asked for: all of them
-    assert drawn[REFUSAL] > 5 * 300 * there[REFUSAL] / len(units) / 2
-    weighed = key.groupby(["task", "group", "stratum"])["weight"].sum()
-    expected = units.groupby(["task", "group", "stratum"]).size()
-    np.testing.assert_allclose(weighed, expected.loc[weighed.index])
-    assert len(weighed) == len(expected)
-    per_cell = key[key["stratum"] == CHOICE].groupby(["task", "group"]).size()
-    assert per_cell.max() - per_cell.min() <= 1
+    assert key["model"].value_counts().to_dict() == {"A": 100, "B": 100, "C": 100}
+    drawn = key.groupby(["model", "stratum"]).size()
+    there = units.groupby(["model", "stratum"]).size()
+    assert drawn["A"].round(-1).to_dict() == {CHOICE: 30, REFUSAL: 30, DISAGREEMENT: 20, OTHER: 20}  # 25 and 15
+    assert drawn["B", OTHER] == min(there["B", OTHER], 15)
+    rate = drawn / there
+    assert (rate["A"].drop(CHOICE) > 10 * rate["A", CHOICE]).all()
+    for spread in (["task"], ["group"]):
+        sizes = key[key["model"] == "C"].groupby(spread).size()
+        assert sizes.max() - sizes.min() <= 2, "tasks and groups get equal parts, baseline prompts too"
+
+
+def test_a_stratum_with_too_few_responses_is_drawn_whole(units):
+    key = draw_sample(units, 2000, seed=1)
+    rare = units["stratum"].eq(OTHER)
+    assert (key["stratum"] == OTHER).sum() == rare.sum()
+    assert (key.loc[key["stratum"] == OTHER, "weight"] == 1).all()
+    assert len(key) == 2000, "its part goes to others"
+
+
+@pytest.mark.parametrize("n", [20, 300])  # 20: fewer than the 48 cells
+def test_weights_are_the_inverse_of_the_chance_to_be_drawn(units, n):
+    """Each model's count of responses, estimated by the sum of weights, is right on average over draws."""
+    keys = pd.concat([draw_sample(units, n, seed=seed).assign(seed=seed) for seed in range(60)])
+    np.testing.assert_allclose(keys["weight"], keys["in_cell"] / keys["drawn"])
+    for column in ("model", "stratum", "task", "group"):
+        found = keys.pivot_table(index="seed", columns=column, values="weight", aggfunc="sum").fillna(0)
+        error = found.mean() - units[column].value_counts()
+        assert (error.abs() <= 4 * found.std() / np.sqrt(60) + 1e-6).all(), column
+
+
+def test_a_stratum_can_be_left_out(units):
+    key = draw_sample(units, 100, seed=1, shares={CHOICE: 0, REFUSAL: 1, DISAGREEMENT: 1, OTHER: 1})
+    assert set(key["stratum"]) == {REFUSAL, DISAGREEMENT, OTHER}
+    assert key["model"].value_counts().to_dict() == {"A": 50, "B": 50}, "C has nothing else"
+    with pytest.raises(InputError, match=r"change annotation\.shares"):
+        draw_sample(units[units["model"] == "C"], 9, seed=1, shares={CHOICE: 0, REFUSAL: 1, DISAGREEMENT: 1, OTHER: 1})
 
 
 def test_the_sample_is_the_same_whatever_the_order_of_the_rows(units):
@@ -167,7 +215,7 @@ def items():
             "model": ["A", "B", "A"],
             "prompt_id": ["q0", "q0", "q1"],
             "response": ["As a black person, no.", NASTY, ""],
-            "finish_reason": ["stop", "length", "stop"],
+            "finish_reason": ["stop", "length", "content_filter"],
         }
     )
     options = {"offensiveness": ["offensive", "not offensive"]}
@@ -180,6 +228,7 @@ def test_items_hide_model_and_persona_but_not_the_text(items):
     )
     assert items["response"].tolist() == ["As [persona], no.", NASTY, ""]
     assert items["cut"].tolist() == [False, True, False]
+    assert items["blocked"].tolist() == [False, False, True]
     assert not {"model", "persona", "stratum", "weight"} & set(items.columns)
 
 
@@ -261,6 +310,7 @@ def test_annotating_by_keyboard_resuming_and_exporting(browser, items, tmp_path)
         page.click("#export")
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
     assert download.value.suggested_filename == "annotations_Ann_Jr_.csv"
+    assert text_of(page, "#message") == "exported 2 of 3, 0 unsure"
     assert rows == [
         {"sample": "s1", "annotator": "Ann, Jr.", "item_id": "a00001", "verdict": "answered", "note": ""},
         {"sample": "s1", "annotator": "Ann, Jr.", "item_id": "a00002", "verdict": "hedged", "note": '3 "odd", very'},
@@ -282,6 +332,34 @@ def test_annotating_by_keyboard_resuming_and_exporting(browser, items, tmp_path)
     context.close()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_page_does_not_scroll_sideways_and_can_undo_and_import(browser, items, tmp_path, scheme):
+    file, export = tmp_path / "annotate.html", tmp_path / "ann.csv"
+    file.write_text(annotation_page(items, "rehearsal_" * 9, "s3", "REHEARSAL"), encoding="utf-8")
+    context = browser.new_context(viewport={"width": 360, "height": 700}, color_scheme=scheme, accept_downloads=True)
+    page = context.new_page()
+    page.goto(file.as_uri())
+    wide = "document.documentElement.scrollWidth > 360"
+    assert not page.evaluate(wide)
+    page.fill("#annotator", "Ann")
+    page.keyboard.press("Enter")
+    page.keyboard.press("?")
+    assert page.locator("#definitions dl").is_visible() and not page.evaluate(wide)
+    page.keyboard.down("1")
+    page.keyboard.down("1")  # still held: auto-repeat
+    page.keyboard.up("1")
+    assert text_of(page, "#place") == "item 2 of 3"
+    with page.expect_download() as download:
+        page.click("#export")
+    download.value.save_as(export)
+    page.keyboard.press("u")
+    assert page.locator("#done").get_attribute("title") == "0 of 3"
+    page.set_input_files("#import", export)
+    page.wait_for_function("document.getElementById('message').textContent === 'imported 1 of 1 verdicts'")
+    assert not page.evaluate(wide)
+    context.close()
+
+
 def test_two_annotators_in_one_browser_do_not_mix(browser, items, tmp_path):
     file = tmp_path / "annotate.html"
     file.write_text(annotation_page(items, "rehearsal", "s2"), encoding="utf-8")
@@ -300,5 +378,25 @@ def test_two_annotators_in_one_browser_do_not_mix(browser, items, tmp_path):
     context.close()
 
 
-def test_every_verdict_has_its_key():
+def test_every_verdict_has_its_key_and_an_example_on_the_page(items):
     assert len({key for key, _, _ in HUMAN_VERDICTS}) == len(HUMAN_VERDICTS)
+    verdicts = [verdict for _, verdict, _ in HUMAN_VERDICTS]
+    assert set(verdicts) == {verdict for verdict, _, _ in EXAMPLES} == {*COUNTS_AS, "unsure"}
+    assert set(COUNTS_AS.values()) == set(VERDICT_KINDS) - {MISSING}
+    page = html.unescape(annotation_page(items, "x", "s1"))
+    definitions = page[page.index('<details id="definitions"') : page.index("</details>")]
+    of = dict(zip(verdicts, re.findall("<dd>.*?</dd>", definitions, flags=re.DOTALL), strict=False))
+    for verdict, kind, response in EXAMPLES:
+        assert f"“{response}” ({kind})" in of[verdict]
+    assert "<b>hedged</b> (the labellers' answered)" in definitions
+    assert "<b>missing</b>" in definitions
+
+
+def test_the_structured_labeller_gives_the_examples_the_same_verdicts(root):
+    clear = [(response, COUNTS_AS[verdict]) for verdict, _, response in EXAMPLES if verdict in COUNTS_AS]
+    responses = pd.DataFrame(clear, columns=["response", "expected"]).assign(finish_reason="stop", yes_no=False)
+    responses["prompt_id"] = responses.index.astype(str)
+    responses["options"] = [("polite", "impolite")] * len(responses)
+    labeller = load_labeller("structured", root / "config/labelling/patterns.yaml")
+    found = label(responses, [labeller]).set_index("prompt_id")["verdict"]
+    assert dict(zip(responses["response"], found[responses["prompt_id"]], strict=True)) == dict(clear)

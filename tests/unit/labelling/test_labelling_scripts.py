@@ -110,8 +110,8 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
     files = {**common, "verdicts": verdicts, "responses": responses}
     sample = run(
         "annotate", files, {"sheet": "annotation.csv", "key": "key.csv", "page": "annotate.html"},
-        models=models, options=OPTIONS, size=200, seed=1, shares={"choice": 0.3, "refusal": 0.4, "other": 0.3},
-        study="test", banner="",
+        models=models, options=OPTIONS, size=200, seed=1, study="test", banner="",
+        shares={"choice": 3, "refusal": 3, "disagreement": 3, "other": 1},
     )  # fmt: skip
     items, key = read_csv(sample["sheet"]), read_csv(sample["key"])
     assert len(items) == len(key) == 200

@@ -121,7 +121,7 @@ def test_library_of_a_script_follows_imports_through_modules(root, monkeypatch):
 
 
 def test_the_shares_of_the_annotation_sample_are_those_that_it_is_drawn_by():
-    assert tuple(Shares.model_fields) == (sample.CHOICE, sample.REFUSAL, sample.OTHER)
+    assert tuple(Shares.model_fields) == tuple(sample.SHARES)
 
 
 def takes_words(annotation) -> bool:

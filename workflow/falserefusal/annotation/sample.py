@@ -1,8 +1,9 @@
 """Draw a stratified sample of responses for people to annotate, with weights that undo the stratification.
 
-A stratum is what the labellers made of a response, crossed with the task and with the persona group of the prompt.
-Labellers err most in two of the strata, so these are sampled at a higher rate. Every persona group gets its share of
-the sample, because an error that differs between groups would look like an effect of the persona.
+A stratum is what the labellers made of a response. Labellers err most on refusals, on responses on which they disagree,
+and on responses without a chosen option, so these are sampled at a higher rate. Every model gets an equal part of the
+sample, because a labeller's accuracy differs between models and is estimated for each of them. Tasks and persona groups
+get equal parts too, because an error that differs between groups would look like an effect of the persona.
 """
 
 from collections.abc import Mapping
@@ -14,11 +15,11 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.common.verdicts import MISSING, REFUSED
 
-# CHOICE: an option was chosen and no labeller sees a refusal. REFUSAL: the structured labeller sees a refusal.
-# OTHER: everything else, including disagreements between labellers.
-CHOICE, REFUSAL, OTHER = "choice", "refusal", "other"
-SHARES = {CHOICE: 0.3, REFUSAL: 0.4, OTHER: 0.3}
-CELL = ["task", "group", "stratum"]
+# REFUSAL: all labellers see a refusal. DISAGREEMENT: some do, some don't. The others: no labeller does, and an option
+# was chosen (CHOICE) or not (OTHER: an invalid response).
+CHOICE, REFUSAL, DISAGREEMENT, OTHER = "choice", "refusal", "disagreement", "other"
+SHARES = {CHOICE: 0.3, REFUSAL: 0.3, DISAGREEMENT: 0.25, OTHER: 0.15}
+CELL = ["model", "stratum", "task", "group"]
 
 
 def machine_strata(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -39,8 +40,10 @@ def machine_strata(verdicts: pd.DataFrame) -> pd.DataFrame:
     ours = verdicts[(verdicts["labeller"] == "structured") & (verdicts["verdict"] != MISSING)]
     if ours.empty:
         raise InputError("the annotation sample needs the verdicts of the labeller 'structured': add it to labellers")
-    suspected = ours["prompt_id"].isin(verdicts.loc[verdicts["verdict"] == REFUSED, "prompt_id"])
-    stratum = np.select([ours["verdict"] == REFUSED, ours["choice"].notna() & ~suspected], [REFUSAL, CHOICE], OTHER)
+    given = verdicts[verdicts["verdict"] != MISSING]
+    refused = (given["verdict"] == REFUSED).groupby(given["prompt_id"]).mean()[ours["prompt_id"]].to_numpy()
+    conditions = [refused == 1, refused > 0, ours["choice"].notna()]
+    stratum = np.select(conditions, [REFUSAL, DISAGREEMENT, CHOICE], OTHER)
     return pd.DataFrame({"prompt_id": ours["prompt_id"].to_numpy(), "stratum": stratum})
 
 
@@ -70,63 +73,67 @@ def population(verdicts: Mapping[str, pd.DataFrame], design: pd.DataFrame, perso
 
 
 def draw_sample(units: pd.DataFrame, n: int, seed: int, shares: Mapping[str, float] = SHARES) -> pd.DataFrame:
-    """Draw the key of a sample of about n responses, in the order in which people see them.
+    """Draw the key of a sample of n responses, in the order in which people see them.
 
-    The share of each stratum is spread evenly over its cells of task x group, as far as they have that many responses.
-    What remains goes to the other cells of the stratum, and then to the other strata.
+    Every model gets an equal part of the sample, which is divided between its strata by their shares, then evenly
+    between tasks and persona groups. What has fewer responses than its part is taken whole, and the rest goes to the
+    others. A cell (model, stratum, task, group) may be due a fraction of a response. The sample is therefore drawn
+    systematically along the list of cells (Madow 1949): every response has a known chance above zero, and each model,
+    and each stratum and task of a model, has the number that it is due, rounded up or down.
 
     Parameters
     ----------
     units : all responses, as `population` returns them.
     n : size of the sample.
     seed : seed of the random draw.
-    shares : share of the sample for each stratum.
+    shares : share of the sample for each stratum; a stratum with share 0 is left out.
 
     Returns
     -------
-    The columns of units, item_id (carries no information), in_cell (responses in the cell), drawn (responses of the
-    cell in the sample) and weight (in_cell / drawn).
+    The columns of units, item_id (carries no information), in_cell (responses in the cell), drawn (expected number of
+    them in the sample, may be a fraction) and weight (in_cell / drawn, the inverse of the chance to be drawn).
     """
     if n < 1:
         raise InputError(f"annotation: the sample must have at least one response, not {n}")
+    units = units[units["stratum"].map(shares) > 0].sort_values(["model", "prompt_id"], ignore_index=True)
+    if units.empty:
+        raise InputError("annotation: no response is in a stratum with a share above 0: change annotation.shares")
     random = np.random.default_rng([seed, 6])
-    units = units.sort_values(["model", "prompt_id"], ignore_index=True)
-    sizes = units.groupby(CELL, sort=True).size()
-    quotas = _quotas(sizes, min(n, len(units)), shares)
-    rows = units.groupby(CELL, sort=True).indices
-    chosen = np.concatenate([random.choice(rows[cell], size=quotas[cell], replace=False) for cell in sizes.index])
-    key = units.loc[random.permutation(chosen)].reset_index(drop=True)
-    cells = pd.MultiIndex.from_frame(key[CELL])
-    key["in_cell"] = sizes[cells].to_numpy()
-    key["drawn"] = quotas[cells].to_numpy()
-    key["weight"] = key["in_cell"] / key["drawn"]
+    rows = units.groupby(CELL).indices
+    counts = units.groupby(CELL).size()
+    quotas = _quotas(counts, min(n, len(units)), shares, random)
+    order = np.concatenate([random.permutation(rows[cell]) for cell in quotas.index])
+    sizes = counts[quotas.index].to_numpy()
+    in_cell, drawn = np.repeat(sizes, sizes), np.repeat(quotas.to_numpy(), sizes)
+    reached = np.floor(np.cumsum(drawn / in_cell).round(9) + random.random())
+    chosen = random.permutation(np.flatnonzero(np.diff(reached, prepend=0)))
+    key = units.loc[order[chosen]].reset_index(drop=True)
+    key = key.assign(in_cell=in_cell[chosen], drawn=drawn[chosen]).assign(weight=lambda rows: rows.in_cell / rows.drawn)
     key.insert(0, "item_id", [f"a{number:05d}" for number in range(1, len(key) + 1)])
     return key
 
 
-def _quotas(sizes: pd.Series, n: int, shares: Mapping[str, float]) -> pd.Series:
-    """Size of the sample in each cell: small cells of a stratum are taken whole, the others get equal parts."""
-    stratum = sizes.index.get_level_values("stratum")
-    quotas = pd.Series(0, index=sizes.index)
-    present = [name for name in (REFUSAL, OTHER, CHOICE) if (stratum == name).any()]
-    total = sum(shares[name] for name in present)
-    for name in present:
-        quotas[stratum == name] = _fill_evenly(sizes[stratum == name], round(n * shares[name] / total))
-    spare = n - int(quotas.sum())
-    if spare > 0:
-        quotas += _fill_evenly(sizes - quotas, spare)
-    return quotas
+def _quotas(
+    sizes: pd.Series, n: float, shares: Mapping[str, float], random: np.random.Generator, level: int = 0
+) -> pd.Series:
+    """Expected number drawn from each cell: n divided between the values of one level of CELL, each part by the next.
+
+    The values are in random order, so that a systematic sample of fractions does not meet the same groups everywhere.
+    """
+    if level == len(CELL):
+        return pd.Series(n, index=sizes.index)
+    capacity = sizes.groupby(level=level).sum()
+    share = np.array([shares[name] if CELL[level] == "stratum" else 1.0 for name in capacity.index])
+    parts = pd.Series(_divide(capacity.to_numpy(float), n, share), index=capacity.index)
+    inner = [sizes.xs(name, level=level, drop_level=False) for name in random.permutation(capacity.index)]
+    return pd.concat([_quotas(each, parts[each.index[0][level]], shares, random, level + 1) for each in inner])
 
 
-def _fill_evenly(capacity: pd.Series, n: int) -> pd.Series:
-    """Distribute n evenly over cells, none beyond its capacity, until all are placed or all cells are full."""
-    filled = pd.Series(0, index=capacity.index)
-    n = min(n, int(capacity.sum()))
-    while n > 0:
-        open_cells = capacity.index[filled < capacity]
-        step = max(n // len(open_cells), 1)
-        for cell in open_cells:
-            add = min(step, int(capacity[cell] - filled[cell]), n)
-            filled[cell] += add
-            n -= add
-    return filled
+def _divide(capacity: np.ndarray, n: float, share: np.ndarray) -> np.ndarray:
+    """Divide n in proportion to `share`, none beyond its capacity; what does not fit goes to the others."""
+    part, open_share = np.zeros(len(capacity)), share.sum()
+    for place in np.argsort(capacity / share):  # the fullest first
+        due = n * share[place] / open_share
+        part[place] = due if capacity[place] - due > 1e-9 else capacity[place]  # whole, despite rounding errors
+        n, open_share = n - part[place], open_share - share[place]
+    return part

@@ -559,15 +559,17 @@ class Shares(Part):
     """Shares of the annotation sample by what the labellers found."""
 
     choice: Number = 0.3
-    """Responses that choose an option without refusing."""
-    refusal: Number = 0.4
-    """Refusals."""
-    other: Number = 0.3
-    """Anything else, and responses on which labellers disagree."""
+    """No labeller sees a refusal, and an option was chosen."""
+    refusal: Number = 0.3
+    """All labellers see a refusal."""
+    disagreement: Number = 0.25
+    """Some labellers see a refusal, others don't."""
+    other: Number = 0.15
+    """No labeller sees a refusal, and no option was chosen (invalid responses)."""
 
     @model_validator(mode="after")
     def _some(self) -> Self:
-        if self.choice + self.refusal + self.other == 0:
+        if self.choice + self.refusal + self.disagreement + self.other == 0:
             raise ValueError("at least one share must be above 0")
         return self
 
@@ -576,9 +578,9 @@ class Annotation(Part):
     """The sample that people label (`snakemake annotation`)."""
 
     size: Count = 600
-    """Responses."""
+    """Responses; every model gets an equal part, spread over tasks and persona groups."""
     shares: Shares = Shares()
-    """Shares of the sample; they are scaled to sum to 1."""
+    """Shares of each model's part; they are scaled to sum to 1. Share 0 leaves these responses out."""
 
 
 class Estimation(Part):
