@@ -174,13 +174,19 @@ def test_errors_that_differ_between_models_no_longer_look_like_models(true, labe
     assert model["uncorrected"] > 0.06 and model["corrected"] < model["uncorrected"] / 2 and model["lo"] < 0.02
 
 
-def test_uncertain_accuracy_makes_claims_sensitive(labelled, world):
+def test_a_claim_is_sensitive_if_draws_of_the_accuracy_change_its_conclusion(labelled, world, monkeypatch):
+    def rule(evidence):
+        high = evidence.personas.rate.mean() > 0.4
+        return claims.Finding(claims.SUPPORTED if high else claims.INCONCLUSIVE)
+
+    monkeypatch.setattr(claims, "CLAIMS", (claims.Claim("high", "", "", rule),))
     evidence = claims.gather(panel(world.models), outcomes=labelled)
-    random = np.random.default_rng(1)
-    vague = Accuracy(world.models, random.uniform(0.6, 1.0, (1000, 8)), np.full((1000, 8), 0.8))
-    decided = corrected_claims(evidence, vague).set_index("claim")
-    assert decided.loc["model and task over persona", "other"] > 0.05
-    assert (decided["sensitive"] == (decided["other"] > 0.05)).all()
+    every_fourth = np.where(np.arange(1000) % 4 == 0, 0.6, 0.99)[:, None]  # corrected rates of 0.55 and 0.28
+    vague = Accuracy(world.models, np.tile(every_fourth, 8), np.full((1000, 8), 0.8))
+    (decided,) = corrected_claims(evidence, vague).itertuples()
+    assert (decided.conclusion, decided.other, decided.sensitive) == (claims.INCONCLUSIVE, 0.25, True)
+    (decided,) = corrected_claims(evidence, known(world.models, 0.99, 0.8)).itertuples()
+    assert (decided.other, decided.sensitive) == (0, False)
 
 
 @pytest.mark.slow

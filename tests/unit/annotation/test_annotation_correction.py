@@ -206,7 +206,8 @@ def test_models_inform_each_other_and_their_mean_has_equal_weights():
     counts, items = models_apart(100)
     larger = counts["model"] == "B"
     counts.loc[larger, "responses"] *= 10
-    items.loc[items["model"] == "B", ["weight", "human"]] = [30.0, True]
+    items["human"] |= items["model"] == "B"
+    items["weight"] *= np.where(items["model"] == "B", 10, 1)
     mean = row(mean_over_models(counts, items), model="mean")
     assert mean["corrected"] == pytest.approx((0.3 * 0.8 + 0.7 * 0.1 + 1) / 2)
     assert (mean["n"], mean["refusals"], mean["rate"]) == (11_000, 3_300, pytest.approx(0.3))
