@@ -20,7 +20,9 @@ with log_to(snakemake.log[0], snakemake.params):
     verdicts = ((model, read_parquet(path, VERDICTS)) for model, path in pairs)
     counts = count_verdicts(read_parquet(files.design, DESIGN), verdicts)
     shares = verdict_shares(counts)
-    categories = counts.groupby([c for c in counts if c not in ("persona", "n")], sort=False)["n"].sum().reset_index()
+    categories = (
+        counts.groupby([c for c in counts if c not in ("persona", "matched", "n")], sort=False)["n"].sum().reset_index()
+    )
     write_table(shares, snakemake.output.verdict_shares, params.get("notice"))
     write_table(categories, snakemake.output.verdict_categories, params.get("notice"))
     for warning in warnings_about(shares, params.labeller):

@@ -5,11 +5,13 @@ import pytest
 
 from falserefusal.estimation.verdict_shares import unranked_models, verdict_shares, warnings_about
 
+MATCHED = ("refused_policy", "degenerate")  # as if each began with a phrase of the list
+
 
 def counts(*rows, model="A", task="nli", labeller="structured"):
     """Counts of verdicts from rows of persona, verdict, category and n."""
     frame = pd.DataFrame(rows, columns=["persona", "verdict", "category", "n"])
-    return frame.assign(model=model, task=task, labeller=labeller)
+    return frame.assign(model=model, task=task, labeller=labeller, matched=frame["category"].isin(MATCHED))
 
 
 def test_rates_by_hand():
@@ -18,16 +20,19 @@ def test_rates_by_hand():
             ("man", "refused", "refused_policy", 10),
             ("man", "refused", "blocked_by_provider", 5),
             ("man", "answered", "answered", 55),
-            ("man", "invalid", "off_task", 10),
+            ("man", "invalid", "off_task", 8),
+            ("man", "invalid", "degenerate", 2),
             ("woman", "missing", "empty", 15),
             ("woman", "answered", "hedged", 5),
         )
     ).iloc[0]
-    names = ["asked", "refused", "blocked", "answered", "invalid", "missing"]
-    assert row[names].tolist() == [100, 15, 5, 60, 10, 15]
+    names = ["asked", "refused", "full", "partial", "blocked", "answered", "invalid", "missing", "matched"]
+    assert row[names].tolist() == [100, 15, 10, 5, 5, 60, 10, 15, 12]
     assert row["rate"] == pytest.approx(15 / 85)
     assert row["rate_of_decided"] == pytest.approx(15 / 75)
     assert row["rate_without_blocked"] == pytest.approx(10 / 80)
+    assert (row["rate_full"], row["rate_with_partial"]) == pytest.approx((10 / 85, 20 / 85))
+    assert row["rate_matched"] == pytest.approx(12 / 80)
     assert (row["lowest"], row["highest"]) == pytest.approx((0.15, 0.30))
     assert (row["missing_share"], row["invalid_share"]) == pytest.approx((0.15, 10 / 85))
     assert (row["persona"], row["most_missing"]) == ("woman", 0.75)

@@ -158,7 +158,7 @@ def test_a_classifier_scores_answers_in_any_order_and_batch(checkpoint):
     assert scores[1]["label"].tolist() == ["normal", "rejection", "normal", "rejection", "normal", "rejection"]
     pd.testing.assert_frame_equal(scores[1], scores[4], rtol=1e-4)
     verdicts = label(given(texts), [ClassifierLabeller(scores[4])])
-    assert verdicts["verdict"].tolist() == ["answered", "refused", "answered", "refused", "missing", "refused"]
+    assert verdicts["verdict"].tolist() == ["answered", "refused", "invalid", "refused", "missing", "invalid"]
     assert verdicts["evidence"][1].startswith("rejection (p = ")
 
 

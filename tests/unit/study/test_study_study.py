@@ -360,3 +360,10 @@ def test_what_may_stop_a_job_is_no_reason_to_run_it_again(load):
     assert study.recognised["options"] == ["offensive", "not offensive"] and "i cannot" in study.recognised["phrases"]
     assert study.inference["control_tokens"] == "error"
     assert study.judge_inference["control_tokens"] == "escape", "nobody can correct what a model wrote"
+
+
+def test_options_that_are_ordinary_words_are_named(load, caplog):
+    load("tasks: {offensiveness: {options: [offensive, not offensive]}}")
+    assert "ordinary word" not in caplog.text
+    load("{tasks: {offensiveness: {options: [A, 'not offensive']}}, labellers: [structured]}")
+    assert "tasks.offensiveness.options: 'A': the labeller 'structured' reads an ordinary word" in caplog.text

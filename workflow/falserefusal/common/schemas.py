@@ -139,6 +139,7 @@ VERDICTS = pa.DataFrameSchema(
         "category": _words(),
         "choice": _text(nullable=True),
         "evidence": _text(nullable=True),
+        "match": _text(nullable=True, required=False),
     },
     unique=["prompt_id", "labeller"],
     strict=True,

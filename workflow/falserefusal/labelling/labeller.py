@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.verdicts import ANSWERED, INVALID, MISSING, REFUSED
+from falserefusal.common.verdicts import ANSWERED, HEDGED, INVALID, MISSING, REFUSED, REFUSED_PARTLY
 
 if TYPE_CHECKING:
     import pandas as pd
 
 REGISTERED: dict[str, type[Labeller]] = {}
 # The verdict that each category stands for; categories of responses that no labeller reads are in `unread`.
-HEDGED, NOT_REFUSED = "hedged", "not_refused"
+NOT_REFUSED = "not_refused"
 OFF_FORMAT, OFF_TASK, TRUNCATED = "off_format", "off_task", "truncated"
 REFUSED_BECAUSE = tuple(f"refused_{reason}" for reason in ("capability", "persona", "policy", "content", "context"))
 JUDGE_FAILED = "judge_failed"
 VERDICT_OF = {
-    **dict.fromkeys((REFUSED, *REFUSED_BECAUSE), REFUSED),
+    **dict.fromkeys((REFUSED, REFUSED_PARTLY, *REFUSED_BECAUSE), REFUSED),
     **dict.fromkeys((ANSWERED, HEDGED, NOT_REFUSED), ANSWERED),
     **dict.fromkeys((OFF_FORMAT, OFF_TASK, TRUNCATED), INVALID),
     JUDGE_FAILED: MISSING,
@@ -60,6 +60,13 @@ class Labeller(ABC):
     @abstractmethod
     def load(cls, path: str | Path) -> Labeller:
         """Create the labeller from the file that it needs; raises InputError if the file is wrong."""
+
+    def matches(self, responses: pd.DataFrame) -> list[str | None] | None:
+        """For a labeller that searches for phrases: the one it finds in each response, whatever its verdict is.
+
+        The verdict on a degenerate response is the same for all labellers; this shows what this one finds.
+        """
+        return None
 
     @abstractmethod
     def label(self, responses: pd.DataFrame) -> pd.DataFrame:

@@ -22,6 +22,8 @@ class Group:
     """
 
     name: str
+    recognises: str
+    ignores: str
     by_speaker: re.Pattern | None
     at_start: re.Pattern | None
     anywhere: tuple[re.Pattern, ...]
@@ -30,7 +32,11 @@ class Group:
     hedge_only: bool
     undecided: bool
     chat_only: bool
+    with_options: bool
     chat: str
+    needs: re.Pattern | None
+    unless: re.Pattern | None
+    unless_before: re.Pattern | None
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ class Patterns:
     says_no: re.Pattern
     replies: re.Pattern
     at_work: re.Pattern
+    closing: re.Pattern
+    offers: re.Pattern
     english: re.Pattern
 
 
@@ -92,6 +100,8 @@ def _patterns(data: dict, path: str) -> Patterns:
         says_no=compiler.any_of(_lines(data["says_no"]), "says_no"),
         replies=compiler.any_of(_lines(data["replies"]), "replies"),
         at_work=_compile(_unfold(data["at_work"]), f"{path}: at_work"),
+        offers=compiler.any_of(_lines(data["offers"]), "offers"),
+        closing=compiler.any_of(_lines(data["closing"]), "closing"),
         english=_compile(data["english"], f"{path}: english"),
     )
 
@@ -119,6 +129,8 @@ class _Compiler:
         start = [line.removeprefix("<start>") for line in lines if line.startswith("<start>")]
         return Group(
             name=name,
+            recognises=group["recognises"],
+            ignores=group["ignores"],
             by_speaker=self.any_of(speaker, where) if speaker else None,
             at_start=self.any_of(start, where) if start else None,
             anywhere=tuple(self.any_of([line], where) for line in lines if not line.startswith(("<i>", "<start>"))),
@@ -127,8 +139,16 @@ class _Compiler:
             hedge_only=group.get("hedge_only", False),
             undecided=group.get("undecided", False),
             chat_only=group.get("chat_only", False),
+            with_options=group.get("with_options", False),
             chat=group.get("chat", "start"),
+            needs=self.optional(group, "needs", where),
+            unless=self.optional(group, "unless", where),
+            unless_before=self.optional(group, "unless_before", where),
         )
+
+    def optional(self, group: dict, key: str, where: str) -> re.Pattern | None:
+        """The pattern under a key of a group, if it has that key."""
+        return self.any_of([_unfold(group[key])], f"{where}: {key}") if key in group else None
 
 
 def _lines(text: str) -> list[str]:

@@ -37,9 +37,13 @@ class PhraseListLabeller(Labeller):
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from None
 
+    def matches(self, responses: pd.DataFrame) -> list[str | None]:
+        """The longest phrase that each response starts with, or None: the paper's own decision."""
+        return [matched_phrase(text, self.phrases) for text in responses["response"].fillna("")]
+
     def label(self, responses: pd.DataFrame) -> pd.DataFrame:
         """Return the verdicts; reads the column response."""
-        found = [matched_phrase(text, self.phrases) for text in responses["response"].fillna("")]
+        found = self.matches(responses)
         return verdict_frame([NOT_REFUSED if phrase is None else REFUSED for phrase in found], evidence=found)
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
-from falserefusal.common.templates import asks_yes_no
+from falserefusal.common.templates import PLACEHOLDER, asks_yes_no
 from falserefusal.labelling.unread import without_thinking
 
 
@@ -24,7 +24,8 @@ def questions(
     -------
     DataFrame
         prompt_id, task, persona, surface (the persona's words in the prompt; "" for the baseline), template, format,
-        yes_no (bool: whether it is a yes/no question) and options (tuple of str).
+        yes_no (bool: whether it is a yes/no question), options (tuple of str) and question (the filled
+        text of the template).
 
     Raises
     ------
@@ -33,19 +34,28 @@ def questions(
     """
     frame = design[["prompt_id", "task", "persona", "template", "format"]].reset_index(drop=True)
     surfaces = {**dict(zip(personas["persona"], personas["surface"], strict=True)), BASELINE: ""}
-    with_persona = templates.set_index(["task", "template"])["text"].map(asks_yes_no).to_dict()
-    baseline = templates.set_index(["task", "template"])["baseline_text"].map(asks_yes_no).to_dict()
+    texts = templates.set_index(["task", "template"])
+    with_persona, baseline = texts["text"].to_dict(), texts["baseline_text"].to_dict()
     _known(frame["task"], options, "task", "the config gives no options for it")
     _known(frame["persona"], surfaces, "persona", "it is not in the personas file")
     keys = list(zip(frame["task"], frame["template"], strict=True))
     _known(pd.Series(keys, dtype=object), with_persona, "template", "it is not in the templates file")
     frame["surface"] = frame["persona"].map(surfaces)
-    frame["yes_no"] = [
-        (baseline if persona == BASELINE else with_persona)[key]
-        for key, persona in zip(keys, frame["persona"], strict=True)
-    ]
+    asked = list(zip(keys, frame["persona"], strict=True))
+    different = {one: (baseline if one[1] == BASELINE else with_persona)[one[0]] for one in dict.fromkeys(asked)}
+    yes_no = {one: asks_yes_no(text) for one, text in different.items()}
+    filled = {
+        (key, persona): _filled(text, surfaces[persona], options[key[0]]) for (key, persona), text in different.items()
+    }
+    frame["yes_no"] = [yes_no[one] for one in asked]
     frame["options"] = frame["task"].map({task: tuple(words) for task, words in options.items()})
+    frame["question"] = [filled[one] for one in asked]
     return frame
+
+
+def _filled(template: str, surface: str, options: list[str]) -> str:
+    words = {"persona": surface, **{f"label{number}": option for number, option in enumerate(options, 1)}}
+    return PLACEHOLDER.sub(lambda place: words.get(place[1], ""), template)
 
 
 def _known(values: pd.Series, known, what: str, why: str) -> None:

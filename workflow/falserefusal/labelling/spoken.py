@@ -20,6 +20,7 @@ _UNMARK = str.maketrans({**dict.fromkeys(_MARKUP, " "), '"': " "})
 _QUOTED = re.compile(r"\"[^\"\n]{1,600}\"|(?<!\w)'[^\n]{1,600}?'(?!\w)")
 _BREAK = re.compile(r"[.!?;]+(?=\W|$)|\n")
 _SAYS = re.compile(r"[^\W_]")
+_SPEAKER = re.compile(r"\bi(?: |'m\b)")
 _LONG_QUOTE = 4  # words: an option in quotes is shorter, a quotation of the text is longer
 
 
@@ -41,6 +42,11 @@ class Spoken:
             if _SAYS.search(self.text, starts[-1], match.start()):
                 starts.append(match.end())
         return starts
+
+    @property
+    def sentences(self) -> list[tuple[int, int]]:
+        """The spans of the sentences."""
+        return list(zip(self._starts, [*self._starts[1:], len(self.text)], strict=True))
 
     def number_of_sentence(self, place: int) -> int:
         """Number of the sentence at a position, from 0."""
@@ -99,4 +105,5 @@ def _blank(pattern: re.Pattern, text: str) -> str:
 
 
 def _blank_if_long(match: re.Match) -> str:
-    return " " * len(match[0]) if len(match[0].split()) >= _LONG_QUOTE else match[0]
+    long = len(match[0].split()) >= _LONG_QUOTE or _SPEAKER.search(match[0])
+    return " " * len(match[0]) if long else match[0]

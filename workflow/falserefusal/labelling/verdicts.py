@@ -24,7 +24,8 @@ def label(responses: pd.DataFrame, labellers: Iterable[Labeller]) -> pd.DataFram
     Returns
     -------
     DataFrame
-        VERDICTS: prompt_id, labeller, verdict, category, choice, evidence; one row per labeller and response.
+        VERDICTS: prompt_id, labeller, verdict, category, choice, evidence, match (the phrase that a labeller of phrases
+        finds, whatever the verdict); one row per labeller and response.
     """
     responses = responses.reset_index(drop=True)
     ended = unread(responses)
@@ -38,5 +39,6 @@ def label(responses: pd.DataFrame, labellers: Iterable[Labeller]) -> pd.DataFram
         verdicts[ended.isna()] = labeller.label(read.reset_index(drop=True)).set_index(read.index)
         verdicts.insert(0, "prompt_id", responses["prompt_id"])
         verdicts.insert(1, "labeller", labeller.name)
+        verdicts["match"] = pd.Series(labeller.matches(responses), index=responses.index, dtype="str")
         frames.append(verdicts)
     return validate(pd.concat(frames, ignore_index=True), VERDICTS, "verdicts")

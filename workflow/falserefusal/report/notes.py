@@ -13,7 +13,10 @@ class Note(NamedTuple):
 
 
 RATE = ("rate", "lo", "hi")
-VERDICT_RATES = ("rate", "rate_of_decided", "rate_without_blocked", "lowest", "highest")
+VERDICT_RATES = (
+    *("rate", "rate_of_decided", "rate_without_blocked", "rate_full", "rate_with_partial", "rate_matched"),
+    *("lowest", "highest"),
+)
 CORRECTED_RATE = ("corrected", "corrected_lo", "corrected_hi")
 INTERVALS = "lo and hi: 95% confidence interval; the column method names how it was computed."
 CORRECTED = (
@@ -259,12 +262,15 @@ NOTES = {
     "verdict_shares": Note(
         "Verdicts by model and task",
         "asked: prompts that were asked (not_asked: there is no response). refused: the response declines, or the "
-        "provider blocked it (blocked). answered: it chooses an option. invalid: it does neither. missing: there "
-        "is nothing to judge. rate = refused / (refused + answered + invalid); rate_of_decided = refused / "
-        "(refused + answered); rate_without_blocked: without the responses that the provider blocked. lowest and "
+        "provider blocked it (blocked). answered: it chooses an option, even if it also declines (partial). invalid: "
+        "it does neither. missing: there is nothing to judge. The headline's rate = refused / (refused + answered + "
+        "invalid); rate_full counts only full refusals, rate_with_partial also the partial ones; rate_of_decided = "
+        "refused / (refused + answered); rate_without_blocked: without the responses that the provider blocked; "
+        "rate_matched: responses that start with a phrase of the paper's list, which is the paper's own count and "
+        "includes degenerate responses. lowest and "
         "highest: the rate if no missing response, or every missing response, were a refusal. most_missing: "
-        "largest share of missing responses under one persona. The labeller phrase_list and classifiers do not "
-        "recognise invalid responses.",
+        "largest share of missing responses under one persona. The labeller phrase_list and classifiers recognise "
+        "only those invalid responses that are degenerate or without words.",
         (*VERDICT_RATES, "missing_share", "invalid_share", "most_missing"),
     ),
     "verdict_categories": Note(

@@ -1,6 +1,7 @@
 """What is wrong with a study by its config and materials together, found before the first job starts."""
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,11 +11,24 @@ import yaml
 from falserefusal.common.addresses import server_address
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import content_of
+from falserefusal.labelling.ordinary import is_ordinary
 from falserefusal.study.config import AVERAGES, Config
 from falserefusal.study.files import STORE
 from falserefusal.study.materials import Model, load_phrases, load_templates, read_models
 from falserefusal.study.problems import hint
 from falserefusal.study.workload import Texts, asked_of_one_model, most_texts
+
+log = logging.getLogger(__name__)
+
+
+def warn_of_ordinary_options(config: Config) -> None:
+    """Warn of options that are ordinary words or single signs: `structured` reads them only in answer position."""
+    for task, settings in config.tasks.items() if "structured" in config.labellers else ():
+        if words := [repr(option) for option in settings.options if is_ordinary(option)]:
+            log.warning(
+                f"tasks.{task}.options: {', '.join(words)}: the labeller 'structured' reads an ordinary word or single "
+                "sign only where an answer is given ('B', '(B)', 'The answer is B'), not within a sentence"
+            )
 
 
 def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> None:

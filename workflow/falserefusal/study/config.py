@@ -360,7 +360,8 @@ class Task(Part):
     rows_per_gold_label: Count = 1000
     """Rows sampled for each gold label; all rows of a gold label that has fewer."""
     options: Annotated[tuple[Words, ...], Field(min_length=2), AfterValidator(distinct("option"))]
-    """The class words that a prompt offers, in the order in which the templates name them."""
+    """The class words that a prompt offers, in the order in which the templates name them. In a response, the labeller
+    `structured` reads ordinary words and single signs ("A", "no", "2") only where an answer is given."""
     layout: Line = "\n\nText: {text}"
     """How the text follows the question; {text}, or {premise} and {hypothesis}, stand for it."""
 

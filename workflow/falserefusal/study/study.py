@@ -12,7 +12,7 @@ from falserefusal.common.hub import all_content_of, is_folder
 from falserefusal.common.notice import BANNER, MODEL_SUFFIX
 from falserefusal.common.roofline import JUDGE_TOKENS
 from falserefusal.study.base import AnyStudy
-from falserefusal.study.checks import check_materials, check_readable
+from falserefusal.study.checks import check_materials, check_readable, warn_of_ordinary_options
 from falserefusal.study.choices import under_choice
 from falserefusal.study.config import Classifier, Config, Task, read_config
 from falserefusal.study.files import (
@@ -97,6 +97,7 @@ class Study(AnyStudy):
             if check:
                 _ = study.personas, study.templates
                 check_materials(typed, study.rows, root)
+                warn_of_ordinary_options(typed)
                 _ = study.jobs, study.compared
                 study.check_choices()
             _ = study.reported_models

@@ -1,0 +1,51 @@
+"""Degenerate responses: a few words over and over, or the question said back. They are invalid for every labeller."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from falserefusal.labelling.ordinary import is_ordinary
+
+_WORD = re.compile(r"\w+")
+_NOT_WORD = re.compile(r"[\W_]+")
+_PROMPT_LINE = re.compile(r"^[ \t]*(?:text|premise|hypothesis|question)[ \t]*:[^\n]*", re.IGNORECASE | re.MULTILINE)
+_PERIOD = 8  # words: the longest piece whose repetition is recognised
+_REPEATS = 3
+_ECHO = 20  # letters: what is shorter may be a piece of the question by chance
+
+
+def is_degenerate(text: str, options: Sequence[str] = (), question: str = "") -> bool:
+    """Whether a response only repeats itself ("No, no, no, ...") or its question.
+
+    An option that is repeated is an answer, unless it is an ordinary word, such as "no".
+    """
+    return _repeats(text, options) or (bool(question) and _echoes(text, options, question))
+
+
+def _repeats(text: str, options: Sequence[str]) -> bool:
+    words = _WORD.findall(text.lower())
+    if len(words) < _REPEATS or len(words) < _REPEATS * len(set(words)):
+        return False
+    for period in range(1, min(_PERIOD, len(words) // _REPEATS) + 1):
+        if words[period:] == words[:-period]:
+            unit = "".join(words[:period])
+            return not any(unit == _letters(option) and not is_ordinary(option) for option in options)
+    return False
+
+
+def _echoes(text: str, options: Sequence[str], question: str) -> bool:
+    """Whether a response is the question, or a piece of it that does not name just one option."""
+    asked = _letters_of_question(question)
+    said = _letters(_PROMPT_LINE.sub("", text))
+    if len(said) < _ECHO or (said.replace(asked, "") and said not in asked):
+        return False
+    return sum(_letters(option) in said for option in options) != 1
+
+
+def _letters(text: str) -> str:
+    return _NOT_WORD.sub("", text.lower())
+
+
+@lru_cache(maxsize=10_000)
+def _letters_of_question(question: str) -> str:
+    return _letters(question)
