@@ -193,7 +193,7 @@ def null_findings(
         yield "screen: any persona", 0.05, int(table.loc[null, "raises"].any()), 1
     if (null := np.abs(effect) <= NO_EFFECT).any():
         yield "effect of a persona: p <= .05", 0.05, int((table.loc[null, "p"] <= 0.05).sum()), int(null.sum())
-        if not world.opposite and not world.text_persona:
+        if _personas_are_exchangeable(world):
             significant = int((table.loc[null, "mcnemar_p"] <= 0.05).sum())
             yield "McNemar's test: p <= .05", 0.05, significant, int(null.sum())
     for where in ("whole study", "one task or model"):
@@ -204,8 +204,9 @@ def null_findings(
             known = index.reindex(_key(own, ["factor"] if where == "whole study" else ["factor", "scope"]))
             own = own[(known <= NO_EFFECT).to_numpy() & own["floor_q95"].notna().to_numpy()]
             if len(own):
-                above = int((own["estimate"] > own["floor_q95"]).sum())
-                yield f"{factor}, {where}: importance above its floor", 0.05, above, len(own)
+                if factor != "persona" or _personas_are_exchangeable(world):
+                    above = int((own["estimate"] > own["floor_q95"]).sum())
+                    yield f"{factor}, {where}: importance above its floor", 0.05, above, len(own)
                 limits = own["lo"].dropna()
                 if len(limits):
                     above = int((limits > 0).sum())
@@ -220,6 +221,11 @@ def null_findings(
             own = table[zero & (table["term"] == term)]
             if len(own):
                 yield f"{name}, coefficient of a {term}: p <= .05", 0.05, int((own["p"] <= 0.05).sum()), len(own)
+
+
+def _personas_are_exchangeable(world: World) -> bool:
+    """Whether a persona without effect on rates changes no response: the null hypothesis of permutations and pairs."""
+    return not world.opposite and not world.text_persona
 
 
 def _key(table: pd.DataFrame, keys: list[str]) -> pd.Index:

@@ -13,6 +13,7 @@ from falserefusal.statistics.sensitivity import (
     INDICES,
     floor_limit,
     interval,
+    larger_noise,
     mutual_information,
     rates,
     scaled,
@@ -235,3 +236,15 @@ def test_no_effect_at_all_has_a_lower_limit_of_exactly_zero():
     for index in INDICES.values():
         lo, *_ = interval(index, p, w, rng.normal(0, 0.02, (300, 9)), 0.1 + rng.normal(0, 0.02, (99, 9)))
         assert lo == 0
+
+
+def test_the_larger_noise_is_the_one_with_the_larger_floor():
+    rng = np.random.default_rng(3)
+    p, w = np.full(6, 0.2), np.full(6, 1 / 6)
+    permuted = 0.2 + rng.normal(0, 0.02, (99, 6)), np.broadcast_to(w, (99, 6))
+    small, large = rng.normal(0, 0.01, (300, 6)), rng.normal(0, 0.04, (300, 6))
+    assert larger_noise(wasserstein, permuted, p, w, small) is permuted
+    rates, weights = larger_noise(wasserstein, permuted, p, w, large)
+    np.testing.assert_allclose(rates.mean(0), 0.2, atol=0.01)
+    assert rates.std() == pytest.approx(0.04, rel=0.1) and weights.shape == rates.shape
+    assert larger_noise(wasserstein, permuted, p, w, np.empty((0, 6))) is permuted

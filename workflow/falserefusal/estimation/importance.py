@@ -368,7 +368,7 @@ def _rows(factor: Factor, scope: str, where: tuple[slice, slice], method: str) -
     replicates, _ = sensitivity.rates(
         _project(counts.boot_n, factor.axis, where)[..., seen], _project(counts.boot_y, factor.axis, where)[..., seen]
     )
-    null = sensitivity.rates(
+    permuted = sensitivity.rates(
         _project(factor.null_n, factor.axis, where)[..., seen], _project(factor.null_y, factor.axis, where)[..., seen]
     )
     errors = replicates - p
@@ -377,10 +377,11 @@ def _rows(factor: Factor, scope: str, where: tuple[slice, slice], method: str) -
     enough = units >= FEWEST_UNITS
     rows = []
     for name, index in sensitivity.INDICES.items():
-        floor = index(*null)
-        lo = corrected = hi = np.nan
+        null, lo, corrected, hi = permuted, np.nan, np.nan, np.nan
         if enough:
+            null = sensitivity.larger_noise(index, permuted, p, w, errors)
             lo, corrected, hi = sensitivity.interval(index, p, w, errors, null[0], units)
+        floor = index(*null)
         values = {
             "index": name,
             "estimate": float(index(p, w)),

@@ -87,6 +87,23 @@ def floor_limit(floor: np.ndarray, level: float = 0.95) -> float:
     return float(known[min(int(np.ceil(level * (len(known) + 1))), len(known)) - 1]) if len(known) else np.nan
 
 
+def larger_noise(
+    index: Index, permuted: tuple[np.ndarray, np.ndarray], p: np.ndarray, w: np.ndarray, errors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rates and weights of a factor without effect: permuted, or resampled if those have the larger floor.
+
+    Permutations are exact if levels do not matter for any response. Levels that matter for single responses and not on
+    average, in opposite directions for different texts, vary more than permutations show. Equal rates with the
+    bootstrap's `errors` (R, L) have that variation.
+    """
+    if not len(errors):
+        return permuted
+    mean = (w * p).sum()
+    resampled = np.clip(mean + errors - errors.mean(0), 0, 1), np.broadcast_to(w, errors.shape)
+    larger = floor_limit(index(*resampled)) > floor_limit(index(*permuted))
+    return resampled if larger else permuted
+
+
 def scaled(p: np.ndarray, w: np.ndarray, c: float | np.ndarray) -> np.ndarray:
     """Rates with every deviation from the overall rate multiplied by `c`, kept within [0, 1]."""
     mean = (w * p).sum(-1, keepdims=True)
