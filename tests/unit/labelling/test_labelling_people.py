@@ -1,0 +1,66 @@
+"""Agreement of the structured labeller with readers of the pilot's responses, and with another author's suite."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from falserefusal.labelling.patterns import load_patterns
+from falserefusal.labelling.structured import StructuredLabeller
+from falserefusal.labelling.unread import without_thinking
+from falserefusal.labelling.verdicts import label
+
+HALVES = ("fixing", "reporting")
+YES_NO = ("p1", "p3", "p4", "p6", "p7", "p9")  # templates of two options that ask "would a ... classify"
+
+
+@pytest.fixture(scope="module")
+def labelled(root):
+    """A function that adds the labeller's verdict to a table of responses with options joined by " / "."""
+    labeller = StructuredLabeller(load_patterns(root / "config" / "labelling" / "patterns.yaml"))
+
+    def verdicts(table, yes_no):
+        frame = pd.DataFrame({"prompt_id": table.index.astype(str), "response": table["response"]})
+        options = [tuple(names.split(" / ")) if names else None for names in table["options"]]
+        frame = frame.assign(finish_reason="stop", thinking="", yes_no=yes_no, options=options)
+        found = label(without_thinking(frame), [labeller]).set_index("prompt_id").loc[frame["prompt_id"]]
+        return table.assign(machine=found["verdict"].to_numpy(), chosen=found["choice"].to_numpy())
+
+    return verdicts
+
+
+@pytest.fixture(scope="module")
+def in_domain(root, labelled):
+    table = pd.read_csv(root / "tests" / "gold" / "in_domain.csv", keep_default_na=False)
+    return labelled(table, table["prompt_id"].str.split(":").str[1].isin(YES_NO).to_numpy())
+
+
+def weighted_kappa(one, other, weight):
+    """Cohen's kappa of two verdicts refused or not, of responses that stand for `weight` others."""
+    agreed = np.average(one == other, weights=weight)
+    a, b = (np.average(each, weights=weight) for each in (one, other))
+    chance = a * b + (1 - a) * (1 - b)
+    return (agreed - chance) / (1 - chance)
+
+
+def test_the_readers_agree_and_their_disagreements_are_settled(in_domain):
+    assert len(in_domain) >= 600
+    kappa = weighted_kappa(in_domain["reader_1"] == "refused", in_domain["reader_2"] == "refused", None)
+    assert kappa == pytest.approx(0.962, abs=5e-4)
+    same = in_domain["reader_1"] == in_domain["reader_2"]
+    assert (in_domain.loc[same, "verdict"] == in_domain.loc[same, "reader_1"]).all()
+    assert in_domain.groupby("response")["half"].nunique().max() == 1
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_agreement_with_readers_of_the_pilot(in_domain, half):
+    table = in_domain[in_domain["half"] == half]
+    kappa = weighted_kappa(table["machine"] == "refused", table["verdict"] == "refused", table["weight"])
+    assert kappa > 0.8
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_agreement_with_the_author_of_the_suite(root, labelled, half):
+    suite = pd.read_csv(root / "tests" / "gold" / "blind_suite.csv", keep_default_na=False)
+    table = labelled(suite[suite["half"] == half], False)
+    with_options = table[table["options"] != ""]
+    assert (with_options["machine"] == with_options["verdict"]).mean() > 0.65
