@@ -24,13 +24,20 @@ def is_degenerate(text: str, options: Sequence[str] = (), question: str = "") ->
 
 def _repeats(text: str, options: Sequence[str]) -> bool:
     words = _WORD.findall(text.lower())
-    if len(words) < _REPEATS or len(words) < _REPEATS * len(set(words)):
+    unit = _repeated(words) or (_repeated(words[1:]) if words[:1] in (["no"], ["yes"]) else None)
+    if unit is None:
         return False
+    said = f" {' '.join(unit)} "
+    named = (" ".join(_WORD.findall(option.lower())) for option in options if not is_ordinary(option))
+    return not any(f" {name} " in said for name in named)
+
+
+def _repeated(words: list[str]) -> list[str] | None:
+    """The words that are repeated until the end, where the last word may be cut, or None."""
     for period in range(1, min(_PERIOD, len(words) // _REPEATS) + 1):
-        if words[period:] == words[:-period]:
-            unit = "".join(words[:period])
-            return not any(unit == _letters(option) and not is_ordinary(option) for option in options)
-    return False
+        if words[period:-1] == words[: -period - 1] and words[-period - 1].startswith(words[-1]):
+            return words[:period]
+    return None
 
 
 def _echoes(text: str, options: Sequence[str], question: str) -> bool:

@@ -21,6 +21,8 @@ _QUOTED = re.compile(r"\"[^\"\n]{1,600}\"|(?<!\w)'[^\n]{1,600}?'(?!\w)")
 _BREAK = re.compile(r"[.!?;]+(?=\W|$)|\n")
 _SAYS = re.compile(r"[^\W_]")
 _SPEAKER = re.compile(r"\bi(?: |'m\b)")
+# before a quotation that is the answer itself: 'The answer is "I cannot"'
+_ANSWER = re.compile(r"\b(?:answer|response|reply|output)(?: (?:is|would be|should be|must be):?|:)[ \t]*\Z")
 _LONG_QUOTE = 4  # words: an option in quotes is shorter, a quotation of the text is longer
 
 
@@ -106,4 +108,5 @@ def _blank(pattern: re.Pattern, text: str) -> str:
 
 def _blank_if_long(match: re.Match) -> str:
     long = len(match[0].split()) >= _LONG_QUOTE or _SPEAKER.search(match[0])
-    return " " * len(match[0]) if long else match[0]
+    answer = _ANSWER.search(match.string[max(0, match.start() - 30) : match.start()])
+    return " " * len(match[0]) if long and not answer else match[0]
