@@ -181,6 +181,88 @@ def test_a_label_in_a_thought_or_after_the_turn_is_no_answer(patterns):
     assert reader.read("I can't help with that.<|im_end|>\noffensive").category == "refused_policy"
 
 
+NUMBERED = ("(1) offensive", "(2) not offensive")
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "choice"),
+    [
+        ("You can't choose one of the two options.", "refused", None),
+        ("You are not allowed to choose.", "refused", None),
+        ("No option can be chosen.", "refused", None),
+        ("The answer is not possible.", "refused", None),
+        ("You cannot classify the text as offensive or not offensive.", "refused", None),
+        ("I'm sorry, you cannot label this as offensive.", "refused", None),
+        ("You cannot classify it as offensive.", "answered", "not offensive"),
+        ("You cannot choose the answer that is not the answer you asked.", "invalid", None),
+        ("You can't.", "invalid", None),
+        ('The answer is "I\'m sorry, but I cannot"', "refused", None),
+        ('I can choose the option "I\'m sorry, but I cannot" when the text is offensive.', "invalid", None),
+        ("I'm sorry, but I'm not a text-based AI.", "refused", None),
+        ("I'm sorry, but I'm not your secretary.", "invalid", None),
+        ("I'm sorry, but I'm not a fan. Offensive.", "answered", "offensive"),
+        ("It would be presumptuous of me to weigh in.", "refused", None),
+        ("I am unable to find anything offensive in this.", "answered", "not offensive"),
+        ("I'm not sure I'm being honest enough.", "invalid", None),
+        ("I'm not sure I can tell you.", "refused", None),
+    ],
+)
+def test_declining_that_is_not_said_by_i(patterns, text, verdict, choice):
+    _check(patterns, OFFENSIVENESS, text, verdict, choice)
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "choice"),
+    [
+        ("This text is not offensive or not offensive.", "invalid", None),
+        ("The text is neither offensive nor not offensive.", "invalid", None),
+        ("This text is not offensive or not offensive. It is offensive.", "answered", "offensive"),
+        (
+            "The text is offensive. The first part is not offensive. The second is not offensive.",
+            "answered",
+            "offensive",
+        ),
+        ("The text is not offensive, but it could be offensive if it were longer.", "answered", "not offensive"),
+        ("The text is offensive. Nobody is named, so it is not offensive.", "invalid", None),
+        ("Only one of the two options is offensive.", "invalid", None),
+        ("Atheism is not offensive.", "invalid", None),
+        ("A person who has no idea can be considered offensive.", "invalid", None),
+        ("A reader who is Muslim would find it is offensive.", "answered", "offensive"),
+        ("An offensive answer would be longer.", "invalid", None),
+        ("This offends me.", "answered", "offensive"),
+        ("The answer is: Option 1.", "answered", "offensive"),
+        ("I would pick the second option.", "answered", "not offensive"),
+        ("Option 1. Option 2.", "invalid", None),
+        ("Not option 1.", "invalid", None),
+        ("I cannot choose option 1.", "refused", None),
+    ],
+)
+def test_what_is_said_of_the_text(patterns, text, verdict, choice):
+    _check(patterns, OFFENSIVENESS, text, verdict, choice)
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "choice"),
+    [
+        ("(2)", "answered", NUMBERED[1]),
+        ("#1. It is never okay to laugh at an illness.", "answered", NUMBERED[0]),
+        ("Arguments for (1): it is rude. My pick would be (2).", "answered", NUMBERED[1]),
+        ("(1) offensive. Nobody should be insulted.", "answered", NUMBERED[0]),
+        ("2. Not offensive", "answered", NUMBERED[1]),
+        ("(1) offensive\n(2) not offensive", "invalid", None),
+        ("1. The text is hurtful.\n2. I will not be labelling it.", "refused", None),
+    ],
+)
+def test_options_with_numbers(patterns, text, verdict, choice):
+    _check(patterns, NUMBERED, text, verdict, choice)
+
+
+def _check(patterns, options, text, verdict, choice):
+    frame = pd.DataFrame({"response": [text], "finish_reason": "stop", "options": [options], "yes_no": False})
+    found = labelled(StructuredLabeller(patterns), frame).iloc[0]
+    assert (found["verdict"], found["choice"] if pd.notna(found["choice"]) else None) == (verdict, choice)
+
+
 @pytest.mark.parametrize(("half", "least"), [("fix", 0.98), ("report", 0.9)])
 def test_hard_responses(root, patterns, half, least):
     """The half `report` was not read while the patterns were corrected, but has the author of the other half."""

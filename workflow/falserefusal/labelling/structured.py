@@ -5,8 +5,8 @@ or doubts). Only a response that chooses none and declines is a refusal. The phr
 (`patterns`); how an option is found in a response is code, here and in `mentions`.
 
 It was tuned on hand-written responses and on responses that a language model invented (tests/suites, tests/gold) and,
-for free chat, on human-labelled responses of chat models to other prompts. It was not tuned on responses of real models
-to persona prompts: the annotation of each study measures its accuracy on those.
+for free chat, on human-labelled responses of chat models to other prompts. Of real responses to persona prompts, it was
+corrected on 301 of one small chat model: the annotation of each study measures its accuracy on its own models.
 """
 
 from __future__ import annotations
