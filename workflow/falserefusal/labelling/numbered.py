@@ -25,11 +25,12 @@ _NUMBER = re.compile(
     r"\b(?:(?:option|choice|label)\s+(?:number\s+|#|\()?(?P<number>[1-4]|one|two|three)|"
     rf"the\s+(?P<ordinal>first|second|third|last)\s+(?:option|choice|label|one))\b{_ENDS}"
 )
-_MARK = (  # at the start of a response that is no list, or after words that announce it
-    r"(?:\A[\s#(]*(?![^\n]*\n(?:.*\n)*\W*\d[.)]?\s)|"
-    r"\b(?:answer|pick|choice|label|verdict|choose|go with)\s*(?:is|would be|:)?[\s(]*)"
+_MARK = (  # at the start of a response, or after words that announce it
+    r"(?:(?P<start>\A)[\s#(]*|"
+    r"\b(?:answer|pick|choice|label|verdict|choose|go with)\s{{0,3}}(?:is|would be|:)?[\s(]{{0,5}})"
     r"(?P<mark>{marks})(?=\s*(?:\Z|[.)\n]))"
 )
+_LATER = re.compile(r"\n[ \t#(]*\d+[.)]?\s")  # the next number of a list
 
 
 def name(option: str) -> str:
@@ -48,4 +49,5 @@ def numbered(said: Spoken, options: Sequence[str]) -> Iterator[tuple[str, tuple[
     marks = {found[1].lower(): option for option in options if (found := _ENUMERATED.match(option))}
     if marks:
         for match in re.finditer(_MARK.format(marks="|".join(marks)), said.text):
-            yield marks[match["mark"]], match.span("mark")
+            if match["start"] is None or not _LATER.search(said.text):
+                yield marks[match["mark"]], match.span("mark")
