@@ -152,10 +152,8 @@ def draw_baseline(
 def draw_shrunken_effects(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
     """Draw raw and shrunken persona effects, a row for each model; from `effects_shrunken`."""
     frame = rows_for(tables, "effects_shrunken", ("method",))
-    largest = frame.loc[frame["shrunken"].abs().idxmax()]
-    message = f"Shrunken effects of personas reach {signed_points(largest['shrunken'])} points "
-    message += f"({context.model_label(largest['model'])}, “{largest['persona']}”), raw ones "
-    message += f"{signed_points(frame.loc[frame['difference'].abs().idxmax(), 'difference'])}"
+    low, high = ([signed_points(each(frame[c])) for c in ("shrunken", "difference")] for each in (min, max))
+    message = f"Shrunken persona effects range from {low[0]} to {high[0]} points, raw ones from {low[1]} to {high[1]}"
     rows, row = model_rows(frame["model"], context), 0.26
     page = Page(
         context,
