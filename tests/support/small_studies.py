@@ -17,8 +17,6 @@ from falserefusal.report.headline import headline
 from falserefusal.statistics.gls import fit_personas
 from falserefusal.statistics.multiplicity import max_t, screen
 
-PERSONAS = ["woman", "man", "black person", "white person", "atheist"]
-
 
 class Titled(Exception):
     """Raised by a page when its title is known; nothing is drawn."""
@@ -37,7 +35,9 @@ def panel(models: list[str], variants: bool = False) -> pd.DataFrame:
     )
 
 
-def tables_of(outcomes: pd.DataFrame, models: pd.DataFrame, regressions: bool = True) -> dict[str, pd.DataFrame]:
+def tables_of(
+    outcomes: pd.DataFrame, models: pd.DataFrame, groups: dict[str, str], regressions: bool = True
+) -> dict[str, pd.DataFrame]:
     """Return the tables of a study with these outcomes, as the rules make them."""
     cells = synthetic.cells_of(outcomes)
     fit = fit_personas(outcomes)
@@ -46,7 +46,7 @@ def tables_of(outcomes: pd.DataFrame, models: pd.DataFrame, regressions: bool = 
     scopes = rates.model_scopes(models)
     tables = {
         "rates_model_task": rates.rates_model_task(cells, outcomes),
-        "rates_persona": rates.rates_persona(cells, scopes, dict.fromkeys(PERSONAS, "group"), outcomes),
+        "rates_persona": rates.rates_persona(cells, scopes, groups, outcomes),
         "rates_model_persona": rates.rates_model_persona(cells, outcomes),
         "rates_task_model_persona": rates.rates_task_model_persona(cells, outcomes),
         "rates_format": rates.rates_format(cells, outcomes),
@@ -65,11 +65,15 @@ def tables_of(outcomes: pd.DataFrame, models: pd.DataFrame, regressions: bool = 
 
 
 def sentences_of(
-    tables: dict[str, pd.DataFrame], models: pd.DataFrame, tasks: list[str], variants: bool = False
+    tables: dict[str, pd.DataFrame],
+    models: pd.DataFrame,
+    tasks: list[str],
+    personas: list[str],
+    variants: bool = False,
 ) -> dict[str, str]:
     """Return the title of every figure that the tables allow, the cards, and the notes of the claims."""
     families = dict(zip(models["model"], models["family"], strict=True))
-    context = Context("small", families, dict.fromkeys(PERSONAS, "group"), variants=variants)
+    context = Context("small", families, dict.fromkeys(personas, "group"), variants=variants)
     shrunken = "effects_shrunken" in tables
     said = {}
     for figure in FigureSet("run", tasks=tuple(tasks), compared=False, shrunken=shrunken).figures():

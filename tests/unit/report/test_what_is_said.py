@@ -11,19 +11,20 @@ from falserefusal.common.schemas import TASKS
 
 MODELS = [f"model-{letter}" for letter in "abcdefgh"]
 NONSENSE = re.compile(r"\b(inf|nan)\b|∞| 0 of (the )?0 |\b1 (models|tasks|claims|pairs)\b|100\.0 ?% of 1 ")
+PERSONAS = ["woman", "man", "black person", "white person", "atheist"]
 RATES = (0.3, 0.2, 0.1, 0.05)
 
 
 def said_about(models=4, personas=5, tasks=3, rates=RATES, effect=None, rows=60, change=None, variants=False, seed=6):
     """Sentences of a simulated study; `change` edits its verdicts."""
-    chosen, own = small.PERSONAS[:personas], list(TASKS)[:tasks]
+    chosen, own = PERSONAS[:personas], list(TASKS)[:tasks]
     table = small.panel(MODELS[:models], variants)
     design = synthetic.nested(rows, rows, chosen, seed=5, draws=min(10, 9 * personas), tasks=own)
     outcomes, _ = synthetic.judge(design, MODELS[:models], chosen, rates[:models], seed=seed, effect=effect)
     if change is not None:
         outcomes["refusal"] = change(outcomes["refusal"].to_numpy())
-    tables = small.tables_of(outcomes, table)
-    said = small.sentences_of(tables, table, own, variants)
+    tables = small.tables_of(outcomes, table, dict.fromkeys(PERSONAS, "group"))
+    said = small.sentences_of(tables, table, own, PERSONAS, variants)
     for name, sentence in said.items():
         assert not NONSENSE.search(sentence), f"{name}: {sentence}"
     return said
@@ -60,7 +61,7 @@ QUIET = {
 @pytest.mark.parametrize("study", QUIET)
 def test_studies_without_persona_effects_single_out_no_persona(study):
     said = said_about(**QUIET[study])
-    assert not naming(without_reference(said), small.PERSONAS)
+    assert not naming(without_reference(said), PERSONAS)
     if study in ("no refusal", "four refusals", "all refused"):
         levels = [*MODELS, "NLI", "Politeness", "Offensiveness", "unforced"]
         titles = {where: s for where, s in said.items() if not where.startswith("claim")}
@@ -82,8 +83,8 @@ def test_a_planted_effect_is_named_and_no_other():
     said = said_about(effect=effect, rows=120)
     assert said["figure02_persona_mean"].startswith("“black person” is refused most often")
     said = without_reference(said)
-    named = naming(said, small.PERSONAS)
+    named = naming(said, PERSONAS)
     assert {"figure02_persona_mean", "claim personas raise refusal"} <= set(named)
     for where, sentence in named.items():
-        others = [name for name in small.PERSONAS if name != "black person" and f"minus “{name}”" not in sentence]
+        others = [name for name in PERSONAS if name != "black person" and f"minus “{name}”" not in sentence]
         assert not naming({where: sentence}, others)
