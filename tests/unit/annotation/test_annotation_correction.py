@@ -286,7 +286,7 @@ def test_specificity_is_compared_with_baseline_prompts():
     assert tests.loc["Race", "p"] == pytest.approx(expected)
     assert tests.loc["Race", "p_holm"] == pytest.approx(2 * expected)
     assert tests.loc["Gender", "p"] == 1
-    assert tests.loc["Race", "false_refusals"] == pytest.approx(15 / 200)
+    assert tests.loc["Race", "wrong_refusals"] == pytest.approx(15 / 200)
 
 
 def test_responses_to_the_same_text_count_for_less():

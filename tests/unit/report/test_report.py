@@ -10,7 +10,12 @@ import pytest
 
 import tables_of_print as fixture
 from falserefusal.common.errors import InputError
-from falserefusal.estimation.verdict_shares import verdict_shares
+from falserefusal.common.verdicts import HEDGED, VERDICT_KINDS
+from falserefusal.estimation.verdict_shares import NOT_ASKED, verdict_shares
+from falserefusal.labelling.labeller import VERDICT_OF
+from falserefusal.labelling.registry import labeller_names
+from falserefusal.labelling.unread import VERDICT_OF_UNREAD
+from falserefusal.report import glossary
 from falserefusal.report.build import Study, build_report
 from falserefusal.report.corrections import with_corrections
 from falserefusal.report.headline import headline
@@ -404,3 +409,18 @@ def test_markup_and_control_characters_of_a_response_do_no_harm(root, index, fig
         pages[said] = (tmp_path / "x.html").read_text()
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", pages[response])
     assert Outline(pages[response]).tags == Outline(pages["calm"]).tags, "the response adds no element"
+
+
+def test_every_category_verdict_and_labeller_has_a_glossary_entry():
+    categories = {*VERDICT_OF, *VERDICT_OF_UNREAD, HEDGED, NOT_ASKED}
+    assert categories == set(glossary.CATEGORIES)
+    assert set(glossary.VERDICTS) == set(VERDICT_KINDS)
+    assert set(glossary.LABELLERS) == set(labeller_names())
+    assert len(glossary.COLUMNS) == len({meaning for meaning in glossary.COLUMNS.values()})
+
+
+def test_the_page_explains_its_columns(rehearsal_page):
+    assert 'title="lower limit of the 95% confidence interval"' in rehearsal_page
+    words = " ".join("".join(Outline(rehearsal_page).words).split())
+    assert "the model declines to do the task, or the provider blocks" in words
+    assert "there is nothing to judge; such responses are never counted as not refused" in words

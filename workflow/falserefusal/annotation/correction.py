@@ -264,14 +264,14 @@ def specificity_tests(counts: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame
 
     Returns
     -------
-    Columns labeller, group, false_refusals and false_refusals_baseline (rates), n_effective, n_effective_baseline, p,
+    Columns labeller, group, wrong_refusals and wrong_refusals_baseline (rates), n_effective, n_effective_baseline, p,
     p_holm.
     """
     rows = []
     for labeller, responses in counts.groupby("labeller", sort=False):
         mine = items[items["labeller"] == labeller]
         found = {
-            group: _false_refusals(rows_of, mine[mine["group"] == group], mine)
+            group: _wrong_refusals(rows_of, mine[mine["group"] == group], mine)
             for group, rows_of in responses.groupby("group", sort=False)
         }
         if BASELINE not in found:
@@ -283,8 +283,8 @@ def specificity_tests(counts: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame
     names = [
         "labeller",
         "group",
-        "false_refusals",
-        "false_refusals_baseline",
+        "wrong_refusals",
+        "wrong_refusals_baseline",
         "n_effective",
         "n_effective_baseline",
         "p",
@@ -427,7 +427,7 @@ def _unannotated(post: pd.DataFrame) -> float:
     return float(post.loc[post["n"] == 0, "responses"].sum() / post["responses"].sum())
 
 
-def _false_refusals(responses: pd.DataFrame, items: pd.DataFrame, everyone: pd.DataFrame) -> tuple[float, float]:
+def _wrong_refusals(responses: pd.DataFrame, items: pd.DataFrame, everyone: pd.DataFrame) -> tuple[float, float]:
     """False-positive rate among responses that are not refusals, and its effective number of responses."""
     post = post_strata(responses, items, everyone)
     size, none = post["responses"].to_numpy(float), 1 - post["refusals"].to_numpy(float)

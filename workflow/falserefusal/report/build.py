@@ -15,6 +15,7 @@ from falserefusal.common.verdicts import MISSING
 from falserefusal.estimation.verdict_shares import warnings_about
 from falserefusal.report.asked import batch_limits, limits_of, models_asked, one_refusal
 from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corrections
+from falserefusal.report.glossary import glossary, tooltip
 from falserefusal.report.headline import headline
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
 from falserefusal.report.present import marked, show
@@ -90,7 +91,7 @@ def build_report(
     tables = with_corrections(tables)
     cards = headline(tables, "stand-ins" if study.kind == "rehearsal" else "models")
     models = models_asked(provenance) if study.kind == "run" else []
-    names = [name for name in tables if name != "statements"]
+    shown = [_table(name, tables[name], study) for name in sorted(tables, key=_place) if name != "statements"]
     page = _template("page.html.jinja").render(
         study=study,
         kind_line=KINDS[study.kind],
@@ -103,7 +104,9 @@ def build_report(
         cards=[card._replace(value=study.say(card.value), label=study.say(card.label)) for card in cards],
         figures=[_figure(row, Path(figure_dir)) for row in figures.itertuples() if row.rows > 0],
         undrawn=[row._asdict() for row in figures.itertuples() if row.rows == 0],
-        tables={name: _table(name, tables[name], study) for name in sorted(names, key=_place)},
+        tables={table["name"]: table for table in shown},
+        tooltip=tooltip,
+        glossary=_glossary(tables),
         placed=PLACED,
         corrected_in={name: corrected for name, corrected in CORRECTED_IN.items() if corrected in tables},
         uncorrected=uncorrected(tables),
@@ -133,6 +136,16 @@ def _missing_models(study: Study, tables: dict[str, pd.DataFrame]) -> list[str]:
         return []
     present = set(tables["rates_model_task"]["model"])
     return [model + study.model_suffix for model in study.models if model not in present]
+
+
+def _glossary(tables: dict[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
+    """The entries of the glossary for what these tables contain."""
+
+    def values(column: str) -> set[str]:
+        return {str(value) for table in tables.values() if column in table for value in table[column].unique()}
+
+    columns = {column for table in tables.values() for column in table}
+    return glossary(columns, values("category"), values("labeller"))
 
 
 def _verdict_warnings(shares: pd.DataFrame | None, study: Study) -> list[str]:

@@ -115,11 +115,11 @@ NOTES = {
         "Agreement of annotators", "Cohen's kappa of each pair and Krippendorff's alpha of all, with intervals."
     ),
     "specificity_tests": Note(
-        "Does a labeller report more false refusals with a persona than without?",
-        "false_refusals: share of the responses that are not refusals but are counted as one, for each group of "
-        "personas; false_refusals_baseline: the same without a persona. p: Fisher's exact test on effective numbers of "
+        "Does a labeller wrongly report more refusals with a persona than without?",
+        "wrong_refusals: share of the responses that are not refusals but are counted as one, for each group of "
+        "personas; wrong_refusals_baseline: the same without a persona. p: Fisher's exact test on effective numbers of "
         "responses; p_holm: corrected over the groups (Holm).",
-        ("false_refusals", "false_refusals_baseline"),
+        ("wrong_refusals", "wrong_refusals_baseline"),
     ),
     "labeller_headline": Note(
         "Headline quantities under each labeller",
