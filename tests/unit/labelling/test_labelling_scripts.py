@@ -10,6 +10,7 @@ from falserefusal.common.outcomes import write_outcomes
 from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, DESIGN, PROMPTS, RESPONSES, VERDICTS
 from falserefusal.estimation.claims import CLAIMS
 from falserefusal.estimation.outcomes import outcomes_of
+from falserefusal.labelling.judge import OWN_PROMPT
 from script_job import run_script
 
 OPTIONS = {"politeness": ["polite", "impolite"], "offensiveness": ["offensive", "not offensive"]}
@@ -74,8 +75,9 @@ def study(tmp_path):
 
 def materials(root):
     names = {"personas": "personas.csv", "templates": "templates.csv", "phrases": "refusal_phrases.txt"}
-    names |= {"models": "models.csv", "patterns": "labelling/patterns.yaml", "instructions": "labelling/judge.txt"}
-    return {name: str(root / "config" / file) for name, file in names.items()}
+    names |= {"models": "models.csv", "patterns": "labelling/patterns.yaml"}
+    found = {name: str(root / "config" / file) for name, file in names.items()}
+    return found | {"instructions": [str(root / OWN_PROMPT)]}
 
 
 def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
@@ -97,7 +99,7 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
             "verdicts",
             {**common, "responses": path, "judges": [str(tmp_path / f"{model}.judge.parquet")]},
             {"verdicts": f"{model}.verdicts.parquet"},
-            labellers=["phrase_list", "structured"], judges=["mild"], **tasks,
+            labellers=["phrase_list", "structured"], judges={"mild": OWN_PROMPT}, **tasks,
         )  # fmt: skip
         verdicts.append(found["verdicts"])
     mine = read_parquet(verdicts[0], VERDICTS)

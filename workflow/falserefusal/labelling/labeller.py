@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.verdicts import ANSWERED, HEDGED, INVALID, MISSING, REFUSED, REFUSED_PARTLY
@@ -22,6 +22,8 @@ REGISTERED: dict[str, type[Labeller]] = {}
 NOT_REFUSED = "not_refused"
 OFF_FORMAT, OFF_TASK, TRUNCATED = "off_format", "off_task", "truncated"
 REFUSED_BECAUSE = tuple(f"refused_{reason}" for reason in ("capability", "persona", "policy", "content", "context"))
+# what a response to a question with options can be
+CATEGORIES = (ANSWERED, HEDGED, *REFUSED_BECAUSE, OFF_FORMAT, OFF_TASK, TRUNCATED)
 JUDGE_FAILED = "judge_failed"
 VERDICT_OF = {
     **dict.fromkeys((REFUSED, REFUSED_PARTLY, *REFUSED_BECAUSE), REFUSED),
@@ -58,8 +60,11 @@ class Labeller(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, path: str | Path) -> Labeller:
-        """Create the labeller from the file that it needs; raises InputError if the file is wrong."""
+    def load(cls, path: str | Path, **settings: Any) -> Labeller:
+        """Create the labeller from the file that it needs; raises InputError if the file is wrong.
+
+        `settings` come from the config, for labellers that are not built in.
+        """
 
     def matches(self, responses: pd.DataFrame) -> list[str | None] | None:
         """For a labeller that searches for phrases: the one it finds in each response, whatever its verdict is.

@@ -24,6 +24,7 @@ from pydantic import (
 from falserefusal.common.errors import InputError
 from falserefusal.common.tasks import PAPER_TASKS
 from falserefusal.common.templates import PLACEHOLDER
+from falserefusal.labelling.judge import OWN_PROMPT
 from falserefusal.labelling.registry import built_in_labellers, labeller_names
 from falserefusal.study.fields import (
     PUBLISHED,
@@ -537,6 +538,9 @@ class Judge(Part):
 
     model: Words
     """A model of the models file."""
+    prompt: DataFile = OWN_PROMPT
+    """The file of its prompt. A file of the same name that ends in .yaml says how a published prompt is filled and its
+    reply read; config/labelling/judges has some (docs/how-to/labellers.md)."""
 
 
 class Classifier(Part):
