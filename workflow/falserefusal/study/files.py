@@ -44,6 +44,7 @@ SEQUENTIAL = ("interim_looks", "sequential")
 LABELLER_TABLES = ("labeller_agreement", "labeller_categories", "labeller_headline", "labeller_claims")
 ANNOTATION_TABLES = (
     "annotator_agreement",
+    "labeller_validation",
     "labeller_accuracy",
     "corrected_rates",
     "corrected_personas",
