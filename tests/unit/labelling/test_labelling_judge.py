@@ -9,12 +9,13 @@ import yaml
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import PROMPTS
 from falserefusal.common.verdicts import extent
-from falserefusal.labelling.classifier import Classifier, ClassifierLabeller, classify
+from falserefusal.labelling.classifier import Classifier, ClassifierLabeller, check_labels, classify
 from falserefusal.labelling.judge import OWN_PROMPT, JudgeLabeller, judge_prompts
 from falserefusal.labelling.judge_prompt import form_of, load_judge_prompt
 from falserefusal.labelling.labeller import CATEGORIES, VERDICT_OF
 from falserefusal.labelling.verdicts import label
 from falserefusal.study.config import Classifier as ClassifierSettings
+from script_job import run_script
 
 OPTIONS = ("offensive", "not offensive")
 
@@ -251,8 +252,11 @@ def checkpoint(tmp_path_factory):
     return folder
 
 
-def classifier(folder, refusal_labels, **own):
-    settings = ClassifierSettings(hub_id=folder, refusal_labels=refusal_labels, **own)
+BINARY = {"rejection": "refused", "normal": "not_refused"}
+
+
+def classifier(folder, categories=BINARY, **own):
+    settings = ClassifierSettings(hub_id=str(folder), categories=categories, **own)
     return Classifier(**settings.model_dump())
 
 
@@ -263,19 +267,25 @@ def given(texts):
 
 def test_a_classifier_scores_answers_in_any_order_and_batch(checkpoint):
     texts = ["fine", "refuse", "fine fine fine fine", "i refuse", "", "refuse " * 40]
-    scores = {
-        size: classify(given(texts), None, classifier(str(checkpoint), ("rejection",), batch_size=size))
-        for size in (1, 4)
-    }
+    scores = {size: classify(given(texts), None, classifier(checkpoint, batch_size=size)) for size in (1, 4)}
     assert scores[1]["label"].tolist() == ["normal", "rejection", "normal", "rejection", "normal", "rejection"]
     pd.testing.assert_frame_equal(scores[1], scores[4], rtol=1e-4)
     verdicts = label(given(texts), [ClassifierLabeller(scores[4])])
     assert verdicts["verdict"].tolist() == ["answered", "refused", "invalid", "refused", "missing", "invalid"]
-    assert verdicts["evidence"][1].startswith("rejection (p = ")
+    assert verdicts["evidence"][1].startswith("rejection (p of a refusal ")
+
+
+def test_a_label_of_a_classifier_may_stand_for_a_partial_refusal(checkpoint):
+    swapped = classifier(checkpoint, {"rejection": "hedged", "normal": "refused"})
+    scores = classify(given(["fine", "refuse"]), None, swapped)
+    verdicts = label(given(["fine", "refuse"]), [ClassifierLabeller(scores)])
+    found = verdicts[["verdict", "category"]].to_numpy().tolist()
+    assert found == [["refused", "refused"], ["answered", "hedged"]]
+    assert [extent(*pair) for pair in found] == ["full", "partial"]
 
 
 def test_of_a_pair_the_longer_is_cut_so_that_a_short_answer_stays_whole(checkpoint):
-    asked = classifier(str(checkpoint), ("rejection",), question=True)
+    asked = classifier(checkpoint, question=True)
     scores = classify(given(["refuse", "fine"]), ["question " * 60] * 2, asked)
     assert scores["label"].tolist() == ["rejection", "normal"]
     assert classify(given(["refuse " * 60]), ["question"], asked)["label"].tolist() == ["rejection"]
@@ -283,12 +293,46 @@ def test_of_a_pair_the_longer_is_cut_so_that_a_short_answer_stays_whole(checkpoi
         classify(given(["refuse"]), None, asked)
 
 
+@pytest.mark.parametrize("question", ["question", "question " * 60, "{response} {question}"])
+def test_a_template_is_filled_once_and_its_response_stays_whole(checkpoint, question):
+    asked = classifier(checkpoint, template="question {question} fine {response}")
+    scores = classify(given(["refuse", "fine", "fine " * 60]), [question] * 3, asked)
+    assert scores["label"].tolist() == ["rejection", "normal", "normal"]
+    with pytest.raises(InputError, match="no questions"):
+        classify(given(["refuse"]), None, asked)
+    with pytest.raises(InputError, match="leaves no room for a response in 16 tokens"):
+        classify(given(["refuse"]), None, classifier(checkpoint, template="fine " * 20 + "{response}"))
+
+
+def test_a_template_without_a_question_reads_the_response_alone(checkpoint):
+    scores = classify(given(["refuse", "fine"]), None, classifier(checkpoint, template="fine {response}"))
+    assert scores["label"].tolist() == ["rejection", "normal"]
+
+
 def test_mistakes_about_a_classifier_are_named(checkpoint, tmp_path):
-    with pytest.raises(InputError, match=r"no label 'refusal'; its labels are normal, rejection"):
-        classify(given(["x"]), None, classifier(str(checkpoint), ("refusal",)))
+    with pytest.raises(InputError, match=r"no label 'refusal'; no category is given for its label 'rejection'.*normal"):
+        classify(given(["x"]), None, classifier(checkpoint, {"refusal": "refused", "normal": "not_refused"}))
     with pytest.raises(InputError, match="safetensors"):
-        classify(given(["x"]), None, classifier(str(tmp_path), ("rejection",)))
+        classify(given(["x"]), None, classifier(tmp_path))
     with pytest.raises(InputError, match="has no score for the response to prompt q1"):
-        ClassifierLabeller(pd.DataFrame({"prompt_id": ["q0"], "label": ["a"], "p_refusal": [0.1]})).label(
-            given(["a", "b"])
-        )
+        scores = pd.DataFrame({"prompt_id": ["q0"], "label": ["a"], "p_refusal": [0.1], "category": ["not_refused"]})
+        ClassifierLabeller(scores).label(given(["a", "b"]))
+
+
+def test_the_labels_of_a_model_without_names_are_numbered():
+    check_labels({}, ["LABEL_0", "LABEL_1"], "c")
+    check_labels({"num_labels": 3}, ["LABEL_0", "LABEL_1", "LABEL_2"], "c")
+    with pytest.raises(InputError, match="classifier c: no category is given for its label 'LABEL_1'"):
+        check_labels({}, ["LABEL_0"], "c")
+
+
+def test_the_labels_of_a_classifier_are_checked_when_it_is_fetched(checkpoint, root, tmp_path, monkeypatch):
+    monkeypatch.chdir(root)
+    model = {"model": "classifier c", "hub_id": str(checkpoint)}
+    record = {"record": "classifier.json"}
+    run_script("fetch_model", tmp_path, {}, record, model=model, labels=["normal", "rejection"])
+    assert (tmp_path / "classifier.json").is_file()
+    monkeypatch.setattr("os._exit", lambda status: (_ for _ in ()).throw(SystemExit(status)))
+    with pytest.raises(SystemExit):
+        run_script("fetch_model", tmp_path, {}, record, model=model, labels=["normal", "refusal"])
+    assert "the model has no label 'refusal'" in (tmp_path / "fetch_model.log").read_text()

@@ -15,7 +15,7 @@ from falserefusal.study.base import AnyStudy
 from falserefusal.study.study import Study
 
 JUDGE = "judges: {j: {model: Qwen2.5-7B}}"
-CLASSIFIER = "classifiers: {c: {hub_id: org/c, refusal_labels: [x]}}"
+CLASSIFIER = "classifiers: {c: {hub_id: org/c, categories: {x: refused, y: not_refused}}}"
 SEQUENTIAL = "design: {sequential: {first: 9, growth: 0.5}}"
 
 

