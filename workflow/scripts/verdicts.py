@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.files import read_parquet, write_parquet
     from falserefusal.common.schemas import DESIGN, RESPONSES, VERDICTS
+    from falserefusal.labelling.judge import JudgeLabeller
     from falserefusal.labelling.registry import labeller_class, load_labeller
     from falserefusal.labelling.responses import questions, with_questions
     from falserefusal.labelling.verdicts import label
@@ -22,7 +23,9 @@ with log_to(snakemake.log[0], snakemake.params):
     labellers = [load_labeller(name, files[labeller_class(name).reads]) for name in params.labellers]
     # judges and classifiers label by the output of a model that ran before
     for (name, prompt), path in zip(params.get("judges", {}).items(), files.get("judges", []), strict=True):
-        labellers.append(load_labeller("judge", path, name, prompt=prompt))
+        judge = JudgeLabeller.load(path, prompt)
+        judge.name = name
+        labellers.append(judge)
     for name, path in zip(params.get("classifiers", []), files.get("classifiers", []), strict=True):
         labellers.append(load_labeller("classifier", path, name))
     verdicts = label(responses, labellers)

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
+import tiny_classifier
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import PROMPTS
 from falserefusal.common.verdicts import extent
@@ -221,35 +222,9 @@ def test_every_place_of_a_placeholder_is_listed(tmp_path):
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A tiny BERT with weights set by hand: "refuse" in the response scores high, whatever the question."""
-    torch = pytest.importorskip("torch")
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("classifier")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "refuse", "fine", "question"]
-    (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
-    BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=16).save_pretrained(folder)
-    config = BertConfig(
-        vocab_size=len(words), hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8,
-        max_position_embeddings=16, id2label={0: "normal", 1: "rejection"}, label2id={"normal": 0, "rejection": 1},
-    )  # fmt: skip
-    torch.manual_seed(0)
-    model = BertForSequenceClassification(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        model.bert.embeddings.word_embeddings.weight[5, 0] = 9.0
-        for norm in (model.bert.embeddings.LayerNorm, model.bert.encoder.layer[0].attention.output.LayerNorm,
-                     model.bert.encoder.layer[0].output.LayerNorm):  # fmt: skip
-            norm.weight.fill_(1.0)
-        attention = model.bert.encoder.layer[0].attention
-        attention.self.value.weight.copy_(torch.eye(8))
-        attention.output.dense.weight.copy_(torch.eye(8))
-        model.bert.pooler.dense.weight.copy_(torch.eye(8))
-        model.classifier.weight[1, 0] = 20.0
-        model.classifier.bias[1] = -4.0
-    model.save_pretrained(folder, safe_serialization=True)
-    return folder
+    """A classifier for which "refuse" in the response is a refusal, whatever the question."""
+    pytest.importorskip("torch")
+    return tiny_classifier.save(tmp_path_factory.mktemp("classifier"))
 
 
 BINARY = {"rejection": "refused", "normal": "not_refused"}

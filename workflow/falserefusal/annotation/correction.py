@@ -431,9 +431,10 @@ def kappa_of(size: np.ndarray, share: np.ndarray, machine: np.ndarray) -> float:
     machine : (S,) whether the labeller calls them refusals.
     """
     weight = size / size.sum()
-    agreed, by_machine, by_people = weight @ np.where(machine, share, 1 - share), weight @ machine, weight @ share
-    by_chance = by_machine * by_people + (1 - by_machine) * (1 - by_people)
-    return float((agreed - by_chance) / (1 - by_chance)) if by_chance < 1 else np.nan
+    both, neither = weight @ (machine * share), weight @ (~machine * (1 - share))
+    by_machine, by_people = weight @ (machine * (1 - share)), weight @ (~machine * share)
+    differ = (both + by_machine) * (by_machine + neither) + (both + by_people) * (by_people + neither)
+    return float(2 * (both * neither - by_machine * by_people) / differ) if differ > 0 else np.nan
 
 
 def _rate(post: pd.DataFrame, effect: float) -> Estimate:

@@ -169,8 +169,13 @@ def _texts(
     texts = []
     for question, response in zip(questions or [""] * len(responses), responses, strict=True):
         fields = _cut(tokenizer, {"question": question, "response": response}, classifier)
-        texts.append(_FIELD.sub(lambda field, fields=fields: fields[field[1]], classifier.template))
+        texts.append(_filled(classifier.template, fields))
     return texts, None
+
+
+def _filled(template: str, fields: dict[str, str]) -> str:
+    """Fill each field of a template once."""
+    return _FIELD.sub(lambda field: fields[field[1]], template)
 
 
 def _cut(tokenizer: Any, fields: dict[str, str], classifier: Classifier) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.verdicts import ANSWERED, HEDGED, INVALID, MISSING, REFUSED, REFUSED_PARTLY
@@ -60,11 +60,8 @@ class Labeller(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, path: str | Path, **settings: Any) -> Labeller:
-        """Create the labeller from the file that it needs; raises InputError if the file is wrong.
-
-        `settings` come from the config, for labellers that are not built in.
-        """
+    def load(cls, path: str | Path) -> Labeller:
+        """Create the labeller from the file that it needs; raises InputError if the file is wrong."""
 
     def matches(self, responses: pd.DataFrame) -> list[str | None] | None:
         """For a labeller that searches for phrases: the one it finds in each response, whatever its verdict is.

@@ -4,7 +4,6 @@ The imports are here and not in `labeller`, so that a rule that uses one labelle
 """
 
 from pathlib import Path
-from typing import Any
 
 from falserefusal.common.errors import InputError
 from falserefusal.labelling.labeller import REGISTERED, Labeller
@@ -34,11 +33,8 @@ def labeller_class(name: str) -> type[Labeller]:
     return _labellers()[name]
 
 
-def load_labeller(kind: str, path: str | Path, name: str | None = None, **settings: Any) -> Labeller:
-    """Create the labeller registered as `kind` from the file it reads, under another `name` if one is given.
-
-    `settings` are what else its `load` takes.
-    """
-    loaded = labeller_class(kind).load(path, **settings)
+def load_labeller(kind: str, path: str | Path, name: str | None = None) -> Labeller:
+    """Create the labeller registered as `kind` from the file it reads, under another `name` if one is given."""
+    loaded = labeller_class(kind).load(path)
     loaded.name = name or kind
     return loaded

@@ -47,7 +47,8 @@ from falserefusal.texts.sources.source import MAX_LOST
 
 LABELLERS = ("structured", "phrase_list")  # of a study that names none
 if TYPE_CHECKING:
-    RuleLabeller = ClassifierCategory = str
+    RuleLabeller = str
+    ClassifierCategory = str
 else:
     RuleLabeller = Literal[*built_in_labellers()]
     ClassifierCategory = Literal[*(category for category in VERDICT_OF if category != JUDGE_FAILED)]
