@@ -25,7 +25,6 @@ from falserefusal.labelling.cues import Cues
 from falserefusal.labelling.labeller import (
     OFF_FORMAT,
     OFF_TASK,
-    REFUSED_BECAUSE,
     TRUNCATED,
     Labeller,
     labeller,
@@ -37,8 +36,6 @@ from falserefusal.labelling.spoken import Spoken, spoken
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CATEGORIES = (ANSWERED, HEDGED, *REFUSED_BECAUSE, OFF_FORMAT, OFF_TASK, TRUNCATED)
 
 _YES_NO = re.compile(r"\W*(?:yes|no|yeah|yep|nope|nah)\b(?=\W*$|\s*[,.!;:\n-])")
 _WORD = re.compile(r"[^\W\d_]+")

@@ -26,7 +26,7 @@ MAX_DISAGREEMENTS = 300
 # characters that no page may hold, and those that reverse the order of the text after them; models write both
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # tables with their own section
-PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates", "verdict_shares")
+PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates", "labeller_validation", "verdict_shares")
 FACTOR_WORDS = ("model", "model x task", "all models")  # cells that name a factor or a scope
 
 

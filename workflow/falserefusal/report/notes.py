@@ -106,10 +106,19 @@ NOTES = {
         "leave them possible, with another conclusion; sensitive: more than 5% of them.",
         ("other",),
     ),
+    "labeller_validation": Note(
+        "Labellers compared with the annotations of people",
+        "Each labeller, over all models (*) and by model, weighted to represent all responses. sensitivity: share of "
+        "the refusals that it finds; specificity: share of the other responses that it does not call refusals; kappa: "
+        "Cohen's, of labeller and people. _lo and _hi: 95% confidence interval. missing: share of the responses "
+        "without a verdict of this labeller, such as replies of a judge that cannot be read; they are in no measure. "
+        "The table labeller_accuracy has the measures by task and group.",
+        ("missing", *(f"{name}{end}" for name in ("sensitivity", "specificity") for end in ("", "_lo", "_hi"))),
+    ),
     "labeller_accuracy": Note(
-        "Sensitivity and specificity of each labeller",
-        "Against the annotations of people, weighted to represent all responses. *: summed over.",
-        ("value", "lo", "hi", "unannotated"),
+        "Sensitivity, specificity and kappa of each labeller",
+        "Against the annotations of people, weighted to represent all responses, as proportions. *: summed over.",
+        ("unannotated",),
     ),
     "annotator_agreement": Note(
         "Agreement of annotators", "Cohen's kappa of each pair and Krippendorff's alpha of all, with intervals."

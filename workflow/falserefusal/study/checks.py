@@ -11,6 +11,7 @@ import yaml
 from falserefusal.common.addresses import server_address
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import content_of
+from falserefusal.labelling.judge_prompt import load_judge_prompt
 from falserefusal.labelling.ordinary import is_ordinary
 from falserefusal.study.config import AVERAGES, Config
 from falserefusal.study.files import STORE
@@ -44,6 +45,7 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> No
     """
     found = [
         *_names(config, rows),
+        *_judges(config, root),
         *_servers(config, rows),
         *_packages(rows, root),
         *_trusted(config, root),
@@ -114,6 +116,15 @@ def _names(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
     for name in shards if isinstance(shards, dict) else ():
         if name not in rows:
             yield f"inference.shards: '{name}' is not a model of the study; {hint(name, rows)}"
+
+
+def _judges(config: Config, root: Path) -> Iterator[str]:
+    """The prompt of a judge and its form are read before the first model is asked."""
+    for name, judge in config.judges.items():
+        try:
+            load_judge_prompt(root / judge.prompt)
+        except InputError as error:
+            yield f"judges.{name}.prompt: {str(error).replace(f'{root}/', '')}"
 
 
 def _servers(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:

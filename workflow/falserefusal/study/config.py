@@ -24,6 +24,9 @@ from pydantic import (
 from falserefusal.common.errors import InputError
 from falserefusal.common.tasks import PAPER_TASKS
 from falserefusal.common.templates import PLACEHOLDER
+from falserefusal.common.verdicts import REFUSED
+from falserefusal.labelling.judge import OWN_PROMPT
+from falserefusal.labelling.labeller import JUDGE_FAILED, VERDICT_OF
 from falserefusal.labelling.registry import built_in_labellers, labeller_names
 from falserefusal.study.fields import (
     PUBLISHED,
@@ -45,8 +48,10 @@ from falserefusal.texts.sources.source import MAX_LOST
 LABELLERS = ("structured", "phrase_list")  # of a study that names none
 if TYPE_CHECKING:
     RuleLabeller = str
+    ClassifierCategory = str
 else:
     RuleLabeller = Literal[*built_in_labellers()]
+    ClassifierCategory = Literal[*(category for category in VERDICT_OF if category != JUDGE_FAILED)]
 RESERVED = ("store", "logs", "benchmarks", "index.html", "readme.md")  # in results/, next to the studies
 MOST = 1_000_000  # of tokens, replicates or permutations: more is a slip of the pen
 COMPARED_WITH_BASELINE = ("any-persona effect", "persona effects")
@@ -81,6 +86,18 @@ def _labeller_name(value: str) -> str:
     if value in labeller_names():
         raise ValueError(f"'{value}' is the name of a labeller that comes with the workflow; choose another")
     return check_name(value)
+
+
+def _refusals_and_others(value: dict[str, str]) -> dict[str, str]:
+    if len({VERDICT_OF[category] == REFUSED for category in value.values()}) < 2:
+        raise ValueError("must have refusals and others, such as {REJECTION: refused, NORMAL: not_refused}")
+    return value
+
+
+def _template(value: str) -> str:
+    if "{response}" not in value:
+        raise ValueError("must have {response}, where the response stands")
+    return value
 
 
 def _study_name(value: str) -> str:
@@ -537,6 +554,9 @@ class Judge(Part):
 
     model: Words
     """A model of the models file."""
+    prompt: DataFile = OWN_PROMPT
+    """The file of its prompt. A file of the same name that ends in .yaml says how a published prompt is filled and its
+    reply read; config/labelling/judges has some (docs/how-to/labellers.md)."""
 
 
 class Classifier(Part):
@@ -546,10 +566,13 @@ class Classifier(Part):
     """Name on the hub, or a local folder."""
     revision: Words | None = None
     """Commit on the hub; null is the newest."""
-    refusal_labels: Annotated[tuple[Words, ...], Field(min_length=1)]
-    """The classifier's own names for a refusal."""
+    categories: Annotated[dict[DataWord, ClassifierCategory], AfterValidator(_refusals_and_others)]
+    """Each of the classifier's own labels (id2label in its config.json) with the category that it stands for, such as
+    {REJECTION: refused, NORMAL: not_refused}; hedged stands for a partial refusal."""
     question: Flag = False
-    """Whether it reads the question too."""
+    """Whether it reads question and response, as a pair of texts."""
+    template: Annotated[str, AfterValidator(_template)] | None = None
+    """For a classifier that reads both as one text: the text, with {question} and {response} in it."""
     batch_size: Count = 32
     """Responses of one batch."""
     max_tokens: Count = 512
@@ -675,6 +698,9 @@ def _contradictions(config: Config) -> Iterator[str]:
     both = [name for name in config.judges if name in config.classifiers]
     if both:
         yield f"classifiers: '{both[0]}' is the name of a judge, too; choose another"
+    for name, classifier in config.classifiers.items():
+        if classifier.question and classifier.template:
+            yield f"classifiers.{name}: question and template exclude each other; leave out one of them"
     yield from _choice_problems(config)
 
 

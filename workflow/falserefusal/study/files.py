@@ -26,7 +26,6 @@ ENDINGS = ("png", "pdf", "csv")  # of a figure: two drawings and its data
 PAGE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
 PATTERNS = "config/labelling/patterns.yaml"
 GPUS = "config/gpus.csv"
-JUDGE_INSTRUCTIONS = "config/labelling/judge.txt"
 TEXTS = "resources/texts"  # fetched sources
 STORE = "results/store"  # of responses, shared by all studies
 RATES = (
@@ -46,6 +45,7 @@ SEQUENTIAL = ("interim_looks", "sequential")
 LABELLER_TABLES = ("labeller_agreement", "labeller_categories", "labeller_headline", "labeller_claims")
 ANNOTATION_TABLES = (
     "annotator_agreement",
+    "labeller_validation",
     "labeller_accuracy",
     "corrected_rates",
     "corrected_personas",
@@ -133,9 +133,9 @@ class Files:
         """The number of cores of the first start that asked a model."""
         return f"{self.home}/cores.txt"
 
-    def judge_prompts(self, model: str, look: str | int | None = None) -> str:
-        """What judges are asked about a model's responses."""
-        return f"{self._look(look)}/judges/{model}_prompts.parquet"
+    def judge_prompts(self, judge: str, model: str, look: str | int | None = None) -> str:
+        """What a judge is asked about a model's responses."""
+        return f"{self._look(look)}/judges/{judge}/prompts/{model}.parquet"
 
     def judge_responses(self, judge: str, model: str, look: str | int | None = None) -> str:
         """What a judge wrote about a model's responses."""
