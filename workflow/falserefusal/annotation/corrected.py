@@ -219,7 +219,9 @@ def corrected_rates_of(rates: Rates, accuracy: Accuracy) -> Rates:
     models = rates.cells["model"]
     factor, draws = np.median(accuracy.factor(models), axis=0), accuracy.correct(models, rates.rate)
     rate = np.median(draws, axis=0)
-    moves = np.vstack([rates.moves * factor, (draws - rate) / np.sqrt(len(draws))])
+    moves = rates.moves * factor
+    if len(draws) > 1:
+        moves = np.vstack([moves, (draws - rate) / np.sqrt(len(draws))])
     before, after = (rates.moves**2).sum(0), (moves**2).sum(0)
     effective = rates.effective * np.divide(before, after, out=np.ones_like(after), where=after > 0)
     return Rates(rates.cells, rate, compressed(moves), effective, rates.texts)

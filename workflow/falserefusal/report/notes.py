@@ -95,6 +95,15 @@ NOTES = {
         "leave them possible, with another conclusion; sensitive: more than 5% of them.",
         ("other",),
     ),
+    "labeller_range": Note(
+        "Results under the labeller's errors on other responses",
+        "How far each result moves if the labeller errs as it did on other responses. Sensitivity and specificity of "
+        "each model vary over the range of the first two rows, each model on its own; config/labelling/accuracy.csv "
+        "has the sets behind it. lowest and highest: of the estimate, sampling errors left out; a rate and its "
+        "difference are proportions. other: conclusions (orders) that occur within the range; share: of random "
+        "combinations with another one than conclusion; overturned: any combination has another one.",
+        ("share",),
+    ),
     "labeller_accuracy": Note(
         "Sensitivity and specificity of each labeller",
         "Against the annotations of people, weighted to represent all responses. *: summed over.",

@@ -18,6 +18,7 @@ from falserefusal.study.config import Classifier, Config, Task, read_config
 from falserefusal.study.files import (
     GPUS,
     JUDGE_INSTRUCTIONS,
+    MEASURED_ACCURACY,
     PATTERNS,
     PRINTED,
     Files,
@@ -718,8 +719,9 @@ class Study(AnyStudy):
 
     @property
     def labelling_files(self) -> list[str]:
-        """The rules and instructions of its labellers."""
-        return [PATTERNS, *([JUDGE_INSTRUCTIONS] if self.config.judges else [])]
+        """The rules and instructions of its labellers, and their accuracy elsewhere if nobody annotated responses."""
+        measured = [] if self.annotation_files else [MEASURED_ACCURACY]
+        return [PATTERNS, *([JUDGE_INSTRUCTIONS] if self.config.judges else []), *measured]
 
     @property
     def provenance_inputs(self) -> dict[str, Any]:
