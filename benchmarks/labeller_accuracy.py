@@ -41,8 +41,8 @@ SOURCES = {
 }
 # what each set was used for in the development of `structured`; the phrase list is the paper's
 DEVELOPED = {
-    (PILOT, "structured"): "no, but the other half was",
-    (XSTEST, "structured"): "half of it, for earlier patterns",
+    (PILOT, "structured"): "no (the other half was)",
+    (XSTEST, "structured"): "half of it, for an earlier version",
 }
 
 
@@ -81,11 +81,11 @@ def accuracies(name: str, responses: pd.DataFrame) -> pd.DataFrame:
         labelled = frame.assign(right=right * frame["weight"])
         refusals = frame.groupby("model", sort=False)["refused"].sum()
         few = list(refusals.index[refusals < FEWEST])
-        for models in [*([model] for model in refusals.index), *([few] if few else [])]:
+        for models in [*([model] for model in refusals.index), *([few] if len(few) > 1 else [])]:
             part = labelled[labelled["model"].isin(models)]
             row = {"labeller": labeller.name, "set": name, "model": " + ".join(models), "responses": len(part)}
             row["refusals"] = int(part["refused"].sum())
-            row["sensitivity"] = nan if models[0] in few and models != few else correct(part[part["refused"]])
+            row["sensitivity"] = nan if row["refusals"] < FEWEST else correct(part[part["refused"]])
             row["specificity"] = nan if len(models) > 1 else correct(part[~part["refused"]])
             seen = DEVELOPED.get((name, labeller.name), "no")
             row["developed"] = "yes" if labeller.name == "structured" and models[0] in SEEN else seen

@@ -406,3 +406,45 @@ def test_markup_and_control_characters_of_a_response_do_no_harm(root, index, fig
         pages[said] = (tmp_path / "x.html").read_text()
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", pages[response])
     assert Outline(pages[response]).tags == Outline(pages["calm"]).tags, "the response adds no element"
+
+
+def words_of(page):
+    return " ".join("".join(Outline(page).words).split())
+
+
+def test_without_annotations_the_page_says_how_far_labelling_errors_move_it(published_page):
+    words = words_of(published_page)
+    section = words[words.index("If the labeller errs as it did elsewhere") :]
+    assert "On 5 sets of responses that people or language models read, the labeller phrase_list found" in section
+    assert "between 50% and 98% of the refusals, and called between 0% and 10% of the other responses" in section
+    assert "The mean refusal rate over models in NLI, 1.4%, would be between 1.2% and 2.7%." in section
+    assert "in a single model" not in section and "The rate of a single model that moves most is that of" in section
+    assert "effect of a persona over models, +2.0 percentage points, would be between +1.0 and +5.0." in section
+    assert "The effects of 1 of 1 personas, averaged over models, could have either sign: man." in section
+    assert "by importance, model > task, could also be task > model." in section
+    assert "1 of the 2 claims that can be tested could have another conclusion; the mark is at the claim." in section
+    assert "XSTest, a: 9 responses" in section and "pilot, b: 8 responses" in section
+    assert "snakemake annotation" not in section  # the paper's responses are not there
+    assert "#moved" in Outline(published_page).links
+
+
+def test_a_claim_that_labelling_errors_can_overturn_is_marked(published_page):
+    words = words_of(published_page)
+    assert words.count("the labeller's known errors could overturn this") == 1
+    marked = "refusal rate supported the labeller's known errors could overturn this Within the known errors of the"
+    assert f"{marked} labeller, the conclusion could also be: inconclusive." in words
+
+
+def test_with_annotations_the_corrected_numbers_stand_alone(rehearsal_page):
+    assert "could overturn this" not in rehearsal_page and 'id="moved"' not in rehearsal_page
+
+
+def test_a_labeller_without_measured_accuracy_is_named(root, index, figure_dir, tmp_path):
+    tables = fixture.published_tables(root)
+    blank = {"level": "judge", "lowest": np.nan, "highest": np.nan, "sets": 0, "note": np.nan}
+    tables["labeller_range"] = tables["labeller_range"].head(2).assign(**blank)
+    build_report(tmp_path / "page.html", Study("mine", "run"), tables, index, figure_dir)
+    words = words_of((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "it was not measured elsewhere how often its labeller judge errs" in words
+    assert "annotate a sample of its responses (snakemake annotation)" in words
+    assert "could overturn this" not in words

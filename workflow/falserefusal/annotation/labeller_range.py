@@ -27,6 +27,7 @@ SENSITIVITY, SPECIFICITY = "sensitivity", "specificity"
 MEAN_RATE, RATE, EFFECT = "mean refusal rate", "refusal rate", "mean persona effect"
 IMPORTANCE, ORDER, CLAIM = "importance", "order of factors", "claim"
 PROPORTION = "proportion"
+SEPARATOR = " | "  # of the names of sets
 
 
 def labeller_range(evidence: Evidence, measured: pd.DataFrame, labeller: str, seed: int = 0) -> pd.DataFrame:
@@ -62,10 +63,11 @@ def _known(known: pd.DataFrame, labeller: str, measure: str) -> dict:
     """The row of the range of one measure."""
     sets = known.dropna(subset=measure)
     named = [
-        f"{row.set}, {row.model}: {row.responses} responses, used to develop the labeller: {row.developed}"
+        f"{row.set}, {row.model}: {row.responses} responses, {row.refusals} of them refusals; used to develop the "
+        f"labeller: {row.developed}"
         for row in sets.itertuples()
     ]
-    row = {"quantity": measure, "level": labeller, "unit": PROPORTION, "sets": len(sets), "note": "; ".join(named)}
+    row = {"quantity": measure, "level": labeller, "unit": PROPORTION, "sets": len(sets), "note": SEPARATOR.join(named)}
     return row | {"lowest": sets[measure].min(), "highest": sets[measure].max()}
 
 

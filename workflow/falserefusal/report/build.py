@@ -177,7 +177,7 @@ def _moved(table: pd.DataFrame | None, study: Study) -> dict | None:
     if table is None or table.empty:
         return None
     name = suffixed(study.models, study.model_suffix)
-    found = moves(table)
+    found = moves(table, study.kind != "published")
     return {part: [study.say(name(line)) for line in lines] for part, lines in found.items()}
 
 
