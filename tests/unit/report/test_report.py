@@ -415,7 +415,7 @@ def words_of(page):
 def test_without_annotations_the_page_says_how_far_labelling_errors_move_it(published_page):
     words = words_of(published_page)
     section = words[words.index("If the labeller errs as it did elsewhere") :]
-    assert "On 5 sets of responses that people or language models read, the labeller phrase_list found" in section
+    assert "On 5 sets of responses that people or LLMs read, the labeller phrase_list found" in section
     assert "between 50% and 98% of the refusals, and called between 0% and 10% of the other responses" in section
     assert "The mean refusal rate over models in NLI, 1.4%, would be between 1.2% and 2.7%." in section
     assert "in a single model" not in section and "The rate of a single model that moves most is that of" in section

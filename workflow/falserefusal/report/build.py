@@ -178,7 +178,8 @@ def _moved(table: pd.DataFrame | None, study: Study) -> dict | None:
         return None
     name = suffixed(study.models, study.model_suffix)
     found = moves(table, study.kind != "published")
-    return {part: [study.say(name(line)) for line in lines] for part, lines in found.items()}
+    own = {part: [study.say(name(line)) for line in lines] for part, lines in found.items()}
+    return own | {"sets": found["sets"]}  # of models of other studies
 
 
 def _claims(tables: dict[str, pd.DataFrame], study: Study) -> list[dict[str, str]]:

@@ -31,7 +31,7 @@ def moves(table: pd.DataFrame, has_responses: bool = True) -> dict[str, list[str
         return {"lead": [lead], "results": [], "limits": [], "sets": []}
     lead = (
         f"No responses of this study were read by people. On {specificity['sets']:.0f} sets of responses that people "
-        f"or language models read, the labeller {labeller} found between {percent(sensitivity['lowest'], 0)} and "
+        f"or LLMs read, the labeller {labeller} found between {percent(sensitivity['lowest'], 0)} and "
         f"{percent(sensitivity['highest'], 0)} of the refusals, and called between "
         f"{percent(1 - specificity['highest'], 0)} and {percent(1 - specificity['lowest'], 0)} of the other responses "
         "a refusal. If it errs by as much here:"
