@@ -172,6 +172,25 @@ def test_cells_without_texts_and_baseline_have_a_range(evidence):
     assert lr.EFFECT not in set(found["quantity"]) and {lr.MEAN_RATE, lr.IMPORTANCE, lr.CLAIM} <= set(found["quantity"])
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered")  # the claims' indices of a constant outcome
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_study_where_all_responses_are_alike_has_a_range(outcomes, refused):
+    table = labeller_range(evidence_of(outcomes.assign(refusal=refused)), measured(), "l")
+    assert not {lr.IMPORTANCE, lr.ORDER} & set(table["quantity"])
+    rates = table[table["quantity"].isin([lr.RATE, lr.MEAN_RATE])]
+    np.testing.assert_allclose(rates[["lowest", "highest"]], float(refused), atol=1e-12)
+    assert not table["overturned"].eq(True).any()
+
+
+def test_one_model_has_a_range(outcomes):
+    one = outcomes[outcomes["model"] == outcomes["model"].iloc[0]]
+    one = one.assign(model=one["model"].cat.remove_unused_categories())
+    table = labeller_range(evidence_of(one), measured(), "l")
+    assert by_quantity(table, lr.IMPORTANCE).index.tolist() == ["task", "persona"]
+    means, single = by_quantity(table, lr.MEAN_RATE), by_quantity(table, lr.RATE)
+    np.testing.assert_allclose(means[["lowest", "highest"]], single[["lowest", "highest"]])
+
+
 def test_the_accuracies_of_the_package_are_valid(root):
     table = read_csv(root / "config" / "labelling" / "accuracy.csv", LABELLER_ACCURACY)
     assert set(table["labeller"]) == {"structured", "phrase_list"}

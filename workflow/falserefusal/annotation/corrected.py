@@ -146,7 +146,13 @@ def corrected_importance(evidence: Evidence, accuracy: Accuracy, seed: int = 0) 
             floor = index(null, weights)
             row = {"factor": factor, "index": name, "levels": len(p), "n": int(rates.cells["n"].sum())}
             row |= {"uncorrected": float(index(before, weights)), "estimate": float(index(p, weights))}
-            row |= {"corrected": corrected, "lo": lo, "hi": hi, "floor_mean": float(np.nanmean(floor))}
+            some = np.isfinite(floor).any()  # none if the outcome is constant
+            row |= {
+                "corrected": corrected,
+                "lo": lo,
+                "hi": hi,
+                "floor_mean": float(np.nanmean(floor)) if some else np.nan,
+            }
             rows.append(row | {"floor_q95": sensitivity.floor_limit(floor), "method": METHOD})
     return pd.DataFrame(rows, columns=IMPORTANCE)
 

@@ -182,13 +182,14 @@ def _effects(evidence: Evidence, bounds: Bounds) -> list[dict]:
 
 
 def _importance(evidence: Evidence, drawn: Accuracy) -> list[dict]:
-    """Rows of each factor's importance and of the order of the factors; none if models have gaps."""
+    """Rows of each factor's importance and of the order of the factors; none with gaps, or if nothing is refused."""
     try:
-        found = [_indices(evidence, drawn.draw(number)) for number in range(len(drawn.sensitivity))]
+        estimate = _indices(evidence, Accuracy(drawn.models, *np.ones((2, 1, len(drawn.models)))))
     except NotTestable:
         return []
-    plain = Accuracy(drawn.models, *np.ones((2, 1, len(drawn.models))))
-    estimate = _indices(evidence, plain)
+    if estimate.isna().any():
+        return []
+    found = [_indices(evidence, drawn.draw(number)) for number in range(len(drawn.sensitivity))]
     together = pd.DataFrame(found)
     rows = [
         {"quantity": IMPORTANCE, "level": factor, "unit": "Wasserstein index", "estimate": estimate[factor]}

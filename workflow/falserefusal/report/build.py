@@ -66,8 +66,7 @@ def build_report(
 ) -> None:
     """Write the page as one HTML file that contains its style and figures, so that it can be sent by mail.
 
-    Links to CSV and PDF files are relative to results/<study>/report/ and work where the page was built. All text of
-    models and files is escaped.
+    Links to files are relative to results/<study>/report/. All text of models and files is escaped.
 
     Parameters
     ----------
