@@ -1,5 +1,6 @@
 """Figures are drawn from tables only, legible, marked as a rehearsal if they are one, and reproducible."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,9 @@ import tables_of_print as fixture
 from falserefusal.estimation.comparison import comparison
 from falserefusal.figures.claims import _along
 from falserefusal.figures.context import Context
-from falserefusal.figures.dots import grouped_rows
+from falserefusal.figures.dots import NothingToDraw, grouped_rows
 from falserefusal.figures.draw import _draw, draw_figures
+from falserefusal.figures.labelling import draw_labeller_range
 from falserefusal.figures.personas import panel_grid
 from falserefusal.figures.registry import FigureSet
 from falserefusal.figures.style import WARNING, listing, number, percent, styled
@@ -39,7 +41,7 @@ def rehearsed(root):
 def gallery(root, published, rehearsed):
     """Figures of both kinds of study, drawn once: kind -> [(figure's entry, canvas)]."""
     few = ("figure01_baseline", "figure02_persona_mean", "figure04_format_offensiveness", "figure05_importance")
-    few += ("figure06_regression", "figure07_nli", "no_answers")
+    few += ("figure06_regression", "figure07_nli", "no_answers", "labeller_range")
     return {
         "published": drawn(
             [f for f in FigureSet("published").figures() if f.name in few], published, fixture.context(root)
@@ -97,6 +99,7 @@ def test_published_has_a_counterpart_of_every_figure_of_the_paper():
     assert optional <= everything and not optional & set(names_of(FigureSet("run")))
     assert "planted_rates" in names and "planted_rates" not in everything
     assert "comparison" not in names_of(FigureSet("published"))
+    assert "labeller_range" in names_of(FigureSet("run")) and "labeller_range" not in everything
 
 
 def test_other_tasks_have_figures_of_their_own():
@@ -359,3 +362,22 @@ def test_a_dollar_in_a_name_is_a_dollar(tmp_path):
         figure.text(0, 0, "$x_{1$ and $y$")
         figure.savefig(tmp_path / "x.png")
     assert (tmp_path / "x.png").stat().st_size > 500
+
+
+def test_the_labellers_range_is_drawn_around_each_rate(root, published):
+    context = fixture.context(root, rehearsal=True)
+    [(_, canvas)] = drawn(named_without_annotations("labeller_range"), published, context)
+    assert re.search(r"move the rate of Llama2-\S+ \(stand-in\) in \w+ most: [\d.]+% could be", canvas.get_label())
+    words = [text.get_text() for text in texts_of(canvas)]
+    rates = published["rates_model_task"].set_index(["model", "task"])["rate"]
+    rate = rates["Gemma2-27B", "politeness"]
+    assert f"{percent(0.9 * rate)} to {percent(2 * rate)}" in words
+    bars = [bar for ax in canvas.axes for bar in ax.patches]
+    assert len(bars) == len(rates)
+    unmeasured = published["labeller_range"].query("quantity == 'sensitivity'")
+    with pytest.raises(NothingToDraw, match="were not measured elsewhere"):
+        draw_labeller_range({**published, "labeller_range": unmeasured}, context)
+
+
+def named_without_annotations(name):
+    return [figure for figure in FigureSet("published").figures() if figure.name == name]

@@ -424,3 +424,45 @@ def test_the_page_explains_its_columns(rehearsal_page):
     words = " ".join("".join(Outline(rehearsal_page).words).split())
     assert "the model declines to do the task, or the provider blocks" in words
     assert "there is nothing to judge; such responses are never counted as not refused" in words
+
+
+def words_of(page):
+    return " ".join("".join(Outline(page).words).split())
+
+
+def test_without_annotations_the_page_says_how_far_labelling_errors_move_it(published_page):
+    words = words_of(published_page)
+    section = words[words.index("If the labeller errs as it did elsewhere") :]
+    assert "On 5 sets of responses that people or LLMs read, the labeller phrase_list found" in section
+    assert "between 50.0% and 98.0% of the refusals, and called between 0% and 10.0% of the other responses" in section
+    assert "The mean refusal rate over models in NLI, 1.37%, would be between 1.23% and 2.74%." in section
+    assert "The rate of a single model in one task would move by up to " in section
+    assert "effect of a persona over models, +2.00 points, would be between +1.00 and +5.00." in section
+    assert "The effect of the persona, averaged over models, could have either sign." in section
+    assert "by importance, model > task, could also be task > model." in section
+    assert "1 of 2 claims that can be tested could have another conclusion; the mark is at the claim." in section
+    assert "XSTest, a: 9 responses" in section and "pilot, b: 8 responses" in section
+    assert "snakemake annotation" not in section  # the paper's responses are not there
+    assert "#moved" in Outline(published_page).links
+
+
+def test_a_claim_that_labelling_errors_can_overturn_is_marked(published_page):
+    words = words_of(published_page)
+    assert words.count("the labeller's known errors could overturn this") == 1
+    marked = "refusal rate supported the labeller's known errors could overturn this Within the known errors of the"
+    assert f"{marked} labeller, the conclusion could also be: inconclusive." in words
+
+
+def test_with_annotations_the_corrected_numbers_stand_alone(rehearsal_page):
+    assert "could overturn this" not in rehearsal_page and 'id="moved"' not in rehearsal_page
+
+
+def test_a_labeller_without_measured_accuracy_is_named(root, index, figure_dir, tmp_path):
+    tables = fixture.published_tables(root)
+    blank = {"level": "judge", "lowest": np.nan, "highest": np.nan, "sets": 0, "note": np.nan}
+    tables["labeller_range"] = tables["labeller_range"].head(2).assign(**blank)
+    build_report(tmp_path / "page.html", Study("mine", "run"), tables, index, figure_dir)
+    words = words_of((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "it was not measured elsewhere how often its labeller judge errs" in words
+    assert "annotate a sample of its responses (snakemake annotation)" in words
+    assert "could overturn this" not in words

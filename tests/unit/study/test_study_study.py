@@ -47,7 +47,9 @@ def test_a_study_of_real_models(load):
     assert study.fetched == ("Gemma-2B", "Qwen2.5-7B") and study.needs_check
     assert study.checkpoint("Qwen2.5-7B") == {"weights": "resources/weights/Qwen2.5-7B.json"}
     assert study.labellers == ("structured", "phrase_list", "j", "c") and study.headline == "structured"
-    assert study.labelling_files == ["config/labelling/patterns.yaml", "config/labelling/judge.txt"]
+    assert study.labelling_files == [
+        f"config/labelling/{name}" for name in ("patterns.yaml", "judge.txt", "accuracy.csv")
+    ]
     assert study.threads("Gemma-2B") == 4 and study.gpus("Gemma-2B") == 1 and study.classifier_job.gpu == 1
 
 
@@ -212,13 +214,17 @@ def test_tables_that_came_without_their_cells_are_taken_as_they_are(load, tmp_pa
 
 
 def test_what_people_labelled(load, tmp_path, monkeypatch):
-    study = load()
+    study, before = load(), load()
+    assert "results/small/tables/labeller_range.csv" in before.reported_tables
+    assert "results/small/figures/labeller_range.png" in before.figure_files
     monkeypatch.chdir(tmp_path)
     (tmp_path / "annotations/small").mkdir(parents=True)
     for name in ("key", "ben", "ann"):
         (tmp_path / f"annotations/small/{name}.csv").touch()
     assert study.annotation_files == ("annotations/small/ann.csv", "annotations/small/ben.csv")
     assert "results/small/tables/corrected_rates.csv" in study.reported_tables
+    assert not any("labeller_range" in file for file in [*study.reported_tables, *study.figure_files])
+    assert "config/labelling/accuracy.csv" not in study.provenance_inputs["labelling"]
 
 
 def test_a_study_reports_on_the_models_that_are_there(load, root, small, tmp_path, monkeypatch):

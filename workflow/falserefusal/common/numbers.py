@@ -22,7 +22,7 @@ def decimals(value: float, lo: float = math.nan, hi: float = math.nan) -> int:
         return min(max(1 - math.floor(math.log10(half)), 0), 2)
     if not math.isfinite(value) or value == 0:
         return 0
-    return min(max(2 - math.floor(math.log10(abs(value))), 0), 2)
+    return min(max(2 - math.floor(math.log10(abs(value)) + 1e-9), 0), 2)
 
 
 def percent(rate: float, lo: float = math.nan, hi: float = math.nan) -> str:

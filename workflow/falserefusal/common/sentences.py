@@ -738,6 +738,140 @@ SENTENCES: dict[str, Sentence] = {
             ({"note": False, "p": 0.0312}, "p over the four main claims (Holm) 0.031"),
         ],
     ),
+    "moved: lead": Sentence(
+        "No responses of this study were read by people"
+        "{% if not known %}, and it was not measured elsewhere how often its labeller {{ labeller }} errs. So the "
+        "page cannot show how far labelling errors move its numbers."
+        "{% if ask %}{{ measure }}{% endif %}"
+        "{% else %}. On {{ sets | counted('set') }} of responses that people or LLMs read, the labeller "
+        "{{ labeller }} found between "
+        "{{ found[0] | percent }} and {{ found[1] | percent }} of the refusals, and called between "
+        "{{ wrong[0] | percent }} and "
+        "{{ wrong[1] | percent }} of the other responses a refusal. If it errs by as much here:{% endif %}",
+        [
+            (
+                {"labeller": "judge", "known": False, "sets": 0, "found": (0, 1), "wrong": (0, 1), "ask": True},
+                "No responses of this study were read by people, and it was not measured elsewhere how often its "
+                "labeller judge errs. So the page cannot show how far labelling errors move its numbers. To measure "
+                "the labeller's errors in this study, annotate a sample of its responses (snakemake annotation).",
+            ),
+            (
+                {
+                    "labeller": "structured",
+                    "known": True,
+                    "sets": 9,
+                    "found": (0.79, 0.98),
+                    "wrong": (0.004, 0.1),
+                    "ask": True,
+                },
+                "No responses of this study were read by people. On 9 sets of responses that people or LLMs read, "
+                "the labeller structured found between 79.0% and 98.0% of the refusals, and called between 0.40% and "
+                "10.0% of the other responses a refusal. If it errs by as much here:",
+            ),
+        ],
+    ),
+    "moved: limits": Sentence(
+        "Sensitivity and specificity of each model vary on their own within that range. Sampling errors come on top. "
+        "Errors that are more frequent with some personas, or in some tasks, than in others are not included."
+        "{% if ask %}{{ measure }}{% endif %}",
+        [
+            (
+                {"ask": True},
+                "Sensitivity and specificity of each model vary on their own within that range. Sampling errors come "
+                "on top. Errors that are more frequent with some personas, or in some tasks, than in others are not "
+                "included. To measure the labeller's errors in this study, annotate a sample of its responses "
+                "(snakemake annotation).",
+            )
+        ],
+    ),
+    "moved: mean rate": Sentence(
+        "The mean refusal rate over models in {{ task }}, {{ rate | percent }}, would be between "
+        "{{ lowest | percent }} and {{ highest | percent }}.",
+        [
+            (
+                {"task": "NLI", "rate": 0.0137, "lowest": 0.0, "highest": 0.027},
+                "The mean refusal rate over models in NLI, 1.37%, would be between 0% and 2.70%.",
+            )
+        ],
+    ),
+    "moved: single rate": Sentence(
+        "The rate of a single model in one task would {% if most > 0 %}move by up to {{ most | points(sign=false) }} "
+        "points"
+        "{% else %}not move{% endif %}.",
+        [
+            ({"most": 0.102}, "The rate of a single model in one task would move by up to 10.2 points."),
+            ({"most": 0.0}, "The rate of a single model in one task would not move."),
+        ],
+    ),
+    "moved: effect": Sentence(
+        "The mean effect of a persona over models, {{ effect | points }} points, would be between "
+        "{{ lowest | points }} and {{ highest | points }}.",
+        [
+            (
+                {"effect": 0.02, "lowest": 0.01, "highest": 0.05},
+                "The mean effect of a persona over models, +2.00 points, would be between +1.00 and +5.00.",
+            )
+        ],
+    ),
+    "moved: signs": Sentence(
+        "{% if personas == 1 %}The effect of the persona, averaged over models, "
+        "{{ 'could have either sign' if either else 'would keep its sign' }}."
+        "{% else %}The effects of {{ either or 'none' }} of {{ personas }} personas, averaged over models, could "
+        "have either sign.{% endif %}",
+        [
+            (
+                {"either": 3, "personas": 15},
+                "The effects of 3 of 15 personas, averaged over models, could have either sign.",
+            ),
+            (
+                {"either": 0, "personas": 15},
+                "The effects of none of 15 personas, averaged over models, could have either sign.",
+            ),
+            ({"either": 1, "personas": 1}, "The effect of the persona, averaged over models, could have either sign."),
+            ({"either": 0, "personas": 1}, "The effect of the persona, averaged over models, would keep its sign."),
+        ],
+    ),
+    "moved: order": Sentence(
+        "The order of the factors by importance, {{ order }}, {% if others %}could also be "
+        "{{ others | join(' or ') }}{% else %}would stay{% endif %}.",
+        [
+            (
+                {"order": "model > task", "others": ["task > model"]},
+                "The order of the factors by importance, model > task, could also be task > model.",
+            ),
+            (
+                {"order": "model > task", "others": []},
+                "The order of the factors by importance, model > task, would stay.",
+            ),
+        ],
+    ),
+    "moved: claims": Sentence(
+        "{% if tested == 1 %}The claim that can be tested "
+        "{{ 'could have another conclusion; the mark is at the claim' if moved else 'would keep its conclusion' }}."
+        "{% else %}{{ moved or 'None' }} of {{ tested }} claims that can be tested could have another conclusion"
+        "{% if moved %}; the mark is at the claim{% endif %}.{% endif %}",
+        [
+            (
+                {"moved": 1, "tested": 1},
+                "The claim that can be tested could have another conclusion; the mark is at the claim.",
+            ),
+            ({"moved": 0, "tested": 1}, "The claim that can be tested would keep its conclusion."),
+            ({"moved": 0, "tested": 2}, "None of 2 claims that can be tested could have another conclusion."),
+            (
+                {"moved": 1, "tested": 2},
+                "1 of 2 claims that can be tested could have another conclusion; the mark is at the claim.",
+            ),
+        ],
+    ),
+    "moved: figure": Sentence(
+        "{% if not most > 0 %}Errors of the labeller as on other responses would change no rate"
+        "{% else %}Errors of the labeller as on other responses would move a rate by up to "
+        "{{ most | points(sign=false) }} points{% endif %}",
+        [
+            ({"most": 0.0}, "Errors of the labeller as on other responses would change no rate"),
+            ({"most": 0.12}, "Errors of the labeller as on other responses would move a rate by up to 12.0 points"),
+        ],
+    ),
     "batches": Sentence(
         "Responses can depend on the prompts that they are computed with. Of {{ n | counted('response') }} asked "
         "again in other batches, {{ responses | percent }} changed, and {{ verdicts | percent }} of their verdicts. "
@@ -761,6 +895,7 @@ SENTENCES: dict[str, Sentence] = {
     ),
 }
 
+MEASURE = " To measure the labeller's errors in this study, annotate a sample of its responses (snakemake annotation)."
 _ENVIRONMENT = jinja2.Environment(
     undefined=jinja2.StrictUndefined, autoescape=False
 )  # the page escapes, figures do not
@@ -777,6 +912,7 @@ _ENVIRONMENT.globals |= {
     "span": numbers.interval_of_points,
     "range": numbers.interval_of_percent,
     "spread": numbers.spread,
+    "measure": MEASURE,
 }
 TEMPLATES: Mapping[str, jinja2.Template] = {
     name: _ENVIRONMENT.from_string(sentence.text) for name, sentence in SENTENCES.items()

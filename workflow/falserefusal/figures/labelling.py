@@ -5,6 +5,7 @@ import textwrap
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from falserefusal.common.numbers import index, points
 from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, TASKS
@@ -48,6 +49,7 @@ from falserefusal.figures.style import (
 )
 
 ROW = 0.165  # inches a row of dots takes
+RANGE = "#f2d6a2"  # bar behind dots
 DIFFERENCE, RATE, IMPORTANCE = "persona minus baseline", "mean rate of a persona", "importance of a factor"
 
 
@@ -258,6 +260,53 @@ def draw_corrected_personas(tables: dict[str, pd.DataFrame], context: Context) -
     )
     page.figure.legend(handles=_corrected_keys(), **below(page, 2))
     return page.figure, frame
+
+
+def draw_labeller_range(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """Draw rates by model and task, with their range under the labeller's errors elsewhere; from `labeller_range`."""
+    frame = _with_range(rows_for(tables, "rates_model_task", ("lo", "hi", "method")), tables["labeller_range"])
+    rows = model_rows(frame["model"], context)
+    page = Page(
+        context,
+        say("moved: figure", most=_largest_move(frame)),
+        "Dot: rate; line: 95% interval of sampling. Bar: from the lowest to the highest rate if the labeller errs as "
+        "it did on other responses. Numbers: that range in %. Scale linear below 0.1%.",
+        source_line(["rates_model_task", "labeller_range"], frame["method"]),
+        body=rows.height * (row := 0.2) + 0.8,
+    )
+    tasks = in_order(frame, "task", list(TASKS))
+    left, gap, shade = label_width(context), 0.8, family_colours(context)
+    width = (page.width - left - 0.75 - gap * (len(tasks) - 1)) / len(tasks)
+    for i, task in enumerate(tasks):
+        ax = page.axes(left + i * (width + gap), 0.2, width, rows.height * row)
+        label_models(ax, rows, context) if i == 0 else same_rows(ax, rows)
+        ax.set_title(task_title(task), pad=4)
+        rate_axis(ax)
+        part = frame[frame["task"] == task]
+        y = part["model"].map(rows.at)
+        ax.barh(y, 100 * (part["highest"] - part["lowest"]), 0.62, 100 * part["lowest"], color=RANGE, zorder=2)
+        for place, cell in zip(y, part.itertuples(), strict=True):
+            dot = Dot(shade.get(context.models.get(cell.model, ""), INK))
+            whiskers(ax, place, 100 * cell.rate, 100 * cell.lo, 100 * cell.hi, dot)
+        ends = ((percent(low), percent(high)) for low, high in zip(part["lowest"], part["highest"], strict=True))
+        texts_right_of(ax, y, [low if low == high else f"{low} to {high}" for low, high in ends])
+    page.figure.legend(handles=[Patch(color=RANGE, label="range under the labeller's errors")], **below(page))
+    return page.figure, frame
+
+
+def _with_range(rates: pd.DataFrame, moved: pd.DataFrame) -> pd.DataFrame:
+    """Add the lowest and highest rate of each model and task, and of the mean over models, to their `rates`."""
+    moved = moved[moved["quantity"].isin(["refusal rate", "mean refusal rate"])].set_index("level")
+    if moved.empty:
+        raise NothingToDraw("tables/labeller_range.csv has no rates: the labeller's errors were not measured elsewhere")
+    of_mean = rates["model"] == "mean"
+    place = pd.Series(np.where(of_mean, rates["task"], rates["model"] + ", " + rates["task"]), index=rates.index)
+    return rates.assign(**{end: place.map(moved[end]) for end in ("lowest", "highest")})
+
+
+def _largest_move(frame: pd.DataFrame) -> float:
+    """How far labelling errors could move a rate at most."""
+    return float(np.maximum(frame["highest"] - frame["rate"], frame["rate"] - frame["lowest"]).max())
 
 
 def _quantity(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:

@@ -80,8 +80,7 @@ class FigureSet:
         found += [LABELLERS] if run else [NO_ANSWERS]
         if self.several_labellers:
             found += [LABELLER_PERSONAS, LABELLER_IMPORTANCE, LABELLER_CLAIMS]
-        if self.annotated:
-            found += [CORRECTED_MODELS, CORRECTED_PERSONAS]
+        found += [CORRECTED_MODELS, CORRECTED_PERSONAS] if self.annotated else [LABELLER_RANGE]
         if run and self.compared:
             found.append(COMPARISON)
         if self.sequential:
@@ -217,6 +216,12 @@ CORRECTED_PERSONAS = Figure(
     "labelling.draw_corrected_personas",
     ("corrected_personas",),
     "Refusal rates by persona, before and after correction for the labeller's errors.",
+)
+LABELLER_RANGE = Figure(
+    "labeller_range",
+    "labelling.draw_labeller_range",
+    ("rates_model_task", "labeller_range"),
+    "Refusal rates by model and task, and how far they move if the labeller errs as it did on other responses.",
 )
 COMPARISON = Figure(
     "comparison",

@@ -13,10 +13,12 @@ from falserefusal.common.files import InputError, write_text
 from falserefusal.common.notice import suffixed, system_prompts_for_models
 from falserefusal.common.verdicts import MISSING
 from falserefusal.estimation.verdict_shares import warnings_about
+from falserefusal.figures.said import importance_of
 from falserefusal.report.asked import batch_limits, limits_of, models_asked, one_refusal
 from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corrections
 from falserefusal.report.glossary import glossary, tooltip
 from falserefusal.report.headline import headline
+from falserefusal.report.moved import conclusions, moves
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
 from falserefusal.report.present import marked, show
 
@@ -66,8 +68,7 @@ def build_report(
 ) -> None:
     """Write the page as one HTML file that contains its style and figures, so that it can be sent by mail.
 
-    Links to CSV and PDF files are relative to results/<study>/report/ and work where the page was built. All text of
-    models and files is escaped.
+    Links to files are relative to results/<study>/report/. All text of models and files is escaped.
 
     Parameters
     ----------
@@ -110,7 +111,8 @@ def build_report(
         placed=PLACED,
         corrected_in={name: corrected for name, corrected in CORRECTED_IN.items() if corrected in tables},
         uncorrected=uncorrected(tables),
-        claims=_claims(tables["claims"], study) if "claims" in tables else [],
+        claims=_claims(tables, study) if "claims" in tables else [],
+        moved=_moved(tables, study),
         statements=_statements(tables.get("statements")),
         text_problems=_text_problems(provenance or {}),
         disagreements=_disagreements(samples.get("disagreements"), study),
@@ -183,9 +185,22 @@ def _table(name: str, frame: pd.DataFrame, study: Study) -> dict:
     return {"name": name, "note": note, "shown": shown, "folded": len(frame) > OPEN_ROWS, "rows": len(frame)}
 
 
-def _claims(claims: pd.DataFrame, study: Study) -> list[dict[str, str]]:
-    """Return each claim as text: its conclusion, effect, rule and note."""
-    shown = show(claims, note_for("claims"), study.models, study.model_suffix)
+def _moved(tables: dict[str, pd.DataFrame], study: Study) -> dict | None:
+    """Return how far labelling errors could move the results; None for a study with annotations."""
+    table = tables.get("labeller_range")
+    if table is None or table.empty:
+        return None
+    name = suffixed(study.models, study.model_suffix)
+    ranked = {"importance", "separations"} <= set(tables) and bool(importance_of(tables)["s"].clear)
+    found = moves(table, study.kind != "published", ranked)
+    own = {part: [study.say(name(line)) for line in lines] for part, lines in found.items()}
+    return own | {"sets": found["sets"]}  # of models of other studies
+
+
+def _claims(tables: dict[str, pd.DataFrame], study: Study) -> list[dict[str, str]]:
+    """Return each claim as text: its conclusion, effect, rule, note, and the other conclusions it could have."""
+    others = conclusions(tables.get("labeller_range"))
+    shown = show(tables["claims"], note_for("claims"), study.models, study.model_suffix)
     rows = [dict(zip(shown.head, row, strict=True)) for row in shown.rows]
     for row in rows:
         unit = "times" if row.get("effect_unit") == "ratio" else row.get("effect_unit", "")
@@ -194,6 +209,7 @@ def _claims(claims: pd.DataFrame, study: Study) -> list[dict[str, str]]:
             row["result"] += f" (95% interval {row['lo']} to {row['hi']})"
         if row.get("p"):
             row["result"] += f", p {row['p']}"
+        row["other"] = others.get(row["claim"], "")
     return rows
 
 

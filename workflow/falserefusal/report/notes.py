@@ -115,6 +115,15 @@ NOTES = {
         "The table labeller_accuracy has the measures by task and group.",
         ("missing", *(f"{name}{end}" for name in ("sensitivity", "specificity") for end in ("", "_lo", "_hi"))),
     ),
+    "labeller_range": Note(
+        "Results under the labeller's errors on other responses",
+        "How far each result moves if the labeller errs as it did on other responses. Sensitivity and specificity of "
+        "each model vary over the range of the first two rows, each model on its own; config/labelling/accuracy.csv "
+        "has the sets behind it. lowest and highest: of the estimate, sampling errors left out; a rate and its "
+        "difference are proportions. other: conclusions (orders) that occur within the range; share: of random "
+        "combinations with another one than conclusion; overturned: any combination has another one.",
+        ("share",),
+    ),
     "labeller_accuracy": Note(
         "Sensitivity, specificity and kappa of each labeller",
         "Against the annotations of people, weighted to represent all responses, as proportions. *: summed over.",

@@ -26,6 +26,7 @@ ENDINGS = ("png", "pdf", "csv")  # of a figure: two drawings and its data
 PAGE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
 PATTERNS = "config/labelling/patterns.yaml"
 GPUS = "config/gpus.csv"
+MEASURED_ACCURACY = "config/labelling/accuracy.csv"  # of labellers, on responses that were read
 TEXTS = "resources/texts"  # fetched sources
 STORE = "results/store"  # of responses, shared by all studies
 RATES = (
@@ -266,6 +267,8 @@ def weights_record(name: str) -> str:
 def table_names(study: "AnyStudy") -> list[str]:
     """The tables that the page of a study shows."""
     names = ["table1", "table5", "table6", "design_balance", *RATES, "sensitivity", "importance", "claims", *REGRESSION]
+    if not study.annotation_files:
+        names.append("labeller_range")
     if study.kind == PUBLISHED:
         return [*names, "printed_check", "no_answers"]
     names += ["labeller_rates", *VERDICT_TABLES, "batch_check"]

@@ -17,6 +17,7 @@ from falserefusal.study.choices import under_choice
 from falserefusal.study.config import Classifier, Config, Task, read_config
 from falserefusal.study.files import (
     GPUS,
+    MEASURED_ACCURACY,
     PATTERNS,
     PRINTED,
     Files,
@@ -733,9 +734,10 @@ class Study(AnyStudy):
 
     @property
     def labelling_files(self) -> list[str]:
-        """The rules and instructions of its labellers."""
+        """The rules and instructions of its labellers, and their accuracy elsewhere if nobody annotated responses."""
         prompts = [file for judge in self.config.judges for file in self.judge_files(judge)]
-        return [PATTERNS, *dict.fromkeys(prompts)]
+        measured = [] if self.annotation_files else [MEASURED_ACCURACY]
+        return [PATTERNS, *dict.fromkeys(prompts), *measured]
 
     @property
     def provenance_inputs(self) -> dict[str, Any]:
