@@ -202,6 +202,13 @@ def test_no_refusals_and_nothing_but_refusals_have_limits(value, end):
         assert table[end].to_numpy() == pytest.approx(float(value))
         assert (table["hi"] - table["lo"] > 0).all()
         assert not table[["rate", "lo", "hi"]].isna().any(axis=None)
+    means = rt.rates_model_task(None, outcomes)
+    one = rt.rates_model_task(None, outcomes[outcomes["model"] == "A"])
+    for table in (means, one, rt.mean_rates(None, ["model"], ["task", "persona"], outcomes)):
+        assert (table["hi"] - table["lo"] > 0.01).all()
+    np.testing.assert_allclose(
+        one.loc[one["model"] == "mean", ["lo", "hi"]], one.loc[one["model"] == "A", ["lo", "hi"]]
+    )
     # 30 texts, thousands of responses: the interval is that of the texts
     nli = rt.rates(None, ["task"], outcomes).iloc[0]
     assert nli["hi"] - nli["lo"] > wilson_rare(0, 45)[1]

@@ -12,6 +12,7 @@ variance from noise alone has been subtracted.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ SIMULATIONS = 2000  # from the joint normal distribution of the estimates
 MIN_MODELS = 5  # for a trend over models
 MIN_ASSIGNMENTS = 40  # of capability to models: with fewer, a permutation test has no two-sided p <= .05
 MIN_UNITS = 3  # models or families, for a mean over them
-MIN_REFUSALS = 10  # of a model, for the relative trend
+MIN_REFUSALS = 10  # of a model, for the relative trend; and other responses, of what a contrast compares
 SMALLEST_EFFECT = 0.01  # persona effects below one percentage point count as negligible
 NAIVE_RESPONSES = 100  # responses per persona of a small study without controls
 OVERESTIMATE = 1.5  # ratio of naive to controlled effect that counts as overestimation
@@ -332,14 +333,22 @@ def _mean_and_units(rate: np.ndarray, moves: np.ndarray, names: list[str], what:
     return Finding(conclusion, 100 * effect, "pp", 100 * lo, 100 * hi, p, note)
 
 
-def _persona_cube(evidence: Evidence, personas: int = 2):
-    """Rates (M, T, P), moves (C, M, T, P) and levels; NotTestable below `personas` personas or without refusals."""
+def _persona_cube(evidence: Evidence, personas: int = 2, fewest: int = 1):
+    """Rates (M, T, P), moves (C, M, T, P) and levels; NotTestable below `personas` personas or `fewest` refusals."""
     rate, moves, names = evidence.personas.cube(["model", "task", "persona"])
     if len(names[2]) < personas:
         raise NotTestable("there is only one persona")
-    if not evidence.personas.cells["refusals"].sum():
-        raise NotTestable("there are no refusals")
+    _check_both_outcomes(evidence.personas.cells, fewest)
     return rate, moves, names
+
+
+def _check_both_outcomes(cells: pd.DataFrame, fewest: int, where: str = "") -> None:
+    """NotTestable with fewer than `fewest` refusals or other responses: normal errors are then far too small, or 0."""
+    refusals = int(cells["refusals"].sum())
+    for found, kind in ((refusals, "refusals"), (int(cells["n"].sum()) - refusals, "responses that are not refusals")):
+        if found < fewest:
+            short = f"there are no {kind}" if found == 0 else f"{found} {kind}; a contrast needs {fewest}"
+            raise NotTestable(f"{where}{short}")
 
 
 # --- the rules
@@ -558,7 +567,7 @@ def _effects_and_naive_noise(evidence: Evidence, rate: np.ndarray, moves: np.nda
 
 def newer_generations_refuse_less(evidence: Evidence) -> Finding:
     """Within each family: mean rate of the oldest generation minus that of all later ones."""
-    rate, moves, (names, *_) = _persona_cube(evidence, personas=1)
+    rate, moves, (names, *_) = _persona_cube(evidence, 1, MIN_REFUSALS)
     rate, moves = rate.mean((1, 2)), moves.mean((2, 3))
     table = evidence.models[evidence.models["model"].isin(names)]
     contrasts, of_moves, families = [], [], []
@@ -585,16 +594,18 @@ def unforced_formats_refuse_more(evidence: Evidence) -> Finding:
         raise NotTestable(f"the claim needs the formats {', '.join(FORMATS)}, not {', '.join(formats)}")
     weight = np.array([1.0 if f == "unforced" else -0.5 for f in formats])
     rate, moves = (rate @ weight).mean(1), (moves @ weight).mean(2)
-    if not evidence.formats.cells["refusals"].sum():
-        raise NotTestable("there are no refusals")
+    _check_both_outcomes(evidence.formats.cells, MIN_REFUSALS)
     return _mean_and_units(rate, moves, names, "models")
 
 
 def sensitive_tasks_refuse_more(evidence: Evidence) -> Finding:
     """Politeness minus NLI, and offensiveness minus politeness, averaged over models."""
-    rate, moves, (_, tasks, _) = _persona_cube(evidence, personas=1)
+    rate, moves, (_, tasks, _) = _persona_cube(evidence, 1, MIN_REFUSALS)
     if set(tasks) != set(TASKS):
         raise NotTestable(f"the order of sensitivity is stated for {', '.join(TASKS)}, not for {', '.join(tasks)}")
+    cells = evidence.personas.cells
+    for pair in pairwise(TASKS):
+        _check_both_outcomes(cells[cells["task"].isin(pair)], MIN_REFUSALS, f"{' and '.join(pair)}: ")
     order = [tasks.index(task) for task in TASKS]
     rate, moves = rate.mean((0, 2))[order], moves.mean((1, 3))[:, order]
     steps = [_contrast(rate[k + 1] - rate[k], moves[:, k + 1] - moves[:, k]) for k in range(2)]
