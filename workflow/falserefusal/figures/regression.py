@@ -36,10 +36,9 @@ def draw_regression(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     top = personas.sort_values("coef", ascending=False, kind="stable").head(2)
     message = "Largest persona coefficients: " if len(top) else "Coefficients of the factors that vary"
     message += ", ".join(f"“{row.level}” {number(row.coef)}" for row in top.itertuples())
+    # only the paper's own cells have such notes
     odd = frame.loc[frame["printed_term_note"].astype(str).str.startswith("out of line"), "level"]
     if len(odd):
-        real = "the real " if context.model_suffix else ""  # printed values are about the models themselves
-        odd = [f"{real}{level}" if level in context.models else level for level in odd]
         message += f"; printed values of {listing(odd)} out of line with the others"
     reading = (
         "Log-odds of a refusal against the reference level of its factor, main effects only. Dot: estimate; line: "

@@ -26,7 +26,7 @@ CORRECTED = (
 
 NOTES = {
     "table1": Note(
-        "Refusal rate by model and task, as in the paper's Table 1",
+        "Refusal rate by model and task, in the layout of the paper's Table 1",
         "Refused responses in percent, over all prompts with a persona. The last row is the unweighted mean over "
         "models. If people annotated a sample, the corrected columns hold the rates corrected for the labeller's "
         "errors; their intervals are in the next table.",
@@ -34,8 +34,8 @@ NOTES = {
     "rates_model_task": Note(
         "Refusal rate by model and task, with intervals",
         "Refusals over responses to prompts with a persona. The row mean is the unweighted mean over models; its n and "
-        f"refusals are sums. {INTERVALS} printed_pct: the paper's value in percent (Table 1; for the mean, the text). "
-        f"{CORRECTED}",
+        f"refusals are sums. {INTERVALS} printed_pct: the paper's value in percent (Table 1; for the mean, the text), "
+        f"where it is of the same quantity. {CORRECTED}",
         (*RATE, *CORRECTED_RATE),
     ),
     "rates_baseline": Note(
@@ -165,7 +165,8 @@ NOTES = {
         "the rate of the level and the overall rate, divided by twice the variance; 0: the factor has no effect, 1: it "
         "determines every verdict. floor_mean and floor_q95: mean and 95% quantile of the index when the levels of the "
         "factor are permuted (noise floor); corrected: the index minus that noise. sobol: first-order share of the "
-        "variance. scope: the whole study, one task or one model. printed: Figure 5 of the paper. With too few "
+        "variance. scope: the whole study, one task or one model. printed: Figure 5 of the paper, where the study has "
+        "the same models, personas, tasks and templates. With too few "
         "refusals (below 40 refused texts in every model) there is no interval, as the column method says.",
     ),
     "sensitivity": Note(
@@ -175,10 +176,12 @@ NOTES = {
         "interval, as the column method says.",
     ),
     "regression": Note(
-        "Logistic regression compared with the paper's Table 7",
-        "Main effects of model, task, persona, and of the template if the data have it; reference levels as in the "
-        "paper: Llama2-13B, NLI, atheist, p1. A level without refusals has no finite maximum-likelihood coefficient. "
-        "The last rows hold McFadden's R² and the printed terms that cannot be refitted.",
+        "Logistic regression",
+        "Main effects of model, task, persona, and of the template if the data have it. The reference level of a "
+        "factor has no row: Llama2-13B, NLI, atheist and p1 as in the paper, if they have refusals and other "
+        "responses. A level without refusals has no finite maximum-likelihood coefficient. printed: Table 7 of "
+        "the paper, re-based to the reference levels of this fit, where the study has the same models, personas, tasks "
+        "and templates. The last rows hold McFadden's R² and printed terms that cannot be refitted.",
     ),
     "regression_firth": Note(
         "Logistic regression, penalised",
@@ -287,10 +290,14 @@ NOTES = {
         f"the workflow estimated; z: their difference divided by the standard error. {INTERVALS}",
         ("planted", "estimate", "lo", "hi"),
     ),
-    "comparison": Note(
-        "This study compared with the paper",
-        "Every quantity that the paper prints and this study estimates, with this study's interval, in the unit given "
-        "(a rate is a proportion here).",
+    "reproduction": Note(
+        "Which of the paper's numbers and claims this study reproduces",
+        "Only estimates of the same quantity are compared: models, personas, tasks with their texts, and templates are "
+        "the paper's; printed coefficients are re-based to this study's reference levels. tolerance: the sampling "
+        "errors of this study (study_error) and of the paper (paper_error, from its printed n), as the root of the sum "
+        "of their squares, plus rounding and, where it is known, the labeller's errors. reproduced: the difference is "
+        "within the tolerance. not testable: the reason says why. values: how many printed values a row stands for. In "
+        "the unit given (a rate is a proportion here). The rule, docs/methods.md, was fixed before the numbers.",
     ),
     "interim_looks": Note(
         "Interim looks",
