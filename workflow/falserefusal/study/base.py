@@ -8,7 +8,7 @@ from falserefusal.common.printed import COEFFICIENT, IMPORTANCE, RATE
 from falserefusal.figures.registry import Figure, FigureSet
 from falserefusal.study.comparison import Comparison
 from falserefusal.study.fields import PUBLISHED
-from falserefusal.study.files import ENDINGS, PAGE, PRINTED, Files, table_names
+from falserefusal.study.files import ENDINGS, PAGE, Files, printed, table_names
 
 
 class AnyStudy(ABC):
@@ -208,25 +208,21 @@ class AnyStudy(ABC):
         """Whether its numbers are the paper's own."""
         return self.kind == PUBLISHED
 
-    def printed(self, name: str, *quantities: str) -> str | list[str]:
-        """A file of the paper's printed numbers, if the study is compared with one of these quantities."""
-        return f"{PRINTED}/{name}.csv" if any(map(self.comparison.has, quantities)) else []
-
     @property
     def printed_rates(self) -> dict[str, str]:
-        """The rates by model and task that the paper prints, and their means, if the study is compared with them."""
-        files = {"table1": self.printed("table1_refusal_pct", RATE), "quoted": self.printed("quoted_statements", RATE)}
-        return {name: file for name, file in files.items() if isinstance(file, str)}
+        """The files of the rates that the paper prints by model and task, if the study is compared with them."""
+        named = {"table1": printed("table1_refusal_pct"), "quoted": printed("quoted_statements")}
+        return named if self.comparison.has(RATE) else {}
 
     @property
     def printed_importance(self) -> str | list[str]:
         """The importances that the paper prints, if the study is compared with them."""
-        return self.printed("figure5_importance", IMPORTANCE)
+        return printed("figure5_importance") if self.comparison.has(IMPORTANCE) else []
 
     @property
     def printed_regression(self) -> str | list[str]:
         """The coefficients that the paper prints, if the study is compared with them."""
-        return self.printed("table7_logit", COEFFICIENT)
+        return printed("table7_logit") if self.comparison.has(COEFFICIENT) else []
 
     @property
     def reproduction_inputs(self) -> dict[str, str]:

@@ -242,6 +242,11 @@ class Files:
         return f"{self.home}/plan/{name}"
 
 
+def printed(name: str) -> str:
+    """A file of the paper's printed numbers."""
+    return f"{PRINTED}/{name}.csv"
+
+
 def classifier_record(classifier: str) -> str:
     """The record of a classifier's fetched weights."""
     return f"resources/classifiers/{classifier}.json"
