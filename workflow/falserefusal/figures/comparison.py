@@ -103,7 +103,7 @@ def draw_reproduction(tables: dict[str, pd.DataFrame], context: Context) -> tupl
     for i, quantity in enumerate(quantities):
         part = frame[frame["quantity"] == quantity]
         ax = page.axes(0.55 + (i % columns) * (side + gap), 0.3 + (i // columns) * (side + 0.8), side, side)
-        title = f"{quantity}: {len(part)}, {(part['result'] == RESULTS[0]).sum()} reproduced"
+        title = f"{quantity}: {len(part)} values, {(part['result'] == RESULTS[0]).sum()} reproduced"
         ax.set_title(textwrap.fill(title.replace(" x ", " × "), int(side * 14.5)), pad=4)
         _panel(ax, part)
     return page.figure, frame

@@ -162,6 +162,8 @@ def _text(value: object) -> str:
 
 def _table(name: str, frame: pd.DataFrame, study: Study) -> dict:
     note = note_for(name)
+    if note.printed and any(column.startswith("printed") for column in frame):
+        note = note._replace(how=f"{note.how} {note.printed}")
     note = note._replace(title=study.say(note.title), how=study.say(note.how))
     shown = show(frame, note, study.models, study.model_suffix)
     if study.variants:

@@ -4,12 +4,16 @@ from typing import NamedTuple
 
 
 class Note(NamedTuple):
-    """A table's title, what it holds and how it was computed, and its columns in percent or in percentage points."""
+    """A table's title, what it holds and how it was computed, and its columns in percent or in percentage points.
+
+    `printed` explains the paper's printed values, for a study that is compared with them.
+    """
 
     title: str
     how: str
     percent: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
+    printed: str = ""
 
 
 RATE = ("rate", "lo", "hi")
@@ -34,9 +38,10 @@ NOTES = {
     "rates_model_task": Note(
         "Refusal rate by model and task, with intervals",
         "Refusals over responses to prompts with a persona. The row mean is the unweighted mean over models; its n and "
-        f"refusals are sums. {INTERVALS} printed_pct: the paper's value in percent (Table 1; for the mean, the text), "
-        f"where it is of the same quantity. {CORRECTED}",
+        f"refusals are sums. {INTERVALS} {CORRECTED}",
         (*RATE, *CORRECTED_RATE),
+        printed="printed_pct: the paper's value in percent (Table 1; for the mean, the text), where it is of the same "
+        "quantity.",
     ),
     "rates_baseline": Note(
         "Refusal rate with and without a persona",
@@ -101,7 +106,9 @@ NOTES = {
         ("value", "lo", "hi", "unannotated"),
     ),
     "annotator_agreement": Note(
-        "Agreement of annotators", "Cohen's kappa of each pair and Krippendorff's alpha of all, with intervals."
+        "Agreement of annotators",
+        "Cohen's kappa of each pair and Krippendorff's alpha of all, with intervals; without a disagreement there is "
+        "none.",
     ),
     "specificity_tests": Note(
         "Does a labeller report more false refusals with a persona than without?",
@@ -165,9 +172,9 @@ NOTES = {
         "the rate of the level and the overall rate, divided by twice the variance; 0: the factor has no effect, 1: it "
         "determines every verdict. floor_mean and floor_q95: mean and 95% quantile of the index when the levels of the "
         "factor are permuted (noise floor); corrected: the index minus that noise. sobol: first-order share of the "
-        "variance. scope: the whole study, one task or one model. printed: Figure 5 of the paper, where the study has "
-        "the same models, personas, tasks and templates. With too few "
-        "refusals (below 40 refused texts in every model) there is no interval, as the column method says.",
+        "variance. scope: the whole study, one task or one model. With too few refusals (below 40 refused texts "
+        "in every model) there is no interval, as the column method says.",
+        printed="printed: Figure 5 of the paper.",
     ),
     "sensitivity": Note(
         "All sensitivity indices",
@@ -178,10 +185,11 @@ NOTES = {
     "regression": Note(
         "Logistic regression",
         "Main effects of model, task, persona, and of the template if the data have it. The reference level of a "
-        "factor has no row: Llama2-13B, NLI, atheist and p1 as in the paper, if they have refusals and other "
-        "responses. A level without refusals has no finite maximum-likelihood coefficient. printed: Table 7 of "
-        "the paper, re-based to the reference levels of this fit, where the study has the same models, personas, tasks "
-        "and templates. The last rows hold McFadden's R² and printed terms that cannot be refitted.",
+        "factor has no row. A level without refusals has no finite maximum-likelihood coefficient. The row fit holds "
+        "McFadden's R².",
+        printed="The reference levels are the paper's, Llama2-13B, NLI, atheist and p1, as far as they have refusals "
+        "and other responses. printed: Table 7 of the paper, re-based to the reference levels of this fit. The last "
+        "rows hold printed terms that cannot be refitted.",
     ),
     "regression_firth": Note(
         "Logistic regression, penalised",
