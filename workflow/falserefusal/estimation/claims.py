@@ -479,7 +479,7 @@ def _screen_against_mean(evidence: Evidence) -> pd.DataFrame:
 
 def model_and_task_matter_more(evidence: Evidence) -> Finding:
     """First-order indices of model and task, each minus that of persona."""
-    rate, moves, names = _persona_cube(evidence)
+    rate, moves, names = _persona_cube(evidence, fewest=MIN_REFUSALS)
     if min(len(levels) for levels in names) < 2:
         raise NotTestable("model, task and persona need at least two levels each")
     overall, errors = rate.mean(), _simulated_errors(moves, [evidence.seed, 4])
