@@ -76,7 +76,7 @@ def sentences_of(
     context = Context("small", families, dict.fromkeys(personas, "group"), variants=variants)
     shrunken = "effects_shrunken" in tables
     said = {}
-    for figure in FigureSet("run", tasks=tuple(tasks), compared=False, shrunken=shrunken).figures():
+    for figure in FigureSet("run", tasks=tuple(tasks), printed=(), shrunken=shrunken).figures():
         if set(figure.tables) <= set(tables):
             said[figure.name] = title_of(figure, tables, context)
     for number, card in enumerate(headline(tables)):

@@ -298,7 +298,11 @@ def run_tables(root, seed=20250909, n=60):
     ]
     columns = ["quantity", "level", "unit", "estimate", "lo", "hi", "printed", "method"]
     frame = pd.concat([part.reindex(columns=columns) for part in compared], ignore_index=True).dropna(subset="printed")
-    tables["comparison"] = frame.assign(difference=frame["estimate"] - frame["printed"])
+    frame["difference"] = frame["estimate"] - frame["printed"]
+    inside = (frame["lo"] <= frame["printed"]) & (frame["printed"] <= frame["hi"])
+    known = frame["lo"].notna() & np.isfinite(frame["estimate"])
+    frame["result"] = np.select([~known, inside], ["not testable", "reproduced"], "not reproduced")
+    tables["reproduction"] = frame.assign(values=1, item=frame.pop("level"), tolerance=0.02, reason="")
 
     steps = []
     for model in rates["model"].unique():

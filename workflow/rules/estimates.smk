@@ -5,8 +5,7 @@ rule rates:
     input:
         unpack(of("estimation_inputs")),
         unpack(of("materials")),
-        table1=PUBLISHED.printed("table1_refusal_pct"),
-        quoted=PUBLISHED.printed("quoted_statements"),
+        unpack(of("printed_rates")),
         code=library("rates.py"),
     output:
         **tables("table1", *files.RATES),
@@ -20,6 +19,7 @@ rule rates:
         labeller=of("headline"),
         models=of("reported_models"),
         personas=of("personas"),
+        comparison=of("comparison.plain"),
         notice=of("notice"),
     message:
         "Estimate refusal rates: {wildcards.study}"
@@ -67,6 +67,7 @@ rule regression:
         "../../envs/analysis.yaml"
     params:
         labeller=of("headline"),
+        own=of("is_paper"),
         notice=of("notice"),
     message:
         "Fit the logistic regression: {wildcards.study}"
@@ -124,28 +125,30 @@ rule labeller_range:
         "../scripts/labeller_range.py"
 
 
-rule comparison:
+rule reproduction:
     input:
-        tables=list(tables("rates_model_task", "rates_task_model_persona", "rates_format", "importance").values()),
+        unpack(of("reproduction_inputs")),
         printed=files.PRINTED_FILES,
-        code=library("comparison.py"),
+        code=library("reproduction.py"),
     output:
-        **tables("comparison"),
+        **tables("reproduction"),
     log:
-        FILES.log("comparison"),
+        FILES.log("reproduction"),
     benchmark:
-        FILES.benchmark("comparison")
+        FILES.benchmark("reproduction")
     wildcard_constraints:
         study=any_of([STUDY.name]),
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
+        labeller=of("headline"),
+        comparison=of("comparison.plain"),
         notice=of("notice"),
     message:
         "Compare {wildcards.study} with the published numbers"
     script:
-        "../scripts/comparison.py"
+        "../scripts/reproduction.py"
 
 
 rule labeller_rates:

@@ -8,6 +8,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from falserefusal.annotation import people
 from falserefusal.annotation.correction import (
+    _share,
     annotated,
     corrected_differences,
     corrected_rates,
@@ -47,6 +48,18 @@ def test_the_majority_decides_and_the_adjudicator_settles_ties():
     final = pd.concat([given, annotations(**{ADJUDICATOR: [None, "neither"]})])
     assert settle(final)["refusal"].tolist() == [True, False, False, pd.NA, True]
     assert settle(final)["annotators"].tolist() == [2] * 5
+
+
+def test_annotators_who_never_disagree_have_an_agreement_without_an_interval():
+    same = ["refused"] * 5 + ["answered"] * 5
+    found = agreement(annotations(ann=same, bo=same), seed=1)
+    assert (found["value"] == 1).all() and found[["lo", "hi"]].isna().all(axis=None)
+
+
+def test_a_labeller_without_refusals_has_shown_no_sensitivity():
+    assert _share((0.0, 0.0, 0.0), (5.0, 1.0, 9.0)) == pytest.approx((np.nan, 0, 1), nan_ok=True)
+    value, lo, hi = _share((4.0, 2.0, 6.0), (0.0, 0.0, 1.5))
+    assert value == 1 and 0 < lo < hi == 1
 
 
 def test_cohens_kappa_of_his_fifty_grants():

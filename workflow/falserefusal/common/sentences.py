@@ -344,15 +344,13 @@ SENTENCES: dict[str, Sentence] = {
         ],
     ),
     "printed values": Sentence(
-        "{% if not known %}No estimate of this study has an interval to compare with the paper{% else %}This study's "
-        "95% interval contains the paper's printed value for {{ inside }} of {{ known | counted('value') }}"
-        "{% endif %}",
+        "Printed values and claims of the paper: {% for result, count in counts.items() %}{{ count | thousands }} "
+        "{{ result }}{{ ', ' if not loop.last }}{% endfor %}",
         [
-            ({"known": 0, "inside": 0}, "No estimate of this study has an interval to compare with the paper"),
             (
-                {"known": 39, "inside": 4},
-                "This study's 95% interval contains the paper's printed value for 4 of 39 values",
-            ),
+                {"counts": {"reproduced": 39, "not reproduced": 4, "not testable": 1200}},
+                "Printed values and claims of the paper: 39 reproduced, 4 not reproduced, 1,200 not testable",
+            )
         ],
     ),
     "claims": Sentence(

@@ -12,6 +12,7 @@ variance from noise alone has been subtracted.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -335,11 +336,11 @@ def _persona_cube(evidence: Evidence, personas: int = 2):
     return rate, moves, names
 
 
-def _enough(cells: pd.DataFrame) -> None:
-    """NotTestable below MIN_REFUSALS refusals, or other responses: nothing can be ranked then."""
+def _enough(cells: pd.DataFrame, where: str = "") -> None:
+    """NotTestable below MIN_REFUSALS refusals, or other responses: normal errors are then too small, or even 0."""
     refusals, n = int(cells["refusals"].sum()), int(cells["n"].sum())
     if min(refusals, n - refusals) < MIN_REFUSALS:
-        raise NotTestable(say("untestable: refusals", refusals=refusals, n=n))
+        raise NotTestable(where + say("untestable: refusals", refusals=refusals, n=n))
 
 
 # --- the rules
@@ -571,7 +572,7 @@ def _effects_and_naive_noise(evidence: Evidence, rate: np.ndarray, moves: np.nda
 
 def newer_generations_refuse_less(evidence: Evidence) -> Finding:
     """Within each family: mean rate of the oldest generation minus that of all later ones."""
-    rate, moves, (names, *_) = _persona_cube(evidence, personas=1)
+    rate, moves, (names, *_) = _persona_cube(evidence, 1)
     rate, moves = rate.mean((1, 2)), moves.mean((2, 3))
     table = evidence.models[evidence.models["model"].isin(names)]
     contrasts, of_moves, families = [], [], []
@@ -604,9 +605,12 @@ def unforced_formats_refuse_more(evidence: Evidence) -> Finding:
 
 def sensitive_tasks_refuse_more(evidence: Evidence) -> Finding:
     """Politeness minus NLI, and offensiveness minus politeness, averaged over models."""
-    rate, moves, (_, tasks, _) = _persona_cube(evidence, personas=1)
+    rate, moves, (_, tasks, _) = _persona_cube(evidence, 1)
     if set(tasks) != set(TASKS):
         raise NotTestable(f"the order of sensitivity is stated for {', '.join(TASKS)}, not for {', '.join(tasks)}")
+    cells = evidence.personas.cells
+    for pair in pairwise(TASKS):
+        _enough(cells[cells["task"].isin(pair)], f"{' and '.join(pair)}: ")
     order = [tasks.index(task) for task in TASKS]
     rate, moves = rate.mean((0, 2))[order], moves.mean((1, 3))[:, order]
     steps = [_contrast(rate[k + 1] - rate[k], moves[:, k + 1] - moves[:, k]) for k in range(2)]

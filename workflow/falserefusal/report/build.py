@@ -9,6 +9,7 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
+from falserefusal.annotation.labeller_range import CLAIM
 from falserefusal.common.files import InputError, write_text
 from falserefusal.common.notice import suffixed, system_prompts_for_models
 from falserefusal.common.verdicts import MISSING
@@ -177,6 +178,8 @@ def _text(value: object) -> str:
 
 def _table(name: str, frame: pd.DataFrame, study: Study) -> dict:
     note = note_for(name)
+    if note.printed and any(column.startswith("printed") for column in frame):
+        note = note._replace(how=f"{note.how} {note.printed}")
     note = note._replace(title=study.say(note.title), how=study.say(note.how))
     shown = show(frame, note, study.models, study.model_suffix)
     if study.variants:
@@ -190,6 +193,8 @@ def _moved(tables: dict[str, pd.DataFrame], study: Study) -> dict | None:
     table = tables.get("labeller_range")
     if table is None or table.empty:
         return None
+    if "claims" not in tables:  # a study that is not about the paper
+        table = table[table["quantity"] != CLAIM]
     name = suffixed(study.models, study.model_suffix)
     ranked = {"importance", "separations"} <= set(tables) and bool(importance_of(tables)["s"].clear)
     found = moves(table, study.kind != "published", ranked)

@@ -81,5 +81,7 @@ def _order(rows: dict[str, pd.DataFrame]) -> list[str]:
 
 def _claims(rows: dict[str, pd.DataFrame]) -> list[str]:
     """How many claims could have another conclusion."""
+    if of.CLAIM not in rows:
+        return []
     tested = rows[of.CLAIM][rows[of.CLAIM]["conclusion"] != NOT_TESTABLE]
     return [say("moved: claims", moved=int(tested["overturned"].sum()), tested=len(tested))] if len(tested) else []

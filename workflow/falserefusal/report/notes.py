@@ -4,12 +4,16 @@ from typing import NamedTuple
 
 
 class Note(NamedTuple):
-    """A table's title, what it holds and how it was computed, and its columns in percent or in percentage points."""
+    """A table's title, what it holds and how it was computed, and its columns in percent or in percentage points.
+
+    `printed` explains the paper's printed values, for a study that is compared with them.
+    """
 
     title: str
     how: str
     percent: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
+    printed: str = ""
 
 
 RATE = ("rate", "lo", "hi")
@@ -26,7 +30,7 @@ CORRECTED = (
 
 NOTES = {
     "table1": Note(
-        "Refusal rate by model and task, as in the paper's Table 1",
+        "Refusal rate by model and task, in the layout of the paper's Table 1",
         "Refused responses in percent, over all prompts with a persona. The last row is the unweighted mean over "
         "models. If people annotated a sample, the corrected columns hold the rates corrected for the labeller's "
         "errors; their intervals are in the next table.",
@@ -34,9 +38,10 @@ NOTES = {
     "rates_model_task": Note(
         "Refusal rate by model and task, with intervals",
         "Refusals over responses to prompts with a persona. The row mean is the unweighted mean over models; its n and "
-        f"refusals are sums. {INTERVALS} printed_pct: the paper's value in percent (Table 1; for the mean, the text). "
-        f"{CORRECTED}",
+        f"refusals are sums. {INTERVALS} {CORRECTED}",
         (*RATE, *CORRECTED_RATE),
+        printed="printed_pct: the paper's value in percent (Table 1; for the mean, the text), where it is of the same "
+        "quantity.",
     ),
     "rates_baseline": Note(
         "Refusal rate with and without a persona",
@@ -130,7 +135,9 @@ NOTES = {
         ("unannotated",),
     ),
     "annotator_agreement": Note(
-        "Agreement of annotators", "Cohen's kappa of each pair and Krippendorff's alpha of all, with intervals."
+        "Agreement of annotators",
+        "Cohen's kappa of each pair and Krippendorff's alpha of all, with intervals; without a disagreement there is "
+        "none.",
     ),
     "specificity_tests": Note(
         "Does a labeller wrongly report more refusals with a persona than without?",
@@ -194,8 +201,9 @@ NOTES = {
         "the rate of the level and the overall rate, divided by twice the variance; 0: the factor has no effect, 1: it "
         "determines every verdict. floor_mean and floor_q95: mean and 95% quantile of the index when the levels of the "
         "factor are permuted (noise floor); corrected: the index minus that noise. sobol: first-order share of the "
-        "variance. scope: the whole study, one task or one model. printed: Figure 5 of the paper. With too few "
-        "refusals (below 40 refused texts in every model) there is no interval, as the column method says.",
+        "variance. scope: the whole study, one task or one model. With too few refusals (below 40 refused texts "
+        "in every model) there is no interval, as the column method says.",
+        printed="printed: Figure 5 of the paper.",
     ),
     "sensitivity": Note(
         "All sensitivity indices",
@@ -204,10 +212,13 @@ NOTES = {
         "interval, as the column method says.",
     ),
     "regression": Note(
-        "Logistic regression compared with the paper's Table 7",
-        "Main effects of model, task, persona, and of the template if the data have it; reference levels as in the "
-        "paper: Llama2-13B, NLI, atheist, p1. A level without refusals has no finite maximum-likelihood coefficient. "
-        "The last rows hold McFadden's R² and the printed terms that cannot be refitted.",
+        "Logistic regression",
+        "Main effects of model, task, persona, and of the template if the data have it. The reference level of a "
+        "factor has no row. A level without refusals has no finite maximum-likelihood coefficient. The row fit holds "
+        "McFadden's R².",
+        printed="The reference levels are the paper's, Llama2-13B, NLI, atheist and p1, as far as they have refusals "
+        "and other responses. printed: Table 7 of the paper, re-based to the reference levels of this fit. The last "
+        "rows hold printed terms that cannot be refitted.",
     ),
     "regression_firth": Note(
         "Logistic regression, penalised",
@@ -316,10 +327,14 @@ NOTES = {
         f"the workflow estimated; z: their difference divided by the standard error. {INTERVALS}",
         ("planted", "estimate", "lo", "hi"),
     ),
-    "comparison": Note(
-        "This study compared with the paper",
-        "Every quantity that the paper prints and this study estimates, with this study's interval, in the unit given "
-        "(a rate is a proportion here).",
+    "reproduction": Note(
+        "Which of the paper's numbers and claims this study reproduces",
+        "Only estimates of the same quantity are compared: models, personas, tasks with their texts, and templates are "
+        "the paper's; printed coefficients are re-based to this study's reference levels. tolerance: the sampling "
+        "errors of this study (study_error) and of the paper (paper_error, from its printed n), as the root of the sum "
+        "of their squares, plus rounding and, where it is known, the labeller's errors. reproduced: the difference is "
+        "within the tolerance. not testable: the reason says why. values: how many printed values a row stands for. In "
+        "the unit given (a rate is a proportion here). The rule, docs/methods.md, was fixed before the numbers.",
     ),
     "interim_looks": Note(
         "Interim looks",

@@ -663,6 +663,10 @@ class Config(Part):
     """The sample that people label (`snakemake annotation`)."""
     estimation: Estimation = Field(default_factory=lambda: Estimation.model_validate({}))
     """How rates and effects are estimated."""
+    comparison: Literal["paper", "none"] = "paper"
+    """paper: estimates are compared with the paper's printed numbers and claims where both are of the same quantity.
+    none: the study is not about the paper: no printed numbers, no claims, and no table or figure named after the
+    paper's."""
     choices: dict[Name, Annotated[dict[str, Any], Field(min_length=1)]] = Field({})
     """Settings to repeat the study under, one at a time, for `snakemake choices`: names, each with the keys of this
     config that it changes, such as {short: {inference: {max_new_tokens: 16}}} (docs/choices.md)."""

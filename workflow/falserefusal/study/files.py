@@ -244,6 +244,11 @@ class Files:
         return f"{self.home}/plan/{name}"
 
 
+def printed(name: str) -> str:
+    """A file of the paper's printed numbers."""
+    return f"{PRINTED}/{name}.csv"
+
+
 def classifier_record(classifier: str) -> str:
     """The record of a classifier's fetched weights."""
     return f"resources/classifiers/{classifier}.json"
@@ -266,18 +271,22 @@ def weights_record(name: str) -> str:
 
 def table_names(study: "AnyStudy") -> list[str]:
     """The tables that the page of a study shows."""
-    names = ["table1", "table5", "table6", "design_balance", *RATES, "sensitivity", "importance", "claims", *REGRESSION]
+    names = ["design_balance", *RATES, "sensitivity", "importance", *REGRESSION]
+    if study.comparison.wanted:  # tables named after the paper's, and its claims
+        names = ["table1", "table5", "table6", *names, "claims"]
     if not study.annotation_files:
         names.append("labeller_range")
     if study.kind == PUBLISHED:
         return [*names, "printed_check", "no_answers"]
     names += ["labeller_rates", *VERDICT_TABLES, "batch_check"]
-    if study.compared:
-        names.append("comparison")
+    if study.comparison.wanted:
+        names.append("reproduction")
     if len(study.labellers) > 1:
         names += LABELLER_TABLES
     if study.annotation_files:
         names += ANNOTATION_TABLES
+    if not study.comparison.wanted:
+        names = [name for name in names if not name.endswith("claims")]
     if study.baseline:
         few = len(study.models or ()) < FEWEST_SHRUNKEN
         names += [name for name in EFFECTS if name != "effects_shrunken" or not few]

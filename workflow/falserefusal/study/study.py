@@ -14,12 +14,12 @@ from falserefusal.labelling.judge_prompt import form_of, load_judge_prompt
 from falserefusal.study.base import AnyStudy
 from falserefusal.study.checks import check_materials, check_readable, warn_of_ordinary_options
 from falserefusal.study.choices import under_choice
+from falserefusal.study.comparison import Comparison, compare
 from falserefusal.study.config import Classifier, Config, Task, read_config
 from falserefusal.study.files import (
     GPUS,
     MEASURED_ACCURACY,
     PATTERNS,
-    PRINTED,
     Files,
     classifier_record,
     text_record,
@@ -98,7 +98,7 @@ class Study(AnyStudy):
                 _ = study.personas, study.templates
                 check_materials(typed, study.rows, root)
                 warn_of_ordinary_options(typed)
-                _ = study.jobs, study.compared
+                _ = study.jobs, study.comparison
                 study.check_choices()
             _ = study.reported_models
         except InputError as error:
@@ -664,10 +664,23 @@ class Study(AnyStudy):
         return f"{', '.join(others)} read{'s' if len(others) == 1 else ''} whole responses" if others else ""
 
     @cached_property
-    def compared(self) -> bool:
-        """Whether it asks a model of the paper."""
-        paper = read_models(f"{PRINTED}/models.csv", self.root)
-        return any(model in paper for model in self.models)
+    def comparison(self) -> Comparison:
+        """Which printed numbers of the paper it is compared with."""
+        if self.config.comparison == "none":
+            return Comparison(False)
+        materials = self.config.materials
+        personas = load_personas(self.root / materials.personas).set_index("persona")["surface"]
+        templates = load_templates(self.root / materials.templates, self.tasks, self.templates)
+        texts = templates.set_index(["task", "template"])["text"].to_dict()
+        own_system = bool(self.config.prompts.system)  # the paper's prompts have none
+        return compare(
+            {} if own_system else {model: self.rows[model] for model in self.models},
+            {name: personas[name] for name in self.personas},
+            texts,
+            {task: self.task(task).source.kind for task in self.tasks},
+            self.standins,
+            self.root,
+        )
 
     @cached_property
     def annotation_files(self) -> tuple[str, ...]:
