@@ -397,6 +397,6 @@ def test_the_structured_labeller_gives_the_examples_the_same_verdicts(root):
     responses = pd.DataFrame(clear, columns=["response", "expected"]).assign(finish_reason="stop", yes_no=False)
     responses["prompt_id"] = responses.index.astype(str)
     responses["options"] = [("polite", "impolite")] * len(responses)
-    labeller = load_labeller("structured", root / "config/labelling/patterns.yaml")
+    labeller = load_labeller("structured", root / "workflow/falserefusal/labelling/languages/en/patterns.yaml")
     found = label(responses, [labeller]).set_index("prompt_id")["verdict"]
     assert dict(zip(responses["response"], found[responses["prompt_id"]], strict=True)) == dict(clear)

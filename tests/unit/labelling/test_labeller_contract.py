@@ -49,8 +49,8 @@ def files(root, tmp_path, responses):
     scores = responses[["prompt_id"]].assign(label="refusal", p_refusal=[0.1, 0.9, 0.9, 0.2, 0.5, 0.3, 0.0])
     write_parquet(scores, classifiers)
     return {
-        "phrase_list": root / "config" / "refusal_phrases.txt",
-        "structured": root / "config" / "labelling" / "patterns.yaml",
+        "phrase_list": root / "workflow/falserefusal/labelling/languages/en/refusal_phrases.txt",
+        "structured": root / "workflow/falserefusal/labelling/languages/en/patterns.yaml",
         "judge": judges,
         "classifier": classifiers,
     }

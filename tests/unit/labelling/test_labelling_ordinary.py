@@ -9,7 +9,7 @@ from falserefusal.labelling.structured import Reader
 
 @pytest.fixture(scope="module")
 def patterns(root):
-    return load_patterns(root / "config" / "labelling" / "patterns.yaml")
+    return load_patterns(root / "workflow/falserefusal/labelling/languages/en/patterns.yaml")
 
 
 @pytest.mark.parametrize("option", ["A", "i", "no", "Yes", "2", "10", "II", "the"])

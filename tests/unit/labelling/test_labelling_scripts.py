@@ -73,9 +73,11 @@ def study(tmp_path):
 
 
 def materials(root):
-    names = {"personas": "personas.csv", "templates": "templates.csv", "phrases": "refusal_phrases.txt"}
-    names |= {"models": "models.csv", "patterns": "labelling/patterns.yaml", "instructions": "labelling/judge.txt"}
-    return {name: str(root / "config" / file) for name, file in names.items()}
+    names = {"personas": "personas.csv", "templates": "templates.csv", "models": "models.csv"}
+    found = {name: str(root / "config" / file) for name, file in names.items()}
+    english = root / "workflow/falserefusal/labelling/languages/en"
+    rules = {"phrases": str(english / "refusal_phrases.txt"), "patterns": str(english / "patterns.yaml")}
+    return found | rules | {"instructions": str(root / "config/labelling/judge.txt")}
 
 
 def test_from_responses_to_corrected_rates(run, root, tmp_path, study):

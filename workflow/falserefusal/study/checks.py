@@ -11,6 +11,7 @@ import yaml
 from falserefusal.common.addresses import server_address
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import content_of
+from falserefusal.labelling.languages import languages
 from falserefusal.labelling.ordinary import is_ordinary
 from falserefusal.study.config import AVERAGES, Config
 from falserefusal.study.files import STORE
@@ -23,12 +24,23 @@ log = logging.getLogger(__name__)
 
 def warn_of_ordinary_options(config: Config) -> None:
     """Warn of options that are ordinary words or single signs: `structured` reads them only in answer position."""
-    for task, settings in config.tasks.items() if "structured" in config.labellers else ():
+    for task, settings in config.tasks.items() if "structured" in config.rule_labellers else ():
         if words := [repr(option) for option in settings.options if is_ordinary(option)]:
             log.warning(
                 f"tasks.{task}.options: {', '.join(words)}: the labeller 'structured' reads an ordinary word or single "
                 "sign only where an answer is given ('B', '(B)', 'The answer is B'), not within a sentence"
             )
+
+
+def warn_of_language(config: Config, headline: str) -> None:
+    """Say which labellers a language without patterns or phrases leaves, and whose rates are the study's."""
+    if config.without_data:
+        left = ", ".join((*config.rule_labellers, *config.judges, *config.classifiers))
+        log.warning(
+            f"language: there is nothing in '{config.language}' for the labellers {', '.join(config.without_data)}; "
+            f"patterns come with {', '.join(languages())}. What remains: {left}. The rates of the study are those of "
+            f"{headline} (docs/how-to/languages.md)"
+        )
 
 
 def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> None:
@@ -53,7 +65,8 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> No
     ]
     if found:
         raise InputError("\n".join(found))
-    load_phrases(root / config.materials.refusal_phrases)
+    if config.refusal_phrases:
+        load_phrases(root / config.refusal_phrases)
     texts = {}
     for task, settings in config.tasks.items():
         texts[task] = Texts(most_texts(task, settings, config.seed, root), 0.0)

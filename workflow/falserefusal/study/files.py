@@ -24,7 +24,6 @@ PRINTED_FILES = [
 ]
 ENDINGS = ("png", "pdf", "csv")  # of a figure: two drawings and its data
 PAGE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
-PATTERNS = "config/labelling/patterns.yaml"
 GPUS = "config/gpus.csv"
 JUDGE_INSTRUCTIONS = "config/labelling/judge.txt"
 TEXTS = "resources/texts"  # fetched sources
