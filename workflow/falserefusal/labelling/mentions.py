@@ -158,7 +158,7 @@ class OptionReader:
             return None
         if self.giving["other_subject"].search(text[sentence[0] : match.start()]):
             return None
-        if self.giving["example"].match(text, match.end()):
+        if self.giving["example"].match(text, match.end()) or self.giving["not_of_text"].match(text, match.end()):
             return None
         states = bool(self.giving["states"].match(text[: match.start()])) and bool(
             self.giving["stated"].match(text, match.end())

@@ -33,6 +33,7 @@ class Group:
     undecided: bool
     chat_only: bool
     with_options: bool
+    last_resort: bool
     chat: str
     needs: re.Pattern | None
     unless: re.Pattern | None
@@ -140,6 +141,7 @@ class _Compiler:
             undecided=group.get("undecided", False),
             chat_only=group.get("chat_only", False),
             with_options=group.get("with_options", False),
+            last_resort=group.get("last_resort", False),
             chat=group.get("chat", "start"),
             needs=self.optional(group, "needs", where),
             unless=self.optional(group, "unless", where),
