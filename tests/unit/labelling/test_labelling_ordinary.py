@@ -13,13 +13,13 @@ def patterns(root):
 
 
 @pytest.mark.parametrize("option", ["A", "i", "no", "Yes", "2", "10", "II", "the"])
-def test_ordinary(option):
-    assert is_ordinary(option)
+def test_ordinary(patterns, option):
+    assert is_ordinary(option, patterns.grammar.ordinary)
 
 
 @pytest.mark.parametrize("option", ["offensive", "not offensive", "false", "maybe not", "AI"])
-def test_not_ordinary(option):
-    assert not is_ordinary(option)
+def test_not_ordinary(patterns, option):
+    assert not is_ordinary(option, patterns.grammar.ordinary)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.hub import content_of
 from falserefusal.labelling.languages import languages
 from falserefusal.labelling.ordinary import is_ordinary
+from falserefusal.labelling.patterns import load_patterns
 from falserefusal.study.config import AVERAGES, Config
 from falserefusal.study.files import STORE
 from falserefusal.study.materials import Model, load_phrases, load_templates, read_models
@@ -22,10 +23,16 @@ from falserefusal.study.workload import Texts, asked_of_one_model, most_texts
 log = logging.getLogger(__name__)
 
 
-def warn_of_ordinary_options(config: Config) -> None:
-    """Warn of options that are ordinary words or single signs: `structured` reads them only in answer position."""
-    for task, settings in config.tasks.items() if "structured" in config.rule_labellers else ():
-        if words := [repr(option) for option in settings.options if is_ordinary(option)]:
+def check_patterns(config: Config, root: Path) -> None:
+    """Read the patterns of the labeller structured; warn of options that it reads only in answer position.
+
+    Such an option is an ordinary word of the language, or a single sign.
+    """
+    if config.patterns is None or "structured" not in config.rule_labellers:
+        return
+    ordinary = load_patterns(root / config.patterns).grammar.ordinary
+    for task, settings in config.tasks.items():
+        if words := [repr(option) for option in settings.options if is_ordinary(option, ordinary)]:
             log.warning(
                 f"tasks.{task}.options: {', '.join(words)}: the labeller 'structured' reads an ordinary word or single "
                 "sign only where an answer is given ('B', '(B)', 'The answer is B'), not within a sentence"

@@ -12,7 +12,7 @@ from falserefusal.common.hub import all_content_of, is_folder
 from falserefusal.common.notice import BANNER, MODEL_SUFFIX
 from falserefusal.common.roofline import JUDGE_TOKENS
 from falserefusal.study.base import AnyStudy
-from falserefusal.study.checks import check_materials, check_readable, warn_of_language, warn_of_ordinary_options
+from falserefusal.study.checks import check_materials, check_patterns, check_readable, warn_of_language
 from falserefusal.study.choices import under_choice
 from falserefusal.study.config import Classifier, Config, Task, read_config
 from falserefusal.study.files import (
@@ -96,7 +96,7 @@ class Study(AnyStudy):
             if check:
                 _ = study.personas, study.templates
                 check_materials(typed, study.rows, root)
-                warn_of_ordinary_options(typed)
+                check_patterns(typed, root)
                 warn_of_language(typed, study.headline)
                 _ = study.jobs, study.compared
                 study.check_choices()
