@@ -27,7 +27,7 @@ _NUMBER = re.compile(
 )
 _MARK = (  # at the start of a response, or after words that announce it
     r"(?:(?P<start>\A)[\s#(]*|"
-    r"\b(?:answer|pick|choice|label|verdict|choose|go with)\s{{0,3}}(?:is|would be|:)?[\s(]{{0,5}})"
+    r"\b(?:answer|pick|choice|label|verdict|choose|go with)\s{{0,3}}(?:is|would be|:)?[\s(,]{{0,5}})"
     r"(?P<mark>{marks})(?=\s*(?:\Z|[.)\n]))"
 )
 _LATER = re.compile(r"\n[ \t#(]*\d+[.)]?\s")  # the next number of a list
