@@ -31,7 +31,7 @@ def _references(grammar: Grammar) -> re.Pattern:
 def _marks(grammar: Grammar, marks: Iterable[str]) -> re.Pattern:
     """The mark of an option at the start of a response, or after words that announce it."""
     return re.compile(
-        rf"(?:(?P<start>\A)[\s#(]*|\b{grammar.picks}[\s(]{{0,5}})(?P<mark>{'|'.join(marks)})(?=\s*(?:\Z|[.)\n]))"
+        rf"(?:(?P<start>\A)[\s#(]*|\b{grammar.picks}[\s(,]{{0,5}})(?P<mark>{'|'.join(marks)})(?=\s*(?:\Z|[.)\n]))"
     )
 
 

@@ -188,7 +188,7 @@ class Reader:
         lead = self._yes_no.match(said.text)
         if lead and yes_no:
             return Verdict(ANSWERED, evidence=said.original(*lead.span()))
-        if declined := self.last_resort.find(said):
+        if declined := self._last_resort(said):
             return self._refused(said, declined)
         if lead:
             return Verdict(OFF_FORMAT, evidence=said.original(*lead.span()))
@@ -204,6 +204,12 @@ class Reader:
         if words < 4 or foreign or self.patterns.at_work.search(said.text):
             return Verdict(OFF_FORMAT)
         return Verdict(OFF_TASK)
+
+    def _last_resort(self, said: Spoken) -> list[Statement]:
+        """Statements of open groups in the first three or last two sentences: between, a response analyses the text."""
+        last = len(said.sentences) - 2
+        found = [(match, group, said.number_of_sentence(match.start())) for group, match in self.last_resort.find(said)]
+        return [(group, match) for match, group, number in found if number < 3 or number >= last]
 
     def _chat(self, said: Spoken, refusals: list[Statement]) -> Verdict:
         """The verdict in free chat: a refusal is a statement of a group, early enough in the response for the group."""
