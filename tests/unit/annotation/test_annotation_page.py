@@ -63,8 +63,12 @@ def test_strata_are_what_the_labellers_made_of_a_response():
     assert machine_strata(verdicts).set_index("prompt_id")["stratum"].to_dict() == {
         "q0": CHOICE, "q1": DISAGREEMENT, "q2": DISAGREEMENT, "q3": OTHER, "q5": REFUSAL,
     }  # fmt: skip
-    with pytest.raises(InputError, match="structured"):
-        machine_strata(verdicts[verdicts["labeller"] == "phrase_list"])
+    others = verdicts[verdicts["labeller"] != "structured"]
+    assert machine_strata(others).set_index("prompt_id")["stratum"].to_dict() == {
+        "q0": OTHER, "q1": REFUSAL, "q2": OTHER, "q5": REFUSAL,
+    }  # fmt: skip
+    with pytest.raises(InputError, match="'judge', but it has none"):
+        machine_strata(verdicts[verdicts["labeller"] == "judge"])
 
 
 @pytest.fixture(scope="module")

@@ -729,6 +729,8 @@ def _task_problems(task: str, settings: Task) -> Iterator[str]:
 def _language_problems(config: Config) -> Iterator[str]:
     """A labeller that the study names, but cannot use in its language, or no labeller at all."""
     known = ", ".join(languages())
+    if config.language != "en" and config.checkpoints.kind == "standins":
+        yield "language: stand-ins respond in English; ask real models (checkpoints: {kind: hub}), or leave it out"
     if config.without_data and "labellers" in config.model_fields_set:
         name = config.without_data[0]
         key = {"structured": "patterns", "phrase_list": "refusal_phrases"}[name]

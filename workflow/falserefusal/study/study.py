@@ -630,6 +630,11 @@ class Study(AnyStudy):
         }
 
     @property
+    def batch_check_labeller(self) -> str:
+        """The first labeller that is no model: judges and classifiers are not asked about other batches; "": none."""
+        return next(iter(self.config.rule_labellers), "")
+
+    @property
     def batch_check_inputs(self) -> dict[str, Any]:
         """What the comparison of responses in other batches is made from."""
         materials = self.config.materials
