@@ -36,7 +36,7 @@ def test_without_patterns_the_phrases_and_judges_remain(load, caplog):
     assert study.labelling_files == ["config/labelling/judge.txt"]
     warnings = [record.message for record in caplog.records if "language" in record.message]
     assert len(warnings) == 1, "one message"
-    assert "nothing in 'fr' for the labellers structured; patterns come with de, en, es." in warnings[0]
+    assert "structured cannot label in 'fr': patterns and refusal phrases come with de, en, es." in warnings[0]
     assert "What remains: phrase_list, j. The rates of the study are those of phrase_list" in warnings[0]
 
 
