@@ -22,7 +22,9 @@ _BREAK = re.compile(r"[.!?;]+(?=\W|$)|\n")
 _SAYS = re.compile(r"[^\W_]")
 _SPEAKER = re.compile(r"\bi(?: |'m\b)")
 # before a quotation that is the answer itself: 'The answer is "I cannot"'
-_ANSWER = re.compile(r"\b(?:answer|response|reply|output|label|classification)(?: (?:is|would be|should be|must be):?|:)\s*\Z")
+_ANSWER = re.compile(
+    r"\b(?:answer|response|reply|output|label|classification)(?: (?:is|would be|should be|must be):?|:)\s*\Z"
+)
 _LONG_QUOTE = 4  # words: an option in quotes is shorter, a quotation of the text is longer
 
 
