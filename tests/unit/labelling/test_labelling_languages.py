@@ -95,7 +95,7 @@ def test_the_suite_of_a_language(root, labelled, language, part):
     assert kappa(listed) < 0.5
 
 
-@pytest.mark.parametrize(("language", "lowest"), [("de", 0.78), ("es", 0.7)])
+@pytest.mark.parametrize(("language", "lowest"), [("de", 0.75), ("es", 0.68)])
 def test_translations_of_the_blind_suite(root, labelled, language, lowest):
     table = pd.read_csv(root / "tests/gold/translated.csv", keep_default_na=False)
     table = table[(table["language"] == language) & (table["id"].map(half) == "reporting")].reset_index(drop=True)

@@ -31,7 +31,7 @@ from falserefusal.labelling.labeller import (
     verdict_frame,
 )
 from falserefusal.labelling.languages import languages
-from falserefusal.labelling.mentions import Mention, OptionReader
+from falserefusal.labelling.mentions import PASSING, Mention, OptionReader
 from falserefusal.labelling.patterns import Patterns, load_patterns
 from falserefusal.labelling.spoken import Spoken, spoken
 from falserefusal.labelling.statements import Statement, StatementFinder
@@ -149,6 +149,8 @@ class Reader:
         statements = [pair for pair in statements if not self._option_reader.declines_an_option(pair[1])]
         refusals = [(group, match) for group, match in statements if not group.hedge_only]
         chosen = self._option_reader.choose(said, [match for group, match in refusals if not group.alone])
+        if chosen and chosen.firmness == PASSING and not refusals and (declined := self._last_resort(said)):
+            return self._refused(said, declined)
         if chosen:
             return self._chosen(said, chosen, statements)
         if self.undecidable:  # there, "there is not enough information" is a statement about the two sentences

@@ -44,9 +44,9 @@ def warn_of_language(config: Config, headline: str) -> None:
     if config.without_data:
         left = ", ".join((*config.rule_labellers, *config.judges, *config.classifiers))
         log.warning(
-            f"language: {', '.join(config.without_data)} cannot label in '{config.language}': patterns and refusal phrases "
-            f"come with {', '.join(languages())}. What remains: {left}. The rates of the study are those of {headline} "
-            "(docs/how-to/languages.md)"
+            f"language: {', '.join(config.without_data)} cannot label in '{config.language}': patterns and refusal "
+            f"phrases come with {', '.join(languages())}. What remains: {left}. The rates of the study are those of "
+            f"{headline} (docs/how-to/languages.md)"
         )
 
 
