@@ -187,7 +187,7 @@ rule batch_check:
     conda:
         "../../envs/analysis.yaml"
     params:
-        labeller=of("headline"),
+        labeller=of("batch_check_labeller"),
         models=of("reported_models"),
         tasks=of("tasks"),
         options=of("options"),

@@ -99,7 +99,7 @@ rule verdicts:
     conda:
         "../../envs/analysis.yaml"
     params:
-        labellers=of("config.labellers"),
+        labellers=of("config.rule_labellers"),
         tasks=of("tasks"),
         options=of("options"),
         judges=of("judge_prompts"),

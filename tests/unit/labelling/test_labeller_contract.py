@@ -51,8 +51,8 @@ def files(root, tmp_path, responses):
     scores["category"] = ["refused" if p >= 0.5 else "not_refused" for p in p_refusal]
     write_parquet(scores, classifiers)
     return {
-        "phrase_list": root / "config" / "refusal_phrases.txt",
-        "structured": root / "config" / "labelling" / "patterns.yaml",
+        "phrase_list": root / "workflow/falserefusal/labelling/languages/en/refusal_phrases.txt",
+        "structured": root / "workflow/falserefusal/labelling/languages/en/patterns.yaml",
         "judge": judges,
         "classifier": classifiers,
     }

@@ -74,10 +74,11 @@ def study(tmp_path):
 
 
 def materials(root):
-    names = {"personas": "personas.csv", "templates": "templates.csv", "phrases": "refusal_phrases.txt"}
-    names |= {"models": "models.csv", "patterns": "labelling/patterns.yaml"}
+    names = {"personas": "personas.csv", "templates": "templates.csv", "models": "models.csv"}
     found = {name: str(root / "config" / file) for name, file in names.items()}
-    return found | {"instructions": [str(root / OWN_PROMPT)]}
+    english = root / "workflow/falserefusal/labelling/languages/en"
+    rules = {"phrases": str(english / "refusal_phrases.txt"), "patterns": str(english / "patterns.yaml")}
+    return found | rules | {"instructions": [str(root / OWN_PROMPT)]}
 
 
 def validation_size(paths):

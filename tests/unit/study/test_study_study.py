@@ -49,9 +49,8 @@ def test_a_study_of_real_models(load):
     assert study.fetched == ("Gemma-2B", "Qwen2.5-7B") and study.needs_check
     assert study.checkpoint("Qwen2.5-7B") == {"weights": "resources/weights/Qwen2.5-7B.json"}
     assert study.labellers == ("structured", "phrase_list", "j", "c") and study.headline == "structured"
-    assert study.labelling_files == [
-        f"config/labelling/{name}" for name in ("patterns.yaml", "judge.txt", "accuracy.csv")
-    ]
+    patterns = "workflow/falserefusal/labelling/languages/en/patterns.yaml"
+    assert study.labelling_files == [patterns, "config/labelling/judge.txt", "config/labelling/accuracy.csv"]
     assert study.threads("Gemma-2B") == 4 and study.gpus("Gemma-2B") == 1 and study.classifier_job.gpu == 1
 
 

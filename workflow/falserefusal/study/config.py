@@ -27,6 +27,7 @@ from falserefusal.common.templates import PLACEHOLDER
 from falserefusal.common.verdicts import REFUSED
 from falserefusal.labelling.judge import OWN_PROMPT
 from falserefusal.labelling.labeller import JUDGE_FAILED, VERDICT_OF
+from falserefusal.labelling.languages import PATTERNS, PHRASES, file_of, languages
 from falserefusal.labelling.registry import built_in_labellers, labeller_names
 from falserefusal.study.fields import (
     PUBLISHED,
@@ -245,6 +246,7 @@ DataWord = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str |
 Encoding = Annotated[str, AfterValidator(_encoding)]
 DataFile = Annotated[Words, AfterValidator(_path)]
 Address = Annotated[str, AfterValidator(_url)]
+Language = Annotated[str, BeforeValidator(refuse_yaml_word), Field(pattern="^[a-z]{2,3}$")]
 LabellerName = Annotated[str, AfterValidator(_labeller_name)]
 Quantity = Literal["model rate", "task rates", "persona rates", "any-persona effect", "persona effects"]
 Omittable = Literal["seed", "top_p", "temperature", "stream_options"]
@@ -260,8 +262,10 @@ class Materials(Part):
     """The personas file."""
     templates: DataFile = "config/templates.csv"
     """The templates file."""
-    refusal_phrases: DataFile = "config/refusal_phrases.txt"
-    """The phrases of the labeller phrase_list, one a line."""
+    refusal_phrases: DataFile | None = None
+    """The phrases of the labeller phrase_list, one a line; null is the list that comes with the study's language."""
+    patterns: DataFile | None = None
+    """The patterns of the labeller structured; null is the file that comes with the study's language."""
 
 
 class Checkpoints(Part):
@@ -626,6 +630,9 @@ class Config(Part):
     """Name of the study; its results go to results/<study>/."""
     title: Line = ""
     """One line for the head of the report; empty is the study's name."""
+    language: Language = "en"
+    """Language of the responses, as its two-letter code (ISO 639-1). It decides the patterns of the labeller structured
+    and the phrases of phrase_list. For a language without patterns, docs/how-to/languages.md says what remains."""
     seed: Seed = 2025
     """Every random choice of the study follows from it."""
     materials: Materials = Materials()
@@ -671,6 +678,27 @@ class Config(Part):
     """Settings to repeat the study under, one at a time, for `snakemake choices`: names, each with the keys of this
     config that it changes, such as {short: {inference: {max_new_tokens: 16}}} (docs/choices.md)."""
 
+    @property
+    def patterns(self) -> str | None:
+        """The file of patterns; None if the language has none and the study names none."""
+        return self.materials.patterns or file_of(self.language, PATTERNS)
+
+    @property
+    def refusal_phrases(self) -> str | None:
+        """The file of refusal phrases; None if the language has none and the study names none."""
+        return self.materials.refusal_phrases or file_of(self.language, PHRASES)
+
+    @property
+    def without_data(self) -> tuple[str, ...]:
+        """The labellers of the config that the language has no data for."""
+        data = {"structured": self.patterns, "phrase_list": self.refusal_phrases}
+        return tuple(name for name in self.labellers if name in data and data[name] is None)
+
+    @property
+    def rule_labellers(self) -> tuple[str, ...]:
+        """The labellers of the config that can label in its language."""
+        return tuple(name for name in self.labellers if name not in self.without_data)
+
 
 def read_config(given: dict[str, Any]) -> Config:
     """The typed config with defaults filled in.
@@ -705,6 +733,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     for name, classifier in config.classifiers.items():
         if classifier.question and classifier.template:
             yield f"classifiers.{name}: question and template exclude each other; leave out one of them"
+    yield from _language_problems(config)
     yield from _choice_problems(config)
 
 
@@ -725,6 +754,26 @@ def _task_problems(task: str, settings: Task) -> Iterator[str]:
     if places != set(fields):
         has = " and ".join(f"{{{place}}}" for place in sorted(places)) or "no place for the text"
         yield f"tasks.{task}.layout: must have {' and '.join(f'{{{field}}}' for field in fields)}, but has {has}"
+
+
+def _language_problems(config: Config) -> Iterator[str]:
+    """A labeller that the study names, but cannot use in its language, or no labeller at all."""
+    known = ", ".join(languages())
+    if config.language != "en" and config.checkpoints.kind == "standins":
+        yield "language: stand-ins respond in English; ask real models (checkpoints: {kind: hub}), or leave it out"
+    if config.without_data and "labellers" in config.model_fields_set:
+        name = config.without_data[0]
+        key = {"structured": "patterns", "phrase_list": "refusal_phrases"}[name]
+        yield (
+            f"labellers: '{name}' has no {key.replace('_', ' ')} for language '{config.language}' (they come with "
+            f"{known}); name your own file under materials.{key}, or leave this labeller out"
+        )
+    elif not (config.rule_labellers or config.judges or config.classifiers):
+        yield (
+            f"language: no labeller is left, because there are no patterns and no refusal phrases for "
+            f"'{config.language}' (they come with {known}); name a list under materials.refusal_phrases, or add judges "
+            "or classifiers"
+        )
 
 
 def _choice_problems(config: Config) -> Iterator[str]:

@@ -24,7 +24,6 @@ PRINTED_FILES = [
 ]
 ENDINGS = ("png", "pdf", "csv")  # of a figure: two drawings and its data
 PAGE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
-PATTERNS = "config/labelling/patterns.yaml"
 GPUS = "config/gpus.csv"
 MEASURED_ACCURACY = "config/labelling/accuracy.csv"  # of labellers, on responses that were read
 TEXTS = "resources/texts"  # fetched sources

@@ -12,14 +12,13 @@ from falserefusal.common.hub import all_content_of, is_folder
 from falserefusal.common.notice import BANNER, MODEL_SUFFIX
 from falserefusal.labelling.judge_prompt import form_of, load_judge_prompt
 from falserefusal.study.base import AnyStudy
-from falserefusal.study.checks import check_materials, check_readable, warn_of_ordinary_options
+from falserefusal.study.checks import check_materials, check_patterns, check_readable, warn_of_language
 from falserefusal.study.choices import under_choice
 from falserefusal.study.comparison import Comparison, compare
 from falserefusal.study.config import Classifier, Config, Task, read_config
 from falserefusal.study.files import (
     GPUS,
     MEASURED_ACCURACY,
-    PATTERNS,
     Files,
     classifier_record,
     text_record,
@@ -97,7 +96,8 @@ class Study(AnyStudy):
             if check:
                 _ = study.personas, study.templates
                 check_materials(typed, study.rows, root)
-                warn_of_ordinary_options(typed)
+                check_patterns(typed, root)
+                warn_of_language(typed, study.headline)
                 _ = study.jobs, study.comparison
                 study.check_choices()
             _ = study.reported_models
@@ -541,12 +541,12 @@ class Study(AnyStudy):
     @property
     def labellers(self) -> tuple[str, ...]:
         """All labellers: rules, judges, classifiers."""
-        return (*self.config.labellers, *self.config.judges, *self.config.classifiers)
+        return (*self.config.rule_labellers, *self.config.judges, *self.config.classifiers)
 
     @property
     def headline(self) -> str:
         """The labeller whose rates are the study's headline."""
-        return self.config.labellers[0]
+        return self.labellers[0]
 
     def judge_model(self, judge: str) -> str:
         """The model behind a judge."""
@@ -555,15 +555,19 @@ class Study(AnyStudy):
     def response_inputs(self, model: str) -> dict[str, Any]:
         """What a model's responses are made from."""
         inputs = {"prompts": self.prompt_files, "design": self.files.design} | self.checkpoint(model)
-        return inputs | ({"phrases": self.config.materials.refusal_phrases} if self.early_decision else {})
+        return inputs | ({"phrases": self.config.refusal_phrases} if self.early_decision else {})
 
     @property
     def recognised(self) -> dict[str, Any] | None:
-        """What the first responses of a job should contain: options or phrases; None: they may be anything."""
-        if self.config.inference.unrecognised == "go_on":
+        """What the first responses of a job should contain: options or phrases; None: they may be anything.
+
+        In a language without a list of phrases, refusals would not be recognised.
+        """
+        phrases = self.config.refusal_phrases
+        if self.config.inference.unrecognised == "go_on" or phrases is None:
             return None
         options = [option for options in self.options.values() for option in options]
-        return {"options": options, "phrases": load_phrases(self.root / self.config.materials.refusal_phrases)}
+        return {"options": options, "phrases": load_phrases(self.root / phrases)}
 
     def question_inputs(self, model: str, look: str | None = None) -> dict[str, Any]:
         """What a labeller needs to know about a model's responses, all or those of an interim look."""
@@ -614,12 +618,17 @@ class Study(AnyStudy):
     def verdict_inputs(self, model: str, look: str | None = None) -> dict[str, Any]:
         """What the verdicts on a model's responses are made from."""
         return self.question_inputs(model, look) | {
-            "phrases": self.config.materials.refusal_phrases,
-            "patterns": PATTERNS,
+            **self._rule_files,
             "judges": [self.files.judge_responses(judge, model, look) for judge in self.config.judges],
             "instructions": [file for judge in self.config.judges for file in self.judge_files(judge)],
             "classifiers": [self.files.scores(name, model, look) for name in self.config.classifiers],
         }
+
+    @property
+    def _rule_files(self) -> dict[str, str]:
+        """What the labellers phrase_list and structured read, as far as the study has it."""
+        files = {"phrases": self.config.refusal_phrases, "patterns": self.config.patterns}
+        return {name: path for name, path in files.items() if path is not None}
 
     @property
     def verdict_files(self) -> list[str]:
@@ -637,6 +646,11 @@ class Study(AnyStudy):
         }
 
     @property
+    def batch_check_labeller(self) -> str:
+        """The first labeller that is no model: judges and classifiers are not asked about other batches; "": none."""
+        return next(iter(self.config.rule_labellers), "")
+
+    @property
     def batch_check_inputs(self) -> dict[str, Any]:
         """What the comparison of responses in other batches is made from."""
         materials = self.config.materials
@@ -646,8 +660,7 @@ class Study(AnyStudy):
             "design": self.files.design,
             "personas": materials.personas,
             "templates": materials.templates,
-            "phrases": materials.refusal_phrases,
-            "patterns": PATTERNS,
+            **self._rule_files,
         }
 
     @property
@@ -743,14 +756,17 @@ class Study(AnyStudy):
     @property
     def data_files(self) -> list[str]:
         """The data that the study is made of."""
-        return [*self.config.materials.model_dump().values(), *self.text_files]
+        materials = self.config.materials
+        own = (materials.models, materials.personas, materials.templates, self.config.refusal_phrases)
+        return [*filter(None, own), *self.text_files]
 
     @property
     def labelling_files(self) -> list[str]:
         """The rules and instructions of its labellers, and their accuracy elsewhere if nobody annotated responses."""
+        patterns = [self.config.patterns] if self.config.patterns else []
         prompts = [file for judge in self.config.judges for file in self.judge_files(judge)]
         measured = [] if self.annotation_files else [MEASURED_ACCURACY]
-        return [PATTERNS, *dict.fromkeys(prompts), *measured]
+        return [*patterns, *dict.fromkeys(prompts), *measured]
 
     @property
     def provenance_inputs(self) -> dict[str, Any]:
@@ -780,7 +796,7 @@ class Study(AnyStudy):
 def _models(config: Config, root: Path) -> tuple[dict[str, Model], tuple[str, ...]]:
     """The rows of models and judges, and the names of the models that are asked."""
     files = config.materials
-    for key, path in files.model_dump().items():
+    for key, path in files.model_dump(exclude_none=True).items():
         if not (root / path).is_file():
             raise InputError(f"materials.{key}: no such file {path}")
         check_readable(root / path, f"materials.{key}: {path}")
