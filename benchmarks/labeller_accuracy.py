@@ -23,6 +23,7 @@ import pandas as pd  # noqa: E402
 
 from falserefusal.common.schemas import LABELLER_ACCURACY, TASKS  # noqa: E402
 from falserefusal.common.templates import asks_yes_no  # noqa: E402
+from falserefusal.labelling.languages import PATTERNS, PHRASES, file_of  # noqa: E402
 from falserefusal.labelling.patterns import load_patterns  # noqa: E402
 from falserefusal.labelling.phrase_list import PhraseListLabeller  # noqa: E402
 from falserefusal.labelling.structured import StructuredLabeller  # noqa: E402
@@ -72,8 +73,8 @@ def correct(part: pd.DataFrame) -> float:
 def accuracies(name: str, responses: pd.DataFrame) -> pd.DataFrame:
     """Sensitivity and specificity of each labeller by model, weighted."""
     frame = responses.assign(prompt_id=responses.index.astype(str), finish_reason="stop", thinking="")
-    phrases = PhraseListLabeller(load_phrases(str(ROOT / "config" / "refusal_phrases.txt")))
-    structured = StructuredLabeller(load_patterns(ROOT / "config" / "labelling" / "patterns.yaml"))
+    phrases = PhraseListLabeller(load_phrases(str(file_of("en", PHRASES))))
+    structured = StructuredLabeller(load_patterns(file_of("en", PATTERNS)))
     rows = []
     for labeller in (structured, phrases):
         verdicts = label(without_thinking(frame), [labeller]).set_index("prompt_id")["verdict"]
@@ -83,7 +84,13 @@ def accuracies(name: str, responses: pd.DataFrame) -> pd.DataFrame:
         few = list(refusals.index[refusals < FEWEST])
         for models in [*([model] for model in refusals.index), *([few] if len(few) > 1 else [])]:
             part = labelled[labelled["model"].isin(models)]
-            row = {"labeller": labeller.name, "set": name, "model": " + ".join(models), "responses": len(part)}
+            row = {
+                "labeller": labeller.name,
+                "language": "en",
+                "set": name,
+                "model": " + ".join(models),
+                "responses": len(part),
+            }
             row["refusals"] = int(part["refused"].sum())
             row["sensitivity"] = nan if row["refusals"] < FEWEST else correct(part[part["refused"]])
             row["specificity"] = nan if len(models) > 1 else correct(part[~part["refused"]])

@@ -116,6 +116,7 @@ rule labeller_range:
         "../../envs/analysis.yaml"
     params:
         labeller=of("headline"),
+        language=of("language"),
         models=of("reported_models"),
         seed=of("seed"),
         notice=of("notice"),

@@ -21,7 +21,9 @@ with log_to(snakemake.log[0], snakemake.params):
     cells = read_cells(files.cells, params.labeller)
     models = load_models(files.models, keep=reported(params.models, cells))
     evidence = gather(models, None if outcomes is not None else cells, outcomes, seed=params.seed)
-    table = labeller_range(evidence, read_csv(files.accuracy, LABELLER_ACCURACY), params.labeller, params.seed)
+    measured = read_csv(files.accuracy, LABELLER_ACCURACY)
+    measured = measured[measured["language"] == params.language]
+    table = labeller_range(evidence, measured, params.labeller, params.seed)
     write_table(table, snakemake.output.labeller_range, params.get("notice"))
     moved = table[(table["quantity"] == CLAIM) & table["overturned"].eq(True)]
     print(moved[["level", "conclusion", "other", "share"]].to_string(index=False) if len(moved) else "no claim moves")

@@ -548,6 +548,11 @@ class Study(AnyStudy):
         """The labeller whose rates are the study's headline."""
         return self.labellers[0]
 
+    @property
+    def language(self) -> str:
+        """Language of the responses, as a two-letter code."""
+        return self.config.language
+
     def judge_model(self, judge: str) -> str:
         """The model behind a judge."""
         return self.config.judges[judge].model
