@@ -8,13 +8,15 @@ import pandas as pd
 import statsmodels.api as sm
 
 from falserefusal.common.notice import BANNER, MODEL_SUFFIX
-from falserefusal.common.schemas import ANY_PERSONA, BASELINE
+from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, CELL_LEVELS
+from falserefusal.estimation.separations import separations
 from falserefusal.figures.context import Context
 from falserefusal.published.no_answers import no_answer_bounds
 from falserefusal.study.materials import load_templates
 
 TASKS = ["nli", "politeness", "offensiveness"]
 METHOD = "Wilson 95 %"
+FINEST = (("rates_task_model_persona", "persona"), ("rates_format", "format"))
 
 
 def wilson(x, n, z=1.959964):
@@ -94,6 +96,7 @@ def published_tables(root):
         d_lo=np.nan,
         d_hi=np.nan,
     )
+    tables["separations"] = separations_of(tables)
     tables["importance"] = importance(cells, formats, pd.read_csv(folder / "figure5_importance.csv"))
     tables["regression"] = regression(cells, pd.read_csv(folder / "table7_logit.csv"))
     tables["regression_firth"] = tables["regression"].drop(columns=["printed", "printed_term_note"]).dropna()
@@ -133,6 +136,14 @@ def labeller_range(rates):
     return pd.concat([known, moved, others], ignore_index=True)
 
 
+def separations_of(tables):
+    """Table separations of independent responses, from the tables of cells."""
+    parts = [tables[name][["model", "task", own, "n", "refusals"]] for name, own in FINEST]
+    cells = pd.concat(parts, ignore_index=True).reindex(columns=[*CELL_LEVELS, "n", "refusals"])
+    cells = cells.astype(dict.fromkeys(CELL_LEVELS, object)).fillna(dict.fromkeys(CELL_LEVELS, ALL))
+    return separations(cells.assign(labeller="of the paper"))
+
+
 def index_of(cells, factor):
     p = cells["refusals"].sum() / cells["n"].sum()
     level = cells.groupby(factor)[["n", "refusals"]].sum()
@@ -156,7 +167,7 @@ def importance(cells, formats, printed):
     columns = ["factor", "scope", "levels", "index", "lo", "hi", "floor_mean", "floor_q95", "n"]
     frame = pd.DataFrame(rows, columns=columns).assign(method="delta method, for this test", sobol=np.nan)
     whole = frame["scope"] == "all"
-    return frame.assign(printed=frame["factor"].map(printed).where(whole))
+    return frame.assign(printed=frame["factor"].map(printed).where(whole), corrected=frame["index"])
 
 
 def regression(cells, printed):

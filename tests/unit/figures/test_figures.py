@@ -186,26 +186,29 @@ def test_data_drawn_in_a_rehearsal_name_stand_ins(root, rehearsed, tmp_path):
 
 def test_messages_follow_the_data(root, gallery, published):
     before = next(c.get_label() for f, c in gallery["published"] if f.name == "figure02_persona_mean")
-    changed = published["rates_persona"].copy()
-    changed.loc[changed["persona"] == "woman", "rate"] = 0.99
-    [(_, canvas)] = drawn(named("figure02_persona_mean"), {"rates_persona": changed}, fixture.context(root))
-    assert "“black” (14.7%)" in before
-    assert "“woman” (99.0%)" in canvas.get_label()
+    cells = published["rates_task_model_persona"].copy()
+    cells.loc[cells["persona"] == "woman", "refusals"] = cells["n"]
+    changed = {**published, "rates_task_model_persona": cells}
+    changed["separations"] = fixture.separations_of(changed)
+    [(_, canvas)] = drawn(named("figure02_persona_mean"), changed, fixture.context(root))
+    assert before.startswith("“black” is refused most often: “black” minus “able-bodied” +10.43 points")
+    assert canvas.get_label().startswith("“woman” is refused most often: “woman” minus “able-bodied” +9")
 
 
 def test_titles_show_where_the_numbers_differ_from_the_papers_text(gallery):
     titles = {figure.name: canvas.get_label() for figure, canvas in gallery["published"]}
-    assert "lowers it in 2 of 16 models" in titles["figure01_baseline"]
-    assert "not by Llama2-13B, Llama2-7B" in titles["figure04_format_offensiveness"]
-    assert titles["figure05_importance"].startswith("Importance: model 0.68 > task 0.34 > persona 0.16 > format 0.13")
+    assert "below it in 2 of 16 models" in titles["figure01_baseline"]
+    assert "unforced in 10, forced in 1 of 14" in titles["figure04_format_offensiveness"]
+    assert titles["figure05_importance"].startswith("Importance: model > task > persona > format")
 
 
 @pytest.mark.filterwarnings("error")
 def test_small_studies_and_studies_without_a_refusal_are_drawn(root, rehearsed):
     context = Context("tiny", {"Llama2-7B": "Llama"}, {"black": "Race", "man": "Gender"})
+    kept = {"model": ["Llama2-7B", "mean", ""], "persona": ["black", "man"], "task": ["nli", ""]}
     tables = {}
     for name, table in rehearsed.items():
-        for column, keep in {"model": ["Llama2-7B", "mean"], "persona": ["black", "man"], "task": ["nli"]}.items():
+        for column, keep in kept.items():
             if column in table:
                 table = table[table[column].isin(keep)]
         tables[name] = table.copy()
@@ -343,10 +346,8 @@ def test_messages_report_where_labellers_disagree(rehearsed, root, tmp_path):
     assert (
         messages["labeller_claims"] == f"{claims - 1} of {claims} claims have the same conclusion under every labeller"
     )
-    assert messages["labeller_importance"] == (
-        "All labellers rank the factors in the same order: model > task > persona > template > format"
-    )
-    assert messages["labeller_personas"].startswith("The labeller changes the effect of a persona by up to ")
+    assert messages["labeller_importance"] == "Labellers differ by up to 0.04 in the importance of a factor"
+    assert messages["labeller_personas"].startswith("Labellers differ by up to ")
     drawn = pd.read_csv(tmp_path / "corrected_models.csv")
     assert set(drawn["labeller"]) == {"phrase_list"} and "mean" in set(drawn["model"])
     outside = ((drawn["rate"] < drawn["lo"]) | (drawn["rate"] > drawn["hi"]))[drawn["model"] != "mean"].sum()

@@ -7,7 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from falserefusal.common.numbers import index, points
 from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, TASKS
+from falserefusal.common.sentences import say
 from falserefusal.figures.claims import mark_of
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
@@ -39,10 +41,8 @@ from falserefusal.figures.style import (
     MARKERS,
     Page,
     linear_axis,
-    listing,
     number,
     percent,
-    plural,
     rate_axis,
     source_line,
     task_title,
@@ -58,12 +58,9 @@ def draw_no_answers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     frame = rows_for(tables, "no_answers", ("share_of_refusals",))
     whole = frame[(frame["task"] == ALL) & (frame["rate"] > 0)]
     half = (whole["share_of_refusals"] > 0.5).sum()
-    message = f"“No” as an answer could explain more than half of the refusals of {half} of the "
-    message += f"{plural(len(whole), 'model')} that refuse at all"
-    if len(whole):
-        frequent = whole.sort_values("rate", ascending=False, kind="stable").head(2).itertuples()
-        shares = [f"{100 * row.share_of_refusals:.0f}% of {row.model}'s" for row in frequent]
-        message += f", but only {listing(shares)}"
+    rest = whole.loc[~(whole["share_of_refusals"] > 0.5), "share_of_refusals"].dropna()
+    shares = (rest.min(), rest.max()) if len(rest) else None
+    message = say("no as an answer", models=len(whole), half=half, shares=shares)
     tasks = [*(task for task in dict.fromkeys(frame["task"]) if task != ALL), ALL]
     rows = model_rows(frame["model"], context)
     page = Page(
@@ -103,8 +100,8 @@ def draw_labeller_personas(tables: dict[str, pd.DataFrame], context: Context) ->
     paired = DIFFERENCE in set(frame["quantity"])
     frame = _quantity(frame, DIFFERENCE if paired else RATE)
     labellers = list(dict.fromkeys(frame["labeller"]))
-    what = "the effect" if paired else "the rate"
-    message = _largest_gap(frame, f"{what} of a persona", "points", 100)
+    what = "the effect" if paired else "the mean rate"
+    message = _largest_gap(frame, f"{what} of a persona", "points")
     rows = persona_rows(pd.Series(in_order(frame, "item", list(context.personas))), context)
     reading = "The same responses under each labeller. Mean over models and tasks; line: 95% interval. "
     reading += "Right of 0: more refusals with the persona than without." if paired else ""
@@ -131,14 +128,8 @@ def draw_labeller_importance(tables: dict[str, pd.DataFrame], context: Context) 
     """Draw the importance of every factor under each labeller; from `labeller_headline`."""
     frame = _quantity(rows_for(tables, "labeller_headline", ("lo", "hi", "method")), IMPORTANCE)
     labellers = list(dict.fromkeys(frame["labeller"]))
-    orders = {
-        labeller: tuple(part.sort_values("estimate", ascending=False, kind="stable")["item"])
-        for labeller, part in frame.groupby("labeller", sort=False)
-    }
-    first = orders[labellers[0]]
-    message = "Labellers rank the factors differently"
-    if len(set(orders.values())) == 1:
-        message = "All labellers rank the factors in the same order: " + " > ".join(first)
+    first = frame[frame["labeller"] == labellers[0]].sort_values("estimate", ascending=False, kind="stable")["item"]
+    message = _largest_gap(frame, "the importance of a factor", "")
     rows = grouped_rows(dict.fromkeys(first, ""))
     page = Page(
         context,
@@ -164,7 +155,7 @@ def draw_labeller_claims(tables: dict[str, pd.DataFrame], context: Context) -> t
     conclusions = frame.pivot(index="claim", columns="labeller", values="conclusion")
     conclusions = conclusions.loc[list(dict.fromkeys(frame["claim"]))]
     same = (conclusions.nunique(axis=1) == 1).sum()
-    message = f"{same} of {plural(len(conclusions), 'claim')} have the same conclusion under every labeller"
+    message = say("claims by labeller", same=same, claims=len(conclusions))
     statements = frame.drop_duplicates("claim").set_index("claim")["statement"]
     width, left = 8.0, 3.4 if len(labellers) < 3 else 2.6
     column = (width - left - 0.15) / len(labellers)
@@ -224,7 +215,7 @@ def draw_corrected_models(tables: dict[str, pd.DataFrame], context: Context) -> 
     rows = model_rows(frame["model"], context)
     page = Page(
         context,
-        _correction(frame[frame["model"] != "mean"], ["model", "task"], context),
+        _correction(frame[frame["model"] != "mean"]),
         _corrected_reading(frame),
         source_line(["corrected_rates"], frame["method"]),
         body=rows.height * (row := 0.24) + 0.8,
@@ -251,7 +242,7 @@ def draw_corrected_personas(tables: dict[str, pd.DataFrame], context: Context) -
         rows = rows._replace(at={**rows.at, BASELINE: rows.height + 0.35}, height=rows.height + 1.35)
     page = Page(
         context,
-        _correction(frame, ["persona"], context),
+        _correction(frame),
         _corrected_reading(frame),
         source_line(["corrected_personas"], frame["method"]),
         body=rows.height * (row := 0.2) + 0.8,
@@ -316,12 +307,10 @@ def _with_range(rates: pd.DataFrame, moved: pd.DataFrame) -> pd.DataFrame:
 def _largest_move(frame: pd.DataFrame, context: Context) -> str:
     """Describe the rate that labelling errors could move most."""
     away = np.maximum(frame["highest"] - frame["rate"], frame["rate"] - frame["lowest"])
-    if not away.max() > 0:
-        return "The labeller's errors on other responses would change no rate"
     row = frame.loc[away.idxmax()]
-    where = f"{context.model_label(row['model'])} in {task_title(row['task']).lower()}"
-    moved = f"{percent(row['rate'])}% could be {percent(row['lowest'])} to {percent(row['highest'])}%"
-    return f"Errors of the labeller as on other responses would move the rate of {where} most: {moved}"
+    ends = {end: row[end] for end in ("rate", "lowest", "highest")}
+    where = {"model": context.model_label(row["model"]), "task": {"nli": "NLI"}.get(row["task"], row["task"])}
+    return say("rates moved", moved=bool(away.max() > 0), **where, **ends)
 
 
 def _quantity(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
@@ -336,13 +325,12 @@ def _row(labellers: list[str]) -> float:
     return max(0.2, 0.085 * len(labellers))
 
 
-def _largest_gap(frame: pd.DataFrame, what: str, unit: str, scale: float) -> str:
-    """Describe the largest difference between labellers in an estimate."""
+def _largest_gap(frame: pd.DataFrame, what: str, unit: str) -> str:
+    """Describe the largest difference between labellers in an estimate; without a unit it is an index."""
     by_item = frame.pivot(index="item", columns="labeller", values="estimate")
-    gap = by_item.max(axis=1) - by_item.min(axis=1)
-    if not gap.max() > 0:
-        return f"All labellers give the same estimate of {what}"
-    return f"The labeller changes {what} by up to {scale * gap.max():.1f} {unit} (“{gap.idxmax()}”)"
+    largest = (by_item.max(axis=1) - by_item.min(axis=1)).max()
+    gap = (points(largest, sign=False) if unit else index(largest)) if largest > 0 else ""
+    return say("labellers differ", labellers=by_item.shape[1], gap=gap, what=what, unit=unit)
 
 
 def _by_labeller(page: Page, ax, frame, at: dict, scale: float, write, column: float) -> None:
@@ -374,18 +362,11 @@ def _tall(conclusion: list[str], effect: list[str]) -> float:
     return 0.125 * len(conclusion) + 0.1 * len(effect)
 
 
-def _correction(frame: pd.DataFrame, names: list[str], context: Context) -> str:
-    """Describe how many rates the correction changes clearly, and which one most."""
+def _correction(frame: pd.DataFrame) -> str:
+    """Describe how many rates the correction changes clearly, and by how much at most."""
     outside = ((frame["rate"] < frame["lo"]) | (frame["rate"] > frame["hi"])).sum()
-    message = f"{outside} of {len(frame)} uncorrected rates are outside the 95% interval of the corrected rate"
-    if not outside:
-        message = "Every uncorrected rate is inside the 95% interval of the corrected rate"
-    gap = (frame["corrected"] - frame["rate"]).abs()
-    if gap.max() > 0:
-        row = frame.loc[gap.idxmax()]
-        where = ", ".join(str(context.model_label(row[name])) for name in names)
-        message += f"; largest correction: {where} ({percent(row['rate'])}% to {percent(row['corrected'])}%)"
-    return message
+    gap = (frame["corrected"] - frame["rate"]).abs().max()
+    return say("corrections", outside=outside, rates=len(frame), gap=gap)
 
 
 def _first_labeller(frame: pd.DataFrame) -> pd.DataFrame:

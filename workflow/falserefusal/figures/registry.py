@@ -113,7 +113,7 @@ def _format(task: str) -> Figure:
     return Figure(
         name,
         "levels.draw_format",
-        ("rates_format",),
+        ("rates_format", "separations"),
         f"Refusal rate for {_in_prose(task)} by model and response format.",
         {"offensiveness": "Figure 4", "nli": "Figure 10", "politeness": "Figure 11"}.get(task, ""),
         (("task", task),),
@@ -124,7 +124,7 @@ def _cells(task: str) -> Figure:
     return Figure(
         CELL_FIGURES.get(task, f"personas_{task}"),
         "personas.draw_persona_cells",
-        ("rates_task_model_persona",),
+        ("rates_task_model_persona", "separations"),
         f"Refusal rate for {_in_prose(task)} in every cell of model and persona.",
         {"nli": "Figure 7", "politeness": "Figure 8", "offensiveness": "Figure 9"}.get(task, ""),
         (("task", task),),
@@ -134,28 +134,28 @@ def _cells(task: str) -> Figure:
 TABLE1 = Figure(
     "table1_model_task",
     "models.draw_model_task",
-    ("rates_model_task",),
+    ("rates_model_task", "separations"),
     "Refusal rate under personas by model and task.",
     "Table 1",
 )
 PERSONA_MEAN = Figure(
     "figure02_persona_mean",
     "personas.draw_persona_mean",
-    ("rates_persona",),
+    ("rates_persona", "separations"),
     "Mean refusal rate by persona, over models and tasks.",
     "Figure 2",
 )
 PERSONA_BY_MODEL = Figure(
     "figure03_persona_by_model",
     "personas.draw_persona_by_model",
-    ("rates_model_persona",),
+    ("rates_model_persona", "separations"),
     "Refusal rate by model and persona, mean over the tasks.",
     "Figure 3",
 )
 IMPORTANCE = Figure(
     "figure05_importance",
     "importance.draw_importance",
-    ("importance",),
+    ("importance", "separations"),
     "Importance of each factor of the experiment for refusal.",
     "Figure 5",
 )

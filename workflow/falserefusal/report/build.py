@@ -96,7 +96,7 @@ def build_report(
         kind_line=KINDS[study.kind],
         missing_models=_missing_models(study, tables),
         verdict_warnings=_verdict_warnings(tables.get("verdict_shares"), study),
-        limits=[*limits_of(models, study.variants), *LIMITS[study.kind], *batch_limits(tables, study.model_suffix)],
+        limits=[*limits_of(models, study.variants), *LIMITS[study.kind], *batch_limits(tables)],
         models=models,
         refusal=one_refusal(samples.get("refusals"), study.model_suffix),
         style=(HERE / "page.css").read_text(encoding="utf-8"),

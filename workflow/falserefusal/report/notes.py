@@ -53,6 +53,17 @@ NOTES = {
         "all models, and corrected is that rate corrected for the labeller's errors, with its 95% confidence interval.",
         (*RATE, "pooled", *CORRECTED_RATE),
     ),
+    "separations": Note(
+        "Which levels differ clearly",
+        "Every sentence that compares personas, tasks, models or response formats reads this table. One row for each "
+        "factor in a scope (empty model or task: mean over all; in rows of personas the model can be a group of "
+        "models). pairs: pairs of levels; clear: pairs with a clear difference: its 95% interval, which holds for all "
+        "pairs of the scopes together, excludes 0. highest, lowest: level clearly above (below) all others. "
+        "higher, lower, difference, lo, hi: a clear pair; the largest difference, without names, if no pair is clear. "
+        "order: levels from high to low, “>” where all before are clearly above all after. With fewer than 30 refusals "
+        "nothing is ranked.",
+        points=("difference", "lo", "hi"),
+    ),
     "corrected_rates": Note(
         "Refusal rates corrected for labelling error",
         "rate: share of responses that the labeller calls a refusal. corrected: the rate after replacing the share of "

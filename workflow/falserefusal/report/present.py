@@ -80,11 +80,6 @@ def task_word(task: str) -> str:
     return "NLI" if task == "nli" else task
 
 
-def percent(rate: float, digits: int = 2) -> str:
-    """Write a proportion as a percentage with `digits` decimals."""
-    return f"{100 * rate:.{digits}f}%"
-
-
 def marked(text: str, evidence: str) -> list[tuple[str, bool]]:
     """Split `text` into pieces, each with whether it is evidence: the first occurrence of a part of `evidence`.
 

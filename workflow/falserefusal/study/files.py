@@ -37,6 +37,7 @@ RATES = (
     "rates_task_model_persona",
     "rates_format",
     "rates_baseline",
+    "separations",
 )
 EFFECTS = ("effects_persona", "effects_shrunken", "effects_mean", "effects_between", "rates_shrunken")
 FEWEST_SHRUNKEN = 3  # models from which effects_shrunken is more than effects_persona
