@@ -18,9 +18,10 @@ from falserefusal.figures.said import importance_of
 from falserefusal.report.asked import batch_limits, limits_of, models_asked, one_refusal
 from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corrections
 from falserefusal.report.glossary import glossary, tooltip
-from falserefusal.report.headline import headline
+from falserefusal.report.headline import Card, headline
 from falserefusal.report.moved import conclusions, moves
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
+from falserefusal.report.overview import write_summary
 from falserefusal.report.present import marked, show
 
 HERE = Path(__file__).parent
@@ -67,7 +68,7 @@ def build_report(
     provenance: Mapping | None = None,
     samples: Mapping[str, pd.DataFrame] | None = None,
 ) -> None:
-    """Write the page as one HTML file that contains its style and figures, so that it can be sent by mail.
+    """Write the page as one HTML file that contains its style and figures, and its summary next to it.
 
     Links to files are relative to results/<study>/report/. All text of models and files is escaped.
 
@@ -91,7 +92,7 @@ def build_report(
         raise InputError(f"report: kind is {study.kind!r}; it must be one of {', '.join(KINDS)}")
     samples = samples or {}
     tables = with_corrections(tables)
-    cards = headline(tables, "stand-ins" if study.kind == "rehearsal" else "models")
+    cards = _cards(tables, study)
     models = models_asked(provenance) if study.kind == "run" else []
     shown = [_table(name, tables[name], study) for name in sorted(tables, key=_place) if name != "statements"]
     page = _template("page.html.jinja").render(
@@ -103,7 +104,7 @@ def build_report(
         models=models,
         refusal=one_refusal(samples.get("refusals"), study.model_suffix),
         style=(HERE / "page.css").read_text(encoding="utf-8"),
-        cards=[card._replace(value=study.say(card.value), label=study.say(card.label)) for card in cards],
+        cards=cards,
         figures=[_figure(row, Path(figure_dir)) for row in figures.itertuples() if row.rows > 0],
         undrawn=[row._asdict() for row in figures.itertuples() if row.rows == 0],
         tables={table["name"]: table for table in shown},
@@ -120,6 +121,12 @@ def build_report(
         provenance=provenance or {},
     )
     write_text(CONTROL.sub("\N{REPLACEMENT CHARACTER}", page), out)
+    write_summary(Path(out).with_name("summary.json"), study, KINDS[study.kind], cards)
+
+
+def _cards(tables: dict[str, pd.DataFrame], study: Study) -> list[Card]:
+    cards = headline(tables, "stand-ins" if study.kind == "rehearsal" else "models")
+    return [card._replace(value=study.say(card.value), label=study.say(card.label)) for card in cards]
 
 
 def _template(name: str) -> jinja2.Template:
