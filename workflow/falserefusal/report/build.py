@@ -77,11 +77,10 @@ def build_report(
     out : path of the page
     study : the study's title, notices and models
     tables : each table by name; `statements` only for the published study
-    figures : the index of `draw_figures`: name, counterpart, caption, message, tables, rows
+    figures : the index of `draw_figures`
     figure_dir : folder of the PNG files
     provenance : the record of `provenance`
-    samples : responses with task and prompt; `disagreements` from `labelling.comparison.disagreements`, `refusals` from
-        `labelling.comparison.agreed_refusals`
+    samples : responses, from `disagreements` and `agreed_refusals` of labelling.comparison
 
     Raises
     ------
