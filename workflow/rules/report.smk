@@ -59,3 +59,25 @@ use rule report as published_report with:
         about=of_published("about"),
     message:
         "Write the report: published"
+
+
+# A zip that can be cited and passed on: without texts, prompts and responses.
+rule archive:
+    input:
+        unpack(of("archive_inputs")),
+        code=library("archive.py"),
+    output:
+        archive=STUDY.files.archive,
+    log:
+        STUDY.files.log("archive"),
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        about=of("about"),
+        figures=of("figure_set"),
+        verdicts_of=of("reported_models"),
+    message:
+        f"Pack the archive: {STUDY.name}"
+    script:
+        "../scripts/archive.py"

@@ -219,6 +219,11 @@ class Files:
         """The findings in a few lines, for the terminal and the list of all studies."""
         return f"{self.home}/report/summary.json"
 
+    @property
+    def archive(self) -> str:
+        """The study in one zip, to be cited."""
+        return f"{self.home}/{self.study}.zip"
+
     # off the road: stand-ins, annotation, planning
 
     def standin(self, model: str) -> str:
