@@ -2,6 +2,7 @@
 
 
 rule compare:
+    """Compare finished studies on one page: --config 'studies=[one,other]'."""
     input:
         unpack(lambda wildcards: files.compared(COMPARED)),
         code=library("compare.py"),

@@ -23,6 +23,7 @@ rule provenance:
 
 
 rule report:
+    """The page of the study: findings, figures, tables, provenance."""
     input:
         unpack(of("report_inputs")),
         code=library("report.py"),
@@ -61,8 +62,8 @@ use rule report as published_report with:
         "Write the report: published"
 
 
-# A zip that can be cited and passed on: without texts, prompts and responses.
 rule archive:
+    """Pack the study into one zip that can be cited: without texts, prompts and responses."""
     input:
         unpack(of("archive_inputs")),
         code=library("archive.py"),
