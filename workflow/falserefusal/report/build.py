@@ -89,11 +89,9 @@ def build_report(
     """
     if study.kind not in KINDS:
         raise InputError(f"report: kind is {study.kind!r}; it must be one of {', '.join(KINDS)}")
-    samples = samples or {}
     tables = with_corrections(tables)
     cards = _cards(tables, study)
     models = models_asked(provenance) if study.kind == "run" else []
-    shown = [_table(name, tables[name], study) for name in sorted(tables, key=_place) if name != "statements"]
     page = _template("page.html.jinja").render(
         study=study,
         kind_line=KINDS[study.kind],
@@ -101,12 +99,12 @@ def build_report(
         verdict_warnings=_verdict_warnings(tables.get("verdict_shares"), study),
         limits=[*limits_of(models, study.variants), *LIMITS[study.kind], *batch_limits(tables)],
         models=models,
-        refusal=one_refusal(samples.get("refusals"), study.model_suffix),
+        refusal=one_refusal((samples or {}).get("refusals"), study.model_suffix),
         style=(HERE / "page.css").read_text(encoding="utf-8"),
         cards=cards,
         figures=[_figure(row, Path(figure_dir)) for row in figures.itertuples() if row.rows > 0],
         undrawn=[row._asdict() for row in figures.itertuples() if row.rows == 0],
-        tables={table["name"]: table for table in shown},
+        tables={name: _table(name, tables[name], study) for name in sorted(tables, key=_place) if name != "statements"},
         tooltip=tooltip,
         glossary=_glossary(tables),
         placed=PLACED,
@@ -116,7 +114,7 @@ def build_report(
         moved=_moved(tables, study),
         statements=_statements(tables.get("statements")),
         text_problems=_text_problems(provenance or {}),
-        disagreements=_disagreements(samples.get("disagreements"), study),
+        disagreements=_disagreements((samples or {}).get("disagreements"), study),
         provenance=provenance or {},
     )
     write_text(CONTROL.sub("\N{REPLACEMENT CHARACTER}", page), out)
