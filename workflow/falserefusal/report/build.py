@@ -1,7 +1,6 @@
 """Build the page of a study from its tables, figures and provenance."""
 
 import base64
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,17 +16,16 @@ from falserefusal.estimation.verdict_shares import warnings_about
 from falserefusal.figures.said import importance_of
 from falserefusal.report.asked import batch_limits, limits_of, models_asked, one_refusal
 from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corrections
+from falserefusal.report.explorer import explorer_section
 from falserefusal.report.glossary import glossary, tooltip
 from falserefusal.report.headline import headline
 from falserefusal.report.moved import conclusions, moves
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
-from falserefusal.report.present import marked, show
+from falserefusal.report.present import harmless, marked, show
 
 HERE = Path(__file__).parent
 OPEN_ROWS = 60  # longer tables start folded
 MAX_DISAGREEMENTS = 300
-# characters that no page may hold, and those that reverse the order of the text after them; models write both
-CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # tables with their own section
 PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates", "labeller_validation", "verdict_shares")
 FACTOR_WORDS = ("model", "model x task", "all models")  # cells that name a factor or a scope
@@ -43,6 +41,7 @@ class Study:
     models : all models of the config, with results or without
     banner, model_suffix : notices of a rehearsal; empty for real models
     variants : whether all models are one checkpoint under different system prompts
+    explorer : the responses that a reader can search, as `explorer.explorer_data` returns them; None: there are none
     """
 
     name: str
@@ -52,6 +51,7 @@ class Study:
     model_suffix: str = ""
     models: list[str] = field(default_factory=list)
     variants: bool = False
+    explorer: Mapping | None = None
 
     def say(self, text: str) -> str:
         """Return a title, note or label in the words of this study, whose "models" may be system prompts."""
@@ -117,9 +117,10 @@ def build_report(
         statements=_statements(tables.get("statements")),
         text_problems=_text_problems(provenance or {}),
         disagreements=_disagreements(samples.get("disagreements"), study),
+        explorer=explorer_section(study.explorer),
         provenance=provenance or {},
     )
-    write_text(CONTROL.sub("\N{REPLACEMENT CHARACTER}", page), out)
+    write_text(harmless(page), out)
 
 
 def _template(name: str) -> jinja2.Template:
