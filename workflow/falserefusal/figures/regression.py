@@ -39,7 +39,7 @@ def draw_regression(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     # only the paper's own cells have such notes
     odd = frame.loc[frame["printed_term_note"].astype(str).str.startswith("out of line"), "level"]
     if len(odd):
-        message += f"; printed values of {listing(odd)} out of line with the others"
+        message += f"; printed values of {listing(odd.tolist())} out of line with the others"
     reading = (
         "Log-odds of a refusal against the reference level of its factor, main effects only. Dot: estimate; line: "
     )
