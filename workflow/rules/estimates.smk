@@ -99,6 +99,33 @@ rule claims:
         "../scripts/claims.py"
 
 
+# Only for a study whose responses nobody annotated; with annotations, rule validate corrects its results.
+rule labeller_range:
+    input:
+        unpack(of("estimation_inputs")),
+        unpack(of("materials")),
+        accuracy=files.MEASURED_ACCURACY,
+        code=library("labeller_range.py"),
+    output:
+        **tables("labeller_range"),
+    log:
+        FILES.log("labeller_range"),
+    benchmark:
+        FILES.benchmark("labeller_range")
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labeller=of("headline"),
+        language=of("language"),
+        models=of("reported_models"),
+        seed=of("seed"),
+        notice=of("notice"),
+    message:
+        "Move the results by the labeller's errors elsewhere: {wildcards.study}"
+    script:
+        "../scripts/labeller_range.py"
+
+
 rule reproduction:
     input:
         unpack(of("reproduction_inputs")),
@@ -161,7 +188,7 @@ rule batch_check:
     conda:
         "../../envs/analysis.yaml"
     params:
-        labeller=of("headline"),
+        labeller=of("batch_check_labeller"),
         models=of("reported_models"),
         tasks=of("tasks"),
         options=of("options"),

@@ -44,7 +44,7 @@ rule planted:
         design=STUDY.files.design,
         personas=STUDY.config.materials.personas,
         templates=STUDY.config.materials.templates,
-        phrases=STUDY.config.materials.refusal_phrases,
+        phrases=STUDY.config.refusal_phrases,
         code=library("planted.py"),
     output:
         prompts=[STUDY.files.planted(f"{model}.parquet") for model in STUDY.models],

@@ -13,6 +13,7 @@ from falserefusal.annotation.correction import (
     corrected_differences,
     corrected_rates,
     design_effects,
+    kappa_of,
     labeller_accuracy,
     machine_counts,
     machine_verdicts,
@@ -23,6 +24,7 @@ from falserefusal.annotation.people import ADJUDICATOR, agreement, read_annotati
 from falserefusal.annotation.sample import CHOICE, OTHER, REFUSAL, draw_sample
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL, BASELINE
+from falserefusal.statistics.agreement import cohens_kappa
 
 
 def annotations(**verdicts):
@@ -176,8 +178,26 @@ def test_accuracy_of_a_full_annotation_is_what_was_counted():
     assert sensitivity["value"] == pytest.approx(38 / 42)
     assert specificity["value"] == pytest.approx(146 / 158)
     assert (sensitivity["annotated"], specificity["annotated"]) == (42, 158)
-    for found in (sensitivity, specificity):
+    kappa = row(accuracy, model="A", task=ALL, group=ALL, measure="kappa")
+    assert kappa["value"] == pytest.approx(cohens_kappa([[38, 12], [4, 146]])[0]) and kappa["annotated"] == 200
+    for found in (sensitivity, specificity, kappa):
         assert 0 < found["lo"] < found["value"] < found["hi"] < 1
+
+
+def test_kappa_with_the_whole_study_annotated_has_the_textbook_interval():
+    counts, items = one_cell([(REFUSAL, True, 500, 500, 400), (CHOICE, False, 1500, 1500, 100)])
+    found = row(labeller_accuracy(counts, items), model=ALL, task=ALL, group=ALL, measure="kappa")
+    value, lo, hi = cohens_kappa([[400, 100], [100, 1400]])
+    assert found["value"] == pytest.approx(value)
+    assert (found["lo"], found["hi"]) == (pytest.approx(lo, abs=0.004), pytest.approx(hi, abs=0.004))
+
+
+def test_kappa_of_a_labeller_that_never_calls_a_refusal_is_zero_and_undefined_if_people_agree():
+    for refusals, expected in ((50, 0.0), (0, None)):
+        counts, items = one_cell([(CHOICE, False, 500, 500, refusals)])
+        found = row(labeller_accuracy(counts, items), model=ALL, task=ALL, group=ALL, measure="kappa")
+        assert found["value"] == expected if expected is not None else np.isnan(found["value"])
+        assert -1 <= found["lo"] <= found["hi"] <= 1
 
 
 def test_refusals_that_may_hide_in_a_huge_stratum_widen_sensitivity():
@@ -248,6 +268,12 @@ def world(random, n, sensitivity, specificity, rate):
 @pytest.mark.slow
 def test_intervals_cover_the_true_values_in_simulated_studies():
     true = {"corrected": 0.75 * 0.04, "sensitivity": 0.8, "specificity": 0.98}
+    refused, found = 0.03 * 0.8, 0.03 * 0.8 + 0.97 * 0.02
+    true["kappa"] = kappa_of(
+        np.array([found, 1 - found]),
+        np.array([refused / found, (0.03 - refused) / (1 - found)]),
+        np.array([True, False]),
+    )
     covered = {name: [] for name in true}
     errors = {"rate": [], "corrected": []}
     for replicate in range(150):
@@ -263,7 +289,7 @@ def test_intervals_cover_the_true_values_in_simulated_studies():
         for name in errors:
             errors[name].append(rate[name] - true["corrected"])
         accuracy = labeller_accuracy(counts, items, scopes=[[]])
-        for measure in ("sensitivity", "specificity"):
+        for measure in ("sensitivity", "specificity", "kappa"):
             found = row(accuracy, measure=measure, **everything)
             covered[measure].append(found["lo"] <= true[measure] <= found["hi"])
     shares = {name: np.mean(hits) for name, hits in covered.items()}
@@ -299,7 +325,7 @@ def test_specificity_is_compared_with_baseline_prompts():
     assert tests.loc["Race", "p"] == pytest.approx(expected)
     assert tests.loc["Race", "p_holm"] == pytest.approx(2 * expected)
     assert tests.loc["Gender", "p"] == 1
-    assert tests.loc["Race", "false_refusals"] == pytest.approx(15 / 200)
+    assert tests.loc["Race", "wrong_refusals"] == pytest.approx(15 / 200)
 
 
 def test_responses_to_the_same_text_count_for_less():

@@ -7,9 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from falserefusal.common.sentences import say
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import NothingToDraw, rows_for, same_rows
 from falserefusal.figures.models import family_colours, label_models, label_width, model_rows
+from falserefusal.figures.said import inside_of_planted
 from falserefusal.figures.style import (
     FAINT,
     GREY,
@@ -28,11 +30,9 @@ RESULTS = ("reproduced", "not reproduced", "not testable")
 def draw_planted_rates(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
     """Draw estimated against planted rates of all cells, and their z-scores by model; from `planted_rates`."""
     frame = rows_for(tables, "planted_rates", ("lo", "hi", "z", "method"))
-    known = frame["lo"].notna() & frame["hi"].notna()
-    inside = known & (frame["planted"] >= frame["lo"]) & (frame["planted"] <= frame["hi"])
-    message = f"{inside.sum():,} of {known.sum():,} intervals contain the planted rate"
-    if known.any():
-        message += f" ({100 * inside.sum() / known.sum():.1f}%; nominal 95%)"
+    counted, hits, certain = inside_of_planted(frame)
+    message = say("planted rates", known=counted, inside=hits, certain=certain)
+    inside = (frame["planted"] >= frame["lo"]) & (frame["planted"] <= frame["hi"])
     tasks = list(dict.fromkeys(frame["task"]))
     rows = model_rows(frame["model"], context)
     left, gap = label_width(context), 0.35
@@ -83,8 +83,7 @@ def draw_reproduction(tables: dict[str, pd.DataFrame], context: Context) -> tupl
     if frame.empty:
         raise NothingToDraw("no estimate of this study has a printed value to compare it with")
     counts = every.groupby("result")["values"].sum().astype(int)
-    message = "Printed values and claims of the paper: "
-    message += ", ".join(f"{counts.get(result, 0)} {result}" for result in RESULTS)
+    message = say("printed values", counts={result: counts.get(result, 0) for result in RESULTS})
     quantities = list(dict.fromkeys(frame["quantity"]))
     columns = 2 if len(quantities) in (2, 4) else min(3, len(quantities))
     gap = 0.65

@@ -86,8 +86,7 @@ class FigureSet:
         found += [LABELLERS] if run else [NO_ANSWERS]
         if self.several_labellers:
             found += [LABELLER_PERSONAS, LABELLER_IMPORTANCE, LABELLER_CLAIMS]
-        if self.annotated:
-            found += [CORRECTED_MODELS, CORRECTED_PERSONAS]
+        found += [CORRECTED_MODELS, CORRECTED_PERSONAS] if self.annotated else [LABELLER_RANGE]
         if run and self.about_paper and set(self.printed) - {quantities.CLAIM}:
             found.append(REPRODUCTION)
         if self.sequential:
@@ -127,7 +126,7 @@ def _format(task: str, about_paper: bool) -> Figure:
     return Figure(
         name,
         "levels.draw_format",
-        ("rates_format",),
+        ("rates_format", "separations"),
         f"Refusal rate for {_in_prose(task)} by model and response format.",
         {"offensiveness": "Figure 4", "nli": "Figure 10", "politeness": "Figure 11"}.get(task, ""),
         (("task", task),),
@@ -139,7 +138,7 @@ def _cells(task: str, about_paper: bool) -> Figure:
     return Figure(
         (CELL_FIGURES if about_paper else {}).get(task, f"personas_{task}"),
         "personas.draw_persona_cells",
-        ("rates_task_model_persona",),
+        ("rates_task_model_persona", "separations"),
         f"Refusal rate for {_in_prose(task)} in every cell of model and persona.",
         {"nli": "Figure 7", "politeness": "Figure 8", "offensiveness": "Figure 9"}.get(task, ""),
         (("task", task),),
@@ -150,7 +149,7 @@ def _cells(task: str, about_paper: bool) -> Figure:
 TABLE1 = Figure(
     "table1_model_task",
     "models.draw_model_task",
-    ("rates_model_task",),
+    ("rates_model_task", "separations"),
     "Refusal rate under personas by model and task.",
     "Table 1",
     quantity=quantities.RATE,
@@ -158,7 +157,7 @@ TABLE1 = Figure(
 PERSONA_MEAN = Figure(
     "figure02_persona_mean",
     "personas.draw_persona_mean",
-    ("rates_persona",),
+    ("rates_persona", "separations"),
     "Mean refusal rate by persona, over models and tasks.",
     "Figure 2",
     quantity=quantities.PERSONA_MEAN,
@@ -166,7 +165,7 @@ PERSONA_MEAN = Figure(
 PERSONA_BY_MODEL = Figure(
     "figure03_persona_by_model",
     "personas.draw_persona_by_model",
-    ("rates_model_persona",),
+    ("rates_model_persona", "separations"),
     "Refusal rate by model and persona, mean over the tasks.",
     "Figure 3",
     quantity=quantities.PERSONA_BY_MODEL,
@@ -174,7 +173,7 @@ PERSONA_BY_MODEL = Figure(
 IMPORTANCE = Figure(
     "figure05_importance",
     "importance.draw_importance",
-    ("importance",),
+    ("importance", "separations"),
     "Importance of each factor of the experiment for refusal.",
     "Figure 5",
     quantity=quantities.IMPORTANCE,
@@ -237,6 +236,12 @@ CORRECTED_PERSONAS = Figure(
     "labelling.draw_corrected_personas",
     ("corrected_personas",),
     "Refusal rates by persona, before and after correction for the labeller's errors.",
+)
+LABELLER_RANGE = Figure(
+    "labeller_range",
+    "labelling.draw_labeller_range",
+    ("rates_model_task", "labeller_range"),
+    "Refusal rates by model and task, and how far they move if the labeller errs as it did on other responses.",
 )
 REPRODUCTION = Figure(
     "reproduction",

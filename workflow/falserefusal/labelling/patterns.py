@@ -7,8 +7,10 @@ from pathlib import Path
 import yaml
 
 from falserefusal.common.errors import InputError
+from falserefusal.labelling.grammar import Grammar, load_grammar, with_spellings
 
 _BLANK = re.compile(r"(\[(?:\\.|[^\]\\])*\])| +([*?+]?)")
+_NOTHING = re.compile(r"[^\w\W]")
 _NAME = re.compile(r"<([a-z_]+)>")
 
 
@@ -33,10 +35,18 @@ class Group:
     undecided: bool
     chat_only: bool
     with_options: bool
+    last_resort: bool
     chat: str
     needs: re.Pattern | None
     unless: re.Pattern | None
     unless_before: re.Pattern | None
+
+
+class _Parts(dict[str, re.Pattern]):
+    """Expressions by name; a part that a language leaves out matches nothing."""
+
+    def __missing__(self, name: str) -> re.Pattern:
+        return _NOTHING
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,8 @@ class Patterns:
     at_work: re.Pattern
     closing: re.Pattern
     offers: re.Pattern
-    english: re.Pattern
+    frequent: re.Pattern
+    grammar: Grammar
 
 
 def load_patterns(path: str | Path) -> Patterns:
@@ -73,6 +84,7 @@ def load_patterns(path: str | Path) -> Patterns:
 
 
 def _patterns(data: dict, path: str) -> Patterns:
+    data = with_spellings(data, data["grammar"]["spellings"])
     words: dict[str, str] = {}
     for name, text in data["words"].items():
         words[name] = _expand(_unfold(text), words, f"{path}: words: {name}")
@@ -88,21 +100,25 @@ def _patterns(data: dict, path: str) -> Patterns:
         ),
         forms=data["forms"],
         undecided_options=tuple(data["undecided_options"]),
-        giving={
-            name: _compile(_expand(_unfold(text), words, f"{path}: giving"), f"{path}: giving: {name}")
+        giving=_Parts(
+            (name, _compile(_expand(_unfold(text), words, f"{path}: giving"), f"{path}: giving: {name}"))
             for name, text in giving.items()
-        },
+        ),
         filler=frozenset(data["giving"]["filler"].split()),
-        not_said={
-            name: _compile(_unfold(text), f"{path}: not_said: {name}", re.DOTALL | re.MULTILINE)
+        not_said=_Parts(
+            (name, _compile(_unfold(text), f"{path}: not_said: {name}", re.DOTALL | re.MULTILINE))
             for name, text in data["not_said"].items()
-        },
+        ),
         says_no=compiler.any_of(_lines(data["says_no"]), "says_no"),
         replies=compiler.any_of(_lines(data["replies"]), "replies"),
         at_work=_compile(_unfold(data["at_work"]), f"{path}: at_work"),
         offers=compiler.any_of(_lines(data["offers"]), "offers"),
         closing=compiler.any_of(_lines(data["closing"]), "closing"),
-        english=_compile(data["english"], f"{path}: english"),
+        frequent=_compile(data["frequent"], f"{path}: frequent"),
+        grammar=load_grammar(
+            {name: _unfold(part) if isinstance(part, str) else part for name, part in data["grammar"].items()},
+            f"{path}: grammar",
+        ),
     )
 
 
@@ -140,6 +156,7 @@ class _Compiler:
             undecided=group.get("undecided", False),
             chat_only=group.get("chat_only", False),
             with_options=group.get("with_options", False),
+            last_resort=group.get("last_resort", False),
             chat=group.get("chat", "start"),
             needs=self.optional(group, "needs", where),
             unless=self.optional(group, "unless", where),

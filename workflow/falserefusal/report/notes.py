@@ -58,6 +58,17 @@ NOTES = {
         "all models, and corrected is that rate corrected for the labeller's errors, with its 95% confidence interval.",
         (*RATE, "pooled", *CORRECTED_RATE),
     ),
+    "separations": Note(
+        "Which levels differ clearly",
+        "Every sentence that compares personas, tasks, models or response formats reads this table. One row for each "
+        "factor in a scope (empty model or task: mean over all; in rows of personas the model can be a group of "
+        "models). pairs: pairs of levels; clear: pairs with a clear difference: its 95% interval, which holds for all "
+        "pairs of the scopes together, excludes 0. highest, lowest: level clearly above (below) all others. "
+        "higher, lower, difference, lo, hi: a clear pair; the largest difference, without names, if no pair is clear. "
+        "order: levels from high to low, “>” where all before are clearly above all after. With fewer than 30 refusals "
+        "nothing is ranked.",
+        points=("difference", "lo", "hi"),
+    ),
     "corrected_rates": Note(
         "Refusal rates corrected for labelling error",
         "rate: share of responses that the labeller calls a refusal. corrected: the rate after replacing the share of "
@@ -100,10 +111,28 @@ NOTES = {
         "leave them possible, with another conclusion; sensitive: more than 5% of them.",
         ("other",),
     ),
+    "labeller_validation": Note(
+        "Labellers compared with the annotations of people",
+        "Each labeller, over all models (*) and by model, weighted to represent all responses. sensitivity: share of "
+        "the refusals that it finds; specificity: share of the other responses that it does not call refusals; kappa: "
+        "Cohen's, of labeller and people. _lo and _hi: 95% confidence interval. missing: share of the responses "
+        "without a verdict of this labeller, such as replies of a judge that cannot be read; they are in no measure. "
+        "The table labeller_accuracy has the measures by task and group.",
+        ("missing", *(f"{name}{end}" for name in ("sensitivity", "specificity") for end in ("", "_lo", "_hi"))),
+    ),
+    "labeller_range": Note(
+        "Results under the labeller's errors on other responses",
+        "How far each result moves if the labeller errs as it did on other responses. Sensitivity and specificity of "
+        "each model vary over the range of the first two rows, each model on its own; config/labelling/accuracy.csv "
+        "has the sets behind it. lowest and highest: of the estimate, sampling errors left out; a rate and its "
+        "difference are proportions. other: conclusions (orders) that occur within the range; share: of random "
+        "combinations with another one than conclusion; overturned: any combination has another one.",
+        ("share",),
+    ),
     "labeller_accuracy": Note(
-        "Sensitivity and specificity of each labeller",
-        "Against the annotations of people, weighted to represent all responses. *: summed over.",
-        ("value", "lo", "hi", "unannotated"),
+        "Sensitivity, specificity and kappa of each labeller",
+        "Against the annotations of people, weighted to represent all responses, as proportions. *: summed over.",
+        ("unannotated",),
     ),
     "annotator_agreement": Note(
         "Agreement of annotators",
@@ -111,11 +140,11 @@ NOTES = {
         "none.",
     ),
     "specificity_tests": Note(
-        "Does a labeller report more false refusals with a persona than without?",
-        "false_refusals: share of the responses that are not refusals but are counted as one, for each group of "
-        "personas; false_refusals_baseline: the same without a persona. p: Fisher's exact test on effective numbers of "
+        "Does a labeller wrongly report more refusals with a persona than without?",
+        "wrong_refusals: share of the responses that are not refusals but are counted as one, for each group of "
+        "personas; wrong_refusals_baseline: the same without a persona. p: Fisher's exact test on effective numbers of "
         "responses; p_holm: corrected over the groups (Holm).",
-        ("false_refusals", "false_refusals_baseline"),
+        ("wrong_refusals", "wrong_refusals_baseline"),
     ),
     "labeller_headline": Note(
         "Headline quantities under each labeller",

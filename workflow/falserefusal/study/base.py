@@ -93,6 +93,11 @@ class AnyStudy(ABC):
         """The labeller whose rates are the study's headline."""
 
     @property
+    def language(self) -> str:
+        """Language of the responses, as a two-letter code."""
+        return "en"
+
+    @property
     @abstractmethod
     def baseline(self) -> bool:
         """Whether tables compare with prompts without a persona."""

@@ -24,9 +24,8 @@ PRINTED_FILES = [
 ]
 ENDINGS = ("png", "pdf", "csv")  # of a figure: two drawings and its data
 PAGE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
-PATTERNS = "config/labelling/patterns.yaml"
 GPUS = "config/gpus.csv"
-JUDGE_INSTRUCTIONS = "config/labelling/judge.txt"
+MEASURED_ACCURACY = "config/labelling/accuracy.csv"  # of labellers, on responses that were read
 TEXTS = "resources/texts"  # fetched sources
 STORE = "results/store"  # of responses, shared by all studies
 RATES = (
@@ -36,6 +35,7 @@ RATES = (
     "rates_task_model_persona",
     "rates_format",
     "rates_baseline",
+    "separations",
 )
 EFFECTS = ("effects_persona", "effects_shrunken", "effects_mean", "effects_between", "rates_shrunken")
 FEWEST_SHRUNKEN = 3  # models from which effects_shrunken is more than effects_persona
@@ -45,6 +45,7 @@ SEQUENTIAL = ("interim_looks", "sequential")
 LABELLER_TABLES = ("labeller_agreement", "labeller_categories", "labeller_headline", "labeller_claims")
 ANNOTATION_TABLES = (
     "annotator_agreement",
+    "labeller_validation",
     "labeller_accuracy",
     "corrected_rates",
     "corrected_personas",
@@ -132,9 +133,9 @@ class Files:
         """The number of cores of the first start that asked a model."""
         return f"{self.home}/cores.txt"
 
-    def judge_prompts(self, model: str, look: str | int | None = None) -> str:
-        """What judges are asked about a model's responses."""
-        return f"{self._look(look)}/judges/{model}_prompts.parquet"
+    def judge_prompts(self, judge: str, model: str, look: str | int | None = None) -> str:
+        """What a judge is asked about a model's responses."""
+        return f"{self._look(look)}/judges/{judge}/prompts/{model}.parquet"
 
     def judge_responses(self, judge: str, model: str, look: str | int | None = None) -> str:
         """What a judge wrote about a model's responses."""
@@ -272,6 +273,8 @@ def table_names(study: "AnyStudy") -> list[str]:
     names = ["design_balance", *RATES, "sensitivity", "importance", *REGRESSION]
     if study.comparison.wanted:  # tables named after the paper's, and its claims
         names = ["table1", "table5", "table6", *names, "claims"]
+    if not study.annotation_files:
+        names.append("labeller_range")
     if study.kind == PUBLISHED:
         return [*names, "printed_check", "no_answers"]
     names += ["labeller_rates", *VERDICT_TABLES, "batch_check"]

@@ -7,7 +7,7 @@ from falserefusal.common.tasks import PAPER_TASKS
 from falserefusal.study.base import AnyStudy
 from falserefusal.study.comparison import Comparison, whole_paper
 from falserefusal.study.fields import PUBLISHED
-from falserefusal.study.files import PRINTED, PRINTED_FILES
+from falserefusal.study.files import MEASURED_ACCURACY, PRINTED, PRINTED_FILES
 
 PUBLISHED_TITLE = "No for Some, Yes for Others: the paper, re-derived from its own printed cells"
 
@@ -68,7 +68,7 @@ class PublishedStudy(AnyStudy):
     @property
     def provenance_inputs(self) -> dict[str, Any]:
         """Its data, once their check has passed (`checked`)."""
-        return {"data": self.data_files, "checked": self.files.cells}
+        return {"data": self.data_files, "labelling": [MEASURED_ACCURACY], "checked": self.files.cells}
 
     @property
     def record(self) -> dict[str, Any]:
