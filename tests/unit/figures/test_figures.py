@@ -377,7 +377,7 @@ def test_a_dollar_in_a_name_is_a_dollar(tmp_path):
 def test_the_labellers_range_is_drawn_around_each_rate(root, published):
     context = fixture.context(root, rehearsal=True)
     [(_, canvas)] = drawn(named_without_annotations("labeller_range"), published, context)
-    assert re.search(r"move the rate of Llama2-\S+ \(stand-in\) in \w+ most: [\d.]+% could be", canvas.get_label())
+    assert re.search(r"would move a rate by up to [\d.]+ points$", canvas.get_label())
     words = [text.get_text() for text in texts_of(canvas)]
     rates = published["rates_model_task"].set_index(["model", "task"])["rate"]
     rate = rates["Gemma2-27B", "politeness"]

@@ -3,6 +3,7 @@
 import pytest
 
 from falserefusal.common.errors import InputError
+from falserefusal.study.files import MEASURED_ACCURACY
 
 FOLDER = "workflow/falserefusal/labelling/languages"
 REAL = "checkpoints: {kind: hub}\nmodels: [Gemma-2B]\n"
@@ -16,7 +17,7 @@ def test_files_follow_the_language(load, caplog, language):
     inputs = study.verdict_inputs("Gemma-2B")
     assert inputs["patterns"] == f"{FOLDER}/{language}/patterns.yaml"
     assert inputs["phrases"] == f"{FOLDER}/{language}/refusal_phrases.txt" and inputs["phrases"] in study.data_files
-    assert study.labelling_files == [inputs["patterns"]] and study.headline == "structured"
+    assert study.labelling_files == [inputs["patterns"], MEASURED_ACCURACY] and study.headline == "structured"
     assert not any("/en/" in str(path) for path in (*study.data_files, *study.labelling_files))
     assert "language" not in caplog.text
 
@@ -33,7 +34,7 @@ def test_without_patterns_the_phrases_and_judges_remain(load, caplog):
     study = load("language: fr\n" + OWN + JUDGE)
     assert study.labellers == ("phrase_list", "j") and study.headline == "phrase_list"
     assert "patterns" not in study.verdict_inputs("Gemma-2B") | study.batch_check_inputs
-    assert study.labelling_files == ["config/labelling/judge.txt"]
+    assert study.labelling_files == ["config/labelling/judge.txt", MEASURED_ACCURACY]
     warnings = [record.message for record in caplog.records if "language" in record.message]
     assert len(warnings) == 1, "one message"
     assert "structured cannot label in 'fr': patterns and refusal phrases come with de, en, es." in warnings[0]
