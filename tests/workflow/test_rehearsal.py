@@ -69,7 +69,9 @@ def test_tables_figures_and_report_are_there_and_marked(done):
     assert "(stand-in)" in page
     tables = {file.stem for file in (done.results / "tables").glob("*.csv")}
     published = {"table1", "table5", "table6", "rates_persona", "rates_format", "importance", "regression", "claims"}
-    assert published | {"planted_rates", "comparison", "labeller_rates", "effects_persona", "verdict_shares"} <= tables
+    assert (
+        published | {"planted_rates", "reproduction", "labeller_rates", "effects_persona", "verdict_shares"} <= tables
+    )
     cells = pd.read_csv(done.results / "tables/planted_rates.csv")
     assert cells["planted"].between(cells["lo"], cells["hi"]).mean() > 0.9
     planted = (

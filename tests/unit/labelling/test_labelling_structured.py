@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from falserefusal.common.errors import InputError
 from falserefusal.common.templates import asks_yes_no
 from falserefusal.labelling.cues import Cues
+from falserefusal.labelling.labeller import CATEGORIES
 from falserefusal.labelling.patterns import load_patterns
 from falserefusal.labelling.phrase_list import PhraseListLabeller
 from falserefusal.labelling.spoken import spoken
 from falserefusal.labelling.structured import (
-    CATEGORIES,
     CHAT_SCOPES,
     REFUSED_PARTLY,
     UNANSWERED,

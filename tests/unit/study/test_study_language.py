@@ -19,6 +19,7 @@ def test_files_follow_the_language(load, caplog, language):
     assert study.labelling_files == [inputs["patterns"]] and study.headline == "structured"
     assert not any("/en/" in str(path) for path in (*study.data_files, *study.labelling_files))
     assert "language" not in caplog.text
+    assert not study.measured_elsewhere and load(REAL).measured_elsewhere, "the accuracy of English patterns"
 
 
 def test_a_study_may_name_its_own_files(load):
@@ -26,7 +27,7 @@ def test_a_study_may_name_its_own_files(load):
     files = f"materials: {{patterns: {english}, refusal_phrases: {FOLDER}/es/refusal_phrases.txt}}"
     study = load(REAL + "language: fr\n" + files)
     assert study.verdict_inputs("Gemma-2B")["patterns"] == english
-    assert study.labellers == ("structured", "phrase_list")
+    assert study.labellers == ("structured", "phrase_list") and not study.measured_elsewhere
 
 
 def test_without_patterns_the_phrases_and_judges_remain(load, caplog):

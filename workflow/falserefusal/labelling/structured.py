@@ -24,7 +24,6 @@ from falserefusal.common.verdicts import ANSWERED, HEDGED, REFUSED_PARTLY
 from falserefusal.labelling.labeller import (
     OFF_FORMAT,
     OFF_TASK,
-    REFUSED_BECAUSE,
     TRUNCATED,
     Labeller,
     labeller,
@@ -38,8 +37,6 @@ from falserefusal.labelling.statements import Statement, StatementFinder
 
 if TYPE_CHECKING:
     import pandas as pd
-
-CATEGORIES = (ANSWERED, HEDGED, *REFUSED_BECAUSE, OFF_FORMAT, OFF_TASK, TRUNCATED)
 
 _WORD = re.compile(r"[^\W\d_]+")
 _CUT = ("length", "decided")

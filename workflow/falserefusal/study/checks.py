@@ -11,9 +11,11 @@ import yaml
 from falserefusal.common.addresses import server_address
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import content_of
+from falserefusal.labelling.judge_prompt import load_judge_prompt
 from falserefusal.labelling.languages import languages
 from falserefusal.labelling.ordinary import is_ordinary
-from falserefusal.labelling.patterns import load_patterns
+from falserefusal.labelling.patterns import read_grammar
+from falserefusal.labelling.structured import StructuredLabeller
 from falserefusal.study.config import AVERAGES, Config
 from falserefusal.study.files import STORE
 from falserefusal.study.materials import Model, load_phrases, load_templates, read_models
@@ -30,7 +32,9 @@ def check_patterns(config: Config, root: Path) -> None:
     """
     if config.patterns is None or "structured" not in config.rule_labellers:
         return
-    ordinary = load_patterns(root / config.patterns).grammar.ordinary
+    ordinary = read_grammar(root / config.patterns).ordinary
+    if config.materials.patterns:
+        StructuredLabeller.load(root / config.materials.patterns)
     for task, settings in config.tasks.items():
         if words := [repr(option) for option in settings.options if is_ordinary(option, ordinary)]:
             log.warning(
@@ -63,6 +67,7 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> No
     """
     found = [
         *_names(config, rows),
+        *_judges(config, root),
         *_servers(config, rows),
         *_packages(rows, root),
         *_trusted(config, root),
@@ -134,6 +139,15 @@ def _names(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
     for name in shards if isinstance(shards, dict) else ():
         if name not in rows:
             yield f"inference.shards: '{name}' is not a model of the study; {hint(name, rows)}"
+
+
+def _judges(config: Config, root: Path) -> Iterator[str]:
+    """The prompt of a judge and its form are read before the first model is asked."""
+    for name, judge in config.judges.items():
+        try:
+            load_judge_prompt(root / judge.prompt)
+        except InputError as error:
+            yield f"judges.{name}.prompt: {str(error).replace(f'{root}/', '')}"
 
 
 def _servers(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:

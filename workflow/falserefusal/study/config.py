@@ -24,6 +24,9 @@ from pydantic import (
 from falserefusal.common.errors import InputError
 from falserefusal.common.tasks import PAPER_TASKS
 from falserefusal.common.templates import PLACEHOLDER
+from falserefusal.common.verdicts import REFUSED
+from falserefusal.labelling.judge import OWN_PROMPT
+from falserefusal.labelling.labeller import JUDGE_FAILED, VERDICT_OF
 from falserefusal.labelling.languages import PATTERNS, PHRASES, file_of, languages
 from falserefusal.labelling.registry import built_in_labellers, labeller_names
 from falserefusal.study.fields import (
@@ -46,8 +49,10 @@ from falserefusal.texts.sources.source import MAX_LOST
 LABELLERS = ("structured", "phrase_list")  # of a study that names none
 if TYPE_CHECKING:
     RuleLabeller = str
+    ClassifierCategory = str
 else:
     RuleLabeller = Literal[*built_in_labellers()]
+    ClassifierCategory = Literal[*(category for category in VERDICT_OF if category != JUDGE_FAILED)]
 RESERVED = ("store", "logs", "benchmarks", "index.html", "readme.md")  # in results/, next to the studies
 MOST = 1_000_000  # of tokens, replicates or permutations: more is a slip of the pen
 COMPARED_WITH_BASELINE = ("any-persona effect", "persona effects")
@@ -82,6 +87,18 @@ def _labeller_name(value: str) -> str:
     if value in labeller_names():
         raise ValueError(f"'{value}' is the name of a labeller that comes with the workflow; choose another")
     return check_name(value)
+
+
+def _refusals_and_others(value: dict[str, str]) -> dict[str, str]:
+    if len({VERDICT_OF[category] == REFUSED for category in value.values()}) < 2:
+        raise ValueError("must have refusals and others, such as {REJECTION: refused, NORMAL: not_refused}")
+    return value
+
+
+def _template(value: str) -> str:
+    if "{response}" not in value:
+        raise ValueError("must have {response}, where the response stands")
+    return value
 
 
 def _study_name(value: str) -> str:
@@ -541,6 +558,9 @@ class Judge(Part):
 
     model: Words
     """A model of the models file."""
+    prompt: DataFile = OWN_PROMPT
+    """The file of its prompt. A file of the same name that ends in .yaml says how a published prompt is filled and its
+    reply read; config/labelling/judges has some (docs/how-to/labellers.md)."""
 
 
 class Classifier(Part):
@@ -550,10 +570,13 @@ class Classifier(Part):
     """Name on the hub, or a local folder."""
     revision: Words | None = None
     """Commit on the hub; null is the newest."""
-    refusal_labels: Annotated[tuple[Words, ...], Field(min_length=1)]
-    """The classifier's own names for a refusal."""
+    categories: Annotated[dict[DataWord, ClassifierCategory], AfterValidator(_refusals_and_others)]
+    """Each of the classifier's own labels (id2label in its config.json) with the category that it stands for, such as
+    {REJECTION: refused, NORMAL: not_refused}; hedged stands for a partial refusal."""
     question: Flag = False
-    """Whether it reads the question too."""
+    """Whether it reads question and response, as a pair of texts."""
+    template: Annotated[str, AfterValidator(_template)] | None = None
+    """For a classifier that reads both as one text: the text, with {question} and {response} in it."""
     batch_size: Count = 32
     """Responses of one batch."""
     max_tokens: Count = 512
@@ -647,6 +670,10 @@ class Config(Part):
     """The sample that people label (`snakemake annotation`)."""
     estimation: Estimation = Field(default_factory=lambda: Estimation.model_validate({}))
     """How rates and effects are estimated."""
+    comparison: Literal["paper", "none"] = "paper"
+    """paper: estimates are compared with the paper's printed numbers and claims where both are of the same quantity.
+    none: the study is not about the paper: no printed numbers, no claims, and no table or figure named after the
+    paper's."""
     choices: dict[Name, Annotated[dict[str, Any], Field(min_length=1)]] = Field({})
     """Settings to repeat the study under, one at a time, for `snakemake choices`: names, each with the keys of this
     config that it changes, such as {short: {inference: {max_new_tokens: 16}}} (docs/choices.md)."""
@@ -704,6 +731,9 @@ def _contradictions(config: Config) -> Iterator[str]:
     if both:
         yield f"classifiers: '{both[0]}' is the name of a judge, too; choose another"
     yield from _language_problems(config)
+    for name, classifier in config.classifiers.items():
+        if classifier.question and classifier.template:
+            yield f"classifiers.{name}: question and template exclude each other; leave out one of them"
     yield from _choice_problems(config)
 
 

