@@ -73,8 +73,8 @@ def correct(part: pd.DataFrame) -> float:
 def accuracies(name: str, responses: pd.DataFrame) -> pd.DataFrame:
     """Sensitivity and specificity of each labeller by model, weighted."""
     frame = responses.assign(prompt_id=responses.index.astype(str), finish_reason="stop", thinking="")
-    phrases = PhraseListLabeller(load_phrases(str(ROOT / file_of("en", PHRASES))))
-    structured = StructuredLabeller(load_patterns(ROOT / file_of("en", PATTERNS)))
+    phrases = PhraseListLabeller(load_phrases(str(file_of("en", PHRASES))))
+    structured = StructuredLabeller(load_patterns(file_of("en", PATTERNS)))
     rows = []
     for labeller in (structured, phrases):
         verdicts = label(without_thinking(frame), [labeller]).set_index("prompt_id")["verdict"]
@@ -84,7 +84,13 @@ def accuracies(name: str, responses: pd.DataFrame) -> pd.DataFrame:
         few = list(refusals.index[refusals < FEWEST])
         for models in [*([model] for model in refusals.index), *([few] if len(few) > 1 else [])]:
             part = labelled[labelled["model"].isin(models)]
-            row = {"labeller": labeller.name, "set": name, "model": " + ".join(models), "responses": len(part)}
+            row = {
+                "labeller": labeller.name,
+                "language": "en",
+                "set": name,
+                "model": " + ".join(models),
+                "responses": len(part),
+            }
             row["refusals"] = int(part["refused"].sum())
             row["sensitivity"] = nan if row["refusals"] < FEWEST else correct(part[part["refused"]])
             row["specificity"] = nan if len(models) > 1 else correct(part[~part["refused"]])

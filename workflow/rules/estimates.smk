@@ -116,8 +116,8 @@ rule labeller_range:
         "../../envs/analysis.yaml"
     params:
         labeller=of("headline"),
+        language=of("language"),
         models=of("reported_models"),
-        measured=of("measured_elsewhere"),
         seed=of("seed"),
         notice=of("notice"),
     message:

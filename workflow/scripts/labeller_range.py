@@ -22,8 +22,7 @@ with log_to(snakemake.log[0], snakemake.params):
     models = load_models(files.models, keep=reported(params.models, cells))
     evidence = gather(models, None if outcomes is not None else cells, outcomes, seed=params.seed)
     measured = read_csv(files.accuracy, LABELLER_ACCURACY)
-    if not params.measured:  # in another language, the labeller of this name is another one
-        measured = measured[:0]
+    measured = measured[measured["language"] == params.language]
     table = labeller_range(evidence, measured, params.labeller, params.seed)
     write_table(table, snakemake.output.labeller_range, params.get("notice"))
     moved = table[(table["quantity"] == CLAIM) & table["overturned"].eq(True)]

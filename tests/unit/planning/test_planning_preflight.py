@@ -256,6 +256,12 @@ def test_other_labels_of_a_classifier_than_those_of_the_config_are_missing(tmp_p
     assert row.what_to_do == "correct categories in the config: the model's labels are no, yes"
 
 
+def test_labels_are_not_looked_for_in_a_folder_that_is_not_there(tmp_path):
+    models = pd.DataFrame([{"model": "classifier c", "hub_id": "./none", "revision": None, "labels": ["a", "b"]}])
+    found = preflight(models, environment=Environment(cache_dir=str(tmp_path)))
+    assert found["item"].tolist() == ["weights"] and found["status"].tolist() == ["missing"]
+
+
 def labels_found(tmp_path, labels):
     """Rows about the labels of a classifier that is in the cache, from the labels that a config names."""
     fill_cache(tmp_path, "a", WHOLE | {"config.json": '{"id2label": {"0": "no", "1": "yes"}}'})

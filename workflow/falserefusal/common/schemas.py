@@ -117,6 +117,7 @@ PROMPTS = pa.DataFrameSchema(
 LABELLER_ACCURACY = pa.DataFrameSchema(
     {
         "labeller": _words(),
+        "language": _words(),
         "set": _words(),
         "model": _words(),
         "responses": _count(),

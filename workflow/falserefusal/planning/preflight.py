@@ -273,9 +273,12 @@ def _labels(model: dict, hub: _Hub) -> list[tuple]:
     if not model["labels"]:
         return []
     folder, where = Path(model["hub_id"]).expanduser(), model["folder_in_use"] or hub.cache_dir
-    here = folder.is_dir()
-    file = folder / "config.json" if here else _cached(model["hub_id"], "config.json", model["revision"], where)
-    if file is None or not file.is_file():
+    try:
+        cached = None if folder.is_dir() else _cached(model["hub_id"], "config.json", model["revision"], where)
+    except HFValidationError:  # `_weights` says what is wrong
+        return []
+    file = cached or folder / "config.json"
+    if not file.is_file():
         return []
     try:
         check_labels(read_json(file), model["labels"], model["hub_id"])

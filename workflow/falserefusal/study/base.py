@@ -93,6 +93,11 @@ class AnyStudy(ABC):
         """The labeller whose rates are the study's headline."""
 
     @property
+    def language(self) -> str:
+        """Language of the responses, as a two-letter code."""
+        return "en"
+
+    @property
     @abstractmethod
     def baseline(self) -> bool:
         """Whether tables compare with prompts without a persona."""
@@ -146,11 +151,6 @@ class AnyStudy(ABC):
     @abstractmethod
     def record(self) -> dict[str, Any]:
         """The settings that its provenance states."""
-
-    @property
-    def measured_elsewhere(self) -> bool:
-        """Whether config/labelling/accuracy.csv is about its labellers: English, and the packaged patterns."""
-        return True
 
     @property
     def files(self) -> Files:

@@ -730,10 +730,10 @@ def _contradictions(config: Config) -> Iterator[str]:
     both = [name for name in config.judges if name in config.classifiers]
     if both:
         yield f"classifiers: '{both[0]}' is the name of a judge, too; choose another"
-    yield from _language_problems(config)
     for name, classifier in config.classifiers.items():
         if classifier.question and classifier.template:
             yield f"classifiers.{name}: question and template exclude each other; leave out one of them"
+    yield from _language_problems(config)
     yield from _choice_problems(config)
 
 

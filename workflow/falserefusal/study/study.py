@@ -548,6 +548,11 @@ class Study(AnyStudy):
         """The labeller whose rates are the study's headline."""
         return self.labellers[0]
 
+    @property
+    def language(self) -> str:
+        """Language of the responses, as a two-letter code."""
+        return self.config.language
+
     def judge_model(self, judge: str) -> str:
         """The model behind a judge."""
         return self.config.judges[judge].model
@@ -761,16 +766,11 @@ class Study(AnyStudy):
         return [*filter(None, own), *self.text_files]
 
     @property
-    def measured_elsewhere(self) -> bool:
-        """Whether config/labelling/accuracy.csv is about its labellers: English, and the packaged patterns."""
-        return self.config.language == "en" and self.config.materials.patterns is None
-
-    @property
     def labelling_files(self) -> list[str]:
         """The rules and instructions of its labellers, and their accuracy elsewhere if nobody annotated responses."""
-        prompts = [file for judge in self.config.judges for file in self.judge_files(judge)]
-        measured = [MEASURED_ACCURACY] if self.measured_elsewhere and not self.annotation_files else []
         patterns = [self.config.patterns] if self.config.patterns else []
+        prompts = [file for judge in self.config.judges for file in self.judge_files(judge)]
+        measured = [] if self.annotation_files else [MEASURED_ACCURACY]
         return [*patterns, *dict.fromkeys(prompts), *measured]
 
     @property
