@@ -179,6 +179,15 @@ def test_a_rehearsal_is_marked_in_every_title_and_after_every_model(root, galler
                 assert all(rest.startswith(" (stand-in)") for rest in lines[1:]), f"{figure.name}: {word}"
 
 
+def test_printed_values_out_of_line_are_in_the_title_of_the_papers_own_fit(root, published):
+    for odd in (["Llama3.1-8B"], ["Llama3.1-8B", "Llama3-8B"]):
+        noted = published["regression"]
+        noted = noted.assign(printed_term_note=np.where(noted["level"].isin(odd), "out of line: x", ""))
+        [(_, canvas)] = drawn(named("figure06_regression"), {**published, "regression": noted}, fixture.context(root))
+        assert "out of line with the others" in canvas.get_label()
+        assert all(level in canvas.get_label() for level in odd)
+
+
 def test_notes_on_claims_name_stand_ins(root, rehearsed):
     context = fixture.context(root, rehearsal=True)
     noted = rehearsed["claims"].assign(note="largest Llama2-13B, black; least of all Llama3.1-8B.")
