@@ -21,7 +21,7 @@ _WORD = re.compile(r"[\w'-]+")
 # before an option that is still to be decided ("whether it is offensive", "what would be offensive")
 _OPEN = re.compile(
     r"\b(?:whether|if (?:it|its|this|that|the|they|read|taken|seen|someone|people))\b|"
-    r"\bwhat(?:'s| is| counts| constitutes| (?:may|might|can|could|would) be)\b|"
+    r"\bwhat(?:'s| is| counts| constitutes| makes?(?: \w+){1,3}| (?:may|might|can|could|would) be)\b|"
     r"\b(?:when|whenever|unless) (?:it|this|that|the \w+) (?:is|are|was)\b|\bhow(?: \w+ly)?\s*$"
 )
 _NUMBER = re.compile(r"\W*(?:(?:option|answer|choice|label|number)\W*)?(?:\d{1,2}|[a-h]|i{1,3})?\W*$")
