@@ -103,7 +103,7 @@ def verdict_is_certain() -> Callable[[str], bool]:
     from falserefusal.labelling.phrase_list import decided, matched_phrase
     from falserefusal.study.materials import load_phrases
 
-    phrases = load_phrases(ROOT / "config/refusal_phrases.txt")
+    phrases = load_phrases(ROOT / "workflow/falserefusal/labelling/languages/en/refusal_phrases.txt")
     return lambda text: decided(text, phrases) and not matched_phrase(text, phrases)
 
 

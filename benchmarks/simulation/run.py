@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes are the parallel part
 
 import numpy as np
@@ -30,6 +31,8 @@ from simulation import experiments
 from simulation.experiments import Setting
 from simulation.label_error import LABELLERS
 from simulation.label_error import label_error as label_error_of
+from simulation.said import NULL
+from simulation.said import said as said_of
 from simulation.schemes import BLOCKED
 from simulation.schemes import schemes as schemes_of
 from simulation.shrinkage import SHRINKAGE_WORLDS
@@ -156,6 +159,11 @@ def choose(share: float, cores: int, seed: int) -> dict:
         for world in LABELLERS:
             yield {"label_error": label_error_of(setting(world, "blocked", 2000, 100, 5))}
 
+    def said():
+        for world in NULL:
+            for design in TWO:
+                yield {"said": said_of(setting(world, design, 2000, 70, 8))}
+
     def shrinkage():
         for world in SHRINKAGE_WORLDS:
             for design in ("blocked", "nested"):
@@ -167,6 +175,7 @@ def choose(share: float, cores: int, seed: int) -> dict:
 
     return {
         "label_error": label_error,
+        "said": said,
         "shrinkage": shrinkage,
         "schemes": schemes,
         "coverage": coverage,

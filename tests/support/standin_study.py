@@ -19,6 +19,7 @@ from falserefusal.texts.read import text_id
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "config"
+PHRASES = ROOT / "workflow/falserefusal/labelling/languages/en/refusal_phrases.txt"
 # one of each architecture and precision
 MODELS = {"Llama2-7B": "float32", "Llama3.2-1B": "bfloat16", "Qwen1.5-32B": "float32"}
 MODELS |= {"Gemma2-2B": "bfloat16", "Gemma2-9B": "float32", "Gemma-2B": "bfloat16"}
@@ -99,7 +100,7 @@ def load_study(rows: int = 90) -> Study:
         personas=load_personas(CONFIG / "personas.csv"),
         templates=templates,
         models=models,
-        phrases=load_phrases(CONFIG / "refusal_phrases.txt"),
+        phrases=load_phrases(PHRASES),
         wordings=read_wordings(CONFIG / "standins/personas.csv"),
         sentences=read_sentences(CONFIG / "standins/sentences.csv"),
         rates=rates,

@@ -8,13 +8,15 @@ import pandas as pd
 import statsmodels.api as sm
 
 from falserefusal.common.notice import BANNER, MODEL_SUFFIX
-from falserefusal.common.schemas import ANY_PERSONA, BASELINE
+from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, CELL_LEVELS
+from falserefusal.estimation.separations import separations
 from falserefusal.figures.context import Context
 from falserefusal.published.no_answers import no_answer_bounds
 from falserefusal.study.materials import load_templates
 
 TASKS = ["nli", "politeness", "offensiveness"]
 METHOD = "Wilson 95 %"
+FINEST = (("rates_task_model_persona", "persona"), ("rates_format", "format"))
 
 
 def wilson(x, n, z=1.959964):
@@ -94,14 +96,52 @@ def published_tables(root):
         d_lo=np.nan,
         d_hi=np.nan,
     )
+    tables["separations"] = separations_of(tables)
     tables["importance"] = importance(cells, formats, pd.read_csv(folder / "figure5_importance.csv"))
     tables["regression"] = regression(cells, pd.read_csv(folder / "table7_logit.csv"))
     tables["regression_firth"] = tables["regression"].drop(columns=["printed", "printed_term_note"]).dropna()
     tables["claims"] = claims()
+    tables["labeller_range"] = labeller_range(model_task)
     templates = load_templates(root / "config/templates.csv", TASKS)
     prompts, fitted = (pd.read_csv(folder / f"{name}.csv") for name in ("table6_prompt_n", "table7_logit"))
     tables["no_answers"] = no_answer_bounds(pd.read_csv(folder / "format_heatmaps.csv"), prompts, fitted, templates)
     return tables
+
+
+def separations_of(tables):
+    """Table separations of independent responses, from the tables of cells."""
+    parts = [tables[name][["model", "task", own, "n", "refusals"]] for name, own in FINEST]
+    cells = pd.concat(parts, ignore_index=True).reindex(columns=[*CELL_LEVELS, "n", "refusals"])
+    cells = cells.astype(dict.fromkeys(CELL_LEVELS, object)).fillna(dict.fromkeys(CELL_LEVELS, ALL))
+    return separations(cells.assign(labeller="of the paper"))
+
+
+def labeller_range(rates):
+    """Results under the labeller's errors: every rate could be twice as high; one claim is overturned."""
+    mean = rates["model"] == "mean"
+    moved = pd.DataFrame(
+        {
+            "quantity": np.where(mean, "mean refusal rate", "refusal rate"),
+            "level": rates["task"].where(mean, rates["model"] + ", " + rates["task"]),
+            "estimate": rates["rate"],
+            "lowest": 0.9 * rates["rate"],
+            "highest": (2 * rates["rate"]).clip(upper=1),
+        }
+    )
+    known = [("sensitivity", "phrase_list", 0.5, 0.98, 4, "XSTest, a: 9 responses | pilot, b: 8 responses")]
+    known += [("specificity", "phrase_list", 0.9, 1.0, 5, "XSTest, a: 9 responses | pilot, c: 7 responses")]
+    known = pd.DataFrame(known, columns=["quantity", "level", "lowest", "highest", "sets", "note"])
+    others = pd.DataFrame(
+        [
+            ("mean persona effect", "any persona", 0.02, 0.01, 0.05, "", "", False),
+            ("mean persona effect", "man", 0.0, -0.01, 0.05, "", "", False),
+            ("order of factors", "", np.nan, np.nan, np.nan, "model > task", "task > model", True),
+            ("claim", claims()["claim"].iloc[0], -6.2, -9.0, 1.0, "supported", "inconclusive", True),
+            ("claim", claims()["claim"].iloc[1], 0.5, 0.4, 0.6, "contradicted", "", False),
+        ],
+        columns=["quantity", "level", "estimate", "lowest", "highest", "conclusion", "other", "overturned"],
+    )
+    return pd.concat([known, moved, others], ignore_index=True)
 
 
 def index_of(cells, factor):
@@ -127,7 +167,7 @@ def importance(cells, formats, printed):
     columns = ["factor", "scope", "levels", "index", "lo", "hi", "floor_mean", "floor_q95", "n"]
     frame = pd.DataFrame(rows, columns=columns).assign(method="delta method, for this test", sobol=np.nan)
     whole = frame["scope"] == "all"
-    return frame.assign(printed=frame["factor"].map(printed).where(whole))
+    return frame.assign(printed=frame["factor"].map(printed).where(whole), corrected=frame["index"])
 
 
 def regression(cells, printed):
@@ -197,6 +237,7 @@ def run_tables(root, seed=20250909, n=60):
     """Tables of a rehearsal, sampled from the printed rates: the published ones and those that only a run has."""
     rng = np.random.default_rng(seed)
     tables = published_tables(root)
+    del tables["labeller_range"]  # people annotated responses
     cells = tables["rates_task_model_persona"]
     planted = cells[["model", "task", "persona"]].assign(planted=cells["rate"], n=n)
     planted["refusals"] = rng.binomial(n, planted["planted"])
@@ -257,7 +298,11 @@ def run_tables(root, seed=20250909, n=60):
     ]
     columns = ["quantity", "level", "unit", "estimate", "lo", "hi", "printed", "method"]
     frame = pd.concat([part.reindex(columns=columns) for part in compared], ignore_index=True).dropna(subset="printed")
-    tables["comparison"] = frame.assign(difference=frame["estimate"] - frame["printed"])
+    frame["difference"] = frame["estimate"] - frame["printed"]
+    inside = (frame["lo"] <= frame["printed"]) & (frame["printed"] <= frame["hi"])
+    known = frame["lo"].notna() & np.isfinite(frame["estimate"])
+    frame["result"] = np.select([~known, inside], ["not testable", "reproduced"], "not reproduced")
+    tables["reproduction"] = frame.assign(values=1, item=frame.pop("level"), tolerance=0.02, reason="")
 
     steps = []
     for model in rates["model"].unique():

@@ -19,7 +19,7 @@ def small(root, **changes):
 @pytest.mark.slow
 def test_a_study_is_compared_with_itself_under_its_choices(checkout, root):
     workflow = checkout()
-    phrases = (root / "config/refusal_phrases.txt").read_text()
+    phrases = (root / "workflow/falserefusal/labelling/languages/en/refusal_phrases.txt").read_text()
     workflow.path("config/same_verdicts.txt").write_text(phrases + "zzz never said\n")
     workflow.path("config/no_verdict.txt").write_text("zzz never said\n")
     choices = {

@@ -20,6 +20,8 @@ estimation: {bootstrap: 100, permutations: 99}
 """
 JOB = r"Ask (\S+?)(?:, shard (\S+))? \(GPUs (\d+), memory (\d+) MB, at most (\d+) min\)"
 
+XY = {"x": "refused", "y": "not_refused"}
+
 
 @pytest.fixture(scope="module")
 def copy(checkout):
@@ -102,7 +104,7 @@ def test_errors_are_reported_before_anything_runs(copy, changes, message):
 def test_weights_are_downloaded_once(copy):
     copy.path("study.yaml").write_text(yaml.safe_dump(paper(copy, models=["Gemma-2B", "Gemma2-2B"])))
     assert copy.dry_run("weights", "--configfile", "study.yaml") == {"fetch_model": 2, "weights": 1}
-    classifiers = {"c": {"hub_id": "org/c", "refusal_labels": ["x"]}}
+    classifiers = {"c": {"hub_id": "org/c", "categories": XY}}
     copy.path("study.yaml").write_text(yaml.safe_dump(paper(copy, models=["Gemma-2B"], classifiers=classifiers)))
     jobs = copy.dry_run("weights", "--configfile", "study.yaml")
     assert jobs == {"fetch_model": 1, "fetch_classifier": 1, "weights": 1}
@@ -117,7 +119,11 @@ def test_weights_are_downloaded_once(copy):
     ("changes", "ready", "missing"),
     [
         ({}, ["offensiveness"], []),
-        ({"classifiers": {"c": {"hub_id": "./none", "refusal_labels": ["x"]}}}, [], ["classifier c"]),
+        (
+            {"classifiers": {"c": {"hub_id": "./none", "categories": XY}}},
+            [],
+            ["classifier c"],
+        ),
         ({"judges": {"j": {"model": "Gemma2-2B"}}}, [], ["Gemma2-2B"]),
         (
             {

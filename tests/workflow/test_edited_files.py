@@ -63,8 +63,8 @@ def test_without_an_edit_nothing_runs(copy):
 @pytest.mark.parametrize(
     ("file", "old", "new", "first"),
     [
-        ("config/refusal_phrases.txt", "i'm sorry", "i'm sorri", "verdicts"),
-        ("config/labelling/patterns.yaml", "\n#", "\n##", "verdicts"),
+        ("workflow/falserefusal/labelling/languages/en/refusal_phrases.txt", "i'm sorry", "i'm sorri", "verdicts"),
+        ("workflow/falserefusal/labelling/languages/en/patterns.yaml", "\n#", "\n##", "verdicts"),
         ("config/personas.csv", "A man,man", "A man,mam", "prompts"),
         ("config/templates.csv", "would a {persona}", "would one {persona}", "design"),
         ("texts.csv", "you", "yuu", "texts"),

@@ -24,7 +24,7 @@ tasks:
 design: {draws_per_row: 1, baseline: false}
 inference: {max_new_tokens: 2}
 planning: {gpu: L4-24GB}
-classifiers: {c: {hub_id: ~/classifier, refusal_labels: [LABEL_1]}}
+classifiers: {c: {hub_id: ~/classifier, categories: {LABEL_1: refused, LABEL_0: not_refused}}}
 """
 SAVE = """
 import sys

@@ -69,7 +69,9 @@ def test_tables_figures_and_report_are_there_and_marked(done):
     assert "(stand-in)" in page
     tables = {file.stem for file in (done.results / "tables").glob("*.csv")}
     published = {"table1", "table5", "table6", "rates_persona", "rates_format", "importance", "regression", "claims"}
-    assert published | {"planted_rates", "comparison", "labeller_rates", "effects_persona", "verdict_shares"} <= tables
+    assert (
+        published | {"planted_rates", "reproduction", "labeller_rates", "effects_persona", "verdict_shares"} <= tables
+    )
     cells = pd.read_csv(done.results / "tables/planted_rates.csv")
     assert cells["planted"].between(cells["lo"], cells["hi"]).mean() > 0.9
     planted = (
@@ -143,7 +145,7 @@ def test_editing_a_persona_runs_only_the_changed_prompts(done):
 
 
 def test_changing_a_phrase_labels_again_without_inference(done):
-    path = done.path("config/refusal_phrases.txt")
+    path = done.path("workflow/falserefusal/labelling/languages/en/refusal_phrases.txt")
     kept = path.read_text()
     path.write_text(kept + "i would rather not\n")
     jobs = done.dry_run("--configfile", "config/small.yaml")
@@ -179,7 +181,7 @@ def test_people_annotate_a_sample_and_rates_are_corrected(done):
     assert "corrected_rates" in (done.results / "report/index.html").read_text()
     data = json.loads((done.results / "provenance.json").read_text())["data"]
     people = {f"annotations/small/{name}.csv" for name in ("key", "ann", "ben")}
-    assert people | {"config/labelling/patterns.yaml"} <= set(data)
+    assert people | {"workflow/falserefusal/labelling/languages/en/patterns.yaml"} <= set(data)
 
 
 def judge_models(done):

@@ -42,6 +42,7 @@ rule validate:
         code=library("validate.py"),
     output:
         agreement=FILES.table("annotator_agreement"),
+        validation=FILES.table("labeller_validation"),
         accuracy=FILES.table("labeller_accuracy"),
         rates=FILES.table("corrected_rates"),
         personas=FILES.table("corrected_personas"),

@@ -5,8 +5,7 @@ rule rates:
     input:
         unpack(of("estimation_inputs")),
         unpack(of("materials")),
-        table1=PUBLISHED.printed("table1_refusal_pct"),
-        quoted=PUBLISHED.printed("quoted_statements"),
+        unpack(of("printed_rates")),
         code=library("rates.py"),
     output:
         **tables("table1", *files.RATES),
@@ -20,6 +19,7 @@ rule rates:
         labeller=of("headline"),
         models=of("reported_models"),
         personas=of("personas"),
+        comparison=of("comparison.plain"),
         notice=of("notice"),
     message:
         "Estimate refusal rates: {wildcards.study}"
@@ -67,6 +67,7 @@ rule regression:
         "../../envs/analysis.yaml"
     params:
         labeller=of("headline"),
+        own=of("is_paper"),
         notice=of("notice"),
     message:
         "Fit the logistic regression: {wildcards.study}"
@@ -98,28 +99,57 @@ rule claims:
         "../scripts/claims.py"
 
 
-rule comparison:
+# Only for a study whose responses nobody annotated; with annotations, rule validate corrects its results.
+rule labeller_range:
     input:
-        tables=list(tables("rates_model_task", "rates_task_model_persona", "rates_format", "importance").values()),
-        printed=files.PRINTED_FILES,
-        code=library("comparison.py"),
+        unpack(of("estimation_inputs")),
+        unpack(of("materials")),
+        accuracy=files.MEASURED_ACCURACY,
+        code=library("labeller_range.py"),
     output:
-        **tables("comparison"),
+        **tables("labeller_range"),
     log:
-        FILES.log("comparison"),
+        FILES.log("labeller_range"),
     benchmark:
-        FILES.benchmark("comparison")
+        FILES.benchmark("labeller_range")
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labeller=of("headline"),
+        language=of("language"),
+        models=of("reported_models"),
+        seed=of("seed"),
+        notice=of("notice"),
+    message:
+        "Move the results by the labeller's errors elsewhere: {wildcards.study}"
+    script:
+        "../scripts/labeller_range.py"
+
+
+rule reproduction:
+    input:
+        unpack(of("reproduction_inputs")),
+        printed=files.PRINTED_FILES,
+        code=library("reproduction.py"),
+    output:
+        **tables("reproduction"),
+    log:
+        FILES.log("reproduction"),
+    benchmark:
+        FILES.benchmark("reproduction")
     wildcard_constraints:
         study=any_of([STUDY.name]),
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
+        labeller=of("headline"),
+        comparison=of("comparison.plain"),
         notice=of("notice"),
     message:
         "Compare {wildcards.study} with the published numbers"
     script:
-        "../scripts/comparison.py"
+        "../scripts/reproduction.py"
 
 
 rule labeller_rates:
@@ -158,7 +188,7 @@ rule batch_check:
     conda:
         "../../envs/analysis.yaml"
     params:
-        labeller=of("headline"),
+        labeller=of("batch_check_labeller"),
         models=of("reported_models"),
         tasks=of("tasks"),
         options=of("options"),

@@ -22,13 +22,13 @@ use rule responses as interim_responses with:
 
 use rule judge_prompts as interim_judge_prompts with:
     output:
-        prompts=FILES.judge_prompts("{model}", "{look}"),
+        prompts=FILES.judge_prompts("{judge}", "{model}", "{look}"),
     log:
-        FILES.log("interim/{look}/judges/{model}_prompts"),
+        FILES.log("interim/{look}/judges/{judge}/{model}_prompts"),
     benchmark:
-        FILES.benchmark("interim/{look}/judges/{model}_prompts")
+        FILES.benchmark("interim/{look}/judges/{judge}/{model}_prompts")
     message:
-        "Write the prompts of the judges: {wildcards.model}, look {wildcards.look}"
+        "Write the prompts of the judge {wildcards.judge}: {wildcards.model}, look {wildcards.look}"
 
 
 use rule judge_responses as interim_judge_responses with:

@@ -7,7 +7,7 @@ rule plan:
         personas=STUDY.config.materials.personas,
         templates=STUDY.config.materials.templates,
         gpus=files.GPUS,
-        instructions=files.JUDGE_INSTRUCTIONS,
+        instructions=[file for judge in STUDY.config.judges for file in STUDY.judge_files(judge)],
         code=library("plan.py"),
     output:
         models=STUDY.files.plan("models.csv"),
@@ -34,7 +34,7 @@ rule plan:
         assumptions=of("assumptions"),
         shape=of("standin_shape"),
         shards=of("shard_counts"),
-        judges=of("judge_models"),
+        judges=of("config.judges"),
         servers=of("server_costs"),
         in_full_because=of("in_full_because"),
         recheck_share=of("config.inference.recheck_share"),

@@ -56,9 +56,9 @@ rule statements:
 
 rule no_answers:
     input:
-        format_heatmaps=PUBLISHED.printed("format_heatmaps"),
-        table6=PUBLISHED.printed("table6_prompt_n"),
-        table7=PUBLISHED.printed("table7_logit"),
+        format_heatmaps=files.printed("format_heatmaps"),
+        table6=files.printed("table6_prompt_n"),
+        table7=files.printed("table7_logit"),
         templates="config/templates.csv",
         checked=PUBLISHED.files.cells,
         code=library("no_answers.py"),

@@ -110,6 +110,7 @@ use rule fetch_model as fetch_classifier with:
         classifier=any_of(STUDY.config.classifiers),
     params:
         model=of("classifier_settings", "classifier"),
+        labels=of("classifier_labels", "classifier"),
     message:
         f"{'Download' if STUDY.keep_weights else 'Record the commit of'} the classifier: {{wildcards.classifier}}"
 

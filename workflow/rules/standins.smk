@@ -8,10 +8,10 @@ rule standins:
         templates=STUDY.config.materials.templates,
         wordings="config/standins/personas.csv",
         sentences="config/standins/sentences.csv",
-        counts=PUBLISHED.printed("counts_task_model_persona"),
-        formats=PUBLISHED.printed("format_heatmaps"),
-        baseline=PUBLISHED.printed("fig1_baseline_offensiveness"),
-        coefficients=PUBLISHED.printed("table7_logit"),
+        counts=files.printed("counts_task_model_persona"),
+        formats=files.printed("format_heatmaps"),
+        baseline=files.printed("fig1_baseline_offensiveness"),
+        coefficients=files.printed("table7_logit"),
         code=library("standins.py"),
     output:
         [directory(folder) for folder in STUDY.standin_folders],
@@ -44,7 +44,7 @@ rule planted:
         design=STUDY.files.design,
         personas=STUDY.config.materials.personas,
         templates=STUDY.config.materials.templates,
-        phrases=STUDY.config.materials.refusal_phrases,
+        phrases=STUDY.config.refusal_phrases,
         code=library("planted.py"),
     output:
         prompts=[STUDY.files.planted(f"{model}.parquet") for model in STUDY.models],

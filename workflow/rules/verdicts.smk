@@ -3,21 +3,21 @@
 
 rule judge_prompts:
     input:
-        unpack(of("judge_prompt_inputs", "model", "look")),
+        unpack(of("judge_prompt_inputs", "judge", "model", "look")),
         code=library("judge_prompts.py"),
     output:
-        prompts=FILES.judge_prompts("{model}"),
+        prompts=FILES.judge_prompts("{judge}", "{model}"),
     log:
-        FILES.log("judges/{model}_prompts"),
+        FILES.log("judges/{judge}/{model}_prompts"),
     benchmark:
-        FILES.benchmark("judges/{model}_prompts")
+        FILES.benchmark("judges/{judge}/{model}_prompts")
     conda:
         "../../envs/analysis.yaml"
     params:
         tasks=of("tasks"),
         options=of("options"),
     message:
-        "Write the prompts of the judges: {wildcards.model}"
+        "Write the prompts of the judge {wildcards.judge}: {wildcards.model}"
     script:
         "../scripts/judge_prompts.py"
 
@@ -45,7 +45,7 @@ rule judge_responses:
         runtime=needs("runtime"),
     params:
         model=of("judge_settings", "judge"),
-        inference=of("judge_inference"),
+        inference=of("judge_inference", "judge"),
         early=False,
         store=files.STORE,
         gpus=RULES.planned_gpus,
@@ -99,10 +99,10 @@ rule verdicts:
     conda:
         "../../envs/analysis.yaml"
     params:
-        labellers=of("config.labellers"),
+        labellers=of("config.rule_labellers"),
         tasks=of("tasks"),
         options=of("options"),
-        judges=list(STUDY.config.judges),
+        judges=of("judge_prompts"),
         classifiers=list(STUDY.config.classifiers),
     message:
         "Label the responses: {wildcards.model}"

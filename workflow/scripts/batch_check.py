@@ -13,7 +13,7 @@ with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.files import read_json, read_parquet
     from falserefusal.common.notice import write_table
     from falserefusal.common.schemas import DESIGN, RESPONSES
-    from falserefusal.estimation.batch_check import COLUMNS, compare_batches, not_checked
+    from falserefusal.estimation.batch_check import COLUMNS, compare_batches, not_checked, not_labelled
     from falserefusal.labelling.registry import labeller_class, load_labeller
     from falserefusal.labelling.responses import questions, with_questions
     from falserefusal.labelling.verdicts import label
@@ -22,13 +22,17 @@ with log_to(snakemake.log[0], snakemake.params):
     files, params = snakemake.input, snakemake.params
     templates, personas = load_templates(files.templates, list(params.tasks)), load_personas(files.personas)
     design = read_parquet(files.design, DESIGN)
-    labeller = load_labeller(params.labeller, files[labeller_class(params.labeller).reads])
+    name = params.labeller
+    labeller = load_labeller(name, files[labeller_class(name).reads]) if name else None
     rows = []
     for model, path, record in zip(params.models, files.responses, files.records, strict=True):
         responses = read_parquet(path, RESPONSES)
         responses = responses[responses["other_batch_response"].notna()]
         if responses.empty:
             rows.append(not_checked(model, read_json(record)))
+            continue
+        if labeller is None:
+            rows.append(not_labelled(model))
             continue
         asked = questions(design[design["prompt_id"].isin(responses["prompt_id"])], templates, personas, params.options)
         others = responses.assign(

@@ -28,7 +28,7 @@ with log_to(snakemake.log[0], snakemake.params):
     classifier = Classifier(**settings)
     responses = read_parquet(files.responses, RESPONSES)
     questions = None
-    if classifier.question:
+    if classifier.reads_question:
         prompts = pd.concat([read_parquet(path, PROMPTS) for path in files.prompts], ignore_index=True)
         texts = prompts.set_index("prompt_id")["messages"].map(lambda turns: "\n\n".join(t["content"] for t in turns))
         questions = texts[responses["prompt_id"]].tolist()

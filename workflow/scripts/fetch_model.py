@@ -15,14 +15,17 @@ with log_to(snakemake.log[0]):
     if in_use:
         os.environ |= {"HF_HUB_CACHE": str(Path(in_use).absolute()), "HF_HUB_OFFLINE": "1"}
 
-    from falserefusal.common.files import write_json
+    from falserefusal.common.files import read_json, write_json
     from falserefusal.inference.checkpoint import find, pinned, saved_dtype, with_base
+    from falserefusal.labelling.classifier import check_labels
 
     asked, record = dict(snakemake.params.model), Path(snakemake.output.record)
     source = (
         asked | {"revision": Path(in_use, "commit").read_text(encoding="utf-8")} if in_use else pinned(asked, record)
     )
     _, folder, revision = find(source)
+    if labels := snakemake.params.get("labels"):  # of a classifier
+        check_labels(read_json(folder / "config.json"), labels, asked["hub_id"])
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file()}
     base, base_revision, adapter = with_base(asked, folder, revision)
     about = {"asked": asked, "revision": revision, "dtype": saved_dtype(asked["model"], base), "files": files}

@@ -1,4 +1,4 @@
-"""Write the judges' prompts about the responses of one model."""
+"""Write the prompts of a judge about the responses of one model."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,8 @@ with log_to(snakemake.log[0], snakemake.params):
 
     from falserefusal.common.files import read_parquet, write_parquet
     from falserefusal.common.schemas import DESIGN, PROMPTS, RESPONSES
-    from falserefusal.labelling.judge import judge_prompts, load_instructions
+    from falserefusal.labelling.judge import judge_prompts
+    from falserefusal.labelling.judge_prompt import load_judge_prompt
     from falserefusal.labelling.responses import questions, with_questions
     from falserefusal.study.materials import load_personas, load_templates
 
@@ -21,6 +22,6 @@ with log_to(snakemake.log[0], snakemake.params):
     asked = questions(read_parquet(files.design, DESIGN), templates, personas, params.options)
     prompts = pd.concat([read_parquet(path, PROMPTS) for path in files.prompts], ignore_index=True)
     responses = with_questions(read_parquet(files.responses, RESPONSES), asked)
-    asks = judge_prompts(responses, prompts, load_instructions(files.instructions))
+    asks = judge_prompts(responses, prompts, load_judge_prompt(files.instructions[0]))
     write_parquet(asks, snakemake.output.prompts, PROMPTS, snakemake.params.get("read"))
     print(f"{len(asks)} of {len(responses)} responses go to the judge; the others are empty")

@@ -18,6 +18,6 @@ with log_to(snakemake.log[0], snakemake.params):
     files, parts = snakemake.input, []
     for labeller in labellers_with_verdicts(files.cells, snakemake.params.labellers):
         rates = rates_model_task(read_cells(files.cells, labeller), read_outcomes(files.outcomes, labeller))
-        parts.append(rates.drop(columns="printed_pct").assign(labeller=labeller))
+        parts.append(rates.drop(columns="printed_pct", errors="ignore").assign(labeller=labeller))
     table = pd.concat(parts, ignore_index=True)
     write_table(table[["labeller", *table.columns.drop("labeller")]], snakemake.output.labeller_rates, notice)

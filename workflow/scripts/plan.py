@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.files import write_csv, write_json, write_text
     from falserefusal.design.monte_carlo import design_size, draw
-    from falserefusal.labelling.judge import load_instructions
+    from falserefusal.labelling.judge_prompt import load_judge_prompt
     from falserefusal.planning import plan
     from falserefusal.planning.served import with_server_costs
     from falserefusal.prompts.rendering import Wording, prompt_parts, question_characters
@@ -53,9 +53,12 @@ with log_to(snakemake.log[0], snakemake.params):
     gpus = read_gpus(snakemake.input.gpus)
     costs, judges = params.get("servers", {}), None
     if params.get("judges"):
-        instructions = load_instructions(snakemake.input.instructions)
-        judging = load_models(snakemake.input.models, keep=params.judges)
-        judges = plan.Judges(with_server_costs(judging, costs), len(instructions))
+        asked = {(judge["model"], judge["prompt"]): name for name, judge in reversed(params.judges.items())}
+        prompts = [load_judge_prompt(prompt) for _, prompt in asked]
+        known = load_models(snakemake.input.models, keep=sorted({model for model, _ in asked}))
+        rows = with_server_costs(known.set_index("model", drop=False).loc[[model for model, _ in asked]], costs)
+        sizes = [prompt.characters for prompt in prompts], [prompt.max_new_tokens for prompt in prompts]
+        judges = plan.Judges(list(asked.values()), rows, *sizes)
     if params.shape:  # stand-ins have another network than their models, and no server
         models = models.assign(**params.shape, server=None)
     models = with_server_costs(models, costs)

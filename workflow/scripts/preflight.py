@@ -46,10 +46,10 @@ with log_to(snakemake.log[0], snakemake.params):
     needed = [recorded(row, "weights", row["model"]) for row in models.to_dict("records")]
     for name, own in params.classifiers.items():
         row = {"model": f"classifier {name}", "hub_id": own["hub_id"], "revision": own["revision"]}
-        needed.append(recorded(row, "classifiers", name))
+        needed.append(recorded(row, "classifiers", name) | {"labels": list(own["categories"])})
     for row in needed:
         row["folder_in_use"] = params.folder_in_use if row["hub_id"] in params.hub_ids else None
-    known = ["model", "hub_id", "revision", "package", "memory_gb", "disk_gb", "gpus", "folder_in_use"]
+    known = ["model", "hub_id", "revision", "package", "memory_gb", "disk_gb", "gpus", "folder_in_use", "labels"]
     found = preflight(
         pd.DataFrame(needed, columns=known),
         sources,

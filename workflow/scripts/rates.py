@@ -12,6 +12,8 @@ with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.notice import write_table
     from falserefusal.estimation import rates
     from falserefusal.estimation.outcomes import read_cells, read_outcomes, reported
+    from falserefusal.estimation.separations import separations
+    from falserefusal.study.comparison import Comparison
     from falserefusal.study.materials import load_models, load_personas
 
     notice = snakemake.params.get("notice")
@@ -23,20 +25,21 @@ with log_to(snakemake.log[0], snakemake.params):
     if printed_baseline:  # the paper prints these rates without counts, so no cell has them
         printed_baseline = read_csv(printed_baseline).assign(task="offensiveness")
         printed_baseline["baseline_rate"] = printed_baseline.pop("baseline_refusal_pct_read_from_vector") / 100
-    printed = rates.with_printed_means(
-        read_csv(snakemake.input.table1), read_csv(snakemake.input.quoted), models["model"].tolist()
-    )
+    printed = None
+    if snakemake.input.get("table1"):
+        comparison = Comparison(**snakemake.params.comparison)
+        printed = rates.printed_table1(read_csv(snakemake.input.table1), read_csv(snakemake.input.quoted), comparison)
     model_task = rates.rates_model_task(cells, outcomes, printed=printed)
+    scopes = rates.model_scopes(models)
     tables = {
         "table1": rates.table1(model_task),
         "rates_model_task": model_task,
-        "rates_persona": rates.rates_persona(
-            cells, rates.model_scopes(models), personas.set_index("persona")["group"].to_dict(), outcomes
-        ),
+        "rates_persona": rates.rates_persona(cells, scopes, personas.set_index("persona")["group"].to_dict(), outcomes),
         "rates_model_persona": rates.rates_model_persona(cells, outcomes),
         "rates_task_model_persona": rates.rates_task_model_persona(cells, outcomes),
         "rates_format": rates.rates_format(cells, outcomes),
         "rates_baseline": rates.rates_baseline(cells, outcomes, printed=printed_baseline),
+        "separations": separations(cells, outcomes, scopes),
     }
     for name, table in tables.items():
         write_table(table, snakemake.output[name], notice)

@@ -19,7 +19,7 @@ with log_to(snakemake.log[0], snakemake.params):
     if data is None:
         data = read_cells(files.cells, labeller)
     printed = read_csv(files.table7) if files.get("table7") else None
-    write_table(regression_table(data, printed=printed), snakemake.output.regression, notice)
+    write_table(regression_table(data, printed=printed, own=snakemake.params.own), snakemake.output.regression, notice)
     write_table(firth_table(data), snakemake.output.regression_firth, notice)
     write_table(interaction_table(data), snakemake.output.interactions, notice)
     write_table(deviance_table(data), snakemake.output.deviance, notice)

@@ -15,6 +15,7 @@ with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.annotation.corrected import corrected_tables
     from falserefusal.annotation.people import agreement, read_annotations, settle
     from falserefusal.annotation.sample import population
+    from falserefusal.annotation.validation import labeller_validation
     from falserefusal.common.files import read_csv, read_parquet
     from falserefusal.common.notice import write_table
     from falserefusal.common.schemas import DESIGN, VERDICTS
@@ -26,15 +27,17 @@ with log_to(snakemake.log[0], snakemake.params):
     key = read_csv(files.key)
     annotations = read_annotations(files.annotations, key)
     settled = settle(annotations)
-    verdicts = {m: read_parquet(path, VERDICTS) for m, path in zip(params.models, files.verdicts, strict=True)}
-    units = population(verdicts, read_parquet(files.design, DESIGN), load_personas(files.personas))
-    verdicts = correction.machine_verdicts(units, verdicts)
+    given = {m: read_parquet(path, VERDICTS) for m, path in zip(params.models, files.verdicts, strict=True)}
+    units = population(given, read_parquet(files.design, DESIGN), load_personas(files.personas))
+    verdicts = correction.machine_verdicts(units, given)
     counts, effects = correction.machine_counts(verdicts), correction.design_effects(verdicts)
     items = correction.annotated(key, settled, verdicts)
     rates = correction.corrected_rates(counts, items, effects=effects)
     means = correction.mean_over_models(counts, items, effects)
     write_table(agreement(annotations, params.seed), output.agreement, notice)
-    write_table(correction.labeller_accuracy(counts, items, effects=effects), output.accuracy, notice)
+    accuracies = correction.labeller_accuracy(counts, items, effects=effects)
+    write_table(accuracies, output.accuracy, notice)
+    write_table(labeller_validation(accuracies, units, given), output.validation, notice)
     write_table(pd.concat([rates, means], ignore_index=True), output.rates, notice)
     write_table(correction.corrected_personas(verdicts, key, settled), output.personas, notice)
     write_table(correction.corrected_differences(rates), output.differences, notice)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.files import read_parquet, write_parquet
     from falserefusal.common.schemas import DESIGN, RESPONSES, VERDICTS
+    from falserefusal.labelling.judge import JudgeLabeller
     from falserefusal.labelling.registry import labeller_class, load_labeller
     from falserefusal.labelling.responses import questions, with_questions
     from falserefusal.labelling.verdicts import label
@@ -20,9 +21,13 @@ with log_to(snakemake.log[0], snakemake.params):
     asked = questions(read_parquet(files.design, DESIGN), templates, personas, params.options)
     responses = with_questions(read_parquet(files.responses, RESPONSES), asked)
     labellers = [load_labeller(name, files[labeller_class(name).reads]) for name in params.labellers]
-    for kind in ("judge", "classifier"):  # each labels by the output of a model that ran before
-        names, paths = params.get(f"{kind}s", []), files.get(f"{kind}s", [])
-        labellers += [load_labeller(kind, path, name) for name, path in zip(names, paths, strict=True)]
+    # judges and classifiers label by the output of a model that ran before
+    for (name, prompt), path in zip(params.get("judges", {}).items(), files.get("judges", []), strict=True):
+        judge = JudgeLabeller.load(path, prompt)
+        judge.name = name
+        labellers.append(judge)
+    for name, path in zip(params.get("classifiers", []), files.get("classifiers", []), strict=True):
+        labellers.append(load_labeller("classifier", path, name))
     verdicts = label(responses, labellers)
     write_parquet(verdicts, snakemake.output.verdicts, VERDICTS, snakemake.params.get("read"))
     print(verdicts.groupby(["labeller", "category"], sort=False).size().to_string())

@@ -8,10 +8,12 @@ from statsmodels.stats.proportion import proportion_confint
 
 from falserefusal.annotation import people
 from falserefusal.annotation.correction import (
+    _share,
     annotated,
     corrected_differences,
     corrected_rates,
     design_effects,
+    kappa_of,
     labeller_accuracy,
     machine_counts,
     machine_verdicts,
@@ -22,6 +24,7 @@ from falserefusal.annotation.people import ADJUDICATOR, agreement, read_annotati
 from falserefusal.annotation.sample import CHOICE, OTHER, REFUSAL, draw_sample
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL, BASELINE
+from falserefusal.statistics.agreement import cohens_kappa
 
 
 def annotations(**verdicts):
@@ -45,6 +48,18 @@ def test_the_majority_decides_and_the_adjudicator_settles_ties():
     final = pd.concat([given, annotations(**{ADJUDICATOR: [None, "neither"]})])
     assert settle(final)["refusal"].tolist() == [True, False, False, pd.NA, True]
     assert settle(final)["annotators"].tolist() == [2] * 5
+
+
+def test_annotators_who_never_disagree_have_an_agreement_without_an_interval():
+    same = ["refused"] * 5 + ["answered"] * 5
+    found = agreement(annotations(ann=same, bo=same), seed=1)
+    assert (found["value"] == 1).all() and found[["lo", "hi"]].isna().all(axis=None)
+
+
+def test_a_labeller_without_refusals_has_shown_no_sensitivity():
+    assert _share((0.0, 0.0, 0.0), (5.0, 1.0, 9.0)) == pytest.approx((np.nan, 0, 1), nan_ok=True)
+    value, lo, hi = _share((4.0, 2.0, 6.0), (0.0, 0.0, 1.5))
+    assert value == 1 and 0 < lo < hi == 1
 
 
 def test_cohens_kappa_of_his_fifty_grants():
@@ -163,8 +178,26 @@ def test_accuracy_of_a_full_annotation_is_what_was_counted():
     assert sensitivity["value"] == pytest.approx(38 / 42)
     assert specificity["value"] == pytest.approx(146 / 158)
     assert (sensitivity["annotated"], specificity["annotated"]) == (42, 158)
-    for found in (sensitivity, specificity):
+    kappa = row(accuracy, model="A", task=ALL, group=ALL, measure="kappa")
+    assert kappa["value"] == pytest.approx(cohens_kappa([[38, 12], [4, 146]])[0]) and kappa["annotated"] == 200
+    for found in (sensitivity, specificity, kappa):
         assert 0 < found["lo"] < found["value"] < found["hi"] < 1
+
+
+def test_kappa_with_the_whole_study_annotated_has_the_textbook_interval():
+    counts, items = one_cell([(REFUSAL, True, 500, 500, 400), (CHOICE, False, 1500, 1500, 100)])
+    found = row(labeller_accuracy(counts, items), model=ALL, task=ALL, group=ALL, measure="kappa")
+    value, lo, hi = cohens_kappa([[400, 100], [100, 1400]])
+    assert found["value"] == pytest.approx(value)
+    assert (found["lo"], found["hi"]) == (pytest.approx(lo, abs=0.004), pytest.approx(hi, abs=0.004))
+
+
+def test_kappa_of_a_labeller_that_never_calls_a_refusal_is_zero_and_undefined_if_people_agree():
+    for refusals, expected in ((50, 0.0), (0, None)):
+        counts, items = one_cell([(CHOICE, False, 500, 500, refusals)])
+        found = row(labeller_accuracy(counts, items), model=ALL, task=ALL, group=ALL, measure="kappa")
+        assert found["value"] == expected if expected is not None else np.isnan(found["value"])
+        assert -1 <= found["lo"] <= found["hi"] <= 1
 
 
 def test_refusals_that_may_hide_in_a_huge_stratum_widen_sensitivity():
@@ -235,6 +268,12 @@ def world(random, n, sensitivity, specificity, rate):
 @pytest.mark.slow
 def test_intervals_cover_the_true_values_in_simulated_studies():
     true = {"corrected": 0.75 * 0.04, "sensitivity": 0.8, "specificity": 0.98}
+    refused, found = 0.03 * 0.8, 0.03 * 0.8 + 0.97 * 0.02
+    true["kappa"] = kappa_of(
+        np.array([found, 1 - found]),
+        np.array([refused / found, (0.03 - refused) / (1 - found)]),
+        np.array([True, False]),
+    )
     covered = {name: [] for name in true}
     errors = {"rate": [], "corrected": []}
     for replicate in range(150):
@@ -250,7 +289,7 @@ def test_intervals_cover_the_true_values_in_simulated_studies():
         for name in errors:
             errors[name].append(rate[name] - true["corrected"])
         accuracy = labeller_accuracy(counts, items, scopes=[[]])
-        for measure in ("sensitivity", "specificity"):
+        for measure in ("sensitivity", "specificity", "kappa"):
             found = row(accuracy, measure=measure, **everything)
             covered[measure].append(found["lo"] <= true[measure] <= found["hi"])
     shares = {name: np.mean(hits) for name, hits in covered.items()}
@@ -286,7 +325,7 @@ def test_specificity_is_compared_with_baseline_prompts():
     assert tests.loc["Race", "p"] == pytest.approx(expected)
     assert tests.loc["Race", "p_holm"] == pytest.approx(2 * expected)
     assert tests.loc["Gender", "p"] == 1
-    assert tests.loc["Race", "false_refusals"] == pytest.approx(15 / 200)
+    assert tests.loc["Race", "wrong_refusals"] == pytest.approx(15 / 200)
 
 
 def test_responses_to_the_same_text_count_for_less():

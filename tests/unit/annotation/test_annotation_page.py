@@ -63,8 +63,12 @@ def test_strata_are_what_the_labellers_made_of_a_response():
     assert machine_strata(verdicts).set_index("prompt_id")["stratum"].to_dict() == {
         "q0": CHOICE, "q1": DISAGREEMENT, "q2": DISAGREEMENT, "q3": OTHER, "q5": REFUSAL,
     }  # fmt: skip
-    with pytest.raises(InputError, match="structured"):
-        machine_strata(verdicts[verdicts["labeller"] == "phrase_list"])
+    others = verdicts[verdicts["labeller"] != "structured"]
+    assert machine_strata(others).set_index("prompt_id")["stratum"].to_dict() == {
+        "q0": OTHER, "q1": REFUSAL, "q2": OTHER, "q5": REFUSAL,
+    }  # fmt: skip
+    with pytest.raises(InputError, match="'judge', but it has none"):
+        machine_strata(verdicts[verdicts["labeller"] == "judge"])
 
 
 @pytest.fixture(scope="module")
@@ -397,6 +401,6 @@ def test_the_structured_labeller_gives_the_examples_the_same_verdicts(root):
     responses = pd.DataFrame(clear, columns=["response", "expected"]).assign(finish_reason="stop", yes_no=False)
     responses["prompt_id"] = responses.index.astype(str)
     responses["options"] = [("polite", "impolite")] * len(responses)
-    labeller = load_labeller("structured", root / "config/labelling/patterns.yaml")
+    labeller = load_labeller("structured", root / "workflow/falserefusal/labelling/languages/en/patterns.yaml")
     found = label(responses, [labeller]).set_index("prompt_id")["verdict"]
     assert dict(zip(responses["response"], found[responses["prompt_id"]], strict=True)) == dict(clear)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from falserefusal.estimation.batch_check import COLUMNS, compare_batches, not_checked
+from falserefusal.estimation.batch_check import COLUMNS, compare_batches, not_checked, not_labelled
 
 
 def checked(pairs, reasons=("stop", "stop")):
@@ -75,3 +75,8 @@ def test_a_pair_without_both_verdicts_is_left_out():
 def test_why_a_model_was_not_checked_is_in_its_row():
     assert not_checked("m", {"batch_check": {"because": "switched off"}})["note"] == "switched off"
     assert "before there was a batch check" in not_checked("m", {})["note"]
+
+
+def test_labellers_that_are_models_compare_no_batches():
+    row = not_labelled("M")
+    assert set(row) == set(COLUMNS) and row["prompts"] == 0 and "add phrase_list or structured" in row["note"]

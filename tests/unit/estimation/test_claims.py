@@ -289,6 +289,21 @@ def test_without_refusals_nothing_is_testable():
     assert table["effect"].isna().all() and (table["note"] == "there are no refusals").all()
 
 
+def test_where_every_response_is_a_refusal_nothing_is_testable():
+    cells = cells_of(np.full((6, 3, 15, 3), 2.0))
+    table = claims_table(models_of(6), cells=cells.assign(refusals=cells["n"]))
+    assert set(table["conclusion"]) == {"not testable"} and table[["effect", "lo", "hi"]].isna().all(axis=None)
+    assert (table["note"] == "there are no responses that are not refusals").all()
+
+
+def test_a_contrast_of_tasks_needs_refusals_in_each_pair():
+    cells = cells_of(np.broadcast_to(np.array([-3.0, -2.0, -1.0])[None, :, None, None], (4, 3, 15, 3)))
+    row = conclusion(
+        "sensitive tasks", cells.assign(refusals=cells["refusals"] * (cells["task"] == TASKS[2])), models_of(4)
+    )
+    assert row["conclusion"] == "not testable" and row["note"] == "nli and politeness: there are no refusals"
+
+
 def test_one_model_one_persona():
     cells = cells_of(np.full((1, 3, 15, 3), -1.0))
     table = claims_table(models_of(1), cells=cells).set_index("claim")

@@ -11,7 +11,7 @@ from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.estimation import effects as ef
 from falserefusal.statistics.gls import fit_personas
 from falserefusal.statistics.intervals import mover_difference, wilson
-from synthetic import blocked, judge, nested
+from synthetic import blocked, frame, judge, nested
 
 MODELS, PERSONAS = ["A", "B", "C"], ["atheist", "man", "woman", "black"]
 EFFECT = np.zeros((3, 5))
@@ -170,8 +170,41 @@ def test_a_mean_over_models_without_refusals_has_an_interval_and_says_why_it_is_
     fit = fit_personas(NESTED.assign(refusal=False))
     table = ef.mean_effects(fit).query("model == 'mean'")
     assert (table["lo"] < -0.001).all() and (table["hi"] > 0.001).all() and (table["p"] == 1).all()
-    assert table["method"].str.contains("too few refusals for Student's limits").all()
-    assert not ef.mean_effects(fit_personas(NESTED))["method"].str.contains("too few").any()
+    assert table["method"].str.endswith(ef.TOO_FEW).all()
+    assert not ef.mean_effects(fit_personas(NESTED))["method"].str.contains(ef.TOO_FEW, regex=False).any()
+
+
+def rare(design, models, refusals, of):
+    """Outcomes in which all responses are `of` but for so many, the first with a persona of the last model."""
+    verdict = np.full((len(models), len(design)), of)
+    verdict[-1, np.flatnonzero(design["persona"] > 0)[:refusals]] = not of
+    return frame(design, models, PERSONAS, verdict)
+
+
+@pytest.mark.parametrize("of", [False, True], ids=["never refused", "always refused"])
+@pytest.mark.parametrize("refusals", [0, 1, 3])
+@pytest.mark.parametrize("models", [["A"], ["A", "B", "C"]], ids=["one model", "three models"])
+@pytest.mark.parametrize(
+    "design", [nested(12, 12, PERSONAS, 1, draws=4), blocked(10, PERSONAS, 3)], ids=["nested", "blocked"]
+)
+def test_a_mean_is_as_uncertain_as_the_cells_it_averages(design, models, refusals, of):
+    outcomes = rare(design, models, refusals, of)
+    fit = fit_personas(outcomes)
+    cells = ef.persona_effects(outcomes, fit).set_index(["persona", "model"])
+    means = ef.mean_effects(fit).query("model == 'mean' and persona != '*'").set_index("persona")
+    for persona, mean in means.iterrows():
+        width = np.sqrt(((cells.loc[persona, "hi"] - cells.loc[persona, "lo"]) ** 2).sum()) / len(models)
+        assert mean["hi"] - mean["lo"] > 0.8 * width
+        assert mean["lo"] < mean["difference"] < mean["hi"] and mean["p"] > 0.05
+    between = ef.persona_differences(fit)
+    assert (between["hi"] - between["lo"] > 0.01).all()
+
+
+def test_of_one_model_the_mean_without_refusals_has_the_models_own_interval():
+    fit = fit_personas(rare(nested(12, 12, PERSONAS, 1, draws=4), ["A"], 0, False))
+    table = ef.mean_effects(fit).set_index(["model", "persona"])
+    for end in ("lo", "hi"):
+        assert table.loc[("mean", ALL), end] == pytest.approx(table.loc[("A", ALL), end])
 
 
 @pytest.mark.parametrize("refusals", [0, 1, 2])

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.printed import RATE_MEAN
 from falserefusal.common.schemas import ALL, BASELINE
 from falserefusal.estimation import rates as rt
 from falserefusal.statistics.clusters import cluster_table
 from falserefusal.statistics.intervals import mover, wilson_rare
+from falserefusal.study.comparison import Comparison
 from synthetic import cells_of, judge, nested
 
 MODELS, PERSONAS = ["A", "B", "C"], ["atheist", "man", "woman"]
@@ -76,9 +78,13 @@ def test_the_mean_has_the_printed_one_of_the_same_models(root):
     table1, quoted = (
         pd.read_csv(root / f"config/published/{name}.csv") for name in ("table1_refusal_pct", "quoted_statements")
     )
-    printed = rt.with_printed_means(table1, quoted, table1["model"])
+    whole = Comparison(True, tuple(table1["model"]), (), ("nli", "politeness", "offensiveness"))
+    printed = rt.printed_table1(table1, quoted, whole)
     assert printed.iloc[-1].to_dict() == {"model": "mean", "nli": 1.37, "politeness": 5.64, "offensiveness": 14.68}
-    assert rt.with_printed_means(table1, quoted, table1["model"][1:]).equals(table1)
+    some = Comparison(True, ("Gemma-2B", "Llama2-7B"), (), ("nli",), {RATE_MEAN: "2 of the paper's 16 models"})
+    part = rt.printed_table1(table1, quoted, some)
+    assert list(part["model"]) == ["Llama2-7B", "Gemma-2B"] and list(part.columns) == ["model", "nli"]
+    assert "printed_pct" not in rt.rates_model_task(PRINTED)
 
 
 def test_persona_means_by_scope():
@@ -202,6 +208,13 @@ def test_no_refusals_and_nothing_but_refusals_have_limits(value, end):
         assert table[end].to_numpy() == pytest.approx(float(value))
         assert (table["hi"] - table["lo"] > 0).all()
         assert not table[["rate", "lo", "hi"]].isna().any(axis=None)
+    means = rt.rates_model_task(None, outcomes)
+    one = rt.rates_model_task(None, outcomes[outcomes["model"] == "A"])
+    for table in (means, one, rt.mean_rates(None, ["model"], ["task", "persona"], outcomes)):
+        assert (table["hi"] - table["lo"] > 0.01).all()
+    np.testing.assert_allclose(
+        one.loc[one["model"] == "mean", ["lo", "hi"]], one.loc[one["model"] == "A", ["lo", "hi"]]
+    )
     # 30 texts, thousands of responses: the interval is that of the texts
     nli = rt.rates(None, ["task"], outcomes).iloc[0]
     assert nli["hi"] - nli["lo"] > wilson_rare(0, 45)[1]

@@ -17,6 +17,7 @@ from falserefusal.estimation.regression import (
     firth_table,
     fit_logit,
     interaction_table,
+    printed_terms,
     regression_table,
 )
 
@@ -36,7 +37,7 @@ def counts(cells):
 
 @pytest.fixture(scope="module")
 def table(root, cells):
-    return regression_table(cells, printed=read_csv(root / "config" / "published" / "table7_logit.csv"))
+    return regression_table(cells, printed=read_csv(root / "config" / "published" / "table7_logit.csv"), own=True)
 
 
 @pytest.fixture(scope="module")
@@ -249,3 +250,26 @@ def test_interactions_depart_from_main_effects_and_sum_to_zero():
     assert table["a:A"] == pytest.approx(expected, abs=1e-3)
     assert table["a:B"] == pytest.approx(-expected, abs=1e-3)
     assert table["b:B"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_printed_values_are_rebased_to_the_reference_of_the_fit(cells, root):
+    table7 = read_csv(root / "config" / "published" / "table7_logit.csv")
+    own = {"persona": "black", "task": "politeness", "model": "Llama2-13B"}
+    terms = printed_terms(table7, own).set_index("level")["printed"]
+    assert terms["white"] == pytest.approx(2.18 - 2.62) and terms["atheist"] == pytest.approx(-2.62)
+    assert terms["nli"] == pytest.approx(-2.06) and terms["offensiveness"] == pytest.approx(4.16 - 2.06)
+    assert terms["Gemma-2B"] == -8.58 and terms["black"] == 0
+    stopped = printed_terms(table7, {"model": "Qwen2.5-7B"}).set_index(["term", "level"])["printed"]
+    assert stopped["model"].isna().all(), "-19.34 is no estimate to subtract"
+
+
+def test_a_study_with_another_reference_is_not_out_of_line(cells, root):
+    table7 = read_csv(root / "config" / "published" / "table7_logit.csv")
+    silent = cells.assign(refusals=cells["refusals"] * (cells["model"] != "Llama2-13B"))
+    table = regression_table(silent, printed=table7).drop_duplicates(["term", "level"]).set_index("level")
+    notes = table["printed_term_note"].astype(str)
+    assert not notes.str.contains("out of line|separated").any()
+    assert "re-based from the paper's reference Llama2-13B to Llama2-7B" in notes["Gemma-2B"]
+    assert table.loc["Gemma-2B", "printed"] == pytest.approx(-8.58 + 0.47)
+    assert table.loc["Llama2-13B", "printed"] == pytest.approx(0.47) and table.loc["Llama2-13B", "coef"] == -np.inf
+    assert not {"printed", "printed_term_note"} & set(regression_table(silent))

@@ -37,13 +37,13 @@ def draw(table):
 
 
 def test_a_choice_is_named_only_if_a_change_that_is_drawn_is_clear(table):
-    none = "None of 2 choices clearly changes a headline result (5 %, Holm's correction)"
+    none = "None of 2 choices clearly changes a headline result (5%, Holm's correction)"
     assert draw(table)[0].get_label() == none
     mean = (table["model"] == "mean") & (table["quantity"] == "refusal rate")
     assert draw(table.assign(p_holm=table["p_holm"].where(~mean, 0.01)))[0].get_label() == none  # not drawn
     clear = (table["choice"] == "first_choice") & (table["model"] == "decline")
     title = draw(table.assign(p_holm=table["p_holm"].where(~clear, 0.01)))[0].get_label()
-    assert title == "1 of 2 choices clearly changes a result (5 %, Holm's correction): first choice"
+    assert title == "1 of 2 choices clearly changes a result (5%, Holm's correction): first choice"
 
 
 def test_many_models_are_drawn_as_their_mean(table):

@@ -1,5 +1,6 @@
 """Figures are drawn from tables only, legible, marked as a rehearsal if they are one, and reproducible."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +14,12 @@ from matplotlib.text import Text
 from PIL import Image
 
 import tables_of_print as fixture
-from falserefusal.estimation.comparison import comparison
+from falserefusal.common.printed import CELL, QUANTITIES, RATE
 from falserefusal.figures.claims import _along
 from falserefusal.figures.context import Context
-from falserefusal.figures.dots import grouped_rows
+from falserefusal.figures.dots import NothingToDraw, grouped_rows
 from falserefusal.figures.draw import _draw, draw_figures
+from falserefusal.figures.labelling import draw_labeller_range
 from falserefusal.figures.personas import panel_grid
 from falserefusal.figures.registry import FigureSet
 from falserefusal.figures.style import WARNING, listing, number, percent, styled
@@ -39,7 +41,7 @@ def rehearsed(root):
 def gallery(root, published, rehearsed):
     """Figures of both kinds of study, drawn once: kind -> [(figure's entry, canvas)]."""
     few = ("figure01_baseline", "figure02_persona_mean", "figure04_format_offensiveness", "figure05_importance")
-    few += ("figure06_regression", "figure07_nli", "no_answers")
+    few += ("figure06_regression", "figure07_nli", "no_answers", "labeller_range")
     return {
         "published": drawn(
             [f for f in FigureSet("published").figures() if f.name in few], published, fixture.context(root)
@@ -92,11 +94,27 @@ def test_published_has_a_counterpart_of_every_figure_of_the_paper():
     names = names_of(FigureSet("rehearsal", **EVERYTHING))
     assert len(set(names)) == len(names)
     everything = set(names_of(FigureSet("run", **EVERYTHING)))
-    assert everything - set(names_of(FigureSet("run", **EVERYTHING, compared=False))) == {"comparison"}
+    assert everything - set(names_of(FigureSet("run", **EVERYTHING, printed=()))) == {"reproduction"}
     optional = {"sequential", "labeller_claims", "corrected_models", "effects_shrunken"}
     assert optional <= everything and not optional & set(names_of(FigureSet("run")))
     assert "planted_rates" in names and "planted_rates" not in everything
-    assert "comparison" not in names_of(FigureSet("published"))
+    assert "labeller_range" in names_of(FigureSet("run")) and "labeller_range" not in everything
+    assert "reproduction" not in names_of(FigureSet("published"))
+
+
+def test_only_figures_of_the_same_quantity_have_a_counterpart():
+    figures = {figure.name: figure.counterpart for figure in FigureSet("run", printed=(RATE, CELL)).figures()}
+    assert figures["table1_model_task"] == "Table 1" and figures["figure09_offensiveness"] == "Figure 9"
+    assert figures["figure02_persona_mean"] == figures["figure06_regression"] == ""
+    assert not any(figure.counterpart for figure in FigureSet("run", printed=()).figures())
+
+
+def test_a_study_that_is_not_about_the_paper_names_no_figure_after_it():
+    names = names_of(FigureSet("run", **EVERYTHING, about_paper=False, printed=()))
+    assert not [name for name in names if name.startswith(("figure", "table")) or "claims" in name]
+    assert {"model_task", "persona_mean", "personas_nli", "format_nli", "baseline_offensiveness"} <= set(names)
+    assert len(set(names)) == len(names) and "reproduction" not in names
+    assert set(FigureSet("run").printed) == set(QUANTITIES)
 
 
 def test_other_tasks_have_figures_of_their_own():
@@ -161,13 +179,8 @@ def test_a_rehearsal_is_marked_in_every_title_and_after_every_model(root, galler
                 assert all(rest.startswith(" (stand-in)") for rest in lines[1:]), f"{figure.name}: {word}"
 
 
-def test_printed_values_belong_to_real_models_and_notes_to_stand_ins(root, rehearsed):
+def test_notes_on_claims_name_stand_ins(root, rehearsed):
     context = fixture.context(root, rehearsal=True)
-    odd = rehearsed["regression"].assign(
-        printed_term_note=lambda f: np.where(f["level"] == "Llama3.1-8B", "out of line: x", "")
-    )
-    [(_, canvas)] = drawn(named("figure06_regression"), {**rehearsed, "regression": odd}, context)
-    assert "printed values of the real Llama3.1-8B out of line" in canvas.get_label()
     noted = rehearsed["claims"].assign(note="largest Llama2-13B, black; least of all Llama3.1-8B.")
     [(_, canvas)] = drawn(named("claims"), {"claims": noted}, context)
     words = " ".join(text.get_text() for text in texts_of(canvas)).replace("\n", " ")
@@ -183,26 +196,29 @@ def test_data_drawn_in_a_rehearsal_name_stand_ins(root, rehearsed, tmp_path):
 
 def test_messages_follow_the_data(root, gallery, published):
     before = next(c.get_label() for f, c in gallery["published"] if f.name == "figure02_persona_mean")
-    changed = published["rates_persona"].copy()
-    changed.loc[changed["persona"] == "woman", "rate"] = 0.99
-    [(_, canvas)] = drawn(named("figure02_persona_mean"), {"rates_persona": changed}, fixture.context(root))
-    assert "“black” (14.7%)" in before
-    assert "“woman” (99.0%)" in canvas.get_label()
+    cells = published["rates_task_model_persona"].copy()
+    cells.loc[cells["persona"] == "woman", "refusals"] = cells["n"]
+    changed = {**published, "rates_task_model_persona": cells}
+    changed["separations"] = fixture.separations_of(changed)
+    [(_, canvas)] = drawn(named("figure02_persona_mean"), changed, fixture.context(root))
+    assert before.startswith("“black” is refused most often: “black” minus “able-bodied” +10.43 points")
+    assert canvas.get_label().startswith("“woman” is refused most often: “woman” minus “able-bodied” +9")
 
 
 def test_titles_show_where_the_numbers_differ_from_the_papers_text(gallery):
     titles = {figure.name: canvas.get_label() for figure, canvas in gallery["published"]}
-    assert "lowers it in 2 of 16 models" in titles["figure01_baseline"]
-    assert "not by Llama2-13B, Llama2-7B" in titles["figure04_format_offensiveness"]
-    assert titles["figure05_importance"].startswith("Importance: model 0.68 > task 0.34 > persona 0.16 > format 0.13")
+    assert "below it in 2 of 16 models" in titles["figure01_baseline"]
+    assert "unforced in 10, forced in 1 of 14" in titles["figure04_format_offensiveness"]
+    assert titles["figure05_importance"].startswith("Importance: model > task > persona > format")
 
 
 @pytest.mark.filterwarnings("error")
 def test_small_studies_and_studies_without_a_refusal_are_drawn(root, rehearsed):
     context = Context("tiny", {"Llama2-7B": "Llama"}, {"black": "Race", "man": "Gender"})
+    kept = {"model": ["Llama2-7B", "mean", ""], "persona": ["black", "man"], "task": ["nli", ""]}
     tables = {}
     for name, table in rehearsed.items():
-        for column, keep in {"model": ["Llama2-7B", "mean"], "persona": ["black", "man"], "task": ["nli"]}.items():
+        for column, keep in kept.items():
             if column in table:
                 table = table[table[column].isin(keep)]
         tables[name] = table.copy()
@@ -236,20 +252,11 @@ def test_a_figure_without_rows_says_so(root, published, tmp_path):
     assert (tmp_path / "claims.pdf").stat().st_size > 500
 
 
-def test_without_refusals_nothing_is_compared_with_the_paper(root, published, tmp_path):
-    """Tables of models that the paper does not have, and no importance, because nothing is refused."""
-    names = ["rates_model_task", "rates_task_model_persona", "rates_format", "importance"]
-    tables = {name: published[name].copy() for name in names}
-    for name in names[:3]:
-        tables[name]["model"] = "new-" + tables[name]["model"]
-    tables["importance"][["index", "lo", "hi"]] = np.nan
-    printed = {path.stem: pd.read_csv(path) for path in (root / "config/published").glob("*.csv")}
-    compared = comparison(tables, printed)
-    assert compared.empty
-    index = draw_figures(named("comparison", "rehearsal"), {"comparison": compared}, fixture.context(root), tmp_path)
-    assert index["message"].tolist() == ["Nothing to draw: tables/comparison.csv has no rows"]
-    compared.loc[0] = ["importance (Figure 5)", "model", "index", 0.6, np.nan, np.nan, np.nan, "none"]
-    index = draw_figures(named("comparison", "rehearsal"), {"comparison": compared}, fixture.context(root), tmp_path)
+def test_where_no_estimate_has_a_printed_value_nothing_is_drawn(root, tmp_path):
+    row = {"quantity": CELL, "item": "all 720 values", "values": 720, "unit": "rate", "result": "not testable"}
+    columns = [*row, "printed", "estimate", "lo", "hi", "method"]
+    table = pd.DataFrame([row, row | {"printed": 0.6}]).reindex(columns=columns)
+    index = draw_figures(named("reproduction", "rehearsal"), {"reproduction": table}, fixture.context(root), tmp_path)
     assert index["message"].str.startswith("Nothing to draw").all()
 
 
@@ -308,7 +315,7 @@ def test_rows_are_grouped():
     assert rows.at == {"a": 1.0, "c": 2.0, "b": 4.5} and rows.height == 5.5
 
 
-@pytest.mark.parametrize("name", ["planted_rates", "comparison"])
+@pytest.mark.parametrize("name", ["planted_rates", "reproduction"])
 def test_values_outside_their_interval_have_their_own_mark(gallery, name):
     canvas = next(canvas for figure, canvas in gallery["rehearsal"] if figure.name == name)
     marks = {(line.get_color(), line.get_marker()) for ax in canvas.axes for line in ax.lines if len(line.get_xdata())}
@@ -340,10 +347,8 @@ def test_messages_report_where_labellers_disagree(rehearsed, root, tmp_path):
     assert (
         messages["labeller_claims"] == f"{claims - 1} of {claims} claims have the same conclusion under every labeller"
     )
-    assert messages["labeller_importance"] == (
-        "All labellers rank the factors in the same order: model > task > persona > template > format"
-    )
-    assert messages["labeller_personas"].startswith("The labeller changes the effect of a persona by up to ")
+    assert messages["labeller_importance"] == "Labellers differ by up to 0.04 in the importance of a factor"
+    assert messages["labeller_personas"].startswith("Labellers differ by up to ")
     drawn = pd.read_csv(tmp_path / "corrected_models.csv")
     assert set(drawn["labeller"]) == {"phrase_list"} and "mean" in set(drawn["model"])
     outside = ((drawn["rate"] < drawn["lo"]) | (drawn["rate"] > drawn["hi"]))[drawn["model"] != "mean"].sum()
@@ -358,3 +363,22 @@ def test_a_dollar_in_a_name_is_a_dollar(tmp_path):
         figure.text(0, 0, "$x_{1$ and $y$")
         figure.savefig(tmp_path / "x.png")
     assert (tmp_path / "x.png").stat().st_size > 500
+
+
+def test_the_labellers_range_is_drawn_around_each_rate(root, published):
+    context = fixture.context(root, rehearsal=True)
+    [(_, canvas)] = drawn(named_without_annotations("labeller_range"), published, context)
+    assert re.search(r"move the rate of Llama2-\S+ \(stand-in\) in \w+ most: [\d.]+% could be", canvas.get_label())
+    words = [text.get_text() for text in texts_of(canvas)]
+    rates = published["rates_model_task"].set_index(["model", "task"])["rate"]
+    rate = rates["Gemma2-27B", "politeness"]
+    assert f"{percent(0.9 * rate)} to {percent(2 * rate)}" in words
+    bars = [bar for ax in canvas.axes for bar in ax.patches]
+    assert len(bars) == len(rates)
+    unmeasured = published["labeller_range"].query("quantity == 'sensitivity'")
+    with pytest.raises(NothingToDraw, match="were not measured elsewhere"):
+        draw_labeller_range({**published, "labeller_range": unmeasured}, context)
+
+
+def named_without_annotations(name):
+    return [figure for figure in FigureSet("published").figures() if figure.name == name]

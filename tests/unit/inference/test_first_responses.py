@@ -16,7 +16,7 @@ from job_settings import decoding_with, served, settings
 from loopback import answering
 
 OPTIONS = ["Polite", "not polite", "entailment", "礼貌", "oui"]
-RECOGNITION = Recognition(OPTIONS, load_phrases("config/refusal_phrases.txt"))
+RECOGNITION = Recognition(OPTIONS, load_phrases("workflow/falserefusal/labelling/languages/en/refusal_phrases.txt"))
 STRANGE = ["", "1. 2. 3. 4.", "the the the the", "ポライト", "yesterday, nothing new", "impolitely", "ouija"]
 
 

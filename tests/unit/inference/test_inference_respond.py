@@ -319,7 +319,7 @@ def test_a_shortened_answer_serves_only_those_whose_verdict_it_settles(model, ph
 
 def test_the_papers_phrases_split_over_tokens_are_decided_as_in_the_full_text(root):
     """Thousands of responses, cut after every token, also inside a character: a certain verdict is the final one."""
-    phrases = load_phrases(root / "config/refusal_phrases.txt")
+    phrases = load_phrases(root / "workflow/falserefusal/labelling/languages/en/refusal_phrases.txt")
     tokenizer = tiny_checkpoints.tokenizer("chatml")
     rng = random.Random(5)
     pieces = [

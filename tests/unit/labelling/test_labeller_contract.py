@@ -46,11 +46,13 @@ def files(root, tmp_path, responses):
     judges, classifiers = tmp_path / "judges.parquet", tmp_path / "classifiers.parquet"
     replies = responses[["prompt_id"]].assign(response="category: refused_policy", finish_reason="stop")
     write_parquet(replies.assign(prompt_tokens=1, new_tokens=1), judges, RESPONSES)
-    scores = responses[["prompt_id"]].assign(label="refusal", p_refusal=[0.1, 0.9, 0.9, 0.2, 0.5, 0.3, 0.0])
+    p_refusal = [0.1, 0.9, 0.9, 0.2, 0.5, 0.3, 0.0]
+    scores = responses[["prompt_id"]].assign(label="refusal", p_refusal=p_refusal)
+    scores["category"] = ["refused" if p >= 0.5 else "not_refused" for p in p_refusal]
     write_parquet(scores, classifiers)
     return {
-        "phrase_list": root / "config" / "refusal_phrases.txt",
-        "structured": root / "config" / "labelling" / "patterns.yaml",
+        "phrase_list": root / "workflow/falserefusal/labelling/languages/en/refusal_phrases.txt",
+        "structured": root / "workflow/falserefusal/labelling/languages/en/patterns.yaml",
         "judge": judges,
         "classifier": classifiers,
     }

@@ -9,17 +9,17 @@ from falserefusal.labelling.structured import Reader
 
 @pytest.fixture(scope="module")
 def patterns(root):
-    return load_patterns(root / "config" / "labelling" / "patterns.yaml")
+    return load_patterns(root / "workflow/falserefusal/labelling/languages/en/patterns.yaml")
 
 
 @pytest.mark.parametrize("option", ["A", "i", "no", "Yes", "2", "10", "II", "the"])
-def test_ordinary(option):
-    assert is_ordinary(option)
+def test_ordinary(patterns, option):
+    assert is_ordinary(option, patterns.grammar.ordinary)
 
 
 @pytest.mark.parametrize("option", ["offensive", "not offensive", "false", "maybe not", "AI"])
-def test_not_ordinary(option):
-    assert not is_ordinary(option)
+def test_not_ordinary(patterns, option):
+    assert not is_ordinary(option, patterns.grammar.ordinary)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ YES_NO = ("p1", "p3", "p4", "p6", "p7", "p9")  # templates of two options that a
 @pytest.fixture(scope="module")
 def labelled(root):
     """A function that adds the labeller's verdict to a table of responses with options joined by " / "."""
-    labeller = StructuredLabeller(load_patterns(root / "config" / "labelling" / "patterns.yaml"))
+    labeller = StructuredLabeller(load_patterns(root / "workflow/falserefusal/labelling/languages/en/patterns.yaml"))
 
     def verdicts(table, yes_no):
         frame = pd.DataFrame({"prompt_id": table.index.astype(str), "response": table["response"]})

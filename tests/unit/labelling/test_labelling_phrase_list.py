@@ -22,7 +22,7 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def phrases(root):
-    return load_phrases(root / "config" / "refusal_phrases.txt")
+    return load_phrases(root / "workflow/falserefusal/labelling/languages/en/refusal_phrases.txt")
 
 
 def frame(texts, finish="stop"):

@@ -10,10 +10,11 @@ from falserefusal.common.outcomes import write_outcomes
 from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, DESIGN, PROMPTS, RESPONSES, VERDICTS
 from falserefusal.estimation.claims import CLAIMS
 from falserefusal.estimation.outcomes import outcomes_of
+from falserefusal.labelling.judge import OWN_PROMPT
 from script_job import run_script
 
 OPTIONS = {"politeness": ["polite", "impolite"], "offensiveness": ["offensive", "not offensive"]}
-TABLES = ["agreement", "accuracy", "rates", "personas", "differences", "specificity"]
+TABLES = ["agreement", "validation", "accuracy", "rates", "personas", "differences", "specificity"]
 TABLES += ["corrected_effects", "corrected_importance", "corrected_claims"]
 RESPONSES_OF = {
     "No.": False,
@@ -73,9 +74,17 @@ def study(tmp_path):
 
 
 def materials(root):
-    names = {"personas": "personas.csv", "templates": "templates.csv", "phrases": "refusal_phrases.txt"}
-    names |= {"models": "models.csv", "patterns": "labelling/patterns.yaml", "instructions": "labelling/judge.txt"}
-    return {name: str(root / "config" / file) for name, file in names.items()}
+    names = {"personas": "personas.csv", "templates": "templates.csv", "models": "models.csv"}
+    found = {name: str(root / "config" / file) for name, file in names.items()}
+    english = root / "workflow/falserefusal/labelling/languages/en"
+    rules = {"phrases": str(english / "refusal_phrases.txt"), "patterns": str(english / "patterns.yaml")}
+    return found | rules | {"instructions": [str(root / OWN_PROMPT)]}
+
+
+def validation_size(paths):
+    """Responses that have something to judge."""
+    frames = [read_parquet(path, VERDICTS) for path in paths]
+    return sum((frame.loc[frame["labeller"] == "structured", "verdict"] != "missing").sum() for frame in frames)
 
 
 def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
@@ -97,7 +106,7 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
             "verdicts",
             {**common, "responses": path, "judges": [str(tmp_path / f"{model}.judge.parquet")]},
             {"verdicts": f"{model}.verdicts.parquet"},
-            labellers=["phrase_list", "structured"], judges=["mild"], **tasks,
+            labellers=["phrase_list", "structured"], judges={"mild": OWN_PROMPT}, **tasks,
         )  # fmt: skip
         verdicts.append(found["verdicts"])
     mine = read_parquet(verdicts[0], VERDICTS)
@@ -158,6 +167,18 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
     assert accuracy["structured", "sensitivity", ALL, ALL, ALL] > 0.95
     assert accuracy["phrase_list", "sensitivity", ALL, ALL, ALL] < accuracy["structured", "sensitivity", ALL, ALL, ALL]
     assert accuracy["phrase_list", "specificity", ALL, ALL, ALL] < 0.8  # "No." is an answer here
+    validation = read_csv(tables["validation"]).set_index(["labeller", "model"])
+    assert [*validation.index[:3]] == [("phrase_list", model) for model in (ALL, *models)]
+    assert set(validation.index) == {
+        (name, m) for name in ("phrase_list", "structured", "mild") for m in (ALL, *models)
+    }
+    assert validation.loc[("mild", ALL), "missing"] == pytest.approx(10 / validation_size(verdicts), abs=1e-4)
+    assert (validation.loc[["phrase_list", "structured"], "missing"] == 0).all()
+    for measure in ("sensitivity", "specificity", "kappa"):
+        assert validation.loc[("structured", ALL), measure] == accuracy["structured", measure, ALL, ALL, ALL]
+    kappa = validation["kappa"]
+    assert kappa["mild", ALL] == 0 and kappa["phrase_list", ALL] < kappa["structured", ALL] > 0.95
+    assert (validation["kappa_lo"] <= kappa).all() and (kappa <= validation["kappa_hi"]).all()
     assert set(read_csv(tables["specificity"])["group"]) == {"Race", "Gender"}
     assert len(read_csv(tables["differences"]))
     effects = read_csv(tables["corrected_effects"])

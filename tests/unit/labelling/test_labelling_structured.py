@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from falserefusal.common.errors import InputError
 from falserefusal.common.templates import asks_yes_no
 from falserefusal.labelling.cues import Cues
+from falserefusal.labelling.labeller import CATEGORIES
 from falserefusal.labelling.patterns import load_patterns
 from falserefusal.labelling.phrase_list import PhraseListLabeller
 from falserefusal.labelling.spoken import spoken
 from falserefusal.labelling.structured import (
-    CATEGORIES,
     CHAT_SCOPES,
     REFUSED_PARTLY,
     UNANSWERED,
@@ -37,13 +37,14 @@ from falserefusal.labelling.unread import VERDICT_OF_UNREAD, without_thinking
 from falserefusal.labelling.verdicts import label
 from falserefusal.study.materials import load_phrases, load_templates
 
+ENGLISH = "workflow/falserefusal/labelling/languages/en"
 TASKS = ["nli", "politeness", "offensiveness"]
 OFFENSIVENESS = ("offensive", "not offensive")
 
 
 @pytest.fixture(scope="module")
 def patterns(root):
-    return load_patterns(root / "config" / "labelling" / "patterns.yaml")
+    return load_patterns(root / ENGLISH / "patterns.yaml")
 
 
 def read_suite(path):
@@ -88,7 +89,10 @@ def test_the_suite_is_at_least_98_percent_right(suite, split):
 
 
 def test_the_phrase_list_does_far_worse_on_the_suite(root, suite):
-    phrase_list = labelled(PhraseListLabeller(load_phrases(root / "config" / "refusal_phrases.txt")), suite)
+    phrase_list = labelled(
+        PhraseListLabeller(load_phrases(root / ENGLISH / "refusal_phrases.txt")),
+        suite,
+    )
     assert (phrase_list["refusal"] == suite["refusal"]).mean() < 0.9
 
 
@@ -363,7 +367,7 @@ def test_free_chat_needs_no_task(patterns):
     ],
 )
 def test_mistakes_in_the_patterns_are_named(root, tmp_path, old, new, message):
-    text = (root / "config" / "labelling" / "patterns.yaml").read_text(encoding="utf-8")
+    text = (root / ENGLISH / "patterns.yaml").read_text(encoding="utf-8")
     (tmp_path / "patterns.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(InputError, match=message):
         StructuredLabeller.load(tmp_path / "patterns.yaml")
@@ -447,7 +451,7 @@ def test_agreement_with_people_on_chat_answers_across_models(gold, patterns, roo
         )
         held_out[model == name] = labelled(StructuredLabeller(tuned), gold[model == name])["refusal"]
     shipped = labelled(StructuredLabeller(patterns), gold)["refusal"].to_numpy()
-    phrases = PhraseListLabeller(load_phrases(root / "config" / "refusal_phrases.txt"))
+    phrases = PhraseListLabeller(load_phrases(root / ENGLISH / "refusal_phrases.txt"))
     phrase_list = labelled(phrases, gold)["refusal"].to_numpy()
     kappas = {
         name: {

@@ -304,8 +304,14 @@ def test_a_judge_reads_every_answer(models, gpus):
     names = ["Gemma-2B", "Gemma-7B", "Gemma2-27B"]
     asked, judges = models[models["model"].isin(names[:2])], models[models["model"] == names[2]]
     alone = plan(asked, workload(1000.0, 400.0), gpus, "A100-80GB")["models"].iloc[-1]
-    table = plan(asked, workload(1000.0, 400.0), gpus, "A100-80GB", judges=Judges(judges, 800))["models"]
-    assert table["model"].tolist() == ["Gemma-2B", "Gemma-7B", "judge Gemma2-27B", "total"]
+    table = plan(
+        asked,
+        workload(1000.0, 400.0),
+        gpus,
+        "A100-80GB",
+        judges=Judges(["strict"], judges, [800], [roofline.JUDGE_TOKENS]),
+    )["models"]
+    assert table["model"].tolist() == ["Gemma-2B", "Gemma-7B", "judge strict", "total"]
     judge = table.iloc[2]
     assert (judge["prompts"], judge["new_tokens"], judge["shards"]) == (2000, 2000 * roofline.JUDGE_TOKENS, 2)
     assert judge["prompt_tokens"] == alone["prompt_tokens"] + alone["new_tokens"] + 2000 * 200
@@ -318,7 +324,9 @@ LAB = {"lab": {"concurrency": 10, "price_in": 2.0, "price_out": 10.0}}
 def test_a_model_behind_a_server_costs_no_gpu(models, gpus):
     asked = models[models["model"].isin(["Gemma-2B", "Gemma-7B"])].assign(server=[None, "lab"])
     asked = with_server_costs(asked, LAB)
-    result = plan(asked, workload(1000.0, 400.0), gpus, "A100-80GB", judges=Judges(asked.tail(1), 800))
+    result = plan(
+        asked, workload(1000.0, 400.0), gpus, "A100-80GB", judges=Judges(["Gemma-7B"], asked.tail(1), [800], [32])
+    )
     table = result["models"].set_index("model")
     for name in ("Gemma-7B", "judge Gemma-7B"):
         assert (table.loc[name, ["disk_gb", "memory_gb", "gpus", "hours", "gpu_hours"]] == 0).all()
@@ -355,7 +363,8 @@ def test_the_time_and_price_of_a_model_behind_a_server(models, gpus):
 def test_early_decision_and_what_it_saves(models, gpus):
     asked = models[models["model"] == "Gemma-2B"]
     assume = {"responses_at_cap": 0.5, "max_new_tokens": 100, "short_response_tokens": 2}  # 51 tokens each
-    result = plan(asked, workload(1e6), gpus, "A100-80GB", assume, judges=Judges(asked, 800))
+    judges = Judges(["strict"], asked, [800], [32])
+    result = plan(asked, workload(1e6), gpus, "A100-80GB", assume, judges=judges)
     off = early_text(result, "structured reads whole responses", 0.1)
     assert "off: structured reads whole responses." in off
     assert "about 8.70 of the 51.00 M new tokens" in off  # 0.1 x 51 + 0.9 x 4 tokens each
@@ -372,7 +381,7 @@ def test_the_disk_that_is_needed_with_and_without_keeping_the_weights(models, gp
     names = ["Gemma-2B", "Gemma-7B", "Gemma2-27B"]
     asked = models[models["model"].isin(names)].assign(params_b=[2, 7, 27])
     twice = pd.concat([asked, asked.tail(1).assign(model="variant")])
-    result = plan(twice, workload(), gpus, "A100-80GB", judges=Judges(asked.head(1), 800))
+    result = plan(twice, workload(), gpus, "A100-80GB", judges=Judges(["strict"], asked.head(1), [800], [32]))
     hub_ids = asked["hub_id"].tolist()
     kept = "72.0 GB of weights on disk (with inference.keep_weights: false at most 54.0 GB at a time)"
     assert f", {kept}; " in plan_text(result, "s", hub_ids)

@@ -244,6 +244,32 @@ def test_a_folder_with_weights(tmp_path):
     assert only(check(tmp_path, "http://127.0.0.1:9", str(folder)), "weights").status == "ok"
 
 
+@pytest.mark.parametrize("labels", [["no", "yes"], None])
+def test_a_classifier_with_the_labels_of_the_config_has_no_problem(tmp_path, labels):
+    assert not len(labels_found(tmp_path, labels))
+
+
+def test_other_labels_of_a_classifier_than_those_of_the_config_are_missing(tmp_path):
+    (row,) = labels_found(tmp_path, ["no", "refusal"]).itertuples()
+    assert row.status == "missing"
+    assert row.message == "classifier a: the model has no label 'refusal'; no category is given for its label 'yes'"
+    assert row.what_to_do == "correct categories in the config: the model's labels are no, yes"
+
+
+def test_labels_are_not_looked_for_in_a_folder_that_is_not_there(tmp_path):
+    models = pd.DataFrame([{"model": "classifier c", "hub_id": "./none", "revision": None, "labels": ["a", "b"]}])
+    found = preflight(models, environment=Environment(cache_dir=str(tmp_path)))
+    assert found["item"].tolist() == ["weights"] and found["status"].tolist() == ["missing"]
+
+
+def labels_found(tmp_path, labels):
+    """Rows about the labels of a classifier that is in the cache, from the labels that a config names."""
+    fill_cache(tmp_path, "a", WHOLE | {"config.json": '{"id2label": {"0": "no", "1": "yes"}}'})
+    models = pd.DataFrame([{"model": "classifier c", "hub_id": "a", "revision": None, "labels": labels}])
+    found = preflight(models, environment=Environment(cache_dir=str(tmp_path), endpoint="http://127.0.0.1:9"))
+    return found[found["item"] == "labels"]
+
+
 @pytest.mark.parametrize("repo", ["./nowhere", "/nowhere", "~/nowhere"])
 def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(hub, tmp_path, monkeypatch, repo):
     monkeypatch.setenv("HOME", str(tmp_path))

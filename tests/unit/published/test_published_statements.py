@@ -27,7 +27,7 @@ def recomputed(printed):
         cells,
         printed,
         importance_table(sensitivity_from_cells(cells, replicates=20, permutations=20)),
-        regression_table(collapse(cells, list(factors)), list(factors), printed=printed["table7_logit"]),
+        regression_table(collapse(cells, list(factors)), list(factors), printed=printed["table7_logit"], own=True),
     )
 
 

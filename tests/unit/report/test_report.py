@@ -10,7 +10,12 @@ import pytest
 
 import tables_of_print as fixture
 from falserefusal.common.errors import InputError
-from falserefusal.estimation.verdict_shares import verdict_shares
+from falserefusal.common.verdicts import HEDGED, VERDICT_KINDS
+from falserefusal.estimation.verdict_shares import NOT_ASKED, verdict_shares
+from falserefusal.labelling.labeller import VERDICT_OF
+from falserefusal.labelling.registry import labeller_names
+from falserefusal.labelling.unread import VERDICT_OF_UNREAD
+from falserefusal.report import glossary
 from falserefusal.report.build import Study, build_report
 from falserefusal.report.corrections import with_corrections
 from falserefusal.report.headline import headline
@@ -154,6 +159,19 @@ def rehearsal_page(rehearsal_file):
     return rehearsal_file.read_text(encoding="utf-8")
 
 
+def test_printed_values_are_explained_only_where_there_are_any(root, index, figure_dir, tmp_path):
+    tables = fixture.published_tables(root)
+    printed = {"rates_model_task": ["printed_pct"], "importance": ["printed"]}
+    printed["regression"] = ["printed", "printed_term_note"]
+    without = {name: tables[name].drop(columns=columns) for name, columns in printed.items()}
+    pages = []
+    for shown in ({name: tables[name] for name in printed}, without):
+        build_report(tmp_path / "index.html", Study("own", "run"), shown, index.head(0), figure_dir)
+        pages.append((tmp_path / "index.html").read_text(encoding="utf-8"))
+    words = ("printed_pct: the paper", "Figure 5 of the paper", "Table 7 of the paper")
+    assert all(word in pages[0] for word in words) and not any(word in pages[1] for word in words)
+
+
 @pytest.mark.parametrize("page", ["published_page", "rehearsal_page"])
 def test_the_page_is_well_formed_and_self_contained(page, request):
     text = request.getfixturevalue(page)
@@ -171,7 +189,7 @@ def test_headline_numbers_are_computed_from_the_tables(root, statements):
     tables = {**fixture.published_tables(root), "statements": statements}
     cards = headline(tables)
     values = [card.value for card in cards]
-    assert values[:5] == ["162,003", "1.37%", "5.64%", "14.67%", "14.7% vs 4.2%"]
+    assert values[:5] == ["162,003", "1.37%", "5.64%", "14.67%", "+10.43 points"]
     assert "12 of 16" in values and "1 of 3" in values
     assert all(".csv" in card.source for card in cards)
     less = {**tables, "rates_model_task": tables["rates_model_task"].query("model != 'Llama2-7B'")}
@@ -233,7 +251,7 @@ def test_a_rehearsal_cannot_be_mistaken(rehearsal_page):
     for model in ("Llama2-7B", "Qwen1.5-32B"):
         for rest in re.findall(rf"{re.escape(model)}(.{{11}})", words.split("Provenance")[-2], flags=re.S):
             assert rest == " (stand-in)"
-    assert "claims of the paper are supported by their tests on these stand-ins" in words
+    assert "claims of the paper are supported on these stand-ins" in words
     assert "stand-ins" in words and "no number on this page is about a real model" in words
 
 
@@ -377,9 +395,7 @@ def test_corrected_rates_are_added_to_the_uncorrected(root):
     assert len(personas) == len(tables["rates_persona"])
     del tables["corrected_rates"]
     assert with_corrections(tables) is tables
-    assert [card.value for card in headline({"corrected_rates": corrected})] == [
-        f"{100 * rate:.2f}%" for rate in corrected.loc[corrected["model"] == "mean", "corrected"]
-    ]
+    assert [card.value for card in headline({"corrected_rates": corrected})] == ["1.2%", "5.1%", "13.2%"]
 
 
 @pytest.mark.parametrize(
@@ -406,3 +422,60 @@ def test_markup_and_control_characters_of_a_response_do_no_harm(root, index, fig
         pages[said] = (tmp_path / "x.html").read_text()
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", pages[response])
     assert Outline(pages[response]).tags == Outline(pages["calm"]).tags, "the response adds no element"
+
+
+def test_every_category_verdict_and_labeller_has_a_glossary_entry():
+    categories = {*VERDICT_OF, *VERDICT_OF_UNREAD, HEDGED, NOT_ASKED}
+    assert categories == set(glossary.CATEGORIES)
+    assert set(glossary.VERDICTS) == set(VERDICT_KINDS)
+    assert set(glossary.LABELLERS) == set(labeller_names())
+    assert len(glossary.COLUMNS) == len({meaning for meaning in glossary.COLUMNS.values()})
+
+
+def test_the_page_explains_its_columns(rehearsal_page):
+    assert 'title="lower limit of the 95% confidence interval"' in rehearsal_page
+    words = " ".join("".join(Outline(rehearsal_page).words).split())
+    assert "the model declines to do the task, or the provider blocks" in words
+    assert "there is nothing to judge; such responses are never counted as not refused" in words
+
+
+def words_of(page):
+    return " ".join("".join(Outline(page).words).split())
+
+
+def test_without_annotations_the_page_says_how_far_labelling_errors_move_it(published_page):
+    words = words_of(published_page)
+    section = words[words.index("If the labeller errs as it did elsewhere") :]
+    assert "On 5 sets of responses that people or LLMs read, the labeller phrase_list found" in section
+    assert "between 50.0% and 98.0% of the refusals, and called between 0% and 10.0% of the other responses" in section
+    assert "The mean refusal rate over models in NLI, 1.37%, would be between 1.23% and 2.74%." in section
+    assert "The rate of a single model in one task would move by up to " in section
+    assert "effect of a persona over models, +2.00 points, would be between +1.00 and +5.00." in section
+    assert "The effect of the persona, averaged over models, could have either sign." in section
+    assert "by importance, model > task, could also be task > model." in section
+    assert "1 of 2 claims that can be tested could have another conclusion; the mark is at the claim." in section
+    assert "XSTest, a: 9 responses" in section and "pilot, b: 8 responses" in section
+    assert "snakemake annotation" not in section  # the paper's responses are not there
+    assert "#moved" in Outline(published_page).links
+
+
+def test_a_claim_that_labelling_errors_can_overturn_is_marked(published_page):
+    words = words_of(published_page)
+    assert words.count("the labeller's known errors could overturn this") == 1
+    marked = "refusal rate supported the labeller's known errors could overturn this Within the known errors of the"
+    assert f"{marked} labeller, the conclusion could also be: inconclusive." in words
+
+
+def test_with_annotations_the_corrected_numbers_stand_alone(rehearsal_page):
+    assert "could overturn this" not in rehearsal_page and 'id="moved"' not in rehearsal_page
+
+
+def test_a_labeller_without_measured_accuracy_is_named(root, index, figure_dir, tmp_path):
+    tables = fixture.published_tables(root)
+    blank = {"level": "judge", "lowest": np.nan, "highest": np.nan, "sets": 0, "note": np.nan}
+    tables["labeller_range"] = tables["labeller_range"].head(2).assign(**blank)
+    build_report(tmp_path / "page.html", Study("mine", "run"), tables, index, figure_dir)
+    words = words_of((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "it was not measured elsewhere how often its labeller judge errs" in words
+    assert "annotate a sample of its responses (snakemake annotation)" in words
+    assert "could overturn this" not in words

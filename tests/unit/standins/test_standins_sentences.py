@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from falserefusal.common.errors import InputError
+from falserefusal.labelling.labeller import CATEGORIES
 from falserefusal.labelling.phrase_list import matched_phrase
-from falserefusal.labelling.structured import CATEGORIES
 from falserefusal.standins import sentences
 from falserefusal.standins.circuit import spoken_tokens
 from falserefusal.standins.write import SPEAK_OF

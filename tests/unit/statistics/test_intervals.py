@@ -96,6 +96,17 @@ def test_mover_with_full_correlation_adds_widths():
     assert high == pytest.approx(highs.mean())
 
 
+def test_no_correlation_takes_the_width_of_a_sum():
+    lo, hi = iv.wilson([5, 5], [10, 10])
+    together, apart = [[1, 1], [1, 1]], [[1, -1], [-1, 1]]
+    for weights, shared in (([1, -1], together), ([0.5, 0.5], apart)):
+        low, high = iv.mover(weights, [0.5, 0.5], lo, hi, shared)
+        assert high - low > 0.2 * (hi - lo)[0] * abs(weights[0])
+    assert iv.mover([1, -1], [0.5, 0.5], lo, hi, together) == pytest.approx(
+        iv.mover_difference(0.5, (lo[0], hi[0]), 0.5, (lo[1], hi[1]), 1.0)
+    )
+
+
 def test_mover_ratio_limits_solve_their_difference():
     # the limits of a ratio are the factors r at which the limits of p - r q just reach 0
     limits1, limits0, c = iv.wilson(30, 200), iv.wilson(12, 190), 0.3

@@ -17,6 +17,7 @@ FILES = {
     "models": "config/models.csv",
     "phrases": "config/refusal_phrases.txt",
 }
+OWN_PHRASES = {"refusal_phrases": FILES["phrases"]}
 HEADERS = {
     "personas": "persona,group,printed,surface,article\n",
     "templates": "task,template,phrasing,format,text,baseline_text\n",
@@ -31,11 +32,19 @@ def read_rows():
     return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
+def copy_materials(root, folder):
+    """Copy the config files to a folder, with a list of refusal phrases of the study's own."""
+    shutil.copytree(root / "config", folder / "config")
+    languages = "workflow/falserefusal/labelling/languages"
+    shutil.copytree(root / languages, folder / languages)
+    shutil.copy(root / languages / "en/refusal_phrases.txt", folder / FILES["phrases"])
+
+
 @pytest.fixture(scope="module")
 def place(root, tmp_path_factory):
     """A folder with the materials, each of which a test may replace."""
     folder = tmp_path_factory.mktemp("materials")
-    shutil.copytree(root / "config", folder / "config")
+    copy_materials(root, folder)
     return folder
 
 
@@ -53,7 +62,11 @@ def test_a_bad_input_is_refused_with_its_place(place, small, monkeypatch, row):
             kept[path] = path.read_bytes() if path.exists() else None
             path.unlink(missing_ok=True)
             path.mkdir() if data is None else path.write_bytes(data)
-        config = {"models": ["Gemma-2B"]} | small(row.get("change", "{}")) | row.get("config", {})
+        config = (
+            {"models": ["Gemma-2B"], "materials": {"refusal_phrases": FILES["phrases"]}}
+            | small(row.get("change", "{}"))
+            | row.get("config", {})
+        )
         with pytest.raises(InputError) as error:
             Study.load(config, source="own.yaml")
     finally:
@@ -77,10 +90,10 @@ def test_a_key_that_a_config_file_has_twice_is_named(tmp_path):
 
 def test_a_file_that_may_not_be_read_is_named(root, small, monkeypatch):
     own = {"source": {"kind": "file", "path": "own.csv", "columns": {"gold_label": "score", "text": "body"}}}
-    config = small() | {"models": ["Gemma-2B"], "checkpoints": {"kind": "hub"}}
+    config = small() | {"models": ["Gemma-2B"], "checkpoints": {"kind": "hub"}, "materials": OWN_PHRASES}
     config["tasks"]["offensiveness"] |= own
     with open_folder() as place:
-        shutil.copytree(root / "config", place / "config")
+        copy_materials(root, place)
         (place / "own.csv").write_text("body,score\nhello,3\n")
         subprocess.run(["chmod", "-R", "a+rX", place], check=True)
         place.chmod(0o777)
@@ -96,7 +109,7 @@ def test_a_file_that_may_not_be_read_is_named(root, small, monkeypatch):
 @pytest.mark.parametrize("folder", ["", "results", "results/small", "results/store"])
 def test_results_that_may_not_be_written_are_named(root, small, monkeypatch, folder):
     with open_folder() as place:
-        shutil.copytree(root / "config", place / "config")
+        copy_materials(root, place)
         subprocess.run(["chmod", "-R", "a+rX", place], check=True)
         place.chmod(0o777)
         (place / folder).mkdir(parents=True, exist_ok=True)

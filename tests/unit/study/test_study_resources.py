@@ -205,7 +205,7 @@ def named(monkeypatch):
 def test_what_a_cluster_is_asked_for_follows_the_plan(load, named):
     study = load(
         "checkpoints: {kind: hub}\nmodels: [Gemma-2B, Qwen2.5-32B]\nplanning: {gpu: L4-24GB}\n"
-        "judges: {a: {model: Qwen2.5-7B}}\nclassifiers: {c: {hub_id: org/c, refusal_labels: [x]}}"
+        "judges: {a: {model: Qwen2.5-7B}}\nclassifiers: {c: {hub_id: org/c, categories: {x: refused, y: not_refused}}}"
     )
     jobs = study.cluster_jobs
     assert set(jobs) == {"Gemma-2B", "Qwen2.5-32B", "judge Qwen2.5-7B", "classifier c"}

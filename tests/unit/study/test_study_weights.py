@@ -11,7 +11,9 @@ checkpoints: {kind: hub}
 models: [Llama2-7B, Gemma-2B, Qwen2-7B]
 inference: {keep_weights: false}
 judges: {first: {model: Gemma-2B}, second: {model: Llama3-8B}}
-classifiers: {c: {hub_id: org/c, refusal_labels: [x]}, here: {hub_id: ./c, refusal_labels: [x]}}
+classifiers:
+  c: {hub_id: org/c, categories: {x: refused, y: not_refused}}
+  here: {hub_id: ./c, categories: {x: refused, y: not_refused}}
 """
 IN_USE = "resources/weights_in_use/small/"
 

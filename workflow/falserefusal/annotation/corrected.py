@@ -146,7 +146,13 @@ def corrected_importance(evidence: Evidence, accuracy: Accuracy, seed: int = 0) 
             floor = index(null, weights)
             row = {"factor": factor, "index": name, "levels": len(p), "n": int(rates.cells["n"].sum())}
             row |= {"uncorrected": float(index(before, weights)), "estimate": float(index(p, weights))}
-            row |= {"corrected": corrected, "lo": lo, "hi": hi, "floor_mean": float(np.nanmean(floor))}
+            some = np.isfinite(floor).any()  # none if the outcome is constant
+            row |= {
+                "corrected": corrected,
+                "lo": lo,
+                "hi": hi,
+                "floor_mean": float(np.nanmean(floor)) if some else np.nan,
+            }
             rows.append(row | {"floor_q95": sensitivity.floor_limit(floor), "method": METHOD})
     return pd.DataFrame(rows, columns=IMPORTANCE)
 
@@ -219,7 +225,9 @@ def corrected_rates_of(rates: Rates, accuracy: Accuracy) -> Rates:
     models = rates.cells["model"]
     factor, draws = np.median(accuracy.factor(models), axis=0), accuracy.correct(models, rates.rate)
     rate = np.median(draws, axis=0)
-    moves = np.vstack([rates.moves * factor, (draws - rate) / np.sqrt(len(draws))])
+    moves = rates.moves * factor
+    if len(draws) > 1:
+        moves = np.vstack([moves, (draws - rate) / np.sqrt(len(draws))])
     before, after = (rates.moves**2).sum(0), (moves**2).sum(0)
     effective = rates.effective * np.divide(before, after, out=np.ones_like(after), where=after > 0)
     return Rates(rates.cells, rate, compressed(moves), effective, rates.texts)

@@ -113,7 +113,7 @@ def labeller_accuracy(
     effects: dict[tuple, float] | None = None,
     scopes: Sequence[list[str]] = SCOPES,
 ) -> pd.DataFrame:
-    """Estimate sensitivity and specificity of each labeller, overall and by model, task and group.
+    """Estimate sensitivity, specificity and kappa of each labeller, overall and by model, task and group.
 
     The confidence intervals cover the sampling of the annotated responses and that of the study's responses: the number
     of responses in a stratum varies like a count, times the design effect.
@@ -127,8 +127,9 @@ def labeller_accuracy(
 
     Returns
     -------
-    Columns labeller, model, task, group ("*": summed over), measure, annotated (responses with that human verdict),
-    value, lo, hi, unannotated (share of the responses in post-strata without an annotated response), method.
+    Columns labeller, model, task, group ("*": summed over), measure (kappa: Cohen's, of the labeller and people),
+    annotated (responses with that human verdict; for kappa all), value, lo, hi, unannotated (share of the responses in
+    post-strata without an annotated response), method.
     """
     rows = []
     for levels, post, mine in _domains(counts, items, scopes):
@@ -139,6 +140,7 @@ def labeller_accuracy(
             value, lo, hi = _share(_total(right, positive, effect), _total(wrong, positive, effect))
             n = int((mine["human"] == positive).sum())
             rows.append((*levels, measure, n, value, lo, hi, _unannotated(post), METHOD))
+        rows.append((*levels, "kappa", len(mine), *_kappa(post, effect), _unannotated(post), METHOD))
     names = ["labeller", *LEVELS, "measure", "annotated", "value", "lo", "hi", "unannotated", "method"]
     return pd.DataFrame(rows, columns=names)
 
@@ -264,14 +266,14 @@ def specificity_tests(counts: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame
 
     Returns
     -------
-    Columns labeller, group, false_refusals and false_refusals_baseline (rates), n_effective, n_effective_baseline, p,
+    Columns labeller, group, wrong_refusals and wrong_refusals_baseline (rates), n_effective, n_effective_baseline, p,
     p_holm.
     """
     rows = []
     for labeller, responses in counts.groupby("labeller", sort=False):
         mine = items[items["labeller"] == labeller]
         found = {
-            group: _false_refusals(rows_of, mine[mine["group"] == group], mine)
+            group: _wrong_refusals(rows_of, mine[mine["group"] == group], mine)
             for group, rows_of in responses.groupby("group", sort=False)
         }
         if BASELINE not in found:
@@ -283,8 +285,8 @@ def specificity_tests(counts: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame
     names = [
         "labeller",
         "group",
-        "false_refusals",
-        "false_refusals_baseline",
+        "wrong_refusals",
+        "wrong_refusals_baseline",
         "n_effective",
         "n_effective_baseline",
         "p",
@@ -390,13 +392,53 @@ def _total(post: pd.DataFrame, human: bool, effect: float) -> Estimate:
 
 
 def _share(one: Estimate, other: Estimate) -> Estimate:
-    """one / (one + other) of two independent totals; the confidence interval is that of their ratio (MOVER)."""
+    """one / (one + other) of two independent totals; the confidence interval is that of their ratio (MOVER).
+
+    Where there is no response behind one of them, nothing is known: a labeller that calls nothing a refusal has shown
+    no sensitivity.
+    """
     (a, a_lo, a_hi), (b, b_lo, b_hi) = one, other
-    if a + b == 0:
+    if a + b == 0 or a_hi == 0 or b_hi == 0:
         return np.nan, 0.0, 1.0
     least, _ = mover_ratio(a, (a_lo, a_hi), b, (b_lo, b_hi))
     least_other, _ = mover_ratio(b, (b_lo, b_hi), a, (a_lo, a_hi))  # its inverse may be infinite
     return a / (a + b), float(1 - 1 / (1 + least)), float(1 / (1 + least_other))
+
+
+def _kappa(post: pd.DataFrame, effect: float) -> Estimate:
+    """Cohen's kappa of labeller and people over all responses, with its confidence interval.
+
+    The limits join the moves of kappa as the share of each post-stratum goes to its limits (MOVER, Zou and Donner 2008)
+    and the sampling of the study's responses (delta method). NaN if both give one and the same verdict throughout.
+    """
+    size, share, lo, hi = (post[column].to_numpy(float) for column in ("responses", "refusals", "lo", "hi"))
+    machine = post["machine"].to_numpy(bool)
+    value = kappa_of(size, share, machine)
+    if np.isnan(value):
+        return np.nan, -1.0, 1.0
+    each = np.eye(len(size), dtype=bool)
+    moves = np.array([[kappa_of(size, np.where(one, to, share), machine) - value for one in each] for to in (lo, hi)])
+    step = 1e-4 * size.sum()
+    slope = np.array([kappa_of(size + step * one, share, machine) - value for one in each]) / step
+    sampling = Z95**2 * effect * float((size * slope**2).sum())  # shares of responses; the mean slope is 0
+    down, up = (float((move**2).sum()) for move in (np.minimum(moves.min(0), 0), np.maximum(moves.max(0), 0)))
+    return value, max(value - np.sqrt(down + sampling), -1.0), min(value + np.sqrt(up + sampling), 1.0)
+
+
+def kappa_of(size: np.ndarray, share: np.ndarray, machine: np.ndarray) -> float:
+    """Cohen's kappa (1960) of two raters of groups of responses.
+
+    Parameters
+    ----------
+    size : (S,) responses.
+    share : (S,) share that people call a refusal.
+    machine : (S,) whether the labeller calls them refusals.
+    """
+    weight = size / size.sum()
+    both, neither = weight @ (machine * share), weight @ (~machine * (1 - share))
+    by_machine, by_people = weight @ (machine * (1 - share)), weight @ (~machine * share)
+    differ = (both + by_machine) * (by_machine + neither) + (both + by_people) * (by_people + neither)
+    return float(2 * (both * neither - by_machine * by_people) / differ) if differ > 0 else np.nan
 
 
 def _rate(post: pd.DataFrame, effect: float) -> Estimate:
@@ -427,7 +469,7 @@ def _unannotated(post: pd.DataFrame) -> float:
     return float(post.loc[post["n"] == 0, "responses"].sum() / post["responses"].sum())
 
 
-def _false_refusals(responses: pd.DataFrame, items: pd.DataFrame, everyone: pd.DataFrame) -> tuple[float, float]:
+def _wrong_refusals(responses: pd.DataFrame, items: pd.DataFrame, everyone: pd.DataFrame) -> tuple[float, float]:
     """False-positive rate among responses that are not refusals, and its effective number of responses."""
     post = post_strata(responses, items, everyone)
     size, none = post["responses"].to_numpy(float), 1 - post["refusals"].to_numpy(float)

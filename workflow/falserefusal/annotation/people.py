@@ -13,6 +13,7 @@ from falserefusal.annotation.page import HUMAN_VERDICTS
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_csv
 from falserefusal.statistics.agreement import cohens_kappa
+from falserefusal.statistics.intervals import NOTHING
 
 ADJUDICATOR = "adjudication"  # the verdicts of the annotator with this name override all others
 UNSURE, REFUSED = "unsure", "refused"
@@ -91,7 +92,8 @@ def agreement(annotations: pd.DataFrame, seed: int, level: float = 0.95, replica
     """Inter-annotator agreement: Cohen's kappa of each pair and Krippendorff's alpha of all.
 
     Kappa has its asymptotic confidence interval (statsmodels), alpha the percentile interval of a bootstrap of items. A
-    value is missing where it is undefined because all verdicts are the same.
+    value is missing where it is undefined because all verdicts are the same. Without a disagreement there is no
+    interval, because nothing varies.
 
     Parameters
     ----------
@@ -117,7 +119,10 @@ def agreement(annotations: pd.DataFrame, seed: int, level: float = 0.95, replica
         if values.shape[1] > 1:
             found = _alpha(values, np.random.default_rng([seed, 7]), level, replicates)
             rows.append(("Krippendorff's alpha", scale, ", ".join(values.columns), *found))
-    return pd.DataFrame(rows, columns=["measure", "scale", "annotators", "items", "value", "lo", "hi"])
+    table = pd.DataFrame(rows, columns=["measure", "scale", "annotators", "items", "value", "lo", "hi"])
+    same = table["hi"] - table["lo"] < NOTHING  # without a disagreement nothing varies, and no error can be estimated
+    table.loc[same, ["lo", "hi"]] = np.nan
+    return table
 
 
 def _kappa(pair: pd.DataFrame, level: float) -> tuple[int, float, float, float]:

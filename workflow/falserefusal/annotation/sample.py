@@ -25,6 +25,9 @@ CELL = ["model", "stratum", "task", "group"]
 def machine_strata(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Assign each response of one model to a stratum, from the verdicts of all labellers.
 
+    Whether an option was chosen is what `structured` reads; in a study without it, what the first labeller reads. A
+    list of phrases reads no option: then no response is in the stratum of plain choices.
+
     Parameters
     ----------
     verdicts : frame of VERDICTS for one model.
@@ -35,11 +38,13 @@ def machine_strata(verdicts: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    InputError if there are no verdicts of the structured labeller.
+    InputError if no response has a verdict of that labeller.
     """
-    ours = verdicts[(verdicts["labeller"] == "structured") & (verdicts["verdict"] != MISSING)]
+    names = verdicts["labeller"].unique()
+    name = "structured" if "structured" in names or not len(names) else names[0]
+    ours = verdicts[(verdicts["labeller"] == name) & (verdicts["verdict"] != MISSING)]
     if ours.empty:
-        raise InputError("the annotation sample needs the verdicts of the labeller 'structured': add it to labellers")
+        raise InputError(f"the annotation sample needs verdicts of the labeller '{name}', but it has none for a model")
     given = verdicts[verdicts["verdict"] != MISSING]
     refused = (given["verdict"] == REFUSED).groupby(given["prompt_id"]).mean()[ours["prompt_id"]].to_numpy()
     conditions = [refused == 1, refused > 0, ours["choice"].notna()]

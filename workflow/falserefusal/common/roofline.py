@@ -32,7 +32,7 @@ ASSUMPTIONS = {
     "server_tokens_per_second": 50.0,  # ... and its speed from then on
     "hours_per_shard": None,  # split a model over jobs of at most so many hours; None: one job per model
 }
-JUDGE_TOKENS = 32  # longest reply of a judge
+JUDGE_TOKENS = 32  # longest reply of a judge whose prompt names no other length
 BYTES = {"auto": None, "float32": 4, "bfloat16": 2, "float16": 2}
 QUANTIZED_BYTES = {"8bit": 1.05, "4bit": 0.55}  # with their scales
 
@@ -52,11 +52,15 @@ def tokens(prompts: float, characters: float, assume: dict[str, Any]) -> dict[st
 def judge_load(load: dict[str, Any], instructions: int, assume: dict[str, Any]) -> dict[str, Any]:
     """What a judge reads and writes about the responses of a model that was asked `load`.
 
-    Question and response, its `instructions` (characters), and JUDGE_TOKENS at most.
+    Question and response, its `instructions` (characters), and max_new_tokens of `assume` at most.
     """
     reads = load["prompts"] * instructions / assume["characters_per_token"]
     prompt_tokens = load["prompt_tokens"] + load["new_tokens"] + reads
-    return {"prompts": load["prompts"], "prompt_tokens": prompt_tokens, "new_tokens": load["prompts"] * JUDGE_TOKENS}
+    return {
+        "prompts": load["prompts"],
+        "prompt_tokens": prompt_tokens,
+        "new_tokens": load["prompts"] * assume["max_new_tokens"],
+    }
 
 
 def batch_size(load: dict[str, Any], assume: dict[str, Any]) -> int:

@@ -114,6 +114,24 @@ PROMPTS = pa.DataFrameSchema(
     name="prompts",
 )
 
+LABELLER_ACCURACY = pa.DataFrameSchema(
+    {
+        "labeller": _words(),
+        "language": _words(),
+        "set": _words(),
+        "model": _words(),
+        "responses": _count(),
+        "refusals": _count(),
+        "sensitivity": pa.Column(float, pa.Check.in_range(0, 1), nullable=True, coerce=True),
+        "specificity": pa.Column(float, pa.Check.in_range(0, 1), nullable=True, coerce=True),
+        "developed": _words(),
+        "source": _words(),
+    },
+    unique=["labeller", "set", "model"],
+    strict=True,
+    name="labeller accuracy",
+)
+
 RESPONSES = pa.DataFrameSchema(
     {
         "prompt_id": _text(unique=True),

@@ -3,9 +3,13 @@
 import re
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
-# "would a Black person classify it as ..." is a yes/no question; "how would a Black person ..." is not
+# "would a Black person classify it as ..." is a yes/no question; "how would a Black person ..." is not. In English,
+# German and Spanish: what one of them begins such a question with is in no question of the others.
 _YES_NO = re.compile(
-    r"(?:^|[,.:;] )(?:would|could|should|will|does|do|did|is|are|can|has|have) (?:an? |the )?\{?\w", re.IGNORECASE
+    r"(?:^|[,.:;] )(?:would|could|should|will|does|do|did|is|are|can|has|have) (?:an? |the )?\{?\w"
+    r"|(?:^|[,.:;] )(?:würde|könnte|sollte|wird|ist|sind|kann|hat|hält|findet) (?:eine? |der |die |das )?\{?\w"
+    r"|¿(?!(?:qué|cómo|cuál|quién|dónde|cuándo|por qué|como|de qué|con qué|en qué|a qué)\b)\{?\w",
+    re.IGNORECASE,
 )
 
 

@@ -72,3 +72,9 @@ def not_checked(model: str, record: dict) -> dict:
     """The row of a model of which no prompt was asked again; `record`: its provenance."""
     why = record.get("batch_check", {}).get("because", "its responses are from before there was a batch check")
     return dict.fromkeys(COLUMNS, np.nan) | {"model": model, "prompts": 0, "note": why}
+
+
+def not_labelled(model: str) -> dict:
+    """The row of a model whose responses in other batches no labeller reads, because all labellers are models."""
+    why = "its labellers are models, which were not asked about other batches; add phrase_list or structured"
+    return dict.fromkeys(COLUMNS, np.nan) | {"model": model, "prompts": 0, "note": why}

@@ -12,6 +12,7 @@ variance from noise alone has been subtracted.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,8 @@ from scipy import stats
 from falserefusal.common.errors import InputError
 from falserefusal.common.outcomes import Outcomes
 from falserefusal.common.schemas import ALL, BASELINE, FORMATS, TASKS
+from falserefusal.common.sentences import say
+from falserefusal.common.separation import MIN_REFUSALS
 from falserefusal.estimation.effects import persona_effects
 from falserefusal.statistics.clusters import as_outcomes, cluster_table, correlation, influence
 from falserefusal.statistics.gls import fit_personas
@@ -36,7 +39,7 @@ SIMULATIONS = 2000  # from the joint normal distribution of the estimates
 MIN_MODELS = 5  # for a trend over models
 MIN_ASSIGNMENTS = 40  # of capability to models: with fewer, a permutation test has no two-sided p <= .05
 MIN_UNITS = 3  # models or families, for a mean over them
-MIN_REFUSALS = 10  # of a model, for the relative trend
+MIN_TREND_REFUSALS = 10  # of a model, for the relative trend
 SMALLEST_EFFECT = 0.01  # persona effects below one percentage point count as negligible
 NAIVE_RESPONSES = 100  # responses per persona of a small study without controls
 OVERESTIMATE = 1.5  # ratio of naive to controlled effect that counts as overestimation
@@ -180,14 +183,8 @@ def claims_table(
     table = pd.DataFrame(rows)[COLUMNS]
     primary = table.index[:4][table["p"].iloc[:4].notna()]
     for k, adjusted in zip(primary, holm(table.loc[primary, "p"].to_numpy()) if len(primary) else (), strict=True):
-        joint = f"p over the four main claims (Holm) {p_value(adjusted)}"
-        table.loc[k, "note"] = f"{table.loc[k, 'note']}; {joint}".lstrip("; ")
+        table.loc[k, "note"] += say("claim: joint", note=bool(table.loc[k, "note"]), p=adjusted)
     return table
-
-
-def p_value(p: float) -> str:
-    """A p-value for a note, as "<0.0001" where it is smaller."""
-    return "<0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def decide(claim: Claim, evidence: Evidence) -> Finding:
@@ -313,8 +310,7 @@ def _mean_and_units(rate: np.ndarray, moves: np.ndarray, names: list[str], what:
     what : "models" or "families".
     """
     if len(names) < MIN_UNITS:
-        have = f"{len(names)} {what}" if len(names) > 1 else f"only {names[0]}"
-        raise NotTestable(f"a claim about {what} needs {MIN_UNITS} of them that can be compared; this study has {have}")
+        raise NotTestable(say("untestable: units", what=what, needed=MIN_UNITS, names=names))
     effect, lo, hi, p = _contrast(rate.mean(), moves.mean(-1))
     se = np.sqrt((moves**2).sum(0))
     z = np.divide(rate, se, out=np.zeros_like(rate), where=se > 0)
@@ -327,19 +323,24 @@ def _mean_and_units(rate: np.ndarray, moves: np.ndarray, names: list[str], what:
         conclusion = SUPPORTED
     elif hi < 0 and share <= 1 - AGREEMENT:
         conclusion = CONTRADICTED
-    note = f"significantly above 0 in {len(up)} of {len(names)} {what}"
-    note += f", significantly below 0 in {', '.join(down) or 'none'}"
+    note = say("claim: units", up=len(up), down=down, units=len(names), what=what)
     return Finding(conclusion, 100 * effect, "pp", 100 * lo, 100 * hi, p, note)
 
 
 def _persona_cube(evidence: Evidence, personas: int = 2):
-    """Rates (M, T, P), moves (C, M, T, P) and levels; NotTestable below `personas` personas or without refusals."""
+    """Rates (M, T, P), moves (C, M, T, P) and levels; NotTestable below `personas` personas or with few refusals."""
     rate, moves, names = evidence.personas.cube(["model", "task", "persona"])
     if len(names[2]) < personas:
         raise NotTestable("there is only one persona")
-    if not evidence.personas.cells["refusals"].sum():
-        raise NotTestable("there are no refusals")
+    _enough(evidence.personas.cells)
     return rate, moves, names
+
+
+def _enough(cells: pd.DataFrame, where: str = "") -> None:
+    """NotTestable below MIN_REFUSALS refusals, or other responses: normal errors are then too small, or even 0."""
+    refusals, n = int(cells["refusals"].sum()), int(cells["n"].sum())
+    if min(refusals, n - refusals) < MIN_REFUSALS:
+        raise NotTestable(where + say("untestable: refusals", refusals=refusals, n=n))
 
 
 # --- the rules
@@ -354,17 +355,17 @@ def capable_models_are_less_affected(evidence: Evidence) -> Finding:
     table = evidence.models.set_index("model").reindex(names)
     keep = table["capability"].notna().to_numpy()
     if keep.sum() < MIN_MODELS:
-        raise NotTestable(f"{int(keep.sum())} models have a capability score; a trend needs {MIN_MODELS}")
+        have = {"models": int(keep.sum()), "what": "a capability score", "needed": MIN_MODELS}
+        raise NotTestable(say("untestable: trend", **have))
     rate, moves, table = rate[keep].mean(1), moves[:, keep].mean(2), table[keep]
     capability = table["capability"].to_numpy(float)
     if np.ptp(capability) == 0:
         raise NotTestable("all models have the same capability score")
     refusals = evidence.personas.cells.groupby("model", observed=True)["refusals"].sum().reindex(table.index)
-    enough = (refusals >= MIN_REFUSALS).to_numpy()
+    enough = (refusals >= MIN_TREND_REFUSALS).to_numpy()
     if enough.sum() < MIN_MODELS:
-        raise NotTestable(
-            f"{int(enough.sum())} models have {MIN_REFUSALS} refusals or more; a trend needs {MIN_MODELS}"
-        )
+        have = {"models": int(enough.sum()), "what": f"{MIN_TREND_REFUSALS} refusals or more", "needed": MIN_MODELS}
+        raise NotTestable(say("untestable: trend", **have))
     block = exchangeable(table["family"].to_numpy())
     ways = assignments(capability[enough], block[enough])
     if ways < MIN_ASSIGNMENTS:
@@ -398,19 +399,18 @@ def _capability_trend(capability, values, noise, block, seed: list[int], where=s
 def _capability_finding(points: Trend, share: Trend, detected: bool, permuted: str, capability, impact) -> Finding:
     """Decide from the trends of the variance between personas in squared percentage points, and of its share."""
     less, more = (np.sqrt(max(impact[half].mean(), 0)) for half in _halves(capability))
-    note = f"standard deviation between personas {100 * less:.2f} pp in the less capable half, {100 * more:.2f} pp in "
-    note += f"the more capable; capability permuted {permuted}: p of a fall with it {p_value(points.falls)}, of a "
-    note += f"fall of the share {p_value(share.falls)}, of a rise of the share {p_value(share.rises)}"
     shown, unit = (share, "% of variance / 10 points") if share.falls >= points.falls else (points, "pp² / 10 points")
-    conclusion = INCONCLUSIVE
+    conclusion, reason = INCONCLUSIVE, ""
     if not detected:
-        note += "; personas make no detectable difference at all"
+        reason = "undetected"
     elif share.lo > 0:
         conclusion, shown, unit = CONTRADICTED, share, "% of variance / 10 points"
     elif shown.hi < 0:
         conclusion = SUPPORTED
     elif points.hi < 0:
-        note += "; falls in percentage points only, which lower refusal rates alone explain"
+        reason = "rates"
+    p = {"falls": points.falls, "share_falls": share.falls, "share_rises": share.rises}
+    note = say("claim: capability", less=less, more=more, permuted=permuted, reason=reason, **p)
     return Finding(conclusion, shown.slope, unit, shown.lo, shown.hi, shown.falls, note)
 
 
@@ -422,7 +422,10 @@ def _halves(capability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def some_personas_raise_refusal(evidence: Evidence) -> Finding:
     """Largest persona effects over all models and personas, with family-wise error control."""
-    _persona_cube(evidence)
+    if evidence.personas.cells["persona"].nunique() < 2:
+        raise NotTestable("there is only one persona")
+    if not evidence.personas.cells["refusals"].sum():
+        raise NotTestable(say("untestable: refusals", refusals=0, n=int(evidence.personas.cells["n"].sum())))
     if evidence.screened is not None:
         table = evidence.screened
         against = "the same prompts without a persona"
@@ -436,9 +439,16 @@ def some_personas_raise_refusal(evidence: Evidence) -> Finding:
         conclusion = SUPPORTED
     elif (table["hi_family"] < SMALLEST_EFFECT).all():
         conclusion = CONTRADICTED
-    note = f"{len(found)} of {len(table)} model x persona cells, {found['model'].nunique()} models, against {against}; "
-    note += f"{(table['lo_family'] > SMALLEST_EFFECT).sum()} significantly above 1 pp; "
-    note += f"{'surest' if len(found) else 'largest'} {top['model']}, {top['persona']}"
+    note = say(
+        "claim: personas",
+        found=len(found),
+        cells=len(table),
+        models=found["model"].nunique(),
+        against=against,
+        above=(table["lo_family"] > SMALLEST_EFFECT).sum(),
+        model=top["model"],
+        persona=top["persona"],
+    )
     effect, lo, hi = (100 * float(top[column]) for column in ("difference", "lo_family", "hi_family"))
     return Finding(conclusion, effect, "pp", lo, hi, float(table["p_family"].min()), note)
 
@@ -493,8 +503,7 @@ def model_and_task_matter_more(evidence: Evidence) -> Finding:
         conclusion = SUPPORTED
     elif any(d[2] < 0 for d in differences.values()):
         conclusion = CONTRADICTED
-    note = "share of variance, noise subtracted: " + ", ".join(f"{k} {100 * v:.2f}%" for k, v in index.items())
-    note += f"; the effect is {weakest} minus persona"
+    note = say("claim: variance", shares=index, smaller=weakest)
     p = max(d[3] for d in differences.values())
     return Finding(conclusion, 100 * effect, "% of variance", 100 * lo, 100 * hi, p, note)
 
@@ -517,17 +526,22 @@ def uncontrolled_effects_are_overestimated(evidence: Evidence) -> Finding:
     simulated = squares(effect + errors, 2)
     excess, spread = sliced - OVERESTIMATE**2 * averaged, (simulated[0] - OVERESTIMATE**2 * simulated[1]).std()
     structural, total = excess / spread, (excess + noise) / spread
-    ratio = np.sqrt(max(sliced, 0) / averaged) if averaged > 0 else np.inf
+    ratio = np.sqrt(max(sliced, 0) / averaged) if averaged > 0 else np.nan
     lo, hi = _ratio_limits(sliced, averaged, np.cov(*simulated))
     conclusion = INCONCLUSIVE
     if lo > OVERESTIMATE:
         conclusion = SUPPORTED
     elif total < -Z95 and hi < OVERESTIMATE:
         conclusion = CONTRADICTED
-    naive = np.sqrt(max(sliced + noise, 0) / averaged) if averaged > 0 else np.inf
-    note = f"root mean square effect against {against}: {100 * np.sqrt(max(sliced, 0)):.2f} pp in one model and task, "
-    note += f"{100 * np.sqrt(max(averaged, 0)):.2f} pp on average; "
-    note += f"a study with {NAIVE_RESPONSES} responses per persona would report {naive:.2f} times the controlled effect"
+    naive = np.sqrt(max(sliced + noise, 0) / averaged) if averaged > 0 else None
+    note = say(
+        "claim: overestimation",
+        against=against,
+        sliced=np.sqrt(max(sliced, 0)),
+        averaged=np.sqrt(max(averaged, 0)),
+        naive=naive,
+        responses=NAIVE_RESPONSES,
+    )
     return Finding(conclusion, ratio, "ratio", lo, hi, _p_above(structural), note)
 
 
@@ -558,7 +572,7 @@ def _effects_and_naive_noise(evidence: Evidence, rate: np.ndarray, moves: np.nda
 
 def newer_generations_refuse_less(evidence: Evidence) -> Finding:
     """Within each family: mean rate of the oldest generation minus that of all later ones."""
-    rate, moves, (names, *_) = _persona_cube(evidence, personas=1)
+    rate, moves, (names, *_) = _persona_cube(evidence, 1)
     rate, moves = rate.mean((1, 2)), moves.mean((2, 3))
     table = evidence.models[evidence.models["model"].isin(names)]
     contrasts, of_moves, families = [], [], []
@@ -585,16 +599,18 @@ def unforced_formats_refuse_more(evidence: Evidence) -> Finding:
         raise NotTestable(f"the claim needs the formats {', '.join(FORMATS)}, not {', '.join(formats)}")
     weight = np.array([1.0 if f == "unforced" else -0.5 for f in formats])
     rate, moves = (rate @ weight).mean(1), (moves @ weight).mean(2)
-    if not evidence.formats.cells["refusals"].sum():
-        raise NotTestable("there are no refusals")
+    _enough(evidence.formats.cells)
     return _mean_and_units(rate, moves, names, "models")
 
 
 def sensitive_tasks_refuse_more(evidence: Evidence) -> Finding:
     """Politeness minus NLI, and offensiveness minus politeness, averaged over models."""
-    rate, moves, (_, tasks, _) = _persona_cube(evidence, personas=1)
+    rate, moves, (_, tasks, _) = _persona_cube(evidence, 1)
     if set(tasks) != set(TASKS):
         raise NotTestable(f"the order of sensitivity is stated for {', '.join(TASKS)}, not for {', '.join(tasks)}")
+    cells = evidence.personas.cells
+    for pair in pairwise(TASKS):
+        _enough(cells[cells["task"].isin(pair)], f"{' and '.join(pair)}: ")
     order = [tasks.index(task) for task in TASKS]
     rate, moves = rate.mean((0, 2))[order], moves.mean((1, 3))[:, order]
     steps = [_contrast(rate[k + 1] - rate[k], moves[:, k + 1] - moves[:, k]) for k in range(2)]
@@ -604,11 +620,7 @@ def sensitive_tasks_refuse_more(evidence: Evidence) -> Finding:
         conclusion = SUPPORTED
     elif any(step[2] < 0 for step in steps):
         conclusion = CONTRADICTED
-    note = "; ".join(
-        f"{TASKS[k + 1]} minus {TASKS[k]} {100 * step[0]:.2f} [{100 * step[1]:.2f}, {100 * step[2]:.2f}] pp"
-        for k, step in enumerate(steps)
-    )
-    note += "; the effect is offensiveness minus nli"
+    note = say("claim: tasks", steps=[(TASKS[k + 1], TASKS[k], *step[:3]) for k, step in enumerate(steps)])
     return Finding(conclusion, 100 * effect, "pp", 100 * lo, 100 * hi, max(step[3] for step in steps), note)
 
 

@@ -1,53 +1,9 @@
-"""Comparison of estimates with published numbers and planted rates, and the headline numbers of a study."""
+"""Comparison of estimates with planted rates, and the headline numbers of a study."""
 
 import numpy as np
 import pandas as pd
 
 from falserefusal.common.schemas import ALL
-
-COLUMNS = ["quantity", "item", "unit", "printed", "estimate", "lo", "hi", "method"]
-
-
-def comparison(tables: dict[str, pd.DataFrame], printed: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Compare this study's rates and importances with those that the paper prints.
-
-    Parameters
-    ----------
-    tables : rates_model_task, rates_task_model_persona, rates_format and importance.
-    printed : the frames of config/published, by file name.
-
-    Returns
-    -------
-    Columns quantity, item, unit, printed, estimate, lo, hi, method; rates are proportions. Only items that both have.
-    """
-    table1 = printed["table1_refusal_pct"].melt("model", var_name="task", value_name="percent")
-    parts = [
-        _matched(tables["rates_model_task"], table1, ["model", "task"], "model x task (Table 1)"),
-        _matched(
-            tables["rates_task_model_persona"],
-            printed["counts_task_model_persona"].rename(columns={"refusal_pct": "percent"}),
-            ["model", "task", "persona"],
-            "model x task x persona (Figures 7-9)",
-        ),
-        _matched(
-            tables["rates_format"],
-            printed["format_heatmaps"].rename(columns={"refusal_pct": "percent"}),
-            ["model", "task", "format"],
-            "model x task x format (Figures 4, 10, 11)",
-        ),
-    ]
-    whole = tables["importance"].query("scope == 'all'")
-    whole = whole.dropna(subset=["printed", "index"])  # without refusals no factor has an importance
-    names = {"item": whole["factor"], "quantity": "importance (Figure 5)", "unit": "index"}
-    parts.append(whole.assign(**names, estimate=whole["index"])[COLUMNS])
-    return pd.concat(parts, ignore_index=True)
-
-
-def _matched(rates: pd.DataFrame, printed: pd.DataFrame, key: list[str], quantity: str) -> pd.DataFrame:
-    """Rows of the comparison for the rates that both tables have."""
-    both = rates.merge(printed[[*key, "percent"]], on=key)
-    both["item"] = both[key].agg(", ".join, axis=1) if len(both) else ""
-    return both.assign(quantity=quantity, unit="rate", printed=both["percent"] / 100, estimate=both["rate"])[COLUMNS]
 
 
 def planted_rates_table(rates: pd.DataFrame, planted: pd.DataFrame) -> pd.DataFrame:

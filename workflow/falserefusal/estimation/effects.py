@@ -21,15 +21,18 @@ from falserefusal.statistics.clusters import (
     SLOT,
     as_outcomes,
     asked_once,
+    correlation,
     degrees_of_freedom,
     joint_code,
     level_codes,
 )
 from falserefusal.statistics.gls import PersonaFit, fit_personas
-from falserefusal.statistics.intervals import Limits, mover_difference, mover_ratio, p_of_limits
+from falserefusal.statistics.intervals import Limits, mover, mover_difference, mover_ratio, p_of_limits
 from falserefusal.statistics.multiplicity import simultaneous
 
 MEAN = "mean"  # the model of a row that averages the models
+FEWEST = 10  # refusals, and other responses, of an arm: with fewer, Student's limits of a mean are far too narrow
+TOO_FEW = f"below {FEWEST} refusals (or other responses) in an arm, or no difference: MOVER on limits of each model"
 
 
 def persona_effects(outcomes: pd.DataFrame | Outcomes, fit: PersonaFit | None = None) -> pd.DataFrame:
@@ -65,7 +68,8 @@ def mean_effects(fit: PersonaFit) -> pd.DataFrame:
 
     Rows with model "mean" give models and tasks equal weight. Further rows have any persona for each model. Intervals
     of means over models are Student's with the text-robust covariance, which accounts for texts that models share, and
-    its own degrees of freedom. Those of one model are MOVER's.
+    its own degrees of freedom. Those of one model are MOVER's, as are those of a mean with fewer than FEWEST refusals
+    or other responses in one of its arms: the mean is as uncertain as the cells it averages.
 
     Returns
     -------
@@ -79,9 +83,9 @@ def mean_effects(fit: PersonaFit) -> pd.DataFrame:
         overall = model.average(["persona"])
         at = int(np.flatnonzero(overall.cells["persona"] == BASELINE)[0])
         left = np.flatnonzero(overall.cells["persona"] != BASELINE)
-        table = _compare(overall, left, np.full(len(left), at), student=True).assign(model=MEAN)
-        table["method"] = _student(table, f"{fit.method}; mean over {len(model.within)} models and {tasks} tasks")
-        parts.append(table)
+        table = _compare_means(overall, left, np.full(len(left), at), model).assign(model=MEAN)
+        text = f"{fit.method}; mean over {len(model.within)} models and {tasks} tasks"
+        parts.append(table.assign(method=text + table["method"]))
     table = _compare(any_persona, *against_baseline(any_persona))
     table["method"] = _method(table, any_persona, tasks)
     parts.append(table)
@@ -118,17 +122,19 @@ def persona_differences(
         raise InputError(f"personas to compare: no responses with {', '.join(unknown)}; there are {', '.join(known)}")
     overall = by_model.average(["persona"])
     overall.cells.insert(0, "model", MEAN)
-    tasks = len(fit.cells["task"].unique())
+    tasks, models = len(fit.cells["task"].unique()), len(names_of_models(fit))
     parts = []
     for model in (by_model, overall):
         at = {key: k for k, key in enumerate(zip(model.cells["model"], model.cells["persona"], strict=True))}
         names = dict.fromkeys(model.cells["model"])
         places = [(at[m, a], at[m, b]) for m in names for a, b in pairs if (m, a) in at and (m, b) in at]
         left, right = np.array(places, dtype=int).reshape(-1, 2).T
-        table = _compare(model, left, right, student=model is overall)
-        table["method"] = _method(table, model, tasks)
         if model is overall:
-            table["method"] = _student(table, f"{fit.method}; mean over {len(names_of_models(fit))} models")
+            table = _compare_means(overall, left, right, by_model)
+            table["method"] = f"{fit.method}; mean over {models} models" + table["method"]
+        else:
+            table = _compare(model, left, right)
+            table["method"] = _method(table, model, tasks)
         parts.append(table)
     columns = ["n", "rate", "reference_rate", "difference", "lo", "hi", "z", "p"]
     columns += ["ratio", "ratio_lo", "ratio_hi", "method"]
@@ -214,6 +220,46 @@ def correlated(fit: PersonaFit, left: np.ndarray, right: np.ndarray) -> np.ndarr
     return np.divide(covariance[left, right], together, out=np.zeros_like(together), where=together > NO_SPREAD**2)
 
 
+def _compare_means(overall: PersonaFit, left: np.ndarray, right: np.ndarray, by_model: PersonaFit) -> pd.DataFrame:
+    """`_compare` of means over models, with Student's limits, or MOVER's over the models of `by_model` if few refuse.
+
+    `method` is the end of the method of each row.
+    """
+    table = _compare(overall, left, right, student=True)
+    cells = overall.cells
+    refusals, others = cells["refusals"].to_numpy(), (cells["n"] - cells["refusals"]).to_numpy()
+    rarest = np.minimum(refusals, others)
+    few = np.minimum(rarest[left], rarest[right]) < FEWEST
+    few |= (table["z"] == 0).to_numpy()  # no text shows a difference
+    if few.any():
+        estimate = table.loc[few, "difference"].to_numpy()
+        limits = _limits_of_means(by_model, cells["persona"].to_numpy(), left[few], right[few], estimate)
+        table.loc[few, "lo"], table.loc[few, "hi"] = limits(0.95)
+        table.loc[few, "p"] = p_of_limits(estimate, limits)
+    return table.assign(method=np.where(few, f"; {TOO_FEW}", ", Student's limits"))
+
+
+def _limits_of_means(
+    by_model: PersonaFit, personas: np.ndarray, left: np.ndarray, right: np.ndarray, estimate: np.ndarray
+) -> Callable[[float], Limits]:
+    """Function from the two-sided level to MOVER's limits of differences (`estimate`) of means over models."""
+    rows = {name: np.flatnonzero(by_model.cells["persona"] == name) for name in dict.fromkeys(personas)}
+    parts = []
+    for a, b in zip(personas[left], personas[right], strict=True):
+        weights = np.r_[np.full(len(rows[a]), 1 / len(rows[a])), np.full(len(rows[b]), -1 / len(rows[b]))]
+        at = np.r_[rows[a], rows[b]]
+        parts.append((at, weights, correlation(by_model.moves[:, at])))
+    rate = np.clip(by_model.rate, 0, 1)
+
+    def limits(level: float) -> Limits:
+        low, high = by_model.limits(level)
+        ends = [mover(weights, rate[at], low[at], high[at], shared) for at, weights, shared in parts]
+        shift = estimate - np.array([weights @ rate[at] for at, weights, _ in parts])  # of rates outside [0, 1]
+        return np.array([lo for lo, _ in ends]) + shift, np.array([hi for _, hi in ends]) + shift
+
+    return limits
+
+
 def _compare(fit: PersonaFit, left: np.ndarray, right: np.ndarray, student: bool = False) -> pd.DataFrame:
     """Difference and ratio of the cells at `left` and `right`, row by row, with MOVER (or Student's) intervals."""
     difference = fit.rate[left] - fit.rate[right]
@@ -227,13 +273,12 @@ def _compare(fit: PersonaFit, left: np.ndarray, right: np.ndarray, student: bool
     low, high = fit.limits()
     rate = np.clip(fit.rate, 0, 1)
     one, other = (low[left], high[left]), (low[right], high[right])
-    limits = _limits_of_difference(fit, left, right, shared)
-    lo, hi = limits(0.95)
     if student:
-        t, varies = stats.t.ppf(0.975, df), sd > NO_SPREAD
-        lo, hi = np.where(varies, difference - t * sd, lo), np.where(varies, difference + t * sd, hi)
-        p = 2 * stats.t.sf(np.abs(z), df)
+        half = stats.t.ppf(0.975, df) * sd
+        lo, hi, p = difference - half, difference + half, 2 * stats.t.sf(np.abs(z), df)
     else:
+        limits = _limits_of_difference(fit, left, right, shared)
+        lo, hi = limits(0.95)
         p = p_of_limits(rate[left] - rate[right], limits, (0.95, simultaneous(max(len(left), 1))))
     ratio_lo, ratio_hi = mover_ratio(rate[left], one, rate[right], other, shared)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -265,12 +310,6 @@ def _limits_of_difference(
         return mover_difference(rate[left], (low[left], high[left]), rate[right], (low[right], high[right]), shared)
 
     return limits
-
-
-def _student(table: pd.DataFrame, text: str) -> np.ndarray:
-    """Method of each row of a mean over models; Student's limits have no width if no text shows a difference."""
-    same = (table["z"] == 0) & (table["difference"].abs() < NO_SPREAD)
-    return np.where(same, f"{text}; too few refusals for Student's limits: MOVER", f"{text}, Student's limits")
 
 
 def _method(table: pd.DataFrame, fit: PersonaFit, tasks: int) -> list[str]:

@@ -202,7 +202,8 @@ def importance_table(table: pd.DataFrame, printed: Mapping[str, float] | None = 
     Parameters
     ----------
     table : long table.
-    printed : the paper's bar heights by factor (its factor "prompt" is our template), shown in the scope "all".
+    printed : the paper's bar heights by factor (its factor "prompt" is our template), shown in the scope "all". None:
+        the study is not compared with them, and there is no column printed.
     """
     key = ["factor", "scope"]
     wide = table[table["index"] == "wasserstein"].rename(columns={"estimate": "index_"}).drop(columns="index")
@@ -210,7 +211,9 @@ def importance_table(table: pd.DataFrame, printed: Mapping[str, float] | None = 
     for index in ("sobol", "mutual_information"):
         other = table[table["index"] == index].set_index(key)["estimate"].rename(index)
         wide = wide.join(other, on=key)
-    printed = dict(printed or {})
+    if printed is None:
+        return wide[[column for column in IMPORTANCE_COLUMNS if column != "printed"]].reset_index(drop=True)
+    printed = dict(printed)
     has_template = "template" in set(wide["factor"])
     if "prompt" in printed:
         printed["template" if has_template else "format"] = printed.pop("prompt")

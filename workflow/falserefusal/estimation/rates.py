@@ -18,6 +18,7 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.outcomes import Outcomes as ByModel
+from falserefusal.common.printed import RATE_MEAN
 from falserefusal.common.schemas import ALL, BASELINE, CELL_LEVELS
 from falserefusal.statistics.clusters import (
     NO_SPREAD,
@@ -29,6 +30,7 @@ from falserefusal.statistics.clusters import (
     influence,
 )
 from falserefusal.statistics.intervals import mover, mover_difference, wilson_rare
+from falserefusal.study.comparison import Comparison
 
 FACTORS = [level for level in CELL_LEVELS if level != "labeller"]
 MEAN = "mean"  # the model of a row that averages the models
@@ -64,31 +66,33 @@ def rates_model_task(
     Parameters
     ----------
     cells, outcomes : see the module.
-    printed : the paper's Table 1 (wide, percent), if any.
+    printed : the paper's Table 1 (wide, percent), if the study is compared with it.
 
     Returns
     -------
-    Columns model, task, n, refusals, rate, lo, hi, method, printed_pct (missing where the paper prints nothing).
+    Columns model, task, n, refusals, rate, lo, hi, method and, with `printed`, printed_pct (missing where the paper
+    prints nothing).
     """
     frame, moves = cell_rates(cells, ["model", "task"], outcomes)
     table = pd.concat([frame, _means(frame, moves, ["task"], ["model"]).assign(model=MEAN)], ignore_index=True)
     table = table[["model", "task", *COLUMNS]]
     if printed is None:
-        return table.assign(printed_pct=np.nan)
+        return table
     long = printed.melt("model", var_name="task", value_name="printed_pct")
     return table.merge(long, how="left", on=["model", "task"])
 
 
-def with_printed_means(table1: pd.DataFrame, quoted: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """Add a row "mean" with the means quoted in the paper's text to the printed Table 1.
+def printed_table1(table1: pd.DataFrame, quoted: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
+    """The printed Table 1, as far as a study has the same models and tasks, with the quoted means as a row "mean".
 
     Parameters
     ----------
     table1 : the paper's Table 1 (wide, percent).
     quoted : the numbers quoted in the paper's text (columns quantity, value).
-    models : models of the study. The quoted means are over all models of the paper: with other models nothing is added.
+    comparison : what of the study coincides with the paper. Without all models of the paper there is no row "mean".
     """
-    if set(models) != set(table1["model"]):
+    table1 = table1.loc[table1["model"].isin(comparison.models), ["model", *comparison.tasks]]
+    if not comparison.has(RATE_MEAN):
         return table1
     value = quoted.set_index(quoted["quantity"].str.lower())["value"]
     means = {task: value[f"mean over models of refusal rate, {task}"] for task in table1.columns.drop("model")}

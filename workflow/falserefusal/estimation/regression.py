@@ -30,6 +30,7 @@ from falserefusal.statistics.logit import (
 
 INTERACTIONS = (("persona", "model"), ("persona", "task"))
 PRINTED_R2 = 0.5733  # the paper, appendix E.2
+STOPPED = 14  # absolute coefficient from which a printed value is where the paper's fit stopped: no refusals
 SEPARATED = "separated: no refusals (or only refusals) at this level, so no finite coefficient"
 FEWEST = 10  # refusals, and other responses, of a level: with fewer, errors clustered by text are far too small
 TOO_FEW = f"no interval: too few refusals (or other responses), below {FEWEST}"
@@ -102,7 +103,10 @@ def choose_references(counts: pd.DataFrame, factors: list[str]) -> dict[str, str
 
 
 def regression_table(
-    frame: pd.DataFrame | Outcomes, factors: list[str] | None = None, printed: pd.DataFrame | None = None
+    frame: pd.DataFrame | Outcomes,
+    factors: list[str] | None = None,
+    printed: pd.DataFrame | None = None,
+    own: bool = False,
 ) -> pd.DataFrame:
     """Table of main effects (regression.csv).
 
@@ -115,11 +119,14 @@ def regression_table(
     ----------
     frame : cells, or outcomes, for which errors are clustered by text.
     factors : by default persona, template, task and model, as far as the frame has them and they vary.
-    printed : the paper's Table 7 (columns type, variable, coef), to compare with.
+    printed : the paper's Table 7 (columns type, variable, coef), if the study is compared with it.
+    own : whether `frame` is the paper's own cells. Only then does a note explain a difference, and name a printed value
+        that is out of line with the others.
 
     Returns
     -------
-    Columns term, level, coef, se, lo, hi, p, printed, printed_term_note, method.
+    Columns term, level, coef, se, lo, hi, p, method and, with `printed`, printed and printed_term_note. Printed values
+    are re-based to the reference levels of this fit.
     """
     try:
         counts, references = _prepare(frame, factors)
@@ -128,7 +135,7 @@ def regression_table(
         moves = text_moves(frame, counts, list(references), design.x, fit) if _has_texts(frame) else None
         separated = _separated_rows(counts, design, fit)
     except NotFitted as error:
-        return _no_fit(error)
+        return _no_fit(error, printed is not None)
     if moves is not None:
         fit = replace(fit, cov=moves.T @ moves, df=degrees_of_freedom(moves))
         method = "ML logit, errors clustered by text"
@@ -140,10 +147,9 @@ def regression_table(
     for j in np.flatnonzero(~fit.finite):
         rows[j]["method"] = f"{method}; {SEPARATED}"
     rows.append({"term": "fit", "level": "McFadden R2", "coef": fit.mcfadden, "method": method})
-    table = pd.DataFrame(rows).reindex(columns=COLUMNS)
-    table["printed_term_note"] = ""
+    table = pd.DataFrame(rows).reindex(columns=COLUMNS if printed is not None else FIRTH_COLUMNS)
     if printed is not None:
-        table = _with_printed(table, printed, "template" in references)
+        table = _with_printed(table, printed, references, own)
     return pd.concat([table, *separated], ignore_index=True)
 
 
@@ -159,7 +165,7 @@ def firth_table(frame: pd.DataFrame | Outcomes, factors: list[str] | None = None
         fit = fit_firth(design, counts["n"], counts["refusals"])
         moves = text_moves(frame, counts, list(references), design.x, fit) if _has_texts(frame) else None
     except NotFitted as error:
-        return _no_fit(error)[FIRTH_COLUMNS]
+        return _no_fit(error)
     rarest = {factor: _rarest(counts, [factor]) for factor in references}
     of_reference = {factor: rarest[factor][reference] for factor, reference in references.items()}
     own = [min(rarest[term][level], of_reference[term]) for term, level in design.names[1:]]
@@ -391,10 +397,10 @@ def _factors(frame: pd.DataFrame | Outcomes) -> list[str]:
     return factors
 
 
-def _no_fit(error: NotFitted) -> pd.DataFrame:
+def _no_fit(error: NotFitted, compared: bool = False) -> pd.DataFrame:
     """Table with the reason why nothing could be fitted."""
     row = {"term": "fit", "level": "McFadden R2", "printed_term_note": "", "method": f"not fitted: {error}"}
-    return pd.DataFrame([row]).reindex(columns=COLUMNS)
+    return pd.DataFrame([row]).reindex(columns=COLUMNS if compared else FIRTH_COLUMNS)
 
 
 def _deviations(levels: int) -> np.ndarray:
@@ -447,25 +453,73 @@ def _coefficient_rows(fit: Fit, method: str) -> list[dict]:
     return rows
 
 
-def _with_printed(table: pd.DataFrame, printed: pd.DataFrame, has_template: bool) -> pd.DataFrame:
+def _with_printed(table: pd.DataFrame, printed: pd.DataFrame, references: Mapping[str, str], own: bool) -> pd.DataFrame:
     """Add the coefficients of Table 7, with notes; append the printed terms that the data cannot give."""
-    terms = printed.assign(
-        term=printed["type"].replace("prompt", "template"),
-        level=printed["variable"].where(printed["type"] != "persona", printed["variable"].str.lower()),
-    ).rename(columns={"coef": "printed"})[["term", "level", "printed"]]
-    terms.loc[terms["term"] == "task", "level"] = terms["level"].str.lower()
-    terms = pd.concat([terms, pd.DataFrame([{"term": "fit", "level": "McFadden R2", "printed": PRINTED_R2}])])
+    terms = printed_terms(printed, references)
     values = terms.set_index(["term", "level"])["printed"]
     keys = pd.MultiIndex.from_frame(table[["term", "level"]])
     table["printed"] = values.reindex(keys).to_numpy()
-    table["printed_term_note"] = _notes(table, has_template)
-    unmatched = terms[~pd.MultiIndex.from_frame(terms[["term", "level"]]).isin(keys)]
+    table["printed_term_note"] = _notes(table, "template" in references) if own else _rebased(table, references)
+    unmatched = terms[terms["printed"].notna() & ~pd.MultiIndex.from_frame(terms[["term", "level"]]).isin(keys)]
+    for factor, reference in references.items():  # re-based to itself
+        unmatched = unmatched[(unmatched["term"] != factor) | (unmatched["level"] != reference)]
     extra = unmatched.assign(method="not fitted").reindex(columns=table.columns)
     extra["printed_term_note"] = [
         "the cells have no template, so this term cannot be recomputed" if term == "template" else "no such level here"
         for term in extra["term"]
     ]
     return pd.concat([table, extra], ignore_index=True) if len(extra) else table
+
+
+def printed_terms(printed: pd.DataFrame, references: Mapping[str, str]) -> pd.DataFrame:
+    """The paper's Table 7 in the words of this project, re-based to other reference levels.
+
+    A coefficient is the log-odds of its level minus those of the reference. With another reference, the printed
+    coefficient of that level is subtracted. Where it is no estimate (STOPPED), there is no printed value.
+
+    Parameters
+    ----------
+    printed : columns type, variable, coef.
+    references : reference level of each factor of the study's fit; the paper's are in REFERENCES.
+
+    Returns
+    -------
+    Columns term, level, printed; of each factor also the paper's reference level, if the study has another one.
+    """
+    terms = printed.assign(
+        term=printed["type"].replace("prompt", "template"),
+        level=printed["variable"].where(printed["type"] != "persona", printed["variable"].str.lower()),
+    ).rename(columns={"coef": "printed"})[["term", "level", "printed"]]
+    terms.loc[terms["term"] == "task", "level"] = terms["level"].str.lower()
+    for factor, reference in references.items():
+        theirs = REFERENCES.get(factor)
+        if theirs is None or reference == theirs:
+            continue
+        own = terms["term"] == factor
+        base = terms.loc[own & (terms["level"] == reference), "printed"]
+        known = len(base) == 1 and abs(base.iloc[0]) < STOPPED
+        level = pd.DataFrame([{"term": factor, "level": theirs, "printed": 0.0}])
+        terms = pd.concat([terms, level], ignore_index=True)
+        own = terms["term"] == factor
+        stopped = own & (terms["printed"].abs() >= STOPPED)
+        terms.loc[own, "printed"] = terms["printed"] - base.iloc[0] if known else np.nan
+        terms.loc[stopped, "printed"] = np.nan
+    fit = pd.DataFrame([{"term": "fit", "level": "McFadden R2", "printed": PRINTED_R2}])
+    return pd.concat([terms, fit], ignore_index=True)
+
+
+def _rebased(rows: pd.DataFrame, references: Mapping[str, str]) -> list[str]:
+    """Say which printed values are re-based, and which are no estimates."""
+    notes = []
+    for row in rows.itertuples():
+        theirs, ours = REFERENCES.get(row.term), references.get(row.term)
+        if pd.notna(row.printed) and abs(row.printed) >= STOPPED:
+            notes.append("printed where the paper's fit stopped: not an estimate")
+        elif pd.notna(row.printed) and ours != theirs:
+            notes.append(f"re-based from the paper's reference {theirs} to {ours}")
+        else:
+            notes.append("")
+    return notes
 
 
 def _notes(rows: pd.DataFrame, has_template: bool) -> list[str]:

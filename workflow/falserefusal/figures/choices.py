@@ -5,9 +5,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from falserefusal.common.sentences import say
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import Dot, Rows, label_rows, same_rows, whiskers
-from falserefusal.figures.style import FAINT, GREY, INK, WIDTH, Page, listing, plural
+from falserefusal.figures.style import FAINT, GREY, INK, WIDTH, Page
 
 RATE, EFFECT = "refusal rate", "mean persona effect"
 MOST_RATES = 4  # panels of models and tasks; with more, the means over models are drawn
@@ -101,9 +102,5 @@ def _panel(ax: Axes, part: pd.DataFrame, rows: Rows, reach: float, context: Cont
 def _message(table: pd.DataFrame) -> str:
     """What was found: only choices that move a result beyond sampling error are named."""
     moved = table[table["p_holm"] <= 0.05]
-    choices = plural(table["choice"].nunique(), "choice")
-    if moved.empty:
-        return f"None of {choices} clearly changes a headline result (5 %, Holm's correction)"
     names = list(dict.fromkeys(moved["choice"].str.replace("_", " ")))
-    change = "changes" if len(names) == 1 else "change"
-    return f"{len(names)} of {choices} clearly {change} a result (5 %, Holm's correction): {listing(names)}"
+    return say("choices", choices=table["choice"].nunique(), moved=names)

@@ -7,9 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from falserefusal.common.notice import suffixed
+from falserefusal.common.sentences import say
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import rows_for
-from falserefusal.figures.style import GREY, WARNING, Page, number, plural, source_line
+from falserefusal.figures.style import GREY, WARNING, Page, number, source_line
 
 # each has a word, a colour and a symbol, so that no reader depends on colour
 CONCLUSIONS = {"supported": ("#00735c", "✓"), "contradicted": (WARNING, "✗"), "inconclusive": (GREY, "?")}
@@ -19,9 +20,7 @@ def draw_claims(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figu
     """Draw one row per claim: statement, effect with interval on its own scale, conclusion; from `claims`."""
     frame = rows_for(tables, "claims", ("effect", "effect_unit", "lo", "hi", "note"))
     counts = frame["conclusion"].value_counts()
-    message = f"Of {plural(len(frame), 'claim')}: " + ", ".join(
-        f"{counts[word]} {word}" for word in dict.fromkeys(frame["conclusion"])
-    )
+    message = say("claims", counts={word: counts[word] for word in dict.fromkeys(frame["conclusion"])})
     wrapped = [textwrap.wrap(str(statement), 62) for statement in frame["statement"]]
     name = suffixed(context.models, context.model_suffix)
     notes = [textwrap.wrap(name(note), 80) if isinstance(note, str) else [] for note in frame["note"]]

@@ -4,11 +4,14 @@ import textwrap
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from falserefusal.common.sentences import say
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import NothingToDraw, rows_for, same_rows
 from falserefusal.figures.models import family_colours, label_models, label_width, model_rows
+from falserefusal.figures.said import inside_of_planted
 from falserefusal.figures.style import (
     FAINT,
     GREY,
@@ -16,21 +19,20 @@ from falserefusal.figures.style import (
     WARNING,
     Page,
     linear_axis,
-    plural,
     source_line,
     square_rate_axes,
     task_title,
 )
 
+RESULTS = ("reproduced", "not reproduced", "not testable")
+
 
 def draw_planted_rates(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
     """Draw estimated against planted rates of all cells, and their z-scores by model; from `planted_rates`."""
     frame = rows_for(tables, "planted_rates", ("lo", "hi", "z", "method"))
-    known = frame["lo"].notna() & frame["hi"].notna()
-    inside = known & (frame["planted"] >= frame["lo"]) & (frame["planted"] <= frame["hi"])
-    message = f"{inside.sum():,} of {known.sum():,} intervals contain the planted rate"
-    if known.any():
-        message += f" ({100 * inside.sum() / known.sum():.1f}%; nominal 95%)"
+    counted, hits, certain = inside_of_planted(frame)
+    message = say("planted rates", known=counted, inside=hits, certain=certain)
+    inside = (frame["planted"] >= frame["lo"]) & (frame["planted"] <= frame["hi"])
     tasks = list(dict.fromkeys(frame["task"]))
     rows = model_rows(frame["model"], context)
     left, gap = label_width(context), 0.35
@@ -73,16 +75,15 @@ def draw_planted_rates(tables: dict[str, pd.DataFrame], context: Context) -> tup
     return page.figure, frame
 
 
-def draw_comparison(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
-    """Draw this study's estimates against the paper's printed values, one panel per quantity; from `comparison`."""
-    frame = rows_for(tables, "comparison", ("lo", "hi", "method"))
-    frame = frame.dropna(subset=["printed", "estimate"])
+def draw_reproduction(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """Draw this study's estimates against the paper's printed values, one panel per quantity; from `reproduction`."""
+    every = rows_for(tables, "reproduction", ("lo", "hi", "method"))
+    frame = every.dropna(subset=["printed", "estimate"])
+    frame = frame[np.isfinite(frame["estimate"])].reset_index(drop=True)
     if frame.empty:
         raise NothingToDraw("no estimate of this study has a printed value to compare it with")
-    known = frame["lo"].notna() & frame["hi"].notna()
-    inside = known & (frame["printed"] >= frame["lo"]) & (frame["printed"] <= frame["hi"])
-    message = "This study's 95% interval contains the paper's printed value for "
-    message += f"{inside.sum()} of {plural(known.sum(), 'value')}"
+    counts = every.groupby("result")["values"].sum().astype(int)
+    message = say("printed values", counts={result: counts.get(result, 0) for result in RESULTS})
     quantities = list(dict.fromkeys(frame["quantity"]))
     columns = 2 if len(quantities) in (2, 4) else min(3, len(quantities))
     gap = 0.65
@@ -91,34 +92,41 @@ def draw_comparison(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     page = Page(
         context,
         message,
-        "On the diagonal both agree. Line: 95% interval of this study; red ×: it does not contain the printed value.",
-        source_line(["comparison"], frame["method"]),
+        "On the diagonal both agree. Dot: reproduced, the difference is within the tolerance; red ×: not reproduced; "
+        "grey: not testable. Line: 95% interval of this study. Panel titles: values drawn and how many are reproduced. "
+        "Values that the study does not estimate are counted in the title only. If both studies measured the same "
+        "rates, about 5% of the tested values would still not be reproduced.",
+        source_line(["reproduction"], frame["method"]),
         body=depth * (side + 0.8) + 0.1,
     )
     for i, quantity in enumerate(quantities):
         part = frame[frame["quantity"] == quantity]
-        hit = inside[part.index] | ~known[part.index]
         ax = page.axes(0.55 + (i % columns) * (side + gap), 0.3 + (i // columns) * (side + 0.8), side, side)
-        rate = part["unit"].eq("rate").all()
-        scale = 100 if rate else 1
-        values = scale * part[["estimate", "lo", "hi", "printed"]].to_numpy(dtype=float)
-        if rate:
-            square_rate_axes(ax, "printed (%)", "this study (%)")
-        else:
-            values = values[np.isfinite(values)]
-            linear_axis(ax, "printed", values.min(), values.max())
-            ax.set_ylim(ax.get_xlim())
-            ax.grid(axis="y", color=FAINT, linewidth=0.5)
-            ax.axline((0, 0), (1, 1), color=GREY, linewidth=0.7, zorder=1)
-            ax.set_ylabel("this study", labelpad=2)
-        ax.set_title(textwrap.fill(f"{quantity}, {len(part)} values".replace(" x ", " × "), int(side * 14.5)), pad=4)
-        for ok, colour in ((True, INK), (False, WARNING)):
-            own = part[hit == ok]
-            ax.vlines(
-                scale * own["printed"], scale * own["lo"], scale * own["hi"], color=colour, linewidth=0.6, alpha=0.6
-            )
-            ax.plot(scale * own["printed"], scale * own["estimate"], zorder=4, **_mark(ok, 2.6))
+        title = f"{quantity}: {len(part)} values, {(part['result'] == RESULTS[0]).sum()} reproduced"
+        ax.set_title(textwrap.fill(title.replace(" x ", " × "), int(side * 14.5)), pad=4)
+        _panel(ax, part)
     return page.figure, frame
+
+
+def _panel(ax: Axes, part: pd.DataFrame) -> None:
+    """Draw the values of one quantity."""
+    rate = part["unit"].eq("rate").all()
+    scale = 100 if rate else 1
+    if rate:
+        square_rate_axes(ax, "printed (%)", "this study (%)")
+    else:
+        values = part[["estimate", "lo", "hi", "printed"]].to_numpy(dtype=float)
+        values = values[np.isfinite(values)]
+        linear_axis(ax, "printed", values.min(), values.max())
+        ax.set_ylim(ax.get_xlim())
+        ax.grid(axis="y", color=FAINT, linewidth=0.5)
+        ax.axline((0, 0), (1, 1), color=GREY, linewidth=0.7, zorder=1)
+        ax.set_ylabel("this study", labelpad=2)
+    for result, colour in zip(RESULTS, (INK, WARNING, GREY), strict=True):
+        own = part[part["result"] == result]
+        ax.vlines(scale * own["printed"], scale * own["lo"], scale * own["hi"], color=colour, linewidth=0.6, alpha=0.6)
+        style = _mark(result != RESULTS[1], 2.6) | {"color": colour}
+        ax.plot(scale * own["printed"], scale * own["estimate"], zorder=4, **style)
 
 
 def _mark(hit: bool, size: float) -> dict:

@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from falserefusal.common.sentences import say
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
     Dot,
@@ -18,6 +19,7 @@ from falserefusal.figures.dots import (
     whiskers,
 )
 from falserefusal.figures.models import below, label_models, label_width, model_rows
+from falserefusal.figures.said import importance_of
 from falserefusal.figures.style import (
     GREY,
     INK,
@@ -25,7 +27,6 @@ from falserefusal.figures.style import (
     MARKERS,
     Page,
     linear_axis,
-    listing,
     number,
     source_line,
 )
@@ -41,10 +42,7 @@ def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     frame = frame.assign(factor=frame["factor"].map(context.say))
     whole = frame[frame["scope"] == "all"]
     ranked = whole.dropna(subset=["index"]).sort_values("index", ascending=False, kind="stable")
-    message = "Importance: " + " > ".join(f"{row.factor} {number(row.index)}" for row in ranked.itertuples(index=False))
-    below_floor = ranked.loc[ranked["index"] <= ranked["floor_q95"], "factor"].tolist()
-    if below_floor:
-        message += f"; {listing(below_floor)} not above the noise floor"
+    message = say("importance", **importance_of(tables, context.say))
 
     factors = [*ranked["factor"], *(f for f in dict.fromkeys(frame["factor"]) if f not in set(ranked["factor"]))]
     scopes = in_order(frame[frame["scope"] != "all"], "scope", [])
@@ -91,10 +89,7 @@ def draw_importance_by_model(
     """Draw the index of one factor within each model; from `importance`."""
     frame = rows_for(tables, "importance", OPTIONAL, factor=factor, scope=list(context.models))
     above = (frame["index"] > frame["floor_q95"]).sum()
-    message = (
-        f"Within a model, {factor} importance is above its noise floor in {above} of {frame['index'].notna().sum()} "
-    )
-    message += "models that refuse at all"
+    message = say("importance by model", factor=factor, above=above, models=frame["index"].notna().sum())
     rows = model_rows(frame["scope"], context)
     page = Page(
         context,

@@ -5,8 +5,11 @@ import textwrap
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
+from falserefusal.common.numbers import index, points
 from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, TASKS
+from falserefusal.common.sentences import say
 from falserefusal.figures.claims import mark_of
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
@@ -38,16 +41,15 @@ from falserefusal.figures.style import (
     MARKERS,
     Page,
     linear_axis,
-    listing,
     number,
     percent,
-    plural,
     rate_axis,
     source_line,
     task_title,
 )
 
 ROW = 0.165  # inches a row of dots takes
+RANGE = "#f2d6a2"  # bar behind dots
 DIFFERENCE, RATE, IMPORTANCE = "persona minus baseline", "mean rate of a persona", "importance of a factor"
 
 
@@ -56,12 +58,9 @@ def draw_no_answers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     frame = rows_for(tables, "no_answers", ("share_of_refusals",))
     whole = frame[(frame["task"] == ALL) & (frame["rate"] > 0)]
     half = (whole["share_of_refusals"] > 0.5).sum()
-    message = f"“No” as an answer could explain more than half of the refusals of {half} of the "
-    message += f"{plural(len(whole), 'model')} that refuse at all"
-    if len(whole):
-        frequent = whole.sort_values("rate", ascending=False, kind="stable").head(2).itertuples()
-        shares = [f"{100 * row.share_of_refusals:.0f}% of {row.model}'s" for row in frequent]
-        message += f", but only {listing(shares)}"
+    rest = whole.loc[~(whole["share_of_refusals"] > 0.5), "share_of_refusals"].dropna()
+    shares = (rest.min(), rest.max()) if len(rest) else None
+    message = say("no as an answer", models=len(whole), half=half, shares=shares)
     tasks = [*(task for task in dict.fromkeys(frame["task"]) if task != ALL), ALL]
     rows = model_rows(frame["model"], context)
     page = Page(
@@ -101,8 +100,8 @@ def draw_labeller_personas(tables: dict[str, pd.DataFrame], context: Context) ->
     paired = DIFFERENCE in set(frame["quantity"])
     frame = _quantity(frame, DIFFERENCE if paired else RATE)
     labellers = list(dict.fromkeys(frame["labeller"]))
-    what = "the effect" if paired else "the rate"
-    message = _largest_gap(frame, f"{what} of a persona", "points", 100)
+    what = "the effect" if paired else "the mean rate"
+    message = _largest_gap(frame, f"{what} of a persona", "points")
     rows = persona_rows(pd.Series(in_order(frame, "item", list(context.personas))), context)
     reading = "The same responses under each labeller. Mean over models and tasks; line: 95% interval. "
     reading += "Right of 0: more refusals with the persona than without." if paired else ""
@@ -129,14 +128,8 @@ def draw_labeller_importance(tables: dict[str, pd.DataFrame], context: Context) 
     """Draw the importance of every factor under each labeller; from `labeller_headline`."""
     frame = _quantity(rows_for(tables, "labeller_headline", ("lo", "hi", "method")), IMPORTANCE)
     labellers = list(dict.fromkeys(frame["labeller"]))
-    orders = {
-        labeller: tuple(part.sort_values("estimate", ascending=False, kind="stable")["item"])
-        for labeller, part in frame.groupby("labeller", sort=False)
-    }
-    first = orders[labellers[0]]
-    message = "Labellers rank the factors differently"
-    if len(set(orders.values())) == 1:
-        message = "All labellers rank the factors in the same order: " + " > ".join(first)
+    first = frame[frame["labeller"] == labellers[0]].sort_values("estimate", ascending=False, kind="stable")["item"]
+    message = _largest_gap(frame, "the importance of a factor", "")
     rows = grouped_rows(dict.fromkeys(first, ""))
     page = Page(
         context,
@@ -162,7 +155,7 @@ def draw_labeller_claims(tables: dict[str, pd.DataFrame], context: Context) -> t
     conclusions = frame.pivot(index="claim", columns="labeller", values="conclusion")
     conclusions = conclusions.loc[list(dict.fromkeys(frame["claim"]))]
     same = (conclusions.nunique(axis=1) == 1).sum()
-    message = f"{same} of {plural(len(conclusions), 'claim')} have the same conclusion under every labeller"
+    message = say("claims by labeller", same=same, claims=len(conclusions))
     statements = frame.drop_duplicates("claim").set_index("claim")["statement"]
     width, left = 8.0, 3.4 if len(labellers) < 3 else 2.6
     column = (width - left - 0.15) / len(labellers)
@@ -222,7 +215,7 @@ def draw_corrected_models(tables: dict[str, pd.DataFrame], context: Context) -> 
     rows = model_rows(frame["model"], context)
     page = Page(
         context,
-        _correction(frame[frame["model"] != "mean"], ["model", "task"], context),
+        _correction(frame[frame["model"] != "mean"]),
         _corrected_reading(frame),
         source_line(["corrected_rates"], frame["method"]),
         body=rows.height * (row := 0.24) + 0.8,
@@ -249,7 +242,7 @@ def draw_corrected_personas(tables: dict[str, pd.DataFrame], context: Context) -
         rows = rows._replace(at={**rows.at, BASELINE: rows.height + 0.35}, height=rows.height + 1.35)
     page = Page(
         context,
-        _correction(frame, ["persona"], context),
+        _correction(frame),
         _corrected_reading(frame),
         source_line(["corrected_personas"], frame["method"]),
         body=rows.height * (row := 0.2) + 0.8,
@@ -269,6 +262,53 @@ def draw_corrected_personas(tables: dict[str, pd.DataFrame], context: Context) -
     return page.figure, frame
 
 
+def draw_labeller_range(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
+    """Draw rates by model and task, with their range under the labeller's errors elsewhere; from `labeller_range`."""
+    frame = _with_range(rows_for(tables, "rates_model_task", ("lo", "hi", "method")), tables["labeller_range"])
+    rows = model_rows(frame["model"], context)
+    page = Page(
+        context,
+        say("moved: figure", most=_largest_move(frame)),
+        "Dot: rate; line: 95% interval of sampling. Bar: from the lowest to the highest rate if the labeller errs as "
+        "it did on other responses. Numbers: that range in %. Scale linear below 0.1%.",
+        source_line(["rates_model_task", "labeller_range"], frame["method"]),
+        body=rows.height * (row := 0.2) + 0.8,
+    )
+    tasks = in_order(frame, "task", list(TASKS))
+    left, gap, shade = label_width(context), 0.8, family_colours(context)
+    width = (page.width - left - 0.75 - gap * (len(tasks) - 1)) / len(tasks)
+    for i, task in enumerate(tasks):
+        ax = page.axes(left + i * (width + gap), 0.2, width, rows.height * row)
+        label_models(ax, rows, context) if i == 0 else same_rows(ax, rows)
+        ax.set_title(task_title(task), pad=4)
+        rate_axis(ax)
+        part = frame[frame["task"] == task]
+        y = part["model"].map(rows.at)
+        ax.barh(y, 100 * (part["highest"] - part["lowest"]), 0.62, 100 * part["lowest"], color=RANGE, zorder=2)
+        for place, cell in zip(y, part.itertuples(), strict=True):
+            dot = Dot(shade.get(context.models.get(cell.model, ""), INK))
+            whiskers(ax, place, 100 * cell.rate, 100 * cell.lo, 100 * cell.hi, dot)
+        ends = ((percent(low), percent(high)) for low, high in zip(part["lowest"], part["highest"], strict=True))
+        texts_right_of(ax, y, [low if low == high else f"{low} to {high}" for low, high in ends])
+    page.figure.legend(handles=[Patch(color=RANGE, label="range under the labeller's errors")], **below(page))
+    return page.figure, frame
+
+
+def _with_range(rates: pd.DataFrame, moved: pd.DataFrame) -> pd.DataFrame:
+    """Add the lowest and highest rate of each model and task, and of the mean over models, to their `rates`."""
+    moved = moved[moved["quantity"].isin(["refusal rate", "mean refusal rate"])].set_index("level")
+    if moved.empty:
+        raise NothingToDraw("tables/labeller_range.csv has no rates: the labeller's errors were not measured elsewhere")
+    of_mean = rates["model"] == "mean"
+    place = pd.Series(np.where(of_mean, rates["task"], rates["model"] + ", " + rates["task"]), index=rates.index)
+    return rates.assign(**{end: place.map(moved[end]) for end in ("lowest", "highest")})
+
+
+def _largest_move(frame: pd.DataFrame) -> float:
+    """How far labelling errors could move a rate at most."""
+    return float(np.maximum(frame["highest"] - frame["rate"], frame["rate"] - frame["lowest"]).max())
+
+
 def _quantity(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
     found = frame[(frame["quantity"] == quantity) & frame["estimate"].notna()].reset_index(drop=True)
     if found.empty:
@@ -281,13 +321,12 @@ def _row(labellers: list[str]) -> float:
     return max(0.2, 0.085 * len(labellers))
 
 
-def _largest_gap(frame: pd.DataFrame, what: str, unit: str, scale: float) -> str:
-    """Describe the largest difference between labellers in an estimate."""
+def _largest_gap(frame: pd.DataFrame, what: str, unit: str) -> str:
+    """Describe the largest difference between labellers in an estimate; without a unit it is an index."""
     by_item = frame.pivot(index="item", columns="labeller", values="estimate")
-    gap = by_item.max(axis=1) - by_item.min(axis=1)
-    if not gap.max() > 0:
-        return f"All labellers give the same estimate of {what}"
-    return f"The labeller changes {what} by up to {scale * gap.max():.1f} {unit} (“{gap.idxmax()}”)"
+    largest = (by_item.max(axis=1) - by_item.min(axis=1)).max()
+    gap = (points(largest, sign=False) if unit else index(largest)) if largest > 0 else ""
+    return say("labellers differ", labellers=by_item.shape[1], gap=gap, what=what, unit=unit)
 
 
 def _by_labeller(page: Page, ax, frame, at: dict, scale: float, write, column: float) -> None:
@@ -319,18 +358,11 @@ def _tall(conclusion: list[str], effect: list[str]) -> float:
     return 0.125 * len(conclusion) + 0.1 * len(effect)
 
 
-def _correction(frame: pd.DataFrame, names: list[str], context: Context) -> str:
-    """Describe how many rates the correction changes clearly, and which one most."""
+def _correction(frame: pd.DataFrame) -> str:
+    """Describe how many rates the correction changes clearly, and by how much at most."""
     outside = ((frame["rate"] < frame["lo"]) | (frame["rate"] > frame["hi"])).sum()
-    message = f"{outside} of {len(frame)} uncorrected rates are outside the 95% interval of the corrected rate"
-    if not outside:
-        message = "Every uncorrected rate is inside the 95% interval of the corrected rate"
-    gap = (frame["corrected"] - frame["rate"]).abs()
-    if gap.max() > 0:
-        row = frame.loc[gap.idxmax()]
-        where = ", ".join(str(context.model_label(row[name])) for name in names)
-        message += f"; largest correction: {where} ({percent(row['rate'])}% to {percent(row['corrected'])}%)"
-    return message
+    gap = (frame["corrected"] - frame["rate"]).abs().max()
+    return say("corrections", outside=outside, rates=len(frame), gap=gap)
 
 
 def _first_labeller(frame: pd.DataFrame) -> pd.DataFrame:

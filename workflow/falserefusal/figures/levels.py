@@ -3,17 +3,18 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from falserefusal.common.numbers import points
 from falserefusal.common.schemas import FORMATS
+from falserefusal.common.sentences import say
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import Dot, in_order, key, rows_for, same_rows, value_column, whiskers
 from falserefusal.figures.models import below, label_models, label_width, model_rows
+from falserefusal.figures.said import highest_levels, scopes
 from falserefusal.figures.style import (
     LEVEL_COLOURS,
     MARKERS,
     Page,
-    listing,
     percent,
-    plural,
     rate_axis,
     source_line,
     task_title,
@@ -26,15 +27,10 @@ def draw_format(tables: dict[str, pd.DataFrame], context: Context, task: str) ->
     """Draw rates by response format and model for one task; from `rates_format`."""
     frame = rows_for(tables, "rates_format", ("lo", "hi", "method"), task=task)
     levels = in_order(frame, "format", list(FORMATS))
-    rates = frame.pivot(index="model", columns="format", values="rate")
-    refusing = rates[rates.max(axis=1) > 0]
-    freest = (refusing.idxmax(axis=1) == levels[0]).sum()
-    others = [context.model_label(model) for model in refusing.index[refusing.idxmax(axis=1) != levels[0]]]
     name = task_title(task)
-    message = f"{name}: {levels[0]} prompts are refused most by {freest} of the "
-    message += f"{plural(len(refusing), 'model')} that refuse at all"
-    if others:
-        message += f"; not by {listing(others, 5)}"
+    compared = scopes(tables, "format", by=("task", "model"))
+    most = highest_levels(compared[compared["task"] == task])
+    message = say("formats by model", task=name, formats=len(levels), **most)
     page = _levels(
         context,
         [(name, frame)],
@@ -54,12 +50,9 @@ def draw_labellers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[F
     frame = rows_for(tables, "labeller_rates", ("lo", "hi", "method"))
     labellers = list(dict.fromkeys(frame["labeller"]))
     rates = frame.pivot(index=["model", "task"], columns="labeller", values="rate")
-    gap = (rates.max(axis=1) - rates.min(axis=1)).sort_values(ascending=False, kind="stable")
-    message = "All labellers give the same rates"
-    if len(gap) and gap.iloc[0] > 0:
-        model, task = gap.index[0]
-        message = f"The labeller changes a rate by up to {100 * gap.iloc[0]:.1f} points "
-        message += f"({context.model_label(model)}, {task})"
+    largest = (rates.max(axis=1) - rates.min(axis=1)).max()
+    gap = points(largest, sign=False) if largest > 0 else ""
+    message = say("labellers differ", labellers=len(labellers), gap=gap, what="rates", unit="points")
     page = _levels(
         context,
         list(frame.groupby("task", sort=False)),

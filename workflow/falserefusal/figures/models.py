@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from falserefusal.common.schemas import ANY_PERSONA
+from falserefusal.common.sentences import say
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
     Dot,
@@ -22,6 +23,7 @@ from falserefusal.figures.dots import (
     texts_right_of,
     whiskers,
 )
+from falserefusal.figures.said import changes, highest_levels, scopes
 from falserefusal.figures.style import (
     FAMILY_COLOURS,
     GREY,
@@ -30,7 +32,6 @@ from falserefusal.figures.style import (
     colours,
     linear_axis,
     percent,
-    plural,
     rate_axis,
     source_line,
     task_title,
@@ -43,14 +44,15 @@ def draw_model_task(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     """Draw rates by model, one panel per task, with the paper's printed values; from `rates_model_task`."""
     frame = _with_corrected(rows_for(tables, "rates_model_task", ("printed_pct", "lo", "hi", "method")), tables)
     tasks = list(dict.fromkeys(frame["task"]))
-    rates = frame.pivot(index="model", columns="task", values="rate")
-    models = [model for model in rates.index if model in context.models]
-    refusing = rates.loc[models][rates.loc[models].max(axis=1) > 0]
-    message = "No model refuses any prompt"
-    if len(refusing):
-        highest = refusing.idxmax(axis=1).value_counts()
-        message = f"{task_title(highest.index[0])} is the most refused task of {highest.iloc[0]} of the "
-        message += f"{plural(len(refusing), 'model')} that refuse at all"
+    own = frame[frame["model"].isin(context.models)]
+    message = say(
+        "tasks by model",
+        tasks=len(tasks),
+        models=own["model"].nunique(),
+        lowest=own["rate"].min(),
+        highest=own["rate"].max(),
+        **highest_levels(scopes(tables, "task", by=("model",)), task_title),
+    )
 
     rows = model_rows(frame["model"], context)
     marks = [printed_key("printed in the paper")] if frame["printed_pct"].notna().any() else []
@@ -107,11 +109,8 @@ def draw_baseline(
     if frame.empty:
         raise NothingToDraw(f"tables/rates_baseline.csv has no baseline rate for {task}")
     sure = frame["d_lo"].notna() & frame["d_hi"].notna()
-    up = ((frame["difference"] > 0) & (~sure | (frame["d_lo"] > 0))).sum()
-    down = ((frame["difference"] < 0) & (~sure | (frame["d_hi"] < 0))).sum()
-    how = "95% interval excludes 0" if sure.all() else "by the sign of the difference"
-    message = f"{task_title(task)}: naming a persona raises the refusal rate in {up} and lowers it in {down} "
-    message += f"of {plural(len(frame), 'model')} ({how})"
+    up, down = changes(frame)
+    message = say("persona or none", task=task_title(task), known=bool(sure.all()), up=up, down=down, models=len(frame))
 
     rows = model_rows(frame["model"], context)
     page = Page(
@@ -152,8 +151,8 @@ def draw_baseline(
 def draw_shrunken_effects(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
     """Draw raw and shrunken persona effects, a row for each model; from `effects_shrunken`."""
     frame = rows_for(tables, "effects_shrunken", ("method",))
-    low, high = ([signed_points(each(frame[c])) for c in ("shrunken", "difference")] for each in (min, max))
-    message = f"Shrunken persona effects range from {low[0]} to {high[0]} points, raw ones from {low[1]} to {high[1]}"
+    ends = {"low": frame["shrunken"].min(), "high": frame["shrunken"].max()}
+    message = say("shrunken effects", **ends, raw_low=frame["difference"].min(), raw_high=frame["difference"].max())
     rows, row = model_rows(frame["model"], context), 0.26
     page = Page(
         context,

@@ -7,6 +7,7 @@ from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from falserefusal.common.sentences import say
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
     Dot,
@@ -19,6 +20,7 @@ from falserefusal.figures.dots import (
     whiskers,
 )
 from falserefusal.figures.models import family_colours, label_models, label_width, model_rows
+from falserefusal.figures.said import scopes, separation
 from falserefusal.figures.style import (
     ATTRIBUTE_COLOURS,
     FAINT,
@@ -28,7 +30,6 @@ from falserefusal.figures.style import (
     ink,
     linear_axis,
     percent,
-    plural,
     rate_axis,
     source_line,
     task_title,
@@ -41,14 +42,11 @@ def draw_persona_mean(tables: dict[str, pd.DataFrame], context: Context) -> tupl
     """Draw mean rates by persona, one panel per group of models with its own scale; from `rates_persona`."""
     frame = rows_for(tables, "rates_persona", ("lo", "hi", "method"))
     families = [family for family in dict.fromkeys(context.models.values()) if family in set(frame["scope"])]
-    scopes = [frame["scope"].iloc[0], *families][:5]  # the first scope is the whole study
-    frame = frame[frame["scope"].isin(scopes)]
-    ranked = frame[frame["scope"] == scopes[0]].sort_values("rate", ascending=False, kind="stable")
-    (first, top), (second, next_), (last, low) = (
-        (ranked["persona"].iloc[i], percent(ranked["rate"].iloc[i])) for i in (0, min(1, len(ranked) - 1), -1)
-    )
-    message = f"Refusal is most frequent for the personas “{first}” ({top}%) and “{second}” ({next_}%), "
-    message += f"least for “{last}” ({low}%)"
+    panels = [frame["scope"].iloc[0], *families][:5]  # the first scope is the whole study
+    frame = frame[frame["scope"].isin(panels)]
+    ranked = frame[frame["scope"] == panels[0]].sort_values("rate", ascending=False, kind="stable")
+    found = separation(scopes(tables, "persona"), "“{}”".format)
+    message = say("levels differ", s=found, noun="persona", verb="is refused")
 
     rows = persona_rows(ranked.sort_values("rate", ascending=False, kind="stable")["persona"], context)
     page = Page(
@@ -60,8 +58,8 @@ def draw_persona_mean(tables: dict[str, pd.DataFrame], context: Context) -> tupl
         body=rows.height * ROW + 0.62,
     )
     left, gap, shade = persona_width(context), 0.5, attribute_colours(context)
-    width = (page.width - left - 0.45 - gap * (len(scopes) - 1)) / len(scopes)
-    for i, scope in enumerate(scopes):
+    width = (page.width - left - 0.45 - gap * (len(panels) - 1)) / len(panels)
+    for i, scope in enumerate(panels):
         ax = page.axes(left + i * (width + gap), 0.2, width, rows.height * ROW)
         part = frame[(frame["scope"] == scope) & frame["persona"].isin(rows.at)]
         linear_axis(ax, "mean refusal rate (%)", 0, 100 * part[["rate", "hi"]].max(axis=None))
@@ -78,10 +76,10 @@ def draw_persona_mean(tables: dict[str, pd.DataFrame], context: Context) -> tupl
 def draw_persona_by_model(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
     """Draw a heat map of mean rates over tasks by model and persona, with intervals; from `rates_model_persona`."""
     frame = rows_for(tables, "rates_model_persona", ("lo", "hi", "method"), model=list(context.models))
-    worst = frame.loc[frame["rate"].idxmax()]
-    low = (frame.groupby("model")["rate"].max() < 0.01).sum()
-    message = f"Means over tasks reach {percent(worst['rate'])}% ({context.model_label(worst['model'])}, "
-    message += f"“{worst['persona']}”); {low} of {plural(frame['model'].nunique(), 'model')} below 1% throughout"
+    compared = scopes(tables, "persona", by=("model",))
+    compared = compared[compared["model"].isin(frame["model"])]
+    ends = {"low": frame["rate"].min(), "high": frame["rate"].max(), "models": frame["model"].nunique()}
+    message = say("personas by model", differ=(compared["clear"] > 0).sum(), **ends)
 
     personas = in_order(frame, "persona", list(context.personas))
     columns = grouped_rows({p: context.personas.get(p, "") for p in personas}, names=False, gap=0.25)
@@ -134,13 +132,10 @@ def _on(background: tuple[float, ...]) -> str:
 def draw_persona_cells(tables: dict[str, pd.DataFrame], context: Context, task: str) -> tuple[Figure, pd.DataFrame]:
     """Draw all rates of a task, one panel per model, a row of panels per family; from `rates_task_model_persona`."""
     frame = rows_for(tables, "rates_task_model_persona", ("lo", "hi", "method"), task=task)
-    by_model = frame.groupby("model", sort=False)["rate"]
-    spread = by_model.max() - by_model.min()
-    widest = spread.idxmax()
-    quiet = (by_model.max() < 0.01).sum()
-    message = f"{task_title(task)}: widest spread in {context.model_label(widest)}, from "
-    message += f"{percent(by_model.min()[widest])} to {percent(by_model.max()[widest])}%; "
-    message += f"{plural(quiet, 'model')} below 1% throughout"
+    compared = scopes(tables, "persona", by=("task", "model"))
+    differ = ((compared["task"] == task) & (compared["clear"] > 0)).sum()
+    ends = {"low": frame["rate"].min(), "high": frame["rate"].max(), "models": frame["model"].nunique()}
+    message = say("personas by model in a task", task=task_title(task), differ=differ, **ends)
 
     grid = panel_grid(in_order(frame, "model", list(context.models)), context)
     names = in_order(frame, "persona", list(context.personas))

@@ -3,9 +3,11 @@
 Importing this module is cheap (no pandas, no matplotlib), because the rules ask it at the start of every job.
 """
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from falserefusal.common import printed as quantities
 from falserefusal.common.tasks import PAPER_TASKS
 
 KINDS = ("published", "run", "rehearsal")
@@ -19,7 +21,8 @@ class Figure(NamedTuple):
     """One figure.
 
     `name` is its file name without ending, `function` the `module.function` of this package that draws it, with
-    `options` as keyword arguments; `counterpart` is the figure of the paper that it corresponds to, or empty.
+    `options` as keyword arguments; `counterpart` is the figure of the paper that it corresponds to, or empty, and
+    `quantity` what that figure shows.
     """
 
     name: str
@@ -28,6 +31,7 @@ class Figure(NamedTuple):
     caption: str
     counterpart: str = ""
     options: tuple[tuple[str, str], ...] = ()
+    quantity: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,9 @@ class FigureSet:
     sequential : whether the study has interim looks
     several_labellers : whether more than one labeller gave verdicts
     annotated : whether people annotated a sample of the responses
-    compared : whether the study is compared with the paper's printed numbers
     shrunken : whether the study has shrunken persona effects
+    about_paper : whether the study is about the paper; if not, no figure is named after one of the paper's
+    printed : the quantities of the paper that the study is compared with; only their figures have a counterpart
     """
 
     kind: str
@@ -50,8 +55,9 @@ class FigureSet:
     sequential: bool = False
     several_labellers: bool = False
     annotated: bool = False
-    compared: bool = True
     shrunken: bool = False
+    about_paper: bool = True
+    printed: tuple[str, ...] = tuple(quantities.QUANTITIES)
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -67,26 +73,31 @@ class FigureSet:
         run = self.kind != "published"
         found = [PLANTED_RATES] if self.kind == "rehearsal" else []
         found += [TABLE1._replace(tables=(*TABLE1.tables, "corrected_rates")) if self.annotated else TABLE1]
-        found += [_baseline(task) for task in tasks if task == "offensiveness"]
+        found += [_baseline(task, self.about_paper) for task in tasks if task == "offensiveness"]
         found += [PERSONA_MEAN, PERSONA_BY_MODEL]
-        found += [_format(task) for task in tasks if task == "offensiveness"]
+        found += [_format(task, self.about_paper) for task in tasks if task == "offensiveness"]
         found += [IMPORTANCE, IMPORTANCE_BY_MODEL, REGRESSION]
-        found += [_cells(task) for task in tasks]
-        found += [_format(task) for task in tasks if task != "offensiveness"]
+        found += [_cells(task, self.about_paper) for task in tasks]
+        found += [_format(task, self.about_paper) for task in tasks if task != "offensiveness"]
         if run:
-            found += [_baseline(task) for task in tasks if task != "offensiveness"]
+            found += [_baseline(task, self.about_paper) for task in tasks if task != "offensiveness"]
         if self.shrunken:
             found.append(SHRUNKEN_EFFECTS)
         found += [LABELLERS] if run else [NO_ANSWERS]
         if self.several_labellers:
             found += [LABELLER_PERSONAS, LABELLER_IMPORTANCE, LABELLER_CLAIMS]
-        if self.annotated:
-            found += [CORRECTED_MODELS, CORRECTED_PERSONAS]
-        if run and self.compared:
-            found.append(COMPARISON)
+        found += [CORRECTED_MODELS, CORRECTED_PERSONAS] if self.annotated else [LABELLER_RANGE]
+        if run and self.about_paper and set(self.printed) - {quantities.CLAIM}:
+            found.append(REPRODUCTION)
         if self.sequential:
             found.append(SEQUENTIAL)
-        return [*found, CLAIMS]
+        return [self._named(figure) for figure in [*found, CLAIMS] if self.about_paper or figure not in OF_CLAIMS]
+
+    def _named(self, figure: Figure) -> Figure:
+        """The figure as this study has it: named after the paper's, and with a counterpart, only where it has one."""
+        if not self.about_paper:
+            figure = figure._replace(name=re.sub("^(figure|table)[0-9]+_", "", figure.name))
+        return figure if figure.quantity in self.printed else figure._replace(counterpart="")
 
     def table_names(self) -> list[str]:
         """Return the names of the tables that the figures are drawn from, each once."""
@@ -97,8 +108,8 @@ def _in_prose(task: str) -> str:
     return {"nli": "natural language inference"}.get(task, task)
 
 
-def _baseline(task: str) -> Figure:
-    name = BASELINE_FIGURE.get(task, f"baseline_{task}")
+def _baseline(task: str, about_paper: bool) -> Figure:
+    name = (BASELINE_FIGURE if about_paper else {}).get(task, f"baseline_{task}")
     return Figure(
         name,
         "models.draw_baseline",
@@ -106,59 +117,66 @@ def _baseline(task: str) -> Figure:
         f"Refusal rate for {_in_prose(task)} with and without a persona in the prompt, and the difference.",
         "Figure 1" if task == "offensiveness" else "",
         (("task", task),),
+        quantities.BASELINE_RATE,
     )
 
 
-def _format(task: str) -> Figure:
-    name = FORMAT_FIGURES.get(task, f"format_{task}")
+def _format(task: str, about_paper: bool) -> Figure:
+    name = (FORMAT_FIGURES if about_paper else {}).get(task, f"format_{task}")
     return Figure(
         name,
         "levels.draw_format",
-        ("rates_format",),
+        ("rates_format", "separations"),
         f"Refusal rate for {_in_prose(task)} by model and response format.",
         {"offensiveness": "Figure 4", "nli": "Figure 10", "politeness": "Figure 11"}.get(task, ""),
         (("task", task),),
+        quantities.FORMAT,
     )
 
 
-def _cells(task: str) -> Figure:
+def _cells(task: str, about_paper: bool) -> Figure:
     return Figure(
-        CELL_FIGURES.get(task, f"personas_{task}"),
+        (CELL_FIGURES if about_paper else {}).get(task, f"personas_{task}"),
         "personas.draw_persona_cells",
-        ("rates_task_model_persona",),
+        ("rates_task_model_persona", "separations"),
         f"Refusal rate for {_in_prose(task)} in every cell of model and persona.",
         {"nli": "Figure 7", "politeness": "Figure 8", "offensiveness": "Figure 9"}.get(task, ""),
         (("task", task),),
+        quantities.CELL,
     )
 
 
 TABLE1 = Figure(
     "table1_model_task",
     "models.draw_model_task",
-    ("rates_model_task",),
+    ("rates_model_task", "separations"),
     "Refusal rate under personas by model and task.",
     "Table 1",
+    quantity=quantities.RATE,
 )
 PERSONA_MEAN = Figure(
     "figure02_persona_mean",
     "personas.draw_persona_mean",
-    ("rates_persona",),
+    ("rates_persona", "separations"),
     "Mean refusal rate by persona, over models and tasks.",
     "Figure 2",
+    quantity=quantities.PERSONA_MEAN,
 )
 PERSONA_BY_MODEL = Figure(
     "figure03_persona_by_model",
     "personas.draw_persona_by_model",
-    ("rates_model_persona",),
+    ("rates_model_persona", "separations"),
     "Refusal rate by model and persona, mean over the tasks.",
     "Figure 3",
+    quantity=quantities.PERSONA_BY_MODEL,
 )
 IMPORTANCE = Figure(
     "figure05_importance",
     "importance.draw_importance",
-    ("importance",),
+    ("importance", "separations"),
     "Importance of each factor of the experiment for refusal.",
     "Figure 5",
+    quantity=quantities.IMPORTANCE,
 )
 REGRESSION = Figure(
     "figure06_regression",
@@ -166,6 +184,7 @@ REGRESSION = Figure(
     ("regression", "regression_firth"),
     "Logistic regression of refusal on model, task, persona and prompt.",
     "Figure 6 and Table 7",
+    quantity=quantities.COEFFICIENT,
 )
 IMPORTANCE_BY_MODEL = Figure(
     "importance_by_model",
@@ -218,10 +237,16 @@ CORRECTED_PERSONAS = Figure(
     ("corrected_personas",),
     "Refusal rates by persona, before and after correction for the labeller's errors.",
 )
-COMPARISON = Figure(
-    "comparison",
-    "comparison.draw_comparison",
-    ("comparison",),
+LABELLER_RANGE = Figure(
+    "labeller_range",
+    "labelling.draw_labeller_range",
+    ("rates_model_task", "labeller_range"),
+    "Refusal rates by model and task, and how far they move if the labeller errs as it did on other responses.",
+)
+REPRODUCTION = Figure(
+    "reproduction",
+    "comparison.draw_reproduction",
+    ("reproduction",),
     "Estimates of this study compared with the paper's printed values.",
 )
 PLANTED_RATES = Figure(
@@ -234,3 +259,4 @@ SEQUENTIAL = Figure(
     "sequential", "sequential.draw_sequential", ("interim_looks",), "Intervals and responses at each interim look."
 )
 CLAIMS = Figure("claims", "claims.draw_claims", ("claims",), "The paper's claims as tests.")
+OF_CLAIMS = (CLAIMS, LABELLER_CLAIMS)

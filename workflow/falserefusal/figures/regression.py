@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from falserefusal.common.sentences import say
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
     Dot,
@@ -22,7 +23,8 @@ from falserefusal.figures.dots import (
 )
 from falserefusal.figures.models import below, family_colours, label_width
 from falserefusal.figures.personas import attribute_colours
-from falserefusal.figures.style import INK, Page, ink, linear_axis, listing, number, source_line
+from falserefusal.figures.said import clear_coefficients
+from falserefusal.figures.style import INK, Page, ink, linear_axis, number, source_line
 
 ROW = 0.165
 TERMS = ["persona", "task", "model", "template", "phrasing", "format"]  # the first two on the left
@@ -32,15 +34,11 @@ def draw_regression(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     """Draw the log-odds of every level against its reference; from `regression` and `regression_firth`."""
     frame = rows_for(tables, "regression", ("lo", "hi", "printed", "printed_term_note", "method"))
     frame = _one_fit(pd.concat([frame, tables["regression_firth"]], ignore_index=True), context)
-    personas = frame[(frame["term"] == "persona") & np.isfinite(frame["coef"])]
-    top = personas.sort_values("coef", ascending=False, kind="stable").head(2)
-    message = "Largest persona coefficients: " if len(top) else "Coefficients of the factors that vary"
-    message += ", ".join(f"“{row.level}” {number(row.coef)}" for row in top.itertuples())
+    # only the paper's own cells have such notes
     odd = frame.loc[frame["printed_term_note"].astype(str).str.startswith("out of line"), "level"]
-    if len(odd):
-        real = "the real " if context.model_suffix else ""  # printed values are about the models themselves
-        odd = [f"{real}{level}" if level in context.models else level for level in odd]
-        message += f"; printed values of {listing(odd)} out of line with the others"
+    real = "the real " if context.model_suffix else ""  # printed values are about the models themselves
+    odd = [f"{real}{level}" if level in context.models else level for level in odd]
+    message = say("coefficients", odd=odd, **clear_coefficients(frame, context))
     reading = (
         "Log-odds of a refusal against the reference level of its factor, main effects only. Dot: estimate; line: "
     )

@@ -4,19 +4,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from falserefusal.common.sentences import say
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import in_order, key, rows_for
 from falserefusal.figures.models import below, family_colours
 from falserefusal.figures.personas import panel_grid
-from falserefusal.figures.style import FAINT, INK, LEVEL_COLOURS, MARKERS, Page, ink, plural, source_line
+from falserefusal.figures.style import FAINT, INK, LEVEL_COLOURS, MARKERS, Page, ink, source_line
 
 
 def draw_sequential(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
     """Draw the half-width of each target's interval against the responses so far, by model; from `interim_looks`."""
     frame = rows_for(tables, "interim_looks")
     spent = frame.groupby("model")["calls"].max()
-    message = f"{plural(len(spent), 'model')} gave {spent.min():,} to {spent.max():,} responses in up to "
-    message += plural(int(frame["interim_look"].nunique()), "interim look")
+    looks = int(frame["interim_look"].nunique())
+    message = say("interim looks", models=len(spent), fewest=int(spent.min()), most=int(spent.max()), looks=looks)
     grid = panel_grid(in_order(frame, "model", list(context.models)), context)
     quantities = list(dict.fromkeys(frame["quantity"]))
     head = 0.34 if context.model_suffix else 0.22

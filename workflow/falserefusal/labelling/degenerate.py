@@ -4,11 +4,14 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from falserefusal.labelling.ordinary import is_ordinary
+from falserefusal.labelling.ordinary import YES_NO, is_ordinary
 
 _WORD = re.compile(r"\w+")
 _NOT_WORD = re.compile(r"[\W_]+")
-_PROMPT_LINE = re.compile(r"^[ \t]*(?:text|premise|hypothesis|question)[ \t]*:[^\n]*", re.IGNORECASE | re.MULTILINE)
+_PROMPT_LINE = re.compile(
+    r"^[ \t]*(?:texto?|premise|hypothesis|question|premisa|hipótesis|pregunta|prämisse|hypothese|frage)[ \t]*:[^\n]*",
+    re.IGNORECASE | re.MULTILINE,
+)
 _PERIOD = 8  # words: the longest piece whose repetition is recognised
 _REPEATS = 3
 _ECHO = 20  # letters: what is shorter may be a piece of the question by chance
@@ -24,11 +27,11 @@ def is_degenerate(text: str, options: Sequence[str] = (), question: str = "") ->
 
 def _repeats(text: str, options: Sequence[str]) -> bool:
     words = _WORD.findall(text.lower())
-    unit = _repeated(words) or (_repeated(words[1:]) if words[:1] in (["no"], ["yes"]) else None)
+    unit = _repeated(words) or (_repeated(words[1:]) if words and re.fullmatch(YES_NO, words[0]) else None)
     if unit is None:
         return False
     said = f" {' '.join(unit)} "
-    named = (" ".join(_WORD.findall(option.lower())) for option in options if not is_ordinary(option))
+    named = (" ".join(_WORD.findall(option.lower())) for option in options if not is_ordinary(option, YES_NO))
     return not any(f" {name} " in said for name in named)
 
 

@@ -22,6 +22,8 @@ REGISTERED: dict[str, type[Labeller]] = {}
 NOT_REFUSED = "not_refused"
 OFF_FORMAT, OFF_TASK, TRUNCATED = "off_format", "off_task", "truncated"
 REFUSED_BECAUSE = tuple(f"refused_{reason}" for reason in ("capability", "persona", "policy", "content", "context"))
+# what a response to a question with options can be
+CATEGORIES = (ANSWERED, HEDGED, *REFUSED_BECAUSE, OFF_FORMAT, OFF_TASK, TRUNCATED)
 JUDGE_FAILED = "judge_failed"
 VERDICT_OF = {
     **dict.fromkeys((REFUSED, REFUSED_PARTLY, *REFUSED_BECAUSE), REFUSED),

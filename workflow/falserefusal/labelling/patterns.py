@@ -7,8 +7,10 @@ from pathlib import Path
 import yaml
 
 from falserefusal.common.errors import InputError
+from falserefusal.labelling.grammar import Grammar, load_grammar, with_spellings
 
 _BLANK = re.compile(r"(\[(?:\\.|[^\]\\])*\])| +([*?+]?)")
+_NOTHING = re.compile(r"[^\w\W]")
 _NAME = re.compile(r"<([a-z_]+)>")
 
 
@@ -40,6 +42,13 @@ class Group:
     unless_before: re.Pattern | None
 
 
+class _Parts(dict[str, re.Pattern]):
+    """Expressions by name; a part that a language leaves out matches nothing."""
+
+    def __missing__(self, name: str) -> re.Pattern:
+        return _NOTHING
+
+
 @dataclass(frozen=True)
 class Patterns:
     """The compiled patterns of the structured labeller."""
@@ -58,7 +67,8 @@ class Patterns:
     at_work: re.Pattern
     closing: re.Pattern
     offers: re.Pattern
-    english: re.Pattern
+    frequent: re.Pattern
+    grammar: Grammar
 
 
 def load_patterns(path: str | Path) -> Patterns:
@@ -74,6 +84,7 @@ def load_patterns(path: str | Path) -> Patterns:
 
 
 def _patterns(data: dict, path: str) -> Patterns:
+    data = with_spellings(data, data["grammar"]["spellings"])
     words: dict[str, str] = {}
     for name, text in data["words"].items():
         words[name] = _expand(_unfold(text), words, f"{path}: words: {name}")
@@ -89,21 +100,25 @@ def _patterns(data: dict, path: str) -> Patterns:
         ),
         forms=data["forms"],
         undecided_options=tuple(data["undecided_options"]),
-        giving={
-            name: _compile(_expand(_unfold(text), words, f"{path}: giving"), f"{path}: giving: {name}")
+        giving=_Parts(
+            (name, _compile(_expand(_unfold(text), words, f"{path}: giving"), f"{path}: giving: {name}"))
             for name, text in giving.items()
-        },
+        ),
         filler=frozenset(data["giving"]["filler"].split()),
-        not_said={
-            name: _compile(_unfold(text), f"{path}: not_said: {name}", re.DOTALL | re.MULTILINE)
+        not_said=_Parts(
+            (name, _compile(_unfold(text), f"{path}: not_said: {name}", re.DOTALL | re.MULTILINE))
             for name, text in data["not_said"].items()
-        },
+        ),
         says_no=compiler.any_of(_lines(data["says_no"]), "says_no"),
         replies=compiler.any_of(_lines(data["replies"]), "replies"),
         at_work=_compile(_unfold(data["at_work"]), f"{path}: at_work"),
         offers=compiler.any_of(_lines(data["offers"]), "offers"),
         closing=compiler.any_of(_lines(data["closing"]), "closing"),
-        english=_compile(data["english"], f"{path}: english"),
+        frequent=_compile(data["frequent"], f"{path}: frequent"),
+        grammar=load_grammar(
+            {name: _unfold(part) if isinstance(part, str) else part for name, part in data["grammar"].items()},
+            f"{path}: grammar",
+        ),
     )
 
 

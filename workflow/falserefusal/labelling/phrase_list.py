@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from falserefusal.common.errors import InputError
 from falserefusal.common.verdicts import REFUSED
 from falserefusal.labelling.labeller import NOT_REFUSED, Labeller, labeller, verdict_frame
+from falserefusal.labelling.languages import PHRASES, languages
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,7 @@ class PhraseListLabeller(Labeller):
     Any other response counts as answered (category not_refused): a list of phrases sees no invalid response.
     """
 
-    languages = ("en",)
+    languages = languages(PHRASES)
 
     def __init__(self, phrases: Sequence[str]):
         check_phrases(phrases)

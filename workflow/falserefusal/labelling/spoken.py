@@ -20,11 +20,6 @@ _UNMARK = str.maketrans({**dict.fromkeys(_MARKUP, " "), '"': " "})
 _QUOTED = re.compile(r"\"[^\"\n]{1,600}\"|(?<!\w)'[^\n]{1,600}?'(?!\w)")
 _BREAK = re.compile(r"[.!?;]+(?=\W|$)|\n")
 _SAYS = re.compile(r"[^\W_]")
-_SPEAKER = re.compile(r"\bi(?: |'m\b)")
-# before a quotation that is the answer itself: 'The answer is "I cannot"'
-_ANSWER = re.compile(
-    r"\b(?:answer|response|reply|output|label|classification)(?: (?:is|would be|should be|must be):?|:)\s*\Z"
-)
 _LONG_QUOTE = 4  # words: an option in quotes is shorter, a quotation of the text is longer
 
 
@@ -78,7 +73,7 @@ def spoken(response: str, not_said: dict[str, re.Pattern]) -> Spoken:
         text = _blank(not_said["control"], _first_turn(text, not_said["turn_end"]))
     unquoted = text
     if '"' in text or "'" in text:
-        unquoted = _QUOTED.sub(_blank_if_long, text)
+        unquoted = _QUOTED.sub(lambda quoted: _blank_if_long(quoted, not_said), text)
     unechoed = _blank(not_said["echo"], unquoted) if ":" in text else unquoted
     for candidate in (unechoed, unquoted, text):  # a response entirely in quotes is not a quotation
         if _SAYS.search(candidate):
@@ -109,7 +104,7 @@ def _blank(pattern: re.Pattern, text: str) -> str:
     return pattern.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
 
 
-def _blank_if_long(match: re.Match) -> str:
-    long = len(match[0].split()) >= _LONG_QUOTE or _SPEAKER.search(match[0])
-    answer = _ANSWER.search(match.string[max(0, match.start() - 30) : match.start()])
+def _blank_if_long(match: re.Match, not_said: dict[str, re.Pattern]) -> str:
+    long = len(match[0].split()) >= _LONG_QUOTE or not_said["quoted_speaker"].search(match[0])
+    answer = not_said["quoted_answer"].search(match.string[max(0, match.start() - 30) : match.start()])
     return " " * len(match[0]) if long and not answer else match[0]

@@ -1,6 +1,6 @@
 """Estimate the cost of a study: prompts, tokens, disk, memory, GPU hours. Needs no texts, weights or network."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,6 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.roofline import (
     ASSUMPTIONS,
     BYTES,
-    JUDGE_TOKENS,
     QUANTIZED_BYTES,
     TIMES,
     hours,
@@ -130,10 +129,15 @@ def _workload(rows: list[tuple]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Judges:
-    """Rows of the models file of the judges, and the number of characters of their instructions."""
+    """The judges: their rows of the models file, and the sizes of their prompts, in the same order.
 
+    names: of the judges; characters: of each prompt; tokens: of the longest reply to it.
+    """
+
+    names: Sequence[str]
     models: pd.DataFrame
-    instructions: int
+    characters: Sequence[int]
+    tokens: Sequence[int]
 
 
 def plan(
@@ -164,7 +168,7 @@ def plan(
     shards : dict, optional
         Jobs of each model on `gpu`. None, and on other GPUs: from the assumption hours_per_shard.
     judges : Judges, optional
-        Models that judge every response; each has a row of its own, called "judge" and its model.
+        Models that judge every response; each has a row of its own, called "judge" and its name.
 
     Returns
     -------
@@ -215,12 +219,13 @@ def _judge_asks(models: pd.DataFrame, workload: pd.DataFrame, assume: dict, judg
     if judges is None:
         return []
     responses = {name: len(models) * number for name, number in _load(workload, assume).items()}
-    load = judge_load(responses, judges.instructions, assume)
-    short = assume | {"max_new_tokens": JUDGE_TOKENS}
-    return [
-        _Ask(row | {"model": JUDGE + row["model"]}, _shape(row), responses["prompts"], load, short, len(models))
-        for row in judges.models.to_dict("records")
-    ]
+    asks = []
+    rows = judges.models.to_dict("records")
+    for name, row, characters, most in zip(judges.names, rows, judges.characters, judges.tokens, strict=True):
+        short = assume | {"max_new_tokens": most}
+        load, row = judge_load(responses, characters, short), row | {"model": JUDGE + name}
+        asks.append(_Ask(row, _shape(row), responses["prompts"], load, short, len(models)))
+    return asks
 
 
 def under(load: dict, model: dict, assume: dict) -> dict:

@@ -28,13 +28,15 @@ from huggingface_hub.errors import (
 )
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.files import read_json
 from falserefusal.common.hub import ADAPTER, ADAPTER_CONFIG
 from falserefusal.common.weight_headers import read_header, shards_of
+from falserefusal.labelling.classifier import check_labels
 from falserefusal.planning.server import check_server
 from falserefusal.study.resources import too_few_gpus
 
 COLUMNS = ["subject", "item", "status", "message", "what_to_do"]
-NEEDS = ["package", "memory_gb", "disk_gb", "gpus", "folder_in_use"]  # columns of models that may be missing
+NEEDS = ["package", "memory_gb", "disk_gb", "gpus", "folder_in_use", "labels"]  # columns of models that may be missing
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spm.model", "sentencepiece.bpe.model")
 TIMEOUT = 20  # seconds for one request to the hub or to a data source
 
@@ -81,8 +83,9 @@ def preflight(
     models : DataFrame
         The models and classifiers to download: model, hub_id (or a folder with weights), revision; and optionally
         package (the Python package that the folder is filled from), memory_gb and disk_gb (from `plan`; missing: not
-        known, and memory is not checked), gpus (that a job asks for; missing: all there are) and folder_in_use (where
-        its weights are kept only while they are used; missing: they stay in the hub's cache).
+        known, and memory is not checked), gpus (that a job asks for; missing: all there are), folder_in_use (where its
+        weights are kept only while they are used; missing: they stay in the hub's cache) and labels (that a classifier
+        should have; missing: not checked).
     sources : list of dict
         Each text source: subject, kind (file, url or dataset), ref and, of a dataset, revision.
     gpu_limit : int, optional
@@ -109,7 +112,7 @@ def preflight(
     needs = models.reindex(columns=[*models.columns, *(name for name in NEEDS if name not in models)])
     for model in needs.astype(object).where(needs.notna(), None).to_dict("records"):
         found, kept_gb = _weights_and_disk(model, hub, free_gb, environment)
-        rows += found
+        rows += [*found, *_labels(model, hub)]
         free_gb -= kept_gb
         planned = int(model["gpus"] or 0)
         if gpu_limit is not None and planned > gpu_limit:
@@ -263,6 +266,26 @@ def _weights(model: dict, hub: _Hub, expected_gb: float, cache_dir: str) -> tupl
     pin = "" if revision else " (newest; put it into the models file to pin it)"
     message = f"{repo} can be downloaded: {size:.1f} GB, revision {info.sha}{pin}"
     return [_row(name, "weights", "ok", message)], size
+
+
+def _labels(model: dict, hub: _Hub) -> list[tuple]:
+    """A row if a classifier that is here has other labels than the study's config; others are checked when fetched."""
+    if not model["labels"]:
+        return []
+    folder, where = Path(model["hub_id"]).expanduser(), model["folder_in_use"] or hub.cache_dir
+    try:
+        cached = None if folder.is_dir() else _cached(model["hub_id"], "config.json", model["revision"], where)
+    except HFValidationError:  # `_weights` says what is wrong
+        return []
+    file = cached or folder / "config.json"
+    if not file.is_file():
+        return []
+    try:
+        check_labels(read_json(file), model["labels"], model["hub_id"])
+    except InputError as error:
+        what, _, advice = str(error).partition("; correct ")
+        return [_row(model["model"], "labels", "missing", what, f"correct {advice}")]
+    return []
 
 
 def _licence(name: str, hub: _Hub, repo: str) -> tuple:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from falserefusal.common.schemas import BASELINE
+from falserefusal.common.sentences import say
 from falserefusal.report.present import marked
 
 SMALL = 1e9  # parameters; the paper's smallest model has 1.2 billion
@@ -87,20 +88,15 @@ def limits_of(models: list[dict], variants: bool) -> list[str]:
     return lines
 
 
-def batch_limits(tables: Mapping[str, pd.DataFrame], suffix: str) -> list[str]:
+def batch_limits(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """Return how much responses depend on their batch; nothing where no prompt was asked again."""
     asked = tables["batch_check"].query("prompts > 0") if "batch_check" in tables else pd.DataFrame()
     if asked.empty:
         return []
     n = asked["prompts"]
     responses, verdicts = ((asked[f"{name}_changed"] * n).sum() / n.sum() for name in ("responses", "verdicts"))
-    most = asked.loc[asked["difference"].abs().idxmax()]
-    change, lo, hi = (f"{100 * most[name]:+.1f}" for name in ("difference", "lo", "hi"))
-    return [
-        f"Responses can depend on the prompts that they are computed with. Of {n.sum():,} responses, {responses:.0%} "
-        f"changed in other batches, and {verdicts:.0%} of their verdicts. The refusal rate changed by at most {change} "
-        f"percentage points (95% interval {lo} to {hi}; {most['model']}{suffix}). Table batch_check has all models."
-    ]
+    most = asked.loc[asked["difference"].abs().idxmax(), ["difference", "lo", "hi"]].to_dict()
+    return [say("batches", n=int(n.sum()), responses=responses, verdicts=verdicts, **most)]
 
 
 def one_refusal(refusals: pd.DataFrame | None, suffix: str) -> dict | None:

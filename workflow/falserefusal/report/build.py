@@ -9,13 +9,17 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
+from falserefusal.annotation.labeller_range import CLAIM
 from falserefusal.common.files import InputError, write_text
 from falserefusal.common.notice import suffixed, system_prompts_for_models
 from falserefusal.common.verdicts import MISSING
 from falserefusal.estimation.verdict_shares import warnings_about
+from falserefusal.figures.said import importance_of
 from falserefusal.report.asked import batch_limits, limits_of, models_asked, one_refusal
 from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corrections
+from falserefusal.report.glossary import glossary, tooltip
 from falserefusal.report.headline import headline
+from falserefusal.report.moved import conclusions, moves
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
 from falserefusal.report.present import marked, show
 
@@ -25,7 +29,7 @@ MAX_DISAGREEMENTS = 300
 # characters that no page may hold, and those that reverse the order of the text after them; models write both
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # tables with their own section
-PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates", "verdict_shares")
+PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates", "labeller_validation", "verdict_shares")
 FACTOR_WORDS = ("model", "model x task", "all models")  # cells that name a factor or a scope
 
 
@@ -65,8 +69,7 @@ def build_report(
 ) -> None:
     """Write the page as one HTML file that contains its style and figures, so that it can be sent by mail.
 
-    Links to CSV and PDF files are relative to results/<study>/report/ and work where the page was built. All text of
-    models and files is escaped.
+    Links to files are relative to results/<study>/report/. All text of models and files is escaped.
 
     Parameters
     ----------
@@ -90,24 +93,27 @@ def build_report(
     tables = with_corrections(tables)
     cards = headline(tables, "stand-ins" if study.kind == "rehearsal" else "models")
     models = models_asked(provenance) if study.kind == "run" else []
-    names = [name for name in tables if name != "statements"]
+    shown = [_table(name, tables[name], study) for name in sorted(tables, key=_place) if name != "statements"]
     page = _template("page.html.jinja").render(
         study=study,
         kind_line=KINDS[study.kind],
         missing_models=_missing_models(study, tables),
         verdict_warnings=_verdict_warnings(tables.get("verdict_shares"), study),
-        limits=[*limits_of(models, study.variants), *LIMITS[study.kind], *batch_limits(tables, study.model_suffix)],
+        limits=[*limits_of(models, study.variants), *LIMITS[study.kind], *batch_limits(tables)],
         models=models,
         refusal=one_refusal(samples.get("refusals"), study.model_suffix),
         style=(HERE / "page.css").read_text(encoding="utf-8"),
         cards=[card._replace(value=study.say(card.value), label=study.say(card.label)) for card in cards],
         figures=[_figure(row, Path(figure_dir)) for row in figures.itertuples() if row.rows > 0],
         undrawn=[row._asdict() for row in figures.itertuples() if row.rows == 0],
-        tables={name: _table(name, tables[name], study) for name in sorted(names, key=_place)},
+        tables={table["name"]: table for table in shown},
+        tooltip=tooltip,
+        glossary=_glossary(tables),
         placed=PLACED,
         corrected_in={name: corrected for name, corrected in CORRECTED_IN.items() if corrected in tables},
         uncorrected=uncorrected(tables),
-        claims=_claims(tables["claims"], study) if "claims" in tables else [],
+        claims=_claims(tables, study) if "claims" in tables else [],
+        moved=_moved(tables, study),
         statements=_statements(tables.get("statements")),
         text_problems=_text_problems(provenance or {}),
         disagreements=_disagreements(samples.get("disagreements"), study),
@@ -133,6 +139,16 @@ def _missing_models(study: Study, tables: dict[str, pd.DataFrame]) -> list[str]:
         return []
     present = set(tables["rates_model_task"]["model"])
     return [model + study.model_suffix for model in study.models if model not in present]
+
+
+def _glossary(tables: dict[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
+    """The entries of the glossary for what these tables contain."""
+
+    def values(column: str) -> set[str]:
+        return {str(value) for table in tables.values() if column in table for value in table[column].unique()}
+
+    columns = {column for table in tables.values() for column in table}
+    return glossary(columns, values("category"), values("labeller"))
 
 
 def _verdict_warnings(shares: pd.DataFrame | None, study: Study) -> list[str]:
@@ -162,6 +178,8 @@ def _text(value: object) -> str:
 
 def _table(name: str, frame: pd.DataFrame, study: Study) -> dict:
     note = note_for(name)
+    if note.printed and any(column.startswith("printed") for column in frame):
+        note = note._replace(how=f"{note.how} {note.printed}")
     note = note._replace(title=study.say(note.title), how=study.say(note.how))
     shown = show(frame, note, study.models, study.model_suffix)
     if study.variants:
@@ -170,9 +188,24 @@ def _table(name: str, frame: pd.DataFrame, study: Study) -> dict:
     return {"name": name, "note": note, "shown": shown, "folded": len(frame) > OPEN_ROWS, "rows": len(frame)}
 
 
-def _claims(claims: pd.DataFrame, study: Study) -> list[dict[str, str]]:
-    """Return each claim as text: its conclusion, effect, rule and note."""
-    shown = show(claims, note_for("claims"), study.models, study.model_suffix)
+def _moved(tables: dict[str, pd.DataFrame], study: Study) -> dict | None:
+    """Return how far labelling errors could move the results; None for a study with annotations."""
+    table = tables.get("labeller_range")
+    if table is None or table.empty:
+        return None
+    if "claims" not in tables:  # a study that is not about the paper
+        table = table[table["quantity"] != CLAIM]
+    name = suffixed(study.models, study.model_suffix)
+    ranked = {"importance", "separations"} <= set(tables) and bool(importance_of(tables)["s"].clear)
+    found = moves(table, study.kind != "published", ranked)
+    own = {part: [study.say(name(line)) for line in lines] for part, lines in found.items()}
+    return own | {"sets": found["sets"]}  # of models of other studies
+
+
+def _claims(tables: dict[str, pd.DataFrame], study: Study) -> list[dict[str, str]]:
+    """Return each claim as text: its conclusion, effect, rule, note, and the other conclusions it could have."""
+    others = conclusions(tables.get("labeller_range"))
+    shown = show(tables["claims"], note_for("claims"), study.models, study.model_suffix)
     rows = [dict(zip(shown.head, row, strict=True)) for row in shown.rows]
     for row in rows:
         unit = "times" if row.get("effect_unit") == "ratio" else row.get("effect_unit", "")
@@ -181,6 +214,7 @@ def _claims(claims: pd.DataFrame, study: Study) -> list[dict[str, str]]:
             row["result"] += f" (95% interval {row['lo']} to {row['hi']})"
         if row.get("p"):
             row["result"] += f", p {row['p']}"
+        row["other"] = others.get(row["claim"], "")
     return rows
 
 

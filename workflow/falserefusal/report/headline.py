@@ -6,7 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from falserefusal.report.present import percent, task_word
+from falserefusal.common.numbers import index, percent, points
+from falserefusal.common.sentences import say
+from falserefusal.figures.said import changes, importance_of, inside_of_planted, scopes, separation
+from falserefusal.report.present import task_word
 
 Tables = dict[str, pd.DataFrame]
 
@@ -24,109 +27,102 @@ def headline(tables: Tables, models: str = "models") -> list[Card]:
     cards: list[Card] = []
     for table, make in MAKERS:
         if table in tables and not tables[table].empty:
-            cards += make(tables[table])
+            cards += make(tables)
     return [card._replace(label=card.label.replace("models", models)) for card in cards]
 
 
-def _planted(planted: pd.DataFrame) -> list[Card]:
-    known = planted.dropna(subset=["lo", "hi"])
-    inside = ((known["planted"] >= known["lo"]) & (known["planted"] <= known["hi"])).sum()
-    if known.empty:
+def _planted(tables: Tables) -> list[Card]:
+    known, inside, _ = inside_of_planted(tables["planted_rates"])
+    if not known:
         return []
-    label = f"of {len(known):,} cells have a 95% interval that contains the planted refusal rate ({inside:,} cells)"
-    return [Card(percent(inside / len(known), 1), label, "rows of tables/planted_rates.csv with lo ≤ planted ≤ hi")]
+    label = say("card: planted", known=known, inside=inside)
+    return [Card(percent(inside / known), label, "rows of tables/planted_rates.csv with lo ≤ planted ≤ hi")]
 
 
-def _volume(rates: pd.DataFrame) -> list[Card]:
+def _volume(tables: Tables) -> list[Card]:
+    rates = tables["rates_model_task"]
     own = rates[rates["model"] != "mean"]
     n, refusals = int(own["n"].sum()), int(own["refusals"].sum())
     if n == 0:
         return []
-    label = f"refusals in {n:,} responses to harmless classification prompts with a persona ({percent(refusals / n)}); "
-    label += f"models: {own['model'].nunique()}"
+    label = say("card: refusals", refusals=refusals, n=n, rate=refusals / n, models=own["model"].nunique())
     cards = [Card(f"{refusals:,}", label, "sums of refusals and n in tables/rates_model_task.csv")]
-    for row in rates[rates["model"] == "mean"].itertuples():
-        label = f"mean refusal rate over models, {task_word(row.task)}"
-        if np.isfinite([row.lo, row.hi]).all():
-            label += f" (95% interval {percent(row.lo)} to {percent(row.hi)})"
-        cards.append(Card(percent(row.rate), label, f"tables/rates_model_task.csv, model mean, task {row.task}"))
-    return cards
+    means = rates[rates["model"] == "mean"]
+    return cards + [_mean(row, row.rate, "", "rates_model_task") for row in means.itertuples()]
 
 
-def _corrected(rates: pd.DataFrame) -> list[Card]:
+def _corrected(tables: Tables) -> list[Card]:
     """Means over models, corrected for the errors of the first labeller."""
+    rates = tables["corrected_rates"]
     means = rates[(rates["model"] == "mean") & (rates["labeller"] == rates["labeller"].iloc[0])]
-    return [
-        Card(
-            percent(row.corrected),
-            f"mean refusal rate over models, {task_word(row.task)}, corrected by annotation for the errors of "
-            f"the labeller {row.labeller} (95% interval {percent(row.lo)} to {percent(row.hi)})",
-            f"tables/corrected_rates.csv, model mean, task {row.task}",
-        )
-        for row in means.itertuples()
-    ]
+    return [_mean(row, row.corrected, row.labeller, "corrected_rates") for row in means.itertuples()]
 
 
-def _personas(rates: pd.DataFrame) -> list[Card]:
-    whole = rates[rates["scope"] == rates["scope"].iloc[0]].dropna(subset="rate")
-    if len(whole) < 2:
-        return []
-    top, low = whole.loc[whole["rate"].idxmax()], whole.loc[whole["rate"].idxmin()]
-    label = f"refusal rates of the personas “{top['persona']}” and “{low['persona']}”, "
-    label += "the most and the least refused; means over models and tasks"
-    value = f"{percent(top['rate'], 1)} vs {percent(low['rate'], 1)}"
-    return [Card(value, label, f"tables/rates_persona.csv, scope {top['scope']}")]
+def _mean(row, rate: float, labeller: str, table: str) -> Card:
+    known = bool(np.isfinite([row.lo, row.hi]).all())
+    label = say("card: mean rate", task=task_word(row.task), labeller=labeller, known=known, lo=row.lo, hi=row.hi)
+    return Card(percent(rate, row.lo, row.hi), label, f"tables/{table}.csv, model mean, task {row.task}")
 
 
-def _baseline(rates: pd.DataFrame) -> list[Card]:
+def _levels(factor: str, verb: str, quoted: bool) -> Callable[[Tables], list[Card]]:
+    """Make a card about the levels of a factor: the largest clear difference, or that there is none."""
+
+    def make(tables: Tables) -> list[Card]:
+        rows = scopes(tables, factor)
+        if rows.empty or rows["levels"].iloc[0] < 2:
+            return []
+        found = separation(rows, "“{}”".format if quoted else task_word)
+        value = f"{points(found.difference, found.lo, found.hi)} points" if found.clear else "no clear difference"
+        label = say("levels differ", s=found, noun=factor, verb=verb)
+        return [Card(value, label, f"tables/separations.csv, factor {factor}, all models and tasks")]
+
+    return make
+
+
+def _baseline(tables: Tables) -> list[Card]:
     cards = []
+    rates = tables["rates_baseline"]
     for task, part in rates.dropna(subset="difference").groupby("task", sort=False):
-        # without intervals, only the sign of a difference is known
-        sure = part["d_lo"].notna() & part["d_hi"].notna()
-        up = ((part["difference"] > 0) & (~sure | (part["d_lo"] > 0))).sum()
-        down = ((part["difference"] < 0) & (~sure | (part["d_hi"] < 0))).sum()
-        how = "by 95% intervals" if sure.all() else "by the sign of the difference"
-        label = (
-            f"models refuse more often with a persona than without ({task_word(task)}, {how}); {down} refuse less often"
-        )
+        known, (up, down) = bool(part[["d_lo", "d_hi"]].notna().all(axis=None)), changes(part)
+        label = say("card: persona or none", models=len(part), known=known, task=task_word(task), down=down)
         cards.append(Card(f"{up} of {len(part)}", label, f"column difference of tables/rates_baseline.csv, {task}"))
     return cards
 
 
-def _importance(importance: pd.DataFrame) -> list[Card]:
-    whole = importance[(importance["scope"] == "all") & importance["index"].notna()]
-    whole = whole.sort_values("index", ascending=False, kind="stable")
-    if whole.empty:
-        return []
-    value = " > ".join(whole["factor"].head(3))
-    label = "factors by importance for refusal: "
-    label += ", ".join(f"{row.factor} {row.index:.3f}" for row in whole.itertuples(index=False))
-    if "method" in whole and whole["method"].str.contains("too few refusals").any():
-        label += "; too few refusals for intervals, so chance may have made this order"
-    return [Card(value, label, "column index of tables/importance.csv, scope all")]
+def _importance(tables: Tables) -> list[Card]:
+    table = tables["importance"]
+    whole = table[(table["scope"] == "all") & table["index"].notna()]
+    found = importance_of(tables)
+    source = "column index of tables/importance.csv, scope all"
+    if not (found["intervals"] and found["s"].clear):
+        return [Card("not ranked", say("importance", **found), source)]
+    ranked = whole.sort_values("index", ascending=False, kind="stable")
+    values = ", ".join(f"{row.factor} {index(row.index)}" for row in ranked.itertuples(index=False))
+    return [Card(found["s"].order, say("card: importance", values=values), source)]
 
 
-def _statements(statements: pd.DataFrame) -> list[Card]:
+def _statements(tables: Tables) -> list[Card]:
+    statements = tables["statements"]
     counts = statements["conclusion"].value_counts()
     agrees, differs = counts.get("agrees", 0), counts.get("differs", 0)
-    label = f"numbers quoted in the paper's text agree with its own printed cells; {differs} differ and "
-    label += f"{len(statements) - agrees - differs} cannot be recomputed from printed numbers"
+    label = say("card: statements", differ=differs, rest=len(statements) - agrees - differs)
     return [Card(f"{agrees} of {len(statements)}", label, "column conclusion of statements.csv")]
 
 
-def _claims(claims: pd.DataFrame) -> list[Card]:
-    counts = claims["conclusion"].value_counts()
-    value = f"{counts.get('supported', 0)} of {len(claims)}"
-    rest = ", ".join(f"{counts[conclusion]} {conclusion}" for conclusion in counts.index if conclusion != "supported")
-    label = "claims of the paper are supported by their tests on these models" + (f"; {rest}" if rest else "")
-    return [Card(value, label, "column conclusion of tables/claims.csv")]
+def _claims(tables: Tables) -> list[Card]:
+    conclusions = tables["claims"]["conclusion"]
+    counts = conclusions.value_counts()
+    tested = len(conclusions) - counts.get("not testable", 0)
+    value = f"{counts.get('supported', 0)} of {tested}" if tested else f"0 of {len(conclusions)}"
+    rest = ", ".join(f"{counts[word]} {word}" for word in counts.index if word != "supported")
+    return [Card(value, say("card: claims", tested=tested, rest=rest), "column conclusion of tables/claims.csv")]
 
 
-MAKERS: list[tuple[str, Callable[[pd.DataFrame], list[Card]]]] = [
+MAKERS: list[tuple[str, Callable[[Tables], list[Card]]]] = [
     ("planted_rates", _planted),
     ("rates_model_task", _volume),
     ("corrected_rates", _corrected),
-    ("rates_persona", _personas),
+    ("separations", _levels("persona", "is refused", quoted=True)),
     ("rates_baseline", _baseline),
     ("importance", _importance),
     ("statements", _statements),

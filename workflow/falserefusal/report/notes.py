@@ -4,12 +4,16 @@ from typing import NamedTuple
 
 
 class Note(NamedTuple):
-    """A table's title, what it holds and how it was computed, and its columns in percent or in percentage points."""
+    """A table's title, what it holds and how it was computed, and its columns in percent or in percentage points.
+
+    `printed` explains the paper's printed values, for a study that is compared with them.
+    """
 
     title: str
     how: str
     percent: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
+    printed: str = ""
 
 
 RATE = ("rate", "lo", "hi")
@@ -26,7 +30,7 @@ CORRECTED = (
 
 NOTES = {
     "table1": Note(
-        "Refusal rate by model and task, as in the paper's Table 1",
+        "Refusal rate by model and task, in the layout of the paper's Table 1",
         "Refused responses in percent, over all prompts with a persona. The last row is the unweighted mean over "
         "models. If people annotated a sample, the corrected columns hold the rates corrected for the labeller's "
         "errors; their intervals are in the next table.",
@@ -34,9 +38,10 @@ NOTES = {
     "rates_model_task": Note(
         "Refusal rate by model and task, with intervals",
         "Refusals over responses to prompts with a persona. The row mean is the unweighted mean over models; its n and "
-        f"refusals are sums. {INTERVALS} printed_pct: the paper's value in percent (Table 1; for the mean, the text). "
-        f"{CORRECTED}",
+        f"refusals are sums. {INTERVALS} {CORRECTED}",
         (*RATE, *CORRECTED_RATE),
+        printed="printed_pct: the paper's value in percent (Table 1; for the mean, the text), where it is of the same "
+        "quantity.",
     ),
     "rates_baseline": Note(
         "Refusal rate with and without a persona",
@@ -52,6 +57,17 @@ NOTES = {
         f"{INTERVALS} If people annotated a sample, pooled is the rate of all responses of the persona together, over "
         "all models, and corrected is that rate corrected for the labeller's errors, with its 95% confidence interval.",
         (*RATE, "pooled", *CORRECTED_RATE),
+    ),
+    "separations": Note(
+        "Which levels differ clearly",
+        "Every sentence that compares personas, tasks, models or response formats reads this table. One row for each "
+        "factor in a scope (empty model or task: mean over all; in rows of personas the model can be a group of "
+        "models). pairs: pairs of levels; clear: pairs with a clear difference: its 95% interval, which holds for all "
+        "pairs of the scopes together, excludes 0. highest, lowest: level clearly above (below) all others. "
+        "higher, lower, difference, lo, hi: a clear pair; the largest difference, without names, if no pair is clear. "
+        "order: levels from high to low, “>” where all before are clearly above all after. With fewer than 30 refusals "
+        "nothing is ranked.",
+        points=("difference", "lo", "hi"),
     ),
     "corrected_rates": Note(
         "Refusal rates corrected for labelling error",
@@ -95,20 +111,40 @@ NOTES = {
         "leave them possible, with another conclusion; sensitive: more than 5% of them.",
         ("other",),
     ),
+    "labeller_validation": Note(
+        "Labellers compared with the annotations of people",
+        "Each labeller, over all models (*) and by model, weighted to represent all responses. sensitivity: share of "
+        "the refusals that it finds; specificity: share of the other responses that it does not call refusals; kappa: "
+        "Cohen's, of labeller and people. _lo and _hi: 95% confidence interval. missing: share of the responses "
+        "without a verdict of this labeller, such as replies of a judge that cannot be read; they are in no measure. "
+        "The table labeller_accuracy has the measures by task and group.",
+        ("missing", *(f"{name}{end}" for name in ("sensitivity", "specificity") for end in ("", "_lo", "_hi"))),
+    ),
+    "labeller_range": Note(
+        "Results under the labeller's errors on other responses",
+        "How far each result moves if the labeller errs as it did on other responses. Sensitivity and specificity of "
+        "each model vary over the range of the first two rows, each model on its own; config/labelling/accuracy.csv "
+        "has the sets behind it. lowest and highest: of the estimate, sampling errors left out; a rate and its "
+        "difference are proportions. other: conclusions (orders) that occur within the range; share: of random "
+        "combinations with another one than conclusion; overturned: any combination has another one.",
+        ("share",),
+    ),
     "labeller_accuracy": Note(
-        "Sensitivity and specificity of each labeller",
-        "Against the annotations of people, weighted to represent all responses. *: summed over.",
-        ("value", "lo", "hi", "unannotated"),
+        "Sensitivity, specificity and kappa of each labeller",
+        "Against the annotations of people, weighted to represent all responses, as proportions. *: summed over.",
+        ("unannotated",),
     ),
     "annotator_agreement": Note(
-        "Agreement of annotators", "Cohen's kappa of each pair and Krippendorff's alpha of all, with intervals."
+        "Agreement of annotators",
+        "Cohen's kappa of each pair and Krippendorff's alpha of all, with intervals; without a disagreement there is "
+        "none.",
     ),
     "specificity_tests": Note(
-        "Does a labeller report more false refusals with a persona than without?",
-        "false_refusals: share of the responses that are not refusals but are counted as one, for each group of "
-        "personas; false_refusals_baseline: the same without a persona. p: Fisher's exact test on effective numbers of "
+        "Does a labeller wrongly report more refusals with a persona than without?",
+        "wrong_refusals: share of the responses that are not refusals but are counted as one, for each group of "
+        "personas; wrong_refusals_baseline: the same without a persona. p: Fisher's exact test on effective numbers of "
         "responses; p_holm: corrected over the groups (Holm).",
-        ("false_refusals", "false_refusals_baseline"),
+        ("wrong_refusals", "wrong_refusals_baseline"),
     ),
     "labeller_headline": Note(
         "Headline quantities under each labeller",
@@ -165,8 +201,9 @@ NOTES = {
         "the rate of the level and the overall rate, divided by twice the variance; 0: the factor has no effect, 1: it "
         "determines every verdict. floor_mean and floor_q95: mean and 95% quantile of the index when the levels of the "
         "factor are permuted (noise floor); corrected: the index minus that noise. sobol: first-order share of the "
-        "variance. scope: the whole study, one task or one model. printed: Figure 5 of the paper. With too few "
-        "refusals (below 40 refused texts in every model) there is no interval, as the column method says.",
+        "variance. scope: the whole study, one task or one model. With too few refusals (below 40 refused texts "
+        "in every model) there is no interval, as the column method says.",
+        printed="printed: Figure 5 of the paper.",
     ),
     "sensitivity": Note(
         "All sensitivity indices",
@@ -175,10 +212,13 @@ NOTES = {
         "interval, as the column method says.",
     ),
     "regression": Note(
-        "Logistic regression compared with the paper's Table 7",
-        "Main effects of model, task, persona, and of the template if the data have it; reference levels as in the "
-        "paper: Llama2-13B, NLI, atheist, p1. A level without refusals has no finite maximum-likelihood coefficient. "
-        "The last rows hold McFadden's R² and the printed terms that cannot be refitted.",
+        "Logistic regression",
+        "Main effects of model, task, persona, and of the template if the data have it. The reference level of a "
+        "factor has no row. A level without refusals has no finite maximum-likelihood coefficient. The row fit holds "
+        "McFadden's R².",
+        printed="The reference levels are the paper's, Llama2-13B, NLI, atheist and p1, as far as they have refusals "
+        "and other responses. printed: Table 7 of the paper, re-based to the reference levels of this fit. The last "
+        "rows hold printed terms that cannot be refitted.",
     ),
     "regression_firth": Note(
         "Logistic regression, penalised",
@@ -287,10 +327,14 @@ NOTES = {
         f"the workflow estimated; z: their difference divided by the standard error. {INTERVALS}",
         ("planted", "estimate", "lo", "hi"),
     ),
-    "comparison": Note(
-        "This study compared with the paper",
-        "Every quantity that the paper prints and this study estimates, with this study's interval, in the unit given "
-        "(a rate is a proportion here).",
+    "reproduction": Note(
+        "Which of the paper's numbers and claims this study reproduces",
+        "Only estimates of the same quantity are compared: models, personas, tasks with their texts, and templates are "
+        "the paper's; printed coefficients are re-based to this study's reference levels. tolerance: the sampling "
+        "errors of this study (study_error) and of the paper (paper_error, from its printed n), as the root of the sum "
+        "of their squares, plus rounding and, where it is known, the labeller's errors. reproduced: the difference is "
+        "within the tolerance. not testable: the reason says why. values: how many printed values a row stands for. In "
+        "the unit given (a rate is a proportion here). The rule, docs/methods.md, was fixed before the numbers.",
     ),
     "interim_looks": Note(
         "Interim looks",

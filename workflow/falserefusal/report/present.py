@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from falserefusal.common import numbers
 from falserefusal.common.notice import suffixed
 from falserefusal.report.notes import Note
 
@@ -60,8 +61,8 @@ def _small(value: float, least: float) -> str:
 
 
 def p_value(value: float) -> str:
-    """Write a p-value; very small ones are not written as zero."""
-    return "<0.0001" if value < 0.0001 else number(value)
+    """Write a p-value with two digits; very small ones are not written as zero, missing ones are blank."""
+    return "" if pd.isna(value) else numbers.p_value(value)
 
 
 def number(value: float) -> str:
@@ -78,11 +79,6 @@ def number(value: float) -> str:
 def task_word(task: str) -> str:
     """Write a task inside a sentence."""
     return "NLI" if task == "nli" else task
-
-
-def percent(rate: float, digits: int = 2) -> str:
-    """Write a proportion as a percentage with `digits` decimals."""
-    return f"{100 * rate:.{digits}f}%"
 
 
 def marked(text: str, evidence: str) -> list[tuple[str, bool]]:

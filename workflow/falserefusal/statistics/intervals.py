@@ -17,6 +17,7 @@ from falserefusal.common.errors import InputError
 Limits = tuple[np.ndarray, np.ndarray]
 GivenLimits = Limits | tuple[float, float]
 NOTHING = 1e-12  # a rate or limit below this is a rounding error of 0
+MOST_CORRELATED = 0.95  # correlation that is used at most: a few refusals can make estimates look identical
 
 
 def wilson(refusals: ArrayLike, n: ArrayLike, level: float = 0.95) -> Limits:
@@ -103,6 +104,8 @@ def mover(
     """Interval of sum(weights * rate) over the last axis, from the interval of each rate (MOVER, Zou and Donner 2008).
 
     Each rate contributes the distance between its estimate and its limit, so a rate of 0 still adds to the upper limit.
+    Correlation can shorten the interval to that of estimates correlated by MOST_CORRELATED, no further: with a few
+    refusals the estimated correlation can be 1, and a difference would have no uncertainty.
 
     Parameters
     ----------
@@ -118,10 +121,10 @@ def mover(
 
 def _length(steps: np.ndarray, correlation: ArrayLike | None) -> np.ndarray:
     """Length of the vector of steps (..., k) under the correlation (k, k) of its components."""
-    if correlation is None:
-        squares = (steps**2).sum(-1)
-    else:
-        squares = np.maximum(np.einsum("...i,...ij,...j->...", steps, np.asarray(correlation, float), steps), 0)
+    squares = (steps**2).sum(-1)
+    if correlation is not None:
+        together = np.einsum("...i,...ij,...j->...", steps, np.asarray(correlation, float), steps)
+        squares = np.maximum(together, (1 - MOST_CORRELATED) * squares)
     length: np.ndarray = np.sqrt(squares)
     return length
 
@@ -132,7 +135,7 @@ def mover_difference(
     rate0: ArrayLike,
     limits0: GivenLimits,
     correlation: ArrayLike = 0.0,
-    most: float = 0.95,
+    most: float = MOST_CORRELATED,
 ) -> Limits:
     """Interval of rate1 - rate0 from the interval of each (MOVER, Zou and Donner 2008).
 
@@ -163,7 +166,7 @@ def mover_ratio(
     rate0: ArrayLike,
     limits0: GivenLimits,
     correlation: ArrayLike = 0.0,
-    most: float = 0.95,
+    most: float = MOST_CORRELATED,
 ) -> Limits:
     """Interval of rate1 / rate0 from the interval of each (Donner and Zou 2012, equations 9 and 10).
 

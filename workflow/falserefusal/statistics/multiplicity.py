@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.outcomes import Outcomes, union_of_sorted
@@ -34,8 +33,11 @@ def holm(p: np.ndarray) -> np.ndarray:
     p = np.asarray(p, float)
     if not p.size or not ((p >= 0) & (p <= 1)).all():
         raise InputError("p-values must be between 0 and 1, not missing, and at least one")
-    adjusted: np.ndarray = multipletests(p.ravel(), method="holm")[1].reshape(p.shape)
-    return adjusted
+    order = p.argsort(axis=None)
+    steps = (p.size - np.arange(p.size)) * p.ravel()[order]
+    adjusted = np.empty(p.size)  # not multipletests of statsmodels: it collects garbage, 0.1 s a call
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return adjusted.reshape(p.shape)
 
 
 def simultaneous(comparisons: int) -> float:

@@ -4,9 +4,11 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
+from falserefusal.common.printed import COEFFICIENT, IMPORTANCE, RATE
 from falserefusal.figures.registry import Figure, FigureSet
+from falserefusal.study.comparison import Comparison
 from falserefusal.study.fields import PUBLISHED
-from falserefusal.study.files import ENDINGS, PAGE, PRINTED, Files, table_names
+from falserefusal.study.files import ENDINGS, PAGE, Files, printed, table_names
 
 
 class AnyStudy(ABC):
@@ -91,6 +93,11 @@ class AnyStudy(ABC):
         """The labeller whose rates are the study's headline."""
 
     @property
+    def language(self) -> str:
+        """Language of the responses, as a two-letter code."""
+        return "en"
+
+    @property
     @abstractmethod
     def baseline(self) -> bool:
         """Whether tables compare with prompts without a persona."""
@@ -107,8 +114,8 @@ class AnyStudy(ABC):
 
     @property
     @abstractmethod
-    def compared(self) -> bool:
-        """Whether its rates can be compared with the paper's: it asks a model of the paper."""
+    def comparison(self) -> Comparison:
+        """Which printed numbers of the paper it is compared with."""
 
     @property
     @abstractmethod
@@ -155,7 +162,8 @@ class AnyStudy(ABC):
         """What decides which figures the study has."""
         several, annotated = len(self.labellers) > 1, bool(self.annotation_files)
         shrunken = "effects_shrunken" in table_names(self)
-        return FigureSet(self.kind, self.tasks, self.sequential, several, annotated, self.compared, shrunken)
+        about, printed = self.comparison.wanted, self.comparison.quantities
+        return FigureSet(self.kind, self.tasks, self.sequential, several, annotated, shrunken, about, printed)
 
     @property
     def figures(self) -> list[Figure]:
@@ -197,21 +205,37 @@ class AnyStudy(ABC):
             "personas": self.personas,
             "banner": self.notice,
             "model_suffix": self.suffix,
+            "comparison": self.comparison.plain,
         }
 
-    def printed(self, name: str) -> str | list[str]:
-        """A file of the paper's printed numbers, if the study is compared with them."""
-        return f"{PRINTED}/{name}.csv" if self.compared else []
+    @property
+    def is_paper(self) -> bool:
+        """Whether its numbers are the paper's own."""
+        return self.kind == PUBLISHED
+
+    @property
+    def printed_rates(self) -> dict[str, str]:
+        """The files of the rates that the paper prints by model and task, if the study is compared with them."""
+        named = {"table1": printed("table1_refusal_pct"), "quoted": printed("quoted_statements")}
+        return named if self.comparison.has(RATE) else {}
 
     @property
     def printed_importance(self) -> str | list[str]:
         """The importances that the paper prints, if the study is compared with them."""
-        return self.printed("figure5_importance")
+        return printed("figure5_importance") if self.comparison.has(IMPORTANCE) else []
 
     @property
     def printed_regression(self) -> str | list[str]:
         """The coefficients that the paper prints, if the study is compared with them."""
-        return self.printed("table7_logit")
+        return printed("table7_logit") if self.comparison.has(COEFFICIENT) else []
+
+    @property
+    def reproduction_inputs(self) -> dict[str, str]:
+        """The tables that are compared with the paper's numbers, by name."""
+        names = ["rates_model_task", "rates_persona", "rates_model_persona", "rates_task_model_persona", "rates_format"]
+        names += ["rates_baseline", "importance", "regression", "claims"]
+        names += [name for name in ("labeller_range", "corrected_rates") if name in table_names(self)]
+        return {name: self.files.table(name) for name in names}
 
     @property
     def reported_tables(self) -> list[str]:

@@ -11,7 +11,10 @@ import yaml
 from falserefusal.common.addresses import server_address
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import content_of
+from falserefusal.labelling.judge_prompt import load_judge_prompt
+from falserefusal.labelling.languages import languages
 from falserefusal.labelling.ordinary import is_ordinary
+from falserefusal.labelling.patterns import load_patterns
 from falserefusal.study.config import AVERAGES, Config
 from falserefusal.study.files import STORE
 from falserefusal.study.materials import Model, load_phrases, load_templates, read_models
@@ -21,14 +24,31 @@ from falserefusal.study.workload import Texts, asked_of_one_model, most_texts
 log = logging.getLogger(__name__)
 
 
-def warn_of_ordinary_options(config: Config) -> None:
-    """Warn of options that are ordinary words or single signs: `structured` reads them only in answer position."""
-    for task, settings in config.tasks.items() if "structured" in config.labellers else ():
-        if words := [repr(option) for option in settings.options if is_ordinary(option)]:
+def check_patterns(config: Config, root: Path) -> None:
+    """Read the patterns of the labeller structured; warn of options that it reads only in answer position.
+
+    Such an option is an ordinary word of the language, or a single sign.
+    """
+    if config.patterns is None or "structured" not in config.rule_labellers:
+        return
+    ordinary = load_patterns(root / config.patterns).grammar.ordinary
+    for task, settings in config.tasks.items():
+        if words := [repr(option) for option in settings.options if is_ordinary(option, ordinary)]:
             log.warning(
                 f"tasks.{task}.options: {', '.join(words)}: the labeller 'structured' reads an ordinary word or single "
                 "sign only where an answer is given ('B', '(B)', 'The answer is B'), not within a sentence"
             )
+
+
+def warn_of_language(config: Config, headline: str) -> None:
+    """Say which labellers a language without patterns or phrases leaves, and whose rates are the study's."""
+    if config.without_data:
+        left = ", ".join((*config.rule_labellers, *config.judges, *config.classifiers))
+        log.warning(
+            f"language: {', '.join(config.without_data)} cannot label in '{config.language}': patterns and refusal "
+            f"phrases come with {', '.join(languages())}. What remains: {left}. The rates of the study are those of "
+            f"{headline} (docs/how-to/languages.md)"
+        )
 
 
 def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> None:
@@ -44,6 +64,7 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> No
     """
     found = [
         *_names(config, rows),
+        *_judges(config, root),
         *_servers(config, rows),
         *_packages(rows, root),
         *_trusted(config, root),
@@ -53,7 +74,8 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> No
     ]
     if found:
         raise InputError("\n".join(found))
-    load_phrases(root / config.materials.refusal_phrases)
+    if config.refusal_phrases:
+        load_phrases(root / config.refusal_phrases)
     texts = {}
     for task, settings in config.tasks.items():
         texts[task] = Texts(most_texts(task, settings, config.seed, root), 0.0)
@@ -114,6 +136,15 @@ def _names(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
     for name in shards if isinstance(shards, dict) else ():
         if name not in rows:
             yield f"inference.shards: '{name}' is not a model of the study; {hint(name, rows)}"
+
+
+def _judges(config: Config, root: Path) -> Iterator[str]:
+    """The prompt of a judge and its form are read before the first model is asked."""
+    for name, judge in config.judges.items():
+        try:
+            load_judge_prompt(root / judge.prompt)
+        except InputError as error:
+            yield f"judges.{name}.prompt: {str(error).replace(f'{root}/', '')}"
 
 
 def _servers(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:

@@ -10,12 +10,12 @@ from falserefusal.study.problems import hint
 
 # What leaves the design as it is, so that results are compared prompt by prompt, and the jobs of the study as well.
 VARIED = re.compile(
-    r"tasks\.[^.]+\.(options|layout)|prompts\.\w+|labellers|materials\.(personas|templates|refusal_phrases)"
+    r"tasks\.[^.]+\.(options|layout)|prompts\.\w+|labellers|materials\.(personas|templates|refusal_phrases|patterns)"
     r"|inference\.(max_new_tokens|thinking|max_thinking_tokens|dtype|quantization|batch_tokens|system_role|control_tokens)"
 )
 NAMED = (
-    "options and layout of a task, prompts, labellers, materials (personas, templates, refusal_phrases), and of "
-    "inference the length, thinking and number format"
+    "options and layout of a task, prompts, labellers, materials (personas, templates, refusal_phrases, patterns), "
+    "and of inference the length, thinking and number format"
 )
 
 

@@ -24,6 +24,10 @@ from pydantic import (
 from falserefusal.common.errors import InputError
 from falserefusal.common.tasks import PAPER_TASKS
 from falserefusal.common.templates import PLACEHOLDER
+from falserefusal.common.verdicts import REFUSED
+from falserefusal.labelling.judge import OWN_PROMPT
+from falserefusal.labelling.labeller import JUDGE_FAILED, VERDICT_OF
+from falserefusal.labelling.languages import PATTERNS, PHRASES, file_of, languages
 from falserefusal.labelling.registry import built_in_labellers, labeller_names
 from falserefusal.study.fields import (
     PUBLISHED,
@@ -45,8 +49,10 @@ from falserefusal.texts.sources.source import MAX_LOST
 LABELLERS = ("structured", "phrase_list")  # of a study that names none
 if TYPE_CHECKING:
     RuleLabeller = str
+    ClassifierCategory = str
 else:
     RuleLabeller = Literal[*built_in_labellers()]
+    ClassifierCategory = Literal[*(category for category in VERDICT_OF if category != JUDGE_FAILED)]
 RESERVED = ("store", "logs", "benchmarks", "index.html", "readme.md")  # in results/, next to the studies
 MOST = 1_000_000  # of tokens, replicates or permutations: more is a slip of the pen
 COMPARED_WITH_BASELINE = ("any-persona effect", "persona effects")
@@ -81,6 +87,18 @@ def _labeller_name(value: str) -> str:
     if value in labeller_names():
         raise ValueError(f"'{value}' is the name of a labeller that comes with the workflow; choose another")
     return check_name(value)
+
+
+def _refusals_and_others(value: dict[str, str]) -> dict[str, str]:
+    if len({VERDICT_OF[category] == REFUSED for category in value.values()}) < 2:
+        raise ValueError("must have refusals and others, such as {REJECTION: refused, NORMAL: not_refused}")
+    return value
+
+
+def _template(value: str) -> str:
+    if "{response}" not in value:
+        raise ValueError("must have {response}, where the response stands")
+    return value
 
 
 def _study_name(value: str) -> str:
@@ -228,6 +246,7 @@ DataWord = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str |
 Encoding = Annotated[str, AfterValidator(_encoding)]
 DataFile = Annotated[Words, AfterValidator(_path)]
 Address = Annotated[str, AfterValidator(_url)]
+Language = Annotated[str, BeforeValidator(refuse_yaml_word), Field(pattern="^[a-z]{2,3}$")]
 LabellerName = Annotated[str, AfterValidator(_labeller_name)]
 Quantity = Literal["model rate", "task rates", "persona rates", "any-persona effect", "persona effects"]
 Omittable = Literal["seed", "top_p", "temperature", "stream_options"]
@@ -243,8 +262,10 @@ class Materials(Part):
     """The personas file."""
     templates: DataFile = "config/templates.csv"
     """The templates file."""
-    refusal_phrases: DataFile = "config/refusal_phrases.txt"
-    """The phrases of the labeller phrase_list, one a line."""
+    refusal_phrases: DataFile | None = None
+    """The phrases of the labeller phrase_list, one a line; null is the list that comes with the study's language."""
+    patterns: DataFile | None = None
+    """The patterns of the labeller structured; null is the file that comes with the study's language."""
 
 
 class Checkpoints(Part):
@@ -537,6 +558,9 @@ class Judge(Part):
 
     model: Words
     """A model of the models file."""
+    prompt: DataFile = OWN_PROMPT
+    """The file of its prompt. A file of the same name that ends in .yaml says how a published prompt is filled and its
+    reply read; config/labelling/judges has some (docs/how-to/labellers.md)."""
 
 
 class Classifier(Part):
@@ -546,10 +570,13 @@ class Classifier(Part):
     """Name on the hub, or a local folder."""
     revision: Words | None = None
     """Commit on the hub; null is the newest."""
-    refusal_labels: Annotated[tuple[Words, ...], Field(min_length=1)]
-    """The classifier's own names for a refusal."""
+    categories: Annotated[dict[DataWord, ClassifierCategory], AfterValidator(_refusals_and_others)]
+    """Each of the classifier's own labels (id2label in its config.json) with the category that it stands for, such as
+    {REJECTION: refused, NORMAL: not_refused}; hedged stands for a partial refusal."""
     question: Flag = False
-    """Whether it reads the question too."""
+    """Whether it reads question and response, as a pair of texts."""
+    template: Annotated[str, AfterValidator(_template)] | None = None
+    """For a classifier that reads both as one text: the text, with {question} and {response} in it."""
     batch_size: Count = 32
     """Responses of one batch."""
     max_tokens: Count = 512
@@ -603,6 +630,9 @@ class Config(Part):
     """Name of the study; its results go to results/<study>/."""
     title: Line = ""
     """One line for the head of the report; empty is the study's name."""
+    language: Language = "en"
+    """Language of the responses, as its two-letter code (ISO 639-1). It decides the patterns of the labeller structured
+    and the phrases of phrase_list. For a language without patterns, docs/how-to/languages.md says what remains."""
     seed: Seed = 2025
     """Every random choice of the study follows from it."""
     materials: Materials = Materials()
@@ -640,9 +670,34 @@ class Config(Part):
     """The sample that people label (`snakemake annotation`)."""
     estimation: Estimation = Field(default_factory=lambda: Estimation.model_validate({}))
     """How rates and effects are estimated."""
+    comparison: Literal["paper", "none"] = "paper"
+    """paper: estimates are compared with the paper's printed numbers and claims where both are of the same quantity.
+    none: the study is not about the paper: no printed numbers, no claims, and no table or figure named after the
+    paper's."""
     choices: dict[Name, Annotated[dict[str, Any], Field(min_length=1)]] = Field({})
     """Settings to repeat the study under, one at a time, for `snakemake choices`: names, each with the keys of this
     config that it changes, such as {short: {inference: {max_new_tokens: 16}}} (docs/choices.md)."""
+
+    @property
+    def patterns(self) -> str | None:
+        """The file of patterns; None if the language has none and the study names none."""
+        return self.materials.patterns or file_of(self.language, PATTERNS)
+
+    @property
+    def refusal_phrases(self) -> str | None:
+        """The file of refusal phrases; None if the language has none and the study names none."""
+        return self.materials.refusal_phrases or file_of(self.language, PHRASES)
+
+    @property
+    def without_data(self) -> tuple[str, ...]:
+        """The labellers of the config that the language has no data for."""
+        data = {"structured": self.patterns, "phrase_list": self.refusal_phrases}
+        return tuple(name for name in self.labellers if name in data and data[name] is None)
+
+    @property
+    def rule_labellers(self) -> tuple[str, ...]:
+        """The labellers of the config that can label in its language."""
+        return tuple(name for name in self.labellers if name not in self.without_data)
 
 
 def read_config(given: dict[str, Any]) -> Config:
@@ -675,6 +730,10 @@ def _contradictions(config: Config) -> Iterator[str]:
     both = [name for name in config.judges if name in config.classifiers]
     if both:
         yield f"classifiers: '{both[0]}' is the name of a judge, too; choose another"
+    for name, classifier in config.classifiers.items():
+        if classifier.question and classifier.template:
+            yield f"classifiers.{name}: question and template exclude each other; leave out one of them"
+    yield from _language_problems(config)
     yield from _choice_problems(config)
 
 
@@ -695,6 +754,26 @@ def _task_problems(task: str, settings: Task) -> Iterator[str]:
     if places != set(fields):
         has = " and ".join(f"{{{place}}}" for place in sorted(places)) or "no place for the text"
         yield f"tasks.{task}.layout: must have {' and '.join(f'{{{field}}}' for field in fields)}, but has {has}"
+
+
+def _language_problems(config: Config) -> Iterator[str]:
+    """A labeller that the study names, but cannot use in its language, or no labeller at all."""
+    known = ", ".join(languages())
+    if config.language != "en" and config.checkpoints.kind == "standins":
+        yield "language: stand-ins respond in English; ask real models (checkpoints: {kind: hub}), or leave it out"
+    if config.without_data and "labellers" in config.model_fields_set:
+        name = config.without_data[0]
+        key = {"structured": "patterns", "phrase_list": "refusal_phrases"}[name]
+        yield (
+            f"labellers: '{name}' has no {key.replace('_', ' ')} for language '{config.language}' (they come with "
+            f"{known}); name your own file under materials.{key}, or leave this labeller out"
+        )
+    elif not (config.rule_labellers or config.judges or config.classifiers):
+        yield (
+            f"language: no labeller is left, because there are no patterns and no refusal phrases for "
+            f"'{config.language}' (they come with {known}); name a list under materials.refusal_phrases, or add judges "
+            "or classifiers"
+        )
 
 
 def _choice_problems(config: Config) -> Iterator[str]:

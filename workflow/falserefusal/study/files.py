@@ -24,9 +24,8 @@ PRINTED_FILES = [
 ]
 ENDINGS = ("png", "pdf", "csv")  # of a figure: two drawings and its data
 PAGE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
-PATTERNS = "config/labelling/patterns.yaml"
 GPUS = "config/gpus.csv"
-JUDGE_INSTRUCTIONS = "config/labelling/judge.txt"
+MEASURED_ACCURACY = "config/labelling/accuracy.csv"  # of labellers, on responses that were read
 TEXTS = "resources/texts"  # fetched sources
 STORE = "results/store"  # of responses, shared by all studies
 RATES = (
@@ -36,6 +35,7 @@ RATES = (
     "rates_task_model_persona",
     "rates_format",
     "rates_baseline",
+    "separations",
 )
 EFFECTS = ("effects_persona", "effects_shrunken", "effects_mean", "effects_between", "rates_shrunken")
 FEWEST_SHRUNKEN = 3  # models from which effects_shrunken is more than effects_persona
@@ -45,6 +45,7 @@ SEQUENTIAL = ("interim_looks", "sequential")
 LABELLER_TABLES = ("labeller_agreement", "labeller_categories", "labeller_headline", "labeller_claims")
 ANNOTATION_TABLES = (
     "annotator_agreement",
+    "labeller_validation",
     "labeller_accuracy",
     "corrected_rates",
     "corrected_personas",
@@ -132,9 +133,9 @@ class Files:
         """The number of cores of the first start that asked a model."""
         return f"{self.home}/cores.txt"
 
-    def judge_prompts(self, model: str, look: str | int | None = None) -> str:
-        """What judges are asked about a model's responses."""
-        return f"{self._look(look)}/judges/{model}_prompts.parquet"
+    def judge_prompts(self, judge: str, model: str, look: str | int | None = None) -> str:
+        """What a judge is asked about a model's responses."""
+        return f"{self._look(look)}/judges/{judge}/prompts/{model}.parquet"
 
     def judge_responses(self, judge: str, model: str, look: str | int | None = None) -> str:
         """What a judge wrote about a model's responses."""
@@ -242,6 +243,11 @@ class Files:
         return f"{self.home}/plan/{name}"
 
 
+def printed(name: str) -> str:
+    """A file of the paper's printed numbers."""
+    return f"{PRINTED}/{name}.csv"
+
+
 def classifier_record(classifier: str) -> str:
     """The record of a classifier's fetched weights."""
     return f"resources/classifiers/{classifier}.json"
@@ -264,16 +270,22 @@ def weights_record(name: str) -> str:
 
 def table_names(study: "AnyStudy") -> list[str]:
     """The tables that the page of a study shows."""
-    names = ["table1", "table5", "table6", "design_balance", *RATES, "sensitivity", "importance", "claims", *REGRESSION]
+    names = ["design_balance", *RATES, "sensitivity", "importance", *REGRESSION]
+    if study.comparison.wanted:  # tables named after the paper's, and its claims
+        names = ["table1", "table5", "table6", *names, "claims"]
+    if not study.annotation_files:
+        names.append("labeller_range")
     if study.kind == PUBLISHED:
         return [*names, "printed_check", "no_answers"]
     names += ["labeller_rates", *VERDICT_TABLES, "batch_check"]
-    if study.compared:
-        names.append("comparison")
+    if study.comparison.wanted:
+        names.append("reproduction")
     if len(study.labellers) > 1:
         names += LABELLER_TABLES
     if study.annotation_files:
         names += ANNOTATION_TABLES
+    if not study.comparison.wanted:
+        names = [name for name in names if not name.endswith("claims")]
     if study.baseline:
         few = len(study.models or ()) < FEWEST_SHRUNKEN
         names += [name for name in EFFECTS if name != "effects_shrunken" or not few]

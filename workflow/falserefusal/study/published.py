@@ -5,8 +5,9 @@ from typing import Any
 
 from falserefusal.common.tasks import PAPER_TASKS
 from falserefusal.study.base import AnyStudy
+from falserefusal.study.comparison import Comparison, whole_paper
 from falserefusal.study.fields import PUBLISHED
-from falserefusal.study.files import PRINTED, PRINTED_FILES
+from falserefusal.study.files import MEASURED_ACCURACY, PRINTED, PRINTED_FILES
 
 PUBLISHED_TITLE = "No for Some, Yes for Others: the paper, re-derived from its own printed cells"
 
@@ -33,7 +34,6 @@ class PublishedStudy(AnyStudy):
     baseline = False
     sequential = False
     several_samples = False
-    compared = True
     annotation_files = ()
 
     @property
@@ -44,6 +44,11 @@ class PublishedStudy(AnyStudy):
             "personas": f"{PRINTED}/personas.csv",
             "baseline": f"{PRINTED}/fig1_baseline_offensiveness.csv",
         }
+
+    @property
+    def comparison(self) -> Comparison:
+        """All that the paper prints."""
+        return whole_paper()
 
     @property
     def estimation_inputs(self) -> dict[str, str]:
@@ -63,7 +68,7 @@ class PublishedStudy(AnyStudy):
     @property
     def provenance_inputs(self) -> dict[str, Any]:
         """Its data, once their check has passed (`checked`)."""
-        return {"data": self.data_files, "checked": self.files.cells}
+        return {"data": self.data_files, "labelling": [MEASURED_ACCURACY], "checked": self.files.cells}
 
     @property
     def record(self) -> dict[str, Any]:

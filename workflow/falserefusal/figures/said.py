@@ -1,0 +1,96 @@
+"""Get from the tables what the sentences need: which levels are separated, and how many models show something."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from falserefusal.common.separation import MIN_REFUSALS, Separation
+from falserefusal.figures.context import Context
+from falserefusal.statistics.separation import from_limits
+
+NAMES = ("highest", "lowest", "higher", "lower")  # columns of separations with levels
+
+
+def scopes(tables: dict[str, pd.DataFrame], factor: str, by: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Return the rows of `separations` that compare `factor`: in the whole study, or within each level of `by`."""
+    table = tables["separations"].fillna(
+        {"model": "", "task": "", "highest": "", "lowest": "", "higher": "", "lower": ""}
+    )
+    own = table[table["factor"] == factor]
+    for level in ("model", "task"):
+        own = own[own[level].ne("") if level in by else own[level].eq("")]
+    return own.reset_index(drop=True)
+
+
+def separation(rows: pd.DataFrame, name: Callable[[str], str] = str) -> Separation:
+    """Return the first of `rows` as a Separation whose levels are written by `name`."""
+    first = rows.iloc[0][list(Separation._fields)].fillna({"order": ""}).to_dict()
+    named = {field: name(first[field]) if first[field] else "" for field in NAMES}
+    return Separation(**(first | named))
+
+
+def highest_levels(rows: pd.DataFrame, name: Callable[[str], str] = str) -> dict:
+    """Count the rows in which a level is above all others, as `most`, and the rows with enough refusals to compare."""
+    enough = rows[rows["refusals"] >= MIN_REFUSALS]
+    most = enough.loc[enough["highest"] != "", "highest"].map(name).value_counts().to_dict()
+    return {"enough": len(enough), "most": most}
+
+
+def changes(frame: pd.DataFrame) -> tuple[int, int]:
+    """Count the rows of `rates_baseline` whose difference is clearly above and clearly below 0.
+
+    The 95% limits are scaled to hold for all rows together (Bonferroni). Where a limit is unknown, the sign counts.
+    """
+    lo, hi = together(frame["difference"], frame["d_lo"], frame["d_hi"])
+    sure = np.isfinite(lo) & np.isfinite(hi)
+    difference = frame["difference"].to_numpy(float)
+    up = np.where(sure, lo > 0, difference > 0).sum()
+    return int(up), int(np.where(sure, hi < 0, difference < 0).sum())
+
+
+def together(estimate: pd.Series, lo: pd.Series, hi: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Widen 95% limits so that they hold for all rows together (Bonferroni)."""
+    estimate, lo, hi = (np.asarray(values, float) for values in (estimate, lo, hi))
+    scale = stats.norm.isf(0.025 / max(len(estimate), 1)) / stats.norm.isf(0.025)
+    return estimate - scale * (estimate - lo), estimate + scale * (hi - estimate)
+
+
+def importance_of(tables: dict[str, pd.DataFrame], name: Callable[[str], str] = str) -> dict:
+    """Return what the sentences about the importance of factors in the whole study need; `name` writes a factor.
+
+    The indices that are compared are those without noise (column corrected), to which the intervals belong.
+    """
+    table = tables["importance"]
+    ranked = table[(table["scope"] == "all") & table["index"].notna()]
+    refusals = int(scopes(tables, "persona")["refusals"].iloc[0])
+    factors = ranked["factor"].map(name).tolist()
+    found = from_limits(factors, ranked["corrected"].fillna(ranked["index"]), ranked["lo"], ranked["hi"], refusals)
+    intervals = bool(ranked[["lo", "hi"]].notna().all(axis=None))
+    noise = ranked.loc[ranked["index"] <= ranked["floor_q95"], "factor"].map(name).tolist()
+    return {"s": found, "intervals": intervals, "noise": noise if refusals >= MIN_REFUSALS else []}
+
+
+def inside_of_planted(frame: pd.DataFrame) -> tuple[int, int, int]:
+    """Count the cells of `planted_rates` whose interval could miss, those whose interval does not, and the others.
+
+    Without refusals, or with refusals only, a planted rate of 0 or 1 is always inside.
+    """
+    known = frame["lo"].notna() & frame["hi"].notna()
+    certain = known & frame["planted"].isin([0, 1])
+    counted = frame[known & ~certain]
+    inside = (counted["planted"] >= counted["lo"]) & (counted["planted"] <= counted["hi"])
+    return len(counted), int(inside.sum()), int(certain.sum())
+
+
+def clear_coefficients(frame: pd.DataFrame, context: Context) -> dict:
+    """Count the coefficients of personas that clearly differ from the reference, whose coefficient is 0."""
+    own = frame[(frame["term"] == "persona") & np.isfinite(frame["coef"])]
+    known = own[np.isfinite(own["lo"]) & np.isfinite(own["hi"])]
+    lo, hi = together(known["coef"], known["lo"], known["hi"])
+    missing = [
+        persona for persona in context.personas if persona not in set(frame.loc[frame["term"] == "persona", "level"])
+    ]
+    reference = missing[0] if len(missing) == 1 else ""
+    return {"personas": len(own), "clear": int(((lo > 0) | (hi < 0)).sum()), "reference": reference}
