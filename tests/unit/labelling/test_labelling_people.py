@@ -66,3 +66,11 @@ def test_agreement_with_the_authors_of_the_suites(root, labelled, suite, least):
     agreed = (table["machine"] == "refused") == (table["verdict"] == "refused")
     assert agreed.mean() >= least, table.loc[~agreed, ["id", "response"]].to_string()
     assert agreed[table["verdict"] != "refused"].mean() >= least  # an answer called a refusal is as bad
+
+
+@pytest.mark.filterwarnings("ignore:responses without options")
+def test_the_third_suite_is_only_counted(root, labelled):
+    """.867 at first use; the message shows no response, because none may be read to correct the patterns."""
+    table = labelled(pd.read_csv(root / "tests" / "gold" / "blind_suite_3.csv", keep_default_na=False), False)
+    agreed = (table["machine"] == "refused") == (table["verdict"] == "refused")
+    assert agreed.mean() >= 0.85, f"{agreed.mean():.3f} right"
