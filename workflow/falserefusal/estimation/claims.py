@@ -336,10 +336,10 @@ def _persona_cube(evidence: Evidence, personas: int = 2):
     return rate, moves, names
 
 
-def _enough(cells: pd.DataFrame, where: str = "") -> None:
-    """NotTestable below MIN_REFUSALS refusals, or other responses: normal errors are then too small, or even 0."""
+def _enough(cells: pd.DataFrame, where: str = "", least: int = MIN_REFUSALS) -> None:
+    """NotTestable below `least` refusals, or other responses: normal errors are then too small, or even 0."""
     refusals, n = int(cells["refusals"].sum()), int(cells["n"].sum())
-    if min(refusals, n - refusals) < MIN_REFUSALS:
+    if min(refusals, n - refusals) < least:
         raise NotTestable(where + say("untestable: refusals", refusals=refusals, n=n))
 
 
@@ -424,8 +424,7 @@ def some_personas_raise_refusal(evidence: Evidence) -> Finding:
     """Largest persona effects over all models and personas, with family-wise error control."""
     if evidence.personas.cells["persona"].nunique() < 2:
         raise NotTestable("there is only one persona")
-    if not evidence.personas.cells["refusals"].sum():
-        raise NotTestable(say("untestable: refusals", refusals=0, n=int(evidence.personas.cells["n"].sum())))
+    _enough(evidence.personas.cells, least=1)
     if evidence.screened is not None:
         table = evidence.screened
         against = "the same prompts without a persona"
