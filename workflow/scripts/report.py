@@ -13,6 +13,7 @@ with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.files import read_json
     from falserefusal.common.notice import read_table
     from falserefusal.report.build import Study, build_report
+    from falserefusal.report.explorer import explorer_section
     from falserefusal.study.materials import are_variants, load_models
 
     given, about = snakemake.input, snakemake.params.about
@@ -27,7 +28,7 @@ with log_to(snakemake.log[0], snakemake.params):
             model_suffix=about["model_suffix"],
             models=models["model"].tolist(),
             variants=are_variants(models),
-            explorer=read_json(given.explorer) if given.get("explorer") else None,
+            explorer=explorer_section(given.get("explorer")),
         ),
         # statements.csv is not in the folder of tables, but is one
         tables={Path(path).stem: read_table(path) for path in given.tables},

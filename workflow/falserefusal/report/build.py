@@ -16,7 +16,6 @@ from falserefusal.estimation.verdict_shares import warnings_about
 from falserefusal.figures.said import importance_of
 from falserefusal.report.asked import batch_limits, limits_of, models_asked, one_refusal
 from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corrections
-from falserefusal.report.explorer import explorer_section
 from falserefusal.report.glossary import glossary, tooltip
 from falserefusal.report.headline import headline
 from falserefusal.report.moved import conclusions, moves
@@ -41,7 +40,7 @@ class Study:
     models : all models of the config, with results or without
     banner, model_suffix : notices of a rehearsal; empty for real models
     variants : whether all models are one checkpoint under different system prompts
-    explorer : the responses that a reader can search, as `explorer.explorer_data` returns them; None: there are none
+    explorer : the responses that a reader can search, as `explorer.explorer_section` returns them; None: there are none
     """
 
     name: str
@@ -117,7 +116,6 @@ def build_report(
         statements=_statements(tables.get("statements")),
         text_problems=_text_problems(provenance or {}),
         disagreements=_disagreements(samples.get("disagreements"), study),
-        explorer=explorer_section(study.explorer),
         provenance=provenance or {},
     )
     write_text(harmless(page), out)

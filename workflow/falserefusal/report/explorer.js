@@ -8,6 +8,7 @@
   const part = (name) => root.querySelector(`[data-part="${name}"]`);
   if (!("DecompressionStream" in window)) return; // the fallback stays visible
 
+  document.head.append(make("style", part("style").textContent)); // a style element may not be in the body
   const { lists, columns } = await unpack(part("data").textContent);
   const { study, banner, suffix } = root.dataset;
   const total = columns.model.length;
@@ -99,16 +100,16 @@
   }
 
   function addFilter(title, name, groups, keep) {
-    const select = make("select", "", { name });
+    const select = make("select", "", { name, id: `explorer ${name}`.replaceAll(" ", "-") });
     select.append(make("option", "all", { value: "" }));
     groups.forEach((words, place) => {
       const target = place ? make("optgroup", "", { label: "by category" }) : select;
       for (const [value, shown] of words) target.append(make("option", shown, { value }));
       if (place) select.append(target);
     });
-    const label = make("label", title[0].toUpperCase() + title.slice(1));
-    label.append(select);
-    part("filters").append(label);
+    const field = make("div");
+    field.append(make("label", title[0].toUpperCase() + title.slice(1), { htmlFor: select.id }), select);
+    part("filters").append(field);
     filters.push({ select, keep });
   }
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.files import read_json
 from falserefusal.common.queries import query, rows_of_prompts
 from falserefusal.common.verdicts import MISSING
 from falserefusal.prompts.rendering import bodies
@@ -262,9 +263,10 @@ def _spans(response: str, evidence: str) -> list[int]:
     return spans
 
 
-def explorer_section(stored: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return what the template `explorer.html.jinja` needs; None for a study without responses."""
-    if not stored or not stored["shown"]:
+def explorer_section(path: str | Path | None) -> dict[str, Any] | None:
+    """Return what the page shows of the file that the rule `explorer` writes; None for a study without responses."""
+    stored = read_json(path) if path else {"shown": 0}
+    if not stored["shown"]:
         return None
     style, script = ((HERE / f"explorer.{ending}").read_text(encoding="utf-8") for ending in ("css", "js"))
     return {**stored, "style": style, "script": script}
