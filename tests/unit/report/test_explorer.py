@@ -208,7 +208,8 @@ def write_page(path, stored, **study):
 
 
 def test_a_sample_is_stated_and_a_script_cannot_be_ended_by_a_response(files, tmp_path):
-    stored, _ = data_of(files, shared=["politeness"], limit=1000)
+    limit = data_of(files, shared=["politeness"])[0]["bytes"] * 2 // 3
+    stored, _ = data_of(files, shared=["politeness"], limit=limit)
     page = write_page(tmp_path / "index.html", stored).read_text(encoding="utf-8")
     said = f"{stored['shown']} of 48 responses</strong>, a random sample (seed 1): at most {stored['most']} of each "
     assert said in page and "verdict of structured" in page
