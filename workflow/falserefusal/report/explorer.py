@@ -238,7 +238,8 @@ def _verdict_columns(
         own = rows[["model", "prompt_id", "response"]].merge(
             verdicts[verdicts["labeller"] == labeller], on=["model", "prompt_id"], how="left"
         )
-        numbers, evidence = [], []
+        numbers: list[int] = []
+        evidence: list[list[int] | int] = []
         for row in own.itertuples():
             if pd.isna(row.verdict):
                 numbers.append(-1)
