@@ -22,7 +22,7 @@ PRINTED_FILES = [
         "quoted_statements",
     )
 ]
-ENDINGS = ("png", "pdf", "csv")  # of a figure: two drawings and its data
+ENDINGS = ("png", "pdf", "svg", "csv")  # of a figure: three drawings and its data
 PAGE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
 GPUS = "config/gpus.csv"
 MEASURED_ACCURACY = "config/labelling/accuracy.csv"  # of labellers, on responses that were read
