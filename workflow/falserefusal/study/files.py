@@ -23,7 +23,11 @@ PRINTED_FILES = [
     )
 ]
 ENDINGS = ("png", "pdf", "svg", "csv")  # of a figure: three drawings and its data
-PAGE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
+PAGE = [
+    f"workflow/falserefusal/report/{name}"
+    for name in ("page.html.jinja", "page.css", "page.js", "vendor/sortable.min.js", "vendor/sortable.a11y.min.js")
+]
+CITATION = "CITATION.cff"
 GPUS = "config/gpus.csv"
 MEASURED_ACCURACY = "config/labelling/accuracy.csv"  # of labellers, on responses that were read
 TEXTS = "resources/texts"  # fetched sources
