@@ -112,7 +112,7 @@ def build_report(
         kind_line=KINDS[study.kind],
         missing_models=missing,
         edited=code.get("commit", "") if code.get("edited") else "",
-        short=short,
+        short=short | {"Found": study.say(short["Found"])} if short else {},
         verdict_warnings=_verdict_warnings(tables.get("verdict_shares"), study),
         limits=[*limits_of(models, study.variants), *LIMITS[study.kind], *batch_limits(tables)],
         models=models,

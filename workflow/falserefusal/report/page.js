@@ -15,7 +15,7 @@
 
   let opened = [];
   addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("main details:not([open]):not(.response)")];
+    opened = [...document.querySelectorAll("main details:not([open]):not(.unprinted):not(.unprinted *)")];
     opened.forEach((part) => { part.open = true; });
   });
   addEventListener("afterprint", () => opened.forEach((part) => { part.open = false; }));
@@ -31,6 +31,6 @@
       row.hidden = !words.every((word) => text.includes(word));
       left += row.hidden ? 0 : 1;
     }
-    box.nextElementSibling.value = words.length ? `${left} of ${rows.length} rows` : "";
+    box.closest("p").querySelector("output").value = words.length ? `${left} of ${rows.length} rows` : "";
   });
 })();
