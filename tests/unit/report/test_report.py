@@ -172,6 +172,7 @@ def test_printed_values_are_explained_only_where_there_are_any(root, index, figu
     without = {name: tables[name].drop(columns=columns) for name, columns in printed.items()}
     pages = []
     for shown in ({name: tables[name] for name in printed}, without):
+        shown["separations"] = tables["separations"]
         build_report(tmp_path / "index.html", Study("own", "run"), shown, index.head(0), figure_dir)
         pages.append((tmp_path / "index.html").read_text(encoding="utf-8"))
     words = ("printed_pct: the paper", "Figure 5 of the paper", "Table 7 of the paper")

@@ -340,7 +340,7 @@ def test_each_judge_has_a_prompt_and_a_length_of_reply_of_its_own(load):
     )
     assert study.judge_prompt_inputs("own", "Gemma-2B")["instructions"] == own
     assert study.judge_prompt_inputs("xstest", "Gemma-2B")["instructions"] == published
-    assert study.verdict_inputs("Gemma-2B")["instructions"] == own + published == study.labelling_files[1:]
+    assert study.verdict_inputs("Gemma-2B")["instructions"] == own + published == study.labelling_files[1:-1]
     asked = [study.judge_inputs(judge, "Gemma-2B")["prompts"] for judge in ("own", "xstest")]
     assert asked == [[f"results/small/judges/{judge}/prompts/Gemma-2B.parquet"] for judge in ("own", "xstest")]
     assert [study.judge_inference(judge)["max_new_tokens"] for judge in ("own", "xstest")] == [32, 16]

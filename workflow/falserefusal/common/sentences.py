@@ -36,7 +36,7 @@ _DIFFER = (
     "{% elif s.refusals < least %}{{ s.refusals | counted('refusal') }}: too few to compare {{ noun }}s (largest "
     "difference {{ s.difference | points(s.lo, s.hi, false) }} points, interval {{ span(s.lo, s.hi) }})"
     "{% elif not s.clear %}No {{ noun }} {{ verb }} clearly more often than another: largest difference "
-    "{{ s.difference | points(s.lo, s.hi, false) }} points (95% interval {{ span(s.lo, s.hi) }}), "
+    "{{ s.difference | points(s.lo, s.hi, false) }} points (interval {{ span(s.lo, s.hi) }}), "
     "{{ s.refusals | counted('refusal') }}"
     "{% else %}"
     "{% if s.levels == 2 %}{{ s.higher }} {{ verb }} more often than {{ s.lower }}"
@@ -62,7 +62,7 @@ SENTENCES: dict[str, Sentence] = {
             ),
             (
                 {"s": ALIKE, **_IS},
-                "No persona is refused clearly more often than another: largest difference 6 points (95% interval −6 "
+                "No persona is refused clearly more often than another: largest difference 6 points (interval −6 "
                 "to +18), 754 refusals",
             ),
             (
@@ -712,8 +712,9 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "claim: personas": Sentence(
         "{{ found }} of {{ cells | counted('cell') }} of model and persona are clearly above {{ against }}"
-        "{% if found %}, in {{ models | counted('model') }}; {{ above or 'none' }} by more than 1 point; the effect "
-        "is that of {{ model }}, {{ persona }}{% else %}; the effect is the largest{% endif %}",
+        "{% if found %}, in {{ models | counted('model') }}; {{ above or 'none' }} by more than 1 point"
+        "{% if named %}; the effect is that of {{ model }}, {{ persona }}{% endif %}"
+        "{% else %}; the effect is the largest{% endif %}",
         [
             (
                 {
@@ -722,6 +723,7 @@ SENTENCES: dict[str, Sentence] = {
                     "models": 1,
                     "above": 0,
                     "against": "the same prompts without a persona",
+                    "named": True,
                     "model": "x",
                     "persona": "man",
                 },
@@ -735,6 +737,7 @@ SENTENCES: dict[str, Sentence] = {
                     "models": 0,
                     "above": 0,
                     "against": "the mean of all personas",
+                    "named": False,
                     "model": "x",
                     "persona": "man",
                 },
