@@ -1,6 +1,5 @@
 """Build the page of a study from its tables, figures and provenance."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from falserefusal.report.glossary import glossary, tooltip
 from falserefusal.report.headline import headline
 from falserefusal.report.moved import conclusions, moves
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
-from falserefusal.report.present import marked, show, sort_key
+from falserefusal.report.present import harmless, marked, show, sort_key
 from falserefusal.report.reuse import bibtex, facts
 from falserefusal.report.short import in_short
 
@@ -34,8 +33,6 @@ OPEN_FIGURES = 4  # the other figures start folded, under their message
 MAX_CSV = 150_000  # characters of a table's file that the page contains; larger ones are linked
 SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not testable": "–"}  # beside conclusions
 MAX_DISAGREEMENTS = 300
-# characters that no page may hold, and those that reverse the order of the text after them; models write both
-CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # tables with their own section
 PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates", "labeller_validation", "verdict_shares")
 FACTOR_WORDS = ("model", "model x task", "all models")  # cells that name a factor or a scope
@@ -52,6 +49,7 @@ class Study:
     banner, model_suffix : notices of a rehearsal; empty for real models
     variants : whether all models are one checkpoint under different system prompts
     citation : the content of CITATION.cff; empty for a page that does not say how to cite it
+    explorer : the responses that a reader can search, as `explorer.explorer_section` returns them; None: there are none
     """
 
     name: str
@@ -62,6 +60,7 @@ class Study:
     models: list[str] = field(default_factory=list)
     variants: bool = False
     citation: Mapping = field(default_factory=dict)
+    explorer: Mapping | None = None
 
     def say(self, text: str) -> str:
         """Return a title, note or label in the words of this study, whose "models" may be system prompts."""
@@ -137,7 +136,7 @@ def build_report(
         facts=facts(provenance, study.name, study.kind == "published") if provenance else {},
         provenance=provenance or {},
     )
-    write_text(CONTROL.sub("\N{REPLACEMENT CHARACTER}", page), out)
+    write_text(harmless(page), out)
 
 
 def _template(name: str) -> jinja2.Template:
