@@ -62,6 +62,12 @@ def _small(value: float, least: float) -> str:
     return f"<{least}" if value > 0 else f">−{least}"
 
 
+def sort_key(cell: str) -> str:
+    """Return the number by which a cell of numbers is sorted; "" if that is the text of the cell."""
+    key = "0" if cell[:1] in ("<", ">") else cell.replace("−", "-").replace(",", "").replace("∞", "Infinity")
+    return "" if key == cell else key
+
+
 def p_value(value: float) -> str:
     """Write a p-value with two digits; very small ones are not written as zero, missing ones are blank."""
     return "" if pd.isna(value) else numbers.p_value(value)

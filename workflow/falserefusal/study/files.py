@@ -22,9 +22,13 @@ PRINTED_FILES = [
         "quoted_statements",
     )
 ]
-ENDINGS = ("png", "pdf", "csv")  # of a figure: two drawings and its data
+ENDINGS = ("png", "pdf", "svg", "csv")  # of a figure: three drawings and its data
 EXPLORER = ("explorer.html.jinja", "explorer.css", "explorer.js")
-PAGE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css", *EXPLORER)]
+SORTABLE = ("vendor/sortable.min.js", "vendor/sortable.a11y.min.js")
+PAGE = [
+    f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css", "page.js", *SORTABLE, *EXPLORER)
+]
+CITATION = "CITATION.cff"
 GPUS = "config/gpus.csv"
 MEASURED_ACCURACY = "config/labelling/accuracy.csv"  # of labellers, on responses that were read
 TEXTS = "resources/texts"  # fetched sources
