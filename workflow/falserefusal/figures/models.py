@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from falserefusal.common.schemas import ANY_PERSONA
 from falserefusal.common.sentences import say
+from falserefusal.figures.colours import of_families
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
     Dot,
@@ -25,11 +26,9 @@ from falserefusal.figures.dots import (
 )
 from falserefusal.figures.said import changes, highest_levels, scopes
 from falserefusal.figures.style import (
-    FAMILY_COLOURS,
     GREY,
     INK,
     Page,
-    colours,
     linear_axis,
     percent,
     rate_axis,
@@ -193,7 +192,7 @@ def label_models(ax, rows, context: Context) -> None:
 
 def family_colours(context: Context) -> dict[str, str]:
     """Return a colour for each family of the study."""
-    return colours(list(context.models.values()), FAMILY_COLOURS)
+    return of_families(context.models.values())
 
 
 def label_width(context: Context) -> float:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from falserefusal.common.sentences import say
+from falserefusal.figures.colours import of_attributes
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
     Dot,
@@ -22,11 +23,9 @@ from falserefusal.figures.dots import (
 from falserefusal.figures.models import family_colours, label_models, label_width, model_rows
 from falserefusal.figures.said import scopes, separation
 from falserefusal.figures.style import (
-    ATTRIBUTE_COLOURS,
     FAINT,
     INK,
     Page,
-    colours,
     ink,
     linear_axis,
     percent,
@@ -199,7 +198,7 @@ def persona_rows(personas: pd.Series, context: Context):
 
 def attribute_colours(context: Context) -> dict[str, str]:
     """Return a colour for each attribute of the study's personas."""
-    return colours(list(context.personas.values()), ATTRIBUTE_COLOURS)
+    return of_attributes(context.personas.values())
 
 
 def persona_width(context: Context) -> float:

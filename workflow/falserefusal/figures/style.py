@@ -15,10 +15,6 @@ WIDTH = 8.0  # inches: the text width of an A4 or letter page at 80 to 85 %
 MARGIN = 0.12
 INK, GREY, FAINT, WARNING = "#1a1a1a", "#5f5f5f", "#dedede", "#9c1c00"
 
-# Colours of Okabe and Ito, distinct under the common colour-vision deficiencies. Families and attributes share none, so
-# that a colour has one meaning in all figures.
-FAMILY_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#8C6BB1", "#7F7F7F"]
-ATTRIBUTE_COLOURS = ["#CC79A7", "#E69F00", "#3A9BDC", "#333333", "#A6761D", "#66A61E"]
 LEVEL_COLOURS = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 
@@ -118,11 +114,6 @@ def ink(colour: str) -> tuple[float, float, float]:
     """Return a darker shade of a colour, for text, which needs more contrast than dots."""
     red, green, blue = to_rgb(colour)
     return 0.68 * red, 0.68 * green, 0.68 * blue
-
-
-def colours(groups: list[str], palette: list[str]) -> dict[str, str]:
-    """Return a colour for each group in order of appearance."""
-    return {group: palette[i % len(palette)] for i, group in enumerate(dict.fromkeys(groups))}
 
 
 def rate_axis(ax: Axes, label: str = "refusal rate (%)") -> None:
