@@ -45,7 +45,7 @@ def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     message = say("importance", **importance_of(tables, context.say))
 
     factors = [*ranked["factor"], *(f for f in dict.fromkeys(frame["factor"]) if f not in set(ranked["factor"]))]
-    scopes = in_order(frame[frame["scope"] != "all"], "scope", [])
+    scopes = [] if context.narrow else in_order(frame[frame["scope"] != "all"], "scope", [])
     rows = grouped_rows(dict.fromkeys(factors, ""), names=False)
     tall = max(len(factors) * max(ROW, 0.085 * max(len(scopes), 1)), 0.8)
     page = Page(
@@ -57,7 +57,7 @@ def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
         body=tall + 0.95,
     )
     left, gap = 0.95, 0.75
-    width = (page.width - left - gap - 0.35) / (2 if scopes else 1)
+    width = (page.width - left - gap - 0.35) / 2 if scopes else page.width - left - 0.4
     ax = page.axes(left, 0.2, width, tall)
     _index_panel(ax, rows, "whole study")
     y = whole["factor"].map(rows.at)
