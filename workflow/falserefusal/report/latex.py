@@ -50,8 +50,9 @@ def letters(name: str) -> str:
     Digits become words, words begin with a capital, and accents are dropped. A name without a letter or digit becomes
     the words of its code points.
     """
-    plain = unicodedata.normalize("NFKD", name)
-    words = re.findall(r"[A-Za-z]+|[0-9]", re.sub(r"(?<=\d)\.(?=\d)", " Point ", plain.replace("ß", "ss")))
+    plain = unicodedata.normalize("NFKD", name.replace("ß", "ss"))
+    plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
+    words = re.findall(r"[A-Za-z]+|[0-9]", re.sub(r"(?<=\d)\.(?=\d)", " Point ", plain))
     found = "".join(DIGITS[int(word)] if word.isdigit() else word[0].upper() + word[1:] for word in words)
     return found or "".join(DIGITS[int(digit)] for sign in name for digit in str(ord(sign)))
 
