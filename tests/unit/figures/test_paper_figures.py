@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
 import tables_of_print as fixture
-from falserefusal.figures.draw import draw_for_paper
+from drawn_texts import problems_of
+from falserefusal.figures.draw import _draw, draw_for_paper
 from falserefusal.figures.registry import PAPER_WIDTHS, FigureSet
-from falserefusal.figures.style import rate_axis, rate_scale, styled
+from falserefusal.figures.style import fit_for_paper, rate_axis, rate_scale, styled
 
 EVERYTHING = {"sequential": True, "several_labellers": True, "annotated": True, "shrunken": True}
 
@@ -70,6 +72,21 @@ def test_every_pdf_has_the_width_of_its_name_and_fits_a_page(drawn):
         assert path.stem.endswith(f"_{row.width}")
         assert abs(width / 72 - PAPER_WIDTHS[row.width]) < 0.01, path.name
         assert height / 72 < 8.5, path.name
+
+
+@pytest.mark.parametrize("kind", [pytest.param("published", marks=pytest.mark.slow), "rehearsal"])
+def test_no_text_leaves_a_figure_for_a_paper_or_covers_another(root, kind):
+    published = kind == "published"
+    tables = fixture.published_tables(root) if published else fixture.run_tables(root)
+    context = fixture.context(root, rehearsal=not published)
+    with styled():
+        for figure in FigureSet(kind, **({} if published else EVERYTHING)).figures():
+            for width in figure.paper:
+                canvas, _ = _draw(figure, tables, replace(context, paper=width))
+                fit_for_paper(canvas)
+                FigureCanvasAgg(canvas).draw()
+                problems = problems_of(canvas)
+                assert not problems, f"{figure.name}, {width}: {problems[:5]}"
 
 
 def test_captions_are_written_and_have_the_notice_of_a_rehearsal(drawn):
