@@ -185,7 +185,7 @@ def rate_axis(ax: Axes, scale: RateScale, label: str = "refusal rate (%)") -> No
     ax.set_xscale("symlog", linthresh=0.1, linscale=0.55)
     ax.set_xlim(-0.035, 140)
     ax.xaxis.set_major_locator(FixedLocator([0, 0.1, 1, 10, 100]))
-    small = ax.get_position().width * ax.figure.get_size_inches()[0] < 1  # inches, in which 0 and 0.1 would touch
+    small = ax.get_window_extent().width / ax.figure.dpi < 1  # inches, in which 0 and 0.1 would touch
     ax.xaxis.set_major_formatter(FixedFormatter(["0", "" if small else "0.1", "1", "10", "100"]))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.grid(axis="x", color=FAINT, linewidth=0.5, zorder=0)
