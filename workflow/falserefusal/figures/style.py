@@ -182,7 +182,7 @@ def rate_axis(ax: Axes, scale: RateScale, label: str = "refusal rate (%)") -> No
     ax.set_xscale("symlog", linthresh=0.1, linscale=0.55)
     ax.set_xlim(-0.035, 140)
     ax.xaxis.set_major_locator(FixedLocator([0, 0.1, 1, 10, 100]))
-    small = ax.get_position().width * ax.figure.get_size_inches()[0] < 1  # inches, in which 0 and 0.1 would touch
+    small = _inches(ax) < 1  # 0 and 0.1 would touch
     ax.xaxis.set_major_formatter(FixedFormatter(["0", "" if small else "0.1", "1", "10", "100"]))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.grid(axis="x", color=FAINT, linewidth=0.5, zorder=0)
@@ -206,13 +206,18 @@ def square_rate_axes(ax: Axes, scale: RateScale, x_label: str, y_label: str) -> 
     ax.set_ylabel(y_label, labelpad=2)
 
 
+def _inches(ax: Axes) -> float:
+    """Return the width of some axes in inches."""
+    return float(ax.get_position().width * ax.get_figure(root=True).get_size_inches()[0])
+
+
 def linear_axis(ax: Axes, label: str, low: float, high: float, zero_line: bool = False) -> None:
     """Make the x axis linear, with a margin at both ends."""
     if not np.isfinite([low, high]).all() or high <= low:
         low, high = 0.0, 1.0
     room = 0.04 * (high - low)
     ax.set_xlim(low - room, high + room)
-    ax.locator_params(axis="x", nbins=6)
+    ax.locator_params(axis="x", nbins=6 if _inches(ax) > 1.5 else 4)
     ax.grid(axis="x", color=FAINT, linewidth=0.5, zorder=0)
     ax.set_axisbelow(True)
     if zero_line:
