@@ -156,3 +156,12 @@ def test_a_table_without_rows_is_written_and_not_shown(root, tmp_path):
 def test_a_heading_has_space_before_it_and_a_rule_has_none():
     text = Tabular("lr", [], [["one"], ["a", "1"], ["two"], ["b", "2"], [], ["mean", "3"]]).text()
     assert text.count(r"\addlinespace") == 1 and text.count(r"\midrule") == 2
+
+
+def test_the_mean_over_personas_has_a_name():
+    table = pd.DataFrame({"persona": ["x", "*"], "difference": 0.1, "lo": 0.0, "hi": 0.2, "p": 0.04})
+    context = Context("s", {}, {"x": "Race"})
+    assert "FRMeanPersonaEffect" in macros(numbers_file({"effects_mean": table}, context))
+    rows = TEX["effects_mean"].make({"effects_mean": table}, context).rows
+    assert rows[-2:] == [[], ["all personas", "+10", r"\FRinterval{0}{+20}", "0.04"]]
+    assert Tabular(r">{\raggedright}p{2.7in}r@{ }l@{ }l>{\raggedright\arraybackslash}p{0.95in}", [], []).width == 5

@@ -131,6 +131,7 @@ def draw_labeller_importance(tables: dict[str, pd.DataFrame], context: Context) 
     """Draw the importance of every factor under each labeller; from `labeller_headline`."""
     frame = _quantity(rows_for(tables, "labeller_headline", ("lo", "hi", "method")), IMPORTANCE)
     labellers = list(dict.fromkeys(frame["labeller"]))
+    frame = frame.assign(item=frame["item"].map(context.say))
     first = frame[frame["labeller"] == labellers[0]].sort_values("estimate", ascending=False, kind="stable")["item"]
     message = _largest_gap(frame, "the importance of a factor", "")
     rows = grouped_rows(dict.fromkeys(first, ""))

@@ -133,7 +133,9 @@ def _heat_map(frame: pd.DataFrame, context: Context, message: str, reading: str,
     norm = SymLogNorm(linthresh=0.1, linscale=0.5, vmin=0, vmax=100) if scale.log else Normalize(0, scale.top)
     cells = list(frame.itertuples())
     blues, greys = (seaborn.color_palette(name, as_cmap=True) for name in ("Blues", "Greys"))
-    tints = [(greys if paper and is_wide(c.lo, c.hi) else blues)(norm(100 * c.rate)) for c in cells]
+    shares = [float(norm(100 * c.rate)) for c in cells]
+    wide = [paper and is_wide(c.lo, c.hi) for c in cells]
+    tints = [greys(0.1 + 0.45 * share) if grey else blues(share) for share, grey in zip(shares, wide, strict=True)]
     boxes = [Rectangle((columns.at[c.persona] - 0.48, rows.at[c.model] - 0.48), 0.96, 0.96) for c in cells]
     ax.add_collection(PatchCollection(boxes, facecolor=tints, edgecolor=FAINT, linewidth=0.4))
     for c, tint in zip(cells, tints, strict=True) if numbered else ():

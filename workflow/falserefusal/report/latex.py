@@ -87,7 +87,7 @@ class Tabular(NamedTuple):
 
     def text(self) -> str:
         """Return the tabular, in the style of booktabs and without a caption."""
-        lines = [rf"\begin{{tabular}}{{@{{}}{self.columns}@{{}}}}", r"\toprule", *self.head, r"\midrule"]
+        lines = [rf"\begin{{tabular}}{{@{{}}{self.columns}}}", r"\toprule", *self.head, r"\midrule"]
         for i, row in enumerate(self.rows):
             if not row:
                 lines.append(r"\midrule")
@@ -101,7 +101,7 @@ class Tabular(NamedTuple):
     @property
     def width(self) -> int:
         """Number of columns."""
-        return len(re.findall("[lcrp]", re.sub(r"@\{[^}]*\}|(?<=p)\{[^}]*\}", "", self.columns)))
+        return len(re.findall("[lcrp]", re.sub(r"(?<=[@p>])\{[^}]*\}", "", self.columns)))
 
 
 def floating(body: str, caption: str, label: str, wide: bool, kind: str) -> str:

@@ -73,7 +73,9 @@ def _tabular(name: str, tables: Tables, context: Context) -> tuple[Tabular, str]
 
 def _table_float(name: str, caption: str) -> str:
     size = r"max width=\linewidth,max totalheight=0.85\textheight"
-    body = rf"\footnotesize\begin{{adjustbox}}{{{size}}}\input{{\FRpath/tables/tex/{name}}}\end{{adjustbox}}"
+    table = rf"\input{{\FRpath/tables/tex/{name}}}"
+    box = rf"\begin{{adjustbox}}{{{size}}}{table}\end{{adjustbox}}"
+    body = rf"\footnotesize\setlength{{\tabcolsep}}{{3pt}}{box}"
     return floating(body, escape(caption), f"tab:{name}", TEX[name].wide, "table")
 
 

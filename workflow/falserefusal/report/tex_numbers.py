@@ -119,8 +119,9 @@ def _personas(tables: Tables, context: Context) -> Iterator[Number]:
 
 def _effects(tables: Tables, context: Context) -> Iterator[Number]:
     for row in tables["effects_mean"].itertuples():
+        name = ("MeanPersonaEffect",) if row.persona == ALL else ("PersonaEffect", row.persona)
         source = f"persona minus baseline, percentage points; tables/effects_mean.csv, persona {row.persona}"
-        yield _difference(("PersonaEffect", row.persona), row.difference, row.lo, row.hi, source)
+        yield _difference(name, row.difference, row.lo, row.hi, source)
 
 
 def _baseline(tables: Tables, context: Context) -> Iterator[Number]:

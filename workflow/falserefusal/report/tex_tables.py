@@ -4,10 +4,11 @@ import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from falserefusal.common.numbers import decimals, p_value, percent, points
-from falserefusal.common.schemas import ALL, ANY_PERSONA
+from falserefusal.common.schemas import ALL, ANY_PERSONA, FORMATS
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import in_order
 from falserefusal.figures.personas import WIDE, is_wide
@@ -18,7 +19,7 @@ Tables = dict[str, pd.DataFrame]
 NO_VALUE = "--"
 WHOLE = "all"  # scope of the importance in the whole study
 GREY = rf"Grey: the interval is wider than {100 * WIDE:.0f} points."
-PAIR = "r@{ }l"  # an estimate and its interval
+PAIR = "rl"  # an estimate and its interval
 
 
 class TexTable(NamedTuple):
@@ -57,7 +58,7 @@ def _rounded(value: float, lo: float, hi: float) -> str:
 
 def _pair(estimate: str, ends: list[str], wide: bool) -> list[str]:
     cells = [estimate, "" if NO_VALUE in ends else rf"\FRinterval{{{ends[0]}}}{{{ends[1]}}}"]
-    return [rf"\FRwide{{{cell}}}" for cell in cells] if wide else cells
+    return [rf"\FRwide{{{cells[0]}}}", rf"\FRwide{{{cells[1]}}}"] if wide else cells
 
 
 def _line(cells: Iterable[str]) -> str:
@@ -95,7 +96,7 @@ def _by_persona(
         if own != attribute:
             rows.append([escape(own)] if own else [])
         attribute = own
-        rows.append([escape(persona), *cells(frame[frame[column] == persona])])
+        rows.append(["all personas" if persona == ALL else escape(persona), *cells(frame[frame[column] == persona])])
     return rows
 
 
@@ -147,7 +148,7 @@ def _levels_of(name: str, factor: str) -> Callable[[Tables, Context], Tabular]:
 
     def make(tables: Tables, context: Context) -> Tabular:
         frame = tables[name]
-        tasks, levels = (list(dict.fromkeys(frame[column])) for column in ("task", factor))
+        tasks, levels = list(dict.fromkeys(frame["task"])), in_order(frame, factor, list(FORMATS))
 
         def cells(part: pd.DataFrame) -> list[str]:
             found = [part[(part["task"] == task) & (part[factor] == level)] for task in tasks for level in levels]
@@ -177,7 +178,9 @@ def _importance(tables: Tables, context: Context) -> Tabular:
 
 def _regression(tables: Tables, context: Context) -> Tabular:
     frame = tables["regression"]
-    frame = frame[~frame["term"].isin(["intercept", "fit"]) & frame["coef"].notna()]
+    frame = frame[~frame["term"].isin(["intercept", "fit"]) & np.isfinite(frame["coef"])]
+    order = {name: place for place, name in enumerate([*context.personas, *context.models])}
+    frame = frame.sort_values("level", key=lambda names: names.map(order).fillna(0), kind="stable")
     rows: list[list[str]] = []
     for term, part in frame.groupby("term", sort=False):
         rows.append([escape(context.say(str(term)))])
@@ -226,7 +229,7 @@ def _claims(tables: Tables, context: Context) -> Tabular:
         shown = [estimate, interval, escape(unit if estimate != NO_VALUE else "")]
         rows.append([escape(row.statement), *shown, escape(row.conclusion)])
     head = [r"claim & \multicolumn{3}{c}{effect} & conclusion \\"]
-    return Tabular(r"p{2.7in}r@{ }l@{ }lp{0.95in}", head, rows)
+    return Tabular(r">{\raggedright}p{2.7in}rll>{\raggedright\arraybackslash}p{0.95in}", head, rows)
 
 
 def _reproduction(tables: Tables, context: Context) -> Tabular:
@@ -236,7 +239,7 @@ def _reproduction(tables: Tables, context: Context) -> Tabular:
     for quantity, part in frame.groupby("quantity", sort=False):
         counts = part.groupby("result")["values"].sum()
         rows.append([escape(context.say(str(quantity))), *(f"{int(counts.get(result, 0)):,}" for result in results)])
-    return Tabular("p{1.3in}rrr", [_line(["", "yes", "no", "not testable"])], rows)
+    return Tabular(r">{\raggedright}p{1.3in}rrr", [_line(["reproduced:", "yes", "no", "not testable"])], rows)
 
 
 TEX: dict[str, TexTable] = {
