@@ -19,9 +19,10 @@ from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corr
 from falserefusal.report.drawings import drawing
 from falserefusal.report.explorer import without_texts
 from falserefusal.report.glossary import glossary, tooltip
-from falserefusal.report.headline import headline
+from falserefusal.report.headline import Card, headline
 from falserefusal.report.moved import conclusions, moves
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
+from falserefusal.report.overview import write_summary
 from falserefusal.report.present import harmless, marked, show, sort_key
 from falserefusal.report.reuse import bibtex, facts
 from falserefusal.report.short import in_short
@@ -77,7 +78,7 @@ def build_report(
     provenance: Mapping | None = None,
     samples: Mapping[str, pd.DataFrame] | None = None,
 ) -> None:
-    """Write the page as one HTML file that contains style, scripts, figures and tables, so that it can be sent by mail.
+    """Write the page as one HTML file that contains all it shows, so that it can be sent, and its summary next to it.
 
     Links to files are relative to results/<study>/report/. All text of models and files is escaped.
 
@@ -86,11 +87,10 @@ def build_report(
     out : path of the page
     study : the study's title, notices and models
     tables : each table by name; `statements` only for the published study
-    figures : the index of `draw_figures`: name, counterpart, caption, message, tables, rows
+    figures : the index of `draw_figures`
     figure_dir : folder of the SVG and PNG files
     provenance : the record of `provenance`
-    samples : responses with task and prompt; `disagreements` from `labelling.comparison.disagreements`, `refusals` from
-        `labelling.comparison.agreed_refusals`
+    samples : responses, from `disagreements` and `agreed_refusals` of labelling.comparison
 
     Raises
     ------
@@ -101,7 +101,7 @@ def build_report(
         raise InputError(f"report: kind is {study.kind!r}; it must be one of {', '.join(KINDS)}")
     samples = without_texts(samples or {}, study.explorer)
     tables = with_corrections(tables)
-    cards = headline(tables, "stand-ins" if study.kind == "rehearsal" else "models")
+    cards = _cards(tables, study)
     models = models_asked(provenance) if study.kind == "run" else []
     missing = _missing_models(study, tables)
     code = (provenance or {}).get("code", {})
@@ -119,7 +119,7 @@ def build_report(
         refusal=one_refusal(samples.get("refusals"), study.model_suffix),
         style=(HERE / "page.css").read_text(encoding="utf-8"),
         script="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
-        cards=[card._replace(value=study.say(card.value), label=study.say(card.label)) for card in cards],
+        cards=cards,
         figures=[_figure(row, Path(figure_dir), study) for row in figures.itertuples() if row.rows > 0],
         open_figures=OPEN_FIGURES,
         undrawn=[row._asdict() for row in figures.itertuples() if row.rows == 0],
@@ -138,6 +138,12 @@ def build_report(
         provenance=provenance or {},
     )
     write_text(harmless(page), out)
+    write_summary(Path(out).with_name("summary.json"), study, KINDS[study.kind], cards)
+
+
+def _cards(tables: dict[str, pd.DataFrame], study: Study) -> list[Card]:
+    cards = headline(tables, "stand-ins" if study.kind == "rehearsal" else "models")
+    return [card._replace(value=study.say(card.value), label=study.say(card.label)) for card in cards]
 
 
 def _template(name: str) -> jinja2.Template:

@@ -249,6 +249,11 @@ class Files:
         """The report."""
         return f"{self.home}/report/index.html"
 
+    @property
+    def summary(self) -> str:
+        """The findings in a few lines, for the terminal and the list of all studies."""
+        return f"{self.home}/report/summary.json"
+
     # off the road: stand-ins, annotation, planning
 
     def standin(self, model: str) -> str:
