@@ -7,12 +7,15 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from falserefusal.figures.context import Context
 
+MESSAGE = "message"  # id of the title in the SVG, which the page writes as its own heading
 WIDTH = 8.0  # inches: the text width of an A4 or letter page at 80 to 85 %
 MARGIN = 0.12
+TITLE_SIZE = 10.5  # points
 INK, GREY, FAINT, WARNING = "#1a1a1a", "#5f5f5f", "#dedede", "#9c1c00"
 
 # Colours of Okabe and Ito, distinct under the common colour-vision deficiencies. Families and attributes share none, so
@@ -46,6 +49,7 @@ RC = {
     "pdf.fonttype": 42,
     "text.parse_math": False,  # a $ in the name of a model or persona is a $
     "savefig.dpi": 200,
+    "svg.fonttype": "none",  # texts are texts: smaller, and they can be searched and read aloud
     "svg.hashsalt": "falserefusal",
 }
 
@@ -67,7 +71,7 @@ class Page:
         message, reading = context.say(message), context.say(reading)
         lines = [
             (_wrap(context.banner, width, 8.5, bold=True), 8.5, WARNING, "bold"),
-            (_wrap(message, width, 10.5, bold=True), 10.5, INK, "bold"),
+            (_wrap(message, width, TITLE_SIZE, bold=True), TITLE_SIZE, INK, "bold"),
             (_wrap(reading, width, 7.5), 7.5, GREY, "normal"),
         ]
         source = _wrap(source, width, 6.5)
@@ -78,13 +82,13 @@ class Page:
         self.head, self.body = head, body
         top = 0.07
         for text, size, colour, weight in filter(lambda line: line[0], lines):
-            self._text(MARGIN, top, text, size, colour, weight)
+            self._text(MARGIN, top, text, size, colour, weight).set_gid(MESSAGE if size == TITLE_SIZE else None)
             top += _height(text, size)
         self._text(MARGIN, head + body, source, 6.5, GREY, "normal")
         self.figure.set_label(message)  # read by the index of the figures
 
-    def _text(self, x: float, y: float, text: str, size: float, colour: str, weight: str) -> None:
-        self.figure.text(
+    def _text(self, x: float, y: float, text: str, size: float, colour: str, weight: str) -> Text:
+        return self.figure.text(
             x / self.width,
             1 - y / self.height,
             text,

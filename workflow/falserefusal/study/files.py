@@ -22,8 +22,13 @@ PRINTED_FILES = [
         "quoted_statements",
     )
 ]
-ENDINGS = ("png", "pdf", "csv")  # of a figure: two drawings and its data
-PAGE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
+ENDINGS = ("png", "pdf", "svg", "csv")  # of a figure: three drawings and its data
+EXPLORER = ("explorer.html.jinja", "explorer.css", "explorer.js")
+SORTABLE = ("vendor/sortable.min.js", "vendor/sortable.a11y.min.js")
+PAGE = [
+    f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css", "page.js", *SORTABLE, *EXPLORER)
+]
+CITATION = "CITATION.cff"
 GPUS = "config/gpus.csv"
 MEASURED_ACCURACY = "config/labelling/accuracy.csv"  # of labellers, on responses that were read
 TEXTS = "resources/texts"  # fetched sources
@@ -198,6 +203,11 @@ class Files:
     def refusals(self) -> str:
         """A sample of responses that every labeller calls a refusal."""
         return f"{self.home}/refusals.csv"
+
+    @property
+    def explorer(self) -> str:
+        """The responses that a reader of the page can search, compressed."""
+        return f"{self.home}/explorer.json"
 
     @property
     def statements(self) -> str:
