@@ -334,7 +334,8 @@ NOTES = {
         "errors of this study (study_error) and of the paper (paper_error, from its printed n), as the root of the sum "
         "of their squares, plus rounding and, where it is known, the labeller's errors. reproduced: the difference is "
         "within the tolerance. not testable: the reason says why. values: how many printed values a row stands for. In "
-        "the unit given (a rate is a proportion here). The rule, docs/methods.md, was fixed before the numbers.",
+        "the unit given (a rate is a proportion here). The rule was fixed before the numbers "
+        "(docs/methods/comparison.md).",
     ),
     "interim_looks": Note(
         "Interim looks",
