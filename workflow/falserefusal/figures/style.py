@@ -211,7 +211,8 @@ def square_rate_axes(ax: Axes, scale: RateScale, x_label: str, y_label: str) -> 
 
 def _inches(ax: Axes) -> float:
     """Return the width of some axes in inches."""
-    return float(ax.get_position().width * ax.get_figure(root=True).get_size_inches()[0])
+    figure = ax.get_figure(root=True)
+    return float(ax.get_position().width * figure.get_size_inches()[0]) if figure else 0.0
 
 
 def linear_axis(ax: Axes, label: str, low: float, high: float, zero_line: bool = False) -> None:
