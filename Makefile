@@ -84,7 +84,7 @@ reference: $(READY)
 # The documentation as a site, in site/; open site/index.html. Broken links are errors.
 docs: $(DOCS_READY)
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict
-	@echo "Done. Open site/index.html in a browser."
+	@echo "Done. Open site/index.html in a browser; for its search: python3 -m http.server --directory site"
 
 lint: $(READY)
 	$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) snakefmt --check Snakefile workflow/rules
