@@ -1,5 +1,7 @@
 """Rates by persona: means over models (Figure 2), by model over tasks (Figure 3), all cells of a task (7 to 9)."""
 
+from typing import Any
+
 import pandas as pd
 import seaborn
 from matplotlib.collections import PatchCollection
@@ -152,7 +154,7 @@ def _heat_map(frame: pd.DataFrame, context: Context, message: str, reading: str,
             span = f"{percent(c.lo)}–{percent(c.hi)}"
             ax.text(x, y + 0.24, span, ha="center", va="center", fontsize=5, color=contrast)
     shade = attribute_colours(context)
-    place = {"rotation": 90, "ha": "center"} if paper else {"rotation": 38, "ha": "left"}
+    place: dict[str, Any] = {"rotation": 90, "ha": "center"} if paper else {"rotation": 38, "ha": "left"}
     top = min(rows.at.values()) - 0.6
     for persona, x in columns.at.items():
         colour = ink(shade.get(context.personas.get(persona, ""), INK))

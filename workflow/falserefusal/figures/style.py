@@ -208,7 +208,7 @@ def square_rate_axes(ax: Axes, scale: RateScale, x_label: str, y_label: str) -> 
 
 def _inches(ax: Axes) -> float:
     """Return the width of some axes in inches."""
-    return float(ax.get_position().width * ax.get_figure(root=True).get_size_inches()[0])
+    return float(ax.get_window_extent().width / ax.figure.dpi)
 
 
 def linear_axis(ax: Axes, label: str, low: float, high: float, zero_line: bool = False) -> None:
