@@ -75,6 +75,14 @@ onstart:
     locks.keep_host()
 
 
+onsuccess:
+    show_results()
+
+
+onerror:
+    show_results()
+
+
 # An edited file may have an old time stamp: it was copied, or is from an archive. So rules take the content of the files
 # that no rule makes as params. Not the checks before inference: a rule that runs hides edits from all jobs after it that
 # take its output as ancient (Snakemake's DAG.update_needrun).

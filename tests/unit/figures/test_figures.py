@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -18,11 +19,12 @@ from falserefusal.common.printed import CELL, QUANTITIES, RATE
 from falserefusal.figures.claims import _along
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import NothingToDraw, grouped_rows
-from falserefusal.figures.draw import _draw, draw_figures
+from falserefusal.figures.draw import _draw, draw_figures, save
 from falserefusal.figures.labelling import draw_labeller_range
 from falserefusal.figures.personas import panel_grid
 from falserefusal.figures.registry import FigureSet
-from falserefusal.figures.style import WARNING, listing, number, percent, styled
+from falserefusal.figures.style import MESSAGE, WARNING, Page, listing, number, percent, styled
+from falserefusal.study.files import ENDINGS
 
 EVERYTHING = {"sequential": True, "several_labellers": True, "annotated": True, "shrunken": True}
 
@@ -115,7 +117,7 @@ def test_other_tasks_have_figures_of_their_own():
 
 def test_every_promised_file_is_written_from_the_tables(root, published, tmp_path):
     index = draw_figures(FigureSet("published").figures(), published, fixture.context(root), tmp_path)
-    files = {f"{name}.{ending}" for name in names_of(FigureSet("published")) for ending in ("png", "pdf", "csv")}
+    files = {f"{name}.{ending}" for name in names_of(FigureSet("published")) for ending in ENDINGS}
     assert {path.name for path in tmp_path.iterdir()} == files | {"index.csv"}
     assert (index["rows"] > 0).all()
     assert set(FigureSet("published").table_names()) <= set(published)
@@ -138,6 +140,20 @@ def test_same_tables_same_bytes(root, published, tmp_path):
         assert b"CreationDate" not in path.read_bytes()
 
 
+def test_an_svg_is_small_and_keeps_every_text_as_it_is(root, tmp_path):
+    said = 'a <b> & "c" id="d" 0.00345 -->'
+    with styled():
+        page = Page(fixture.context(root), "A message", said, "Source.", 1)
+        page.axes(1, 0.1, 2, 0.5).plot([0, 1 / 3], [0, 1], label=said)
+        save(page.figure, tmp_path / "x")
+    text = (tmp_path / "x.svg").read_text(encoding="utf-8")
+    tree = ElementTree.fromstring(text)
+    assert said in {words.strip() for words in tree.itertext()}
+    assert [node.get("id") for node in tree.iter() if node.get("id") == MESSAGE] == [MESSAGE]
+    assert "<!--" not in text and "metadata" not in text and "Verdana" in text
+    assert not re.search(r'<path d="[^"]*[.][0-9]{3}', text)
+
+
 @pytest.mark.parametrize("kind", ["published", "rehearsal"])
 def test_no_text_leaves_the_page_or_covers_another(gallery, kind):
     for figure, canvas in gallery[kind]:
@@ -152,6 +168,15 @@ def test_a_rehearsal_is_marked_in_every_title_and_after_every_model(root, galler
             for model in fixture.context(root).models:
                 lines = word.replace("\n", " ").split(model)
                 assert all(rest.startswith(" (stand-in)") for rest in lines[1:]), f"{figure.name}: {word}"
+
+
+def test_printed_values_out_of_line_are_in_the_title_of_the_papers_own_fit(root, published):
+    for odd in (["Llama3.1-8B"], ["Llama3.1-8B", "Llama3-8B"]):
+        noted = published["regression"]
+        noted = noted.assign(printed_term_note=np.where(noted["level"].isin(odd), "out of line: x", ""))
+        [(_, canvas)] = drawn(named("figure06_regression"), {**published, "regression": noted}, fixture.context(root))
+        assert "out of line with the others" in canvas.get_label()
+        assert all(level in canvas.get_label() for level in odd)
 
 
 def test_notes_on_claims_name_stand_ins(root, rehearsed):
@@ -343,7 +368,7 @@ def test_a_dollar_in_a_name_is_a_dollar(tmp_path):
 def test_the_labellers_range_is_drawn_around_each_rate(root, published):
     context = fixture.context(root, rehearsal=True)
     [(_, canvas)] = drawn(named_without_annotations("labeller_range"), published, context)
-    assert re.search(r"move the rate of Llama2-\S+ \(stand-in\) in \w+ most: [\d.]+% could be", canvas.get_label())
+    assert re.search(r"would move a rate by up to [\d.]+ points$", canvas.get_label())
     words = [text.get_text() for text in texts_of(canvas)]
     rates = published["rates_model_task"].set_index(["model", "task"])["rate"]
     rate = rates["Gemma2-27B", "politeness"]

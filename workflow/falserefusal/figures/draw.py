@@ -1,6 +1,8 @@
-"""Draw all figures of a study; write each as PNG, PDF and a CSV of the numbers drawn."""
+"""Draw all figures of a study; write each as PNG, PDF, SVG and a CSV of the numbers drawn."""
 
+import re
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +25,7 @@ from falserefusal.figures import (
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import NothingToDraw
 from falserefusal.figures.registry import Figure
-from falserefusal.figures.style import Page, fit_for_paper, listing, styled
+from falserefusal.figures.style import MESSAGE, Page, fit_for_paper, listing, styled
 
 MODULES = {
     module.__name__.rsplit(".", 1)[-1]: module
@@ -34,7 +36,7 @@ MODULES = {
 def draw_figures(
     figures: list[Figure], tables: dict[str, pd.DataFrame], context: Context, directory: str | Path
 ) -> pd.DataFrame:
-    """Write <name>.png, .pdf and .csv of each figure, and index.csv, which is returned.
+    """Write <name>.png, .pdf, .svg and .csv of each figure, and index.csv, which is returned.
 
     Parameters
     ----------
@@ -109,16 +111,35 @@ def draw_for_paper(
 
 
 def save(canvas: Canvas, stem: Path) -> None:
-    """Write PNG (200 dpi) and PDF, without dates or versions, so that the same numbers give the same bytes."""
+    """Write PNG (200 dpi), PDF and SVG, without dates or versions, so that the same numbers give the same bytes."""
     with atomic(stem.with_name(stem.name + ".png")) as part:
         canvas.savefig(part, format="png", metadata={"Software": None})
     save_pdf(canvas, stem)
+    drawing = StringIO()
+    canvas.savefig(drawing, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    write_text(short_svg(drawing.getvalue()), stem.with_name(stem.name + ".svg"))
 
 
 def save_pdf(canvas: Canvas, stem: Path) -> None:
     """Write PDF, without dates, so that the same numbers give the same bytes."""
     with atomic(stem.with_name(stem.name + ".pdf")) as part:
         canvas.savefig(part, format="pdf", metadata={"CreationDate": None, "Title": stem.name})
+
+
+def short_svg(svg: str) -> str:
+    """Return an SVG of matplotlib without what no browser needs: comments, ids without reference, digits after 0.01.
+
+    Texts get a font that every computer has, for computers without DejaVu Sans.
+    """
+    svg = re.sub(r"<!--.*?-->\n? *|<metadata>.*?</metadata>\n? *", "", svg, flags=re.DOTALL)
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg)) | {MESSAGE}
+
+    def short(tag: re.Match) -> str:
+        text = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", tag[0])
+        text = re.sub(r"(?<=[0-9]\.[0-9]{2})[0-9]+", "", text)
+        return text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+
+    return re.sub(r"\n *", "\n", re.sub(r"<[^!?>][^>]*>", short, svg))
 
 
 def _draw(figure: Figure, tables: dict[str, pd.DataFrame], context: Context) -> tuple[Canvas, pd.DataFrame]:

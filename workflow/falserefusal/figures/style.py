@@ -14,9 +14,11 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from falserefusal.figures.context import Context
 from falserefusal.figures.registry import PAPER_WIDTHS
 
+MESSAGE = "message"  # id of the title in the SVG, which the page writes as its own heading
 WIDTH = 8.0  # inches: the text width of an A4 or letter page at 80 to 85 %
 PAPER_SIZES = 6.0, 7.0  # points: the smallest and the largest text in a figure for a paper
 MARGIN = 0.12
+TITLE_SIZE = 10.5  # points
 INK, GREY, FAINT, WARNING = "#1a1a1a", "#5f5f5f", "#dedede", "#9c1c00"
 
 LEVEL_COLOURS = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00"]
@@ -46,6 +48,7 @@ RC = {
     "pdf.fonttype": 42,
     "text.parse_math": False,  # a $ in the name of a model or persona is a $
     "savefig.dpi": 200,
+    "svg.fonttype": "none",  # texts are texts: smaller, and they can be searched and read aloud
     "svg.hashsalt": "falserefusal",
 }
 
@@ -73,7 +76,7 @@ class Page:
             message = reading = source = ""
         lines = [
             (_wrap(context.banner, width, 8.5, bold=True), 8.5, WARNING, "bold"),
-            (_wrap(message, width, 10.5, bold=True), 10.5, INK, "bold"),
+            (_wrap(message, width, TITLE_SIZE, bold=True), TITLE_SIZE, INK, "bold"),
             (_wrap(reading, width, 7.5), 7.5, GREY, "normal"),
         ]
         source = _wrap(source, width, 6.5)
@@ -84,12 +87,12 @@ class Page:
         self.head, self.body = head, body
         top = 0.02 if context.paper else 0.07
         for text, size, colour, weight in filter(lambda line: line[0], lines):
-            self._text(MARGIN, top, text, size, colour, weight)
+            self._text(MARGIN, top, text, size, colour, weight).set_gid(MESSAGE if size == TITLE_SIZE else None)
             top += _height(text, size)
         self._text(MARGIN, head + body, source, 6.5, GREY, "normal")
 
-    def _text(self, x: float, y: float, text: str, size: float, colour: str, weight: str) -> None:
-        self.figure.text(
+    def _text(self, x: float, y: float, text: str, size: float, colour: str, weight: str) -> Text:
+        return self.figure.text(
             x / self.width,
             1 - y / self.height,
             text,
@@ -208,7 +211,8 @@ def square_rate_axes(ax: Axes, scale: RateScale, x_label: str, y_label: str) -> 
 
 def _inches(ax: Axes) -> float:
     """Return the width of some axes in inches."""
-    return float(ax.get_window_extent().width / ax.figure.dpi)
+    figure = ax.get_figure(root=True)
+    return float(ax.get_position().width * figure.get_size_inches()[0]) if figure else 0.0
 
 
 def linear_axis(ax: Axes, label: str, low: float, high: float, zero_line: bool = False) -> None:

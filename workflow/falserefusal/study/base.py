@@ -8,7 +8,7 @@ from falserefusal.common.printed import COEFFICIENT, IMPORTANCE, RATE
 from falserefusal.figures.registry import Figure, FigureSet
 from falserefusal.study.comparison import Comparison
 from falserefusal.study.fields import PUBLISHED
-from falserefusal.study.files import ENDINGS, PAGE, TEX_TABLES, Files, printed, table_names
+from falserefusal.study.files import CITATION, ENDINGS, PAGE, TEX_TABLES, Files, printed, table_names
 
 
 class AnyStudy(ABC):
@@ -207,6 +207,7 @@ class AnyStudy(ABC):
             "figures": self.files.figure_index,
             "drawings": self.figure_files,
             "template": PAGE,
+            "citation": CITATION,
             "provenance": self.files.provenance,
             "models": self.materials["models"],
         }

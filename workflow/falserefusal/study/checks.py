@@ -14,7 +14,8 @@ from falserefusal.common.hub import content_of
 from falserefusal.labelling.judge_prompt import load_judge_prompt
 from falserefusal.labelling.languages import languages
 from falserefusal.labelling.ordinary import is_ordinary
-from falserefusal.labelling.patterns import load_patterns
+from falserefusal.labelling.patterns import read_grammar
+from falserefusal.labelling.structured import StructuredLabeller
 from falserefusal.study.config import AVERAGES, Config
 from falserefusal.study.files import STORE
 from falserefusal.study.materials import Model, load_phrases, load_templates, read_models
@@ -31,7 +32,9 @@ def check_patterns(config: Config, root: Path) -> None:
     """
     if config.patterns is None or "structured" not in config.rule_labellers:
         return
-    ordinary = load_patterns(root / config.patterns).grammar.ordinary
+    ordinary = read_grammar(root / config.patterns).ordinary
+    if config.materials.patterns:
+        StructuredLabeller.load(root / config.materials.patterns)
     for task, settings in config.tasks.items():
         if words := [repr(option) for option in settings.options if is_ordinary(option, ordinary)]:
             log.warning(

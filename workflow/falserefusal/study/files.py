@@ -22,8 +22,13 @@ PRINTED_FILES = [
         "quoted_statements",
     )
 ]
-ENDINGS = ("png", "pdf", "csv")  # of a figure: two drawings and its data
-PAGE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
+ENDINGS = ("png", "pdf", "svg", "csv")  # of a figure: three drawings and its data
+EXPLORER = ("explorer.html.jinja", "explorer.css", "explorer.js")
+SORTABLE = ("vendor/sortable.min.js", "vendor/sortable.a11y.min.js")
+PAGE = [
+    f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css", "page.js", *SORTABLE, *EXPLORER)
+]
+CITATION = "CITATION.cff"
 TEX_TABLES = (  # for a paper, in the order of the paper; report/tex_tables.py writes them
     "rates_model_task",
     "rates_persona",
@@ -225,6 +230,11 @@ class Files:
         return f"{self.home}/refusals.csv"
 
     @property
+    def explorer(self) -> str:
+        """The responses that a reader of the page can search, compressed."""
+        return f"{self.home}/explorer.json"
+
+    @property
     def statements(self) -> str:
         """The paper's quoted numbers next to its printed cells."""
         return f"{self.home}/statements.csv"
@@ -238,6 +248,11 @@ class Files:
     def page(self) -> str:
         """The report."""
         return f"{self.home}/report/index.html"
+
+    @property
+    def summary(self) -> str:
+        """The findings in a few lines, for the terminal and the list of all studies."""
+        return f"{self.home}/report/summary.json"
 
     # off the road: stand-ins, annotation, planning
 
