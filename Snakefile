@@ -28,6 +28,7 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/annotation.smk"
 include: "workflow/rules/choices.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/compare.smk"
 include: "workflow/rules/planning.smk"
 
 
@@ -42,6 +43,7 @@ if STUDY.sequential:
 
 
 rule all:
+    """The report of the study, and without --configfile also that of the printed numbers (default)."""
     default_target: True
     input:
         PUBLISHED.files.page if NO_STUDY_NAMED else [],
@@ -49,23 +51,26 @@ rule all:
 
 
 rule published:
+    """The report of the paper's printed numbers."""
     input:
         PUBLISHED.files.page,
 
 
 rule tables:
+    """All tables of the study."""
     input:
         STUDY.reported_tables,
 
 
-# The sample for people to annotate. Put its key.csv and their exports into annotations/<study>/; the next run uses them.
+# Put key.csv of the sample and the exports of people into annotations/<study>/; the next run uses them.
 rule annotation:
+    """A sample of responses for people to annotate."""
     input:
         STUDY.files.annotation("index.html"),
 
 
-# All weights of a study, for example before a cluster run.
 rule weights:
+    """Download all weights of the study, for example before a cluster run."""
     input:
         STUDY.weight_records,
     localrule: True

@@ -1,8 +1,10 @@
 """Every path of a study, and which tables and figures it has. A name may be a Snakemake wildcard such as '{model}'."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from falserefusal.common.errors import InputError
 from falserefusal.study.fields import PUBLISHED
 
 if TYPE_CHECKING:
@@ -254,6 +256,11 @@ class Files:
         """The findings in a few lines, for the terminal and the list of all studies."""
         return f"{self.home}/report/summary.json"
 
+    @property
+    def archive(self) -> str:
+        """The study in one zip, to be cited."""
+        return f"{self.home}/{self.study}.zip"
+
     # off the road: stand-ins, annotation, planning
 
     def standin(self, model: str) -> str:
@@ -306,6 +313,19 @@ def weights(name: str) -> str:
 def weights_record(name: str) -> str:
     """The record of a model's fetched weights; models from one package share one, named after the weights."""
     return f"{weights(name)}.json"
+
+
+def compared(studies: list[str]) -> dict[str, list[str]]:
+    """The files of finished studies that are compared, as absolute paths, which no rule makes again."""
+    if len(studies) < 2 or len(set(studies)) < len(studies):
+        raise InputError("compare: name two or more studies: snakemake compare --config 'studies=[one,other]'")
+    for study in studies:
+        if not Path(Files(study).outcomes).is_file():
+            raise InputError(f"compare: {Files(study).outcomes}: no such file; run the study {study} first")
+    named = {"outcomes": [Files(study).outcomes for study in studies]}
+    named["shares"] = [Files(study).table("verdict_shares") for study in studies]
+    named["summaries"] = [Files(study).summary for study in studies]
+    return {name: [str(Path(path).absolute()) for path in paths] for name, paths in named.items()}
 
 
 def table_names(study: "AnyStudy") -> list[str]:

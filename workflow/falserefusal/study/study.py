@@ -641,6 +641,13 @@ class Study(AnyStudy):
         return [self.files.verdicts(model) for model in self.reported_models]
 
     @property
+    def archive_inputs(self) -> dict[str, Any]:
+        """What the archive holds, or is made from."""
+        own = {name: given for name, given in self.report_inputs.items() if name not in self.samples}
+        own |= {"personas": self.materials["personas"], "design": self.files.design}
+        return own | {"verdicts": self.verdict_files}
+
+    @property
     def sample_inputs(self) -> dict[str, Any]:
         """What samples of responses are drawn from, for the page or for people to annotate."""
         return {
