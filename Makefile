@@ -28,10 +28,7 @@ VLLM ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 
 study: $(READY)
 	$(SNAKEMAKE)
-	@echo
-	@echo "Done. Open these pages in a browser:"
-	@echo "  results/pilot/report/index.html       a small real chat model under four system prompts"
-	@echo "  results/published/report/index.html   the paper, re-derived from its own printed numbers"
+	@echo "Open results/index.html in a browser."
 
 published: $(READY)
 	$(SNAKEMAKE) published

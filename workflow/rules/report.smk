@@ -52,6 +52,7 @@ rule report:
         code=library("report.py"),
     output:
         page=STUDY.files.page,
+        summary=STUDY.files.summary,
     log:
         STUDY.files.log("report"),
     benchmark:
@@ -73,6 +74,7 @@ use rule report as published_report with:
         code=library("report.py"),
     output:
         page=PUBLISHED.files.page,
+        summary=PUBLISHED.files.summary,
     log:
         PUBLISHED.files.log("report"),
     benchmark:

@@ -17,7 +17,7 @@ from falserefusal.common.files import write_json, write_parquet
 from falserefusal.common.schemas import DESIGN, PROMPTS, RESPONSES, TEXTS, VERDICTS
 from falserefusal.report import explorer
 from falserefusal.report.build import Study, build_report
-from falserefusal.report.explorer import Files, explorer_data, explorer_section
+from falserefusal.report.explorer import Files, explorer_data, explorer_section, without_texts
 
 LAYOUT = "\n\nText: {text}"
 TASKS, PERSONAS, MODELS = ("politeness", "offensiveness"), ("baseline", "man", "jewish"), ("Model A", "Model-B")
@@ -220,6 +220,13 @@ def test_a_sample_is_stated_and_a_script_cannot_be_ended_by_a_response(files, tm
     assert "</" not in section["script"] + section["style"] and "innerHTML" not in section["script"]
     whole = write_page(tmp_path / "whole.html", data_of(files)[0]).read_text(encoding="utf-8")
     assert "All 48 responses of the study." in whole and "random sample" not in whole
+
+
+def test_samples_elsewhere_on_the_page_have_no_texts_that_may_not_be_passed_on(files):
+    frame = pd.DataFrame({"task": TASKS, "prompt_id": ["a", "b"], "prompt": ["secret one", "secret two"]})
+    shown = without_texts({"refusals": frame}, data_of(files, shared=["politeness"])[0])
+    assert shown["refusals"]["prompt"].tolist() == ["secret one", "[prompt b: its text may not be passed on]"]
+    assert without_texts({"refusals": frame}, None)["refusals"].equals(frame)
 
 
 # in a browser

@@ -522,10 +522,15 @@ SENTENCES: dict[str, Sentence] = {
         "{% if effect %}Naming a persona {% if effect.lo > 0 %}clearly raises{% elif effect.hi < 0 %}clearly lowers"
         "{% else %}does not clearly change{% endif %} the refusal rate on average over models and tasks: "
         "{{ effect.difference | points(effect.lo, effect.hi) }} points (95% interval "
-        "{{ span(effect.lo, effect.hi) }}). {% endif %}{{ about }}.",
+        "{{ span(effect.lo, effect.hi) }}). {% endif %}{{ about }}{% if clear %} "
+        "(interval for all pairs together){% endif %}.",
         [
             (
-                {"effect": {"difference": difference, "lo": lo, "hi": hi}, "about": "No persona is refused most often"},
+                {
+                    "effect": {"difference": difference, "lo": lo, "hi": hi},
+                    "about": "No persona is refused most often",
+                    "clear": False,
+                },
                 f"Naming a persona {found}). No persona is refused most often.",
             )
             for difference, lo, hi, found in (
@@ -552,7 +557,12 @@ SENTENCES: dict[str, Sentence] = {
                 ),
             )
         ]
-        + [({"effect": None, "about": "No refusals: nothing to compare"}, "No refusals: nothing to compare.")],
+        + [
+            (
+                {"effect": None, "about": "“a” is refused most often: +2 points (+1 to +3)", "clear": True},
+                "“a” is refused most often: +2 points (+1 to +3) (interval for all pairs together).",
+            )
+        ],
     ),
     "short: limits": Sentence(
         "{% if kind == 'rehearsal' %}Stand-ins are small checkpoints that the workflow wrote with known refusal rates: "

@@ -17,10 +17,12 @@ from falserefusal.figures.said import importance_of
 from falserefusal.report.asked import batch_limits, limits_of, models_asked, one_refusal
 from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corrections
 from falserefusal.report.drawings import drawing
+from falserefusal.report.explorer import without_texts
 from falserefusal.report.glossary import glossary, tooltip
 from falserefusal.report.headline import headline
 from falserefusal.report.moved import conclusions, moves
 from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
+from falserefusal.report.overview import write_summary
 from falserefusal.report.present import harmless, marked, show, sort_key
 from falserefusal.report.reuse import bibtex, facts
 from falserefusal.report.short import in_short
@@ -76,7 +78,7 @@ def build_report(
     provenance: Mapping | None = None,
     samples: Mapping[str, pd.DataFrame] | None = None,
 ) -> None:
-    """Write the page as one HTML file that contains style, scripts, figures and tables, so that it can be sent by mail.
+    """Write the page as one HTML file that contains all it shows, so that it can be sent, and its summary next to it.
 
     Links to files are relative to results/<study>/report/. All text of models and files is escaped.
 
@@ -85,11 +87,10 @@ def build_report(
     out : path of the page
     study : the study's title, notices and models
     tables : each table by name; `statements` only for the published study
-    figures : the index of `draw_figures`: name, counterpart, caption, message, tables, rows
+    figures : the index of `draw_figures`
     figure_dir : folder of the SVG and PNG files
     provenance : the record of `provenance`
-    samples : responses with task and prompt; `disagreements` from `labelling.comparison.disagreements`, `refusals` from
-        `labelling.comparison.agreed_refusals`
+    samples : responses, from `disagreements` and `agreed_refusals` of labelling.comparison
 
     Raises
     ------
@@ -98,33 +99,25 @@ def build_report(
     """
     if study.kind not in KINDS:
         raise InputError(f"report: kind is {study.kind!r}; it must be one of {', '.join(KINDS)}")
-    samples = samples or {}
+    samples = without_texts(samples or {}, study.explorer)
     tables = with_corrections(tables)
-    cards = headline(tables, "stand-ins" if study.kind == "rehearsal" else "models")
     models = models_asked(provenance) if study.kind == "run" else []
-    missing = _missing_models(study, tables)
-    code = (provenance or {}).get("code", {})
-    short = in_short(tables, study.kind, study.variants, models, len(missing))
+    top = _top(study, tables, models)
     shown = [_table(name, tables[name], study) for name in sorted(tables, key=_place) if name != "statements"]
     page = _template("page.html.jinja").render(
         study=study,
         kind_line=KINDS[study.kind],
-        missing_models=missing,
-        edited=code.get("commit", "") if code.get("edited") else "",
-        short=short | {"Found": study.say(short["Found"])} if short else {},
+        **_frame(),
+        **top,
+        **_reuse(study, provenance or {}),
         verdict_warnings=_verdict_warnings(tables.get("verdict_shares"), study),
         limits=[*limits_of(models, study.variants), *LIMITS[study.kind], *batch_limits(tables)],
         models=models,
         refusal=one_refusal(samples.get("refusals"), study.model_suffix),
-        style=(HERE / "page.css").read_text(encoding="utf-8"),
-        script="\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
-        cards=[card._replace(value=study.say(card.value), label=study.say(card.label)) for card in cards],
         figures=[_figure(row, Path(figure_dir), study) for row in figures.itertuples() if row.rows > 0],
-        open_figures=OPEN_FIGURES,
         undrawn=[row._asdict() for row in figures.itertuples() if row.rows == 0],
         tables={table["name"]: table for table in shown},
         glossary=_glossary(tables),
-        placed=PLACED,
         corrected_in={name: corrected for name, corrected in CORRECTED_IN.items() if corrected in tables},
         uncorrected=uncorrected(tables),
         claims=_claims(tables, study) if "claims" in tables else [],
@@ -132,11 +125,9 @@ def build_report(
         statements=_statements(tables.get("statements")),
         text_problems=_text_problems(provenance or {}),
         disagreements=_disagreements(samples.get("disagreements"), study),
-        bibtex=bibtex(study.citation, code.get("date", "")[:4]),
-        facts=facts(provenance, study.name, study.kind == "published") if provenance else {},
-        provenance=provenance or {},
     )
     write_text(harmless(page), out)
+    write_summary(Path(out).with_name("summary.json"), study, KINDS[study.kind], top["cards"])
 
 
 def _template(name: str) -> jinja2.Template:
@@ -150,6 +141,38 @@ def _template(name: str) -> jinja2.Template:
     environment.globals |= {"tooltip": tooltip, "sort_key": sort_key}
     environment.tests["in_glossary"] = lambda column: bool(tooltip(column))
     return environment.get_template(name)
+
+
+def _frame() -> dict:
+    """What is the same on every page: style, scripts, and which parts are folded."""
+    return {
+        "style": (HERE / "page.css").read_text(encoding="utf-8"),
+        "script": "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
+        "open_figures": OPEN_FIGURES,
+        "placed": PLACED,
+    }
+
+
+def _top(study: Study, tables: dict[str, pd.DataFrame], models: list[dict]) -> dict:
+    """What is said first: the models without results, the three sentences, the headline numbers."""
+    missing = _missing_models(study, tables)
+    short = in_short(tables, study.kind, study.variants, models, len(missing))
+    if short:
+        short["Found"] = study.say(short["Found"])
+    cards = headline(tables, "stand-ins" if study.kind == "rehearsal" else "models")
+    cards = [card._replace(value=study.say(card.value), label=study.say(card.label)) for card in cards]
+    return {"missing_models": missing, "short": short, "cards": cards}
+
+
+def _reuse(study: Study, provenance: Mapping) -> dict:
+    """How to cite the page and to make it again, and the commit of the code if files were edited since."""
+    code = provenance.get("code", {})
+    return {
+        "edited": code.get("commit", "") if code.get("edited") else "",
+        "bibtex": bibtex(study.citation, (code.get("date") or "")[:4]),
+        "facts": facts(provenance, study.name, study.kind == "published") if provenance else {},
+        "provenance": provenance,
+    }
 
 
 def _missing_models(study: Study, tables: dict[str, pd.DataFrame]) -> list[str]:

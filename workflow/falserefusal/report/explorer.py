@@ -271,3 +271,16 @@ def explorer_section(path: str | Path | None) -> dict[str, Any] | None:
         return None
     style, script = ((HERE / f"explorer.{ending}").read_text(encoding="utf-8") for ending in ("css", "js"))
     return {**stored, "style": style, "script": script}
+
+
+def without_texts(samples: Mapping[str, pd.DataFrame], section: Mapping[str, Any] | None) -> Mapping[str, pd.DataFrame]:
+    """Replace the prompts of responses (columns task, prompt_id, prompt) whose texts may not be passed on."""
+    withheld = section["withheld"] if section else []
+    return {
+        name: frame.assign(
+            prompt=frame["prompt"].mask(
+                frame["task"].isin(withheld), "[prompt " + frame["prompt_id"] + ": its text may not be passed on]"
+            )
+        )
+        for name, frame in samples.items()
+    }

@@ -60,13 +60,15 @@ def _found(tables: Mapping[str, pd.DataFrame], kind: str) -> str:
     """The main finding: of a rehearsal, whether planted rates are recovered; else, what personas do."""
     if kind == "rehearsal" and "planted_rates" in tables:
         known, inside, certain = inside_of_planted(tables["planted_rates"])
-        return say("short: found", effect=None, about=say("planted rates", known=known, inside=inside, certain=certain))
+        about = say("planted rates", known=known, inside=inside, certain=certain)
+        return say("short: found", effect=None, about=about, clear=False)
     rows = scopes(dict(tables), "persona") if "separations" in tables else pd.DataFrame()
     if rows.empty:
         return ""
     personas = separation(rows, "“{}”".format)
     effect = _effect(tables) if personas.refusals >= MIN_REFUSALS else None
-    return say("short: found", effect=effect, about=say("levels differ", s=personas, noun="persona", verb="is refused"))
+    about = say("levels differ", s=personas, noun="persona", verb="is refused")
+    return say("short: found", effect=effect, about=about, clear=personas.clear > 0)
 
 
 def _effect(tables: Mapping[str, pd.DataFrame]) -> dict[str, float] | None:
