@@ -154,5 +154,6 @@ def test_code_of_others_is_unchanged_and_every_file_of_the_page_is_an_input(root
 def test_a_study_whose_responses_were_all_stored_says_so():
     remark = "nothing was generated: every response was in the store"
     assert facts({"models": {"a": {"device": remark}}}, "mine", False)["hardware"] == remark
-    assert facts({"models": {"a": {"device": {"name": "cpu", "threads": 1}}}}, "mine", False)["hardware"] == "CPU (1 thread)"
+    cpu = {"name": "cpu", "threads": 1}
+    assert facts({"models": {"a": {"device": cpu}}}, "mine", False)["hardware"] == "CPU (1 thread)"
     assert facts({"models": {"a": {}}}, "mine", False)["hardware"] == "a server"
