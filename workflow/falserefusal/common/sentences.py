@@ -470,6 +470,30 @@ SENTENCES: dict[str, Sentence] = {
             ),
         ],
     ),
+    "screen": Sentence(
+        "{{ raised }} of {{ effects | counted('persona effect') }} {{ 'raises' if effects == 1 else 'raise' }} a "
+        "refusal rate (test with 5% family-wise error rate)",
+        [
+            (
+                {"raised": 3, "effects": 45},
+                "3 of 45 persona effects raise a refusal rate (test with 5% family-wise error rate)",
+            ),
+            (
+                {"raised": 0, "effects": 1},
+                "0 of 1 persona effect raises a refusal rate (test with 5% family-wise error rate)",
+            ),
+        ],
+    ),
+    "frame: refusals": Sentence(
+        "Refusals with a persona: {{ refusals | thousands }} of {{ n | counted('response') }} ({{ rate | percent }}) "
+        "of {{ models | counted('model') }}",
+        [
+            (
+                {"refusals": 1754, "n": 50000, "rate": 0.03508, "models": 3},
+                "Refusals with a persona: 1,754 of 50,000 responses (3.51%) of 3 models",
+            )
+        ],
+    ),
     "card: planted": Sentence(
         "of {{ known | counted('cell') }} {{ 'has' if known == 1 else 'have' }} a 95% interval that contains the "
         "planted refusal rate ({{ inside | counted('cell') }})",
