@@ -140,7 +140,8 @@ def test_figures_are_drawn(result):
 def test_without_matplotlib_the_message_says_what_to_install(root):
     code = "import sys, pandas, falserefusal as fr; sys.modules['seaborn'] = sys.modules['matplotlib'] = None\n"
     code += "rows = [(t, 'm', p, t == p) for t in 'ab' for p in ('a', 'no persona')]\n"
-    code += "fr.analyse(pandas.DataFrame(rows, columns=['text', 'model', 'persona', 'refused']), bootstrap=9, permutations=9).plots()"
+    code += "frame = pandas.DataFrame(rows, columns=['text', 'model', 'persona', 'refused'])\n"
+    code += "fr.analyse(frame, bootstrap=9, permutations=9).plots()"
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=root / "workflow", check=False
     )
