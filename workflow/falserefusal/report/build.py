@@ -20,7 +20,7 @@ from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corr
 from falserefusal.report.glossary import glossary, tooltip
 from falserefusal.report.headline import headline
 from falserefusal.report.moved import conclusions, moves
-from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
+from falserefusal.report.notes import DUMMIES, KINDS, LIMITS, NOTES, Note, note_for
 from falserefusal.report.present import marked, show
 
 HERE = Path(__file__).parent
@@ -96,7 +96,7 @@ def build_report(
     shown = [_table(name, tables[name], study) for name in sorted(tables, key=_place) if name != "statements"]
     page = _template("page.html.jinja").render(
         study=study,
-        kind_line=KINDS[study.kind],
+        kind_line=DUMMIES if any(model["fixed"] for model in models) else KINDS[study.kind],
         missing_models=_missing_models(study, tables),
         verdict_warnings=_verdict_warnings(tables.get("verdict_shares"), study),
         limits=[*limits_of(models, study.variants), *LIMITS[study.kind], *batch_limits(tables)],
