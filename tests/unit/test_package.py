@@ -16,6 +16,7 @@ from conftest import copy_tree
 
 THREE_LINES = """
 import falserefusal as fr
+
 result = fr.analyse(frame)
 print(result.effects[["persona", "difference", "lo", "hi"]])
 """

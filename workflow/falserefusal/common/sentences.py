@@ -471,12 +471,17 @@ SENTENCES: dict[str, Sentence] = {
         ],
     ),
     "screen": Sentence(
-        "{{ raised }} of {{ effects | counted('persona effect') }} {{ 'raises' if effects == 1 else 'raise' }} a "
-        "refusal rate (test with 5% family-wise error rate)",
+        "{{ raised }} of {{ effects | counted('persona effect') }} "
+        "{{ 'raises' if raised == 1 or effects == 1 else 'raise' }} a refusal rate (test with 5% "
+        "family-wise error rate)",
         [
             (
                 {"raised": 3, "effects": 45},
                 "3 of 45 persona effects raise a refusal rate (test with 5% family-wise error rate)",
+            ),
+            (
+                {"raised": 1, "effects": 45},
+                "1 of 45 persona effects raises a refusal rate (test with 5% family-wise error rate)",
             ),
             (
                 {"raised": 0, "effects": 1},
