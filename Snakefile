@@ -27,6 +27,7 @@ include: "workflow/rules/report.smk"
 # Rules that not every study needs.
 include: "workflow/rules/annotation.smk"
 include: "workflow/rules/choices.smk"
+include: "workflow/rules/paper.smk"
 include: "workflow/rules/planning.smk"
 
 
@@ -72,6 +73,14 @@ rule weights:
 
 onstart:
     locks.keep_host()
+
+
+onsuccess:
+    show_results()
+
+
+onerror:
+    show_results()
 
 
 # An edited file may have an old time stamp: it was copied, or is from an archive. So rules take the content of the files

@@ -116,8 +116,15 @@ def test_nothing_to_pass_on_names_this_machine_or_its_user(done):
         assert not found, file
 
 
-def test_progress_with_time_left_is_shown(done):
-    assert re.search(r"Llama2-13B: 100% of prompt tokens, \d+ responses", done.log)
+def test_progress_is_in_the_logs_and_the_terminal_has_a_line_per_rule_and_the_findings(done):
+    logs = "".join(file.read_text() for file in done.path("results/logs/small").rglob("*.log"))
+    assert re.search(r"Llama2-13B: 100% of prompt tokens, \d+ responses", logs)
+    lines = done.log.splitlines()
+    assert len(lines) <= 45, done.log
+    assert "small: REHEARSAL on stand-in checkpoints: says nothing about the real models" in lines
+    assert any(line.startswith("  Page: results/small/report/index.html") for line in lines)
+    index = done.path("results/index.html").read_text()
+    assert 'href="small/report/index.html"' in index and "REHEARSAL on stand-in checkpoints" in index
 
 
 def test_a_second_run_does_nothing(done):

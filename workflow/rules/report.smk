@@ -22,12 +22,37 @@ rule provenance:
         "../scripts/provenance.py"
 
 
+rule explorer:
+    input:
+        unpack(of("explorer_inputs")),
+        code=library("explorer.py"),
+    output:
+        explorer=FILES.explorer,
+    log:
+        FILES.log("explorer"),
+    benchmark:
+        FILES.benchmark("explorer")
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        models=of("reported_models"),
+        labellers=of("labellers"),
+        layouts=of("layouts"),
+        shared=of("shared_texts"),
+        seed=of("seed"),
+    message:
+        "Collect the responses for the report: {wildcards.study}"
+    script:
+        "../scripts/explorer.py"
+
+
 rule report:
     input:
         unpack(of("report_inputs")),
         code=library("report.py"),
     output:
         page=STUDY.files.page,
+        summary=STUDY.files.summary,
     log:
         STUDY.files.log("report"),
     benchmark:
@@ -49,6 +74,7 @@ use rule report as published_report with:
         code=library("report.py"),
     output:
         page=PUBLISHED.files.page,
+        summary=PUBLISHED.files.summary,
     log:
         PUBLISHED.files.log("report"),
     benchmark:

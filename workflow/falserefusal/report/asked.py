@@ -10,7 +10,7 @@ from falserefusal.report.present import marked
 
 SMALL = 1e9  # parameters; the paper's smallest model has 1.2 billion
 DEQUANTIZED = (
-    "The weights were converted back from a 4-bit file (its name is under “What was asked”). Responses may differ from "
+    "The weights were converted back from a 4-bit file (its name is under “Models”). Responses may differ from "
     "those of the published model."
 )
 NOT_GREEDY = (

@@ -659,6 +659,21 @@ class Study(AnyStudy):
         }
 
     @property
+    def explorer_inputs(self) -> dict[str, Any]:
+        """What the responses on the page are read from."""
+        return self.sample_inputs | {"texts": self.text_files}
+
+    @property
+    def shared_texts(self) -> list[str]:
+        """The tasks whose texts may be passed on with the page."""
+        return [name for name, task in self.config.tasks.items() if task.source.may_be_shared]
+
+    @property
+    def layouts(self) -> dict[str, str]:
+        """How the text follows the question in the prompts of each task."""
+        return {name: task.layout for name, task in self.config.tasks.items()}
+
+    @property
     def batch_check_labeller(self) -> str:
         """The first labeller that is no model: judges and classifiers are not asked about other batches; "": none."""
         return next(iter(self.config.rule_labellers), "")
@@ -764,7 +779,7 @@ class Study(AnyStudy):
     def samples(self) -> dict[str, str]:
         """Samples of responses that the page shows."""
         several = {"disagreements": self.files.disagreements} if len(self.labellers) > 1 else {}
-        return several | {"refusals": self.files.refusals}
+        return several | {"refusals": self.files.refusals, "explorer": self.files.explorer}
 
     @property
     def data_files(self) -> list[str]:
