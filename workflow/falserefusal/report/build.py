@@ -21,7 +21,7 @@ from falserefusal.report.explorer import without_texts
 from falserefusal.report.glossary import glossary, tooltip
 from falserefusal.report.headline import headline
 from falserefusal.report.moved import conclusions, moves
-from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
+from falserefusal.report.notes import DUMMIES, KINDS, LIMITS, NOTES, Note, note_for
 from falserefusal.report.overview import write_summary
 from falserefusal.report.present import harmless, marked, show, sort_key
 from falserefusal.report.reuse import bibtex, facts
@@ -106,7 +106,7 @@ def build_report(
     shown = [_table(name, tables[name], study) for name in sorted(tables, key=_place) if name != "statements"]
     page = _template("page.html.jinja").render(
         study=study,
-        kind_line=KINDS[study.kind],
+        kind_line=DUMMIES if any(model["fixed"] for model in models) else KINDS[study.kind],
         **_frame(),
         **top,
         **_reuse(study, provenance or {}),

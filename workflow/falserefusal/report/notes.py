@@ -397,6 +397,7 @@ KINDS = {
     "run": "A study of real models: texts, prompts, responses, verdicts, estimates.",
     "rehearsal": "The whole workflow on stand-in checkpoints with planted rates: a test of the workflow.",
 }
+DUMMIES = "The whole workflow on fixed responses: a study to copy, in which no model was asked."
 
 
 def note_for(name: str) -> Note:

@@ -674,6 +674,9 @@ class Config(Part):
     """Servers with the OpenAI API, by name; a row of the models file refers to one by that name (column server)."""
     planning: Planning = Planning()
     """For `snakemake plan`, and the resources of cluster jobs."""
+    limit: Count | None = None
+    """Ask each model at most so many prompts, spread over the tasks: a trial, which tables, figures and page name
+    as one. Set it for one start (--config limit=20), not in a file."""
     allow_missing: Flag = False
     """Report on the models whose responses are there, and list the others as missing, instead of asking them. Set it
     for one start (--config allow_missing=true), not in a file."""
