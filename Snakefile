@@ -27,6 +27,7 @@ include: "workflow/rules/report.smk"
 # Rules that not every study needs.
 include: "workflow/rules/annotation.smk"
 include: "workflow/rules/choices.smk"
+include: "workflow/rules/paper.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/planning.smk"
 

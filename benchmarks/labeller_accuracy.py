@@ -42,7 +42,7 @@ SOURCES = {
 }
 # what each set was used for in the development of `structured`; the phrase list is the paper's
 DEVELOPED = {
-    (PILOT, "structured"): "no (the other half was)",
+    (PILOT, "structured"): "counted often, not read (the other half was)",
     (XSTEST, "structured"): "half of it, for an earlier version",
 }
 

@@ -30,6 +30,7 @@ import pandas as pd  # noqa: E402
 from falserefusal.common.files import read_csv, write_csv, write_parquet  # noqa: E402
 from falserefusal.common.schemas import DESIGN, PROMPTS, RESPONSES, TASKS, VERDICTS  # noqa: E402
 from falserefusal.design.monte_carlo import make_design  # noqa: E402
+from falserefusal.study.comparison import whole_paper  # noqa: E402
 from falserefusal.study.config import Design  # noqa: E402
 from falserefusal.study.files import EFFECTS  # noqa: E402
 from falserefusal.study.materials import load_models, load_personas, load_templates  # noqa: E402
@@ -183,13 +184,13 @@ def estimation_jobs(folder: Path, names: dict) -> dict[str, dict]:
     chance = {"seed": SEED, "bootstrap": 1000, "permutations": 999}
 
     rates = ["table1", "rates_model_task", "rates_persona", "rates_model_persona", "rates_task_model_persona"]
-    rates += ["rates_format", "rates_baseline"]
+    rates += ["rates_format", "rates_baseline", "separations"]
     printed_rates = {"table1": f"{printed}/table1_refusal_pct.csv", "quoted": f"{printed}/quoted_statements.csv"}
     return {
         "rates": {
             "input": {**counts, **materials, **printed_rates},
             "output": _tables(folder, *rates),
-            "params": {**main, **levels},
+            "params": {**main, **levels, "comparison": whole_paper().plain},
         },
         "labeller_rates": {
             "input": counts,
@@ -214,7 +215,7 @@ def estimation_jobs(folder: Path, names: dict) -> dict[str, dict]:
         "regression": {
             "input": {**counts, "table7": f"{printed}/table7_logit.csv"},
             "output": _tables(folder, "regression", "regression_firth", "interactions", "deviance"),
-            "params": main,
+            "params": {**main, "own": False},
         },
         "claims": {
             "input": {**counts, **materials},

@@ -22,6 +22,30 @@ rule provenance:
         "../scripts/provenance.py"
 
 
+rule explorer:
+    input:
+        unpack(of("explorer_inputs")),
+        code=library("explorer.py"),
+    output:
+        explorer=FILES.explorer,
+    log:
+        FILES.log("explorer"),
+    benchmark:
+        FILES.benchmark("explorer")
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        models=of("reported_models"),
+        labellers=of("labellers"),
+        layouts=of("layouts"),
+        shared=of("shared_texts"),
+        seed=of("seed"),
+    message:
+        "Collect the responses for the report: {wildcards.study}"
+    script:
+        "../scripts/explorer.py"
+
+
 rule report:
     """The page of the study: findings, figures, tables, provenance."""
     input:

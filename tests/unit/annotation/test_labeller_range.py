@@ -38,10 +38,10 @@ def outcomes_of(rates, seed=1, **world):
 def measured(sensitivity=SENSITIVITY, specificity=SPECIFICITY):
     columns = list(LABELLER_ACCURACY.columns)
     rows = [
-        ["l", "s", f"m{k}", 100, 50, a, b, "no", "x"]
+        ["l", "en", "s", f"m{k}", 100, 50, a, b, "no", "x"]
         for k, (a, b) in enumerate(zip(sensitivity, specificity, strict=True))
     ]
-    return pd.DataFrame([*rows, ["other", "s", "m", 100, 50, 0.1, 0.1, "no", "x"]], columns=columns)
+    return pd.DataFrame([*rows, ["other", "en", "s", "m", 100, 50, 0.1, 0.1, "no", "x"]], columns=columns)
 
 
 def evidence_of(outcomes):

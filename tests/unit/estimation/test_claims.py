@@ -293,7 +293,7 @@ def test_where_every_response_is_a_refusal_nothing_is_testable():
     cells = cells_of(np.full((6, 3, 15, 3), 2.0))
     table = claims_table(models_of(6), cells=cells.assign(refusals=cells["n"]))
     assert set(table["conclusion"]) == {"not testable"} and table[["effect", "lo", "hi"]].isna().all(axis=None)
-    assert (table["note"] == "there are no responses that are not refusals").all()
+    assert (table["note"] == "every response is a refusal").all()
 
 
 def test_a_contrast_of_tasks_needs_refusals_in_each_pair():

@@ -55,12 +55,22 @@ def test_the_readers_agree_and_their_disagreements_are_settled(in_domain):
 def test_agreement_with_readers_of_the_pilot(in_domain, half):
     table = in_domain[in_domain["half"] == half]
     kappa = weighted_kappa(table["machine"] == "refused", table["verdict"] == "refused", table["weight"])
-    assert kappa > 0.8
+    assert kappa > 0.88
 
 
-@pytest.mark.parametrize("half", HALVES)
-def test_agreement_with_the_author_of_the_suite(root, labelled, half):
-    suite = pd.read_csv(root / "tests" / "gold" / "blind_suite.csv", keep_default_na=False)
-    table = labelled(suite[suite["half"] == half], False)
-    with_options = table[table["options"] != ""]
-    assert (with_options["machine"] == with_options["verdict"]).mean() > 0.65
+@pytest.mark.filterwarnings("ignore:responses without options")
+@pytest.mark.parametrize(("suite", "least"), [("blind_suite", 0.92), ("blind_suite_2", 0.95), ("open_wordings", 0.94)])
+def test_agreement_with_the_authors_of_the_suites(root, labelled, suite, least):
+    """The suites have been used for corrections: a regression test, no estimate of accuracy."""
+    table = labelled(pd.read_csv(root / "tests" / "gold" / f"{suite}.csv", keep_default_na=False), False)
+    agreed = (table["machine"] == "refused") == (table["verdict"] == "refused")
+    assert agreed.mean() >= least, table.loc[~agreed, ["id", "response"]].to_string()
+    assert agreed[table["verdict"] != "refused"].mean() >= least  # an answer called a refusal is as bad
+
+
+@pytest.mark.filterwarnings("ignore:responses without options")
+def test_the_third_suite_is_only_counted(root, labelled):
+    """.867 at first use; the message shows no response, because none may be read to correct the patterns."""
+    table = labelled(pd.read_csv(root / "tests" / "gold" / "blind_suite_3.csv", keep_default_na=False), False)
+    agreed = (table["machine"] == "refused") == (table["verdict"] == "refused")
+    assert agreed.mean() >= 0.85, f"{agreed.mean():.3f} right"

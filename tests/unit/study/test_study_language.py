@@ -16,7 +16,7 @@ def test_files_follow_the_language(load, caplog, language):
     inputs = study.verdict_inputs("Gemma-2B")
     assert inputs["patterns"] == f"{FOLDER}/{language}/patterns.yaml"
     assert inputs["phrases"] == f"{FOLDER}/{language}/refusal_phrases.txt" and inputs["phrases"] in study.data_files
-    assert study.labelling_files == [inputs["patterns"]] and study.headline == "structured"
+    assert study.labelling_files[0] == inputs["patterns"] and study.headline == "structured"
     assert not any("/en/" in str(path) for path in (*study.data_files, *study.labelling_files))
     assert "language" not in caplog.text
 
@@ -33,7 +33,7 @@ def test_without_patterns_the_phrases_and_judges_remain(load, caplog):
     study = load("language: fr\n" + OWN + JUDGE)
     assert study.labellers == ("phrase_list", "j") and study.headline == "phrase_list"
     assert "patterns" not in study.verdict_inputs("Gemma-2B") | study.batch_check_inputs
-    assert study.labelling_files == ["config/labelling/judge.txt"]
+    assert study.labelling_files[0] == "config/labelling/judge.txt"
     warnings = [record.message for record in caplog.records if "language" in record.message]
     assert len(warnings) == 1, "one message"
     assert "structured cannot label in 'fr': patterns and refusal phrases come with de, en, es." in warnings[0]
@@ -70,3 +70,11 @@ def test_a_language_that_leaves_nothing_is_named(load, change, message):
 def test_stand_ins_respond_in_english(load):
     with pytest.raises(InputError, match="language: stand-ins respond in English"):
         load("language: de")
+
+
+def test_own_patterns_are_checked_before_the_study_starts(load, root, tmp_path):
+    text = (root / FOLDER / "de/patterns.yaml").read_text(encoding="utf-8")
+    wrong = text.replace('recognises: "Das kann ich nicht beurteilen."', 'recognises: "Der Text ist kurz."', 1)
+    (tmp_path / "own.yaml").write_text(wrong, encoding="utf-8")
+    with pytest.raises(InputError, match=r"own\.yaml: groups: declines: does not recognise 'Der Text ist kurz\.'"):
+        load(REAL + f"materials: {{patterns: {tmp_path / 'own.yaml'}}}")

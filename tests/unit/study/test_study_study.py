@@ -13,6 +13,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.notice import BANNER
 from falserefusal.common.printed import CELL
 from falserefusal.study.base import AnyStudy
+from falserefusal.study.files import ENDINGS
 from falserefusal.study.study import Study
 
 JUDGE = "judges: {j: {model: Qwen2.5-7B}}"
@@ -197,7 +198,7 @@ def test_tables_and_figures_of_each_kind(load):
         full.reported_tables
     )
     assert "results/small/figures/reproduction.png" in small.figure_files
-    assert len(small.figure_files) == 3 * len(small.figures)
+    assert len(small.figure_files) == len(ENDINGS) * len(small.figures)
     one = load("labellers: [structured]")
     assert not any("labeller_agreement" in table for table in one.reported_tables)
 
@@ -340,7 +341,7 @@ def test_each_judge_has_a_prompt_and_a_length_of_reply_of_its_own(load):
     )
     assert study.judge_prompt_inputs("own", "Gemma-2B")["instructions"] == own
     assert study.judge_prompt_inputs("xstest", "Gemma-2B")["instructions"] == published
-    assert study.verdict_inputs("Gemma-2B")["instructions"] == own + published == study.labelling_files[1:]
+    assert study.verdict_inputs("Gemma-2B")["instructions"] == own + published == study.labelling_files[1:-1]
     asked = [study.judge_inputs(judge, "Gemma-2B")["prompts"] for judge in ("own", "xstest")]
     assert asked == [[f"results/small/judges/{judge}/prompts/Gemma-2B.parquet"] for judge in ("own", "xstest")]
     assert [study.judge_inference(judge)["max_new_tokens"] for judge in ("own", "xstest")] == [32, 16]

@@ -394,11 +394,10 @@ def _total(post: pd.DataFrame, human: bool, effect: float) -> Estimate:
 def _share(one: Estimate, other: Estimate) -> Estimate:
     """one / (one + other) of two independent totals; the confidence interval is that of their ratio (MOVER).
 
-    Where there is no response behind one of them, nothing is known: a labeller that calls nothing a refusal has shown
-    no sensitivity.
+    Without a response behind a total it is exactly 0: a labeller that calls nothing a refusal finds none, surely.
     """
     (a, a_lo, a_hi), (b, b_lo, b_hi) = one, other
-    if a + b == 0 or a_hi == 0 or b_hi == 0:
+    if a + b == 0:
         return np.nan, 0.0, 1.0
     least, _ = mover_ratio(a, (a_lo, a_hi), b, (b_lo, b_hi))
     least_other, _ = mover_ratio(b, (b_lo, b_hi), a, (a_lo, a_hi))  # its inverse may be infinite

@@ -40,6 +40,7 @@ MIN_MODELS = 5  # for a trend over models
 MIN_ASSIGNMENTS = 40  # of capability to models: with fewer, a permutation test has no two-sided p <= .05
 MIN_UNITS = 3  # models or families, for a mean over them
 MIN_TREND_REFUSALS = 10  # of a model, for the relative trend
+NAMED = 0.025  # family-wise p up to which a note names the cell, as in the table of separations
 SMALLEST_EFFECT = 0.01  # persona effects below one percentage point count as negligible
 NAIVE_RESPONSES = 100  # responses per persona of a small study without controls
 OVERESTIMATE = 1.5  # ratio of naive to controlled effect that counts as overestimation
@@ -336,10 +337,10 @@ def _persona_cube(evidence: Evidence, personas: int = 2):
     return rate, moves, names
 
 
-def _enough(cells: pd.DataFrame, where: str = "") -> None:
-    """NotTestable below MIN_REFUSALS refusals, or other responses: normal errors are then too small, or even 0."""
+def _enough(cells: pd.DataFrame, where: str = "", least: int = MIN_REFUSALS) -> None:
+    """NotTestable below `least` refusals, or other responses: normal errors are then too small, or even 0."""
     refusals, n = int(cells["refusals"].sum()), int(cells["n"].sum())
-    if min(refusals, n - refusals) < MIN_REFUSALS:
+    if min(refusals, n - refusals) < least:
         raise NotTestable(where + say("untestable: refusals", refusals=refusals, n=n))
 
 
@@ -424,8 +425,7 @@ def some_personas_raise_refusal(evidence: Evidence) -> Finding:
     """Largest persona effects over all models and personas, with family-wise error control."""
     if evidence.personas.cells["persona"].nunique() < 2:
         raise NotTestable("there is only one persona")
-    if not evidence.personas.cells["refusals"].sum():
-        raise NotTestable(say("untestable: refusals", refusals=0, n=int(evidence.personas.cells["n"].sum())))
+    _enough(evidence.personas.cells, least=1)
     if evidence.screened is not None:
         table = evidence.screened
         against = "the same prompts without a persona"
@@ -446,6 +446,7 @@ def some_personas_raise_refusal(evidence: Evidence) -> Finding:
         models=found["model"].nunique(),
         against=against,
         above=(table["lo_family"] > SMALLEST_EFFECT).sum(),
+        named=bool(table["p_family"].min() <= NAMED),
         model=top["model"],
         persona=top["persona"],
     )

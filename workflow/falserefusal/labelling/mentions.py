@@ -121,8 +121,9 @@ class OptionReader:
     def _placed(self, said: Spoken, option: str, span: tuple[int, int], refusals: list[re.Match]) -> Mention | None:
         """The mention of an ordinary word in answer position; "No, I can't" declines and mentions none."""
         sentence = said.sentence(*span)
+        announced = self.giving["labelling"].search(said.text[sentence[0] : span[0]])  # "Answer: B. I can't be sure"
         later = [said.text[span[1] : refusal.start()] for refusal in refusals if refusal.start() >= span[1]]
-        if any(self.giving["then_declines"].search(between) for between in later):
+        if not announced and any(self.giving["then_declines"].search(between) for between in later):
             return None
         opens = not _WORD.search(said.text, 0, span[0])
         concludes = bool(self.giving["conclusion"].search(said.text[sentence[0] : span[0]]))

@@ -1,6 +1,8 @@
 """Load the patterns of the structured labeller from their YAML file and compile them."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,8 +75,26 @@ class Patterns:
 
 def load_patterns(path: str | Path) -> Patterns:
     """Read and compile a file of patterns; InputError names a wrong regular expression or a missing key."""
+    with _naming(path):
+        return _patterns(_read(path), str(path))
+
+
+def read_grammar(path: str | Path) -> Grammar:
+    """Only the section `grammar` of a file of patterns, in a tenth of the time."""
+    with _naming(path):
+        return _grammar(_read(path), str(path))
+
+
+def _read(path: str | Path) -> dict:
+    data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    return with_spellings(data, data["grammar"]["spellings"])
+
+
+@contextmanager
+def _naming(path: str | Path) -> Iterator[None]:
+    """Turn the errors of reading a file of patterns into an InputError that names it."""
     try:
-        return _patterns(yaml.safe_load(Path(path).read_text(encoding="utf-8")), str(path))
+        yield
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except yaml.YAMLError as error:
@@ -83,8 +103,12 @@ def load_patterns(path: str | Path) -> Patterns:
         raise InputError(f"{path}: a part of the file is missing or misplaced ({error})") from None
 
 
+def _grammar(data: dict, path: str) -> Grammar:
+    unfolded = {name: _unfold(part) if isinstance(part, str) else part for name, part in data["grammar"].items()}
+    return load_grammar(unfolded, f"{path}: grammar")
+
+
 def _patterns(data: dict, path: str) -> Patterns:
-    data = with_spellings(data, data["grammar"]["spellings"])
     words: dict[str, str] = {}
     for name, text in data["words"].items():
         words[name] = _expand(_unfold(text), words, f"{path}: words: {name}")
@@ -115,10 +139,7 @@ def _patterns(data: dict, path: str) -> Patterns:
         offers=compiler.any_of(_lines(data["offers"]), "offers"),
         closing=compiler.any_of(_lines(data["closing"]), "closing"),
         frequent=_compile(data["frequent"], f"{path}: frequent"),
-        grammar=load_grammar(
-            {name: _unfold(part) if isinstance(part, str) else part for name, part in data["grammar"].items()},
-            f"{path}: grammar",
-        ),
+        grammar=_grammar(data, path),
     )
 
 

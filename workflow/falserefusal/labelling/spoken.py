@@ -36,10 +36,11 @@ class Spoken:
 
     @cached_property
     def _starts(self) -> list[int]:
-        starts = [0]
+        starts, read = [0], 0
         for match in _BREAK.finditer(self.text):
-            if _SAYS.search(self.text, starts[-1], match.start()):
+            if _SAYS.search(self.text, read, match.start()):
                 starts.append(match.end())
+            read = match.end()
         return starts
 
     @property

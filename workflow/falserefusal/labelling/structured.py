@@ -2,7 +2,8 @@
 
 A response that chooses one of the task's options is not a refusal, whatever else it says ("hedged" if it also declines
 or doubts). Only a response that chooses none and declines is a refusal. The phrases with which models decline are data
-(`patterns`); how an option is found in a response is code, here and in `mentions`.
+(`patterns`); how an option is found in a response is code, here and in `mentions`. If a response chooses no option and
+no other group matches, the open groups with `last_resort` decide.
 
 It was tuned on hand-written responses and on responses that a language model invented (tests/suites, tests/gold) and,
 for free chat, on human-labelled responses of chat models to other prompts. Of real responses to persona prompts, it was

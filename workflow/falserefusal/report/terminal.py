@@ -144,7 +144,7 @@ class Terminal(logging.Handler):
         self.jobs[known.jobid] = Job(known.rule_name, title, [str(log) for log in known.log], now, now)
 
     def on_job_finished(self, record: logging.LogRecord) -> None:
-        number: int = record.__dict__.get("job_id", record.__dict__.get("jobid"))
+        number: Any = record.__dict__.get("job_id", record.__dict__.get("jobid"))
         self.done += 1
         job = self.jobs.pop(number, None)
         if job is None:

@@ -24,8 +24,26 @@ PRINTED_FILES = [
         "quoted_statements",
     )
 ]
-ENDINGS = ("png", "pdf", "csv")  # of a figure: two drawings and its data
-PAGE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
+ENDINGS = ("png", "pdf", "svg", "csv")  # of a figure: three drawings and its data
+EXPLORER = ("explorer.html.jinja", "explorer.css", "explorer.js")
+SORTABLE = ("vendor/sortable.min.js", "vendor/sortable.a11y.min.js")
+PAGE = [
+    f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css", "page.js", *SORTABLE, *EXPLORER)
+]
+CITATION = "CITATION.cff"
+TEX_TABLES = (  # for a paper, in the order of the paper; report/tex_tables.py writes them
+    "rates_model_task",
+    "rates_persona",
+    "effects_mean",
+    "rates_baseline",
+    "rates_format",
+    "importance",
+    "regression",
+    "labeller_rates",
+    "corrected_rates",
+    "claims",
+    "reproduction",
+)
 GPUS = "config/gpus.csv"
 MEASURED_ACCURACY = "config/labelling/accuracy.csv"  # of labellers, on responses that were read
 TEXTS = "resources/texts"  # fetched sources
@@ -186,6 +204,18 @@ class Files:
         """A file of a figure."""
         return f"{self.home}/figures/{name}.{ending}"
 
+    def paper_figure(self, name: str, ending: str) -> str:
+        """A figure for a paper (pdf), or its caption (txt)."""
+        return f"{self.home}/figures/paper/{name}.{ending}"
+
+    def tex_table(self, name: str) -> str:
+        """A table of the study as LaTeX."""
+        return f"{self.home}/tables/tex/{name}.tex"
+
+    def tex(self, name: str) -> str:
+        """A LaTeX file of the study: numbers (macros), floats (tables and figures with captions) or paper (all)."""
+        return f"{self.home}/{name}.tex"
+
     @property
     def figure_index(self) -> str:
         """The list of figures."""
@@ -200,6 +230,11 @@ class Files:
     def refusals(self) -> str:
         """A sample of responses that every labeller calls a refusal."""
         return f"{self.home}/refusals.csv"
+
+    @property
+    def explorer(self) -> str:
+        """The responses that a reader of the page can search, compressed."""
+        return f"{self.home}/explorer.json"
 
     @property
     def statements(self) -> str:
