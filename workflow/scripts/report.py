@@ -27,6 +27,7 @@ with log_to(snakemake.log[0], snakemake.params):
             model_suffix=about["model_suffix"],
             models=models["model"].tolist(),
             variants=are_variants(models),
+            absent=about["absent"],
         ),
         # statements.csv is not in the folder of tables, but is one
         tables={Path(path).stem: read_table(path) for path in given.tables},

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from falserefusal.common import printed as quantities
 from falserefusal.common.tasks import PAPER_TASKS
 
-KINDS = ("published", "run", "rehearsal")
+KINDS = ("published", "run", "rehearsal", "imported")
 BASELINE_FIGURE = {"offensiveness": "figure01_baseline"}
 FORMAT_FIGURES = {"offensiveness": "figure04_format_offensiveness", "nli": "figure10_format_nli"}
 FORMAT_FIGURES["politeness"] = "figure11_format_politeness"
@@ -58,6 +58,7 @@ class FigureSet:
     shrunken: bool = False
     about_paper: bool = True
     printed: tuple[str, ...] = tuple(quantities.QUANTITIES)
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -91,6 +92,7 @@ class FigureSet:
             found.append(REPRODUCTION)
         if self.sequential:
             found.append(SEQUENTIAL)
+        found = [figure for figure in found if not set(figure.tables) & set(self.left_out)]
         return [self._named(figure) for figure in [*found, CLAIMS] if self.about_paper or figure not in OF_CLAIMS]
 
     def _named(self, figure: Figure) -> Figure:

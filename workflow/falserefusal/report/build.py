@@ -43,6 +43,7 @@ class Study:
     models : all models of the config, with results or without
     banner, model_suffix : notices of a rehearsal; empty for real models
     variants : whether all models are one checkpoint under different system prompts
+    absent : what the data do not allow, with the reasons
     """
 
     name: str
@@ -52,6 +53,7 @@ class Study:
     model_suffix: str = ""
     models: list[str] = field(default_factory=list)
     variants: bool = False
+    absent: list[str] = field(default_factory=list)
 
     def say(self, text: str) -> str:
         """Return a title, note or label in the words of this study, whose "models" may be system prompts."""
@@ -99,7 +101,7 @@ def build_report(
         kind_line=KINDS[study.kind],
         missing_models=_missing_models(study, tables),
         verdict_warnings=_verdict_warnings(tables.get("verdict_shares"), study),
-        limits=[*limits_of(models, study.variants), *LIMITS[study.kind], *batch_limits(tables)],
+        limits=[*limits_of(models, study.variants), *study.absent, *LIMITS[study.kind], *batch_limits(tables)],
         models=models,
         refusal=one_refusal(samples.get("refusals"), study.model_suffix),
         style=(HERE / "page.css").read_text(encoding="utf-8"),

@@ -97,6 +97,8 @@ class Model(Part):
     """With package: the GGUF file in it."""
     sha256: Checksum | None = None
     """With package: the checksum of package_file."""
+    imported: Words | None = None
+    """Source: responses that were made elsewhere (`responses` of the config); the model's name in their files."""
     system_prompt: SystemPrompt | None = None
     """System prompt of this model, word for word, in place of prompts.system of the config."""
     system_prompt_file: Annotated[Words, AfterValidator(_prompt_file)] | None = None
@@ -112,8 +114,10 @@ class Model(Part):
             raise ValueError(f"fill {', '.join(empty)}, too: a model from a package needs all three")
         if self.package and (self.hub_id or self.server):
             raise ValueError(f"has two sources: leave {'hub_id' if self.hub_id else 'server'} or the package empty")
-        if not (self.package or self.hub_id or self.server):
-            raise ValueError("has no source: fill hub_id, or package with package_file and sha256, or server")
+        if not (self.package or self.hub_id or self.server or self.imported):
+            raise ValueError(
+                "has no source: fill hub_id, or package with package_file and sha256, or server, or imported"
+            )
         if self.server and not (self.served_model or self.hub_id):
             raise ValueError(f"fill served_model, the model's name on the server '{self.server}'")
         if self.served_model and not self.server:
