@@ -36,6 +36,11 @@ include: "workflow/rules/choices.smk"
 include: "workflow/rules/planning.smk"
 
 
+if STUDY.imported is None:
+
+    include: "workflow/rules/export.smk"
+
+
 if STUDY.config.responses:
 
     include: "workflow/rules/import.smk"

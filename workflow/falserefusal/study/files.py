@@ -142,9 +142,10 @@ class Files:
         """The verdicts that came with a model's imported responses."""
         return f"{self.home}/given/{model}.parquet"
 
-    def export(self, name: str) -> str:
-        """A file of the study's prompts for another program."""
-        return f"{self.home}/export/{name}"
+    @property
+    def export(self) -> str:
+        """The folder of the study's prompts for other programs."""
+        return f"{self.home}/export"
 
     def judge_prompts(self, judge: str, model: str, look: str | int | None = None) -> str:
         """What a judge is asked about a model's responses."""

@@ -248,6 +248,21 @@ class Study(AnyStudy):
         return [self.files.response_record(model) for model in self.models]
 
     @property
+    def exported_models(self) -> dict[str, dict[str, Any]]:
+        """What requests to each model say elsewhere: its name there, and its own system prompt."""
+        rows = {model: self.rows[model] for model in self.models}
+        return {
+            model: {"name": row.served or row.imported or row.hub_id or model, "system_prompt": row.system_prompt}
+            for model, row in rows.items()
+        }
+
+    @property
+    def exported_decoding(self) -> dict[str, Any]:
+        """The decoding parameters of requests elsewhere."""
+        own = self.config.inference
+        return {"max_tokens": own.max_new_tokens, "temperature": own.temperature, "top_p": own.top_p}
+
+    @property
     def given_verdicts(self) -> list[str]:
         """The verdicts that came with the responses of every model."""
         return [self.files.given_verdicts(model) for model in self.models] if GIVEN in self.labellers else []
@@ -354,7 +369,7 @@ class Study(AnyStudy):
     def fetched(self) -> tuple[str, ...]:
         """The models and judges whose weights come from a hub, a folder or a package. A judge is never a stand-in."""
         names = dict.fromkeys([*self.real_models, *self.judge_models])
-        return tuple(name for name in names if not self.rows[name].server)
+        return tuple(name for name in names if self.rows[name].weights and not self.rows[name].server)
 
     @property
     def servers(self) -> dict[str, list[str]]:
@@ -624,6 +639,12 @@ class Study(AnyStudy):
 
     def response_inputs(self, model: str) -> dict[str, Any]:
         """What a model's responses are made from."""
+        row = self.rows[model]
+        if not (self.standins or row.weights or row.server):
+            raise InputError(
+                f"{self.config.materials.models}: {model} cannot be asked, because its responses come from elsewhere; "
+                "name their files under responses in the config (docs/how-to/import.md)"
+            )
         inputs = {"prompts": self.prompt_files, "design": self.files.design} | self.checkpoint(model)
         return inputs | ({"phrases": self.config.refusal_phrases} if self.early_decision else {})
 

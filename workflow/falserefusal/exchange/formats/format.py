@@ -1,7 +1,7 @@
 """Contract of a format of response files.
 
 A new format is a function in a module of its own, decorated with `@response_format("name")`. Import it in the package
-and add its name to `FORMATS` of `exchange/fields.py`. The function takes the path of a file and returns one frame, a row
+and add its name to `FORMATS` of `exchange/fields.py`. The function takes a path and returns one frame, a row
 per response: the fields that the format itself knows under their own names (`fields.FIELDS`), and whatever else a row
 holds under names of its choice, which the config maps to fields (`responses.columns`). A cell without a value is None.
 """
