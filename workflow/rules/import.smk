@@ -48,9 +48,9 @@ else:
     rule match_responses:
         input:
             responses=of("response_files"),
-            materials=of("own_materials"),
+            models=of("config.materials.models"),
             prompts=of("prompt_files"),
-            design=FILES.design,
+            design=STUDY.files.design,
             code=library("match_responses.py"),
         output:
             **IMPORTED,
