@@ -13,10 +13,16 @@ if NO_STUDY_NAMED:
 
 
 include: "workflow/rules/common.smk"
-# The stages of a study, in order.
-include: "workflow/rules/texts.smk"
-include: "workflow/rules/design.smk"
-include: "workflow/rules/prompts.smk"
+
+
+# The stages of a study, in order. Responses that were made elsewhere may bring their own texts and prompts.
+if STUDY.imported is None:
+
+    include: "workflow/rules/texts.smk"
+    include: "workflow/rules/design.smk"
+    include: "workflow/rules/prompts.smk"
+
+
 include: "workflow/rules/responses.smk"
 include: "workflow/rules/verdicts.smk"
 include: "workflow/rules/cells.smk"
@@ -30,6 +36,16 @@ include: "workflow/rules/choices.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/planning.smk"
+
+
+if STUDY.imported is None:
+
+    include: "workflow/rules/export.smk"
+
+
+if STUDY.config.responses:
+
+    include: "workflow/rules/import.smk"
 
 
 if STUDY.standins:

@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import atomic, read_parquet
@@ -104,7 +105,9 @@ def redraw(archive: str | Path, folder: str | Path) -> list[str]:
             raise InputError(f"{archive}: is no archive of a study ({error}); make one: snakemake archive") from None
         about = json.loads(Path(unpacked, FIGURES).read_text(encoding="utf-8"))
         tables = {Path(name).stem: read_table(Path(unpacked, name)) for name in names}
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in about["figures"].items()}
+    given: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in about["figures"].items()
+    }
     Path(folder).mkdir(parents=True, exist_ok=True)
     index = draw_figures(FigureSet(**given).figures(), tables, Context(**about["context"]), folder)
     return list(index["name"])

@@ -153,6 +153,20 @@ class Files:
         """The number of cores of the first start that asked a model."""
         return f"{self.home}/cores.txt"
 
+    @property
+    def imported(self) -> str:
+        """The folder of what follows from imported responses before the first job."""
+        return f"{self.home}/imported"
+
+    def given_verdicts(self, model: str) -> str:
+        """The verdicts that came with a model's imported responses."""
+        return f"{self.home}/given/{model}.parquet"
+
+    @property
+    def export(self) -> str:
+        """The folder of the study's prompts for other programs."""
+        return f"{self.home}/export"
+
     def judge_prompts(self, judge: str, model: str, look: str | int | None = None) -> str:
         """What a judge is asked about a model's responses."""
         return f"{self._look(look)}/judges/{judge}/prompts/{model}.parquet"
@@ -355,4 +369,4 @@ def table_names(study: "AnyStudy") -> list[str]:
         names += SEQUENTIAL
     if study.kind == "rehearsal":
         names.append("planted_rates")
-    return names
+    return [name for name in names if name not in study.left_out]
