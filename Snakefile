@@ -110,3 +110,7 @@ onerror:
 for one in list(workflow.rules):
     if "code" in one.input.keys() and one.name not in ("plan", "preflight", "ready"):
         one.set_params(read=given(one, content_of_data), code=given(one, content_of_code))
+
+# Snakemake's own report holds every figure and table, with captions: snakemake --report report.html
+if any(word.startswith("--report") for word in sys.argv):
+    flag_outputs(workflow.rules, [*STUDY.figures, *PUBLISHED.figures], ".snakemake/captions")

@@ -21,6 +21,7 @@ if not sys.executable.startswith("'"):
 from falserefusal.common.dependencies import library_of
 from falserefusal.common.errors import InputError
 from falserefusal.report.overview import write_index
+from falserefusal.report.snakemake_report import flag_outputs
 from falserefusal.report.terminal import replace_output
 from falserefusal.study import files, locks
 from falserefusal.study.checks import check_keys

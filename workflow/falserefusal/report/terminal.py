@@ -24,6 +24,7 @@ from falserefusal.study.files import Files
 SNAKEMAKE = "snakemake.logging"  # the name of its logger
 RED, YELLOW, DIM = "31", "33", "2"
 TAIL = 4096  # bytes of a log in which the last progress is looked for
+UNSHOWN = ("Assuming ", "Building DAG", "Loading script code")  # when nothing runs, as with --list or --report
 # Messages of Snakemake that have no event, but that a user waits for.
 SHOWN = ("Nothing to be done", "Terminating processes", "Will exit", "Shutting down")
 ENDED = "Exiting because a job execution failed"  # said better at the end
@@ -116,7 +117,7 @@ class Terminal(logging.Handler):
     def on_message(self, text: str) -> None:
         if text.startswith("Trying to restart job"):
             self.write("  It is tried again.")
-        elif text.startswith(SHOWN) or (not self.running and not text.startswith(("Assuming ", "Building DAG"))):
+        elif text.startswith(SHOWN) or (not self.running and not text.startswith(UNSHOWN)):
             self.write(text)
 
     def on_workflow_started(self, record: logging.LogRecord) -> None:
