@@ -99,7 +99,8 @@ def draw_for_paper(
                     text.set_text(context.say(text.get_text()))
                 fit_for_paper(canvas)
                 name = f"{figure.name}_{width}"
-                parts = [context.banner and f"{context.banner}.", context.say(figure.caption), canvas.get_gid()]
+                reading = getattr(canvas, "reading", "")
+                parts = [context.banner and f"{context.banner}.", context.say(figure.caption), reading]
                 caption = " ".join(filter(None, parts))
                 save_pdf(canvas, Path(directory) / name)
                 write_text(caption + "\n", Path(directory) / f"{name}.txt")

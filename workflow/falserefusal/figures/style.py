@@ -58,6 +58,12 @@ def styled():
     return rc_context(RC)
 
 
+class Drawing(Figure):
+    """A figure that keeps its reading guide, which becomes its caption in a paper."""
+
+    reading: str = ""
+
+
 class Page:
     """A figure with banner, message, reading guide and source.
 
@@ -69,9 +75,9 @@ class Page:
     def __init__(self, context: Context, message: str, reading: str, source: str, body: float, width: float = WIDTH):
         self.width = width = page_width(context, width)
         message, reading = context.say(message), context.say(reading)
-        self.figure = Figure()
+        self.figure = Drawing()
         self.figure.set_label(message)  # read by the index of the figures
-        self.figure.set_gid(f"{reading} {methods_of(source)}".strip())  # read by the captions for a paper
+        self.figure.reading = f"{reading} {methods_of(source)}".strip()
         if context.paper:
             message = reading = source = ""
         lines = [

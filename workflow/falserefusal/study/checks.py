@@ -54,7 +54,7 @@ def warn_of_language(config: Config, headline: str) -> None:
         )
 
 
-def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> None:
+def check_materials(config: Config, rows: Mapping[str, Model], root: Path, sized: bool = True) -> None:
     """Raise InputError for every mistake that some job would trip over.
 
     Materials are read as the jobs read them; the questions of every template are filled, and the design is sized. No
@@ -64,6 +64,8 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> No
     ----------
     rows
         The models file's rows of the study's models and judges, by name.
+    sized
+        Whether to size the design; responses from elsewhere may bring their own prompts.
     """
     found = [
         *_names(config, rows),
@@ -80,6 +82,8 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path) -> No
         raise InputError("\n".join(found))
     if config.refusal_phrases:
         load_phrases(root / config.refusal_phrases)
+    if not sized:
+        return
     texts = {}
     for task, settings in config.tasks.items():
         texts[task] = Texts(most_texts(task, settings, config.seed, root), 0.0)

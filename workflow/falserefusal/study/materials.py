@@ -101,6 +101,8 @@ class Model(Part):
     dummy: Share | None = None
     """Source: no model, but fixed responses, of which this share are refusals. To try a study without any weights; all
     models of a study must be dummies then, and its tables, figures and page say so."""
+    imported: Words | None = None
+    """Source: responses that were made elsewhere (`responses` of the config); the model's name in their files."""
     system_prompt: SystemPrompt | None = None
     """System prompt of this model, word for word, in place of prompts.system of the config."""
     system_prompt_file: Annotated[Words, AfterValidator(_prompt_file)] | None = None
@@ -118,8 +120,10 @@ class Model(Part):
             raise ValueError(f"has two sources: leave {'hub_id' if self.hub_id else 'server'} or the package empty")
         if self.is_dummy and (self.package or self.hub_id or self.server):
             raise ValueError("is a dummy and has another source; leave one of them empty")
-        if not (self.package or self.hub_id or self.server or self.is_dummy):
-            raise ValueError("has no source: fill hub_id, or package with package_file and sha256, or server, or dummy")
+        if not (self.package or self.hub_id or self.server or self.is_dummy or self.imported):
+            raise ValueError(
+                "has no source: fill hub_id, or package with package_file and sha256, or server, dummy or imported"
+            )
         if self.server and not (self.served_model or self.hub_id):
             raise ValueError(f"fill served_model, the model's name on the server '{self.server}'")
         if self.served_model and not self.server:
