@@ -77,9 +77,10 @@ benchmark: $(READY) $(VLLM_READY) $(BENCHMARK_READY)
 simulation: $(READY)
 	.venv/bin/python benchmarks/simulation/run.py --cores $(CORES) --out docs/simulation
 
-# What is generated from the typed config: the schema for editors, and docs/reference/config.md.
+# What is generated: the schema for editors, docs/reference/config.md, and the outputs of docs/analyse.md.
 reference: $(READY)
 	PYTHONPATH=workflow $(RUN) falserefusal.study.reference
+	PYTHONPATH=workflow $(RUN:-m=) docs/execute.py docs/analyse.md
 
 # The documentation as a site, in site/; open site/index.html. Broken links are errors.
 docs: $(DOCS_READY)

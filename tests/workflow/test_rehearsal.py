@@ -1,11 +1,13 @@
 """The whole workflow on a few stand-ins, from texts to report; every response is known in advance."""
 
+import html
 import json
 import re
 import shutil
 import socket
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -114,6 +116,22 @@ def test_nothing_to_pass_on_names_this_machine_or_its_user(done):
         text = file.read_text()
         found = [place for place in places if re.search(rf"(?<![\w/]){re.escape(place)}(?!\w)", text)]
         assert not found, file
+
+
+def test_the_archive_has_no_texts_and_studies_can_be_compared(done):
+    config = ["--configfile", "config/small.yaml", "--rerun-triggers", "mtime"]
+    done.run("archive", *config)
+    with zipfile.ZipFile(done.results / "small.zip") as packed:
+        names, page = packed.namelist(), packed.read("report/index.html").decode()
+    assert {"provenance.json", "tables/rates_persona.csv", "verdicts/Gemma2-2B.csv", "design.csv"} <= set(names)
+    texts = pd.read_parquet(done.results / "texts/politeness.parquet")["text"]
+    assert not any(html.escape(text) in page for text in texts)
+    shutil.copytree(done.results, done.path("results/again"))
+    done.run("compare", "--config", "studies=[small,again]", "--rerun-triggers", "mtime")
+    shutil.rmtree(done.path("results/again"))
+    table = pd.read_csv(done.path("results/comparisons/small+again/differences.csv"))
+    assert (table["difference"].dropna() == 0).all() and table["study"].str.startswith("REHEARSAL").all()
+    assert "REHEARSAL" in done.path("results/comparisons/small+again/index.html").read_text()
 
 
 def test_progress_is_in_the_logs_and_the_terminal_has_a_line_per_rule_and_the_findings(done):

@@ -47,6 +47,7 @@ rule explorer:
 
 
 rule report:
+    """The page of the study: findings, figures, tables, provenance."""
     input:
         unpack(of("report_inputs")),
         code=library("report.py"),
@@ -83,3 +84,25 @@ use rule report as published_report with:
         about=of_published("about"),
     message:
         "Write the report: published"
+
+
+rule archive:
+    """Pack the study into one zip that can be cited: without texts, prompts and responses."""
+    input:
+        unpack(of("archive_inputs")),
+        code=library("archive.py"),
+    output:
+        archive=STUDY.files.archive,
+    log:
+        STUDY.files.log("archive"),
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        about=of("about"),
+        figures=of("figure_set"),
+        verdicts_of=of("reported_models"),
+    message:
+        f"Pack the archive: {STUDY.name}"
+    script:
+        "../scripts/archive.py"

@@ -32,6 +32,7 @@ with log_to(snakemake.log[0], snakemake.params):
             variants=are_variants(models),
             citation=yaml.safe_load(Path(given.citation).read_text(encoding="utf-8")),
             explorer=explorer_section(given.get("explorer")),
+            absent=about["absent"],
         ),
         # statements.csv is not in the folder of tables, but is one
         tables={Path(path).stem: read_table(path) for path in given.tables},

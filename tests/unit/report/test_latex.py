@@ -159,9 +159,9 @@ def test_a_heading_has_space_before_it_and_a_rule_has_none():
 
 
 def test_the_mean_over_personas_has_a_name():
-    table = pd.DataFrame({"persona": ["x", "*"], "difference": 0.1, "lo": 0.0, "hi": 0.2, "p": 0.04})
+    table = pd.DataFrame({"persona": ["x", "*"], "difference": 0.1, "lo": 0.06, "hi": 0.14, "p": 0.04})
     context = Context("s", {}, {"x": "Race"})
     assert "FRMeanPersonaEffect" in macros(numbers_file({"effects_mean": table}, context))
     rows = TEX["effects_mean"].make({"effects_mean": table}, context).rows
-    assert rows[-2:] == [[], ["all personas", "+10", r"\FRinterval{0}{+20}", "0.04"]]
+    assert rows[-2:] == [[], ["all personas", "+10.0", r"\FRinterval{+6.0}{+14.0}", "0.04"]]
     assert Tabular(r">{\raggedright}p{2.7in}r@{ }l@{ }l>{\raggedright\arraybackslash}p{0.95in}", [], []).width == 5

@@ -63,11 +63,14 @@ def column(page, table, number):
 def test_a_table_is_sorted_by_number_with_mouse_and_keyboard(page):
     head = page.locator("#grid-rates_model_task th", has_text="rate (%)")
     place = 1 + head.evaluate("node => node.cellIndex")
+    page.evaluate("document.addEventListener('sort-end', () => { window.sorted = (window.sorted || 0) + 1; })")
     head.click()
+    page.wait_for_function("window.sorted == 1")
     rates = [float(cell) for cell in column(page, "rates_model_task", place)]
     assert rates == sorted(rates, reverse=True) and rates != sorted(rates)
     head.focus()
     page.keyboard.press("Enter")
+    page.wait_for_function("window.sorted == 2")
     assert [float(cell) for cell in column(page, "rates_model_task", place)] == rates[::-1]
     assert head.get_attribute("aria-sort") == "ascending"
 

@@ -55,10 +55,7 @@ def draw_figures(
     index = []
     with styled():
         for figure in figures:
-            canvas, drawn = _draw(figure, tables, context)
-            if not figure.name.endswith("claims"):  # claims keep the words of the paper
-                for text in canvas.findobj(Text):
-                    text.set_text(context.say(text.get_text()))
+            canvas, drawn = draw_figure(figure, tables, context)
             message = context.say(str(canvas.get_label()))
             save(canvas, directory / figure.name)
             named = [column for column in ("model", "scope", "level") if column in drawn]
@@ -124,6 +121,16 @@ def save_pdf(canvas: Canvas, stem: Path) -> None:
     """Write PDF, without dates, so that the same numbers give the same bytes."""
     with atomic(stem.with_name(stem.name + ".pdf")) as part:
         canvas.savefig(part, format="pdf", metadata={"CreationDate": None, "Title": stem.name})
+
+
+def draw_figure(figure: Figure, tables: dict[str, pd.DataFrame], context: Context) -> tuple[Canvas, pd.DataFrame]:
+    """Draw one figure; return it with the numbers drawn. If its tables are absent or empty, it says so."""
+    with styled():
+        canvas, drawn = _draw(figure, tables, context)
+        if not figure.name.endswith("claims"):  # claims keep the words of the paper
+            for text in canvas.findobj(Text):
+                text.set_text(context.say(text.get_text()))
+    return canvas, drawn
 
 
 def short_svg(svg: str) -> str:

@@ -11,6 +11,7 @@ from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
     Dot,
     NothingToDraw,
+    Rows,
     corrected_key,
     corrected_marks,
     grouped_rows,
@@ -148,18 +149,23 @@ def draw_baseline(
         texts_right_of(first, y, differences)
         return page.figure, frame
     second = page.axes(left + 0.58 * width + gap, 0.12, 0.42 * width, rows.height * ROW)
-    reach = 100 * frame[["difference", "d_lo", "d_hi"]].to_numpy(dtype=float)
-    reach = np.abs(reach[np.isfinite(reach)]).max(initial=1.0)
-    linear_axis(second, "difference, percentage points", -reach, reach, zero_line=True)
-    same_rows(second, rows)
-    for cell in frame.itertuples():
-        colour = shade.get(context.models.get(cell.model, ""), INK)
-        estimate, lo, hi = 100 * cell.difference, 100 * cell.d_lo, 100 * cell.d_hi
-        whiskers(second, rows.at[cell.model], estimate, lo, hi, Dot(colour))
+    _differences(second, frame, rows, context)
     texts = [f"{percent(a)} → {percent(b)}" for a, b in zip(frame["baseline_rate"], frame["persona_rate"], strict=True)]
     texts_right_of(first, y, texts)
     texts_right_of(second, y, differences)
     return page.figure, frame
+
+
+def _differences(ax, frame: pd.DataFrame, rows: Rows, context: Context) -> None:
+    """Draw persona minus baseline for each model, in percentage points."""
+    reach = 100 * frame[["difference", "d_lo", "d_hi"]].to_numpy(dtype=float)
+    reach = np.abs(reach[np.isfinite(reach)]).max(initial=1.0)
+    linear_axis(ax, "difference, percentage points", -reach, reach, zero_line=True)
+    same_rows(ax, rows)
+    shade = family_colours(context)
+    for cell in frame.itertuples():
+        dot = Dot(shade.get(context.models.get(cell.model, ""), INK))
+        whiskers(ax, rows.at[cell.model], 100 * cell.difference, 100 * cell.d_lo, 100 * cell.d_hi, dot)
 
 
 def draw_shrunken_effects(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:

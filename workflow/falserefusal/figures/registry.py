@@ -12,7 +12,7 @@ from falserefusal.common.tasks import PAPER_TASKS
 
 PAPER_WIDTHS = {"column": 3.03, "text": 6.3}  # inches: of a column and of the text of a two-column A4 paper
 BOTH_WIDTHS = tuple(PAPER_WIDTHS)
-KINDS = ("published", "run", "rehearsal")
+KINDS = ("published", "run", "rehearsal", "imported")
 BASELINE_FIGURE = {"offensiveness": "figure01_baseline"}
 FORMAT_FIGURES = {"offensiveness": "figure04_format_offensiveness", "nli": "figure10_format_nli"}
 FORMAT_FIGURES["politeness"] = "figure11_format_politeness"
@@ -61,6 +61,7 @@ class FigureSet:
     shrunken: bool = False
     about_paper: bool = True
     printed: tuple[str, ...] = tuple(quantities.QUANTITIES)
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -94,6 +95,7 @@ class FigureSet:
             found.append(REPRODUCTION)
         if self.sequential:
             found.append(SEQUENTIAL)
+        found = [figure for figure in found if not set(figure.tables) & set(self.left_out)]
         return [self._named(figure) for figure in [*found, CLAIMS] if self.about_paper or figure not in OF_CLAIMS]
 
     def _named(self, figure: Figure) -> Figure:

@@ -21,7 +21,7 @@ from falserefusal.report.explorer import without_texts
 from falserefusal.report.glossary import glossary, tooltip
 from falserefusal.report.headline import headline
 from falserefusal.report.moved import conclusions, moves
-from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
+from falserefusal.report.notes import DUMMIES, KINDS, LIMITS, NOTES, Note, note_for
 from falserefusal.report.overview import write_summary
 from falserefusal.report.present import harmless, marked, show, sort_key
 from falserefusal.report.reuse import bibtex, facts
@@ -52,6 +52,7 @@ class Study:
     variants : whether all models are one checkpoint under different system prompts
     citation : the content of CITATION.cff; empty for a page that does not say how to cite it
     explorer : the responses that a reader can search, as `explorer.explorer_section` returns them; None: there are none
+    absent : what the data do not allow, with the reasons
     """
 
     name: str
@@ -63,6 +64,7 @@ class Study:
     variants: bool = False
     citation: Mapping = field(default_factory=dict)
     explorer: Mapping | None = None
+    absent: list[str] = field(default_factory=list)
 
     def say(self, text: str) -> str:
         """Return a title, note or label in the words of this study, whose "models" may be system prompts."""
@@ -106,12 +108,12 @@ def build_report(
     shown = [_table(name, tables[name], study) for name in sorted(tables, key=_place) if name != "statements"]
     page = _template("page.html.jinja").render(
         study=study,
-        kind_line=KINDS[study.kind],
+        kind_line=DUMMIES if any(model["fixed"] for model in models) else KINDS[study.kind],
         **_frame(),
         **top,
         **_reuse(study, provenance or {}),
         verdict_warnings=_verdict_warnings(tables.get("verdict_shares"), study),
-        limits=[*limits_of(models, study.variants), *LIMITS[study.kind], *batch_limits(tables)],
+        limits=[*limits_of(models, study.variants), *study.absent, *LIMITS[study.kind], *batch_limits(tables)],
         models=models,
         refusal=one_refusal(samples.get("refusals"), study.model_suffix),
         figures=[_figure(row, Path(figure_dir), study) for row in figures.itertuples() if row.rows > 0],

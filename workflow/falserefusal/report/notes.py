@@ -383,6 +383,11 @@ LIMITS = {
         "the results under the other labellers.",
         "Intervals are clustered by text, because the responses to one text are not independent.",
     ],
+    "imported": [
+        "A refusal is a response that the first labeller of the config calls a refusal. The section on labellers shows "
+        "the results under the other labellers.",
+        "Intervals are clustered by text, because the responses to one text are not independent.",
+    ],
     "rehearsal": [
         "The models of this study are small stand-in checkpoints with planted refusal rates, written by the workflow. "
         "They have nothing in common with real models but the names: no number on this page is about a real model.",
@@ -395,8 +400,10 @@ LIMITS = {
 KINDS = {
     "published": "The paper re-derived from its own printed cells, with the intervals that it does not print.",
     "run": "A study of real models: texts, prompts, responses, verdicts, estimates.",
+    "imported": "Responses that were made elsewhere, labelled and analysed here.",
     "rehearsal": "The whole workflow on stand-in checkpoints with planted rates: a test of the workflow.",
 }
+DUMMIES = "The whole workflow on fixed responses: a study to copy, in which no model was asked."
 
 
 def note_for(name: str) -> Note:

@@ -24,12 +24,14 @@ from falserefusal.study.files import Files
 SNAKEMAKE = "snakemake.logging"  # the name of its logger
 RED, YELLOW, DIM = "31", "33", "2"
 TAIL = 4096  # bytes of a log in which the last progress is looked for
+UNSHOWN = ("Assuming ", "Building DAG", "Loading script code")  # when nothing runs, as with --list or --report
 # Messages of Snakemake that have no event, but that a user waits for.
 SHOWN = ("Nothing to be done", "Terminating processes", "Will exit", "Shutting down")
 ENDED = "Exiting because a job execution failed"  # said better at the end
 # Errors that only repeat the failure of a job, which is reported by itself.
 REPEATED = ("RuleException", "CalledProcessError", "SpawnedJobError")
 CONFIG_ERROR = re.compile(r'WorkflowError in file ".*", line \d+:\n([\s\S]*?)(\n  File ".*", line .*)*$')
+ASKED_WRONGLY = re.compile(r"InputFunctionException [\s\S]*?\n  InputError: ([\s\S]*?)\nWildcards:")
 FAILED = "At least one job did not complete successfully."
 
 
@@ -115,7 +117,7 @@ class Terminal(logging.Handler):
     def on_message(self, text: str) -> None:
         if text.startswith("Trying to restart job"):
             self.write("  It is tried again.")
-        elif text.startswith(SHOWN) or (not self.running and not text.startswith(("Assuming ", "Building DAG"))):
+        elif text.startswith(SHOWN) or (not self.running and not text.startswith(UNSHOWN)):
             self.write(text)
 
     def on_workflow_started(self, record: logging.LogRecord) -> None:
@@ -130,7 +132,7 @@ class Terminal(logging.Handler):
         if self.dry and self.planned:
             self._summarize()
         elif not self.dry:
-            self.write(f"{self.total} jobs to run. Their output is in results/logs.")
+            self.write(f"{self.total} job{'s' * (self.total != 1)} to run. Their output is in results/logs.")
 
     def on_job_info(self, record: logging.LogRecord) -> None:
         known: Any = record
@@ -182,21 +184,24 @@ class Terminal(logging.Handler):
         elif self.running and record.__dict__.get("exception") in REPEATED:
             return
         else:
-            if mistake := CONFIG_ERROR.match(text):
-                text = f"Error: {mistake[1]}"  # an InputError of the config
+            if mistake := CONFIG_ERROR.match(text) or ASKED_WRONGLY.match(text):
+                text = f"Error: {mistake[1]}"  # an InputError while the workflow was read
             self.write(text, RED)
 
     def on_job_started(self, record: logging.LogRecord) -> None: ...
 
     on_group_info = on_shellcmd = on_resources_info = on_debug_dag = on_rulegraph = on_job_started
 
-    def show_results(self, studies: list[Files], index: Path | None) -> None:
-        """Show the findings of the studies that this run reported, and where their results are."""
+    def show_results(self, studies: list[Files], index: Path | None, others: list[str]) -> None:
+        """Show the findings of the studies that this run reported, and where its results are; others: further files."""
         shown = [study for study in studies if _newer(study.summary, self.started)]
         for study in shown:
             if summary := read_summary(study.summary):
                 self.write(f"\n{summary_text(summary)}")
                 self.write(f"  Page: {study.page}   Tables: {study.home}/tables   Logs: results/logs/{study.study}")
+        for path in others:
+            if _newer(path, self.started):
+                self.write(f"File: {path}")
         if shown and index:
             self.write(f"\nAll studies: {index}")
 

@@ -153,6 +153,16 @@ class AnyStudy(ABC):
         """The settings that its provenance states."""
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """The tables that it could have, and does not, because its data do not allow them."""
+        return ()
+
+    @property
+    def absent(self) -> list[str]:
+        """What its page does not have, with the reasons."""
+        return []
+
+    @property
     def files(self) -> Files:
         """The study's paths."""
         return Files(self.name)
@@ -163,7 +173,9 @@ class AnyStudy(ABC):
         several, annotated = len(self.labellers) > 1, bool(self.annotation_files)
         shrunken = "effects_shrunken" in table_names(self)
         about, printed = self.comparison.wanted, self.comparison.quantities
-        return FigureSet(self.kind, self.tasks, self.sequential, several, annotated, shrunken, about, printed)
+        return FigureSet(
+            self.kind, self.tasks, self.sequential, several, annotated, shrunken, about, printed, self.left_out
+        )
 
     @property
     def figures(self) -> list[Figure]:
@@ -225,6 +237,7 @@ class AnyStudy(ABC):
             "banner": self.notice,
             "model_suffix": self.suffix,
             "comparison": self.comparison.plain,
+            "absent": self.absent,
         }
 
     @property
