@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from falserefusal.figures.context import Context
 
+VALUES = "values:"  # begins the id of dots in the SVG; then what a reader sees at each dot, with | between them
 MESSAGE = "message"  # id of the title in the SVG, which the page writes as its own heading
 WIDTH = 8.0  # inches: the text width of an A4 or letter page at 80 to 85 %
 MARGIN = 0.12
