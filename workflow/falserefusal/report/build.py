@@ -32,7 +32,7 @@ OPEN_TABLES = ("rates_model_task", "importance")  # other tables start folded
 OPEN_ROWS = 60  # longer ones, too
 OPEN_FIGURES = 4  # the other figures start folded, under their message
 MAX_CSV = 150_000  # characters of a table's file that the page contains; larger ones are linked
-SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not testable": "–"}  # beside conclusions
+SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not": "–"}  # by the first word of a conclusion
 MAX_DISAGREEMENTS = 300
 # characters that no page may hold, and those that reverse the order of the text after them; models write both
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -269,7 +269,7 @@ def _claims(tables: dict[str, pd.DataFrame], study: Study) -> list[dict[str, str
         if row.get("p"):
             row["result"] += f", p {row['p']}"
         row["other"] = others.get(row["claim"], "")
-        row["symbol"] = SYMBOLS.get(row["conclusion"], "")
+        row["symbol"] = SYMBOLS.get(row["conclusion"].split()[0], "")
     return rows
 
 
