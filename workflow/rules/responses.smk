@@ -115,8 +115,9 @@ use rule fetch_model as fetch_classifier with:
         f"{'Download' if STUDY.keep_weights else 'Record the commit of'} the classifier: {{wildcards.classifier}}"
 
 
-# With allow_missing, existing responses are plain input files, and no rule makes more of them.
-if not STUDY.config.allow_missing:
+# With allow_missing, existing responses are plain input files, and no rule makes more of them. Responses that were made
+# elsewhere come from rules/import.smk.
+if not (STUDY.config.allow_missing or STUDY.config.responses):
 
     rule responses:
         input:

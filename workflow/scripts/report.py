@@ -15,6 +15,7 @@ with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.files import read_json
     from falserefusal.common.notice import read_table
     from falserefusal.report.build import Study, build_report
+    from falserefusal.report.explorer import explorer_section
     from falserefusal.study.materials import are_variants, load_models
 
     given, about = snakemake.input, snakemake.params.about
@@ -30,6 +31,8 @@ with log_to(snakemake.log[0], snakemake.params):
             models=models["model"].tolist(),
             variants=are_variants(models),
             citation=yaml.safe_load(Path(given.citation).read_text(encoding="utf-8")),
+            explorer=explorer_section(given.get("explorer")),
+            absent=about["absent"],
         ),
         # statements.csv is not in the folder of tables, but is one
         tables={Path(path).stem: read_table(path) for path in given.tables},

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from PIL import Image
 
 import tables_of_print as fixture
+from drawn_texts import problems_of, texts_of
 from falserefusal.common.printed import CELL, QUANTITIES, RATE
 from falserefusal.figures.claims import _along
 from falserefusal.figures.context import Context
@@ -64,18 +64,6 @@ def drawn(chosen, tables, context):
 
 def named(name, kind="published"):
     return [figure for figure in FigureSet(kind, **EVERYTHING).figures() if figure.name == name]
-
-
-def texts_of(canvas):
-    """Return the texts on the page, without labels of ticks beyond the axis, which matplotlib does not draw."""
-    hidden = set()
-    for ax in canvas.axes:
-        for axis in (ax.xaxis, ax.yaxis):
-            ticks = axis._update_ticks() if ax.axison else []
-            shown = {id(label) for tick in ticks for label in (tick.label1, tick.label2)}
-            hidden |= {id(label) for label in axis.get_ticklabels(which="both")} - shown
-    texts = canvas.findobj(lambda artist: isinstance(artist, Text) and id(artist) not in hidden)
-    return [text for text in texts if text.get_visible() and text.get_text().strip()]
 
 
 def test_the_list_of_figures_needs_no_drawing_library():
@@ -181,21 +169,8 @@ def test_every_dot_of_an_svg_has_its_value(root, tmp_path):
 @pytest.mark.parametrize("kind", ["published", "rehearsal"])
 def test_no_text_leaves_the_page_or_covers_another(gallery, kind):
     for figure, canvas in gallery[kind]:
-        texts = texts_of(canvas)
-        page = canvas.bbox
-        boxes = [(t, t.get_window_extent()) for t in texts]
-        for text, box in boxes:
-            inside = page.x0 - 1 <= box.x0 and box.x1 <= page.x1 + 1 and page.y0 - 1 <= box.y0 and box.y1 <= page.y1 + 1
-            assert inside, f"{figure.name}: {text.get_text()!r} leaves the page"
-        level = [(text.get_text(), box) for text, box in boxes if not text.get_rotation()]
-        edges = np.array([[box.x0, box.y0, box.x1, box.y1] for _, box in level])
-        across = np.minimum(edges[:, None, 2], edges[None, :, 2]) - np.maximum(edges[:, None, 0], edges[None, :, 0])
-        up = np.minimum(edges[:, None, 3], edges[None, :, 3]) - np.maximum(edges[:, None, 1], edges[None, :, 1])
-        # boxes include room for ascenders and descenders: a fifth of a line may be shared
-        tall = np.minimum.outer(edges[:, 3] - edges[:, 1], edges[:, 3] - edges[:, 1])
-        clash = np.triu((across > 1) & (up > 0.3 * tall), k=1)
-        pairs = [(level[i][0], level[j][0]) for i, j in np.argwhere(clash)]
-        assert not pairs, f"{figure.name}: {pairs[:5]}"
+        problems = problems_of(canvas)
+        assert not problems, f"{figure.name}: {problems[:5]}"
 
 
 def test_a_rehearsal_is_marked_in_every_title_and_after_every_model(root, gallery):

@@ -50,11 +50,14 @@ def files(root, tmp_path, responses):
     scores = responses[["prompt_id"]].assign(label="refusal", p_refusal=p_refusal)
     scores["category"] = ["refused" if p >= 0.5 else "not_refused" for p in p_refusal]
     write_parquet(scores, classifiers)
+    given = tmp_path / "given.parquet"
+    write_parquet(scores[["prompt_id", "category"]], given)
     return {
         "phrase_list": root / "workflow/falserefusal/labelling/languages/en/refusal_phrases.txt",
         "structured": root / "workflow/falserefusal/labelling/languages/en/patterns.yaml",
         "judge": judges,
         "classifier": classifiers,
+        "given": given,
     }
 
 

@@ -164,3 +164,11 @@ def test_code_of_others_is_unchanged_and_every_file_of_the_page_is_an_input(root
     for name, checksum in listed:
         assert hashlib.sha256((home / "vendor" / name).read_bytes()).hexdigest() == checksum
     assert {str(home / name) for name in SCRIPTS} <= {str(root / path) for path in PAGE}
+
+
+def test_a_study_whose_responses_were_all_stored_says_so():
+    remark = "nothing was generated: every response was in the store"
+    assert facts({"models": {"a": {"device": remark}}}, "mine", False)["hardware"] == remark
+    cpu = {"name": "cpu", "threads": 1}
+    assert facts({"models": {"a": {"device": cpu}}}, "mine", False)["hardware"] == "CPU (1 thread)"
+    assert facts({"models": {"a": {}}}, "mine", False)["hardware"] == "a server"

@@ -470,9 +470,39 @@ SENTENCES: dict[str, Sentence] = {
             ),
         ],
     ),
+    "screen": Sentence(
+        "{{ raised }} of {{ effects | counted('persona effect') }} "
+        "{{ 'raises' if raised == 1 or effects == 1 else 'raise' }} a refusal rate (test with 5% "
+        "family-wise error rate)",
+        [
+            (
+                {"raised": 3, "effects": 45},
+                "3 of 45 persona effects raise a refusal rate (test with 5% family-wise error rate)",
+            ),
+            (
+                {"raised": 1, "effects": 45},
+                "1 of 45 persona effects raises a refusal rate (test with 5% family-wise error rate)",
+            ),
+            (
+                {"raised": 0, "effects": 1},
+                "0 of 1 persona effect raises a refusal rate (test with 5% family-wise error rate)",
+            ),
+        ],
+    ),
+    "frame: refusals": Sentence(
+        "Refusals with a persona: {{ refusals | thousands }} of {{ n | counted('response') }} ({{ rate | percent }}) "
+        "of {{ models | counted('model') }}",
+        [
+            (
+                {"refusals": 1754, "n": 50000, "rate": 0.03508, "models": 3},
+                "Refusals with a persona: 1,754 of 50,000 responses (3.51%) of 3 models",
+            )
+        ],
+    ),
     "short: asked": Sentence(
         "{% if variants %}One model under {{ models | counted('system prompt') }}{% elif kind == 'rehearsal' %}"
-        "{{ models | counted('stand-in') }}{% else %}{{ models | counted('model') }}{% endif %} gave "
+        "{{ models | counted('stand-in') }}{% elif kind == 'dummies' %}"
+        "{{ models | counted('dummy') }}{% else %}{{ models | counted('model') }}{% endif %} gave "
         "{{ n | counted('response') }} to harmless classification prompts ({{ tasks | listing(9) }}) that name one of "
         "{{ personas | counted('persona') }}. {% if not refusals %}None is a refusal.{% else %}{{ refusals | thousands "
         "}} ({{ (refusals / n) | percent }}) {{ 'is a refusal' if refusals == 1 else 'are refusals' }}.{% endif %}",
@@ -502,6 +532,19 @@ SENTENCES: dict[str, Sentence] = {
                 },
                 "16 models gave 10,000 responses to harmless classification prompts (NLI) that name one of 15 "
                 "personas. 1 (0.01%) is a refusal.",
+            ),
+            (
+                {
+                    "kind": "dummies",
+                    "variants": False,
+                    "models": 2,
+                    "n": 10,
+                    "refusals": 0,
+                    "tasks": ["NLI"],
+                    "personas": 4,
+                },
+                "2 dummies gave 10 responses to harmless classification prompts (NLI) that name one of 4 personas. "
+                "None is a refusal.",
             ),
             (
                 {
@@ -566,7 +609,8 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "short: limits": Sentence(
         "{% if kind == 'rehearsal' %}Stand-ins are small checkpoints that the workflow wrote with known refusal rates: "
-        "no number is about a real model.{% elif kind == 'published' %}The numbers are computed from the paper's "
+        "no number is about a real model.{% elif kind == 'dummies' %}The responses are fixed and written by the "
+        "workflow: no number is about a model.{% elif kind == 'published' %}The numbers are computed from the paper's "
         "printed percentages, without texts and responses: intervals take all responses as independent, and are too "
         "narrow if responses to the same text agree.{% else %}{% if missing %}{{ missing | counted('model') }} of the "
         "config gave no result. {% endif %}{% if variants %}One model cannot speak for others. {% endif %}{% if "
@@ -579,6 +623,10 @@ SENTENCES: dict[str, Sentence] = {
                 {"kind": "rehearsal", "variants": False, "models": 3, "missing": 0, "largest": 0, "annotated": False},
                 "Stand-ins are small checkpoints that the workflow wrote with known refusal rates: no number is about "
                 "a real model.",
+            ),
+            (
+                {"kind": "dummies", "variants": False, "models": 2, "missing": 0, "largest": 0, "annotated": False},
+                "The responses are fixed and written by the workflow: no number is about a model.",
             ),
             (
                 {"kind": "published", "variants": False, "models": 3, "missing": 0, "largest": 0, "annotated": False},

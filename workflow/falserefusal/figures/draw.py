@@ -1,6 +1,7 @@
 """Draw all figures of a study; write each as PNG, PDF, SVG and a CSV of the numbers drawn."""
 
 import re
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from falserefusal.figures import (
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import NothingToDraw
 from falserefusal.figures.registry import Figure
-from falserefusal.figures.style import MESSAGE, VALUES, Page, listing, styled
+from falserefusal.figures.style import MESSAGE, VALUES, Page, fit_for_paper, listing, styled
 
 MODULES = {
     module.__name__.rsplit(".", 1)[-1]: module
@@ -54,10 +55,7 @@ def draw_figures(
     index = []
     with styled():
         for figure in figures:
-            canvas, drawn = _draw(figure, tables, context)
-            if not figure.name.endswith("claims"):  # claims keep the words of the paper
-                for text in canvas.findobj(Text):
-                    text.set_text(context.say(text.get_text()))
+            canvas, drawn = draw_figure(figure, tables, context)
             message = context.say(str(canvas.get_label()))
             save(canvas, directory / figure.name)
             named = [column for column in ("model", "scope", "level") if column in drawn]
@@ -79,15 +77,60 @@ def draw_figures(
     return index
 
 
+def draw_for_paper(
+    figures: list[Figure], tables: dict[str, pd.DataFrame], context: Context, directory: str | Path
+) -> pd.DataFrame:
+    """Write <name>_<width>.pdf and its caption, <name>_<width>.txt, at each width that a figure has in a paper.
+
+    Parameters
+    ----------
+    figures, tables, context, directory : as for `draw_figures`
+
+    Returns
+    -------
+    One row per file: name (with the width), width ("column" or "text"), caption, rows (number of rows drawn).
+    """
+    drawn_files = []
+    with styled():
+        for figure in figures:
+            for width in figure.paper:
+                canvas, drawn = _draw(figure, tables, replace(context, paper=width))
+                for text in canvas.findobj(Text):
+                    text.set_text(context.say(text.get_text()))
+                fit_for_paper(canvas)
+                name = f"{figure.name}_{width}"
+                parts = [context.banner and f"{context.banner}.", context.say(figure.caption), canvas.get_gid()]
+                caption = " ".join(filter(None, parts))
+                save_pdf(canvas, Path(directory) / name)
+                write_text(caption + "\n", Path(directory) / f"{name}.txt")
+                drawn_files.append([name, width, caption, len(drawn)])
+    return pd.DataFrame(drawn_files, columns=["name", "width", "caption", "rows"])
+
+
 def save(canvas: Canvas, stem: Path) -> None:
     """Write PNG (200 dpi), PDF and SVG, without dates or versions, so that the same numbers give the same bytes."""
     with atomic(stem.with_name(stem.name + ".png")) as part:
         canvas.savefig(part, format="png", metadata={"Software": None})
-    with atomic(stem.with_name(stem.name + ".pdf")) as part:
-        canvas.savefig(part, format="pdf", metadata={"CreationDate": None, "Title": stem.name})
+    save_pdf(canvas, stem)
     drawing = StringIO()
     canvas.savefig(drawing, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     write_text(short_svg(drawing.getvalue()), stem.with_name(stem.name + ".svg"))
+
+
+def save_pdf(canvas: Canvas, stem: Path) -> None:
+    """Write PDF, without dates, so that the same numbers give the same bytes."""
+    with atomic(stem.with_name(stem.name + ".pdf")) as part:
+        canvas.savefig(part, format="pdf", metadata={"CreationDate": None, "Title": stem.name})
+
+
+def draw_figure(figure: Figure, tables: dict[str, pd.DataFrame], context: Context) -> tuple[Canvas, pd.DataFrame]:
+    """Draw one figure; return it with the numbers drawn. If its tables are absent or empty, it says so."""
+    with styled():
+        canvas, drawn = _draw(figure, tables, context)
+        if not figure.name.endswith("claims"):  # claims keep the words of the paper
+            for text in canvas.findobj(Text):
+                text.set_text(context.say(text.get_text()))
+    return canvas, drawn
 
 
 def short_svg(svg: str) -> str:
@@ -126,5 +169,7 @@ def _draw(figure: Figure, tables: dict[str, pd.DataFrame], context: Context) -> 
             raise NothingToDraw("this study has no " + listing([f"tables/{name}.csv" for name in absent]))
         return draw(tables, context, **dict(figure.options))
     except NothingToDraw as reason:
+        if context.paper:  # where there is no title, the reason is the caption
+            return Page(context, "", f"Nothing to draw: {reason}.", "", body=0.1).figure, pd.DataFrame()
         page = Page(context, f"Nothing to draw: {reason}", figure.caption, f"Study: {context.study}.", body=0.1)
         return page.figure, pd.DataFrame({"nothing_to_draw": []})

@@ -24,12 +24,12 @@ OFF_FORMAT, OFF_TASK, TRUNCATED = "off_format", "off_task", "truncated"
 REFUSED_BECAUSE = tuple(f"refused_{reason}" for reason in ("capability", "persona", "policy", "content", "context"))
 # what a response to a question with options can be
 CATEGORIES = (ANSWERED, HEDGED, *REFUSED_BECAUSE, OFF_FORMAT, OFF_TASK, TRUNCATED)
-JUDGE_FAILED = "judge_failed"
+JUDGE_FAILED, NO_VERDICT = "judge_failed", "no_verdict"
 VERDICT_OF = {
     **dict.fromkeys((REFUSED, REFUSED_PARTLY, *REFUSED_BECAUSE), REFUSED),
     **dict.fromkeys((ANSWERED, HEDGED, NOT_REFUSED), ANSWERED),
     **dict.fromkeys((OFF_FORMAT, OFF_TASK, TRUNCATED), INVALID),
-    JUDGE_FAILED: MISSING,
+    **dict.fromkeys((JUDGE_FAILED, NO_VERDICT), MISSING),
 }
 
 

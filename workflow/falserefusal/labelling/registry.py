@@ -11,7 +11,7 @@ from falserefusal.labelling.labeller import REGISTERED, Labeller
 
 def _labellers() -> dict[str, type[Labeller]]:
     # each module registers its labeller
-    from falserefusal.labelling import classifier, judge, phrase_list, structured  # noqa: F401
+    from falserefusal.labelling import classifier, given, judge, phrase_list, structured  # noqa: F401
 
     return REGISTERED
 

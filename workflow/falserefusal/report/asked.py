@@ -48,6 +48,7 @@ def models_asked(provenance: Mapping | None) -> list[dict]:
             {
                 "model": name,
                 "source": package or about.get("name", "unknown"),
+                "fixed": about.get("responses_are", ""),  # of a dummy
                 "checksum": f"sha256 {source['sha256']}" if source else about.get("revision", "unknown"),
                 "dequantized": bool(source),
                 "dtype": _dtype(about),

@@ -1,6 +1,5 @@
 """Build the page of a study from its tables, figures and provenance."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +17,13 @@ from falserefusal.figures.said import importance_of
 from falserefusal.report.asked import batch_limits, limits_of, models_asked, one_refusal
 from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corrections
 from falserefusal.report.drawings import drawing
+from falserefusal.report.explorer import without_texts
 from falserefusal.report.glossary import glossary, tooltip
 from falserefusal.report.headline import headline
 from falserefusal.report.moved import conclusions, moves
-from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
-from falserefusal.report.present import marked, show, sort_key
+from falserefusal.report.notes import DUMMIES, KINDS, LIMITS, NOTES, Note, note_for
+from falserefusal.report.overview import write_summary
+from falserefusal.report.present import harmless, marked, show, sort_key
 from falserefusal.report.reuse import bibtex, facts
 from falserefusal.report.short import in_short
 
@@ -34,8 +35,6 @@ OPEN_FIGURES = 4  # the other figures start folded, under their message
 MAX_CSV = 150_000  # characters of a table's file that the page contains; larger ones are linked
 SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not": "–"}  # by the first word of a conclusion
 MAX_DISAGREEMENTS = 300
-# characters that no page may hold, and those that reverse the order of the text after them; models write both
-CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # tables with their own section
 PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates", "labeller_validation", "verdict_shares")
 FACTOR_WORDS = ("model", "model x task", "all models")  # cells that name a factor or a scope
@@ -52,6 +51,8 @@ class Study:
     banner, model_suffix : notices of a rehearsal; empty for real models
     variants : whether all models are one checkpoint under different system prompts
     citation : the content of CITATION.cff; empty for a page that does not say how to cite it
+    explorer : the responses that a reader can search, as `explorer.explorer_section` returns them; None: there are none
+    absent : what the data do not allow, with the reasons
     """
 
     name: str
@@ -62,6 +63,8 @@ class Study:
     models: list[str] = field(default_factory=list)
     variants: bool = False
     citation: Mapping = field(default_factory=dict)
+    explorer: Mapping | None = None
+    absent: list[str] = field(default_factory=list)
 
     def say(self, text: str) -> str:
         """Return a title, note or label in the words of this study, whose "models" may be system prompts."""
@@ -77,7 +80,7 @@ def build_report(
     provenance: Mapping | None = None,
     samples: Mapping[str, pd.DataFrame] | None = None,
 ) -> None:
-    """Write the page as one HTML file that contains style, scripts, figures and tables, so that it can be sent by mail.
+    """Write the page as one HTML file that contains all it shows, so that it can be sent, and its summary next to it.
 
     Links to files are relative to results/<study>/report/. All text of models and files is escaped.
 
@@ -86,11 +89,10 @@ def build_report(
     out : path of the page
     study : the study's title, notices and models
     tables : each table by name; `statements` only for the published study
-    figures : the index of `draw_figures`: name, counterpart, caption, message, tables, rows
+    figures : the index of `draw_figures`
     figure_dir : folder of the SVG and PNG files
     provenance : the record of `provenance`
-    samples : responses with task and prompt; `disagreements` from `labelling.comparison.disagreements`, `refusals` from
-        `labelling.comparison.agreed_refusals`
+    samples : responses, from `disagreements` and `agreed_refusals` of labelling.comparison
 
     Raises
     ------
@@ -99,18 +101,19 @@ def build_report(
     """
     if study.kind not in KINDS:
         raise InputError(f"report: kind is {study.kind!r}; it must be one of {', '.join(KINDS)}")
-    samples = samples or {}
+    samples = without_texts(samples or {}, study.explorer)
     tables = with_corrections(tables)
     models = models_asked(provenance) if study.kind == "run" else []
+    top = _top(study, tables, models)
     shown = [_table(name, tables[name], study) for name in sorted(tables, key=_place) if name != "statements"]
     page = _template("page.html.jinja").render(
         study=study,
-        kind_line=KINDS[study.kind],
+        kind_line=DUMMIES if any(model["fixed"] for model in models) else KINDS[study.kind],
         **_frame(),
-        **_top(study, tables, models),
+        **top,
         **_reuse(study, provenance or {}),
         verdict_warnings=_verdict_warnings(tables.get("verdict_shares"), study),
-        limits=[*limits_of(models, study.variants), *LIMITS[study.kind], *batch_limits(tables)],
+        limits=[*limits_of(models, study.variants), *study.absent, *LIMITS[study.kind], *batch_limits(tables)],
         models=models,
         refusal=one_refusal(samples.get("refusals"), study.model_suffix),
         figures=[_figure(row, Path(figure_dir), study) for row in figures.itertuples() if row.rows > 0],
@@ -125,7 +128,8 @@ def build_report(
         text_problems=_text_problems(provenance or {}),
         disagreements=_disagreements(samples.get("disagreements"), study),
     )
-    write_text(CONTROL.sub("\N{REPLACEMENT CHARACTER}", page), out)
+    write_text(harmless(page), out)
+    write_summary(Path(out).with_name("summary.json"), study, KINDS[study.kind], top["cards"])
 
 
 def _template(name: str) -> jinja2.Template:

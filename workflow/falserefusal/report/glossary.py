@@ -70,6 +70,7 @@ CATEGORIES = {
     "thinking_only": "missing: the model thought until its tokens were used up",
     "error": "missing: the request failed",
     "recitation": "missing: withheld because of copyright",
+    "no_verdict": "missing: the file of responses has no verdict on it",
     "judge_failed": "missing: the judge's reply could not be read",
     "not_asked": "the prompt has no response yet",
 }

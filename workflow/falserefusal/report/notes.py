@@ -334,7 +334,8 @@ NOTES = {
         "errors of this study (study_error) and of the paper (paper_error, from its printed n), as the root of the sum "
         "of their squares, plus rounding and, where it is known, the labeller's errors. reproduced: the difference is "
         "within the tolerance. not testable: the reason says why. values: how many printed values a row stands for. In "
-        "the unit given (a rate is a proportion here). The rule, docs/methods.md, was fixed before the numbers.",
+        "the unit given (a rate is a proportion here). The rule was fixed before the numbers "
+        "(docs/methods/comparison.md).",
     ),
     "interim_looks": Note(
         "Interim looks",
@@ -382,6 +383,11 @@ LIMITS = {
         "the results under the other labellers.",
         "Intervals are clustered by text, because the responses to one text are not independent.",
     ],
+    "imported": [
+        "A refusal is a response that the first labeller of the config calls a refusal. The section on labellers shows "
+        "the results under the other labellers.",
+        "Intervals are clustered by text, because the responses to one text are not independent.",
+    ],
     "rehearsal": [
         "The models of this study are small stand-in checkpoints with planted refusal rates, written by the workflow. "
         "They have nothing in common with real models but the names: no number on this page is about a real model.",
@@ -394,8 +400,10 @@ LIMITS = {
 KINDS = {
     "published": "The paper re-derived from its own printed cells, with the intervals that it does not print.",
     "run": "A study of real models: texts, prompts, responses, verdicts, estimates.",
+    "imported": "Responses that were made elsewhere, labelled and analysed here.",
     "rehearsal": "The whole workflow on stand-in checkpoints with planted rates: a test of the workflow.",
 }
+DUMMIES = "The whole workflow on fixed responses: a study to copy, in which no model was asked."
 
 
 def note_for(name: str) -> Note:

@@ -73,6 +73,8 @@ def facts(provenance: Mapping[str, Any], study: str, published: bool) -> dict[st
 
 def _hardware(about: Mapping[str, Any]) -> str:
     device = about.get("device") or {}
+    if isinstance(device, str):  # a remark: all responses came from the store
+        return device
     name = "a server" if not device else "CPU" if device.get("name") == "cpu" else str(device.get("name"))
     threads = device.get("threads")
     return f"{name} ({counted(threads, 'thread')})" if threads and name == "CPU" else name

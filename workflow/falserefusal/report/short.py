@@ -31,6 +31,7 @@ def in_short(
     if rates is None or rates.empty:
         return {}
     own = rates[rates["model"] != MEAN]
+    kind = "dummies" if any(model.get("fixed") for model in models) else kind
     about = {"kind": kind, "variants": variants, "models": own["model"].nunique()}
     asked = say(
         "short: asked",

@@ -8,7 +8,7 @@ from falserefusal.common.printed import COEFFICIENT, IMPORTANCE, RATE
 from falserefusal.figures.registry import Figure, FigureSet
 from falserefusal.study.comparison import Comparison
 from falserefusal.study.fields import PUBLISHED
-from falserefusal.study.files import CITATION, ENDINGS, PAGE, Files, printed, table_names
+from falserefusal.study.files import CITATION, ENDINGS, PAGE, TEX_TABLES, Files, printed, table_names
 
 
 class AnyStudy(ABC):
@@ -153,6 +153,16 @@ class AnyStudy(ABC):
         """The settings that its provenance states."""
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """The tables that it could have, and does not, because its data do not allow them."""
+        return ()
+
+    @property
+    def absent(self) -> list[str]:
+        """What its page does not have, with the reasons."""
+        return []
+
+    @property
     def files(self) -> Files:
         """The study's paths."""
         return Files(self.name)
@@ -163,7 +173,9 @@ class AnyStudy(ABC):
         several, annotated = len(self.labellers) > 1, bool(self.annotation_files)
         shrunken = "effects_shrunken" in table_names(self)
         about, printed = self.comparison.wanted, self.comparison.quantities
-        return FigureSet(self.kind, self.tasks, self.sequential, several, annotated, shrunken, about, printed)
+        return FigureSet(
+            self.kind, self.tasks, self.sequential, several, annotated, shrunken, about, printed, self.left_out
+        )
 
     @property
     def figures(self) -> list[Figure]:
@@ -180,6 +192,24 @@ class AnyStudy(ABC):
         """What the figures are drawn from."""
         tables = self.table_files(self.figure_set.table_names())
         return {"tables": tables, "models": self.materials["models"], "personas": self.materials["personas"]}
+
+    @property
+    def tex_tables(self) -> list[str]:
+        """The tables that are written as LaTeX."""
+        return [name for name in TEX_TABLES if name in table_names(self)]
+
+    @property
+    def paper_inputs(self) -> dict[str, Any]:
+        """What the tables, numbers and figures for a paper are made from."""
+        names = list(dict.fromkeys([*self.figure_set.table_names(), *self.tex_tables]))
+        return self.figure_inputs | {"tables": self.table_files(names)}
+
+    @property
+    def paper_files(self) -> list[str]:
+        """The figures for a paper with their captions, and the tables as LaTeX."""
+        drawn = [f"{figure.name}_{width}" for figure in self.figures for width in figure.paper]
+        figures = [self.files.paper_figure(name, ending) for name in drawn for ending in ("pdf", "txt")]
+        return [*figures, *(self.files.tex_table(name) for name in self.tex_tables)]
 
     @property
     def report_inputs(self) -> dict[str, Any]:
@@ -207,6 +237,7 @@ class AnyStudy(ABC):
             "banner": self.notice,
             "model_suffix": self.suffix,
             "comparison": self.comparison.plain,
+            "absent": self.absent,
         }
 
     @property

@@ -24,9 +24,11 @@ from pydantic import (
 from falserefusal.common.errors import InputError
 from falserefusal.common.tasks import PAPER_TASKS
 from falserefusal.common.templates import PLACEHOLDER
-from falserefusal.common.verdicts import REFUSED
+from falserefusal.common.verdicts import MISSING, REFUSED
+from falserefusal.exchange.fields import FIELDS, FORMATS
+from falserefusal.labelling.given import GIVEN
 from falserefusal.labelling.judge import OWN_PROMPT
-from falserefusal.labelling.labeller import JUDGE_FAILED, VERDICT_OF
+from falserefusal.labelling.labeller import VERDICT_OF
 from falserefusal.labelling.languages import PATTERNS, PHRASES, file_of, languages
 from falserefusal.labelling.registry import built_in_labellers, labeller_names
 from falserefusal.study.fields import (
@@ -50,9 +52,13 @@ LABELLERS = ("structured", "phrase_list")  # of a study that names none
 if TYPE_CHECKING:
     RuleLabeller = str
     ClassifierCategory = str
+    ResponseField = str
+    ResponseFormat = str
 else:
     RuleLabeller = Literal[*built_in_labellers()]
-    ClassifierCategory = Literal[*(category for category in VERDICT_OF if category != JUDGE_FAILED)]
+    ClassifierCategory = Literal[*(category for category in VERDICT_OF if VERDICT_OF[category] != MISSING)]
+    ResponseField = Literal[*FIELDS]
+    ResponseFormat = Literal[*FORMATS]
 RESERVED = ("store", "logs", "benchmarks", "index.html", "readme.md")  # in results/, next to the studies
 MOST = 1_000_000  # of tokens, replicates or permutations: more is a slip of the pen
 COMPARED_WITH_BASELINE = ("any-persona effect", "persona effects")
@@ -288,6 +294,11 @@ class EmbeddedSource(Part):
     def path(self) -> None:
         """No file of the user's."""
 
+    @property
+    def may_be_shared(self) -> bool:
+        """Whether the page may contain the texts: yes, they have the project's licence."""
+        return True
+
 
 class XnliSource(Part):
     """XNLI, English, from the Hugging Face hub."""
@@ -302,6 +313,11 @@ class XnliSource(Part):
     revision: Words | None = None
     """Commit of the data set; null is the commit that this workflow pins."""
 
+    @property
+    def may_be_shared(self) -> bool:
+        """Whether the page may contain the texts: no, their licence (CC BY-NC 4.0) sets conditions."""
+        return False
+
 
 class PopquornSource(Part):
     """POPQUORN's raw_data.csv, for the tasks politeness and offensiveness."""
@@ -313,6 +329,11 @@ class PopquornSource(Part):
     """Checksum of the file, 64 hexadecimal digits."""
     url: Address | None = None
     """Where the file is fetched from; null is its authors' repository."""
+
+    @property
+    def may_be_shared(self) -> bool:
+        """Whether the page may contain the texts: no, its repository states no licence."""
+        return False
 
 
 class Columns(Part):
@@ -368,6 +389,8 @@ class FileSource(Part):
     its three tasks, and any label for others."""
     max_lost: Share = MAX_LOST
     """Largest share of the rows that may be unusable; a file of 20 rows or more that loses more is an error."""
+    may_be_shared: Flag = False
+    """Whether your readers may have the texts: the report then shows them with the responses, else only their ids."""
 
 
 Source = Annotated[EmbeddedSource | XnliSource | PopquornSource | FileSource, Field(discriminator="kind")]
@@ -583,6 +606,31 @@ class Classifier(Part):
     """Longest input, in tokens; what is longer is cut."""
 
 
+class Responses(Part):
+    """Responses that were made elsewhere, in place of asking a model (docs/how-to/import.md)."""
+
+    paths: Annotated[tuple[DataFile, ...], Field(min_length=1), AfterValidator(unique("file"))]
+    """The files; several are read as one."""
+    format: ResponseFormat | None = None
+    """Their format; null goes by the name: .csv, .jsonl, .parquet, .eval and .json (Inspect), samples_*.jsonl
+    (lm-evaluation-harness). The output of a batch is openai_batch or anthropic_batch."""
+    columns: dict[ResponseField, DataWord] = Field({})
+    """Fields, each with the column of the files that holds it, such as {response: output, persona: who}. A field that
+    is not named is read from the column of its own name, if there is one."""
+    verdicts: dict[DataWord, ClassifierCategory] = Field({})
+    """Words of the column of verdicts, each with the category that it stands for, such as {full_refusal: refused};
+    hedged stands for a partial refusal. Words such as refused, answered, true and 0 need none."""
+    baseline: DataWord | None = None
+    """The word in the column of personas that means no persona; an empty cell and baseline always do."""
+    model: Words | None = None
+    """The model, where the files do not name one."""
+    prompts: DataFile | None = None
+    """A further table, with what the files do not say about each prompt: a row per prompt_id."""
+    options: dict[Words, Annotated[tuple[Words, ...], Field(min_length=2)]] = Field({})
+    """For tasks that are not in the config, by name: the class words that the prompts offered. Without them, responses
+    are read as free chat."""
+
+
 class Shares(Part):
     """Shares of the annotation sample by what the labellers found."""
 
@@ -643,10 +691,13 @@ class Config(Part):
     """Personas to name in prompts: all of the personas file, or a list of names."""
     templates: Names = "all"
     """Templates to use: all of the templates file, or a list of names."""
-    checkpoints: Checkpoints
-    """Where the models come from."""
-    tasks: Annotated[dict[Name, Task], Field(min_length=1)]
-    """The classification tasks, by name."""
+    checkpoints: Checkpoints = Checkpoints(kind="hub")
+    """Where the models come from. Compulsory where models are asked."""
+    responses: Responses | None = None
+    """Responses that were made elsewhere, in place of asking a model. With tasks, they are responses to the study's own
+    prompts, written by `snakemake export`. Without tasks, everything is read from their files."""
+    tasks: dict[Name, Task] = Field({})
+    """The classification tasks, by name. Compulsory where models are asked."""
     design: Design = Design()
     """Which prompts are asked."""
     prompts: Prompts = Prompts()
@@ -657,6 +708,9 @@ class Config(Part):
     """Servers with the OpenAI API, by name; a row of the models file refers to one by that name (column server)."""
     planning: Planning = Planning()
     """For `snakemake plan`, and the resources of cluster jobs."""
+    limit: Count | None = None
+    """Ask each model at most so many prompts, spread over the tasks: a trial, which tables, figures and page name
+    as one. Set it for one start (--config limit=20), not in a file."""
     allow_missing: Flag = False
     """Report on the models whose responses are there, and list the others as missing, instead of asking them. Set it
     for one start (--config allow_missing=true), not in a file."""
@@ -712,9 +766,21 @@ def read_config(given: dict[str, Any]) -> Config:
         config = Config.model_validate(given)
     except ValidationError as error:
         raise InputError("\n".join(problems(error, Config))) from None
-    if found := list(_contradictions(config)):
+    if found := [*_absent(config), *_contradictions(config)]:
         raise InputError("\n".join(found))
     return config
+
+
+def _absent(config: Config) -> Iterator[str]:
+    """Keys that a study needs unless its responses come from elsewhere."""
+    if config.responses is not None:
+        return
+    for key in ("checkpoints", "tasks"):
+        if key not in config.model_fields_set:
+            meaning = str(Config.model_fields[key].description).split(".")[0]
+            yield f"'{key}' is missing ({meaning[0].lower()}{meaning[1:]})"
+    if "tasks" in config.model_fields_set and not config.tasks:
+        yield "tasks: must not be empty"
 
 
 def _contradictions(config: Config) -> Iterator[str]:
@@ -735,6 +801,7 @@ def _contradictions(config: Config) -> Iterator[str]:
             yield f"classifiers.{name}: question and template exclude each other; leave out one of them"
     yield from _language_problems(config)
     yield from _choice_problems(config)
+    yield from _response_problems(config)
 
 
 def _task_problems(task: str, settings: Task) -> Iterator[str]:
@@ -785,6 +852,22 @@ def _choice_problems(config: Config) -> Iterator[str]:
         yield "choices: the weights are needed for every choice; set inference.keep_weights to true"
     if config.allow_missing:
         yield "choices: a model without responses cannot be compared; leave out choices or allow_missing"
+
+
+def _response_problems(config: Config) -> Iterator[str]:
+    """What cannot be done with responses that were made elsewhere."""
+    if config.responses is None:
+        if GIVEN in config.labellers:
+            yield f"labellers: '{GIVEN}' stands for verdicts in files of responses; name the files under responses"
+        return
+    if config.choices:
+        yield "choices: responses from elsewhere cannot be made again under other settings; leave choices out"
+    if config.design.sequential is not None:
+        yield "design.sequential: responses from elsewhere are all there already; leave it out"
+    if config.checkpoints.kind == "standins":
+        yield "checkpoints: responses from elsewhere need no stand-ins; leave checkpoints out"
+    if config.tasks and config.responses.options:
+        yield "responses.options: the config has tasks, which name the options; leave it out"
 
 
 def _design_problems(config: Config) -> Iterator[str]:

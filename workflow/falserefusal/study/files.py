@@ -1,8 +1,10 @@
 """Every path of a study, and which tables and figures it has. A name may be a Snakemake wildcard such as '{model}'."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from falserefusal.common.errors import InputError
 from falserefusal.study.fields import PUBLISHED
 
 if TYPE_CHECKING:
@@ -23,11 +25,25 @@ PRINTED_FILES = [
     )
 ]
 ENDINGS = ("png", "pdf", "svg", "csv")  # of a figure: three drawings and its data
+EXPLORER = ("explorer.html.jinja", "explorer.css", "explorer.js")
+SORTABLE = ("vendor/sortable.min.js", "vendor/sortable.a11y.min.js")
 PAGE = [
-    f"workflow/falserefusal/report/{name}"
-    for name in ("page.html.jinja", "page.css", "page.js", "vendor/sortable.min.js", "vendor/sortable.a11y.min.js")
+    f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css", "page.js", *SORTABLE, *EXPLORER)
 ]
 CITATION = "CITATION.cff"
+TEX_TABLES = (  # for a paper, in the order of the paper; report/tex_tables.py writes them
+    "rates_model_task",
+    "rates_persona",
+    "effects_mean",
+    "rates_baseline",
+    "rates_format",
+    "importance",
+    "regression",
+    "labeller_rates",
+    "corrected_rates",
+    "claims",
+    "reproduction",
+)
 GPUS = "config/gpus.csv"
 MEASURED_ACCURACY = "config/labelling/accuracy.csv"  # of labellers, on responses that were read
 TEXTS = "resources/texts"  # fetched sources
@@ -137,6 +153,20 @@ class Files:
         """The number of cores of the first start that asked a model."""
         return f"{self.home}/cores.txt"
 
+    @property
+    def imported(self) -> str:
+        """The folder of what follows from imported responses before the first job."""
+        return f"{self.home}/imported"
+
+    def given_verdicts(self, model: str) -> str:
+        """The verdicts that came with a model's imported responses."""
+        return f"{self.home}/given/{model}.parquet"
+
+    @property
+    def export(self) -> str:
+        """The folder of the study's prompts for other programs."""
+        return f"{self.home}/export"
+
     def judge_prompts(self, judge: str, model: str, look: str | int | None = None) -> str:
         """What a judge is asked about a model's responses."""
         return f"{self._look(look)}/judges/{judge}/prompts/{model}.parquet"
@@ -188,6 +218,18 @@ class Files:
         """A file of a figure."""
         return f"{self.home}/figures/{name}.{ending}"
 
+    def paper_figure(self, name: str, ending: str) -> str:
+        """A figure for a paper (pdf), or its caption (txt)."""
+        return f"{self.home}/figures/paper/{name}.{ending}"
+
+    def tex_table(self, name: str) -> str:
+        """A table of the study as LaTeX."""
+        return f"{self.home}/tables/tex/{name}.tex"
+
+    def tex(self, name: str) -> str:
+        """A LaTeX file of the study: numbers (macros), floats (tables and figures with captions) or paper (all)."""
+        return f"{self.home}/{name}.tex"
+
     @property
     def figure_index(self) -> str:
         """The list of figures."""
@@ -204,6 +246,11 @@ class Files:
         return f"{self.home}/refusals.csv"
 
     @property
+    def explorer(self) -> str:
+        """The responses that a reader of the page can search, compressed."""
+        return f"{self.home}/explorer.json"
+
+    @property
     def statements(self) -> str:
         """The paper's quoted numbers next to its printed cells."""
         return f"{self.home}/statements.csv"
@@ -217,6 +264,16 @@ class Files:
     def page(self) -> str:
         """The report."""
         return f"{self.home}/report/index.html"
+
+    @property
+    def summary(self) -> str:
+        """The findings in a few lines, for the terminal and the list of all studies."""
+        return f"{self.home}/report/summary.json"
+
+    @property
+    def archive(self) -> str:
+        """The study in one zip, to be cited."""
+        return f"{self.home}/{self.study}.zip"
 
     # off the road: stand-ins, annotation, planning
 
@@ -272,6 +329,19 @@ def weights_record(name: str) -> str:
     return f"{weights(name)}.json"
 
 
+def compared(studies: list[str]) -> dict[str, list[str]]:
+    """The files of finished studies that are compared, as absolute paths, which no rule makes again."""
+    if len(studies) < 2 or len(set(studies)) < len(studies):
+        raise InputError("compare: name two or more studies: snakemake compare --config 'studies=[one,other]'")
+    for study in studies:
+        if not Path(Files(study).outcomes).is_file():
+            raise InputError(f"compare: {Files(study).outcomes}: no such file; run the study {study} first")
+    named = {"outcomes": [Files(study).outcomes for study in studies]}
+    named["shares"] = [Files(study).table("verdict_shares") for study in studies]
+    named["summaries"] = [Files(study).summary for study in studies]
+    return {name: [str(Path(path).absolute()) for path in paths] for name, paths in named.items()}
+
+
 def table_names(study: "AnyStudy") -> list[str]:
     """The tables that the page of a study shows."""
     names = ["design_balance", *RATES, "sensitivity", "importance", *REGRESSION]
@@ -299,4 +369,4 @@ def table_names(study: "AnyStudy") -> list[str]:
         names += SEQUENTIAL
     if study.kind == "rehearsal":
         names.append("planted_rates")
-    return names
+    return [name for name in names if name not in study.left_out]

@@ -9,7 +9,8 @@ from typing import Any
 from falserefusal.common.addresses import shown_source
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import all_content_of, is_folder
-from falserefusal.common.notice import BANNER, MODEL_SUFFIX
+from falserefusal.common.notice import BANNER, DUMMY_BANNER, DUMMY_SUFFIX, LIMITED, MODEL_SUFFIX
+from falserefusal.labelling.given import GIVEN
 from falserefusal.labelling.judge_prompt import form_of, load_judge_prompt
 from falserefusal.study.base import AnyStudy
 from falserefusal.study.checks import check_materials, check_patterns, check_readable, warn_of_language
@@ -23,6 +24,7 @@ from falserefusal.study.files import (
     classifier_record,
     text_record,
 )
+from falserefusal.study.imported import MATERIALS, Imported, found_in_files, imported, labellers_of, names_in_files
 from falserefusal.study.materials import Model, choose, load_personas, load_phrases, load_templates, read_models
 from falserefusal.study.problems import hint
 from falserefusal.study.published import PublishedStudy
@@ -55,6 +57,7 @@ class Study(AnyStudy):
     given_cores: int = 1
     known_jobs: Jobs | None = None  # None: they follow from config, materials and texts
     choice: str = ""  # of another study's choices, which this study is that study under; empty: none
+    imported: Imported | None = None  # what is known of responses from elsewhere that bring their own prompts
 
     @classmethod
     def load(
@@ -91,11 +94,16 @@ class Study(AnyStudy):
         """
         root = Path(root)
         try:
-            typed = read_config(dict(config))
-            study = cls(typed, *_models(typed, root), root, cores, jobs_from_text(jobs) if jobs else None)
+            typed, found = read_config(dict(config)), None
+            if typed.responses and not typed.tasks:
+                typed, found = imported(typed, root)
+            elif typed.responses:
+                typed = matched(typed, root)
+            known = jobs_from_text(jobs) if jobs else None
+            study = cls(typed, *_models(typed, root), root, cores, known, imported=found)
             if check:
                 _ = study.personas, study.templates
-                check_materials(typed, study.rows, root)
+                check_materials(typed, study.rows, root, sized=found is None)
                 check_patterns(typed, root)
                 warn_of_language(typed, study.headline)
                 _ = study.jobs, study.comparison
@@ -167,8 +175,15 @@ class Study(AnyStudy):
         return self.config.checkpoints.kind == "standins"
 
     @property
+    def dummies(self) -> bool:
+        """Whether its responses are fixed, and no model's; then those of all its models are (see `check_materials`)."""
+        return not self.standins and any(self.rows[model].is_dummy for model in self.models)
+
+    @property
     def kind(self) -> str:
-        """rehearsal (on stand-ins) or run."""
+        """rehearsal (on stand-ins), imported (responses from elsewhere) or run."""
+        if self.config.responses:
+            return "imported"
         return "rehearsal" if self.standins else "run"
 
     @property
@@ -178,23 +193,85 @@ class Study(AnyStudy):
 
     @property
     def notice(self) -> str:
-        """What every table, figure and page of a rehearsal says; empty for a study of real models."""
-        return BANNER if self.standins else ""
+        """What every table, figure and page of a rehearsal or trial says; empty for a full study of real models."""
+        limit = [LIMITED.format(self.config.limit)] if self.config.limit else []
+        return "; ".join([*([BANNER] if self.standins else [DUMMY_BANNER] if self.dummies else []), *limit])
 
     @property
     def suffix(self) -> str:
-        """What follows the name of every model in a rehearsal."""
-        return MODEL_SUFFIX if self.standins else ""
+        """What follows the name of every model that is none."""
+        return MODEL_SUFFIX if self.standins else DUMMY_SUFFIX if self.dummies else ""
 
     @property
     def variants(self) -> bool:
         """Whether all models are one checkpoint under different system prompts."""
+        if self.config.responses:
+            return False
         return len(self.models) > 1 and len({self.rows[model].checkpoint for model in self.models}) == 1
 
     @property
     def baseline(self) -> bool:
         """Whether prompts without a persona are asked."""
         return self.config.design.has_baseline
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The tables that it could have, and does not, because its data do not allow them."""
+        left = () if self.imported is None or "templates" in self.imported.own else ("rates_format",)
+        return left if self.imported is None or self.imported.baseline else (*left, "rates_baseline")
+
+    @property
+    def absent(self) -> list[str]:
+        """What its page does not have, with the reasons."""
+        return list(self.imported.absent()) if self.imported else []
+
+    # responses from elsewhere
+
+    @property
+    def response_files(self) -> list[str]:
+        """The files of responses that were made elsewhere."""
+        given = self.config.responses
+        return [*given.paths, *filter(None, [given.prompts])] if given else []
+
+    @property
+    def own_materials(self) -> list[str]:
+        """The materials that name what these files call otherwise."""
+        return list(self.materials.values())
+
+    @property
+    def names_in_files(self) -> dict[str, dict[str, str]]:
+        """The study's names of models, personas and templates, by the words of the files of responses."""
+        return names_in_files(self.config, self.root, MATERIALS if self.imported is None else self.imported.own)
+
+    @property
+    def imported_words(self) -> dict[str, str]:
+        """The name of each model in the files of responses."""
+        return {model: row.imported or row.hub_id or model for model, row in self.rows.items()}
+
+    @property
+    def imported_records(self) -> list[str]:
+        """The records of the responses of every model."""
+        return [self.files.response_record(model) for model in self.models]
+
+    @property
+    def exported_models(self) -> dict[str, dict[str, Any]]:
+        """What requests to each model say elsewhere: its name there, and its own system prompt."""
+        rows = {model: self.rows[model] for model in self.models}
+        return {
+            model: {"name": row.served or row.imported or row.hub_id or model, "system_prompt": row.system_prompt}
+            for model, row in rows.items()
+        }
+
+    @property
+    def exported_decoding(self) -> dict[str, Any]:
+        """The decoding parameters of requests elsewhere."""
+        own = self.config.inference
+        return {"max_tokens": own.max_new_tokens, "temperature": own.temperature, "top_p": own.top_p}
+
+    @property
+    def given_verdicts(self) -> list[str]:
+        """The verdicts that came with the responses of every model."""
+        return [self.files.given_verdicts(model) for model in self.models] if GIVEN in self.labellers else []
 
     @property
     def sequential(self) -> bool:
@@ -204,7 +281,7 @@ class Study(AnyStudy):
     @property
     def several_samples(self) -> bool:
         """Whether a prompt has several responses."""
-        return self.config.inference.samples_per_prompt > 1
+        return self.imported.samples if self.imported else self.config.inference.samples_per_prompt > 1
 
     @property
     def seed(self) -> int:
@@ -290,15 +367,20 @@ class Study(AnyStudy):
         return tuple(dict.fromkeys(judge.model for judge in self.config.judges.values()))
 
     @property
+    def real_models(self) -> tuple[str, ...]:
+        """The models that are asked and are no stand-ins."""
+        return () if self.standins or self.config.responses else self.models
+
+    @property
     def fetched(self) -> tuple[str, ...]:
         """The models and judges whose weights come from a hub, a folder or a package. A judge is never a stand-in."""
-        names = dict.fromkeys([*(() if self.standins else self.models), *self.judge_models])
-        return tuple(name for name in names if not self.rows[name].server)
+        names = dict.fromkeys([*self.real_models, *self.judge_models])
+        return tuple(name for name in names if self.rows[name].weights and self.rows[name].loads_weights)
 
     @property
     def servers(self) -> dict[str, list[str]]:
         """The servers that are asked, each with its models and judges."""
-        names = dict.fromkeys([*(() if self.standins else self.models), *self.judge_models])
+        names = dict.fromkeys([*self.real_models, *self.judge_models])
         asked: dict[str, list[str]] = {}
         for name in names:
             if server := self.rows[name].server:
@@ -379,13 +461,15 @@ class Study(AnyStudy):
             server = self.config.servers[row.server].model_dump(exclude={"price_in", "price_out"})
             names = {"model": row.served} | ({"reported_model": row.reported_model} if row.reported_model else {})
             kept |= {"backend": "openai", "server": server | names}
+        if row.is_dummy and not standin:
+            kept |= {"backend": "dummy", "dummy": row.dummy, "options": list(self.options.values())}
         return {key: value for key, value in {**kept, "hub_id": row.weights}.items() if value is not None}
 
     def checkpoint(self, model: str) -> dict[str, str]:
         """The input of a job that a model is loaded from: a stand-in's folder, or the record of fetched weights."""
         if self.standins and model in self.models:
             return {"checkpoint": Files(self.config.study).standin(model)}  # the same under every choice
-        return {} if self.rows[model].server else {"weights": self.rows[model].weights_record}
+        return {"weights": self.rows[model].weights_record} if self.rows[model].loads_weights else {}
 
     @property
     def inference(self) -> dict[str, Any]:
@@ -393,9 +477,13 @@ class Study(AnyStudy):
         others = {"shards", "keep_weights", "samples_per_prompt", "unrecognised"}
         return self.config.inference.model_dump(exclude=others)
 
+    @property
+    def _asked_here(self) -> tuple[str, ...]:
+        return () if self.config.responses else self.models
+
     @cached_property
     def _jobs(self) -> Jobs:
-        return self.known_jobs or jobs_of(self.config, self.models, self.rows, self.root, self.cores)
+        return self.known_jobs or jobs_of(self.config, self._asked_here, self.rows, self.root, self.cores)
 
     @cached_property
     def cores(self) -> int:
@@ -559,6 +647,12 @@ class Study(AnyStudy):
 
     def response_inputs(self, model: str) -> dict[str, Any]:
         """What a model's responses are made from."""
+        row = self.rows[model]
+        if not (self.standins or row.weights or row.server):
+            raise InputError(
+                f"{self.config.materials.models}: {model} cannot be asked, because its responses come from elsewhere; "
+                "name their files under responses in the config (docs/how-to/import.md)"
+            )
         inputs = {"prompts": self.prompt_files, "design": self.files.design} | self.checkpoint(model)
         return inputs | ({"phrases": self.config.refusal_phrases} if self.early_decision else {})
 
@@ -624,6 +718,7 @@ class Study(AnyStudy):
         """What the verdicts on a model's responses are made from."""
         return self.question_inputs(model, look) | {
             **self._rule_files,
+            **({GIVEN: self.files.given_verdicts(model)} if GIVEN in self.labellers else {}),
             "judges": [self.files.judge_responses(judge, model, look) for judge in self.config.judges],
             "instructions": [file for judge in self.config.judges for file in self.judge_files(judge)],
             "classifiers": [self.files.scores(name, model, look) for name in self.config.classifiers],
@@ -641,6 +736,13 @@ class Study(AnyStudy):
         return [self.files.verdicts(model) for model in self.reported_models]
 
     @property
+    def archive_inputs(self) -> dict[str, Any]:
+        """What the archive holds, or is made from."""
+        own = {name: given for name, given in self.report_inputs.items() if name not in self.samples}
+        own |= {"personas": self.materials["personas"], "design": self.files.design}
+        return own | {"verdicts": self.verdict_files}
+
+    @property
     def sample_inputs(self) -> dict[str, Any]:
         """What samples of responses are drawn from, for the page or for people to annotate."""
         return {
@@ -651,9 +753,24 @@ class Study(AnyStudy):
         }
 
     @property
+    def explorer_inputs(self) -> dict[str, Any]:
+        """What the responses on the page are read from."""
+        return self.sample_inputs | {"texts": self.text_files}
+
+    @property
+    def shared_texts(self) -> list[str]:
+        """The tasks whose texts may be passed on with the page."""
+        return [name for name, task in self.config.tasks.items() if task.source.may_be_shared]
+
+    @property
+    def layouts(self) -> dict[str, str]:
+        """How the text follows the question in the prompts of each task."""
+        return {name: task.layout for name, task in self.config.tasks.items()}
+
+    @property
     def batch_check_labeller(self) -> str:
         """The first labeller that is no model: judges and classifiers are not asked about other batches; "": none."""
-        return next(iter(self.config.rule_labellers), "")
+        return next((name for name in self.config.rule_labellers if name != GIVEN), "")
 
     @property
     def batch_check_inputs(self) -> dict[str, Any]:
@@ -756,14 +873,14 @@ class Study(AnyStudy):
     def samples(self) -> dict[str, str]:
         """Samples of responses that the page shows."""
         several = {"disagreements": self.files.disagreements} if len(self.labellers) > 1 else {}
-        return several | {"refusals": self.files.refusals}
+        return several | {"refusals": self.files.refusals, "explorer": self.files.explorer}
 
     @property
     def data_files(self) -> list[str]:
         """The data that the study is made of."""
         materials = self.config.materials
         own = (materials.models, materials.personas, materials.templates, self.config.refusal_phrases)
-        return [*filter(None, own), *self.text_files]
+        return [*filter(None, own), *self.text_files, *self.response_files]
 
     @property
     def labelling_files(self) -> list[str]:
@@ -792,10 +909,21 @@ class Study(AnyStudy):
     def record(self) -> dict[str, Any]:
         """The settings that its provenance states: the config with its defaults."""
         named = {"models": list(self.models), "personas": list(self.personas), "templates": list(self.templates)}
-        settings = self.config.model_dump(mode="json", exclude=set(named)) | named
+        unused = {"checkpoints", "inference", "planning", "prompts"} if self.imported else set()
+        settings = self.config.model_dump(mode="json", exclude={*named, *unused}) | named
         for task in settings["tasks"].values():
             task["source"] = shown_source(task["source"])
         return settings
+
+
+def matched(config: Config, root: Path) -> Config:
+    """The config of a study whose own prompts were answered elsewhere: the models and labellers of the responses."""
+    found = found_in_files(config, root)
+    lost = [] if config.models == "all" else [name for name in config.models if name not in found["models"]]
+    if lost:
+        raise InputError(f"models: the files of responses have none of {', '.join(lost)}; leave it out of models")
+    named = config.model_copy(update={"labellers": labellers_of(config, tuple(found["fields"]))})
+    return named.model_copy(update={"models": tuple(found["models"])}) if config.models == "all" else named
 
 
 def _models(config: Config, root: Path) -> tuple[dict[str, Model], tuple[str, ...]]:
