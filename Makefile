@@ -17,20 +17,18 @@ READY := .venv/.ready
 VLLM_RUN := .venv-vllm/bin/python -m
 VLLM_READY := .venv-vllm/.ready
 BENCHMARK_READY := .venv-benchmark/.ready
+DOCS_READY := .venv-docs/.ready
 # llama.cpp without what its server does not need, and without the web page that its build would download
 LLAMA_CPP := -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF \
 	-DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF
 # gpu or cpu: which build of vLLM `make vllm` installs
 VLLM ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 
-.PHONY: study published rehearsal null test test-slow test-slurm vllm test-vllm scale simulation benchmark reference lint clean help
+.PHONY: study published rehearsal null test test-slow test-slurm vllm test-vllm scale simulation benchmark reference docs lint clean help
 
 study: $(READY)
 	$(SNAKEMAKE)
-	@echo
-	@echo "Done. Open these pages in a browser:"
-	@echo "  results/pilot/report/index.html       a small real chat model under four system prompts"
-	@echo "  results/published/report/index.html   the paper, re-derived from its own printed numbers"
+	@echo "Open results/index.html in a browser."
 
 published: $(READY)
 	$(SNAKEMAKE) published
@@ -79,9 +77,15 @@ benchmark: $(READY) $(VLLM_READY) $(BENCHMARK_READY)
 simulation: $(READY)
 	.venv/bin/python benchmarks/simulation/run.py --cores $(CORES) --out docs/simulation
 
-# What is generated from the typed config: the schema for editors, and docs/reference/config.md.
+# What is generated: the schema for editors, docs/reference/config.md, and the outputs of docs/analyse.md.
 reference: $(READY)
 	PYTHONPATH=workflow $(RUN) falserefusal.study.reference
+	PYTHONPATH=workflow $(RUN:-m=) docs/execute.py docs/analyse.md
+
+# The documentation as a site, in site/; open site/index.html. Broken links are errors.
+docs: $(DOCS_READY)
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict
+	@echo "Done. Open site/index.html in a browser; for its search: python3 -m http.server --directory site"
 
 lint: $(READY)
 	$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) snakefmt --check Snakefile workflow/rules
@@ -127,8 +131,14 @@ $(BENCHMARK_READY): requirements.lock benchmarks/inference/requirements.txt
 		--disable-pip-version-check --requirement requirements.lock --requirement benchmarks/inference/requirements.txt
 	@touch $@
 
+$(DOCS_READY): docs/site/requirements.txt
+	@test -x .venv-docs/bin/python || "$(PYTHON)" -m venv .venv-docs
+	@echo "Installing MkDocs into .venv-docs (once; about 20 seconds)"
+	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --requirement docs/site/requirements.txt
+	@touch $@
+
 clean:
-	rm -rf results/published results/pilot results/rehearsal results/null results/logs .snakemake
+	rm -rf site results/published results/pilot results/rehearsal results/null results/logs .snakemake
 
 help:
 	@sed -n '1,3p' Makefile

@@ -33,6 +33,8 @@ include: "workflow/rules/report.smk"
 # Rules that not every study needs.
 include: "workflow/rules/annotation.smk"
 include: "workflow/rules/choices.smk"
+include: "workflow/rules/paper.smk"
+include: "workflow/rules/compare.smk"
 include: "workflow/rules/planning.smk"
 
 
@@ -57,6 +59,7 @@ if STUDY.sequential:
 
 
 rule all:
+    """The report of the study, and without --configfile also that of the printed numbers (default)."""
     default_target: True
     input:
         PUBLISHED.files.page if NO_STUDY_NAMED else [],
@@ -64,23 +67,26 @@ rule all:
 
 
 rule published:
+    """The report of the paper's printed numbers."""
     input:
         PUBLISHED.files.page,
 
 
 rule tables:
+    """All tables of the study."""
     input:
         STUDY.reported_tables,
 
 
-# The sample for people to annotate. Put its key.csv and their exports into annotations/<study>/; the next run uses them.
+# Put key.csv of the sample and the exports of people into annotations/<study>/; the next run uses them.
 rule annotation:
+    """A sample of responses for people to annotate."""
     input:
         STUDY.files.annotation("index.html"),
 
 
-# All weights of a study, for example before a cluster run.
 rule weights:
+    """Download all weights of the study, for example before a cluster run."""
     input:
         STUDY.weight_records,
     localrule: True
@@ -90,9 +96,21 @@ onstart:
     locks.keep_host()
 
 
+onsuccess:
+    show_results()
+
+
+onerror:
+    show_results()
+
+
 # An edited file may have an old time stamp: it was copied, or is from an archive. So rules take the content of the files
 # that no rule makes as params. Not the checks before inference: a rule that runs hides edits from all jobs after it that
 # take its output as ancient (Snakemake's DAG.update_needrun).
 for one in list(workflow.rules):
     if "code" in one.input.keys() and one.name not in ("plan", "preflight", "ready"):
         one.set_params(read=given(one, content_of_data), code=given(one, content_of_code))
+
+# Snakemake's own report holds every figure and table, with captions: snakemake --report report.html
+if any(word.startswith("--report") for word in sys.argv):
+    flag_outputs(workflow.rules, [*STUDY.figures, *PUBLISHED.figures], ".snakemake/captions")

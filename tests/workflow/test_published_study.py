@@ -46,7 +46,7 @@ def test_a_second_run_does_nothing(done):
 def test_the_same_bytes_in_another_copy(done, checkout):
     other = checkout()
     other.run(TARGET)
-    suffixes = (".csv", ".parquet", ".png", ".pdf", ".html", ".json")
+    suffixes = (".csv", ".parquet", ".png", ".pdf", ".svg", ".html", ".json")
     first, second = (files(copy.path("results/published"), *suffixes) for copy in (done, other))
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name]] == []

@@ -72,7 +72,7 @@ def test_a_model_that_needs_more_gpus_than_the_run_may_use(copy):
     output = copy.ask(size=40, check=False)
     assert "GPUs by the cost estimate, but a job of this run may use 1 -> add --resources gpu=4" in output
     assert "Ask " not in output
-    assert "GPUs 4" in copy.ask("--resources", "gpu=4", size=40)
+    assert "GPUs 4" in copy.ask("--resources", "gpu=4", "--quiet", "host", size=40)
 
 
 def test_another_gpu_or_another_check_runs_no_model_again(copy):

@@ -1,11 +1,13 @@
 """The whole workflow on a few stand-ins, from texts to report; every response is known in advance."""
 
+import html
 import json
 import re
 import shutil
 import socket
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -116,8 +118,31 @@ def test_nothing_to_pass_on_names_this_machine_or_its_user(done):
         assert not found, file
 
 
-def test_progress_with_time_left_is_shown(done):
-    assert re.search(r"Llama2-13B: 100% of prompt tokens, \d+ responses", done.log)
+def test_the_archive_has_no_texts_and_studies_can_be_compared(done):
+    config = ["--configfile", "config/small.yaml", "--rerun-triggers", "mtime"]
+    done.run("archive", *config)
+    with zipfile.ZipFile(done.results / "small.zip") as packed:
+        names, page = packed.namelist(), packed.read("report/index.html").decode()
+    assert {"provenance.json", "tables/rates_persona.csv", "verdicts/Gemma2-2B.csv", "design.csv"} <= set(names)
+    texts = pd.read_parquet(done.results / "texts/politeness.parquet")["text"]
+    assert not any(html.escape(text) in page for text in texts)
+    shutil.copytree(done.results, done.path("results/again"))
+    done.run("compare", "--config", "studies=[small,again]", "--rerun-triggers", "mtime")
+    shutil.rmtree(done.path("results/again"))
+    table = pd.read_csv(done.path("results/comparisons/small+again/differences.csv"))
+    assert (table["difference"].dropna() == 0).all() and table["study"].str.startswith("REHEARSAL").all()
+    assert "REHEARSAL" in done.path("results/comparisons/small+again/index.html").read_text()
+
+
+def test_progress_is_in_the_logs_and_the_terminal_has_a_line_per_rule_and_the_findings(done):
+    logs = "".join(file.read_text() for file in done.path("results/logs/small").rglob("*.log"))
+    assert re.search(r"Llama2-13B: 100% of prompt tokens, \d+ responses", logs)
+    lines = done.log.splitlines()
+    assert len(lines) <= 45, done.log
+    assert "small: REHEARSAL on stand-in checkpoints: says nothing about the real models" in lines
+    assert any(line.startswith("  Page: results/small/report/index.html") for line in lines)
+    index = done.path("results/index.html").read_text()
+    assert 'href="small/report/index.html"' in index and "REHEARSAL on stand-in checkpoints" in index
 
 
 def test_a_second_run_does_nothing(done):

@@ -58,7 +58,13 @@ class Study:
         self.copy.path("own.csv").write_text(MODELS)
         self.copy.path("own.yaml").write_text(self.text)
         models = self.text.partition("models: [")[2].partition("]")[0].split(", ")
-        return [*(f"results/small/verdicts/{model}.parquet" for model in models), "--configfile", "own.yaml"]
+        return [
+            *(f"results/small/verdicts/{model}.parquet" for model in models),
+            "--configfile",
+            "own.yaml",
+            "--quiet",
+            "host",
+        ]
 
     def run(self):
         """Run to the end; the output, and the largest number of folders of weights that there were at a time."""

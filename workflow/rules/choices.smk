@@ -3,6 +3,7 @@
 
 
 rule choices:
+    """Compare the study with itself under other settings (docs/choices.md)."""
     input:
         table=STUDY.files.table("choices"),
         figure=STUDY.files.figure("choices", "png"),

@@ -20,12 +20,21 @@ if not sys.executable.startswith("'"):
 
 from falserefusal.common.dependencies import library_of
 from falserefusal.common.errors import InputError
+from falserefusal.report.overview import write_index
+from falserefusal.report.snakemake_report import flag_outputs
+from falserefusal.report.terminal import replace_output
 from falserefusal.study import files, locks
 from falserefusal.study.checks import check_keys
 from falserefusal.study.resources import JOBS
 from falserefusal.study.rules import Rules, any_of, content_of_code, content_of_data, untracked, without_secrets
 from falserefusal.study.study import Study
 from falserefusal.study.weights import USES
+
+TERMINAL = replace_output(workflow.output_settings) if workflow.is_main_process else None
+
+# Of `snakemake compare`; not a key of a study.
+COMPARED = [str(name) for name in config.pop("studies", [])]
+COMPARISON = f"results/comparisons/{'+'.join(COMPARED) or 'none'}"
 
 sources = [os.path.relpath(file) for file in workflow.configfiles]
 sources += ["--config"] if workflow.config_settings.config else []
@@ -46,6 +55,13 @@ RULES = Rules(STUDY, PUBLISHED)
 of, of_task, needs = RULES.of, RULES.of_task, RULES.needs
 OWN = any_of(STUDY.by_name)  # the study and the study under each of its choices
 of_published = Rules(PUBLISHED, PUBLISHED).of  # for rules without the wildcard {study}
+
+
+def show_results():
+    """At the end of a run: list all studies in results/index.html, and show the findings of those that it reported."""
+    index = write_index("results")
+    if TERMINAL is not None:
+        TERMINAL.show_results([PUBLISHED.files, STUDY.files], index, [f"{COMPARISON}/index.html", STUDY.files.archive])
 
 
 wildcard_constraints:

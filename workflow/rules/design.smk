@@ -28,6 +28,7 @@ rule design:
         design=of("config.design"),
         samples=of("config.inference.independent_samples"),
         seed=of("seed"),
+        limit=of("config.limit"),
         notice=of("notice"),
     message:
         "Draw the Monte Carlo design: {wildcards.study}"

@@ -2,6 +2,7 @@
 
 
 rule figures:
+    """Draw every figure of the study from its tables."""
     input:
         unpack(of("figure_inputs")),
         code=library("figures.py"),

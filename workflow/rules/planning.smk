@@ -2,6 +2,7 @@
 
 
 rule plan:
+    """Estimate GPU hours, memory and disk before any download."""
     input:
         models=STUDY.config.materials.models,
         personas=STUDY.config.materials.personas,
@@ -50,6 +51,7 @@ rule plan:
 # Runs on every invocation, because it has no output. Its table is not declared as one, because Snakemake deletes the
 # outputs of a failed job.
 rule preflight:
+    """Check that everything the study needs is available."""
     input:
         models=STUDY.config.materials.models,
         plan=STUDY.files.plan("models.csv") if STUDY.fetched else [],

@@ -24,5 +24,4 @@ with log_to(snakemake.log[0], snakemake.params):
     with styled():
         canvas, drawn = specification_curve(read_table(snakemake.input.table), context)
         save(canvas, Path(output.png).with_suffix(""))
-        canvas.savefig(output.svg, metadata={"Date": None})
     write_table(drawn, output.csv, context.banner)

@@ -14,6 +14,7 @@ with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.notice import write_table
     from falserefusal.common.schemas import DESIGN, TEXTS
     from falserefusal.design.balance import draw_counts, uniformity
+    from falserefusal.design.limit import limited
     from falserefusal.design.monte_carlo import make_design
     from falserefusal.study.materials import load_templates
 
@@ -23,6 +24,8 @@ with log_to(snakemake.log[0], snakemake.params):
     texts = {task: read_parquet(path, TEXTS) for task, path in zip(tasks, snakemake.input.texts, strict=True)}
     drawn = (params.design, params.models, params.seed, params.get("samples"))
     design = make_design(texts, params.personas, templates, *drawn)
+    if most := params.get("limit"):
+        design = limited(design, most)
     write_parquet(design, snakemake.output.design, DESIGN, params.get("read"))
     table5 = draw_counts(design, "persona", params.personas, tasks)
     table6 = draw_counts(design, "template", templates["template"].drop_duplicates().tolist(), tasks)

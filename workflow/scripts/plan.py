@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.common.logs import log_to
+from falserefusal.common.logs import log_to, tell
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -72,4 +72,4 @@ with log_to(snakemake.log[0], snakemake.params):
     write_csv(result["gpus"], snakemake.output.gpus)
     write_json(plan.plan_json(result), snakemake.output.json)
     write_text(text, snakemake.output.text)
-    print(text, end="")
+    tell(text.rstrip())

@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from falserefusal.common.logs import log_to
+from falserefusal.common.logs import log_to, tell
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to(snakemake.log[0], snakemake.params):
+    import logging
     from pathlib import Path
 
     import pandas as pd
@@ -63,8 +64,13 @@ with log_to(snakemake.log[0], snakemake.params):
         rows = check_cluster(params.jobs, settings, used=bool(params.slurm) or not params.compute_here)
         found = pd.concat([found, pd.DataFrame(rows, columns=COLUMNS)], ignore_index=True)
     write_csv(found, params.table)
-    print(preflight_text(found), end="")
+    if snakemake.output:  # before inference: only what may matter
+        print(preflight_text(found))
+        for row in found[found["status"] == "warn"].itertuples():
+            logging.getLogger("falserefusal.planning").warning("%s: %s", row.subject, row.message)
+    else:
+        tell(preflight_text(found).rstrip())
     if params.demand:
         require(found)
     elif missing := missing_text(found):
-        print(f"{missing}\nModels with nothing missing run anyway (--keep-going).")
+        tell(f"{missing}\nModels with nothing missing run anyway (--keep-going).")

@@ -10,9 +10,12 @@ if TYPE_CHECKING:
 with log_to(snakemake.log[0], snakemake.params):
     from pathlib import Path
 
+    import yaml
+
     from falserefusal.common.files import read_json
     from falserefusal.common.notice import read_table
     from falserefusal.report.build import Study, build_report
+    from falserefusal.report.explorer import explorer_section
     from falserefusal.study.materials import are_variants, load_models
 
     given, about = snakemake.input, snakemake.params.about
@@ -27,6 +30,8 @@ with log_to(snakemake.log[0], snakemake.params):
             model_suffix=about["model_suffix"],
             models=models["model"].tolist(),
             variants=are_variants(models),
+            citation=yaml.safe_load(Path(given.citation).read_text(encoding="utf-8")),
+            explorer=explorer_section(given.get("explorer")),
             absent=about["absent"],
         ),
         # statements.csv is not in the folder of tables, but is one

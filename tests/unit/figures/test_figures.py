@@ -4,25 +4,27 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from PIL import Image
 
 import tables_of_print as fixture
+from drawn_texts import problems_of, texts_of
 from falserefusal.common.printed import CELL, QUANTITIES, RATE
 from falserefusal.figures.claims import _along
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import NothingToDraw, grouped_rows
-from falserefusal.figures.draw import _draw, draw_figures
+from falserefusal.figures.draw import _draw, draw_figures, save
 from falserefusal.figures.labelling import draw_labeller_range
 from falserefusal.figures.personas import panel_grid
 from falserefusal.figures.registry import FigureSet
-from falserefusal.figures.style import WARNING, listing, number, percent, styled
+from falserefusal.figures.style import MESSAGE, WARNING, Page, listing, number, percent, styled
+from falserefusal.study.files import ENDINGS
 
 EVERYTHING = {"sequential": True, "several_labellers": True, "annotated": True, "shrunken": True}
 
@@ -62,18 +64,6 @@ def drawn(chosen, tables, context):
 
 def named(name, kind="published"):
     return [figure for figure in FigureSet(kind, **EVERYTHING).figures() if figure.name == name]
-
-
-def texts_of(canvas):
-    """Return the texts on the page, without labels of ticks beyond the axis, which matplotlib does not draw."""
-    hidden = set()
-    for ax in canvas.axes:
-        for axis in (ax.xaxis, ax.yaxis):
-            ticks = axis._update_ticks() if ax.axison else []
-            shown = {id(label) for tick in ticks for label in (tick.label1, tick.label2)}
-            hidden |= {id(label) for label in axis.get_ticklabels(which="both")} - shown
-    texts = canvas.findobj(lambda artist: isinstance(artist, Text) and id(artist) not in hidden)
-    return [text for text in texts if text.get_visible() and text.get_text().strip()]
 
 
 def test_the_list_of_figures_needs_no_drawing_library():
@@ -127,7 +117,7 @@ def test_other_tasks_have_figures_of_their_own():
 
 def test_every_promised_file_is_written_from_the_tables(root, published, tmp_path):
     index = draw_figures(FigureSet("published").figures(), published, fixture.context(root), tmp_path)
-    files = {f"{name}.{ending}" for name in names_of(FigureSet("published")) for ending in ("png", "pdf", "csv")}
+    files = {f"{name}.{ending}" for name in names_of(FigureSet("published")) for ending in ENDINGS}
     assert {path.name for path in tmp_path.iterdir()} == files | {"index.csv"}
     assert (index["rows"] > 0).all()
     assert set(FigureSet("published").table_names()) <= set(published)
@@ -150,24 +140,25 @@ def test_same_tables_same_bytes(root, published, tmp_path):
         assert b"CreationDate" not in path.read_bytes()
 
 
+def test_an_svg_is_small_and_keeps_every_text_as_it_is(root, tmp_path):
+    said = 'a <b> & "c" id="d" 0.00345 -->'
+    with styled():
+        page = Page(fixture.context(root), "A message", said, "Source.", 1)
+        page.axes(1, 0.1, 2, 0.5).plot([0, 1 / 3], [0, 1], label=said)
+        save(page.figure, tmp_path / "x")
+    text = (tmp_path / "x.svg").read_text(encoding="utf-8")
+    tree = ElementTree.fromstring(text)
+    assert said in {words.strip() for words in tree.itertext()}
+    assert [node.get("id") for node in tree.iter() if node.get("id") == MESSAGE] == [MESSAGE]
+    assert "<!--" not in text and "metadata" not in text and "Verdana" in text
+    assert not re.search(r'<path d="[^"]*[.][0-9]{3}', text)
+
+
 @pytest.mark.parametrize("kind", ["published", "rehearsal"])
 def test_no_text_leaves_the_page_or_covers_another(gallery, kind):
     for figure, canvas in gallery[kind]:
-        texts = texts_of(canvas)
-        page = canvas.bbox
-        boxes = [(t, t.get_window_extent()) for t in texts]
-        for text, box in boxes:
-            inside = page.x0 - 1 <= box.x0 and box.x1 <= page.x1 + 1 and page.y0 - 1 <= box.y0 and box.y1 <= page.y1 + 1
-            assert inside, f"{figure.name}: {text.get_text()!r} leaves the page"
-        level = [(text.get_text(), box) for text, box in boxes if not text.get_rotation()]
-        edges = np.array([[box.x0, box.y0, box.x1, box.y1] for _, box in level])
-        across = np.minimum(edges[:, None, 2], edges[None, :, 2]) - np.maximum(edges[:, None, 0], edges[None, :, 0])
-        up = np.minimum(edges[:, None, 3], edges[None, :, 3]) - np.maximum(edges[:, None, 1], edges[None, :, 1])
-        # boxes include room for ascenders and descenders: a fifth of a line may be shared
-        tall = np.minimum.outer(edges[:, 3] - edges[:, 1], edges[:, 3] - edges[:, 1])
-        clash = np.triu((across > 1) & (up > 0.3 * tall), k=1)
-        pairs = [(level[i][0], level[j][0]) for i, j in np.argwhere(clash)]
-        assert not pairs, f"{figure.name}: {pairs[:5]}"
+        problems = problems_of(canvas)
+        assert not problems, f"{figure.name}: {problems[:5]}"
 
 
 def test_a_rehearsal_is_marked_in_every_title_and_after_every_model(root, gallery):

@@ -70,6 +70,11 @@ def cases(tmp_path_factory):
                 [{"dtype": "bfloat16"}],
                 [{"batch_tokens": 999}, {"device_map": None}, {"threads": 2}],
             ),
+            "dummy": (
+                settings(backend="dummy") | {"dummy": 0.5, "options": [["polite", "impolite"]]},
+                [{"dummy": 0.4}, {"options": [["polite", "rude"]]}, {"model": "another"}],
+                [{"threads": 2}],
+            ),
             "openai": (
                 remote,
                 [{"revision": "abc"}, {"dtype": "bfloat16"}, {"server": server | {"extra_body": {"top_k": 1}}}],

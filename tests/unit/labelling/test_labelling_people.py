@@ -4,13 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from falserefusal.common.schemas import BASELINE, TASKS
+from falserefusal.common.templates import asks_yes_no
 from falserefusal.labelling.patterns import load_patterns
 from falserefusal.labelling.structured import StructuredLabeller
 from falserefusal.labelling.unread import without_thinking
 from falserefusal.labelling.verdicts import label
+from falserefusal.study.materials import load_templates
 
 HALVES = ("fixing", "reporting")
-YES_NO = ("p1", "p3", "p4", "p6", "p7", "p9")  # templates of two options that ask "would a ... classify"
+IN_DOMAIN = {"in_domain.csv": (600, 0.962)}  # at least so many rows; the readers' kappa, refused or not
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +31,15 @@ def labelled(root):
     return verdicts
 
 
-@pytest.fixture(scope="module")
-def in_domain(root, labelled):
-    table = pd.read_csv(root / "tests" / "gold" / "in_domain.csv", keep_default_na=False)
-    return labelled(table, table["prompt_id"].str.split(":").str[1].isin(YES_NO).to_numpy())
+@pytest.fixture(scope="module", params=IN_DOMAIN)
+def in_domain(request, root, labelled):
+    table = pd.read_csv(root / "tests" / "gold" / request.param, keep_default_na=False)
+    templates = load_templates(root / "config" / "templates.csv", TASKS).set_index(["task", "template"])
+    asked = table["prompt_id"].str.split(":", expand=True)
+    text = np.where(asked[2] == BASELINE, "baseline_text", "text")
+    yes_no = [asks_yes_no(templates.at[key[:2], key[2]]) for key in zip(table["task"], asked[1], text, strict=True)]
+    table.attrs["rows"], table.attrs["kappa"] = IN_DOMAIN[request.param]
+    return labelled(table, yes_no)
 
 
 def weighted_kappa(one, other, weight):
@@ -43,16 +51,16 @@ def weighted_kappa(one, other, weight):
 
 
 def test_the_readers_agree_and_their_disagreements_are_settled(in_domain):
-    assert len(in_domain) >= 600
+    assert len(in_domain) >= in_domain.attrs["rows"]
     kappa = weighted_kappa(in_domain["reader_1"] == "refused", in_domain["reader_2"] == "refused", None)
-    assert kappa == pytest.approx(0.962, abs=5e-4)
+    assert kappa == pytest.approx(in_domain.attrs["kappa"], abs=5e-4)
     same = in_domain["reader_1"] == in_domain["reader_2"]
     assert (in_domain.loc[same, "verdict"] == in_domain.loc[same, "reader_1"]).all()
     assert in_domain.groupby("response")["half"].nunique().max() == 1
 
 
 @pytest.mark.parametrize("half", HALVES)
-def test_agreement_with_readers_of_the_pilot(in_domain, half):
+def test_agreement_with_readers_of_the_models_responses(in_domain, half):
     table = in_domain[in_domain["half"] == half]
     kappa = weighted_kappa(table["machine"] == "refused", table["verdict"] == "refused", table["weight"])
     assert kappa > 0.88

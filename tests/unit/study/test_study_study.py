@@ -13,6 +13,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.notice import BANNER
 from falserefusal.common.printed import CELL
 from falserefusal.study.base import AnyStudy
+from falserefusal.study.files import ENDINGS
 from falserefusal.study.study import Study
 
 JUDGE = "judges: {j: {model: Qwen2.5-7B}}"
@@ -197,7 +198,7 @@ def test_tables_and_figures_of_each_kind(load):
         full.reported_tables
     )
     assert "results/small/figures/reproduction.png" in small.figure_files
-    assert len(small.figure_files) == 3 * len(small.figures)
+    assert len(small.figure_files) == len(ENDINGS) * len(small.figures)
     one = load("labellers: [structured]")
     assert not any("labeller_agreement" in table for table in one.reported_tables)
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 BANNER = "REHEARSAL on stand-in checkpoints: says nothing about the real models"  # on every page, figure and table
 MODEL_SUFFIX = " (stand-in)"  # after every model name
+DUMMY_BANNER = "DUMMY responses, written by the workflow: says nothing about any model"
+DUMMY_SUFFIX = " (dummy)"
+LIMITED = "TRIAL with at most {} prompts per model"
 COLUMN = "study"  # of a table: holds the banner, so that a file passed on alone still carries it
 
 

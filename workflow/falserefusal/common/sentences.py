@@ -36,7 +36,7 @@ _DIFFER = (
     "{% elif s.refusals < least %}{{ s.refusals | counted('refusal') }}: too few to compare {{ noun }}s (largest "
     "difference {{ s.difference | points(s.lo, s.hi, false) }} points, interval {{ span(s.lo, s.hi) }})"
     "{% elif not s.clear %}No {{ noun }} {{ verb }} clearly more often than another: largest difference "
-    "{{ s.difference | points(s.lo, s.hi, false) }} points (95% interval {{ span(s.lo, s.hi) }}), "
+    "{{ s.difference | points(s.lo, s.hi, false) }} points (interval {{ span(s.lo, s.hi) }}), "
     "{{ s.refusals | counted('refusal') }}"
     "{% else %}"
     "{% if s.levels == 2 %}{{ s.higher }} {{ verb }} more often than {{ s.lower }}"
@@ -62,7 +62,7 @@ SENTENCES: dict[str, Sentence] = {
             ),
             (
                 {"s": ALIKE, **_IS},
-                "No persona is refused clearly more often than another: largest difference 6 points (95% interval −6 "
+                "No persona is refused clearly more often than another: largest difference 6 points (interval −6 "
                 "to +18), 754 refusals",
             ),
             (
@@ -470,6 +470,181 @@ SENTENCES: dict[str, Sentence] = {
             ),
         ],
     ),
+    "screen": Sentence(
+        "{{ raised }} of {{ effects | counted('persona effect') }} "
+        "{{ 'raises' if raised == 1 or effects == 1 else 'raise' }} a refusal rate (test with 5% "
+        "family-wise error rate)",
+        [
+            (
+                {"raised": 3, "effects": 45},
+                "3 of 45 persona effects raise a refusal rate (test with 5% family-wise error rate)",
+            ),
+            (
+                {"raised": 1, "effects": 45},
+                "1 of 45 persona effects raises a refusal rate (test with 5% family-wise error rate)",
+            ),
+            (
+                {"raised": 0, "effects": 1},
+                "0 of 1 persona effect raises a refusal rate (test with 5% family-wise error rate)",
+            ),
+        ],
+    ),
+    "frame: refusals": Sentence(
+        "Refusals with a persona: {{ refusals | thousands }} of {{ n | counted('response') }} ({{ rate | percent }}) "
+        "of {{ models | counted('model') }}",
+        [
+            (
+                {"refusals": 1754, "n": 50000, "rate": 0.03508, "models": 3},
+                "Refusals with a persona: 1,754 of 50,000 responses (3.51%) of 3 models",
+            )
+        ],
+    ),
+    "short: asked": Sentence(
+        "{% if variants %}One model under {{ models | counted('system prompt') }}{% elif kind == 'rehearsal' %}"
+        "{{ models | counted('stand-in') }}{% elif kind == 'dummies' %}"
+        "{{ models | counted('dummy') }}{% else %}{{ models | counted('model') }}{% endif %} gave "
+        "{{ n | counted('response') }} to harmless classification prompts ({{ tasks | listing(9) }}) that name one of "
+        "{{ personas | counted('persona') }}. {% if not refusals %}None is a refusal.{% else %}{{ refusals | thousands "
+        "}} ({{ (refusals / n) | percent }}) {{ 'is a refusal' if refusals == 1 else 'are refusals' }}.{% endif %}",
+        [
+            (
+                {
+                    "kind": "run",
+                    "variants": True,
+                    "models": 4,
+                    "n": 912,
+                    "refusals": 84,
+                    "tasks": ["politeness", "NLI"],
+                    "personas": 15,
+                },
+                "One model under 4 system prompts gave 912 responses to harmless classification prompts (politeness "
+                "and NLI) that name one of 15 personas. 84 (9.21%) are refusals.",
+            ),
+            (
+                {
+                    "kind": "published",
+                    "variants": False,
+                    "models": 16,
+                    "n": 10000,
+                    "refusals": 1,
+                    "tasks": ["NLI"],
+                    "personas": 15,
+                },
+                "16 models gave 10,000 responses to harmless classification prompts (NLI) that name one of 15 "
+                "personas. 1 (0.01%) is a refusal.",
+            ),
+            (
+                {
+                    "kind": "dummies",
+                    "variants": False,
+                    "models": 2,
+                    "n": 10,
+                    "refusals": 0,
+                    "tasks": ["NLI"],
+                    "personas": 4,
+                },
+                "2 dummies gave 10 responses to harmless classification prompts (NLI) that name one of 4 personas. "
+                "None is a refusal.",
+            ),
+            (
+                {
+                    "kind": "rehearsal",
+                    "variants": False,
+                    "models": 1,
+                    "n": 1,
+                    "refusals": 0,
+                    "tasks": ["NLI"],
+                    "personas": 1,
+                },
+                "1 stand-in gave 1 response to harmless classification prompts (NLI) that name one of 1 persona. None "
+                "is a refusal.",
+            ),
+        ],
+    ),
+    "short: found": Sentence(
+        "{% if effect %}Naming a persona {% if effect.lo > 0 %}clearly raises{% elif effect.hi < 0 %}clearly lowers"
+        "{% else %}does not clearly change{% endif %} the refusal rate on average over models and tasks: "
+        "{{ effect.difference | points(effect.lo, effect.hi) }} points (95% interval "
+        "{{ span(effect.lo, effect.hi) }}). {% endif %}{{ about }}{% if clear %} "
+        "(interval for all pairs together){% endif %}.",
+        [
+            (
+                {
+                    "effect": {"difference": difference, "lo": lo, "hi": hi},
+                    "about": "No persona is refused most often",
+                    "clear": False,
+                },
+                f"Naming a persona {found}). No persona is refused most often.",
+            )
+            for difference, lo, hi, found in (
+                (
+                    0.0563,
+                    0.0237,
+                    0.0889,
+                    "clearly raises the refusal rate on average over models and tasks: +5.6 points (95% interval +2.4 "
+                    "to +8.9",
+                ),
+                (
+                    -0.0563,
+                    -0.0889,
+                    -0.0237,
+                    "clearly lowers the refusal rate on average over models and tasks: −5.6 points (95% interval −8.9 "
+                    "to −2.4",
+                ),
+                (
+                    0.0063,
+                    -0.0237,
+                    0.0389,
+                    "does not clearly change the refusal rate on average over models and tasks: +0.6 points (95% "
+                    "interval −2.4 to +3.9",
+                ),
+            )
+        ]
+        + [
+            (
+                {"effect": None, "about": "“a” is refused most often: +2 points (+1 to +3)", "clear": True},
+                "“a” is refused most often: +2 points (+1 to +3) (interval for all pairs together).",
+            )
+        ],
+    ),
+    "short: limits": Sentence(
+        "{% if kind == 'rehearsal' %}Stand-ins are small checkpoints that the workflow wrote with known refusal rates: "
+        "no number is about a real model.{% elif kind == 'dummies' %}The responses are fixed and written by the "
+        "workflow: no number is about a model.{% elif kind == 'published' %}The numbers are computed from the paper's "
+        "printed percentages, without texts and responses: intervals take all responses as independent, and are too "
+        "narrow if responses to the same text agree.{% else %}{% if missing %}{{ missing | counted('model') }} of the "
+        "config gave no result. {% endif %}{% if variants %}One model cannot speak for others. {% endif %}{% if "
+        "largest %}The largest model has {{ largest }} million parameters, less than any model of the paper. {% endif "
+        "%}{% if annotated %}People read a sample of the responses; rates corrected for the labeller's errors are next "
+        "to the others.{% else %}No response was read by people, so errors of the labeller can move every number."
+        "{% endif %}{% endif %}",
+        [
+            (
+                {"kind": "rehearsal", "variants": False, "models": 3, "missing": 0, "largest": 0, "annotated": False},
+                "Stand-ins are small checkpoints that the workflow wrote with known refusal rates: no number is about "
+                "a real model.",
+            ),
+            (
+                {"kind": "dummies", "variants": False, "models": 2, "missing": 0, "largest": 0, "annotated": False},
+                "The responses are fixed and written by the workflow: no number is about a model.",
+            ),
+            (
+                {"kind": "published", "variants": False, "models": 3, "missing": 0, "largest": 0, "annotated": False},
+                "The numbers are computed from the paper's printed percentages, without texts and responses: intervals "
+                "take all responses as independent, and are too narrow if responses to the same text agree.",
+            ),
+            (
+                {"kind": "run", "variants": True, "models": 4, "missing": 0, "largest": 135, "annotated": False},
+                "One model cannot speak for others. The largest model has 135 million parameters, less than any model "
+                "of the paper. No response was read by people, so errors of the labeller can move every number.",
+            ),
+            (
+                {"kind": "run", "variants": False, "models": 4, "missing": 2, "largest": 0, "annotated": True},
+                "2 models of the config gave no result. People read a sample of the responses; rates corrected for the "
+                "labeller's errors are next to the others.",
+            ),
+        ],
+    ),
     "card: planted": Sentence(
         "of {{ known | counted('cell') }} {{ 'has' if known == 1 else 'have' }} a 95% interval that contains the "
         "planted refusal rate ({{ inside | counted('cell') }})",
@@ -595,8 +770,9 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "claim: personas": Sentence(
         "{{ found }} of {{ cells | counted('cell') }} of model and persona are clearly above {{ against }}"
-        "{% if found %}, in {{ models | counted('model') }}; {{ above or 'none' }} by more than 1 point; the effect "
-        "is that of {{ model }}, {{ persona }}{% else %}; the effect is the largest{% endif %}",
+        "{% if found %}, in {{ models | counted('model') }}; {{ above or 'none' }} by more than 1 point"
+        "{% if named %}; the effect is that of {{ model }}, {{ persona }}{% endif %}"
+        "{% else %}; the effect is the largest{% endif %}",
         [
             (
                 {
@@ -605,6 +781,7 @@ SENTENCES: dict[str, Sentence] = {
                     "models": 1,
                     "above": 0,
                     "against": "the same prompts without a persona",
+                    "named": True,
                     "model": "x",
                     "persona": "man",
                 },
@@ -618,6 +795,7 @@ SENTENCES: dict[str, Sentence] = {
                     "models": 0,
                     "above": 0,
                     "against": "the mean of all personas",
+                    "named": False,
                     "model": "x",
                     "persona": "man",
                 },

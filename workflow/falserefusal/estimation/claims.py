@@ -40,6 +40,7 @@ MIN_MODELS = 5  # for a trend over models
 MIN_ASSIGNMENTS = 40  # of capability to models: with fewer, a permutation test has no two-sided p <= .05
 MIN_UNITS = 3  # models or families, for a mean over them
 MIN_TREND_REFUSALS = 10  # of a model, for the relative trend
+NAMED = 0.025  # family-wise p up to which a note names the cell, as in the table of separations
 SMALLEST_EFFECT = 0.01  # persona effects below one percentage point count as negligible
 NAIVE_RESPONSES = 100  # responses per persona of a small study without controls
 OVERESTIMATE = 1.5  # ratio of naive to controlled effect that counts as overestimation
@@ -445,6 +446,7 @@ def some_personas_raise_refusal(evidence: Evidence) -> Finding:
         models=found["model"].nunique(),
         against=against,
         above=(table["lo_family"] > SMALLEST_EFFECT).sum(),
+        named=bool(table["p_family"].min() <= NAMED),
         model=top["model"],
         persona=top["persona"],
     )

@@ -45,13 +45,27 @@ def persona_effects(outcomes: pd.DataFrame | Outcomes, fit: PersonaFit | None = 
 
     Returns
     -------
+    Columns of `unpaired_effects`, and from the direct pairs: pairs, both, only_persona, only_baseline (discordant
+    pairs), mcnemar_p (exact, one-sided: more refusals with the persona); method.
+    """
+    table = unpaired_effects(fit_personas(outcomes) if fit is None else fit)
+    merged = table.merge(pair_table(outcomes), how="left", on=["model", "persona"])
+    return merged[[*(c for c in merged if c != "method"), "method"]]
+
+
+def unpaired_effects(fit: PersonaFit) -> pd.DataFrame:
+    """Change of every model's refusal rate under every persona, without the counts of direct pairs.
+
+    Parameters
+    ----------
+    fit : as `fit_personas` returns it.
+
+    Returns
+    -------
     Columns model, persona, n, refusals, rate, baseline_rate, difference, lo, hi, z, p (two-sided, of the interval),
     ratio, ratio_lo, ratio_hi (NaN if neither arm has a refusal); lo_family, hi_family: lower (upper) limits of
-    the difference that hold for all rows together in 95% (Bonferroni); from the direct pairs: pairs, both,
-    only_persona, only_baseline (discordant pairs), mcnemar_p (exact, one-sided: more refusals with the persona);
-    method.
+    the difference that hold for all rows together in 95% (Bonferroni); method.
     """
-    fit = fit_personas(outcomes) if fit is None else fit
     by_model = fit.average(["model", "persona"])
     left, right = against_baseline(by_model)
     table = _compare(by_model, left, right)
@@ -59,8 +73,7 @@ def persona_effects(outcomes: pd.DataFrame | Outcomes, fit: PersonaFit | None = 
     limits = _limits_of_difference(by_model, left, right, correlated(by_model, left, right))
     table["lo_family"], table["hi_family"] = limits(simultaneous(len(left)))
     table["method"] = _method(table, by_model, len(fit.cells["task"].unique()))
-    merged = table.merge(pair_table(outcomes), how="left", on=["model", "persona"])
-    return merged[[*(c for c in merged if c != "method"), "method"]]
+    return table
 
 
 def mean_effects(fit: PersonaFit) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 A printed value is reproduced if the study's estimate differs from it by at most a tolerance: the sampling errors of
 both studies, the rounding of the printed value and, where it is known, the range of the labeller's errors
-(docs/methods.md). Only estimates of the same quantity are compared (`study.comparison`).
+(docs/methods/comparison.md). Only estimates of the same quantity are compared (`study.comparison`).
 """
 
 from collections.abc import Mapping

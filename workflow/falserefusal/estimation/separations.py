@@ -1,9 +1,9 @@
 """Which personas, tasks, models and formats differ clearly: one row per factor and scope, read by every sentence.
 
-Differences are those of the unweighted means that the tables of rates show. Their 95% intervals hold for all pairs of a
-family of scopes together (Bonferroni); a family of scopes is what one sentence counts, for example all models. Where
-both levels have many refusals they are Student's with text-robust errors. Otherwise they are MOVER's on the limits of
-the cells, which are wider but keep their level.
+Differences are those of the unweighted means that the tables of rates show. Their intervals hold for all pairs of a
+family of scopes together in 95% of studies, for personas in 97.5% (Bonferroni). A family of scopes is what one sentence
+counts, for example all models. Where both levels have many refusals the intervals are Student's with text-robust
+errors. Otherwise they are MOVER's on the limits of the cells, which are wider but keep their level.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +21,9 @@ from falserefusal.statistics.separation import separate
 
 WHOLE = "all models"
 ALPHA = 0.05
+ALPHA_OF_PERSONAS = 0.025  # as in the note of a claim: all sentences together name a persona by chance in 5% of studies
 STUDENT_FROM = 30  # refusals of both levels
-METHOD = f"simultaneous 95% limits over {{}} pairs (Bonferroni): Student's, MOVER below {STUDENT_FROM} refusals"
+METHOD = f"simultaneous {{}}% limits over {{}} pairs (Bonferroni): Student's, MOVER below {STUDENT_FROM} refusals"
 # factor, levels of its cells besides model and task, levels that a scope fixes
 COMPARED = (
     ("persona", (), "all"),
@@ -74,11 +75,12 @@ def _family(factor: str, parts: Iterable[tuple[dict, pd.DataFrame]], moves: np.n
     parts = list(parts)
     sizes = [part[factor].nunique() for _, part in parts]
     pairs = sum(size * (size - 1) // 2 for size in sizes)
+    alpha = ALPHA_OF_PERSONAS if factor == "persona" else ALPHA
     rows = []
     for fixed, part in parts:
-        found = _separated(factor, part, moves, 1 - ALPHA / max(pairs, 1))
+        found = _separated(factor, part, moves, 1 - alpha / max(pairs, 1))
         row = {"factor": factor, "model": "", "task": ""} | fixed
-        rows.append(row | found._asdict() | {"method": METHOD.format(pairs)})
+        rows.append(row | found._asdict() | {"method": METHOD.format(f"{100 * (1 - alpha):g}", pairs)})
     return rows
 
 

@@ -19,6 +19,8 @@ from falserefusal.figures.style import (
     WARNING,
     Page,
     linear_axis,
+    page_width,
+    rate_scale,
     source_line,
     square_rate_axes,
     task_title,
@@ -36,6 +38,7 @@ def draw_planted_rates(tables: dict[str, pd.DataFrame], context: Context) -> tup
     tasks = list(dict.fromkeys(frame["task"]))
     rows = model_rows(frame["model"], context)
     left, gap = label_width(context), 0.35
+    scale = rate_scale(frame["planted"], frame[["estimate", "hi"]])
     page = Page(
         context,
         message,
@@ -43,7 +46,9 @@ def draw_planted_rates(tables: dict[str, pd.DataFrame], context: Context) -> tup
         "interval misses the planted rate. Bottom: z-score, (estimate − planted) / standard error; grey band: ±1.96. "
         "Cells with a planted rate of 0 have no z-score.",
         source_line(["planted_rates"], frame["method"]),
-        body=(side := (8.0 - left - 0.2 - gap * (len(tasks) - 1)) / len(tasks)) + rows.height * 0.165 + 1.3,
+        body=(side := (page_width(context) - left - 0.2 - gap * (len(tasks) - 1)) / len(tasks))
+        + rows.height * 0.165
+        + 1.3,
     )
     shade = family_colours(context)
     reach = max(4.0, frame["z"].abs().max())
@@ -51,7 +56,7 @@ def draw_planted_rates(tables: dict[str, pd.DataFrame], context: Context) -> tup
         part, hit = frame[frame["task"] == task], inside[frame["task"] == task]
         x0 = left + i * (side + gap)
         ax = page.axes(x0, 0.2, side, side)
-        square_rate_axes(ax, "planted rate (%)", "estimated rate (%)" if i == 0 else "")
+        square_rate_axes(ax, scale, "planted rate (%)", "estimated rate (%)" if i == 0 else "")
         ax.set_title(task_title(task), pad=4)
         for ok, colour in ((True, GREY), (False, WARNING)):
             own = part[(hit == ok) & part["lo"].notna()]
@@ -86,8 +91,9 @@ def draw_reproduction(tables: dict[str, pd.DataFrame], context: Context) -> tupl
     message = say("printed values", counts={result: counts.get(result, 0) for result in RESULTS})
     quantities = list(dict.fromkeys(frame["quantity"]))
     columns = 2 if len(quantities) in (2, 4) else min(3, len(quantities))
-    gap = 0.65
-    side = (8.0 - 0.55 - 0.2 - gap * (columns - 1)) / columns
+    gap, room = 0.65, 0.42 if context.paper else 0.3  # inches; room for the title
+    step = room + 0.5
+    side = (page_width(context) - 0.55 - 0.2 - gap * (columns - 1)) / columns
     depth = -(-len(quantities) // columns)
     page = Page(
         context,
@@ -97,11 +103,11 @@ def draw_reproduction(tables: dict[str, pd.DataFrame], context: Context) -> tupl
         "Values that the study does not estimate are counted in the title only. If both studies measured the same "
         "rates, about 5% of the tested values would still not be reproduced.",
         source_line(["reproduction"], frame["method"]),
-        body=depth * (side + 0.8) + 0.1,
+        body=depth * (side + step) + 0.1,
     )
     for i, quantity in enumerate(quantities):
         part = frame[frame["quantity"] == quantity]
-        ax = page.axes(0.55 + (i % columns) * (side + gap), 0.3 + (i // columns) * (side + 0.8), side, side)
+        ax = page.axes(0.55 + (i % columns) * (side + gap), room + (i // columns) * (side + step), side, side)
         title = f"{quantity}: {len(part)} values, {(part['result'] == RESULTS[0]).sum()} reproduced"
         ax.set_title(textwrap.fill(title.replace(" x ", " × "), int(side * 14.5)), pad=4)
         _panel(ax, part)
@@ -113,7 +119,7 @@ def _panel(ax: Axes, part: pd.DataFrame) -> None:
     rate = part["unit"].eq("rate").all()
     scale = 100 if rate else 1
     if rate:
-        square_rate_axes(ax, "printed (%)", "this study (%)")
+        square_rate_axes(ax, rate_scale(part[["estimate", "printed"]], part["hi"]), "printed (%)", "this study (%)")
     else:
         values = part[["estimate", "lo", "hi", "printed"]].to_numpy(dtype=float)
         values = values[np.isfinite(values)]

@@ -20,6 +20,12 @@ class Context:
     banner: str = ""
     model_suffix: str = ""
     variants: bool = False  # all models are one checkpoint under different system prompts
+    paper: str = ""  # "column" or "text": draw for a paper, at that width and without titles
+
+    @property
+    def narrow(self) -> bool:
+        """Whether figures have the width of one column of a paper."""
+        return self.paper == "column"
 
     def model_label(self, name: str) -> str:
         """Return the name shown for a model; other names (`mean`, a persona) do not change."""

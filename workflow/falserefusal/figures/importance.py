@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from falserefusal.common.sentences import say
+from falserefusal.figures.colours import of_tasks
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
     Dot,
@@ -23,7 +24,6 @@ from falserefusal.figures.said import importance_of
 from falserefusal.figures.style import (
     GREY,
     INK,
-    LEVEL_COLOURS,
     MARKERS,
     Page,
     linear_axis,
@@ -45,7 +45,7 @@ def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     message = say("importance", **importance_of(tables, context.say))
 
     factors = [*ranked["factor"], *(f for f in dict.fromkeys(frame["factor"]) if f not in set(ranked["factor"]))]
-    scopes = in_order(frame[frame["scope"] != "all"], "scope", [])
+    scopes = [] if context.narrow else in_order(frame[frame["scope"] != "all"], "scope", [])
     rows = grouped_rows(dict.fromkeys(factors, ""), names=False)
     tall = max(len(factors) * max(ROW, 0.085 * max(len(scopes), 1)), 0.8)
     page = Page(
@@ -57,7 +57,7 @@ def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
         body=tall + 0.95,
     )
     left, gap = 0.95, 0.75
-    width = (page.width - left - gap - 0.35) / (2 if scopes else 1)
+    width = (page.width - left - gap - 0.35) / 2 if scopes else page.width - left - 0.4
     ax = page.axes(left, 0.2, width, tall)
     _index_panel(ax, rows, "whole study")
     y = whole["factor"].map(rows.at)
@@ -72,11 +72,12 @@ def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
         ax = page.axes(left + width + gap, 0.2, width, tall)
         _index_panel(ax, rows, "within one task")
         ax.set_yticklabels([])
+        shade = of_tasks(scopes)
         spread = 0.27 if len(scopes) > 1 else 0.0
         for k, scope in enumerate(scopes):
             part = frame[frame["scope"] == scope]
             y = part["factor"].map(rows.at) + spread * (2 * k - len(scopes) + 1) / max(len(scopes) - 1, 1)
-            colour, marker = LEVEL_COLOURS[1:][k % 5], MARKERS[k % 7]
+            colour, marker = shade[scope], MARKERS[k % 7]
             whiskers(ax, y, part["index"], part["lo"], part["hi"], Dot(colour, marker))
             marks.append(key(colour, marker, scope))
     page.figure.legend(handles=marks, **below(page, len(marks)))

@@ -44,6 +44,7 @@ from falserefusal.figures.style import (
     number,
     percent,
     rate_axis,
+    rate_scale,
     source_line,
     task_title,
 )
@@ -62,13 +63,15 @@ def draw_no_answers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     shares = (rest.min(), rest.max()) if len(rest) else None
     message = say("no as an answer", models=len(whole), half=half, shares=shares)
     tasks = [*(task for task in dict.fromkeys(frame["task"]) if task != ALL), ALL]
+    scale = rate_scale(frame[["rate_without", "rate"]])
     rows = model_rows(frame["model"], context)
     page = Page(
         context,
         message,
         "The paper's list counts a response that starts with “No,” or “No.” as a refusal, even to a yes/no question. "
         "Filled: printed rate; hollow: rate if all templates were refused as often as the one that is not a yes/no "
-        "question; number: share of the refusals between the two, in %. A bound; its assumptions are on the page.",
+        "question; number: share of the refusals between the two, in %. A bound; its assumptions are on the page."
+        + scale.note,
         source_line(["no_answers"], []),
         body=rows.height * ROW + 0.85,
     )
@@ -76,7 +79,7 @@ def draw_no_answers(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     width = (page.width - left - 0.4 - gap * (len(tasks) - 1)) / len(tasks)
     for i, task in enumerate(tasks):
         ax = page.axes(left + i * (width + gap), 0.2, width, rows.height * ROW)
-        rate_axis(ax)
+        rate_axis(ax, scale)
         label_models(ax, rows, context) if i == 0 else same_rows(ax, rows)
         ax.set_title("Mean of the tasks" if task == ALL else task_title(task), pad=4)
         part = frame[frame["task"] == task]
@@ -112,7 +115,7 @@ def draw_labeller_personas(tables: dict[str, pd.DataFrame], context: Context) ->
         source_line(["labeller_headline"], frame["method"]),
         body=rows.height * (row := _row(labellers)) + 0.8,
     )
-    column, left = 0.62, persona_width(context)
+    column, left = 0.0 if context.narrow else 0.62, persona_width(context)
     ax = page.axes(left, 0.2, page.width - left - 0.2 - column * len(labellers), rows.height * row)
     ends = 100 * frame[["estimate", "lo", "hi"]].to_numpy(dtype=float)
     ends = ends[np.isfinite(ends)]
@@ -128,6 +131,7 @@ def draw_labeller_importance(tables: dict[str, pd.DataFrame], context: Context) 
     """Draw the importance of every factor under each labeller; from `labeller_headline`."""
     frame = _quantity(rows_for(tables, "labeller_headline", ("lo", "hi", "method")), IMPORTANCE)
     labellers = list(dict.fromkeys(frame["labeller"]))
+    frame = frame.assign(item=frame["item"].map(context.say))
     first = frame[frame["labeller"] == labellers[0]].sort_values("estimate", ascending=False, kind="stable")["item"]
     message = _largest_gap(frame, "the importance of a factor", "")
     rows = grouped_rows(dict.fromkeys(first, ""))
@@ -139,7 +143,7 @@ def draw_labeller_importance(tables: dict[str, pd.DataFrame], context: Context) 
         source_line(["labeller_headline"], frame["method"]),
         body=rows.height * (row := max(0.3, _row(labellers))) + 0.8,
     )
-    column, left = 0.62, 0.9
+    column, left = 0.0 if context.narrow else 0.62, 0.9
     ax = page.axes(left, 0.2, page.width - left - 0.2 - column * len(labellers), rows.height * row)
     linear_axis(ax, "importance (index)", 0, np.nanmax(frame[["estimate", "hi"]].to_numpy(dtype=float)))
     ax.set_xlim(left=0)
@@ -212,11 +216,12 @@ def draw_corrected_models(tables: dict[str, pd.DataFrame], context: Context) -> 
     if frame.empty:
         raise NothingToDraw("tables/corrected_rates.csv has no rates by model and task")
     tasks = in_order(frame, "task", list(TASKS))
+    scale = rate_scale(frame[["rate", "corrected"]], frame["hi"])
     rows = model_rows(frame["model"], context)
     page = Page(
         context,
         _correction(frame[frame["model"] != "mean"]),
-        _corrected_reading(frame),
+        _corrected_reading(frame) + scale.note,
         source_line(["corrected_rates"], frame["method"]),
         body=rows.height * (row := 0.24) + 0.8,
     )
@@ -226,7 +231,7 @@ def draw_corrected_models(tables: dict[str, pd.DataFrame], context: Context) -> 
         ax = page.axes(left + i * (width + gap), 0.2, width, rows.height * row)
         label_models(ax, rows, context) if i == 0 else same_rows(ax, rows)
         ax.set_title(task_title(task), pad=4)
-        rate_axis(ax)
+        rate_axis(ax, scale)
         part = frame[frame["task"] == task]
         _pairs(ax, part, part["model"].map(rows.at), [shade.get(context.models.get(m, ""), INK) for m in part["model"]])
     page.figure.legend(handles=_corrected_keys(), **below(page, 2))
@@ -266,11 +271,12 @@ def draw_labeller_range(tables: dict[str, pd.DataFrame], context: Context) -> tu
     """Draw rates by model and task, with their range under the labeller's errors elsewhere; from `labeller_range`."""
     frame = _with_range(rows_for(tables, "rates_model_task", ("lo", "hi", "method")), tables["labeller_range"])
     rows = model_rows(frame["model"], context)
+    scale = rate_scale(frame[["rate", "lowest", "highest"]], frame["hi"])
     page = Page(
         context,
         say("moved: figure", most=_largest_move(frame)),
         "Dot: rate; line: 95% interval of sampling. Bar: from the lowest to the highest rate if the labeller errs as "
-        "it did on other responses. Numbers: that range in %. Scale linear below 0.1%.",
+        "it did on other responses. Numbers: that range in %." + scale.note,
         source_line(["rates_model_task", "labeller_range"], frame["method"]),
         body=rows.height * (row := 0.2) + 0.8,
     )
@@ -281,7 +287,7 @@ def draw_labeller_range(tables: dict[str, pd.DataFrame], context: Context) -> tu
         ax = page.axes(left + i * (width + gap), 0.2, width, rows.height * row)
         label_models(ax, rows, context) if i == 0 else same_rows(ax, rows)
         ax.set_title(task_title(task), pad=4)
-        rate_axis(ax)
+        rate_axis(ax, scale)
         part = frame[frame["task"] == task]
         y = part["model"].map(rows.at)
         ax.barh(y, 100 * (part["highest"] - part["lowest"]), 0.62, 100 * part["lowest"], color=RANGE, zorder=2)
@@ -330,7 +336,7 @@ def _largest_gap(frame: pd.DataFrame, what: str, unit: str) -> str:
 
 
 def _by_labeller(page: Page, ax, frame, at: dict, scale: float, write, column: float) -> None:
-    """Draw a line for every labeller in each row, and a column of numbers for each to the right of the axes."""
+    """Draw a line for every labeller in each row, and a column of numbers (inches wide) to the right of the axes."""
     labellers = list(dict.fromkeys(frame["labeller"]))
     for k, labeller in enumerate(labellers):
         part = frame[frame["labeller"] == labeller]
@@ -338,9 +344,11 @@ def _by_labeller(page: Page, ax, frame, at: dict, scale: float, write, column: f
         offset = 0.27 * (2 * k - len(labellers) + 1) / max(len(labellers) - 1, 1)
         estimate, lo, hi = (scale * part[name] for name in ("estimate", "lo", "hi"))
         whiskers(ax, y + offset, estimate, lo, hi, Dot(LEVEL_COLOURS[k % 6], marker=MARKERS[k % 7], size=3.6))
-        value_column(ax, y, [write(value) for value in part["estimate"]], labeller, inches=column * (k + 1))
+        if column:
+            value_column(ax, y, [write(value) for value in part["estimate"]], labeller, inches=column * (k + 1))
+    columns = 3 if page.width < 4 else len(labellers)
     marks = [key(LEVEL_COLOURS[k % 6], MARKERS[k % 7], labeller) for k, labeller in enumerate(labellers)]
-    page.figure.legend(handles=marks, **below(page, len(labellers)))
+    page.figure.legend(handles=marks, **below(page, columns))
 
 
 def _effect(cell) -> list[str]:

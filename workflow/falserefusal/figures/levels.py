@@ -16,6 +16,7 @@ from falserefusal.figures.style import (
     Page,
     percent,
     rate_axis,
+    rate_scale,
     source_line,
     task_title,
 )
@@ -39,7 +40,7 @@ def draw_format(tables: dict[str, pd.DataFrame], context: Context, task: str) ->
         message,
         "Rate under personas by response format: unforced (free text), semi-forced (asked for the option only), forced "
         "(told to choose an option). "
-        "Symbol: rate; line: 95% interval; numbers: rates in %.",
+        "Symbol: rate; line: 95% interval" + ("." if context.narrow else "; numbers: rates in %."),
         source_line(["rates_format"], frame["method"]),
     )
     return page.figure, frame
@@ -69,25 +70,27 @@ def _levels(context: Context, panels, factor: str, levels: list[str], message: s
     """Draw panels with a row per model, in which each level has its own line, colour and symbol."""
     rows = model_rows(pd.concat([frame["model"] for _, frame in panels]), context)
     row = max(ROW, 0.085 * len(levels))
-    page = Page(context, message, reading, source, body=rows.height * row + 0.8)
-    single = len(panels) == 1
-    column = 0.56
-    numbers = column * len(levels) + 0.12 if single else 0.1
+    every = pd.concat([frame for _, frame in panels])
+    scale = rate_scale(every["rate"], every["hi"])
+    page = Page(context, message, reading + scale.note, source, body=rows.height * row + 0.8)
+    numbered = len(panels) == 1 and not context.narrow
+    column = 0.62
+    numbers = column * len(levels) + 0.12 if numbered else 0.1
     left, gap = label_width(context), 0.3
     width = (page.width - left - numbers - gap * (len(panels) - 1)) / len(panels)
     offsets = {level: 0.27 * (2 * i - len(levels) + 1) / max(len(levels) - 1, 1) for i, level in enumerate(levels)}
     for i, (title, frame) in enumerate(panels):
         ax = page.axes(left + i * (width + gap), 0.2, width, rows.height * row)
-        rate_axis(ax)
+        rate_axis(ax, scale)
         label_models(ax, rows, context) if i == 0 else same_rows(ax, rows)
-        if not single:
+        if len(panels) > 1:
             ax.set_title(task_title(title), pad=4)
         for k, level in enumerate(levels):
             part = frame[frame[factor] == level]
             y = part["model"].map(rows.at)
             rate, lo, hi = (100 * part[name] for name in ("rate", "lo", "hi"))
             whiskers(ax, y + offsets[level], rate, lo, hi, Dot(LEVEL_COLOURS[k % 6], marker=MARKERS[k % 7], size=3.6))
-            if single:
+            if numbered:
                 value_column(ax, y, [percent(rate) for rate in part["rate"]], level, inches=column * (k + 1))
     marks = [key(LEVEL_COLOURS[k % 6], MARKERS[k % 7], level) for k, level in enumerate(levels)]
     page.figure.legend(handles=marks, **below(page, len(levels)))

@@ -6,10 +6,12 @@ from matplotlib.figure import Figure
 
 from falserefusal.common.schemas import ANY_PERSONA
 from falserefusal.common.sentences import say
+from falserefusal.figures.colours import of_families
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
     Dot,
     NothingToDraw,
+    Rows,
     corrected_key,
     corrected_marks,
     grouped_rows,
@@ -25,14 +27,13 @@ from falserefusal.figures.dots import (
 )
 from falserefusal.figures.said import changes, highest_levels, scopes
 from falserefusal.figures.style import (
-    FAMILY_COLOURS,
     GREY,
     INK,
     Page,
-    colours,
     linear_axis,
     percent,
     rate_axis,
+    rate_scale,
     source_line,
     task_title,
 )
@@ -56,7 +57,8 @@ def draw_model_task(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
 
     rows = model_rows(frame["model"], context)
     marks = [printed_key("printed in the paper")] if frame["printed_pct"].notna().any() else []
-    row, reading, sources = ROW, "number: rate in %. Scale linear below 0.1%.", ["rates_model_task"]
+    row, reading, sources = ROW, "number: rate in %.", ["rates_model_task"]
+    scale = rate_scale(frame["rate"], frame["hi"], frame["printed_pct"] / 100, frame["corrected"])
     if frame["corrected"].notna().any():
         marks.append(corrected_key())
         row, sources = 0.215, [*sources, "corrected_rates"]
@@ -64,7 +66,7 @@ def draw_model_task(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     page = Page(
         context,
         message,
-        f"Refusal rate under personas. Dot: rate; line: 95% interval; {reading}",
+        f"Refusal rate under personas. Dot: rate; line: 95% interval; {reading}{scale.note}",
         source_line(sources, frame["method"]),
         body=rows.height * row + (0.8 if marks else 0.6),
     )
@@ -73,7 +75,7 @@ def draw_model_task(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     shade = family_colours(context)
     for i, task in enumerate(tasks):
         ax = page.axes(left + i * (width + gap), 0.2, width, rows.height * row)
-        rate_axis(ax)
+        rate_axis(ax, scale)
         label_models(ax, rows, context) if i == 0 else same_rows(ax, rows)
         ax.set_title(task_title(task), pad=4)
         part = frame[frame["task"] == task]
@@ -113,39 +115,57 @@ def draw_baseline(
     message = say("persona or none", task=task_title(task), known=bool(sure.all()), up=up, down=down, models=len(frame))
 
     rows = model_rows(frame["model"], context)
+    scale = rate_scale(frame[["baseline_rate", "persona_rate"]], frame[["baseline_hi", "hi"]])
     page = Page(
         context,
         message,
-        "Left: hollow = prompts without a persona, filled = prompts with one. Right: persona minus baseline in "
-        "percentage points."
+        (
+            "Hollow: prompts without a persona; filled: prompts with one; number: difference in percentage points."
+            if context.narrow
+            else "Left: hollow = prompts without a persona, filled = prompts with one. Right: persona minus baseline "
+            "in percentage points."
+        )
+        + scale.note
         + ("" if sure.all() else " Dots without a line have no interval, because their sample size is not known."),
         source_line(["rates_baseline"], frame["method"]),
         body=rows.height * ROW + 0.75,
     )
     left, gap = label_width(context), 0.85
     width = page.width - left - gap - 0.5
-    first = page.axes(left, 0.12, 0.58 * width, rows.height * ROW)
-    second = page.axes(left + 0.58 * width + gap, 0.12, 0.42 * width, rows.height * ROW)
-    rate_axis(first)
+    share = page.width - left - 0.5 if context.narrow else 0.58 * width
+    first = page.axes(left, 0.12, share, rows.height * ROW)
+    rate_axis(first, scale)
     shade = family_colours(context)
-    reach = 100 * frame[["difference", "d_lo", "d_hi"]].to_numpy(dtype=float)
-    reach = np.abs(reach[np.isfinite(reach)]).max(initial=1.0)
-    linear_axis(second, "difference, percentage points", -reach, reach, zero_line=True)
     label_models(first, rows, context)
-    same_rows(second, rows)
     for cell in frame.itertuples():
         y, colour = rows.at[cell.model], shade.get(context.models.get(cell.model, ""), INK)
         pair = [100 * cell.baseline_rate, 100 * cell.persona_rate]
         first.plot(pair, [y, y], color=colour, linewidth=0.8, alpha=0.35, zorder=2)
         whiskers(first, y - 0.17, pair[0], 100 * cell.baseline_lo, 100 * cell.baseline_hi, Dot(colour, hollow=True))
         whiskers(first, y + 0.17, pair[1], 100 * cell.lo, 100 * cell.hi, Dot(colour))
-        whiskers(second, y, 100 * cell.difference, 100 * cell.d_lo, 100 * cell.d_hi, Dot(colour))
-    y = frame["model"].map(rows.at)
+    y, differences = frame["model"].map(rows.at), [signed_points(value) for value in frame["difference"]]
+    page.figure.legend(handles=[key(GREY, hollow=True, label="baseline"), key(GREY, label="persona")], **below(page, 2))
+    if context.narrow:
+        texts_right_of(first, y, differences)
+        return page.figure, frame
+    second = page.axes(left + 0.58 * width + gap, 0.12, 0.42 * width, rows.height * ROW)
+    _differences(second, frame, rows, context)
     texts = [f"{percent(a)} → {percent(b)}" for a, b in zip(frame["baseline_rate"], frame["persona_rate"], strict=True)]
     texts_right_of(first, y, texts)
-    texts_right_of(second, y, [signed_points(value) for value in frame["difference"]])
-    page.figure.legend(handles=[key(GREY, hollow=True, label="baseline"), key(GREY, label="persona")], **below(page, 2))
+    texts_right_of(second, y, differences)
     return page.figure, frame
+
+
+def _differences(ax, frame: pd.DataFrame, rows: Rows, context: Context) -> None:
+    """Draw persona minus baseline for each model, in percentage points."""
+    reach = 100 * frame[["difference", "d_lo", "d_hi"]].to_numpy(dtype=float)
+    reach = np.abs(reach[np.isfinite(reach)]).max(initial=1.0)
+    linear_axis(ax, "difference, percentage points", -reach, reach, zero_line=True)
+    same_rows(ax, rows)
+    shade = family_colours(context)
+    for cell in frame.itertuples():
+        dot = Dot(shade.get(context.models.get(cell.model, ""), INK))
+        whiskers(ax, rows.at[cell.model], 100 * cell.difference, 100 * cell.d_lo, 100 * cell.d_hi, dot)
 
 
 def draw_shrunken_effects(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
@@ -166,7 +186,11 @@ def draw_shrunken_effects(tables: dict[str, pd.DataFrame], context: Context) -> 
     ax = page.axes(left, 0.2, page.width - left - 0.2, rows.height * row)
     effects = 100 * frame[["difference", "shrunken"]]
     linear_axis(
-        ax, "persona effect (percentage points)", effects.min(axis=None), effects.max(axis=None), zero_line=True
+        ax,
+        f"persona effect ({'' if context.narrow else 'percentage '}points)",
+        effects.min(axis=None),
+        effects.max(axis=None),
+        zero_line=True,
     )
     label_models(ax, rows, context)
     y, none = frame["model"].map(rows.at), np.full(len(frame), np.nan)
@@ -193,7 +217,7 @@ def label_models(ax, rows, context: Context) -> None:
 
 def family_colours(context: Context) -> dict[str, str]:
     """Return a colour for each family of the study."""
-    return colours(list(context.models.values()), FAMILY_COLOURS)
+    return of_families(context.models.values())
 
 
 def label_width(context: Context) -> float:

@@ -1,13 +1,16 @@
 """Rates by persona: means over models (Figure 2), by model over tasks (Figure 3), all cells of a task (7 to 9)."""
 
+from typing import Any
+
 import pandas as pd
 import seaborn
 from matplotlib.collections import PatchCollection
-from matplotlib.colors import SymLogNorm
+from matplotlib.colors import Normalize, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from falserefusal.common.sentences import say
+from falserefusal.figures.colours import of_attributes
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import (
     Dot,
@@ -22,27 +25,34 @@ from falserefusal.figures.dots import (
 from falserefusal.figures.models import family_colours, label_models, label_width, model_rows
 from falserefusal.figures.said import scopes, separation
 from falserefusal.figures.style import (
-    ATTRIBUTE_COLOURS,
     FAINT,
     INK,
     Page,
-    colours,
     ink,
     linear_axis,
+    page_width,
     percent,
     rate_axis,
+    rate_scale,
     source_line,
     task_title,
 )
 
 ROW = 0.165
+WIDE = 0.1  # width of a 95% interval from which a cell is grey in a figure for a paper
+
+
+def is_wide(lo: float, hi: float) -> bool:
+    """Return whether an interval of a rate is so wide that the rate should not be read as exact."""
+    return bool(hi - lo > WIDE)
 
 
 def draw_persona_mean(tables: dict[str, pd.DataFrame], context: Context) -> tuple[Figure, pd.DataFrame]:
     """Draw mean rates by persona, one panel per group of models with its own scale; from `rates_persona`."""
     frame = rows_for(tables, "rates_persona", ("lo", "hi", "method"))
     families = [family for family in dict.fromkeys(context.models.values()) if family in set(frame["scope"])]
-    panels = [frame["scope"].iloc[0], *families][:5]  # the first scope is the whole study
+    panels = [frame["scope"].iloc[0], *families]  # the first scope is the whole study
+    panels = panels[: 1 if context.narrow else 4 if context.paper else 5]
     frame = frame[frame["scope"].isin(panels)]
     ranked = frame[frame["scope"] == panels[0]].sort_values("rate", ascending=False, kind="stable")
     found = separation(scopes(tables, "persona"), "“{}”".format)
@@ -52,8 +62,10 @@ def draw_persona_mean(tables: dict[str, pd.DataFrame], context: Context) -> tupl
     page = Page(
         context,
         message,
-        "Unweighted mean over the models and tasks of each panel. Dot: mean rate; line: 95% interval. Each panel has "
-        "its own linear scale; personas are sorted within their attribute by the first panel.",
+        "Unweighted mean over the models and tasks of each panel. Dot: mean rate; line: 95% interval."
+        if context.narrow
+        else "Unweighted mean over the models and tasks of each panel. Dot: mean rate; line: 95% interval. Each panel "
+        "has its own linear scale; personas are sorted within their attribute by the first panel.",
         source_line(["rates_persona"], frame["method"]),
         body=rows.height * ROW + 0.62,
     )
@@ -81,46 +93,74 @@ def draw_persona_by_model(tables: dict[str, pd.DataFrame], context: Context) -> 
     ends = {"low": frame["rate"].min(), "high": frame["rate"].max(), "models": frame["model"].nunique()}
     message = say("personas by model", differ=(compared["clear"] > 0).sum(), **ends)
 
+    return _heat_map(
+        frame,
+        context,
+        message,
+        "Each cell: mean refusal rate over the tasks in % (also the colour",
+        "rates_model_persona",
+    ), frame
+
+
+def _heat_map(frame: pd.DataFrame, context: Context, message: str, reading: str, table: str) -> Figure:
+    """Draw a cell for each model and persona; intervals are written, or for a paper, wide ones have grey cells."""
     personas = in_order(frame, "persona", list(context.personas))
     columns = grouped_rows({p: context.personas.get(p, "") for p in personas}, names=False, gap=0.25)
     rows = model_rows(frame["model"], context)
-    row, head, width = 0.26, 0.72, 8.4
+    scale = rate_scale(frame["rate"])
+    paper = bool(context.paper)
+    row, width = 0.17 if paper else 0.26, page_width(context, 8.4)
+    head = 0.08 + 0.056 * max(map(len, personas)) if paper else 0.72
+    left = label_width(context)
+    numbered = not paper or (width - left - 0.12) / columns.height >= 0.27
     page = Page(
         context,
         message,
-        "Each cell: mean refusal rate over the tasks in % (also the colour, on a logarithmic scale above 0.1%) and "
-        "its 95% interval.",
-        source_line(["rates_model_persona"], frame["method"]),
+        reading
+        + (", on a logarithmic scale above 0.1%)" if scale.log else ")")
+        + ("." if paper else " and its 95% interval.")
+        + (f" Grey: the 95% interval is wider than {100 * WIDE:.0f} points." if paper else ""),
+        source_line([table], frame["method"]),
         body=rows.height * row + head + 0.1,
         width=width,
     )
-    left = label_width(context)
     ax = page.axes(left, head, width - left - 0.12, rows.height * row)
     ax.set_xlim(-0.5, columns.height - 0.5)
     label_models(ax, rows, context)
     ax.set_ylim(rows.height - 0.5, -0.5)
     ax.set_xticks([])
     ax.spines["bottom"].set_visible(False)
-    norm = SymLogNorm(linthresh=0.1, linscale=0.5, vmin=0, vmax=100)
+    norm = SymLogNorm(linthresh=0.1, linscale=0.5, vmin=0, vmax=100) if scale.log else Normalize(0, scale.top)
     cells = list(frame.itertuples())
+    blues, greys = (seaborn.color_palette(name, as_cmap=True) for name in ("Blues", "Greys"))
+    shares = [float(norm(100 * c.rate)) for c in cells]
+    wide = [paper and is_wide(c.lo, c.hi) for c in cells]
+    tints = [greys(0.1 + 0.45 * share) if grey else blues(share) for share, grey in zip(shares, wide, strict=True)]
     boxes = [Rectangle((columns.at[c.persona] - 0.48, rows.at[c.model] - 0.48), 0.96, 0.96) for c in cells]
-    patches = PatchCollection(
-        boxes, cmap=seaborn.color_palette("Blues", as_cmap=True), norm=norm, edgecolor=FAINT, linewidth=0.4
-    )
-    patches.set_array([100 * c.rate for c in cells])
-    ax.add_collection(patches)
-    for c in cells:
+    ax.add_collection(PatchCollection(boxes, facecolor=tints, edgecolor=FAINT, linewidth=0.4))
+    for c, tint in zip(cells, tints, strict=True) if numbered else ():
         x, y = columns.at[c.persona], rows.at[c.model]
-        contrast = _on(patches.cmap(norm(100 * c.rate)))
-        ax.text(x, y - 0.17, percent(c.rate), ha="center", va="center", fontsize=7, color=contrast)
-        if pd.notna(c.lo) and pd.notna(c.hi):
+        contrast = _on(tint)
+        ax.text(
+            x,
+            y if paper else y - 0.17,
+            percent(c.rate),
+            ha="center",
+            va="center",
+            fontsize=6.2 if paper else 7,
+            color=contrast,
+        )
+        if not paper and pd.notna(c.lo) and pd.notna(c.hi):
             span = f"{percent(c.lo)}–{percent(c.hi)}"
             ax.text(x, y + 0.24, span, ha="center", va="center", fontsize=5, color=contrast)
     shade = attribute_colours(context)
+    place: dict[str, Any] = {"rotation": 90, "ha": "center"} if paper else {"rotation": 38, "ha": "left"}
+    top = min(rows.at.values()) - 0.6
     for persona, x in columns.at.items():
         colour = ink(shade.get(context.personas.get(persona, ""), INK))
-        ax.text(x - 0.25, 0.4, persona, rotation=38, ha="left", va="bottom", fontsize=7, color=colour, weight="bold")
-    return page.figure, frame
+        x, y = (x, top) if paper else (x - 0.25, 0.4)
+        ax.text(x, y, persona, va="bottom", fontsize=7, color=colour, weight="bold", **place)
+    return page.figure
 
 
 def _on(background: tuple[float, ...]) -> str:
@@ -137,6 +177,10 @@ def draw_persona_cells(tables: dict[str, pd.DataFrame], context: Context, task: 
     ends = {"low": frame["rate"].min(), "high": frame["rate"].max(), "models": frame["model"].nunique()}
     message = say("personas by model in a task", task=task_title(task), differ=differ, **ends)
 
+    if context.paper:
+        reading = f"Each cell: refusal rate for {task_title(task)} in % (also the colour"
+        return _heat_map(frame, context, message, reading, "rates_task_model_persona"), frame
+    scale = rate_scale(frame["rate"], frame["hi"])
     grid = panel_grid(in_order(frame, "model", list(context.models)), context)
     names = in_order(frame, "persona", list(context.personas))
     rows = grouped_rows({persona: context.personas.get(persona, "") for persona in names}, names=False)
@@ -145,8 +189,8 @@ def draw_persona_cells(tables: dict[str, pd.DataFrame], context: Context, task: 
     page = Page(
         context,
         message,
-        "One panel per model. Dot: refusal rate; line: 95% interval; number: rate in %; colour: attribute. "
-        "The scale is linear below 0.1% and the same in every panel.",
+        "One panel per model, all on the same scale. Dot: refusal rate; line: 95% interval; number: rate in %; "
+        "colour: attribute." + scale.note,
         source_line(["rates_task_model_persona"], frame["method"]),
         body=len(grid) * (tall + head + 0.14) + foot - 0.1,
         width=wide,
@@ -158,7 +202,7 @@ def draw_persona_cells(tables: dict[str, pd.DataFrame], context: Context, task: 
         for j, model in enumerate(models):
             ax = page.axes(left + j * step, i * (tall + head + 0.14) + head, step - numbers, tall)
             part = frame[(frame["model"] == model) & frame["persona"].isin(rows.at)]
-            rate_axis(ax, "refusal rate (%)" if i == len(grid) - 1 else "")
+            rate_axis(ax, scale, "refusal rate (%)" if i == len(grid) - 1 else "")
             ax.xaxis.label.set_fontsize(6.5)
             ax.tick_params(axis="x", labelsize=5.5, pad=1, length=2)
             if j == 0:
@@ -199,7 +243,7 @@ def persona_rows(personas: pd.Series, context: Context):
 
 def attribute_colours(context: Context) -> dict[str, str]:
     """Return a colour for each attribute of the study's personas."""
-    return colours(list(context.personas.values()), ATTRIBUTE_COLOURS)
+    return of_attributes(context.personas.values())
 
 
 def persona_width(context: Context) -> float:

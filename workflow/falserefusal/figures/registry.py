@@ -10,6 +10,8 @@ from typing import NamedTuple
 from falserefusal.common import printed as quantities
 from falserefusal.common.tasks import PAPER_TASKS
 
+PAPER_WIDTHS = {"column": 3.03, "text": 6.3}  # inches: of a column and of the text of a two-column A4 paper
+BOTH_WIDTHS = tuple(PAPER_WIDTHS)
 KINDS = ("published", "run", "rehearsal", "imported")
 BASELINE_FIGURE = {"offensiveness": "figure01_baseline"}
 FORMAT_FIGURES = {"offensiveness": "figure04_format_offensiveness", "nli": "figure10_format_nli"}
@@ -22,7 +24,7 @@ class Figure(NamedTuple):
 
     `name` is its file name without ending, `function` the `module.function` of this package that draws it, with
     `options` as keyword arguments; `counterpart` is the figure of the paper that it corresponds to, or empty, and
-    `quantity` what that figure shows.
+    `quantity` what that figure shows. `paper` has the widths at which it is drawn for a paper.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Figure(NamedTuple):
     counterpart: str = ""
     options: tuple[tuple[str, str], ...] = ()
     quantity: str = ""
+    paper: tuple[str, ...] = ("text",)
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ def _baseline(task: str, about_paper: bool) -> Figure:
         "Figure 1" if task == "offensiveness" else "",
         (("task", task),),
         quantities.BASELINE_RATE,
+        BOTH_WIDTHS,
     )
 
 
@@ -133,6 +137,7 @@ def _format(task: str, about_paper: bool) -> Figure:
         {"offensiveness": "Figure 4", "nli": "Figure 10", "politeness": "Figure 11"}.get(task, ""),
         (("task", task),),
         quantities.FORMAT,
+        BOTH_WIDTHS,
     )
 
 
@@ -163,6 +168,7 @@ PERSONA_MEAN = Figure(
     "Mean refusal rate by persona, over models and tasks.",
     "Figure 2",
     quantity=quantities.PERSONA_MEAN,
+    paper=BOTH_WIDTHS,
 )
 PERSONA_BY_MODEL = Figure(
     "figure03_persona_by_model",
@@ -179,6 +185,7 @@ IMPORTANCE = Figure(
     "Importance of each factor of the experiment for refusal.",
     "Figure 5",
     quantity=quantities.IMPORTANCE,
+    paper=BOTH_WIDTHS,
 )
 REGRESSION = Figure(
     "figure06_regression",
@@ -193,6 +200,7 @@ IMPORTANCE_BY_MODEL = Figure(
     "importance.draw_importance_by_model",
     ("importance",),
     "Importance of the persona for refusal within each model.",
+    paper=("column",),
 )
 LABELLERS = Figure(
     "labellers", "levels.draw_labellers", ("labeller_rates",), "Refusal rate of the same responses under each labeller."
@@ -202,18 +210,21 @@ LABELLER_PERSONAS = Figure(
     "labelling.draw_labeller_personas",
     ("labeller_headline",),
     "Effect of each persona under each labeller.",
+    paper=BOTH_WIDTHS,
 )
 LABELLER_IMPORTANCE = Figure(
     "labeller_importance",
     "labelling.draw_labeller_importance",
     ("labeller_headline",),
     "Importance of each factor for refusal under each labeller.",
+    paper=BOTH_WIDTHS,
 )
 LABELLER_CLAIMS = Figure(
     "labeller_claims",
     "labelling.draw_labeller_claims",
     ("labeller_claims",),
     "Conclusions on the paper's claims under each labeller.",
+    paper=(),
 )
 NO_ANSWERS = Figure(
     "no_answers",
@@ -226,6 +237,7 @@ SHRUNKEN_EFFECTS = Figure(
     "models.draw_shrunken_effects",
     ("effects_shrunken",),
     "Raw and shrunken effects of every persona in every model.",
+    paper=BOTH_WIDTHS,
 )
 CORRECTED_MODELS = Figure(
     "corrected_models",
@@ -238,6 +250,7 @@ CORRECTED_PERSONAS = Figure(
     "labelling.draw_corrected_personas",
     ("corrected_personas",),
     "Refusal rates by persona, before and after correction for the labeller's errors.",
+    paper=BOTH_WIDTHS,
 )
 LABELLER_RANGE = Figure(
     "labeller_range",
@@ -260,5 +273,5 @@ PLANTED_RATES = Figure(
 SEQUENTIAL = Figure(
     "sequential", "sequential.draw_sequential", ("interim_looks",), "Intervals and responses at each interim look."
 )
-CLAIMS = Figure("claims", "claims.draw_claims", ("claims",), "The paper's claims as tests.")
+CLAIMS = Figure("claims", "claims.draw_claims", ("claims",), "The paper's claims as tests.", paper=())  # a table there
 OF_CLAIMS = (CLAIMS, LABELLER_CLAIMS)

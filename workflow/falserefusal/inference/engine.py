@@ -130,7 +130,8 @@ def register(name: str) -> Callable[[type], type]:
 
 
 def _engines() -> dict[str, type[Engine]]:
-    from falserefusal.inference import server_engine, transformers_engine, vllm_engine  # noqa: F401 (each registers itself)
+    # each registers itself
+    from falserefusal.inference import dummy_engine, server_engine, transformers_engine, vllm_engine  # noqa: F401
 
     return _registered
 

@@ -1,4 +1,7 @@
-"""Report progress in tokens, because prompts differ in length: a bar on a terminal, a line every 30 s in a log."""
+"""Report progress in tokens, because prompts differ in length: a bar on a terminal, a line every 15 s in a log.
+
+The terminal of a run shows the last line of the log (common/logs.py: PROGRESS).
+"""
 
 import sys
 import time
@@ -9,7 +12,7 @@ from tqdm import tqdm
 class Progress:
     """Count processed prompt tokens out of `total`; `seconds` between two lines of a log."""
 
-    def __init__(self, total: int, name: str, show: bool = True, seconds: float = 30.0):
+    def __init__(self, total: int, name: str, show: bool = True, seconds: float = 15.0):
         self.show, self.name, self.seconds, self.total = show, name, seconds, total
         self.done = self.rows = 0
         self.start = self.last = time.monotonic()

@@ -252,8 +252,13 @@ class _Ask:
         """Whether a server computes it, so that no machine of the study does."""
         return isinstance(self.model.get("server"), str)
 
+    @property
+    def costs_nothing_here(self) -> bool:
+        """Whether no machine of the study computes it: a server does, or its responses are fixed."""
+        return self.served or pd.notna(self.model.get("dummy"))
+
     def hours(self, gpu: dict, shards: int | None) -> dict:
-        if self.served:
+        if self.costs_nothing_here:
             return dict.fromkeys(TIMES, 0) | {"shards": shards or 1}
         return hours(self.shape, self.load, gpu, self.assume | ({"shards": shards} if shards else {}))
 
@@ -261,7 +266,7 @@ class _Ask:
         """The model's row of the plan, from its hours on the plan's GPU."""
         budget = time["token_budget"] or self.assume["token_budget"]
         need = memory(self.shape, self.load, self.assume | {"token_budget": budget})
-        if self.served:
+        if self.costs_nothing_here:
             need = dict.fromkeys(need, 0.0)
         known = {"model": self.model["model"], "hub_id": self.model["hub_id"], "params_b": self.shape["params_b"]}
         counts = {"prompts": round(self.prompts), "asked": round(self.load["prompts"])}
@@ -273,6 +278,8 @@ class _Ask:
         """What a reader of the row must know."""
         if self.served:
             return f"asked of the server '{self.model['server']}'"
+        if self.costs_nothing_here:
+            return "a dummy: fixed responses, no model"
         unknown = [name for name, value in self.shape.items() if not value]
         notes = [f"{', '.join(unknown)} unknown, counted as 0"] if unknown else []
         if pd.isna(self.model.get("size_b")) and pd.isna(self.model.get("params_b")):

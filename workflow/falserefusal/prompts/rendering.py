@@ -66,7 +66,7 @@ def render(
     task = _only_task(texts)
     design = design[design["task"] == task]
     questions = _questions(personas, templates[templates["task"] == task], wording)
-    bodies, contents = _bodies(texts, wording.layout)
+    follows, contents = bodies(texts, wording.layout)
 
     place = pd.Index(texts["row_id"]).get_indexer(design["row_id"])
     if (place < 0).any():
@@ -77,7 +77,7 @@ def render(
     except KeyError as error:
         raise InputError(f"prompts: no template and persona {error} for task '{task}', which the design uses") from None
     systems = [one.system for one in asked]
-    turns = [one.text + bodies[i] for one, i in zip(asked, place, strict=True)]
+    turns = [one.text + follows[i] for one, i in zip(asked, place, strict=True)]
 
     surface = dict(zip(personas["persona"], personas["surface"], strict=True)) | {BASELINE: ""}
     rows = zip(systems, turns, place, design["persona"], design["prompt_id"], strict=True)
@@ -113,8 +113,8 @@ def prompt_parts(
     for template, persona in product(own["template"], [*personas["persona"], BASELINE]):
         system, text = questions[template, persona]
         before.append("\n".join([*(turn["content"] for turn in system_turn(wording.system, system)), text]))
-    bodies, _ = _bodies(texts, wording.layout)
-    return np.array(before, dtype=object).reshape(len(own), -1), np.array(bodies, dtype=object)
+    follows, _ = bodies(texts, wording.layout)
+    return np.array(before, dtype=object).reshape(len(own), -1), np.array(follows, dtype=object)
 
 
 def question_characters(personas: pd.DataFrame, templates: pd.DataFrame, wording: Wording) -> tuple[float, float]:
@@ -183,7 +183,7 @@ def _lookup(words: dict[str, str]) -> Callable[[re.Match], str]:
     return lambda match: words[match[1]]
 
 
-def _bodies(texts: pd.DataFrame, layout: str) -> tuple[list[str], list[tuple[str, ...]]]:
+def bodies(texts: pd.DataFrame, layout: str) -> tuple[list[str], list[tuple[str, ...]]]:
     """Fill in what follows the question for each text; also returns the parts of each text."""
     pair = texts["text"].isna().all()
     fields = ["premise", "hypothesis"] if pair else ["text"]

@@ -10,7 +10,7 @@ from falserefusal.report.present import marked
 
 SMALL = 1e9  # parameters; the paper's smallest model has 1.2 billion
 DEQUANTIZED = (
-    "The weights were converted back from a 4-bit file (its name is under “What was asked”). Responses may differ from "
+    "The weights were converted back from a 4-bit file (its name is under “Models”). Responses may differ from "
     "those of the published model."
 )
 NOT_GREEDY = (
@@ -48,6 +48,7 @@ def models_asked(provenance: Mapping | None) -> list[dict]:
             {
                 "model": name,
                 "source": package or about.get("name", "unknown"),
+                "fixed": about.get("responses_are", ""),  # of a dummy
                 "checksum": f"sha256 {source['sha256']}" if source else about.get("revision", "unknown"),
                 "dequantized": bool(source),
                 "dtype": _dtype(about),

@@ -1,33 +1,40 @@
 """Build the page of a study from its tables, figures and provenance."""
 
-import base64
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import jinja2
 import pandas as pd
 
 from falserefusal.annotation.labeller_range import CLAIM
 from falserefusal.common.files import InputError, write_text
-from falserefusal.common.notice import suffixed, system_prompts_for_models
+from falserefusal.common.notice import COLUMN, suffixed, system_prompts_for_models
 from falserefusal.common.verdicts import MISSING
 from falserefusal.estimation.verdict_shares import warnings_about
 from falserefusal.figures.said import importance_of
 from falserefusal.report.asked import batch_limits, limits_of, models_asked, one_refusal
 from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corrections
+from falserefusal.report.drawings import drawing
+from falserefusal.report.explorer import without_texts
 from falserefusal.report.glossary import glossary, tooltip
 from falserefusal.report.headline import headline
 from falserefusal.report.moved import conclusions, moves
-from falserefusal.report.notes import KINDS, LIMITS, NOTES, Note, note_for
-from falserefusal.report.present import marked, show
+from falserefusal.report.notes import DUMMIES, KINDS, LIMITS, NOTES, Note, note_for
+from falserefusal.report.overview import write_summary
+from falserefusal.report.present import harmless, marked, show, sort_key
+from falserefusal.report.reuse import bibtex, facts
+from falserefusal.report.short import in_short
 
 HERE = Path(__file__).parent
-OPEN_ROWS = 60  # longer tables start folded
+SCRIPTS = ("vendor/sortable.min.js", "vendor/sortable.a11y.min.js", "page.js")
+OPEN_TABLES = ("rates_model_task", "importance")  # other tables start folded
+OPEN_ROWS = 60  # longer ones, too
+OPEN_FIGURES = 4  # the other figures start folded, under their message
+MAX_CSV = 150_000  # characters of a table's file that the page contains; larger ones are linked
+SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not testable": "–"}  # beside conclusions
 MAX_DISAGREEMENTS = 300
-# characters that no page may hold, and those that reverse the order of the text after them; models write both
-CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # tables with their own section
 PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates", "labeller_validation", "verdict_shares")
 FACTOR_WORDS = ("model", "model x task", "all models")  # cells that name a factor or a scope
@@ -43,6 +50,8 @@ class Study:
     models : all models of the config, with results or without
     banner, model_suffix : notices of a rehearsal; empty for real models
     variants : whether all models are one checkpoint under different system prompts
+    citation : the content of CITATION.cff; empty for a page that does not say how to cite it
+    explorer : the responses that a reader can search, as `explorer.explorer_section` returns them; None: there are none
     absent : what the data do not allow, with the reasons
     """
 
@@ -53,6 +62,8 @@ class Study:
     model_suffix: str = ""
     models: list[str] = field(default_factory=list)
     variants: bool = False
+    citation: Mapping = field(default_factory=dict)
+    explorer: Mapping | None = None
     absent: list[str] = field(default_factory=list)
 
     def say(self, text: str) -> str:
@@ -69,7 +80,7 @@ def build_report(
     provenance: Mapping | None = None,
     samples: Mapping[str, pd.DataFrame] | None = None,
 ) -> None:
-    """Write the page as one HTML file that contains its style and figures, so that it can be sent by mail.
+    """Write the page as one HTML file that contains all it shows, so that it can be sent, and its summary next to it.
 
     Links to files are relative to results/<study>/report/. All text of models and files is escaped.
 
@@ -78,40 +89,37 @@ def build_report(
     out : path of the page
     study : the study's title, notices and models
     tables : each table by name; `statements` only for the published study
-    figures : the index of `draw_figures`: name, counterpart, caption, message, tables, rows
-    figure_dir : folder of the PNG files
+    figures : the index of `draw_figures`
+    figure_dir : folder of the SVG and PNG files
     provenance : the record of `provenance`
-    samples : responses with task and prompt; `disagreements` from `labelling.comparison.disagreements`, `refusals` from
-        `labelling.comparison.agreed_refusals`
+    samples : responses, from `disagreements` and `agreed_refusals` of labelling.comparison
 
     Raises
     ------
     InputError
-        If the kind of study is unknown, or a figure of the index has no PNG file.
+        If the kind of study is unknown, or a figure of the index has no SVG or PNG file.
     """
     if study.kind not in KINDS:
         raise InputError(f"report: kind is {study.kind!r}; it must be one of {', '.join(KINDS)}")
-    samples = samples or {}
+    samples = without_texts(samples or {}, study.explorer)
     tables = with_corrections(tables)
-    cards = headline(tables, "stand-ins" if study.kind == "rehearsal" else "models")
     models = models_asked(provenance) if study.kind == "run" else []
+    top = _top(study, tables, models)
     shown = [_table(name, tables[name], study) for name in sorted(tables, key=_place) if name != "statements"]
     page = _template("page.html.jinja").render(
         study=study,
-        kind_line=KINDS[study.kind],
-        missing_models=_missing_models(study, tables),
+        kind_line=DUMMIES if any(model["fixed"] for model in models) else KINDS[study.kind],
+        **_frame(),
+        **top,
+        **_reuse(study, provenance or {}),
         verdict_warnings=_verdict_warnings(tables.get("verdict_shares"), study),
         limits=[*limits_of(models, study.variants), *study.absent, *LIMITS[study.kind], *batch_limits(tables)],
         models=models,
         refusal=one_refusal(samples.get("refusals"), study.model_suffix),
-        style=(HERE / "page.css").read_text(encoding="utf-8"),
-        cards=[card._replace(value=study.say(card.value), label=study.say(card.label)) for card in cards],
-        figures=[_figure(row, Path(figure_dir)) for row in figures.itertuples() if row.rows > 0],
+        figures=[_figure(row, Path(figure_dir), study) for row in figures.itertuples() if row.rows > 0],
         undrawn=[row._asdict() for row in figures.itertuples() if row.rows == 0],
         tables={table["name"]: table for table in shown},
-        tooltip=tooltip,
         glossary=_glossary(tables),
-        placed=PLACED,
         corrected_in={name: corrected for name, corrected in CORRECTED_IN.items() if corrected in tables},
         uncorrected=uncorrected(tables),
         claims=_claims(tables, study) if "claims" in tables else [],
@@ -119,9 +127,9 @@ def build_report(
         statements=_statements(tables.get("statements")),
         text_problems=_text_problems(provenance or {}),
         disagreements=_disagreements(samples.get("disagreements"), study),
-        provenance=provenance or {},
     )
-    write_text(CONTROL.sub("\N{REPLACEMENT CHARACTER}", page), out)
+    write_text(harmless(page), out)
+    write_summary(Path(out).with_name("summary.json"), study, KINDS[study.kind], top["cards"])
 
 
 def _template(name: str) -> jinja2.Template:
@@ -132,7 +140,41 @@ def _template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {"tooltip": tooltip, "sort_key": sort_key}
+    environment.tests["in_glossary"] = lambda column: bool(tooltip(column))
     return environment.get_template(name)
+
+
+def _frame() -> dict:
+    """What is the same on every page: style, scripts, and which parts are folded."""
+    return {
+        "style": (HERE / "page.css").read_text(encoding="utf-8"),
+        "script": "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
+        "open_figures": OPEN_FIGURES,
+        "placed": PLACED,
+    }
+
+
+def _top(study: Study, tables: dict[str, pd.DataFrame], models: list[dict]) -> dict:
+    """What is said first: the models without results, the three sentences, the headline numbers."""
+    missing = _missing_models(study, tables)
+    short = in_short(tables, study.kind, study.variants, models, len(missing))
+    if short:
+        short["Found"] = study.say(short["Found"])
+    cards = headline(tables, "stand-ins" if study.kind == "rehearsal" else "models")
+    cards = [card._replace(value=study.say(card.value), label=study.say(card.label)) for card in cards]
+    return {"missing_models": missing, "short": short, "cards": cards}
+
+
+def _reuse(study: Study, provenance: Mapping) -> dict:
+    """How to cite the page and to make it again, and the commit of the code if files were edited since."""
+    code = provenance.get("code", {})
+    return {
+        "edited": code.get("commit", "") if code.get("edited") else "",
+        "bibtex": bibtex(study.citation, (code.get("date") or "")[:4]),
+        "facts": facts(provenance, study.name, study.kind == "published") if provenance else {},
+        "provenance": provenance,
+    }
 
 
 def _missing_models(study: Study, tables: dict[str, pd.DataFrame]) -> list[str]:
@@ -166,12 +208,13 @@ def _place(name: str) -> int:
     return list(NOTES).index(name) if name in NOTES else len(NOTES)
 
 
-def _figure(row, directory: Path) -> dict:
-    file = directory / f"{row.name}.png"
-    if not file.exists():
-        raise InputError(f"{file}: no such file, but the index of the figures lists it; draw the figures again")
-    png = base64.b64encode(file.read_bytes()).decode("ascii")
-    return {**row._asdict(), "png": png, "tables": str(row.tables).split(), "counterpart": _text(row.counterpart)}
+def _figure(row, directory: Path, study: Study) -> dict:
+    description = f"{row.caption} {row.message}."
+    if study.banner:
+        description = f"{study.banner}. {description}"
+    drawn = drawing(directory, row.name, row.message, description)
+    own = {"tables": str(row.tables).split(), "counterpart": _text(row.counterpart), "description": description}
+    return row._asdict() | own | drawn
 
 
 def _text(value: object) -> str:
@@ -187,7 +230,20 @@ def _table(name: str, frame: pd.DataFrame, study: Study) -> dict:
     if study.variants:
         rows = [[study.say(cell) if cell in FACTOR_WORDS else cell for cell in row] for row in shown.rows]
         shown = shown._replace(head=[study.say(name) for name in shown.head], rows=rows)
-    return {"name": name, "note": note, "shown": shown, "folded": len(frame) > OPEN_ROWS, "rows": len(frame)}
+    return {
+        "name": name,
+        "note": note,
+        "shown": shown,
+        "open": name in OPEN_TABLES and len(frame) <= OPEN_ROWS,
+        "rows": len(frame),
+        "csv": _csv(frame, study.banner),
+    }
+
+
+def _csv(frame: pd.DataFrame, banner: str) -> str:
+    """Return a table as the address of a CSV file inside the page; "" if it is too large for that."""
+    text = (frame.assign(**{COLUMN: banner}) if banner else frame).to_csv(index=False, float_format="%.6g")
+    return "" if len(text) > MAX_CSV else "data:text/csv;charset=utf-8," + quote(text, safe=";/?:@&=+$,!*'()")
 
 
 def _moved(tables: dict[str, pd.DataFrame], study: Study) -> dict | None:
@@ -217,6 +273,7 @@ def _claims(tables: dict[str, pd.DataFrame], study: Study) -> list[dict[str, str
         if row.get("p"):
             row["result"] += f", p {row['p']}"
         row["other"] = others.get(row["claim"], "")
+        row["symbol"] = SYMBOLS.get(row["conclusion"], "")
     return rows
 
 

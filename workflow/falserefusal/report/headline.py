@@ -15,11 +15,12 @@ Tables = dict[str, pd.DataFrame]
 
 
 class Card(NamedTuple):
-    """A number, what it means, and its source."""
+    """A number, what it means, and its source; `by_task`: there is one for each task, so a short list leaves it out."""
 
     value: str
     label: str
     source: str
+    by_task: bool = False
 
 
 def headline(tables: Tables, models: str = "models") -> list[Card]:
@@ -61,7 +62,7 @@ def _corrected(tables: Tables) -> list[Card]:
 def _mean(row, rate: float, labeller: str, table: str) -> Card:
     known = bool(np.isfinite([row.lo, row.hi]).all())
     label = say("card: mean rate", task=task_word(row.task), labeller=labeller, known=known, lo=row.lo, hi=row.hi)
-    return Card(percent(rate, row.lo, row.hi), label, f"tables/{table}.csv, model mean, task {row.task}")
+    return Card(percent(rate, row.lo, row.hi), label, f"tables/{table}.csv, model mean, task {row.task}", True)
 
 
 def _levels(factor: str, verb: str, quoted: bool) -> Callable[[Tables], list[Card]]:
@@ -85,7 +86,8 @@ def _baseline(tables: Tables) -> list[Card]:
     for task, part in rates.dropna(subset="difference").groupby("task", sort=False):
         known, (up, down) = bool(part[["d_lo", "d_hi"]].notna().all(axis=None)), changes(part)
         label = say("card: persona or none", models=len(part), known=known, task=task_word(task), down=down)
-        cards.append(Card(f"{up} of {len(part)}", label, f"column difference of tables/rates_baseline.csv, {task}"))
+        source = f"column difference of tables/rates_baseline.csv, {task}"
+        cards.append(Card(f"{up} of {len(part)}", label, source, True))
     return cards
 
 

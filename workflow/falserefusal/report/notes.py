@@ -62,11 +62,11 @@ NOTES = {
         "Which levels differ clearly",
         "Every sentence that compares personas, tasks, models or response formats reads this table. One row for each "
         "factor in a scope (empty model or task: mean over all; in rows of personas the model can be a group of "
-        "models). pairs: pairs of levels; clear: pairs with a clear difference: its 95% interval, which holds for all "
-        "pairs of the scopes together, excludes 0. highest, lowest: level clearly above (below) all others. "
-        "higher, lower, difference, lo, hi: a clear pair; the largest difference, without names, if no pair is clear. "
-        "order: levels from high to low, “>” where all before are clearly above all after. With fewer than 30 refusals "
-        "nothing is ranked.",
+        "models). pairs: pairs of levels; clear: pairs with a clear difference: its interval, which holds for all "
+        "pairs of the scopes together in 95% of studies (personas: 97.5%), excludes 0. highest, lowest: level clearly"
+        " above (below) all others. higher, lower, difference, lo, hi: a clear pair; the largest difference, without "
+        "names, if no pair is clear. order: levels from high to low, “>” where all before are clearly above all "
+        "after. With fewer than 30 refusals nothing is ranked.",
         points=("difference", "lo", "hi"),
     ),
     "corrected_rates": Note(
@@ -334,7 +334,8 @@ NOTES = {
         "errors of this study (study_error) and of the paper (paper_error, from its printed n), as the root of the sum "
         "of their squares, plus rounding and, where it is known, the labeller's errors. reproduced: the difference is "
         "within the tolerance. not testable: the reason says why. values: how many printed values a row stands for. In "
-        "the unit given (a rate is a proportion here). The rule, docs/methods.md, was fixed before the numbers.",
+        "the unit given (a rate is a proportion here). The rule was fixed before the numbers "
+        "(docs/methods/comparison.md).",
     ),
     "interim_looks": Note(
         "Interim looks",
@@ -402,6 +403,7 @@ KINDS = {
     "imported": "Responses that were made elsewhere, labelled and analysed here.",
     "rehearsal": "The whole workflow on stand-in checkpoints with planted rates: a test of the workflow.",
 }
+DUMMIES = "The whole workflow on fixed responses: a study to copy, in which no model was asked."
 
 
 def note_for(name: str) -> Note:

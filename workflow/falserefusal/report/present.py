@@ -11,6 +11,8 @@ from falserefusal.common.notice import suffixed
 from falserefusal.report.notes import Note
 
 P_VALUES = ("p", "p_holm", "p_family", "mcnemar_p")
+# characters that no page may hold, and those that reverse the order of the text after them; models write both
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 MAX_ROWS = 1000  # longer tables are cut on the page; the file has all rows
 
 
@@ -60,6 +62,12 @@ def _small(value: float, least: float) -> str:
     return f"<{least}" if value > 0 else f">−{least}"
 
 
+def sort_key(cell: str) -> str:
+    """Return the number by which a cell of numbers is sorted; "" if that is the text of the cell."""
+    key = "0" if cell[:1] in ("<", ">") else cell.replace("−", "-").replace(",", "").replace("∞", "Infinity")
+    return "" if key == cell else key
+
+
 def p_value(value: float) -> str:
     """Write a p-value with two digits; very small ones are not written as zero, missing ones are blank."""
     return "" if pd.isna(value) else numbers.p_value(value)
@@ -97,3 +105,8 @@ def marked(text: str, evidence: str) -> list[tuple[str, bool]]:
         pieces += [(text[at:start], False), (text[start:end], True)]
         at = max(at, end)
     return [piece for piece in [*pieces, (text[at:], False)] if piece[0]]
+
+
+def harmless(text: str) -> str:
+    """Replace each character that no page may hold by a replacement character."""
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -95,7 +95,7 @@ def _origin(source: dict, task: str, path: str) -> dict:
 
 
 def code_state(folder: str | Path = ".") -> dict:
-    """Return the commit that is checked out in `folder`, and whether tracked files were edited since."""
+    """Return the commit that is checked out in `folder`, its date, and whether tracked files were edited since."""
 
     def git(*arguments: str) -> str | None:
         done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, encoding="utf-8", check=False)
@@ -107,4 +107,5 @@ def code_state(folder: str | Path = ".") -> dict:
         commit = None
     if commit is None:
         return {"commit": "unknown: not a git checkout"}
-    return {"commit": commit, "edited": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    edited = bool(git("status", "--porcelain", "--untracked-files=no"))
+    return {"commit": commit, "date": git("log", "-1", "--format=%cs"), "edited": edited}

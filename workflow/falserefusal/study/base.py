@@ -8,7 +8,7 @@ from falserefusal.common.printed import COEFFICIENT, IMPORTANCE, RATE
 from falserefusal.figures.registry import Figure, FigureSet
 from falserefusal.study.comparison import Comparison
 from falserefusal.study.fields import PUBLISHED
-from falserefusal.study.files import ENDINGS, PAGE, Files, printed, table_names
+from falserefusal.study.files import CITATION, ENDINGS, PAGE, TEX_TABLES, Files, printed, table_names
 
 
 class AnyStudy(ABC):
@@ -194,6 +194,24 @@ class AnyStudy(ABC):
         return {"tables": tables, "models": self.materials["models"], "personas": self.materials["personas"]}
 
     @property
+    def tex_tables(self) -> list[str]:
+        """The tables that are written as LaTeX."""
+        return [name for name in TEX_TABLES if name in table_names(self)]
+
+    @property
+    def paper_inputs(self) -> dict[str, Any]:
+        """What the tables, numbers and figures for a paper are made from."""
+        names = list(dict.fromkeys([*self.figure_set.table_names(), *self.tex_tables]))
+        return self.figure_inputs | {"tables": self.table_files(names)}
+
+    @property
+    def paper_files(self) -> list[str]:
+        """The figures for a paper with their captions, and the tables as LaTeX."""
+        drawn = [f"{figure.name}_{width}" for figure in self.figures for width in figure.paper]
+        figures = [self.files.paper_figure(name, ending) for name in drawn for ending in ("pdf", "txt")]
+        return [*figures, *(self.files.tex_table(name) for name in self.tex_tables)]
+
+    @property
     def report_inputs(self) -> dict[str, Any]:
         """What the page is made from."""
         inputs = {
@@ -201,6 +219,7 @@ class AnyStudy(ABC):
             "figures": self.files.figure_index,
             "drawings": self.figure_files,
             "template": PAGE,
+            "citation": CITATION,
             "provenance": self.files.provenance,
             "models": self.materials["models"],
         }

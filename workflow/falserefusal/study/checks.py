@@ -69,6 +69,7 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path, sized
     """
     found = [
         *_names(config, rows),
+        *_dummies(config, rows),
         *_judges(config, root),
         *_servers(config, rows),
         *_packages(rows, root),
@@ -132,6 +133,20 @@ def _results(config: Config, root: Path) -> Iterator[str]:
             yield f"{shown}: is a file, where results need a folder; move it away"
         elif not os.access(place, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
             yield f"{shown}: may not be written; correct the permissions of this folder, or work in a copy of your own"
+
+
+def _dummies(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
+    """Fixed responses may not pass for a model's, so models and dummies are not in one study."""
+    judges = {judge.model for judge in config.judges.values()}
+    if config.checkpoints.kind == "standins":
+        return
+    asked = {name: row.is_dummy for name, row in rows.items() if name not in judges}
+    if len(set(asked.values())) > 1:
+        dummies = ", ".join(name for name, dummy in asked.items() if dummy)
+        yield f"models: {dummies}: dummies and models cannot be in one study; name either under 'models'"
+    for name in judges:
+        if name in rows and rows[name].is_dummy:
+            yield f"judges: the model {name} is a dummy, which cannot judge; name a model with hub_id or server"
 
 
 def _names(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:

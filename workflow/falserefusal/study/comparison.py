@@ -125,7 +125,7 @@ def compare(
 
 def _same(row: Model, paper: Model) -> bool:
     """Whether a row is the paper's model: its checkpoint, if it names one, and no system prompt of its own."""
-    return row.hub_id in (None, paper.hub_id) and not row.package and not row.system_prompt
+    return row.hub_id in (None, paper.hub_id) and not (row.package or row.is_dummy or row.system_prompt)
 
 
 def _reason(what: str, same: Sequence[str], own: Sequence[str], paper: Sequence[str]) -> str:

@@ -294,6 +294,11 @@ class EmbeddedSource(Part):
     def path(self) -> None:
         """No file of the user's."""
 
+    @property
+    def may_be_shared(self) -> bool:
+        """Whether the page may contain the texts: yes, they have the project's licence."""
+        return True
+
 
 class XnliSource(Part):
     """XNLI, English, from the Hugging Face hub."""
@@ -308,6 +313,11 @@ class XnliSource(Part):
     revision: Words | None = None
     """Commit of the data set; null is the commit that this workflow pins."""
 
+    @property
+    def may_be_shared(self) -> bool:
+        """Whether the page may contain the texts: no, their licence (CC BY-NC 4.0) sets conditions."""
+        return False
+
 
 class PopquornSource(Part):
     """POPQUORN's raw_data.csv, for the tasks politeness and offensiveness."""
@@ -319,6 +329,11 @@ class PopquornSource(Part):
     """Checksum of the file, 64 hexadecimal digits."""
     url: Address | None = None
     """Where the file is fetched from; null is its authors' repository."""
+
+    @property
+    def may_be_shared(self) -> bool:
+        """Whether the page may contain the texts: no, its repository states no licence."""
+        return False
 
 
 class Columns(Part):
@@ -374,6 +389,8 @@ class FileSource(Part):
     its three tasks, and any label for others."""
     max_lost: Share = MAX_LOST
     """Largest share of the rows that may be unusable; a file of 20 rows or more that loses more is an error."""
+    may_be_shared: Flag = False
+    """Whether your readers may have the texts: the report then shows them with the responses, else only their ids."""
 
 
 Source = Annotated[EmbeddedSource | XnliSource | PopquornSource | FileSource, Field(discriminator="kind")]
@@ -691,6 +708,9 @@ class Config(Part):
     """Servers with the OpenAI API, by name; a row of the models file refers to one by that name (column server)."""
     planning: Planning = Planning()
     """For `snakemake plan`, and the resources of cluster jobs."""
+    limit: Count | None = None
+    """Ask each model at most so many prompts, spread over the tasks: a trial, which tables, figures and page name
+    as one. Set it for one start (--config limit=20), not in a file."""
     allow_missing: Flag = False
     """Report on the models whose responses are there, and list the others as missing, instead of asking them. Set it
     for one start (--config allow_missing=true), not in a file."""

@@ -1,8 +1,10 @@
 """Every path of a study, and which tables and figures it has. A name may be a Snakemake wildcard such as '{model}'."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from falserefusal.common.errors import InputError
 from falserefusal.study.fields import PUBLISHED
 
 if TYPE_CHECKING:
@@ -22,8 +24,26 @@ PRINTED_FILES = [
         "quoted_statements",
     )
 ]
-ENDINGS = ("png", "pdf", "csv")  # of a figure: two drawings and its data
-PAGE = [f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css")]
+ENDINGS = ("png", "pdf", "svg", "csv")  # of a figure: three drawings and its data
+EXPLORER = ("explorer.html.jinja", "explorer.css", "explorer.js")
+SORTABLE = ("vendor/sortable.min.js", "vendor/sortable.a11y.min.js")
+PAGE = [
+    f"workflow/falserefusal/report/{name}" for name in ("page.html.jinja", "page.css", "page.js", *SORTABLE, *EXPLORER)
+]
+CITATION = "CITATION.cff"
+TEX_TABLES = (  # for a paper, in the order of the paper; report/tex_tables.py writes them
+    "rates_model_task",
+    "rates_persona",
+    "effects_mean",
+    "rates_baseline",
+    "rates_format",
+    "importance",
+    "regression",
+    "labeller_rates",
+    "corrected_rates",
+    "claims",
+    "reproduction",
+)
 GPUS = "config/gpus.csv"
 MEASURED_ACCURACY = "config/labelling/accuracy.csv"  # of labellers, on responses that were read
 TEXTS = "resources/texts"  # fetched sources
@@ -198,6 +218,18 @@ class Files:
         """A file of a figure."""
         return f"{self.home}/figures/{name}.{ending}"
 
+    def paper_figure(self, name: str, ending: str) -> str:
+        """A figure for a paper (pdf), or its caption (txt)."""
+        return f"{self.home}/figures/paper/{name}.{ending}"
+
+    def tex_table(self, name: str) -> str:
+        """A table of the study as LaTeX."""
+        return f"{self.home}/tables/tex/{name}.tex"
+
+    def tex(self, name: str) -> str:
+        """A LaTeX file of the study: numbers (macros), floats (tables and figures with captions) or paper (all)."""
+        return f"{self.home}/{name}.tex"
+
     @property
     def figure_index(self) -> str:
         """The list of figures."""
@@ -214,6 +246,11 @@ class Files:
         return f"{self.home}/refusals.csv"
 
     @property
+    def explorer(self) -> str:
+        """The responses that a reader of the page can search, compressed."""
+        return f"{self.home}/explorer.json"
+
+    @property
     def statements(self) -> str:
         """The paper's quoted numbers next to its printed cells."""
         return f"{self.home}/statements.csv"
@@ -227,6 +264,16 @@ class Files:
     def page(self) -> str:
         """The report."""
         return f"{self.home}/report/index.html"
+
+    @property
+    def summary(self) -> str:
+        """The findings in a few lines, for the terminal and the list of all studies."""
+        return f"{self.home}/report/summary.json"
+
+    @property
+    def archive(self) -> str:
+        """The study in one zip, to be cited."""
+        return f"{self.home}/{self.study}.zip"
 
     # off the road: stand-ins, annotation, planning
 
@@ -280,6 +327,19 @@ def weights(name: str) -> str:
 def weights_record(name: str) -> str:
     """The record of a model's fetched weights; models from one package share one, named after the weights."""
     return f"{weights(name)}.json"
+
+
+def compared(studies: list[str]) -> dict[str, list[str]]:
+    """The files of finished studies that are compared, as absolute paths, which no rule makes again."""
+    if len(studies) < 2 or len(set(studies)) < len(studies):
+        raise InputError("compare: name two or more studies: snakemake compare --config 'studies=[one,other]'")
+    for study in studies:
+        if not Path(Files(study).outcomes).is_file():
+            raise InputError(f"compare: {Files(study).outcomes}: no such file; run the study {study} first")
+    named = {"outcomes": [Files(study).outcomes for study in studies]}
+    named["shares"] = [Files(study).table("verdict_shares") for study in studies]
+    named["summaries"] = [Files(study).summary for study in studies]
+    return {name: [str(Path(path).absolute()) for path in paths] for name, paths in named.items()}
 
 
 def table_names(study: "AnyStudy") -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from falserefusal.common.errors import InputError
 from falserefusal.common.hashes import identified
 from falserefusal.labelling.given import GIVEN
-from falserefusal.study.config import LABELLERS, Columns, Config, FileSource, Responses, Task
+from falserefusal.study.config import LABELLERS, Config, FileSource, Responses, Task
 from falserefusal.study.files import Files
 from falserefusal.study.materials import read_models
 
@@ -151,7 +151,9 @@ def names_in_files(config: Config, root: Path, own: Sequence[str]) -> dict[str, 
 
 def _task(given: Responses, options: tuple[str, ...]) -> Task:
     """A task whose texts are in the file of responses; options are empty where they are unknown."""
-    source = FileSource(kind="file", path=given.paths[0], columns=Columns(gold_label="-", text="text"))
+    source = FileSource.model_validate(
+        {"kind": "file", "path": given.paths[0], "columns": {"gold_label": "-", "text": "text"}}
+    )
     return Task.model_construct(source=source, options=options)
 
 

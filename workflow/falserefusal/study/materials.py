@@ -24,6 +24,7 @@ PROMPT_FOLDER = Path("config")  # where files of system prompts are
 ASSUMED_SIZE_B = 8.0  # 10^9 parameters, for a model whose row gives no size
 
 Amount = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _package(value: str) -> str:
@@ -51,7 +52,7 @@ def _truth(value: object) -> object:
 
 
 class Model(Part):
-    """A row of the models file. Compulsory are `model` and one source: hub_id, package or server."""
+    """A row of the models file. Compulsory are `model` and one source: hub_id, package, server or dummy."""
 
     model: Name
     """Name of the model in config, tables and figures."""
@@ -97,6 +98,9 @@ class Model(Part):
     """With package: the GGUF file in it."""
     sha256: Checksum | None = None
     """With package: the checksum of package_file."""
+    dummy: Share | None = None
+    """Source: no model, but fixed responses, of which this share are refusals. To try a study without any weights; all
+    models of a study must be dummies then, and its tables, figures and page say so."""
     imported: Words | None = None
     """Source: responses that were made elsewhere (`responses` of the config); the model's name in their files."""
     system_prompt: SystemPrompt | None = None
@@ -114,9 +118,11 @@ class Model(Part):
             raise ValueError(f"fill {', '.join(empty)}, too: a model from a package needs all three")
         if self.package and (self.hub_id or self.server):
             raise ValueError(f"has two sources: leave {'hub_id' if self.hub_id else 'server'} or the package empty")
-        if not (self.package or self.hub_id or self.server or self.imported):
+        if self.is_dummy and (self.package or self.hub_id or self.server):
+            raise ValueError("is a dummy and has another source; leave one of them empty")
+        if not (self.package or self.hub_id or self.server or self.is_dummy or self.imported):
             raise ValueError(
-                "has no source: fill hub_id, or package with package_file and sha256, or server, or imported"
+                "has no source: fill hub_id, or package with package_file and sha256, or server, dummy or imported"
             )
         if self.server and not (self.served_model or self.hub_id):
             raise ValueError(f"fill served_model, the model's name on the server '{self.server}'")
@@ -131,6 +137,16 @@ class Model(Part):
         if self.system_prompt and self.system_prompt_file:
             raise ValueError("has both a system_prompt and a system_prompt_file; leave one empty")
         return self
+
+    @property
+    def is_dummy(self) -> bool:
+        """Whether its responses are fixed, and no model's."""
+        return self.dummy is not None
+
+    @property
+    def loads_weights(self) -> bool:
+        """Whether a job of the study loads its weights."""
+        return not (self.server or self.is_dummy)
 
     @property
     def served(self) -> str | None:
@@ -157,7 +173,7 @@ class Model(Part):
     @property
     def checkpoint(self) -> tuple[str | None, ...]:
         """What tells checkpoints apart; models with the same one are variants of it."""
-        return self.server, self.served or self.weights, self.revision, self.sha256
+        return self.server, self.model if self.is_dummy else self.served or self.weights, self.revision, self.sha256
 
     @property
     def params(self) -> float:
@@ -289,15 +305,28 @@ def are_variants(models: "pd.DataFrame") -> bool:
 
 
 def load_personas(path: str | Path, keep: Sequence[str] | None = None) -> "pd.DataFrame":
-    """Personas in file order: persona (id), group, printed (the paper's Table 2), surface (as in a prompt), article."""
-    from falserefusal.common.files import read_csv
+    """Personas in file order: persona (id), group, printed (the paper's Table 2), surface (as in a prompt), article.
+
+    A file may leave out group (one for all), printed (the surface) and article (a or an, by the first letter).
+    """
+    from falserefusal.common.files import read_csv, validate
     from falserefusal.common.schemas import PERSONAS
 
-    personas = read_csv(path, PERSONAS)
+    personas = validate(_filled(read_csv(path)), PERSONAS, path)
     _check_words(personas, ["persona", "group", "printed", "surface"], path)
     if pair := look_alike(personas["surface"]):
         raise InputError(f"{path}: the surfaces '{pair[0]}' and '{pair[1]}' look alike; two personas must differ")
     return _keep(personas, "persona", keep, path)
+
+
+def _filled(personas: "pd.DataFrame") -> "pd.DataFrame":
+    """The personas with the columns that a file may leave out: persona and surface are enough."""
+    if "surface" not in personas:
+        return personas
+    surface = personas["surface"].astype(str)
+    article = surface.str.match("(?i)[aeiou]").map({True: "an", False: "a"}).astype(str)
+    usual = {"group": "all personas", "printed": surface, "article": article}
+    return personas.assign(**{name: value for name, value in usual.items() if name not in personas})
 
 
 def load_templates(path: str | Path, tasks: Sequence[str], keep: Sequence[str] | None = None) -> "pd.DataFrame":

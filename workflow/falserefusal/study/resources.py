@@ -106,10 +106,11 @@ def jobs_of(config: Config, asked: Sequence[str], models: Mapping[str, Model], r
     shards = 1 if config.design.sequential else config.inference.shards
     asks, judges = {}, {}
     for name in asked:
-        if standins or models[name].server:
-            asks[name] = replace(STANDIN if standins else SERVED, shards=_shards(name, shards, 1))
+        if standins or not models[name].loads_weights:
+            light = standins or models[name].is_dummy
+            asks[name] = replace(STANDIN if light else SERVED, shards=_shards(name, shards, 1))
     for name in judging:
-        if models[name].server:
+        if not models[name].loads_weights:
             judges[name] = SERVED
     computed = [name for name in asked if name not in asks]
     computed_judges = [name for name in judging if name not in judges]
@@ -192,7 +193,7 @@ def _shards(model: str, shards: int | Mapping[str, int] | None, planned: int) ->
 
 def threads_of(model: Model, standin: bool) -> int:
     """Processor threads of an inference job."""
-    return 1 if standin or model.params < SMALL else JOB_THREADS
+    return 1 if standin or model.is_dummy or model.params < SMALL else JOB_THREADS
 
 
 def read_gpus(path: str | Path) -> dict[str, dict[str, Any]]:

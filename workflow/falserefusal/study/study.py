@@ -9,7 +9,7 @@ from typing import Any
 from falserefusal.common.addresses import shown_source
 from falserefusal.common.errors import InputError
 from falserefusal.common.hub import all_content_of, is_folder
-from falserefusal.common.notice import BANNER, MODEL_SUFFIX
+from falserefusal.common.notice import BANNER, DUMMY_BANNER, DUMMY_SUFFIX, LIMITED, MODEL_SUFFIX
 from falserefusal.labelling.given import GIVEN
 from falserefusal.labelling.judge_prompt import form_of, load_judge_prompt
 from falserefusal.study.base import AnyStudy
@@ -175,6 +175,11 @@ class Study(AnyStudy):
         return self.config.checkpoints.kind == "standins"
 
     @property
+    def dummies(self) -> bool:
+        """Whether its responses are fixed, and no model's; then those of all its models are (see `check_materials`)."""
+        return not self.standins and any(self.rows[model].is_dummy for model in self.models)
+
+    @property
     def kind(self) -> str:
         """rehearsal (on stand-ins), imported (responses from elsewhere) or run."""
         if self.config.responses:
@@ -188,13 +193,14 @@ class Study(AnyStudy):
 
     @property
     def notice(self) -> str:
-        """What every table, figure and page of a rehearsal says; empty for a study of real models."""
-        return BANNER if self.standins else ""
+        """What every table, figure and page of a rehearsal or trial says; empty for a full study of real models."""
+        limit = [LIMITED.format(self.config.limit)] if self.config.limit else []
+        return "; ".join([*([BANNER] if self.standins else [DUMMY_BANNER] if self.dummies else []), *limit])
 
     @property
     def suffix(self) -> str:
-        """What follows the name of every model in a rehearsal."""
-        return MODEL_SUFFIX if self.standins else ""
+        """What follows the name of every model that is none."""
+        return MODEL_SUFFIX if self.standins else DUMMY_SUFFIX if self.dummies else ""
 
     @property
     def variants(self) -> bool:
@@ -369,7 +375,7 @@ class Study(AnyStudy):
     def fetched(self) -> tuple[str, ...]:
         """The models and judges whose weights come from a hub, a folder or a package. A judge is never a stand-in."""
         names = dict.fromkeys([*self.real_models, *self.judge_models])
-        return tuple(name for name in names if self.rows[name].weights and not self.rows[name].server)
+        return tuple(name for name in names if self.rows[name].weights and self.rows[name].loads_weights)
 
     @property
     def servers(self) -> dict[str, list[str]]:
@@ -455,13 +461,15 @@ class Study(AnyStudy):
             server = self.config.servers[row.server].model_dump(exclude={"price_in", "price_out"})
             names = {"model": row.served} | ({"reported_model": row.reported_model} if row.reported_model else {})
             kept |= {"backend": "openai", "server": server | names}
+        if row.is_dummy and not standin:
+            kept |= {"backend": "dummy", "dummy": row.dummy, "options": list(self.options.values())}
         return {key: value for key, value in {**kept, "hub_id": row.weights}.items() if value is not None}
 
     def checkpoint(self, model: str) -> dict[str, str]:
         """The input of a job that a model is loaded from: a stand-in's folder, or the record of fetched weights."""
         if self.standins and model in self.models:
             return {"checkpoint": Files(self.config.study).standin(model)}  # the same under every choice
-        return {} if self.rows[model].server else {"weights": self.rows[model].weights_record}
+        return {"weights": self.rows[model].weights_record} if self.rows[model].loads_weights else {}
 
     @property
     def inference(self) -> dict[str, Any]:
@@ -728,6 +736,13 @@ class Study(AnyStudy):
         return [self.files.verdicts(model) for model in self.reported_models]
 
     @property
+    def archive_inputs(self) -> dict[str, Any]:
+        """What the archive holds, or is made from."""
+        own = {name: given for name, given in self.report_inputs.items() if name not in self.samples}
+        own |= {"personas": self.materials["personas"], "design": self.files.design}
+        return own | {"verdicts": self.verdict_files}
+
+    @property
     def sample_inputs(self) -> dict[str, Any]:
         """What samples of responses are drawn from, for the page or for people to annotate."""
         return {
@@ -736,6 +751,21 @@ class Study(AnyStudy):
             "prompts": self.prompt_files,
             "design": self.files.design,
         }
+
+    @property
+    def explorer_inputs(self) -> dict[str, Any]:
+        """What the responses on the page are read from."""
+        return self.sample_inputs | {"texts": self.text_files}
+
+    @property
+    def shared_texts(self) -> list[str]:
+        """The tasks whose texts may be passed on with the page."""
+        return [name for name, task in self.config.tasks.items() if task.source.may_be_shared]
+
+    @property
+    def layouts(self) -> dict[str, str]:
+        """How the text follows the question in the prompts of each task."""
+        return {name: task.layout for name, task in self.config.tasks.items()}
 
     @property
     def batch_check_labeller(self) -> str:
@@ -843,7 +873,7 @@ class Study(AnyStudy):
     def samples(self) -> dict[str, str]:
         """Samples of responses that the page shows."""
         several = {"disagreements": self.files.disagreements} if len(self.labellers) > 1 else {}
-        return several | {"refusals": self.files.refusals}
+        return several | {"refusals": self.files.refusals, "explorer": self.files.explorer}
 
     @property
     def data_files(self) -> list[str]:

@@ -1,0 +1,81 @@
+"""Engine without a model: fixed responses, of which a given share are refusals, to try a study without any weights."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+
+from falserefusal.inference.chat import place_system
+from falserefusal.inference.decoding import Decoding
+from falserefusal.inference.engine import register
+from falserefusal.inference.store import NO_BATCH, Response
+
+REFUSAL = "I'm sorry, but I can't help with that."
+OTHER = "This is a fixed response."  # to a prompt that offers no options
+
+
+@register("dummy")
+class DummyEngine:
+    """Refuses prompts that are chosen by their hash, and answers all others with one of the options that they offer.
+
+    Parameters
+    ----------
+    model : dict
+        `model` (its name), `dummy` (share of refusals) and `options` (lists of options, one for each task).
+    decoding : Decoding
+        Not used: the responses are fixed.
+    """
+
+    repeats_batches = keeps_batch_tokens = depends_on_batch = False
+    batch_tokens = None
+    packages = ()
+
+    def __init__(self, model: dict, decoding: Decoding):
+        self.version: dict[str, str] = {}
+        self.options = model["options"]
+        self.share = float(model["dummy"])
+        self.policy = model["system_role"]
+        self.identity = {
+            "name": f"dummy-{model['model']}",
+            "revision": None,
+            "refusals": self.share,
+            "options": self.options,
+        }
+
+    def render(self, conversations: list[list[dict]], names: list[str]) -> list[str]:
+        """Return the messages as JSON."""
+        turns = [place_system(turns, self.policy, name) for turns, name in zip(conversations, names, strict=True)]
+        return [json.dumps(conversation, sort_keys=True) for conversation in turns]
+
+    def prepare(self, prompts: list[str], names: list[str]) -> list[int]:
+        """Take the prompts and return estimates of their lengths in tokens."""
+        self.prompts = prompts
+        return [len(prompt) // 4 + 1 for prompt in prompts]
+
+    def generate(
+        self, keys: list[str], decided: Callable[[str], bool] | None, in_full: list[bool]
+    ) -> Iterator[tuple[str, dict[int, Response]]]:
+        """Yield all responses at once."""
+        yield NO_BATCH, {}
+        responses = {}
+        for number, (prompt, full) in enumerate(zip(self.prompts, in_full, strict=True)):
+            text = self._response(prompt)
+            early = decided is not None and not full and decided(text)
+            length = len(prompt) // 4 + 1
+            responses[number] = Response(text, "decided" if early else "stop", length, len(text.split()))
+        yield NO_BATCH, responses
+
+    def close(self) -> None:
+        """Nothing is loaded."""
+
+    def provenance(self) -> dict:
+        """Return the record, which says that the responses are no model's."""
+        about = f"{100 * self.share:g}% of its responses are fixed refusals, the others name an option of the prompt"
+        return {"backend": self.name, **self.identity, "identity": self.identity, "responses_are": about}
+
+    def _response(self, prompt: str) -> str:
+        chance = int.from_bytes(hashlib.sha256(f"{self.identity['name']} {prompt}".encode()).digest()[:8])
+        if chance < self.share * 2**64:
+            return REFUSAL
+        question = json.loads(prompt)[-1]["content"]
+        offered = [own for own in self.options if all(option in question for option in own)]
+        return str(offered[0][chance % len(offered[0])]) if offered else OTHER

@@ -1,0 +1,22 @@
+# Compare finished studies on one page: snakemake compare --config 'studies=[pilot,other]'. The first is the reference.
+
+
+rule compare:
+    """Compare finished studies on one page: --config 'studies=[one,other]'."""
+    input:
+        unpack(lambda wildcards: files.compared(COMPARED)),
+        code=library("compare.py"),
+    output:
+        page=f"{COMPARISON}/index.html",
+        table=f"{COMPARISON}/differences.csv",
+    log:
+        "results/logs/compare.log",
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        studies=COMPARED,
+    message:
+        "Compare studies: " + ", ".join(COMPARED)
+    script:
+        "../scripts/compare.py"

@@ -1,0 +1,33 @@
+"""Draw a study's figures for a paper, and write its tables and numbers as LaTeX."""
+
+from typing import TYPE_CHECKING
+
+from falserefusal.common.logs import log_to
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to(snakemake.log[0], snakemake.params):
+    from pathlib import Path
+
+    from falserefusal.common.notice import read_table
+    from falserefusal.figures.context import Context
+    from falserefusal.figures.draw import draw_for_paper
+    from falserefusal.report.paper import write_paper
+    from falserefusal.study.materials import are_variants, load_models, load_personas
+
+    about = snakemake.params.about
+    models = load_models(snakemake.input.models, keep=about["models"])
+    personas = load_personas(snakemake.input.personas, keep=about["personas"])
+    context = Context(
+        study=about["study"],
+        models=dict(zip(models["model"], models["family"], strict=True)),
+        personas=dict(zip(personas["persona"], personas["group"], strict=True)),
+        banner=about["banner"],
+        model_suffix=about["model_suffix"],
+        variants=are_variants(models),
+    )
+    tables = {Path(path).stem: read_table(path) for path in snakemake.input.tables}
+    home = Path(snakemake.output.numbers).parent
+    figures = draw_for_paper(snakemake.params.figures.figures(), tables, context, home / "figures/paper")
+    write_paper(snakemake.params.tables, tables, figures, context, home)
