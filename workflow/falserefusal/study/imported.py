@@ -8,6 +8,7 @@ from typing import Any
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.hashes import identified
+from falserefusal.common.templates import WHOLE
 from falserefusal.labelling.given import GIVEN
 from falserefusal.study.config import LABELLERS, Config, FileSource, Responses, Task
 from falserefusal.study.files import Files
@@ -154,7 +155,7 @@ def _task(given: Responses, options: tuple[str, ...]) -> Task:
     source = FileSource.model_validate(
         {"kind": "file", "path": given.paths[0], "columns": {"gold_label": "-", "text": "text"}}
     )
-    return Task.model_construct(source=source, options=options)
+    return Task.model_construct(source=source, options=options, layout=WHOLE)
 
 
 def found_in_files(config: Config, root: Path) -> dict[str, Any]:
