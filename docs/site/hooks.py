@@ -1,8 +1,9 @@
-"""Generate the glossary, list the how-to pages, and let links to files of the repository work in the site."""
+"""Generate the glossary, list pages without a place, and let links to files of the repository work in the site."""
 
 import posixpath
 import re
 import runpy
+from collections.abc import Iterator
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -17,16 +18,24 @@ LINK = re.compile(r"(?<=\]\()([^)\s#]+)(#[^)\s]*)?(?=\))")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the glossary, and the pages of how-to/ that mkdocs.yml does not name, to the site."""
+    """Add the glossary, and the pages that the navigation of mkdocs.yml does not name, to the site."""
     files.append(File.generated(config, "glossary.md", content=glossary()))
-    guides = next(part[HOW_TO] for part in config.nav if HOW_TO in part)
-    named = {path for guide in guides for path in guide.values()}
-    guides += [
+    named = set(paths(config.nav))
+    next(part[HOW_TO] for part in config.nav if HOW_TO in part).extend(
         {title(file.content_string): file.src_uri}
         for file in sorted(files.documentation_pages(), key=lambda file: file.src_uri)
-        if file.src_uri.startswith("how-to/") and file.src_uri not in named
-    ]
+        if file.src_uri not in named
+    )
     return files
+
+
+def paths(nav: list | dict | str) -> Iterator[str]:
+    """Yield the path of every page of a navigation."""
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for part in nav.values() if isinstance(nav, dict) else nav:
+            yield from paths(part)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

@@ -33,7 +33,7 @@ OPEN_TABLES = ("rates_model_task", "importance")  # other tables start folded
 OPEN_ROWS = 60  # longer ones, too
 OPEN_FIGURES = 4  # the other figures start folded, under their message
 MAX_CSV = 150_000  # characters of a table's file that the page contains; larger ones are linked
-SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not testable": "–"}  # beside conclusions
+SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not": "–"}  # by the first word of a conclusion
 MAX_DISAGREEMENTS = 300
 # tables with their own section
 PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates", "labeller_validation", "verdict_shares")
@@ -276,7 +276,7 @@ def _claims(tables: dict[str, pd.DataFrame], study: Study) -> list[dict[str, str
         if row.get("p"):
             row["result"] += f", p {row['p']}"
         row["other"] = others.get(row["claim"], "")
-        row["symbol"] = SYMBOLS.get(row["conclusion"], "")
+        row["symbol"] = SYMBOLS.get(row["conclusion"].split()[0], "")
     return rows
 
 
