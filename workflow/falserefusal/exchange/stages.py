@@ -8,8 +8,8 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL, BASELINE
+from falserefusal.exchange.fields import NOT_GIVEN
 
-NOT_GIVEN = "[not in the file of responses]"
 SHOWN = 16  # hexadecimal digits of a hash
 
 

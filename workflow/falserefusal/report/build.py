@@ -68,6 +68,8 @@ class Study:
 
     def say(self, text: str) -> str:
         """Return a title, note or label in the words of this study, whose "models" may be system prompts."""
+        if self.kind == "imported":  # what was asked is not known
+            text = text.replace("harmless classification prompts", "prompts")
         return system_prompts_for_models(text) if self.variants else text
 
 
@@ -161,6 +163,7 @@ def _top(study: Study, tables: dict[str, pd.DataFrame], models: list[dict]) -> d
     short = in_short(tables, study.kind, study.variants, models, len(missing))
     if short:
         short["Found"] = study.say(short["Found"])
+        short["Asked"] = study.say(short["Asked"]) if study.kind == "imported" else short["Asked"]
     cards = headline(tables, "stand-ins" if study.kind == "rehearsal" else "models")
     cards = [card._replace(value=study.say(card.value), label=study.say(card.label)) for card in cards]
     return {"missing_models": missing, "short": short, "cards": cards}

@@ -152,9 +152,9 @@ def names_in_files(config: Config, root: Path, own: Sequence[str]) -> dict[str, 
 
 def _task(given: Responses, options: tuple[str, ...]) -> Task:
     """A task whose texts are in the file of responses; options are empty where they are unknown."""
-    source = FileSource.model_validate(
-        {"kind": "file", "path": given.paths[0], "columns": {"gold_label": "-", "text": "text"}}
-    )
+    columns = {"gold_label": "-", "text": "text"}
+    shared = {"may_be_shared": given.may_be_shared}
+    source = FileSource.model_validate({"kind": "file", "path": given.paths[0], "columns": columns} | shared)
     return Task.model_construct(source=source, options=options, layout=WHOLE)
 
 
