@@ -125,3 +125,10 @@ def test_an_unknown_model_in_a_statement_is_an_error(recomputed):
     )
     with pytest.raises(InputError, match="no GPT2-7B"):
         check_statements(quoted, recomputed)
+
+
+def test_the_page_on_printed_errors_counts_the_conclusions(statements, root):
+    count = statements["conclusion"].value_counts()
+    page = " ".join((root / "docs/printed_errors.md").read_text(encoding="utf-8").split())
+    agree, differ, other = (count[name] for name in ("agrees", "differs", "not recomputable"))
+    assert f"Of the {len(statements)} quoted numbers, {agree} agree, {differ} differ, and {other} cannot" in page
