@@ -227,8 +227,8 @@ def test_every_table_has_a_note(root, published_page, rehearsal_page):
 
 def test_claims_have_conclusion_effect_and_rule(rehearsal_page):
     words = " ".join("".join(Outline(rehearsal_page).words).split())
-    assert "✓ supported −6.2 pp (95% interval −6.3 to −6.1)" in words
-    assert "✗ contradicted 0.5 times (95% interval 0.4 to 1.25)" in words
+    assert "✓ supported −6.20 pp (95% interval −6.30 to −6.10)" in words
+    assert "✗ contradicted 0.50 times (95% interval 0.40 to 1.25)" in words
     assert "– not testable no effect could be computed" in words
     assert len(re.findall("Rule and remarks(.{0,200}?)by a rule", words)) == 6
     assert p_value(0.0) == "<0.0001" and p_value(0.25) == "0.25" and p_value(np.nan) == ""

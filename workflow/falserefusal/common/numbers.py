@@ -78,6 +78,14 @@ def index(value: float) -> str:
     return "<0.01" if 0 < value < 0.005 else f"{value:.2f}".replace("-", MINUS)
 
 
+def plain(value: float, lo: float = math.nan, hi: float = math.nan) -> str:
+    """Write a number with the digits that its interval allows: "−6.6", "72", "∞"."""
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{MINUS}∞"
+    text = f"{value:.{decimals(value, lo, hi)}f}"
+    return text.replace("-", MINUS) if float(text) != 0 or value == 0 else f"{value:.2g}".replace("-", MINUS)
+
+
 def p_value(p: float) -> str:
     """Write a p-value with two digits, small ones as "<0.0001"."""
     if not math.isfinite(p):

@@ -257,9 +257,10 @@ SENTENCES: dict[str, Sentence] = {
         "{% if not s.levels %}All responses have the same verdict, so no factor has an importance"
         "{% elif s.levels == 1 %}There is only one factor, so nothing is compared{% elif s.refusals < least %}"
         "{{ s.refusals | counted('refusal') }}: too few to compare the importance of factors{% elif not intervals %}"
-        "Too few refused texts for intervals, so factors are not ranked{% elif s.clear %}Importance: {{ s.order }} "
-        "(“>”: clearly larger){% else %}No factor is clearly more important than another{% endif %}{% if noise %}; "
-        "{{ noise | listing }} not above the noise floor{% endif %}",
+        "Too few refused texts for intervals, so factors are not ranked{% elif '>' in s.order %}Importance: "
+        "{{ s.order }} (“>”: clearly larger){% elif s.clear %}{{ s.higher }} is clearly more important than "
+        "{{ s.lower }}; the order of the other factors is not clear{% else %}No factor is clearly more important than "
+        "another{% endif %}{% if noise %}; {{ noise | listing }} not above the noise floor{% endif %}",
         [
             ({"s": ONE, "intervals": True, "noise": []}, "There is only one factor, so nothing is compared"),
             (
@@ -281,6 +282,11 @@ SENTENCES: dict[str, Sentence] = {
             (
                 {"s": TWO._replace(order="model > task, persona"), "intervals": True, "noise": []},
                 "Importance: model > task, persona (“>”: clearly larger)",
+            ),
+            (
+                {"s": PAIR._replace(higher="model", lower="task", order="model, persona, task")}
+                | {"intervals": True, "noise": []},
+                "model is clearly more important than task; the order of the other factors is not clear",
             ),
         ],
     ),
@@ -907,6 +913,22 @@ SENTENCES: dict[str, Sentence] = {
             ),
         ],
     ),
+    "claim: result": Sentence(
+        "{% if effect != effect %}no effect could be computed{% else %}{{ effect | plain(lo, hi) }}"
+        "{{ ' ' ~ unit if unit }}{% if lo == lo and hi == hi %} (95% interval {{ lo | plain(lo, hi) }} to "
+        "{{ hi | plain(lo, hi) }}){% endif %}{{ ', p ' ~ p if p }}{% endif %}",
+        [
+            ({"effect": float("nan"), "lo": 0, "hi": 0, "unit": "", "p": ""}, "no effect could be computed"),
+            (
+                {"effect": 17.9012, "lo": -6.5711, "hi": 72.0612, "unit": "pp", "p": "0.12"},
+                "18 pp (95% interval −7 to 72), p 0.12",
+            ),
+            (
+                {"effect": 2.7214, "lo": 1.4881, "hi": float("inf"), "unit": "times", "p": ""},
+                "2.72 times (95% interval 1.49 to ∞)",
+            ),
+        ],
+    ),
     "claim: joint": Sentence(
         "{% if note %}; {% endif %}p over the four main claims (Holm) {{ p | p }}",
         [
@@ -1081,6 +1103,7 @@ _ENVIRONMENT.filters |= {
     "counted": numbers.counted,
     "listing": numbers.listing,
     "p": numbers.p_value,
+    "plain": numbers.plain,
     "thousands": "{:,}".format,
 }
 _ENVIRONMENT.globals |= {

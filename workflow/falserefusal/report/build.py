@@ -11,6 +11,7 @@ import pandas as pd
 from falserefusal.annotation.labeller_range import CLAIM
 from falserefusal.common.files import InputError, write_text
 from falserefusal.common.notice import COLUMN, suffixed, system_prompts_for_models
+from falserefusal.common.sentences import say
 from falserefusal.common.verdicts import MISSING
 from falserefusal.estimation.verdict_shares import warnings_about
 from falserefusal.figures.said import importance_of
@@ -268,13 +269,11 @@ def _claims(tables: dict[str, pd.DataFrame], study: Study) -> list[dict[str, str
     others = conclusions(tables.get("labeller_range"))
     shown = show(tables["claims"], note_for("claims"), study.models, study.model_suffix)
     rows = [dict(zip(shown.head, row, strict=True)) for row in shown.rows]
-    for row in rows:
+    for row, claim in zip(rows, tables["claims"].itertuples(), strict=True):
         unit = "times" if row.get("effect_unit") == "ratio" else row.get("effect_unit", "")
-        row["result"] = f"{row['effect']} {unit}".strip() if row["effect"] else "no effect could be computed"
-        if row["lo"] and row["hi"]:
-            row["result"] += f" (95% interval {row['lo']} to {row['hi']})"
-        if row.get("p"):
-            row["result"] += f", p {row['p']}"
+        row["result"] = say(
+            "claim: result", effect=claim.effect, lo=claim.lo, hi=claim.hi, unit=unit, p=row.get("p", "")
+        )
         row["other"] = others.get(row["claim"], "")
         row["symbol"] = SYMBOLS.get(row["conclusion"].split()[0], "")
     return rows

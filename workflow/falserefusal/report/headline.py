@@ -96,7 +96,7 @@ def _importance(tables: Tables) -> list[Card]:
     whole = table[(table["scope"] == "all") & table["index"].notna()]
     found = importance_of(tables)
     source = "column index of tables/importance.csv, scope all"
-    if not (found["intervals"] and found["s"].clear):
+    if not (found["intervals"] and ">" in found["s"].order):
         return [Card("not ranked", say("importance", **found), source)]
     ranked = whole.sort_values("index", ascending=False, kind="stable")
     values = ", ".join(f"{row.factor} {index(row.index)}" for row in ranked.itertuples(index=False))
