@@ -1,6 +1,7 @@
 """The wheel: it has the files that the code reads, and `pip install` of it is enough for three lines of Python."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -11,8 +12,6 @@ from importlib.metadata import distribution
 
 import pytest
 from packaging.requirements import Requirement
-
-from conftest import copy_tree
 
 THREE_LINES = """
 import falserefusal as fr
@@ -31,9 +30,11 @@ HEAVY = {"torch", "transformers", "snakemake", "matplotlib", "openai", "duckdb",
 
 @pytest.fixture(scope="session")
 def wheel(root, tmp_path_factory):
-    """The wheel of a copy of the working tree, for building leaves files behind."""
+    """The wheel, made from a copy, because building leaves files behind."""
     folder = tmp_path_factory.mktemp("wheel")
-    copy_tree(root, folder / "tree")
+    shutil.copytree(root / "workflow", folder / "tree/workflow", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, folder / "tree")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
     run = subprocess.run([*command, str(folder / "tree")], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

@@ -33,7 +33,7 @@ def test_a_csv_file_gives_a_page_and_tables(checkout):
     config |= {"estimation": {"bootstrap": 100, "permutations": 99}}
     workflow.path("config/mine.yaml").write_text(yaml.safe_dump(config))
     workflow.run("--configfile", "config/mine.yaml")
-    rates = pd.read_csv(workflow.path("results/mine/tables/rates_persona.csv")).query("scope == 'all'")
+    rates = pd.read_csv(workflow.path("results/mine/tables/rates_persona.csv")).query("scope == 'all models'")
     own = frame[frame["who"] != ""].groupby("who")["refused"].sum()
     assert rates.set_index("persona")["refusals"].to_dict() == own.to_dict()
     effects = pd.read_csv(workflow.path("results/mine/tables/effects_persona.csv"))
@@ -71,6 +71,6 @@ def test_exported_prompts_are_answered_elsewhere_and_come_back(checkout):
     ]
     pd.DataFrame(rows).to_csv(workflow.path("back.csv"), index=False)
     workflow.path("ours.yaml").write_text(yaml.safe_dump(config | {"responses": {"paths": ["back.csv"]}}))
-    workflow.run("--configfile", "ours.yaml", "results/ours/tables/verdict_shares.csv")
+    workflow.run("--configfile", "ours.yaml", "--", "results/ours/tables/verdict_shares.csv")
     shares = pd.read_csv(workflow.path("results/ours/tables/verdict_shares.csv")).query("labeller == 'structured'")
     assert shares["asked"].sum() == len(ids) and shares["refused"].sum() == len(ids) // 2

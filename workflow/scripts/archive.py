@@ -11,6 +11,8 @@ with log_to(snakemake.log[0], snakemake.params):
     import tempfile
     from pathlib import Path
 
+    import yaml
+
     from falserefusal.common.files import read_json
     from falserefusal.common.notice import read_table
     from falserefusal.figures.context import Context
@@ -37,7 +39,15 @@ with log_to(snakemake.log[0], snakemake.params):
         page = Path(folder, "index.html")
         build_report(
             page,
-            Study(about["study"], about["kind"], about["title"], models=models["model"].tolist(), **shared),
+            Study(
+                about["study"],
+                about["kind"],
+                about["title"],
+                models=models["model"].tolist(),
+                citation=yaml.safe_load(Path(given.citation).read_text(encoding="utf-8")),
+                absent=about.get("absent", []),
+                **shared,
+            ),
             tables={Path(path).stem: read_table(path) for path in given.tables},
             figures=read_table(given.figures),
             figure_dir=Path(given.figures).parent,

@@ -18,7 +18,7 @@ from drawn_texts import problems_of, texts_of
 from falserefusal.common.printed import CELL, QUANTITIES, RATE
 from falserefusal.figures.claims import _along
 from falserefusal.figures.context import Context
-from falserefusal.figures.dots import NothingToDraw, grouped_rows
+from falserefusal.figures.dots import Dot, NothingToDraw, grouped_rows, whiskers
 from falserefusal.figures.draw import _draw, draw_figures, save
 from falserefusal.figures.labelling import draw_labeller_range
 from falserefusal.figures.personas import panel_grid
@@ -152,6 +152,18 @@ def test_an_svg_is_small_and_keeps_every_text_as_it_is(root, tmp_path):
     assert [node.get("id") for node in tree.iter() if node.get("id") == MESSAGE] == [MESSAGE]
     assert "<!--" not in text and "metadata" not in text and "Verdana" in text
     assert not re.search(r'<path d="[^"]*[.][0-9]{3}', text)
+
+
+def test_every_dot_of_an_svg_has_its_value(root, tmp_path):
+    with styled():
+        page = Page(fixture.context(root), "A message", "Reading.", "Source.", 1)
+        ax = page.axes(1, 0.1, 2, 0.5)
+        nan = float("nan")
+        whiskers(ax, [0, 1, 2], [-1.5, nan, 8], [-2, 0, nan], [3.14159, 1, nan], Dot("#000000"))
+        save(page.figure, tmp_path / "x")
+    tree = ElementTree.parse(tmp_path / "x.svg")
+    titles = [node.text for node in tree.iter("{http://www.w3.org/2000/svg}title") if node.text]
+    assert titles == ["−1.5 (−2 to 3.14)", "8"]
 
 
 @pytest.mark.parametrize("kind", ["published", "rehearsal"])

@@ -20,8 +20,9 @@ from falserefusal.report.short import in_short
 from falserefusal.study.files import PAGE
 
 DRAWING = """<svg xmlns:xlink="http://www.w3.org/1999/xlink" width="576pt" height="300pt" viewBox="0 0 576 300"
-xmlns="http://www.w3.org/2000/svg"><defs><style>* { color: red }</style><path id="c" d="M 0 0"/></defs><g>
-<g><text transform="translate(8 14)">BANNER</text></g><g id="message"><text transform="translate(8 27)">A</text>
+xmlns="http://www.w3.org/2000/svg"><defs><style>* { color: red }</style><path id="c" d=""/></defs><g>
+<g><text x="8" y="14" transform="rotate(-0 8 14)">BANNER</text></g>
+<g id="message"><text transform="translate(8 27)">A</text>
 <text transform="translate(8 40)">title</text></g><g><use xlink:href="#c" clip-path="url(#c)"/></g></g></svg>"""
 
 
@@ -46,6 +47,20 @@ def test_a_drawing_loses_its_title_and_style_and_the_banner_moves_down():
     assert tree[0].text == "a <b> title" and tree[1].text == 'said "so" & more'
     assert 'href="#mine-c"' in svg and 'clip-path="url(#mine-c)"' in svg and 'id="mine-c"' in svg
     assert "width=" not in svg and tree.get("role") == "img"
+
+
+def test_the_banner_of_a_rehearsal_is_seen_in_every_drawing(root, tmp_path):
+    chosen = [f for f in FigureSet("rehearsal").figures() if f.name in ("planted_rates", "figure05_importance")]
+    index = draw_figures(chosen, fixture.run_tables(root), fixture.context(root, rehearsal=True), tmp_path)
+    for row in index.itertuples():
+        tree = ElementTree.fromstring(drawing(tmp_path, row.name, row.message, row.caption)["svg"])
+        top = float(tree.get("viewBox").split()[1])
+        (moved,) = [
+            g
+            for g in tree.iter()
+            if g.get("transform", "").startswith("translate(0 ") and BANNER in "".join(g.itertext())
+        ]
+        assert float(moved.get("transform")[12:-1]) == pytest.approx(top, abs=0.01) and top > 10
 
 
 def test_drawings_of_a_page_are_svg_with_different_ids(drawn):

@@ -2,6 +2,7 @@
 
 import re
 
+WHOLE = "{text}"  # the layout of imported prompts, whose question is not known apart from the text
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 # "would a Black person classify it as ..." is a yes/no question; "how would a Black person ..." is not. In English,
 # German and Spanish: what one of them begins such a question with is in no question of the others.

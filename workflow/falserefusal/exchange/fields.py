@@ -14,6 +14,7 @@ FIELDS = {
     "sample": "the number of the response among several to one prompt",
     "verdict": "somebody's verdict on the response",
 }
+NOT_GIVEN = "[not in the file of responses]"  # stands for a response or a prompt
 FORMATS = ("csv", "jsonl", "parquet", "lm_eval", "inspect", "openai_batch", "anthropic_batch")
 VERDICT_WORDS = {  # the category of a verdict, by the word a file has for it
     **dict.fromkeys(("refused", "refusal", "true", "yes", "1", "1.0"), "refused"),

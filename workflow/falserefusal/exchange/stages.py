@@ -8,8 +8,8 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import ALL, BASELINE
+from falserefusal.exchange.fields import NOT_GIVEN
 
-NOT_GIVEN = "[not in the file of responses]"
 SHOWN = 16  # hexadecimal digits of a hash
 
 
@@ -66,10 +66,10 @@ def stages_of(frame: pd.DataFrame, formats: Mapping[str, str]) -> Stages:
             "sample": sample,
         }
     )
-    words = frame["text"] if "text" in frame else frame["prompt"].map(_last) if "prompt" in frame else None
+    words = frame["text"] if "text" in frame else _words_of_prompts(frame, row_id)
     texts = design[["row_id", "task", "text_id"]].assign(
         gold_label="-",
-        text=NOT_GIVEN if words is None else words.mask(words == "", NOT_GIVEN),
+        text=words.mask(words.str.strip() == "", NOT_GIVEN),
         premise=None,
         hypothesis=None,
         source="imported",
@@ -90,6 +90,14 @@ def _text_key(frame: pd.DataFrame) -> pd.Series:
         if field in frame:
             return frame[field].map(str)
     return frame["where"]
+
+
+def _words_of_prompts(frame: pd.DataFrame, row_id: pd.Series) -> pd.Series:
+    """What is known of each text from its prompt alone: the prompt, unless several prompts share the text."""
+    if "prompt" not in frame:
+        return pd.Series(NOT_GIVEN, index=frame.index)
+    last = frame["prompt"].map(_last)
+    return last.where(last.groupby(row_id).transform("nunique") == 1, NOT_GIVEN)
 
 
 def _last(turns: Sequence[Mapping[str, str]]) -> str:

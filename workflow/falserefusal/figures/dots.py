@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from falserefusal.figures.style import GREY, INK, WARNING, ink
+from falserefusal.figures.style import GREY, INK, VALUES, WARNING, ink
 
 _CORRECTED: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": 0.8}
 
@@ -91,7 +91,7 @@ def whiskers(ax: Axes, y, estimate, lo, hi, dot: Dot) -> None:
     known = np.isfinite(lo) & np.isfinite(hi) & np.isfinite(estimate)
     if known.any():
         ax.hlines(y[known], lo[known], hi[known], color=dot.colour, linewidth=1.1, zorder=3, capstyle="butt")
-    ax.plot(
+    (dots,) = ax.plot(
         estimate,
         y,
         linestyle="none",
@@ -103,6 +103,14 @@ def whiskers(ax: Axes, y, estimate, lo, hi, dot: Dot) -> None:
         zorder=4,
         clip_on=False,
     )
+    shown = np.isfinite(estimate) & np.isfinite(y)
+    dots.set_gid(VALUES + "|".join(map(_value, estimate[shown], lo[shown], hi[shown])))
+
+
+def _value(estimate: float, lo: float, hi: float) -> str:
+    """Write the value of a dot and its interval, in the unit of the axis."""
+    text = f"{estimate:.3g} ({lo:.3g} to {hi:.3g})" if np.isfinite([lo, hi]).all() else f"{estimate:.3g}"
+    return text.replace("-", "−")
 
 
 def printed_marks(ax: Axes, y, values, size: float = 5.5) -> None:

@@ -25,7 +25,7 @@ from falserefusal.figures import (
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import NothingToDraw
 from falserefusal.figures.registry import Figure
-from falserefusal.figures.style import MESSAGE, Page, fit_for_paper, listing, styled
+from falserefusal.figures.style import MESSAGE, VALUES, Page, fit_for_paper, listing, styled
 
 MODULES = {
     module.__name__.rsplit(".", 1)[-1]: module
@@ -99,7 +99,8 @@ def draw_for_paper(
                     text.set_text(context.say(text.get_text()))
                 fit_for_paper(canvas)
                 name = f"{figure.name}_{width}"
-                parts = [context.banner and f"{context.banner}.", context.say(figure.caption), canvas.get_gid()]
+                reading = getattr(canvas, "reading", "")
+                parts = [context.banner and f"{context.banner}.", context.say(figure.caption), reading]
                 caption = " ".join(filter(None, parts))
                 save_pdf(canvas, Path(directory) / name)
                 write_text(caption + "\n", Path(directory) / f"{name}.txt")
@@ -136,8 +137,10 @@ def draw_figure(figure: Figure, tables: dict[str, pd.DataFrame], context: Contex
 def short_svg(svg: str) -> str:
     """Return an SVG of matplotlib without what no browser needs: comments, ids without reference, digits after 0.01.
 
-    Texts get a font that every computer has, for computers without DejaVu Sans.
+    Texts get a font that every computer has, for computers without DejaVu Sans. Dots get their values as titles, which
+    browsers show at the pointer.
     """
+    svg = re.sub(rf'<g id="{VALUES}([^"]*)">.*?</g>', _with_values, svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->\n? *|<metadata>.*?</metadata>\n? *", "", svg, flags=re.DOTALL)
     used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg)) | {MESSAGE}
 
@@ -147,6 +150,15 @@ def short_svg(svg: str) -> str:
         return text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
 
     return re.sub(r"\n *", "\n", re.sub(r"<[^!?>][^>]*>", short, svg))
+
+
+def _with_values(dots: re.Match) -> str:
+    """Put a title into each dot of a group; into none if there are more or fewer values than dots."""
+    values = dots[1].split("|")
+    if len(re.findall("<use ", dots[0])) != len(values):
+        return dots[0]
+    titles = iter(values)
+    return re.sub(r"<use ([^>]*?)/>", lambda use: f"<use {use[1]}><title>{next(titles)}</title></use>", dots[0])
 
 
 def _draw(figure: Figure, tables: dict[str, pd.DataFrame], context: Context) -> tuple[Canvas, pd.DataFrame]:

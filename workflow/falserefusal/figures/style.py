@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from falserefusal.figures.context import Context
 from falserefusal.figures.registry import PAPER_WIDTHS
 
+VALUES = "values:"  # begins the id of dots in the SVG; then what a reader sees at each dot, with | between them
 MESSAGE = "message"  # id of the title in the SVG, which the page writes as its own heading
 WIDTH = 8.0  # inches: the text width of an A4 or letter page at 80 to 85 %
 PAPER_SIZES = 6.0, 7.0  # points: the smallest and the largest text in a figure for a paper
@@ -58,6 +59,12 @@ def styled():
     return rc_context(RC)
 
 
+class Drawing(Figure):
+    """A figure that keeps its reading guide, which becomes its caption in a paper."""
+
+    reading: str = ""
+
+
 class Page:
     """A figure with banner, message, reading guide and source.
 
@@ -69,9 +76,9 @@ class Page:
     def __init__(self, context: Context, message: str, reading: str, source: str, body: float, width: float = WIDTH):
         self.width = width = page_width(context, width)
         message, reading = context.say(message), context.say(reading)
-        self.figure = Figure()
+        self.figure = Drawing()
         self.figure.set_label(message)  # read by the index of the figures
-        self.figure.set_gid(f"{reading} {methods_of(source)}".strip())  # read by the captions for a paper
+        self.figure.reading = f"{reading} {methods_of(source)}".strip()
         if context.paper:
             message = reading = source = ""
         lines = [

@@ -6,6 +6,7 @@ import pandas as pd
 
 from falserefusal.common.schemas import BASELINE
 from falserefusal.common.sentences import say
+from falserefusal.exchange.fields import NOT_GIVEN
 from falserefusal.report.present import marked
 
 SMALL = 1e9  # parameters; the paper's smallest model has 1.2 billion
@@ -105,6 +106,7 @@ def one_refusal(refusals: pd.DataFrame | None, suffix: str) -> dict | None:
 
     Prompts with a persona are preferred. `system_text` is what the template adds to the system prompt ("" for nothing).
     """
+    refusals = None if refusals is None else refusals[refusals["response"] != NOT_GIVEN]
     if refusals is None or refusals.empty:
         return None
     ranked = refusals.assign(baseline=refusals["persona"].eq(BASELINE))

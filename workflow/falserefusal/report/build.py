@@ -33,7 +33,7 @@ OPEN_TABLES = ("rates_model_task", "importance")  # other tables start folded
 OPEN_ROWS = 60  # longer ones, too
 OPEN_FIGURES = 4  # the other figures start folded, under their message
 MAX_CSV = 150_000  # characters of a table's file that the page contains; larger ones are linked
-SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not testable": "–"}  # beside conclusions
+SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not": "–"}  # by the first word of a conclusion
 MAX_DISAGREEMENTS = 300
 # tables with their own section
 PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates", "labeller_validation", "verdict_shares")
@@ -68,6 +68,8 @@ class Study:
 
     def say(self, text: str) -> str:
         """Return a title, note or label in the words of this study, whose "models" may be system prompts."""
+        if self.kind == "imported":  # what was asked is not known
+            text = text.replace("harmless classification prompts", "prompts")
         return system_prompts_for_models(text) if self.variants else text
 
 
@@ -161,6 +163,7 @@ def _top(study: Study, tables: dict[str, pd.DataFrame], models: list[dict]) -> d
     short = in_short(tables, study.kind, study.variants, models, len(missing))
     if short:
         short["Found"] = study.say(short["Found"])
+        short["Asked"] = study.say(short["Asked"]) if study.kind == "imported" else short["Asked"]
     cards = headline(tables, "stand-ins" if study.kind == "rehearsal" else "models")
     cards = [card._replace(value=study.say(card.value), label=study.say(card.label)) for card in cards]
     return {"missing_models": missing, "short": short, "cards": cards}
@@ -273,7 +276,7 @@ def _claims(tables: dict[str, pd.DataFrame], study: Study) -> list[dict[str, str
         if row.get("p"):
             row["result"] += f", p {row['p']}"
         row["other"] = others.get(row["claim"], "")
-        row["symbol"] = SYMBOLS.get(row["conclusion"], "")
+        row["symbol"] = SYMBOLS.get(row["conclusion"].split()[0], "")
     return rows
 
 

@@ -89,7 +89,7 @@ def _without_title(root: ElementTree.Element, title: str) -> float:
             height = LINE * len(node.findall(f"{SVG}text"))
             parent.remove(node)
             before = parent[place - 1] if place else None
-            if before is not None and before.find(f"{SVG}text") is not None and _y(before) < _y(node):
+            if before is not None and _y(before) < _y(node):
                 before.set("transform", f"translate(0 {height:.2f})")
             return height
     return 0.0
@@ -98,5 +98,7 @@ def _without_title(root: ElementTree.Element, title: str) -> float:
 def _y(group: ElementTree.Element) -> float:
     """Return the height at which the first text of a group begins."""
     text = group.find(f"{SVG}text")
-    found = re.search(r"translate\([-\d.]+ ([-\d.]+)\)", text.get("transform", "") if text is not None else "")
-    return float(found[1]) if found else float("inf")
+    if text is None:
+        return float("inf")
+    moved = re.search(r"translate\([-\d.]+ ([-\d.]+)\)", text.get("transform", ""))
+    return float(text.get("y", moved[1] if moved else "inf"))  # one line has y, the first of several is moved

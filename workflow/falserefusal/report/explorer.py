@@ -18,6 +18,7 @@ import pandas as pd
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_json
 from falserefusal.common.queries import query, rows_of_prompts
+from falserefusal.common.templates import WHOLE
 from falserefusal.common.verdicts import MISSING
 from falserefusal.prompts.rendering import bodies
 from falserefusal.report.glossary import CATEGORIES
@@ -173,6 +174,9 @@ def _with_parts(prompts: pd.DataFrame, texts: str | Path, layout: str) -> pd.Dat
     parts = []
     for prompt_id, row_id, messages in zip(prompts["prompt_id"], prompts["row_id"], prompts["messages"], strict=True):
         *before, turn = [message["content"] for message in messages]
+        if layout == WHOLE and row_id in body and not turn.endswith(body[row_id]):  # imported, with the text elsewhere
+            parts.append(("\n\n".join(before), "", body[row_id]))
+            continue
         if row_id not in body or not turn.endswith(body[row_id]):
             raise InputError(
                 f"{texts}: prompt '{prompt_id}' does not end with the text of row '{row_id}', so the two files were "

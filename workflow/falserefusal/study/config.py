@@ -626,6 +626,8 @@ class Responses(Part):
     """The model, where the files do not name one."""
     prompts: DataFile | None = None
     """A further table, with what the files do not say about each prompt: a row per prompt_id."""
+    may_be_shared: Flag = False
+    """Without tasks in the config: whether your readers may have the prompts; the report then shows them."""
     options: dict[Words, Annotated[tuple[Words, ...], Field(min_length=2)]] = Field({})
     """For tasks that are not in the config, by name: the class words that the prompts offered. Without them, responses
     are read as free chat."""

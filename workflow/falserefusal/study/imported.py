@@ -8,6 +8,7 @@ from typing import Any
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.hashes import identified
+from falserefusal.common.templates import WHOLE
 from falserefusal.labelling.given import GIVEN
 from falserefusal.study.config import LABELLERS, Config, FileSource, Responses, Task
 from falserefusal.study.files import Files
@@ -151,10 +152,10 @@ def names_in_files(config: Config, root: Path, own: Sequence[str]) -> dict[str, 
 
 def _task(given: Responses, options: tuple[str, ...]) -> Task:
     """A task whose texts are in the file of responses; options are empty where they are unknown."""
-    source = FileSource.model_validate(
-        {"kind": "file", "path": given.paths[0], "columns": {"gold_label": "-", "text": "text"}}
-    )
-    return Task.model_construct(source=source, options=options)
+    columns = {"gold_label": "-", "text": "text"}
+    shared = {"may_be_shared": given.may_be_shared}
+    source = FileSource.model_validate({"kind": "file", "path": given.paths[0], "columns": columns} | shared)
+    return Task.model_construct(source=source, options=options, layout=WHOLE)
 
 
 def found_in_files(config: Config, root: Path) -> dict[str, Any]:
