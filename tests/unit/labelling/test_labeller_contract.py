@@ -150,8 +150,8 @@ def test_a_wrong_file_is_an_input_error(labeller, tmp_path):
 
 
 def test_the_config_chooses_from_the_labellers_that_need_no_model():
-    assert built_in_labellers() == ["phrase_list", "structured"]
-    with pytest.raises(InputError, match="there is no labeller 'paper'; choose from phrase_list, structured"):
+    assert built_in_labellers() == ["given", "phrase_list", "structured"]
+    with pytest.raises(InputError, match="there is no labeller 'paper'; choose from given, phrase_list, structured"):
         labeller_class("paper")
 
 

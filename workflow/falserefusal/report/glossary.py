@@ -75,6 +75,7 @@ CATEGORIES = {
     "not_asked": "the prompt has no response yet",
 }
 LABELLERS = {
+    "given": "the verdicts that came with responses from elsewhere",
     "phrase_list": "the paper's list of phrases with which a refusal starts",
     "structured": "rules that read the whole response and the task's options",
     "judge": "a language model that is asked for the verdict",
