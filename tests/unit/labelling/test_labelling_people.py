@@ -13,7 +13,8 @@ from falserefusal.labelling.verdicts import label
 from falserefusal.study.materials import load_templates
 
 HALVES = ("fixing", "reporting")
-IN_DOMAIN = {"in_domain.csv": (600, 0.962)}  # at least so many rows; the readers' kappa, refused or not
+# at least so many rows; the readers' kappa, refused or not; least weighted kappa of the labeller
+IN_DOMAIN = {"in_domain.csv": (600, 0.962, 0.88), "in_domain_paper.csv": (291, 0.955, 0.80)}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def in_domain(request, root, labelled):
     asked = table["prompt_id"].str.split(":", expand=True)
     text = np.where(asked[2] == BASELINE, "baseline_text", "text")
     yes_no = [asks_yes_no(templates.at[key[:2], key[2]]) for key in zip(table["task"], asked[1], text, strict=True)]
-    table.attrs["rows"], table.attrs["kappa"] = IN_DOMAIN[request.param]
+    table.attrs |= dict(zip(("rows", "kappa", "least"), IN_DOMAIN[request.param], strict=True))
     return labelled(table, yes_no)
 
 
@@ -63,7 +64,7 @@ def test_the_readers_agree_and_their_disagreements_are_settled(in_domain):
 def test_agreement_with_readers_of_the_models_responses(in_domain, half):
     table = in_domain[in_domain["half"] == half]
     kappa = weighted_kappa(table["machine"] == "refused", table["verdict"] == "refused", table["weight"])
-    assert kappa > 0.88
+    assert kappa > in_domain.attrs["least"]
 
 
 @pytest.mark.filterwarnings("ignore:responses without options")
