@@ -14,7 +14,7 @@ from falserefusal.common.dependencies import library_of
 # imported name -> package, where the two differ
 PACKAGE = {"yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}
 # asked for by a config, and imported only then; installing it is the user's choice (docs/cluster.md, docs/backends.md)
-OPTIONAL = {"bitsandbytes", "vllm"}
+OPTIONAL = {"bitsandbytes", "inspect_ai", "vllm"}
 STANDARD = {"snakemake", "falserefusal"}
 # how a rule names the environment that fits inference.backend, and what it may be
 OF_THE_BACKEND = {"{STUDY.config.inference.environment}": ["inference", "vllm"]}

@@ -56,8 +56,9 @@ def test_annotators_who_never_disagree_have_an_agreement_without_an_interval():
     assert (found["value"] == 1).all() and found[["lo", "hi"]].isna().all(axis=None)
 
 
-def test_a_labeller_without_refusals_has_shown_no_sensitivity():
-    assert _share((0.0, 0.0, 0.0), (5.0, 1.0, 9.0)) == pytest.approx((np.nan, 0, 1), nan_ok=True)
+def test_a_labeller_that_calls_nothing_a_refusal_finds_none():
+    assert _share((0.0, 0.0, 0.0), (5.0, 1.0, 9.0)) == (0, 0, 0)
+    assert _share((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)) == pytest.approx((np.nan, 0, 1), nan_ok=True)
     value, lo, hi = _share((4.0, 2.0, 6.0), (0.0, 0.0, 1.5))
     assert value == 1 and 0 < lo < hi == 1
 

@@ -41,10 +41,10 @@ def count(root, tmp_path, monkeypatch):
     return counts
 
 
-def test_a_model_with_a_fifth_of_its_responses_missing_is_left_out(count, capfd):
+def test_a_model_with_a_fifth_of_its_responses_missing_is_left_out(count, tmp_path):
     cells = count(Fine=1, Warned=3, Lost=8)
     assert cells.groupby("model", sort=False)["n"].sum().to_dict() == {"Fine": 39, "Warned": 37}
-    output = capfd.readouterr().err
+    output = (tmp_path / "verdict_shares.log").read_text()
     assert "Warned, nli: 3 of 40 responses (7.5%) have nothing to judge" in output and "Fine, nli" not in output
     assert "Lost, nli: 8 of 40 responses (20.0%)" in output and "left out of every estimate" in output
 

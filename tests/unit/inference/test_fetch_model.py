@@ -15,7 +15,9 @@ import runpy, sys
 from types import SimpleNamespace
 model, record, log, folder = sys.argv[1:]
 files = {"input": {"folder": folder}, "output": SimpleNamespace(record=record), "log": [log]}
-job = SimpleNamespace(params=SimpleNamespace(model=eval(model)), **files)
+class Params(dict):
+    __getattr__ = dict.__getitem__
+job = SimpleNamespace(params=Params(model=eval(model)), **files)
 runpy.run_path("workflow/scripts/fetch_model.py", init_globals={"snakemake": job})
 """
 

@@ -57,7 +57,7 @@ def test_a_limit_is_named(study):
     [
         ("m,0.1,org/m", "is a dummy and has another source"),
         ("m,1.5,", "column 'dummy'"),
-        ("m,,", "has no source: fill hub_id, or package .* or server, or dummy"),
+        ("m,,", "has no source: fill hub_id, or package .* or server, dummy or imported"),
     ],
 )
 def test_a_wrong_dummy_has_one_message(tmp_path, row, message):

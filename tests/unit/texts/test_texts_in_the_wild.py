@@ -377,7 +377,7 @@ def test_repeated_rows_and_empty_lines_are_not_lost(read_as):
 
 
 @pytest.mark.parametrize("terminal", ["ascii", "latin-1", "cp1252"])
-def test_a_log_shows_any_text_on_any_terminal(root, tmp_path, terminal):
+def test_a_log_takes_any_text_whatever_the_terminal(root, tmp_path, terminal):
     code = (
         "import sys; from falserefusal.common.logs import log_to\n"
         f"with log_to(r'{tmp_path}/x.log'): print('naïve 你好 \\ud83d')\n"
@@ -385,5 +385,5 @@ def test_a_log_shows_any_text_on_any_terminal(root, tmp_path, terminal):
     env = {"PYTHONPATH": str(root / "workflow"), "PYTHONIOENCODING": terminal}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True)
     assert done.returncode == 0, done.stderr
-    assert rb"\u4f60\u597d" in done.stdout
+    assert done.stdout == b""  # what a job says is in its log
     assert "naïve 你好" in (tmp_path / "x.log").read_text(encoding="utf-8")
