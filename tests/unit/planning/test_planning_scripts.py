@@ -134,7 +134,7 @@ def test_preflight_of_models_in_folders(study, tmp_path):
     params |= {"gpus": {"Gemma-2B": 1}, "gpu_limit": None, "servers": {}, "quantization": None, "classifiers": {}}
     params |= {"hub_ids": [], "folder_in_use": None, "jobs": {}, "slurm": None, "slurm_too": False}
     params |= {"records": str(tmp_path), "demand": True, "table": str(tmp_path / "preflight.csv")}
-    job = {"input": inputs, "params": params}
+    job = {"input": inputs, "params": params, "output": {}}
     code = f"""
 import runpy, types
 class Named(dict):
