@@ -24,12 +24,7 @@ with log_to(snakemake.log[0], snakemake.params):
     models = load_models(given.models, keep=about["models"])
     personas = load_personas(given.personas, keep=about["personas"])
     shared = {name: about[name] for name in ("banner", "model_suffix")} | {"variants": are_variants(models)}
-    context = Context(
-        about["study"],
-        dict(zip(models["model"], models["family"], strict=True)),
-        dict(zip(personas["persona"], personas["group"], strict=True)),
-        **shared,
-    )
+    context = Context.of(about, models, personas, are_variants(models))
     verdicts = dict(zip(snakemake.params.verdicts_of, given.verdicts, strict=True))
     files = made_files(context, figures, verdicts, given.design)
     for folder, paths in {"tables": given.tables, "figures": [*given.drawings, given.figures]}.items():

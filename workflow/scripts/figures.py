@@ -18,14 +18,7 @@ with log_to(snakemake.log[0], snakemake.params):
     about = snakemake.params.about
     models = load_models(snakemake.input.models, keep=about["models"])
     personas = load_personas(snakemake.input.personas, keep=about["personas"])
-    context = Context(
-        study=about["study"],
-        models=dict(zip(models["model"], models["family"], strict=True)),
-        personas=dict(zip(personas["persona"], personas["group"], strict=True)),
-        banner=about["banner"],
-        model_suffix=about["model_suffix"],
-        variants=are_variants(models),
-    )
+    context = Context.of(about, models, personas, are_variants(models))
     draw_figures(
         snakemake.params.figures.figures(),
         {Path(path).stem: read_table(path) for path in snakemake.input.tables},

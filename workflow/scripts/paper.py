@@ -19,14 +19,7 @@ with log_to(snakemake.log[0], snakemake.params):
     about = snakemake.params.about
     models = load_models(snakemake.input.models, keep=about["models"])
     personas = load_personas(snakemake.input.personas, keep=about["personas"])
-    context = Context(
-        study=about["study"],
-        models=dict(zip(models["model"], models["family"], strict=True)),
-        personas=dict(zip(personas["persona"], personas["group"], strict=True)),
-        banner=about["banner"],
-        model_suffix=about["model_suffix"],
-        variants=are_variants(models),
-    )
+    context = Context.of(about, models, personas, are_variants(models))
     tables = {Path(path).stem: read_table(path) for path in snakemake.input.tables}
     home = Path(snakemake.output.numbers).parent
     figures = draw_for_paper(snakemake.params.figures.figures(), tables, context, home / "figures/paper")

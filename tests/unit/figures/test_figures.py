@@ -15,6 +15,7 @@ from PIL import Image
 
 import tables_of_print as fixture
 from drawn_texts import problems_of, texts_of
+from falserefusal.common.numbers import listing
 from falserefusal.common.printed import CELL, QUANTITIES, RATE
 from falserefusal.figures.claims import _along
 from falserefusal.figures.context import Context
@@ -23,7 +24,7 @@ from falserefusal.figures.draw import _draw, draw_figures, save
 from falserefusal.figures.labelling import draw_labeller_range
 from falserefusal.figures.personas import panel_grid
 from falserefusal.figures.registry import FigureSet
-from falserefusal.figures.style import MESSAGE, WARNING, Page, listing, number, percent, styled
+from falserefusal.figures.style import MESSAGE, WARNING, Page, number, percent, styled
 from falserefusal.study.files import ENDINGS
 
 EVERYTHING = {"sequential": True, "several_labellers": True, "annotated": True, "shrunken": True}

@@ -1,8 +1,15 @@
 """The names, groups and notices of a study that its figures show."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from falserefusal.common.notice import system_prompts_for_models
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,18 @@ class Context:
     model_suffix: str = ""
     variants: bool = False  # all models are one checkpoint under different system prompts
     paper: str = ""  # "column" or "text": draw for a paper, at that width and without titles
+
+    @classmethod
+    def of(cls, about: Mapping[str, Any], models: pd.DataFrame, personas: pd.DataFrame, variants: bool) -> Context:
+        """Make the context from the param `about` of a job, and from the study's models and personas."""
+        return cls(
+            about["study"],
+            dict(zip(models["model"], models["family"], strict=True)),
+            dict(zip(personas["persona"], personas["group"], strict=True)),
+            about["banner"],
+            about["model_suffix"],
+            variants,
+        )
 
     @property
     def narrow(self) -> bool:

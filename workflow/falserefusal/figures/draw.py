@@ -11,6 +11,7 @@ from matplotlib.text import Text
 
 from falserefusal.common.files import atomic, write_text
 from falserefusal.common.notice import write_table
+from falserefusal.common.numbers import listing
 from falserefusal.figures import (
     claims,
     comparison,
@@ -25,7 +26,7 @@ from falserefusal.figures import (
 from falserefusal.figures.context import Context
 from falserefusal.figures.dots import NothingToDraw
 from falserefusal.figures.registry import Figure
-from falserefusal.figures.style import MESSAGE, VALUES, Page, fit_for_paper, listing, styled
+from falserefusal.figures.style import MESSAGE, VALUES, Page, fit_for_paper, styled
 
 MODULES = {
     module.__name__.rsplit(".", 1)[-1]: module

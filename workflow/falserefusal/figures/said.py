@@ -4,20 +4,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from falserefusal.common.separation import MIN_REFUSALS, Separation
 from falserefusal.figures.context import Context
-from falserefusal.statistics.separation import from_limits
+from falserefusal.statistics.separation import from_limits, together
 
 NAMES = ("highest", "lowest", "higher", "lower")  # columns of separations with levels
 
 
 def scopes(tables: dict[str, pd.DataFrame], factor: str, by: tuple[str, ...] = ()) -> pd.DataFrame:
     """Return the rows of `separations` that compare `factor`: in the whole study, or within each level of `by`."""
-    table = tables["separations"].fillna(
-        {"model": "", "task": "", "highest": "", "lowest": "", "higher": "", "lower": ""}
-    )
+    table = tables["separations"].fillna(dict.fromkeys(("model", "task", *NAMES), ""))
     own = table[table["factor"] == factor]
     for level in ("model", "task"):
         own = own[own[level].ne("") if level in by else own[level].eq("")]
@@ -43,18 +40,11 @@ def changes(frame: pd.DataFrame) -> tuple[int, int]:
 
     The 95% limits are scaled to hold for all rows together (Bonferroni). Where a limit is unknown, the sign counts.
     """
-    lo, hi = together(frame["difference"], frame["d_lo"], frame["d_hi"])
+    lo, hi = together(frame["difference"], frame["d_lo"], frame["d_hi"], len(frame))
     sure = np.isfinite(lo) & np.isfinite(hi)
     difference = frame["difference"].to_numpy(float)
     up = np.where(sure, lo > 0, difference > 0).sum()
     return int(up), int(np.where(sure, hi < 0, difference < 0).sum())
-
-
-def together(estimate: pd.Series, lo: pd.Series, hi: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Widen 95% limits so that they hold for all rows together (Bonferroni)."""
-    estimate, lo, hi = (np.asarray(values, float) for values in (estimate, lo, hi))
-    scale = stats.norm.isf(0.025 / max(len(estimate), 1)) / stats.norm.isf(0.025)
-    return estimate - scale * (estimate - lo), estimate + scale * (hi - estimate)
 
 
 def importance_of(tables: dict[str, pd.DataFrame], name: Callable[[str], str] = str) -> dict:
@@ -88,7 +78,7 @@ def clear_coefficients(frame: pd.DataFrame, context: Context) -> dict:
     """Count the coefficients of personas that clearly differ from the reference, whose coefficient is 0."""
     own = frame[(frame["term"] == "persona") & np.isfinite(frame["coef"])]
     known = own[np.isfinite(own["lo"]) & np.isfinite(own["hi"])]
-    lo, hi = together(known["coef"], known["lo"], known["hi"])
+    lo, hi = together(known["coef"], known["lo"], known["hi"], len(known))
     missing = [
         persona for persona in context.personas if persona not in set(frame.loc[frame["term"] == "persona", "level"])
     ]

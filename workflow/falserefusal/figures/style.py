@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
+from falserefusal.common.numbers import listing
 from falserefusal.figures.context import Context
 from falserefusal.figures.registry import PAPER_WIDTHS
 
@@ -253,21 +254,9 @@ def number(value: float) -> str:
     return "–" if not np.isfinite(value) else f"{value:.2f}".replace("-", "−")
 
 
-def listing(words: list[str], most: int = 4) -> str:
-    """Write `a, b and c`; a list of more than `most` ends with the number of words left out."""
-    if len(words) > most:
-        return ", ".join(words[: most - 1]) + f" and {len(words) - most + 1} more"
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
-
-
 def task_title(task: str) -> str:
     """Write a task as the start of a sentence."""
     return "NLI" if task == "nli" else task.capitalize()
-
-
-def plural(count: int, noun: str) -> str:
-    """Write `1 model`, `3 models`."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def source_line(names: list[str], methods: list[str]) -> str:

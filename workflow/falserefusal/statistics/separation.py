@@ -49,9 +49,7 @@ def separate(names: list[str], estimate: ArrayLike, lo: ArrayLike, hi: ArrayLike
     )
 
 
-def from_limits(
-    names: list[str], estimate: ArrayLike, lo: ArrayLike, hi: ArrayLike, refusals: int, families: int = 1
-) -> Separation:
+def from_limits(names: list[str], estimate: ArrayLike, lo: ArrayLike, hi: ArrayLike, refusals: int) -> Separation:
     """Separate estimates with 95% limits of their own, whose correlation is unknown.
 
     The distances between estimate and limit are scaled to the level of all pairs together (Bonferroni) and added, which
@@ -61,20 +59,22 @@ def from_limits(
     ----------
     names, estimate, lo, hi : (K,) levels, estimates, 95% limits.
     refusals : as for `separate`.
-    families : how many such comparisons a sentence counts; the level holds for all of them together.
     """
-    estimate, lo, hi = (np.asarray(values, float) for values in (estimate, lo, hi))
-    pairs = max(len(names) * (len(names) - 1) // 2 * families, 1)
-    scale = stats.norm.isf(0.025 / pairs) / stats.norm.isf(0.025)
-    below, above = scale * (estimate - lo), scale * (hi - estimate)
-    difference = estimate[:, None] - estimate[None, :]
+    lower, upper = together(estimate, lo, hi, len(names) * (len(names) - 1) // 2)
     return separate(
         names,
         estimate,
-        difference - below[:, None] - above[None, :],
-        difference + above[:, None] + below[None, :],
+        lower[:, None] - upper[None, :],
+        upper[:, None] - lower[None, :],
         refusals,
     )
+
+
+def together(estimate: ArrayLike, lo: ArrayLike, hi: ArrayLike, comparisons: int) -> tuple[np.ndarray, np.ndarray]:
+    """Widen 95% limits so that they hold for so many comparisons together (Bonferroni, normal quantiles)."""
+    estimate, lo, hi = (np.asarray(values, float) for values in (estimate, lo, hi))
+    scale = stats.norm.isf(0.025 / max(comparisons, 1)) / stats.norm.isf(0.025)
+    return estimate - scale * (estimate - lo), estimate + scale * (hi - estimate)
 
 
 def _only(names: list[str], beaten: np.ndarray, levels: int) -> str:
