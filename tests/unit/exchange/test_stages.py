@@ -72,7 +72,7 @@ def test_without_prompts_each_response_is_its_own_text(tmp_path):
 
 def test_a_word_that_the_materials_do_not_have_is_an_error(tmp_path):
     known = {"personas": {"a priest": "priest"}}
-    with pytest.raises(InputError, match=r"row 2: unknown persona 'a nurse' \(4 rows\); .* knows a priest"):
+    with pytest.raises(InputError, match=r"row 2: unknown persona 'a nurse' \(4 rows\); .* has a priest"):
         named(read(tmp_path), known)
     with pytest.raises(InputError, match=r"row 5: unknown model 'B' \(1 rows\)"):
         named(read(tmp_path), {"models": {"org/A": "A"}})
@@ -130,7 +130,7 @@ def test_a_prompt_that_changed_or_is_unknown_is_an_error_with_count_and_example(
     changed = prompts.assign(messages=[*prompts["messages"][:2], [{"role": "user", "content": "Another?"}]])
     with pytest.raises(InputError, match=r"row 3: prompt 'c' has changed since its export \(1 of 3 responses\)"):
         responses_to(changed, design, answers(ids))
-    with pytest.raises(InputError, match="row 1: prompt_id 'zz' is of no prompt of the study, as are 1 of 2"):
+    with pytest.raises(InputError, match=r"row 1: no prompt of the study has prompt_id 'zz' \(1 of 2"):
         responses_to(prompts, design, answers(["zz", ids[0]]))
-    with pytest.raises(InputError, match="the prompt is for N, but M responded"):
+    with pytest.raises(InputError, match="the prompt was made for N, but the response is of M"):
         responses_to(prompts, design.assign(model="N"), answers(ids))

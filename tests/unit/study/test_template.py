@@ -70,5 +70,5 @@ def test_dummies_and_models_are_not_in_one_study(study, root, tmp_path):
     shutil.copytree(root / "config", tmp_path / "config")
     (tmp_path / "workflow").symlink_to(root / "workflow")
     (tmp_path / FOLDER / "models.csv").write_text("model,dummy,hub_id\nm,,org/m\nd,0.1,\n", encoding="utf-8")
-    with pytest.raises(InputError, match="models: d: dummies and models cannot be in one study"):
+    with pytest.raises(InputError, match="models: d: a study has either dummies or real models"):
         Study.load(study.config.model_dump(exclude_unset=True), tmp_path)

@@ -59,7 +59,7 @@ def _renamed(words: pd.Series, where: pd.Series, kind: str, known: Mapping[str, 
         some = ", ".join(list(known)[:20])
         raise InputError(
             f"{where[found.isna()].iloc[0]}: unknown {kind} {names} ({len(unknown)} rows); the study's {kind}s file "
-            f"knows {some}; add it there, or correct the file of responses"
+            f"has {some}; add it there, or correct the file of responses"
         )
     return found
 

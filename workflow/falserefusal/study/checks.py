@@ -108,7 +108,7 @@ def check_keys(paths: Iterable[str | Path]) -> None:
                     line = key.start_mark.line + 1
                     if key.value in seen and isinstance(key, yaml.ScalarNode):
                         first = seen[key.value]
-                        raise InputError(f"{path}: line {line}: '{key.value}' is in line {first} too; keep one of them")
+                        raise InputError(f"{path}: line {line}: '{key.value}' is also in line {first}; keep one")
                     seen[str(key.value)] = line
                     nodes.append(value)
 
@@ -130,9 +130,9 @@ def _results(config: Config, root: Path) -> Iterator[str]:
             place = place.parent
         shown = place.relative_to(root)
         if not place.is_dir():
-            yield f"{shown}: is a file, where results need a folder; move it away"
+            yield f"{shown}: is a file, but results need a folder of this name; move or rename the file"
         elif not os.access(place, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-            yield f"{shown}: may not be written; correct the permissions of this folder, or work in a copy of your own"
+            yield f"{shown}: you may not write to this folder; correct its permissions, or work in your own copy"
 
 
 def _dummies(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
@@ -143,7 +143,7 @@ def _dummies(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
     asked = {name: row.is_dummy for name, row in rows.items() if name not in judges}
     if len(set(asked.values())) > 1:
         dummies = ", ".join(name for name, dummy in asked.items() if dummy)
-        yield f"models: {dummies}: dummies and models cannot be in one study; name either under 'models'"
+        yield f"models: {dummies}: a study has either dummies or real models; list only one kind under 'models'"
     for name in judges:
         if name in rows and rows[name].is_dummy:
             yield f"judges: the model {name} is a dummy, which cannot judge; name a model with hub_id or server"
@@ -153,7 +153,7 @@ def _names(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
     judges = {judge.model for judge in config.judges.values()}
     for name in rows:
         if name in AVERAGES and name not in judges:
-            yield f"models: '{name}' is what tables call {AVERAGES[name]}; name the model otherwise"
+            yield f"models: '{name}' is the name of {AVERAGES[name]} in tables; give the model another name"
     shards = config.inference.shards
     for name in shards if isinstance(shards, dict) else ():
         if name not in rows:
@@ -173,7 +173,7 @@ def _servers(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
     for name, row in rows.items():
         if row.server and row.server not in config.servers:
             known = hint(row.server, config.servers) if config.servers else "the config has no servers yet"
-            yield f"servers: '{row.server}', the server of {name} in {config.materials.models}, is not there; {known}"
+            yield f"servers: no '{row.server}', which is the server of {name} in {config.materials.models}; {known}"
     yield from _served_twice(config, rows)
 
 

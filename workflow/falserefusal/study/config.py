@@ -800,7 +800,7 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield f"classifiers: '{both[0]}' is the name of a judge, too; choose another"
     for name, classifier in config.classifiers.items():
         if classifier.question and classifier.template:
-            yield f"classifiers.{name}: question and template exclude each other; leave out one of them"
+            yield f"classifiers.{name}: question and template cannot both be set; leave one of them out"
     yield from _language_problems(config)
     yield from _choice_problems(config)
     yield from _response_problems(config)
@@ -829,7 +829,7 @@ def _language_problems(config: Config) -> Iterator[str]:
     """A labeller that the study names, but cannot use in its language, or no labeller at all."""
     known = ", ".join(languages())
     if config.language != "en" and config.checkpoints.kind == "standins":
-        yield "language: stand-ins respond in English; ask real models (checkpoints: {kind: hub}), or leave it out"
+        yield "language: stand-ins respond in English; set checkpoints: {kind: hub}, or leave language out"
     if config.without_data and "labellers" in config.model_fields_set:
         name = config.without_data[0]
         key = {"structured": "patterns", "phrase_list": "refusal_phrases"}[name]
@@ -849,11 +849,11 @@ def _choice_problems(config: Config) -> Iterator[str]:
     if not config.choices:
         return
     if config.design.sequential is not None:
-        yield "choices: interim looks would ask other prompts under each choice; leave out choices or design.sequential"
+        yield "choices: not possible with design.sequential, because each choice would ask other prompts; leave one out"
     if not config.inference.keep_weights:
         yield "choices: the weights are needed for every choice; set inference.keep_weights to true"
     if config.allow_missing:
-        yield "choices: a model without responses cannot be compared; leave out choices or allow_missing"
+        yield "choices: not possible with allow_missing, because all models are compared; leave one of the two out"
 
 
 def _response_problems(config: Config) -> Iterator[str]:
@@ -863,13 +863,13 @@ def _response_problems(config: Config) -> Iterator[str]:
             yield f"labellers: '{GIVEN}' stands for verdicts in files of responses; name the files under responses"
         return
     if config.choices:
-        yield "choices: responses from elsewhere cannot be made again under other settings; leave choices out"
+        yield "choices: not possible with imported responses, because no model is asked again; leave choices out"
     if config.design.sequential is not None:
-        yield "design.sequential: responses from elsewhere are all there already; leave it out"
+        yield "design.sequential: not possible with imported responses, because no model is asked; leave it out"
     if config.checkpoints.kind == "standins":
-        yield "checkpoints: responses from elsewhere need no stand-ins; leave checkpoints out"
+        yield "checkpoints: imported responses need no stand-ins; leave checkpoints out"
     if config.tasks and config.responses.options:
-        yield "responses.options: the config has tasks, which name the options; leave it out"
+        yield "responses.options: the options are already under tasks; leave responses.options out"
 
 
 def _design_problems(config: Config) -> Iterator[str]:
@@ -877,7 +877,7 @@ def _design_problems(config: Config) -> Iterator[str]:
     if design.kind == "blocked" and (design.blocks_per_task is None) == (design.calls_per_task is None):
         yield "design: kind blocked needs either blocks_per_task or calls_per_task"
     if design.kind == "nested" and design.balance == "balanced" and design.replacement:
-        yield "design.balance: balanced draws need replacement: false"
+        yield "design.balance: balanced draws need design.replacement: false; change one of them"
     if design.sequential is None:
         return
     if not config.inference.keep_weights:

@@ -366,16 +366,16 @@ def load_phrases(path: str | Path) -> list[str]:
         unreadable = f"{path}: not a readable UTF-8 file; save it as plain text in UTF-8"
         raise InputError(file_problem(error, path) or unreadable) from None
     if not phrases:
-        raise InputError(f"{path}: no phrases: every response would count as not refused; write one a line")
+        raise InputError(f"{path}: the file has no refusal phrases; write one phrase per line")
     for number, phrase in enumerate(phrases, start=1):
         if phrase in phrases[: number - 1]:
             raise InputError(f"{path}: line {number} repeats the phrase {phrase!r}; remove it")
         if len(phrase.strip()) == 1 or not phrase.isprintable():
-            raise InputError(f"{path}: line {number} is {phrase!r}; write a phrase that begins refusals only")
+            raise InputError(f"{path}: line {number} is {phrase!r}; write a phrase that only refusals begin with")
         if not phrase.strip() or phrase != phrase.lower().lstrip():
             raise InputError(
-                f"{path}: line {number} is {phrase!r}; write lower case, no empty line and no leading blanks, "
-                "because responses are put in lower case and stripped before they are compared"
+                f"{path}: line {number} is {phrase!r}; write phrases in lower case, without empty lines or leading "
+                "blanks, because responses are converted to lower case and stripped before the comparison"
             )
     return phrases
 

@@ -650,8 +650,8 @@ class Study(AnyStudy):
         row = self.rows[model]
         if not (self.standins or row.weights or row.server):
             raise InputError(
-                f"{self.config.materials.models}: {model} cannot be asked, because its responses come from elsewhere; "
-                "name their files under responses in the config (docs/how-to/import.md)"
+                f"{self.config.materials.models}: {model} has no hub_id or server, so it cannot be asked; list the "
+                "files with its responses under responses in the config (docs/how-to/import.md)"
             )
         inputs = {"prompts": self.prompt_files, "design": self.files.design} | self.checkpoint(model)
         return inputs | ({"phrases": self.config.refusal_phrases} if self.early_decision else {})
@@ -923,7 +923,7 @@ def matched(config: Config, root: Path) -> Config:
     found = found_in_files(config, root)
     lost = [] if config.models == "all" else [name for name in config.models if name not in found["models"]]
     if lost:
-        raise InputError(f"models: the files of responses have none of {', '.join(lost)}; leave it out of models")
+        raise InputError(f"models: no response is of {', '.join(lost)}; leave it out of models, or add its responses")
     named = config.model_copy(update={"labellers": labellers_of(config, tuple(found["fields"]))})
     return named.model_copy(update={"models": tuple(found["models"])}) if config.models == "all" else named
 
