@@ -132,5 +132,5 @@ def test_a_prompt_that_changed_or_is_unknown_is_an_error_with_count_and_example(
         responses_to(changed, design, answers(ids))
     with pytest.raises(InputError, match=r"row 1: no prompt of the study has prompt_id 'zz' \(1 of 2"):
         responses_to(prompts, design, answers(["zz", ids[0]]))
-    with pytest.raises(InputError, match="the prompt was made for N, but the response is of M"):
+    with pytest.raises(InputError, match="the prompt is for N, but M responded"):
         responses_to(prompts, design.assign(model="N"), answers(ids))

@@ -61,7 +61,7 @@ def write_export(rows: Sequence[Row], folder: Path, study: str, models: Mapping[
             name = f"{model}.jsonl" if len(parts) == 1 else f"{model}-{number}-of-{len(parts)}.jsonl"
             _write(folder / "openai_batch" / name, iter(requests[start : start + MOST_REQUESTS]))
     if any(len(row["messages"]) > 1 for row in rows) or any(about["system_prompt"] for about in models.values()):
-        left_out.append("lm_eval: not written, because its tasks have no system prompts; leave them out of the study")
+        left_out.append("lm_eval: a task has no system prompt for each prompt; leave system prompts out of the study")
     else:
         _lm_eval(rows, folder / "lm_eval", study, decoding)
     return left_out
@@ -86,7 +86,7 @@ def _request(row: Row, about: Row, decoding: Row) -> Row:
 def _lm_eval(rows: Sequence[Row], folder: Path, study: str, decoding: Row) -> None:
     """A task of lm-evaluation-harness (0.4.13) without a metric: its samples files are what is wanted."""
     if len({row["model"] for row in rows}) > 1:
-        raise InputError("lm_eval: a task needs the same prompts for all models; set design.share_prompts: true")
+        raise InputError("lm_eval: each model has prompts of its own; set design.share_prompts: true to export a task")
     _write(folder / "prompts.jsonl", ({"id": row["id"], "prompt": row["messages"][0]["content"]} for row in rows))
     greedy = not decoding["temperature"]
     settings = {"until": [], "max_gen_toks": decoding["max_tokens"], "do_sample": not greedy}
