@@ -23,6 +23,7 @@ def test_it_asks_dummies_and_says_so(study):
     assert not (study.fetched or study.servers or study.needs_check)
     assert study.checkpoint("often") == {} and study.load_settings("often")["backend"] == "dummy"
     assert all(job.gpu == 0 and job.shards == 1 for job in study.jobs.values())
+    assert study.response_inputs("often")["design"]
     assert not study.variants  # two dummies are not one checkpoint
 
 

@@ -648,7 +648,7 @@ class Study(AnyStudy):
     def response_inputs(self, model: str) -> dict[str, Any]:
         """What a model's responses are made from."""
         row = self.rows[model]
-        if not (self.standins or row.weights or row.server):
+        if not (self.standins or row.weights or row.server or row.is_dummy):
             raise InputError(
                 f"{self.config.materials.models}: {model} cannot be asked, because its responses come from elsewhere; "
                 "name their files under responses in the config (docs/how-to/import.md)"
