@@ -177,6 +177,7 @@ def test_population_takes_each_models_own_prompts(root):
         ("A physically-disabled person", "physically-disabled person", "[persona]"),
         ("The physically disabled", "physically-disabled person", "The physically disabled"),  # a known gap
         ("As a person", "", "As a person"),
+        ("Eine Muslimin würde das sagen.", "Muslimin", "[persona] würde das sagen."),
     ],
 )
 def test_personas_are_masked(text, surface, masked):

@@ -45,6 +45,8 @@ EXAMPLES = (
 )
 
 _PEOPLE = "person|people|man|men|woman|women|individuals?|community|communities|folks?"
+# English, German, Spanish and French
+_ARTICLES = "an?|the|eine[nmrs]?|ein|der|die|das|dem|den|des|una?|une|el|la|los|las|le|les"
 
 
 def shown_items(
@@ -114,8 +116,7 @@ def mask_persona(text: str, surface: str, most: int = 0) -> str:
     words = [re.escape(form) for form in _forms(surface)]
     adjective = re.escape(re.sub(rf" (?:{_PEOPLE})$", "", surface))
     forms = [rf"{adjective}[ -](?:{_PEOPLE})", *words]
-    article = r"(?:\b(?:an?|the) )?"
-    return re.sub(rf"(?i){article}\b(?:{'|'.join(forms)})\b", PERSONA, text, count=most)
+    return re.sub(rf"(?i)(?:\b(?:{_ARTICLES}) )?\b(?:{'|'.join(forms)})\b", PERSONA, text, count=most)
 
 
 def _forms(surface: str) -> list[str]:

@@ -76,6 +76,7 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path, sized
         *_trusted(config, root),
         *_texts(config, root),
         *_standins(config, root),
+        *_articles(config, root),
         *dict.fromkeys(_results(config, root)),
     ]
     if found:
@@ -226,16 +227,36 @@ def _texts(config: Config, root: Path) -> Iterator[str]:
             check_readable(root / Path(path).expanduser(), f"tasks.{task}.source.path: {path}")
 
 
+def _articles(config: Config, root: Path) -> Iterator[str]:
+    """Without a column `article`, a persona has "a" or "an", which only English has."""
+    from falserefusal.common.files import read_csv
+
+    if config.language == "en" or "article" in read_csv(root / config.materials.personas):
+        return
+    templates = load_templates(root / config.materials.templates, list(config.tasks), _wanted(config))
+    places = templates[["text", "system_text"]].apply(lambda column: column.str.contains(r"\{[Aa]rticle\}")).any(axis=1)
+    if places.any():
+        first = templates["template"][places].iloc[0]
+        yield (
+            f"{config.materials.personas}: column 'article' is missing, but template '{first}' of "
+            f"{config.materials.templates} has {{article}}; add the column (empty for a persona without an article)"
+        )
+
+
 def _standins(config: Config, root: Path) -> Iterator[str]:
     """A stand-in looks for the persona in the question, and its planted rates are known without system_text only."""
     if config.checkpoints.kind != "standins":
         return
     path = config.materials.templates
-    wanted = None if isinstance(config.templates, str) else config.templates
-    templates = load_templates(root / path, list(config.tasks), wanted)
+    templates = load_templates(root / path, list(config.tasks), _wanted(config))
     adds = templates[(templates["system_text"] + templates["baseline_system_text"]) != ""]
     if len(adds):
         yield (
             f"checkpoints.kind: stand-ins read the persona in the question, but template '{adds['template'].iloc[0]}' "
             f"of {path} has a system_text; leave it out, or ask models from the hub"
         )
+
+
+def _wanted(config: Config) -> tuple[str, ...] | None:
+    """The templates that the config names; None for all."""
+    return None if isinstance(config.templates, str) else config.templates
