@@ -389,8 +389,9 @@ class FileSource(Part):
     its three tasks, and any label for others."""
     max_lost: Share = MAX_LOST
     """Largest share of the rows that may be unusable; a file of 20 rows or more that loses more is an error."""
-    may_be_shared: Flag = False
-    """Whether your readers may have the texts: the report then shows them with the responses, else only their ids."""
+    may_be_shared: Flag = True
+    """Whether your readers may have the texts: the report shows them with the responses. false, for texts that may not
+    be passed on, shows their ids alone. An archive (`snakemake archive`) has no text in either case."""
 
 
 Source = Annotated[EmbeddedSource | XnliSource | PopquornSource | FileSource, Field(discriminator="kind")]
@@ -454,7 +455,8 @@ class Prompts(Part):
     """How a prompt is written."""
 
     article: Literal["printed", "grammatical"] = "printed"
-    """printed keeps "a" before every persona, as the paper's tables do; grammatical writes "an asian"."""
+    """printed keeps "a" before every persona, as the paper's tables do; grammatical writes the persona's article there
+    ("an asian"). {article} in a template is the persona's article in both cases."""
     system: SystemPrompt | None = None
     """A system prompt before every question, word for word, braces included; null sends none. A system prompt of the
     models file takes its place for that model. What a template has as system_text follows either."""

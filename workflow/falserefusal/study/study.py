@@ -463,6 +463,7 @@ class Study(AnyStudy):
             kept |= {"backend": "openai", "server": server | names}
         if row.is_dummy and not standin:
             kept |= {"backend": "dummy", "dummy": row.dummy, "options": list(self.options.values())}
+            kept |= {"language": self.language}
         return {key: value for key, value in {**kept, "hub_id": row.weights}.items() if value is not None}
 
     def checkpoint(self, model: str) -> dict[str, str]:
@@ -761,6 +762,11 @@ class Study(AnyStudy):
     def shared_texts(self) -> list[str]:
         """The tasks whose texts may be passed on with the page."""
         return [name for name, task in self.config.tasks.items() if task.source.may_be_shared]
+
+    @property
+    def own_texts(self) -> list[str]:
+        """The tasks on the page whose texts are from a file of the user's, whose licence only the user knows."""
+        return [name for name in self.shared_texts if self.config.tasks[name].source.kind == "file"]
 
     @property
     def layouts(self) -> dict[str, str]:
