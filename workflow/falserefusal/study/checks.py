@@ -18,7 +18,7 @@ from falserefusal.labelling.patterns import read_grammar
 from falserefusal.labelling.structured import StructuredLabeller
 from falserefusal.study.config import AVERAGES, Config
 from falserefusal.study.files import STORE
-from falserefusal.study.materials import Model, load_phrases, load_templates, read_models
+from falserefusal.study.materials import Model, load_personas, load_phrases, load_templates, read_models
 from falserefusal.study.problems import hint
 from falserefusal.study.workload import Texts, asked_of_one_model, most_texts
 
@@ -57,8 +57,8 @@ def warn_of_language(config: Config, headline: str) -> None:
 def check_materials(config: Config, rows: Mapping[str, Model], root: Path, sized: bool = True) -> None:
     """Raise InputError for every mistake that some job would trip over.
 
-    Materials are read as the jobs read them; the questions of every template are filled, and the design is sized. No
-    file of texts is read but the embedded ones.
+    Materials are read as the jobs read them; the questions of every template are filled, and the design is sized. Of
+    files of texts, the embedded ones are read, and small ones of the user.
 
     Parameters
     ----------
@@ -77,6 +77,7 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path, sized
         *_texts(config, root),
         *_standins(config, root),
         *_articles(config, root),
+        *_limit(config, root),
         *dict.fromkeys(_results(config, root)),
     ]
     if found:
@@ -225,6 +226,21 @@ def _texts(config: Config, root: Path) -> Iterator[str]:
             yield f"tasks.{task}.source.path: no such file {path}"
         elif path is not None:
             check_readable(root / Path(path).expanduser(), f"tasks.{task}.source.path: {path}")
+
+
+def _limit(config: Config, root: Path) -> Iterator[str]:
+    """A trial needs at least one prompt with a persona of each task, and those that are compared with it."""
+    from falserefusal.design.blocked import group_size
+
+    if config.limit is None:
+        return
+    named = config.personas
+    personas = len(load_personas(root / config.materials.personas, None if isinstance(named, str) else named))
+    together = group_size(personas) if config.design.kind == "blocked" else 1
+    least = len(config.tasks) * (together + config.design.has_baseline)
+    if config.limit < least:
+        tasks = f"{len(config.tasks)} task{'s' if len(config.tasks) > 1 else ''}"
+        yield f"limit: {config.limit} prompts are too few for {tasks}; write {least} or more"
 
 
 def _articles(config: Config, root: Path) -> Iterator[str]:

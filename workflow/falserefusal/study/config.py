@@ -89,6 +89,12 @@ def _flag(value: object) -> object:
     return value == "true" if value in ("true", "false") else value
 
 
+def _language(value: str) -> str:
+    if not re.fullmatch("[a-z]{2,3}", value):
+        raise ValueError(f"'{value}' is not a code of a language in two small letters (ISO 639-1), such as de or fr")
+    return value
+
+
 def _labeller_name(value: str) -> str:
     if value in labeller_names():
         raise ValueError(f"'{value}' is the name of a labeller that comes with the workflow; choose another")
@@ -252,7 +258,7 @@ DataWord = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str |
 Encoding = Annotated[str, AfterValidator(_encoding)]
 DataFile = Annotated[Words, AfterValidator(_path)]
 Address = Annotated[str, AfterValidator(_url)]
-Language = Annotated[str, BeforeValidator(refuse_yaml_word), Field(pattern="^[a-z]{2,3}$")]
+Language = Annotated[str, BeforeValidator(refuse_yaml_word), AfterValidator(_language)]
 LabellerName = Annotated[str, AfterValidator(_labeller_name)]
 Quantity = Literal["model rate", "task rates", "persona rates", "any-persona effect", "persona effects"]
 Omittable = Literal["seed", "top_p", "temperature", "stream_options"]

@@ -243,7 +243,9 @@ def _rows(file: Path, path: str | Path, known: Sequence[str]) -> Iterator[tuple[
     header = [name.strip() for name in next(reader, [])]
     for name in header:
         if name not in known:
-            raise InputError(f"{path}: unknown column '{name}'; {hint(name, known)}")
+            joined = ";" in name or "\t" in name
+            advice = "its fields are not separated by commas: save it with commas" if joined else hint(name, known)
+            raise InputError(f"{path}: unknown column '{name}'; {advice}")
     if "model" not in header:
         raise InputError(f"{path}: column 'model' is missing")
     before = reader.line_num
@@ -323,9 +325,10 @@ def load_personas(path: str | Path, keep: Sequence[str] | None = None) -> "pd.Da
 
 def _filled(personas: "pd.DataFrame") -> "pd.DataFrame":
     """The personas with the columns that a file may leave out: persona and surface are enough."""
-    if "surface" not in personas:
-        return personas
-    surface = personas["surface"].astype(str)
+    import pandas as pd
+
+    # an absent or empty surface is reported, not what follows from it
+    surface = personas["surface"].fillna("-").astype(str) if "surface" in personas else pd.Series("-", personas.index)
     article = surface.str.match("(?i)[aeiou]").map({True: "an", False: "a"}).astype(str)
     usual = {"group": "all personas", "printed": surface, "article": article}
     personas = personas.assign(**{name: value for name, value in usual.items() if name not in personas})
