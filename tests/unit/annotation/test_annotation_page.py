@@ -184,6 +184,11 @@ def test_personas_are_masked(text, surface, masked):
     assert mask_persona(text, surface) == masked
 
 
+def test_models_without_a_hub_id_have_their_family_as_maker(root):
+    makers = makers_of(load_models(root / "config/template/models.csv"))
+    assert {"often", "seldom"} <= set(makers) and "nan" not in makers
+
+
 def test_makers_are_masked(root):
     makers = makers_of(load_models(root / "config" / "models.csv"))
     assert mask_makers("I am Qwen, made by Alibaba Cloud, not Llama3 by Meta.", makers) == (

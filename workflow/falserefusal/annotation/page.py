@@ -137,7 +137,7 @@ def mask_makers(text: str, makers: Iterable[str]) -> str:
 
 def makers_of(models: pd.DataFrame) -> list[str]:
     """List the names that reveal a model: families, generations, and the accounts on the model hub."""
-    accounts = models["hub_id"].astype(str).str.split("/").str[0].str.split("-").str[0]
+    accounts = models["hub_id"].dropna().astype(str).str.split("/").str[0].str.split("-").str[0]
     return sorted({*models["family"], *models["generation"], *accounts, "OpenAI", "ChatGPT", "Alibaba Cloud"})
 
 
