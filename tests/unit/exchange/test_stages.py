@@ -114,6 +114,19 @@ def test_exported_prompts_come_back(study, tmp_path):
     assert responses["M"]["prompt_id"].tolist() == ["c", "b", "a"] and verdicts == {}
 
 
+def test_each_model_gets_its_own_prompts_where_models_share_none(study, tmp_path):
+    prompts, design = study
+    rows = rows_of(prompts, design.assign(model=["M", "N", "M"]))
+    models = {name: {"name": name, "system_prompt": None} for name in ("M", "N")}
+    assert write_export(rows, tmp_path, "s", models, {"max_tokens": 9, "temperature": 0.0, "top_p": 1.0}) == []
+    wanted = {name: [row["id"] for row in rows if row["model"] == name] for name in models}
+    for pattern in ("inspect/{}.jsonl", "lm_eval/{}/prompts.jsonl"):
+        files = {name: (tmp_path / pattern.format(name)).read_text().splitlines() for name in models}
+        assert {name: [json.loads(line)["id"] for line in lines] for name, lines in files.items()} == wanted
+    assert "task: s_N\n" in (tmp_path / "lm_eval/N/s_N.yaml").read_text()
+    assert not (tmp_path / "inspect.jsonl").exists() and not (tmp_path / "lm_eval/s.yaml").exists()
+
+
 def test_a_system_prompt_of_a_model_is_in_its_batch_only(study, tmp_path):
     rows = rows_of(*study)
     models = {"M": {"name": "m", "system_prompt": "Be kind."}, "N": {"name": "n", "system_prompt": None}}

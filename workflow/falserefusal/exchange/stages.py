@@ -180,8 +180,8 @@ def responses_to(
     if other.any():
         where, model = frame.loc[other, ["where", "model"]].iloc[0]
         raise InputError(
-            f"{where}: the prompt is for {whose[other].iloc[0]}, but {model} responded ({other.sum()} such rows); "
-            "design.share_prompts: true asks all models the same"
+            f"{where}: the prompt is for {whose[other].iloc[0]}, but {model} responded ({other.sum()} such rows); give "
+            "each model the exported file of its name, or set design.share_prompts: true and export again"
         )
     return _by_model(frame.assign(prompt_id=found))
 

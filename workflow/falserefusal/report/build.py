@@ -15,7 +15,7 @@ from falserefusal.common.sentences import say
 from falserefusal.common.verdicts import MISSING
 from falserefusal.estimation.verdict_shares import warnings_about
 from falserefusal.figures.said import importance_of
-from falserefusal.report.asked import batch_limits, limits_of, models_asked, one_refusal
+from falserefusal.report.asked import batch_limits, language_limits, limits_of, models_asked, one_refusal
 from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corrections
 from falserefusal.report.drawings import drawing
 from falserefusal.report.explorer import without_texts
@@ -116,7 +116,13 @@ def build_report(
         **top,
         **_reuse(study, provenance or {}),
         verdict_warnings=_verdict_warnings(tables.get("verdict_shares"), study),
-        limits=[*limits_of(models, study.variants), *study.absent, *LIMITS[study.kind], *batch_limits(tables)],
+        limits=[
+            *language_limits(provenance),
+            *limits_of(models, study.variants),
+            *study.absent,
+            *LIMITS[study.kind],
+            *batch_limits(tables),
+        ],
         models=models,
         refusal=one_refusal(samples.get("refusals"), study.model_suffix),
         figures=[_figure(row, Path(figure_dir), study) for row in figures.itertuples() if row.rows > 0],

@@ -89,6 +89,12 @@ def _flag(value: object) -> object:
     return value == "true" if value in ("true", "false") else value
 
 
+def _language(value: str) -> str:
+    if not re.fullmatch("[a-z]{2,3}", value):
+        raise ValueError(f"'{value}' is not a code of a language in two small letters (ISO 639-1), such as de or fr")
+    return value
+
+
 def _labeller_name(value: str) -> str:
     if value in labeller_names():
         raise ValueError(f"'{value}' is the name of a labeller that comes with the workflow; choose another")
@@ -252,7 +258,7 @@ DataWord = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str |
 Encoding = Annotated[str, AfterValidator(_encoding)]
 DataFile = Annotated[Words, AfterValidator(_path)]
 Address = Annotated[str, AfterValidator(_url)]
-Language = Annotated[str, BeforeValidator(refuse_yaml_word), Field(pattern="^[a-z]{2,3}$")]
+Language = Annotated[str, BeforeValidator(refuse_yaml_word), AfterValidator(_language)]
 LabellerName = Annotated[str, AfterValidator(_labeller_name)]
 Quantity = Literal["model rate", "task rates", "persona rates", "any-persona effect", "persona effects"]
 Omittable = Literal["seed", "top_p", "temperature", "stream_options"]
@@ -389,8 +395,9 @@ class FileSource(Part):
     its three tasks, and any label for others."""
     max_lost: Share = MAX_LOST
     """Largest share of the rows that may be unusable; a file of 20 rows or more that loses more is an error."""
-    may_be_shared: Flag = False
-    """Whether your readers may have the texts: the report then shows them with the responses, else only their ids."""
+    may_be_shared: Flag = True
+    """Whether your readers may have the texts: the report shows them with the responses. false, for texts that may not
+    be passed on, shows their ids alone. An archive (`snakemake archive`) has no text in either case."""
 
 
 Source = Annotated[EmbeddedSource | XnliSource | PopquornSource | FileSource, Field(discriminator="kind")]
@@ -454,7 +461,8 @@ class Prompts(Part):
     """How a prompt is written."""
 
     article: Literal["printed", "grammatical"] = "printed"
-    """printed keeps "a" before every persona, as the paper's tables do; grammatical writes "an asian"."""
+    """printed keeps "a" before every persona, as the paper's tables do; grammatical writes the persona's article there
+    ("an asian"). {article} in a template is the persona's article in both cases."""
     system: SystemPrompt | None = None
     """A system prompt before every question, word for word, braces included; null sends none. A system prompt of the
     models file takes its place for that model. What a template has as system_text follows either."""

@@ -463,6 +463,7 @@ class Study(AnyStudy):
             kept |= {"backend": "openai", "server": server | names}
         if row.is_dummy and not standin:
             kept |= {"backend": "dummy", "dummy": row.dummy, "options": list(self.options.values())}
+            kept |= {"language": self.language}
         return {key: value for key, value in {**kept, "hub_id": row.weights}.items() if value is not None}
 
     def checkpoint(self, model: str) -> dict[str, str]:
@@ -648,7 +649,7 @@ class Study(AnyStudy):
     def response_inputs(self, model: str) -> dict[str, Any]:
         """What a model's responses are made from."""
         row = self.rows[model]
-        if not (self.standins or row.weights or row.server):
+        if not (self.standins or row.weights or row.server or row.is_dummy):
             raise InputError(
                 f"{self.config.materials.models}: {model} has no hub_id or server, so it cannot be asked; list the "
                 "files with its responses under responses in the config (docs/how-to/import.md)"
@@ -762,6 +763,11 @@ class Study(AnyStudy):
     def shared_texts(self) -> list[str]:
         """The tasks whose texts may be passed on with the page."""
         return [name for name, task in self.config.tasks.items() if task.source.may_be_shared]
+
+    @property
+    def own_texts(self) -> list[str]:
+        """The tasks on the page whose texts are from a file of the user's, whose licence only the user knows."""
+        return [name for name in self.shared_texts if self.config.tasks[name].source.kind == "file"]
 
     @property
     def layouts(self) -> dict[str, str]:
