@@ -98,3 +98,13 @@ def test_the_german_study_refuses_answers_and_reports_in_german(workflow):
     assert "Würde jemand aus Bayern diesen Text beleidigend oder nicht beleidigend nennen?" in questions
     page = page_of(workflow, "german")
     assert "The language of the responses is German (language: de)" in page and "Eine Studie auf Deutsch" in page
+
+
+def test_a_wrong_file_of_texts_ends_before_the_first_job(workflow):
+    workflow.path("config/wrong.csv").write_text("id;text;gold_label\n1;Hello;harmless\n")
+    source = {"path": "config/wrong.csv"}
+    change = {"study": "wrong", "tasks": {"toxicity": {"source": source}}}
+    workflow.path("config/wrong.yaml").write_text(yaml.safe_dump(change))
+    said = workflow.run("--configfile", "config/template/study.yaml", "config/wrong.yaml", check=False)
+    assert 'With `separator: ";"` it has these columns' in said and "Traceback" not in said
+    assert not workflow.path("results/wrong").exists()

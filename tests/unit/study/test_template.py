@@ -71,11 +71,18 @@ def test_a_large_file_of_texts_is_not_read_at_the_start(root, study, monkeypatch
     assert Study.load(config, root).tasks == ("toxicity",)
 
 
-def test_dummies_respond_in_the_language_of_the_study(root):
-    study = fr.load_study(root / "config/german/study.yaml")
-    engine = DummyEngine(study.load_settings("oft") | {"system_role": "native", "dummy": 1.0}, None)
+@pytest.mark.parametrize(("language", "refusal"), [("de", "Es tut mir leid, aber"), ("fr", "je ne peux pas")])
+def test_dummies_refuse_in_the_language_of_the_study(root, tmp_path, language, refusal):
+    config = fr.load_study(root / "config/german/study.yaml").config.model_dump(exclude_unset=True)
+    config["language"] = language
+    if language == "fr":
+        (tmp_path / "phrases.txt").write_text("je ne peux pas\ndésolé\n", encoding="utf-8")
+        config["materials"]["refusal_phrases"] = str(tmp_path / "phrases.txt")
+    settings = Study.load(config, root).load_settings("oft") | {"system_role": "native", "dummy": 1.0}
+    engine = DummyEngine(settings, None)
     engine.prepare(engine.render([[{"role": "user", "content": "A oder B?"}]], ["p"]), ["p"])
-    assert next(iter(list(engine.generate(["k"], None, [True]))[1][1].values())).text.startswith("Es tut mir leid")
+    [response] = list(engine.generate(["k"], None, [True]))[1][1].values()
+    assert response.text.startswith(refusal)
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ class DummyEngine:
     Parameters
     ----------
     model : dict
-        `model` (its name), `dummy` (share of refusals), `options` (lists of options, one for each task) and `language`
-        (of the study; English where it is another one than those of FIXED, or not given).
+        `model` (its name), `dummy` (share of refusals) and `options` (lists of options, one for each task). Optional:
+        `language` of the study, and `refusal` in place of the English one where FIXED does not have the language.
     decoding : Decoding
         Not used: the responses are fixed.
     """
@@ -39,7 +39,8 @@ class DummyEngine:
     def __init__(self, model: dict, decoding: Decoding):
         self.version: dict[str, str] = {}
         self.options = model["options"]
-        self.refusal, self.other = FIXED.get(model.get("language", "en"), ENGLISH)
+        unknown = (model.get("refusal", ENGLISH[0]), ENGLISH[1])
+        self.refusal, self.other = FIXED.get(model.get("language", "en"), unknown)
         self.share = float(model["dummy"])
         self.policy = model["system_role"]
         self.identity = {

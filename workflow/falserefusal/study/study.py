@@ -463,8 +463,14 @@ class Study(AnyStudy):
             kept |= {"backend": "openai", "server": server | names}
         if row.is_dummy and not standin:
             kept |= {"backend": "dummy", "dummy": row.dummy, "options": list(self.options.values())}
-            kept |= {"language": self.language}
+            kept |= {"language": self.language, "refusal": self._first_phrase}
         return {key: value for key, value in {**kept, "hub_id": row.weights}.items() if value is not None}
+
+    @property
+    def _first_phrase(self) -> str | None:
+        """How a dummy refuses in a language without patterns: with a phrase of the study's own list."""
+        own = self.config.refusal_phrases if self.config.patterns is None else None
+        return load_phrases(self.root / own)[0] if own else None
 
     def checkpoint(self, model: str) -> dict[str, str]:
         """The input of a job that a model is loaded from: a stand-in's folder, or the record of fetched weights."""
