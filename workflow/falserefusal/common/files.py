@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import io
 import json
 import os
 import re
@@ -113,7 +114,7 @@ def line_of(path: str | Path, row: int) -> int:
     Blank lines are not rows, and a quoted field may span several lines. For other files the answer is `row` + 2.
     """
     if Path(path).suffix == ".csv" and Path(path).is_file():
-        with Path(path).open(newline="", encoding="utf-8") as file:
+        with Path(path).open(newline="", encoding="utf-8", errors="replace") as file:
             reader = csv.reader(file)
             rows, before = -1, 0  # the header is row -1
             for fields in reader:
@@ -125,13 +126,20 @@ def line_of(path: str | Path, row: int) -> int:
     return row + 2
 
 
-def read_csv(path: str | Path, schema: pa.DataFrameSchema | None = None, **options: Any) -> pd.DataFrame:
-    """Read a CSV file; only an empty field counts as missing, so a level called 'None' or 'NA' stays a word."""
+def read_csv(
+    path: str | Path, schema: pa.DataFrameSchema | None = None, text: str | None = None, **options: Any
+) -> pd.DataFrame:
+    """Read a CSV file; only an empty field counts as missing, so a level called 'None' or 'NA' stays a word.
+
+    `text`: its content, if that has been read already.
+    """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file")
     try:
-        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], comment=None, **options)
+        frame = pd.read_csv(
+            path if text is None else io.StringIO(text), keep_default_na=False, na_values=[""], comment=None, **options
+        )
     except (OSError, UnicodeDecodeError) as error:
         unreadable = f"{path}: not a readable UTF-8 file; save it as CSV in UTF-8"
         raise InputError(file_problem(error, path) or unreadable) from None
@@ -139,7 +147,8 @@ def read_csv(path: str | Path, schema: pa.DataFrameSchema | None = None, **optio
         raise InputError(f"{path}: the file is empty; its first line must name the columns") from None
     except pd.errors.ParserError as error:
         why = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
-        raise InputError(f"{path}: not a readable CSV file ({why})") from None
+        advice = "; quote a field that holds the separator" if why.startswith("Expected") else ""
+        raise InputError(f"{path}: not a readable CSV file ({why}){advice}") from None
     if not isinstance(frame.index, pd.RangeIndex):  # pandas took the extra field for row names and shifted the columns
         raise InputError(f"{path}: line {line_of(path, 0)} has more fields than the header; remove the extra comma")
     texts = frame.columns[[not is_numeric_dtype(dtype) for dtype in frame.dtypes]]

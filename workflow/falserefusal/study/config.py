@@ -610,10 +610,15 @@ class Responses(Part):
     """Responses that were made elsewhere, in place of asking a model (docs/how-to/import.md)."""
 
     paths: Annotated[tuple[DataFile, ...], Field(min_length=1), AfterValidator(unique("file"))]
-    """The files; several are read as one."""
+    """The files; several are read as one. A name with * stands for all files that match it."""
     format: ResponseFormat | None = None
-    """Their format; null goes by the name: .csv, .jsonl, .parquet, .eval and .json (Inspect), samples_*.jsonl
-    (lm-evaluation-harness). The output of a batch is openai_batch or anthropic_batch."""
+    """Their format; null goes by the name: .csv and .tsv, .jsonl, .parquet, .eval and .json (Inspect; a list of
+    objects is read like .jsonl), samples_*.jsonl (lm-evaluation-harness). The output of a batch is openai_batch or
+    anthropic_batch."""
+    encoding: Encoding = "utf-8"
+    """Encoding of CSV and JSON, such as cp1252 or latin-1; a byte order mark in the file wins."""
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """Character between the fields of a CSV file, such as ";"; null is a tab for .tsv and a comma for anything else."""
     columns: dict[ResponseField, DataWord] = Field({})
     """Fields, each with the column of the files that holds it, such as {response: output, persona: who}. A field that
     is not named is read from the column of its own name, if there is one."""
