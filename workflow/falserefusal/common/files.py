@@ -150,7 +150,8 @@ def read_csv(
         advice = "; quote a field that holds the separator" if why.startswith("Expected") else ""
         raise InputError(f"{path}: not a readable CSV file ({why}){advice}") from None
     if not isinstance(frame.index, pd.RangeIndex):  # pandas took the extra field for row names and shifted the columns
-        raise InputError(f"{path}: line {line_of(path, 0)} has more fields than the header; remove the extra comma")
+        sign = repr(separator) if (separator := options.get("sep", ",")) != "," else "comma"
+        raise InputError(f"{path}: line {line_of(path, 0)} has more fields than the header; remove the extra {sign}")
     texts = frame.columns[[not is_numeric_dtype(dtype) for dtype in frame.dtypes]]
     frame = frame.assign(**{name: frame[name].map(_plain, na_action="ignore") for name in texts})
     return validate(frame, schema, path) if schema is not None else frame

@@ -169,7 +169,7 @@ def _verdicts(frame: pd.DataFrame, own: Mapping[str, str]) -> pd.Series:
         some = ", ".join(map(repr, unknown.drop_duplicates().head(5)))
         raise InputError(
             f"{frame['where'][found.isna()].iloc[0]}: unknown verdict {some} in {len(unknown)} rows; say what each "
-            f"stands for, as responses: {{verdicts: {{{unknown.iloc[0]}: refused}}}}"
+            f"stands for (refused, answered, hedged), such as responses: {{verdicts: {{{unknown.iloc[0]}: answered}}}}"
         )
     return found
 

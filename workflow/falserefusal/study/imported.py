@@ -165,7 +165,15 @@ def names_in_files(config: Config, root: Path, own: Sequence[str]) -> dict[str, 
     if "models" in own:
         rows = read_models(files.models, root)
         known["models"] = {
-            word: name for name, row in rows.items() for word in (name, row.hub_id, row.imported) if word
+            word: name
+            for name, row in rows.items()
+            for word in (
+                name,
+                row.hub_id,
+                (row.hub_id or "").replace("/", "__"),
+                row.imported,
+            )  # as a folder's name, too
+            if word
         }
     if "personas" in own:
         table = load_personas(root / files.personas)
@@ -208,13 +216,14 @@ def found_in_files(config: Config, root: Path) -> dict[str, Any]:
 
 def _read(config: Config, given: Responses, root: Path, folder: Path, key: Mapping[str, Any]) -> dict[str, Any]:
     from falserefusal.common.files import write_json  # reads pandas, which Snakemake's start can do without
-    from falserefusal.exchange.levels import facts, named, write_materials
+    from falserefusal.exchange.levels import check_texts, facts, named, write_materials
     from falserefusal.exchange.tidy import read_responses
 
     raw = read_responses(given.model_dump(), root)
     names = names_in_files(config, root, own_materials(config))
     frame = named(raw, {"models": names["models"]} if config.tasks else names)
     if not config.tasks:
+        check_texts(raw)
         write_materials(raw, frame, folder)
     elif "prompt_id" not in raw:
         raise InputError(
