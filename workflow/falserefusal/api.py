@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from falserefusal.labelling.structured import StructuredLabeller
     from falserefusal.study.study import Study
 
+OTHERS = ("baseline", "permutations", "bootstrap", "seed")
 LEVELS = ["model", "task", "persona", "format"]
 NO_CELLS = pd.DataFrame()  # counts of a study without outcomes; here all rates come from outcomes
 LABELLED = ["verdict", "category", "choice", "evidence"]
@@ -231,7 +232,7 @@ def analyse(
     """
     unknown = [name for name in columns if name not in DEFAULT]
     if unknown:
-        raise TypeError(f"analyse: no argument {unknown[0]!r}; there are {', '.join(DEFAULT)}, baseline, permutations")
+        raise TypeError(f"analyse: no argument {unknown[0]!r}; there are {', '.join([*DEFAULT, *OTHERS])}")
     named = Columns(**{**DEFAULT, **columns})  # type: ignore[typeddict-item]
     outcomes = outcomes_of_rows(frame, named, baseline, seed)
     options = {"permutations": permutations, "bootstrap": bootstrap, "seed": seed}

@@ -104,7 +104,7 @@ def test_what_the_frame_lacks_is_absent_with_the_reason():
     with pytest.raises(fr.InputError, match="between: there is only one persona, nurse"):
         _ = found.between
     with pytest.raises(
-        fr.InputError, match=r"no row has persona 'none' .there is no persona and nurse.: name the rows"
+        fr.InputError, match=r"no row has persona 'none' .there is 'no persona' and 'nurse'.: name the rows"
     ):
         fr.analyse(frame, baseline="none", **FEW)
     assert set(fr.analyse(frame, text=None, **FEW).notes) == {"between", "mean_effects", "importance", "screen"}

@@ -64,7 +64,7 @@ def test_refusals_may_be_bool_or_numbers(refused):
         ({"refused": [0, 2, 1, 0]}, {}, "column 'refused': row 1 is '2'; write True or 1 for a refusal"),
         ({"refused": ["yes", "no"] * 2}, {}, "column 'refused': row 0 is 'yes'"),
         ({"refused": ["refused", "answered"] * 2}, {}, "row 1 is 'answered', a text: compare it, as in frame|row 0 is"),
-        ({"persona": ["nurse", "poet"] * 2}, {}, "no row has persona 'no persona' .there is nurse and poet.: name"),
+        ({"persona": ["nurse", "poet"] * 2}, {}, "no row has persona 'no persona' .there is 'nurse' and 'poet'.: name"),
         (
             {"refused": [0, np.nan, 1, 0]},
             {},

@@ -213,7 +213,7 @@ def test_a_pattern_stands_for_the_files_that_match_it(tmp_path):
             "a.json: no log of Inspect .it has results.; of lm-evaluation-harness, import samp",
         ),
         ("a.json", '{"eval": {', "a.json: not readable as JSON .*: copy it again"),
-        ("a.json", '{"eval": {}}', "inspect_ai cannot read it .bad."),
+        ("a.json", '{"eval": {}}', "no log that inspect_ai can read .bad."),
     ],
 )
 def test_what_is_no_log_of_inspect(tmp_path, monkeypatch, name, content, says):
@@ -272,6 +272,8 @@ CSV = "model,persona,text,response\nA,x,t,Yes\nA,y,t,No\n"
         ("a.csv", CSV.replace("No", "No, never"), {}, "Expected 4 fields in line 3, saw 5.; quote a field"),
         ("a.csv", CSV, {"baseline": "none"}, "responses.baseline: no row has the persona 'none'; there are 'x', 'y'"),
         ("a.csv", "model,response\nA,x\n", {"baseline": "none"}, "'none' is a word of the column of personas"),
+        ("a.csv", "model,text,response\nA,t,\nA,u, \n", {}, "all 2 responses are empty; name the column that has them"),
+        ("a.csv", "model,text,verdict\nA,t,\nA,u,\n", {}, "all 2 verdicts are empty; name the column that has them"),
         ("a.xlsx", "PK", {}, "workbooks are not read; save it as CSV UTF-8"),
     ],
 )

@@ -39,6 +39,8 @@ def test_a_response_without_a_text_is_an_error(tmp_path):
     with pytest.raises(InputError, match=r"row 2: no text in it \(1 of 2 rows\)"):
         check_texts(raw)
     check_texts(raw.assign(text_id=["1", "2"]))
+    with pytest.raises(InputError, match=r"all 2 responses are to one text \(column text_id\)"):
+        check_texts(raw.assign(text_id="1"))
 
 
 def read(tmp_path, text=TABLE, **keys):

@@ -165,8 +165,8 @@ def _with_baseline(persona: pd.Categorical, baseline: str, name: str) -> pd.Cate
         raise InputError(f"column {name!r}: {BASELINE!r} is a persona; write baseline={BASELINE!r}, or rename it")
     if baseline not in persona.categories:
         raise InputError(
-            f"no row has {name} {baseline!r} (there is {listing(list(persona.categories[:10]))}): name the rows "
-            "without a persona by baseline=..., or write baseline=None if there are none"
+            f"no row has {name} {baseline!r} (there is {listing(list(map(repr, persona.categories[:10])))}): name the "
+            "rows without a persona by baseline=..., or write baseline=None if there are none"
         )
     persona = persona.rename_categories({baseline: BASELINE})
     return persona.reorder_categories([*(c for c in persona.categories if c != BASELINE), BASELINE])

@@ -104,7 +104,7 @@ def template_names(words: pd.Series) -> dict[str, str]:
 
 
 def check_texts(raw: pd.DataFrame) -> None:
-    """Raise InputError for a response without a text, where texts are told apart by a column of the files."""
+    """Raise InputError if a row has no text although the files have a column of texts, or if all have the same."""
     field = next((field for field in ("text_id", "text") if field in raw), None)
     if field is None:
         return
@@ -113,6 +113,11 @@ def check_texts(raw: pd.DataFrame) -> None:
         raise InputError(
             f"{raw['where'][empty].iloc[0]}: no {field} in it ({empty.sum()} of {len(raw)} rows); fill it, or remove "
             "these rows"
+        )
+    if raw[field].nunique() < 2:
+        raise InputError(
+            f"{raw['where'].iloc[0]}: all {len(raw)} responses are to one text (column {field}); intervals need at "
+            "least two, better dozens"
         )
 
 

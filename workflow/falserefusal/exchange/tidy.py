@@ -58,6 +58,7 @@ def read_responses(given: Mapping[str, Any], root: Path = Path()) -> pd.DataFram
     _filled(frame, "model", "; set responses.model, which names the model of such rows")
     frame = _in_our_words(frame, given)
     _once(frame)
+    _something(frame, shown)
     return frame
 
 
@@ -192,6 +193,15 @@ def _turns(prompt: Any, where: str) -> list[dict[str, str]]:
         raise InputError(
             f"{where}: prompt is neither text nor a list of turns such as [{{'role': 'user', 'content': '...'}}]"
         ) from None
+
+
+def _something(frame: pd.DataFrame, shown: str) -> None:
+    """Raise InputError if no row has a verdict, or a response that can be labelled."""
+    given = frame["verdict"] != "no_verdict" if "verdict" in frame else False
+    blocked = frame["finish_reason"] == "content_filter"
+    if not (given | blocked | (frame.get("response", pd.Series("", index=frame.index)).str.strip() != "")).any():
+        what = "verdicts" if "response" not in frame else "responses"
+        raise InputError(f"{shown}: all {len(frame)} {what} are empty; name the column that has them")
 
 
 def _once(frame: pd.DataFrame) -> None:

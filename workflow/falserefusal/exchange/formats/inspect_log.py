@@ -24,9 +24,8 @@ def inspect(path: Path, written: Written) -> pd.DataFrame:
     try:
         log = read_eval_log(str(path))
     except Exception as error:  # zip, JSON, schema: the reader has no class of its own for them
-        raise InputError(
-            f"{path}: {_why(path) or f'inspect_ai cannot read it ({str(error).splitlines()[0]})'}"
-        ) from None
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: {_why(path) or f'no log that inspect_ai can read ({first})'}") from None
     if log.status != "success":
         raise InputError(f"{path}: the run ended with status '{log.status}'; finish it (inspect eval-retry) and import")
     rows = []
