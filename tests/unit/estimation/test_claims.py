@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from scipy.special import expit
 from scipy.stats import binom
 
@@ -11,6 +12,8 @@ from falserefusal.common.files import read_csv
 from falserefusal.estimation.claims import (
     CLAIMS,
     COLUMNS,
+    _contrast,
+    _mean_and_units,
     _screen_against_mean,
     claims_table,
     decide,
@@ -377,3 +380,19 @@ def test_a_run_without_baseline_prompts_compares_personas(outcomes):
     assert "mean of all personas" in table.loc["personas raise refusal", "note"]
     assert table.loc["personas raise refusal", "conclusion"] == "supported"
     assert table.loc["sensitive tasks", "conclusion"] == "not testable"  # other tasks than the three
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_mean_without_any_significant_model_decides_in_neither_direction(sign):
+    """Ten models of which each is too uncertain alone, though their mean is not."""
+    rng = np.random.default_rng(1)
+    moves = rng.normal(size=(200, 10)) * 0.015 / np.sqrt(200)
+    found = _mean_and_units(np.full(10, sign * 0.03), moves, [f"m{k}" for k in range(10)], "models")
+    assert found.lo > 0 if sign > 0 else found.hi < 0
+    assert found.conclusion == "inconclusive"
+
+
+def test_few_texts_have_limits_of_students_t():
+    _, lo, hi, p = _contrast(np.float64(0.2), np.full(4, 0.05))
+    half = stats.t.ppf(0.975, 3) * 0.1
+    assert (lo, hi) == pytest.approx((0.2 - half, 0.2 + half)) and p > 0.05

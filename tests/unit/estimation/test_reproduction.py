@@ -151,16 +151,31 @@ def test_errors_of_the_labeller_widen_the_tolerance(tables, printed, whole, kind
     if low:
         extra = pd.DataFrame([{"quantity": "refusal rate", "level": "Llama2-7B, nli", "lowest": 0.06, "highest": 0.1}])
     else:
-        row = {"labeller": "phrase_list", "group": "any persona", "model": "Llama2-7B", "task": "nli"}
+        row = {"labeller": "structured", "group": "any persona", "model": "Llama2-7B", "task": "nli"}
         extra = pd.DataFrame([row | {"rate": 0.1, "corrected": 0.06}])
     moved = tables["rates_model_task"].copy()
     at = (moved["model"] == "Llama2-7B") & (moved["task"] == "nli")
     moved.loc[at, ["rate", "lo", "hi"]] = [0.1, 0.095, 0.105]
     tables = {**tables, "rates_model_task": moved}
     without, with_errors = (
-        of(reproduction_table(t, printed, whole, "phrase_list"), RATE).set_index("item").loc["nli, Llama2-7B"]
+        of(reproduction_table(t, printed, whole, "structured"), RATE).set_index("item").loc["nli, Llama2-7B"]
         for t in (tables, {**tables, kind: extra})
     )
     assert without["result"] == NOT_REPRODUCED and without["reason"] == "errors of the labeller not included"
     assert with_errors["tolerance"] == pytest.approx(without["tolerance"] + 0.04)
     assert with_errors["result"] == REPRODUCED and with_errors["reason"] == "errors of the labeller included"
+
+
+def test_errors_of_the_papers_own_labeller_are_on_both_sides(tables, printed, whole):
+    wide = {"quantity": "refusal rate", "level": "Llama2-7B, nli", "lowest": 0.0, "highest": 0.9}
+    tables = {**tables, "labeller_range": pd.DataFrame([wide])}
+    table = of(reproduction_table(tables, printed, whole, "phrase_list"), RATE)
+    assert table["labeller_error"].eq(0).all()
+    assert table["reason"].eq("no errors of the labeller to include").all()
+
+
+def test_a_labeller_that_may_err_widely_reproduces_nothing(tables, printed, whole):
+    wide = {"quantity": "refusal rate", "level": "Llama2-7B, nli", "lowest": 0.0, "highest": 0.9}
+    tables = {**tables, "labeller_range": pd.DataFrame([wide])}
+    row = of(reproduction_table(tables, printed, whole, "structured"), RATE).set_index("item").loc["nli, Llama2-7B"]
+    assert row["result"] == NOT_TESTABLE and "can move the estimate by more than 0.05" in row["reason"]

@@ -287,10 +287,17 @@ def _simulated_errors(moves: np.ndarray, seed: list[int]) -> np.ndarray:
 
 
 def _contrast(rate: np.ndarray, moves: np.ndarray) -> tuple[float, float, float, float]:
-    """Estimate, normal confidence interval and p-value (above 0) of a contrast."""
-    se = float(np.sqrt((moves**2).sum()))
-    z = rate / se if se > 0 else np.sign(rate) * np.inf
-    return float(rate), float(rate - Z95 * se), float(rate + Z95 * se), _p_above(float(z))
+    """Estimate, 95% interval and one-sided p-value (above 0), doubled, of a contrast, by Student's t.
+
+    Parameters
+    ----------
+    rate : the contrast.
+    moves : (C,) influence of each text; the degrees of freedom are one less than the texts that have any.
+    """
+    se, df = float(np.sqrt((moves**2).sum())), max(int(np.count_nonzero(moves)) - 1, 1)
+    t = rate / se if se > 0 else np.sign(rate) * np.inf
+    half = float(stats.t.ppf(0.975, df)) * se
+    return float(rate), float(rate - half), float(rate + half), min(1.0, 2 * float(stats.t.sf(t, df)))
 
 
 def _p_above(z: float) -> float:
@@ -302,7 +309,8 @@ def _mean_and_units(rate: np.ndarray, moves: np.ndarray, names: list[str], what:
     """Rule of claims about an average over units (models or families): mean contrast, and whether units agree.
 
     Supported if the mean is significantly above 0 and at least AGREEMENT of the units with a significant contrast (Holm
-    over units) are above 0. Contradicted if the mean is significantly below 0 and as many agree.
+    over units) are above 0. Contradicted if the mean is significantly below 0 and as many are below 0. If no unit has a
+    significant contrast, neither.
 
     Parameters
     ----------
@@ -313,16 +321,16 @@ def _mean_and_units(rate: np.ndarray, moves: np.ndarray, names: list[str], what:
     if len(names) < MIN_UNITS:
         raise NotTestable(say("untestable: units", what=what, needed=MIN_UNITS, names=names))
     effect, lo, hi, p = _contrast(rate.mean(), moves.mean(-1))
-    se = np.sqrt((moves**2).sum(0))
-    z = np.divide(rate, se, out=np.zeros_like(rate), where=se > 0)
-    significant = holm(2 * stats.norm.sf(np.abs(z))) <= ALPHA
+    se, df = np.sqrt((moves**2).sum(0)), np.maximum(np.count_nonzero(moves, axis=0) - 1, 1)
+    t = np.divide(rate, se, out=np.zeros_like(rate), where=se > 0)
+    significant = holm(2 * stats.t.sf(np.abs(t), df)) <= ALPHA
     up = [name for name, c, r in zip(names, significant, rate, strict=True) if c and r > 0]
     down = [name for name, c, r in zip(names, significant, rate, strict=True) if c and r < 0]
-    share = len(up) / max(len(up) + len(down), 1)
+    needed = max(AGREEMENT * (len(up) + len(down)), 1)
     conclusion = INCONCLUSIVE
-    if lo > 0 and share >= AGREEMENT:
+    if lo > 0 and len(up) >= needed:
         conclusion = SUPPORTED
-    elif hi < 0 and share <= 1 - AGREEMENT:
+    elif hi < 0 and len(down) >= needed:
         conclusion = CONTRADICTED
     note = say("claim: units", up=len(up), down=down, units=len(names), what=what)
     return Finding(conclusion, 100 * effect, "pp", 100 * lo, 100 * hi, p, note)

@@ -35,6 +35,7 @@ REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not 
 TEXT_CORRELATION = 0.3  # of two responses to one text in the paper, assumed: it prints no responses by text
 DRAWS = 10  # responses of a model to a text, in the paper
 WIDEST = {"rate": 0.05, "log-odds": 0.5}  # sampling errors above which nothing can be said
+PAPERS_LABELLER = "phrase_list"
 HALF_DIGIT = 0.005  # rounding of a percentage or coefficient printed with two decimals
 Z95 = 1.959964
 GENERATIONS = {"Llama2-7B": "Llama 2/3/3.1", "Gemma2-2B": "Gemma2"}  # scope of a quoted mean, by its first model
@@ -283,7 +284,12 @@ def _shared(rows: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
 
 
 def _with_labeller_error(rows: pd.DataFrame, quantity: str, tables: Frames, labeller: str) -> pd.DataFrame:
-    """Add how far the labeller's errors move an estimate down and up (below, above); empty where that is not known."""
+    """Add how far the labeller's errors move an estimate down and up (below, above); empty where that is not known.
+
+    The paper's own labeller makes the same errors in the paper, so that they are no reason for a difference.
+    """
+    if labeller == PAPERS_LABELLER:
+        return rows.assign(below=0.0, above=0.0)
     rows = rows.assign(below=np.nan, above=np.nan)
     if quantity not in (RATE, RATE_MEAN) or rows.empty:
         return rows
@@ -337,6 +343,10 @@ def _decide(rows: pd.DataFrame) -> pd.DataFrame:
     ]
     untestable = np.select([condition for condition, _ in reasons], [text for _, text in reasons], "")
     within = np.where(difference.abs() <= tolerance, REPRODUCED, NOT_REPRODUCED)
+    unsure = (untestable == "") & (within == REPRODUCED) & (labeller > widest)
+    untestable = np.where(
+        unsure, "errors of the labeller can move the estimate by more than " + widest.map("{:g}".format), untestable
+    )
     return rows.assign(
         difference=difference,
         tolerance=tolerance,
@@ -347,7 +357,11 @@ def _decide(rows: pd.DataFrame) -> pd.DataFrame:
         reason=np.where(
             untestable != "",
             untestable,
-            np.where(np.isnan(labeller), "errors of the labeller not included", "errors of the labeller included"),
+            np.select(
+                [np.isnan(labeller), rows["above"].eq(0) & rows["below"].eq(0)],
+                ["errors of the labeller not included", "no errors of the labeller to include"],
+                "errors of the labeller included",
+            ),
         ),
     )
 
