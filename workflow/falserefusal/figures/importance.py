@@ -13,6 +13,7 @@ from falserefusal.figures.dots import (
     in_order,
     key,
     label_rows,
+    name_marks,
     printed_key,
     printed_marks,
     rows_for,
@@ -121,5 +122,7 @@ def _index_panel(ax, rows: Rows, title: str) -> None:
 
 def _floor(ax, y, frame: pd.DataFrame) -> None:
     """Draw the noise floor, the 95% quantile of the index under permutation, as a bar behind the dot."""
-    ax.barh(y, frame["floor_q95"].fillna(0), height=0.6, color="#cfcfcf", zorder=1, linewidth=0)
+    bars = ax.barh(y, frame["floor_q95"].fillna(0), height=0.6, color="#cfcfcf", zorder=1, linewidth=0)
+    for bar, floor in zip(bars, frame["floor_q95"], strict=True):
+        name_marks(bar, [f"noise floor {floor:.3g}"])
     ax.plot(frame["floor_q95"], y, linestyle="none", marker="|", markersize=9, color=GREY, zorder=2)

@@ -17,9 +17,11 @@ from falserefusal.figures.dots import (
     grouped_rows,
     in_order,
     label_rows,
+    name_marks,
     rows_for,
     same_rows,
     texts_right_of,
+    value_text,
     whiskers,
 )
 from falserefusal.figures.models import family_colours, label_models, label_width, model_rows
@@ -137,7 +139,10 @@ def _heat_map(frame: pd.DataFrame, context: Context, message: str, reading: str,
     wide = [paper and is_wide(c.lo, c.hi) for c in cells]
     tints = [greys(0.1 + 0.45 * share) if grey else blues(share) for share, grey in zip(shares, wide, strict=True)]
     boxes = [Rectangle((columns.at[c.persona] - 0.48, rows.at[c.model] - 0.48), 0.96, 0.96) for c in cells]
-    ax.add_collection(PatchCollection(boxes, facecolor=tints, edgecolor=FAINT, linewidth=0.4))
+    drawn = ax.add_collection(PatchCollection(boxes, facecolor=tints, edgecolor=FAINT, linewidth=0.4))
+    values = (value_text(100 * c.rate, 100 * c.lo, 100 * c.hi) for c in cells)
+    names = (f"{context.model_label(c.model)}, {c.persona}" for c in cells)
+    name_marks(drawn, (f"{name}: {value}" for name, value in zip(names, values, strict=True)))
     for c, tint in zip(cells, tints, strict=True) if numbered else ():
         x, y = columns.at[c.persona], rows.at[c.model]
         contrast = _on(tint)
