@@ -95,9 +95,7 @@ def draw_for_paper(
     with styled():
         for figure in figures:
             for width in figure.paper:
-                canvas, drawn = _draw(figure, tables, replace(context, paper=width))
-                for text in canvas.findobj(Text):
-                    text.set_text(context.say(text.get_text()))
+                canvas, drawn = draw_figure(figure, tables, replace(context, paper=width))
                 fit_for_paper(canvas)
                 name = f"{figure.name}_{width}"
                 reading = getattr(canvas, "reading", "")
