@@ -15,7 +15,7 @@ from falserefusal.common.files import write_json, write_parquet
 from falserefusal.common.schemas import TEXTS
 from falserefusal.report import explorer
 from falserefusal.report.build import Study, build_report
-from falserefusal.report.explorer import explorer_section, without_texts
+from falserefusal.report.explorer import LEFT_OUT, explorer_section, fields_of, without_quotes, without_texts
 from small_responses import HOSTILE, MODELS, TASKS, answered, data_of, ids, make_files, refused, respond
 
 
@@ -129,10 +129,32 @@ def test_a_sample_is_stated_and_a_script_cannot_be_ended_by_a_response(files, tm
 
 
 def test_samples_elsewhere_on_the_page_have_no_texts_that_may_not_be_passed_on(files):
-    frame = pd.DataFrame({"task": TASKS, "prompt_id": ["a", "b"], "prompt": ["secret one", "secret two"]})
+    text = "a long text that nobody may pass on"
+    frame = pd.DataFrame({"task": TASKS, "prompt_id": ["a", "b"], "prompt": ["secret one", f"Judge it. {text}"]})
+    frame["response"] = ["fine", f"You wrote: {text}. No."]
     shown = without_texts({"refusals": frame}, data_of(files, shared=["politeness"])[0])
     assert shown["refusals"]["prompt"].tolist() == ["secret one", "[prompt b: its text may not be passed on]"]
+    assert shown["refusals"]["response"].tolist() == ["fine", f"You wrote: {LEFT_OUT}. No."]
     assert without_texts({"refusals": frame}, None)["refusals"].equals(frame)
+
+
+def test_responses_do_not_quote_texts_that_may_not_be_passed_on(tmp_path):
+    def quoting(model, row):
+        return answered(f"The text 'secret of {row.row_id}' is fine")
+
+    files = make_files(tmp_path, quoting)
+    _, read = data_of(files, shared=["politeness"])
+    found = json.dumps(read.lists)
+    assert "'secret of politeness-1' is fine" in found and f"'{LEFT_OUT}' is fine" in found
+    assert "secret of offensiveness" not in found
+
+
+def test_quotes_are_found_in_part_and_common_words_stay():
+    text = "My grandfather built one of these radios from a kit."
+    assert without_quotes(f"It says {text[5:40]}!", [text]) == f"It says {LEFT_OUT}!"
+    assert without_quotes("My grandfather built one", [text]) == "My grandfather built one"
+    assert without_quotes("No, the word is rude.", ["rude"]) == "No, the word is rude."
+    assert fields_of("\n\nPremise: a\nHypothesis: b", "\n\nPremise: {premise}\nHypothesis: {hypothesis}") == ["a", "b"]
 
 
 # in a browser
