@@ -134,7 +134,7 @@ def test_samples_elsewhere_on_the_page_have_no_texts_that_may_not_be_passed_on(f
     frame["response"] = ["fine", f"You wrote: {text}. No."]
     shown = without_texts({"refusals": frame}, data_of(files, shared=["politeness"])[0])
     assert shown["refusals"]["prompt"].tolist() == ["secret one", "[prompt b: its text may not be passed on]"]
-    assert shown["refusals"]["response"].tolist() == ["fine", f"You wrote: {LEFT_OUT}. No."]
+    assert shown["refusals"]["response"].tolist() == ["fine", f"You wrote:{LEFT_OUT}. No."]
     assert without_texts({"refusals": frame}, None)["refusals"].equals(frame)
 
 

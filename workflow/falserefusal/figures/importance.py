@@ -44,6 +44,7 @@ def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     whole = frame[frame["scope"] == "all"]
     ranked = whole.dropna(subset=["index"]).sort_values("index", ascending=False, kind="stable")
     message = say("importance", **importance_of(tables, context.say))
+    message = message[0].upper() + message[1:]  # a heading can begin with the name of a factor
 
     factors = [*ranked["factor"], *(f for f in dict.fromkeys(frame["factor"]) if f not in set(ranked["factor"]))]
     scopes = [] if context.narrow else in_order(frame[frame["scope"] != "all"], "scope", [])
