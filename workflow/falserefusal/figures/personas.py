@@ -140,9 +140,7 @@ def _heat_map(frame: pd.DataFrame, context: Context, message: str, reading: str,
     tints = [greys(0.1 + 0.45 * share) if grey else blues(share) for share, grey in zip(shares, wide, strict=True)]
     boxes = [Rectangle((columns.at[c.persona] - 0.48, rows.at[c.model] - 0.48), 0.96, 0.96) for c in cells]
     drawn = ax.add_collection(PatchCollection(boxes, facecolor=tints, edgecolor=FAINT, linewidth=0.4))
-    values = (value_text(100 * c.rate, 100 * c.lo, 100 * c.hi) for c in cells)
-    names = (f"{context.model_label(c.model)}, {c.persona}" for c in cells)
-    name_marks(drawn, (f"{name}: {value}" for name, value in zip(names, values, strict=True)))
+    name_marks(drawn, (_name_of(cell, context) for cell in cells))
     for c, tint in zip(cells, tints, strict=True) if numbered else ():
         x, y = columns.at[c.persona], rows.at[c.model]
         contrast = _on(tint)
@@ -166,6 +164,13 @@ def _heat_map(frame: pd.DataFrame, context: Context, message: str, reading: str,
         x, y = (x, top) if paper else (x - 0.25, 0.4)
         ax.text(x, y, persona, va="bottom", fontsize=7, color=colour, weight="bold", **place)
     return page.figure
+
+
+def _name_of(cell: Any, context: Context) -> str:
+    """A cell of a heat map as text: model, persona, rate and interval in percent."""
+    return f"{context.model_label(cell.model)}, {cell.persona}: " + value_text(
+        100 * cell.rate, 100 * cell.lo, 100 * cell.hi
+    )
 
 
 def _on(background: tuple[float, ...]) -> str:
