@@ -9,6 +9,10 @@ rule compare:
     output:
         page=f"{COMPARISON}/index.html",
         table=f"{COMPARISON}/differences.csv",
+        drawn=f"{COMPARISON}/figures/differences.csv",
+        png=f"{COMPARISON}/figures/differences.png",
+        pdf=f"{COMPARISON}/figures/differences.pdf",
+        svg=f"{COMPARISON}/figures/differences.svg",
     log:
         "results/logs/compare.log",
     localrule: True

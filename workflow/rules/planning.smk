@@ -40,6 +40,7 @@ rule plan:
         in_full_because=of("in_full_because"),
         recheck_share=of("config.inference.recheck_share"),
         classifiers=list(STUDY.config.classifiers),
+        whole=untracked(lambda wildcards: "plan" in workflow.dag_settings.targets),  # a user asked for it
         from_hub=of("downloads.hub_ids"),
         keep_weights=of("keep_weights"),
     message:

@@ -72,4 +72,7 @@ with log_to(snakemake.log[0], snakemake.params):
     write_csv(result["gpus"], snakemake.output.gpus)
     write_json(plan.plan_json(result), snakemake.output.json)
     write_text(text, snakemake.output.text)
-    tell(text.rstrip())
+    if params.whole or len(result["servers"]):  # a server may ask for money
+        tell(text.rstrip())
+    else:
+        tell(plan.short_text(text, snakemake.output.text))

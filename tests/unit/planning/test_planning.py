@@ -22,6 +22,7 @@ from falserefusal.planning.plan import (
     plan,
     plan_json,
     plan_text,
+    short_text,
 )
 from falserefusal.planning.served import with_server_costs
 from falserefusal.prompts.rendering import Wording, prompt_parts, render
@@ -335,6 +336,8 @@ def test_a_model_behind_a_server_costs_no_gpu(models, gpus):
     assert table.loc["total", "gpu_hours"] == table.loc["Gemma-2B", "gpu_hours"] > 0
     assert result["gpus"].set_index("gpu").loc["A100-80GB", "wall_hours_1"] == table.loc["Gemma-2B", "hours"]
     text = plan_text(result, "mixed")
+    total = next(line for line in text.splitlines() if line.startswith("Total: "))
+    assert short_text(text, "plan.txt") == f"Cost estimate: {total[7:]}\n  All of it: plan.txt"
     assert text.index("Gemma-2B") < text.index("Per model behind a server") < text.index("judge Gemma-7B")
     assert text.count("Gemma-7B") == 2, "in the table of servers alone"
     (total,) = [line.split() for line in text.splitlines() if line.strip().startswith("total ")]

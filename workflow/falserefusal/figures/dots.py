@@ -1,9 +1,11 @@
 """Rows of dots with whiskers, which most figures consist of."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -104,10 +106,15 @@ def whiskers(ax: Axes, y, estimate, lo, hi, dot: Dot) -> None:
         clip_on=False,
     )
     shown = np.isfinite(estimate) & np.isfinite(y)
-    dots.set_gid(VALUES + "|".join(map(_value, estimate[shown], lo[shown], hi[shown])))
+    name_marks(dots, map(value_text, estimate[shown], lo[shown], hi[shown]))
 
 
-def _value(estimate: float, lo: float, hi: float) -> str:
+def name_marks(marks: Artist, texts: Iterable[str]) -> None:
+    """Give each dot, bar or cell of an artist a text that the page shows at the pointer."""
+    marks.set_gid(VALUES + "|".join(text.replace("|", "/") for text in texts))
+
+
+def value_text(estimate: float, lo: float, hi: float) -> str:
     """Write the value of a dot and its interval, in the unit of the axis."""
     text = f"{estimate:.3g} ({lo:.3g} to {hi:.3g})" if np.isfinite([lo, hi]).all() else f"{estimate:.3g}"
     return text.replace("-", "−")

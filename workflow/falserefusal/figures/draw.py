@@ -95,9 +95,7 @@ def draw_for_paper(
     with styled():
         for figure in figures:
             for width in figure.paper:
-                canvas, drawn = _draw(figure, tables, replace(context, paper=width))
-                for text in canvas.findobj(Text):
-                    text.set_text(context.say(text.get_text()))
+                canvas, drawn = draw_figure(figure, tables, replace(context, paper=width))
                 fit_for_paper(canvas)
                 name = f"{figure.name}_{width}"
                 reading = getattr(canvas, "reading", "")
@@ -138,8 +136,8 @@ def draw_figure(figure: Figure, tables: dict[str, pd.DataFrame], context: Contex
 def short_svg(svg: str) -> str:
     """Return an SVG of matplotlib without what no browser needs: comments, ids without reference, digits after 0.01.
 
-    Texts get a font that every computer has, for computers without DejaVu Sans. Dots get their values as titles, which
-    browsers show at the pointer.
+    Texts get a font that every computer has, for computers without DejaVu Sans. Dots, bars and cells get their values
+    as titles, which browsers show at the pointer.
     """
     svg = re.sub(rf'<g id="{VALUES}([^"]*)">.*?</g>', _with_values, svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->\n? *|<metadata>.*?</metadata>\n? *", "", svg, flags=re.DOTALL)
@@ -153,13 +151,15 @@ def short_svg(svg: str) -> str:
     return re.sub(r"\n *", "\n", re.sub(r"<[^!?>][^>]*>", short, svg))
 
 
-def _with_values(dots: re.Match) -> str:
-    """Put a title into each dot of a group; into none if there are more or fewer values than dots."""
-    values = dots[1].split("|")
-    if len(re.findall("<use ", dots[0])) != len(values):
-        return dots[0]
+def _with_values(marks: re.Match) -> str:
+    """Put a title into each dot, bar or cell of a group; into none if there are more or fewer values than of these."""
+    values = marks[1].split("|")
+    tag = "use" if "<use " in marks[0] else "path"  # dots use a path that is defined before them
+    if len(re.findall(f"<{tag} ", marks[0])) != len(values):
+        return marks[0]
     titles = iter(values)
-    return re.sub(r"<use ([^>]*?)/>", lambda use: f"<use {use[1]}><title>{next(titles)}</title></use>", dots[0])
+    named = rf"<{tag} ([^>]*?)/>"
+    return re.sub(named, lambda mark: f"<{tag} {mark[1]}><title>{next(titles)}</title></{tag}>", marks[0])
 
 
 def _draw(figure: Figure, tables: dict[str, pd.DataFrame], context: Context) -> tuple[Canvas, pd.DataFrame]:

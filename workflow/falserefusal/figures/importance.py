@@ -13,6 +13,7 @@ from falserefusal.figures.dots import (
     in_order,
     key,
     label_rows,
+    name_marks,
     printed_key,
     printed_marks,
     rows_for,
@@ -43,6 +44,7 @@ def draw_importance(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     whole = frame[frame["scope"] == "all"]
     ranked = whole.dropna(subset=["index"]).sort_values("index", ascending=False, kind="stable")
     message = say("importance", **importance_of(tables, context.say))
+    message = message[0].upper() + message[1:]  # a heading can begin with the name of a factor
 
     factors = [*ranked["factor"], *(f for f in dict.fromkeys(frame["factor"]) if f not in set(ranked["factor"]))]
     scopes = [] if context.narrow else in_order(frame[frame["scope"] != "all"], "scope", [])
@@ -121,5 +123,7 @@ def _index_panel(ax, rows: Rows, title: str) -> None:
 
 def _floor(ax, y, frame: pd.DataFrame) -> None:
     """Draw the noise floor, the 95% quantile of the index under permutation, as a bar behind the dot."""
-    ax.barh(y, frame["floor_q95"].fillna(0), height=0.6, color="#cfcfcf", zorder=1, linewidth=0)
+    bars = ax.barh(y, frame["floor_q95"].fillna(0), height=0.6, color="#cfcfcf", zorder=1, linewidth=0)
+    for bar, floor in zip(bars, frame["floor_q95"], strict=True):
+        name_marks(bar, [f"noise floor {floor:.3g}"])
     ax.plot(frame["floor_q95"], y, linestyle="none", marker="|", markersize=9, color=GREY, zorder=2)

@@ -19,6 +19,7 @@ from falserefusal.figures.dots import (
     in_order,
     key,
     label_rows,
+    name_marks,
     rows_for,
     same_rows,
     texts_right_of,
@@ -290,7 +291,9 @@ def draw_labeller_range(tables: dict[str, pd.DataFrame], context: Context) -> tu
         rate_axis(ax, scale)
         part = frame[frame["task"] == task]
         y = part["model"].map(rows.at)
-        ax.barh(y, 100 * (part["highest"] - part["lowest"]), 0.62, 100 * part["lowest"], color=RANGE, zorder=2)
+        bars = ax.barh(y, 100 * (part["highest"] - part["lowest"]), 0.62, 100 * part["lowest"], color=RANGE, zorder=2)
+        for bar, cell in zip(bars, part.itertuples(), strict=True):
+            name_marks(bar, [f"{100 * cell.lowest:.3g} to {100 * cell.highest:.3g}"])
         for place, cell in zip(y, part.itertuples(), strict=True):
             dot = Dot(shade.get(context.models.get(cell.model, ""), INK))
             whiskers(ax, place, 100 * cell.rate, 100 * cell.lo, 100 * cell.hi, dot)

@@ -17,9 +17,11 @@ from falserefusal.figures.dots import (
     grouped_rows,
     in_order,
     label_rows,
+    name_marks,
     rows_for,
     same_rows,
     texts_right_of,
+    value_text,
     whiskers,
 )
 from falserefusal.figures.models import family_colours, label_models, label_width, model_rows
@@ -137,7 +139,8 @@ def _heat_map(frame: pd.DataFrame, context: Context, message: str, reading: str,
     wide = [paper and is_wide(c.lo, c.hi) for c in cells]
     tints = [greys(0.1 + 0.45 * share) if grey else blues(share) for share, grey in zip(shares, wide, strict=True)]
     boxes = [Rectangle((columns.at[c.persona] - 0.48, rows.at[c.model] - 0.48), 0.96, 0.96) for c in cells]
-    ax.add_collection(PatchCollection(boxes, facecolor=tints, edgecolor=FAINT, linewidth=0.4))
+    drawn = ax.add_collection(PatchCollection(boxes, facecolor=tints, edgecolor=FAINT, linewidth=0.4))
+    name_marks(drawn, (_name_of(cell, context) for cell in cells))
     for c, tint in zip(cells, tints, strict=True) if numbered else ():
         x, y = columns.at[c.persona], rows.at[c.model]
         contrast = _on(tint)
@@ -161,6 +164,13 @@ def _heat_map(frame: pd.DataFrame, context: Context, message: str, reading: str,
         x, y = (x, top) if paper else (x - 0.25, 0.4)
         ax.text(x, y, persona, va="bottom", fontsize=7, color=colour, weight="bold", **place)
     return page.figure
+
+
+def _name_of(cell: Any, context: Context) -> str:
+    """A cell of a heat map as text: model, persona, rate and interval in percent."""
+    return f"{context.model_label(cell.model)}, {cell.persona}: " + value_text(
+        100 * cell.rate, 100 * cell.lo, 100 * cell.hi
+    )
 
 
 def _on(background: tuple[float, ...]) -> str:

@@ -273,5 +273,5 @@ PLANTED_RATES = Figure(
 SEQUENTIAL = Figure(
     "sequential", "sequential.draw_sequential", ("interim_looks",), "Intervals and responses at each interim look."
 )
-CLAIMS = Figure("claims", "claims.draw_claims", ("claims",), "The paper's claims as tests.", paper=())  # a table there
+CLAIMS = Figure("claims", "claims.draw_claims", ("claims",), "The paper's claims as tests.", paper=BOTH_WIDTHS)
 OF_CLAIMS = (CLAIMS, LABELLER_CLAIMS)

@@ -15,7 +15,7 @@ from falserefusal.common.numbers import listing
 from falserefusal.figures.context import Context
 from falserefusal.figures.registry import PAPER_WIDTHS
 
-VALUES = "values:"  # begins the id of dots in the SVG; then what a reader sees at each dot, with | between them
+VALUES = "values:"  # begins the id of dots, bars or cells in the SVG; then what a reader sees at each, with | between
 MESSAGE = "message"  # id of the title in the SVG, which the page writes as its own heading
 WIDTH = 8.0  # inches: the text width of an A4 or letter page at 80 to 85 %
 PAPER_SIZES = 6.0, 7.0  # points: the smallest and the largest text in a figure for a paper

@@ -26,6 +26,7 @@ from falserefusal.study.workload import GOLD_LABEL_ROWS, OTHER_TEXT_CHARACTERS, 
 WORKLOAD = ["task", "persona_prompts", "baseline_prompts", "prompts", "unique_prompts", "characters", "counted"]
 COUNTS = ["persona_prompts", "prompts", "unique_prompts", "characters"]
 JUDGE = "judge "  # before the name of a model that judges, in the plan's tables
+TOTAL = "Total: "  # begins the line of the plan that a run prints
 GPU_COUNTS = (1, 2, 4, 8, 16)
 VLLM_MEASURED = (
     "computing takes {share} times as long as with transformers: measured on one processor core with 135 million "
@@ -319,6 +320,12 @@ def disk_text(models: pd.DataFrame, from_hub: Collection[str], keep_weights: boo
     return f"at most {at_once} of weights on disk at a time ({kept} with inference.keep_weights: true)"
 
 
+def short_text(text: str, path: str) -> str:
+    """Return the total of the plan `text`, on one line, and where the whole plan is."""
+    total = next(line for line in text.splitlines() if line.startswith(TOTAL))
+    return f"Cost estimate: {total.removeprefix(TOTAL)}\n  All of it: {path}"
+
+
 def plan_text(result: dict, study: str, from_hub: Collection[str] = (), keep_weights: bool = True) -> str:
     """Format the plan as text; `from_hub` and `keep_weights` as in `disk_text`.
 
@@ -343,7 +350,7 @@ def plan_text(result: dict, study: str, from_hub: Collection[str] = (), keep_wei
         "",
         *(_gpu_lines(result, computed) if here else []),
         *server_text(result["servers"]),
-        f"Total: {_number(total['prompts'])} prompts (at most {_number(total['asked'])} asked), "
+        f"{TOTAL}{_number(total['prompts'])} prompts (at most {_number(total['asked'])} asked), "
         f"{_number(total['prompt_tokens'] / 1e6, 2)} M prompt tokens, {_number(total['new_tokens'] / 1e6, 2)} M new "
         f"tokens{needs}",
         "",

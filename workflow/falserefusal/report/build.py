@@ -24,7 +24,7 @@ from falserefusal.report.headline import headline
 from falserefusal.report.moved import conclusions, moves
 from falserefusal.report.notes import DUMMIES, KINDS, LIMITS, NOTES, Note, note_for
 from falserefusal.report.overview import write_summary
-from falserefusal.report.present import harmless, marked, show, sort_key
+from falserefusal.report.present import harmless, marked, safe_cell, show, sort_key
 from falserefusal.report.reuse import bibtex, facts
 from falserefusal.report.short import in_short
 
@@ -252,7 +252,9 @@ def _table(name: str, frame: pd.DataFrame, study: Study) -> dict:
 
 def _csv(frame: pd.DataFrame, banner: str) -> str:
     """Return a table as the address of a CSV file inside the page; "" if it is too large for that."""
-    text = (frame.assign(**{COLUMN: banner}) if banner else frame).to_csv(index=False, float_format="%.6g")
+    noted = frame.assign(**{COLUMN: banner}) if banner else frame
+    words = noted.select_dtypes(exclude=["number", "bool"]).map(safe_cell)
+    text = noted.assign(**words).to_csv(index=False, float_format="%.6g")
     return "" if len(text) > MAX_CSV else "data:text/csv;charset=utf-8," + quote(text, safe=";/?:@&=+$,!*'()")
 
 

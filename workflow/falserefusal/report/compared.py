@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.files import write_text
+from falserefusal.figures.studies import NAME, READING
+from falserefusal.report.drawings import drawing
 
 HERE = Path(__file__).parent
 
@@ -20,7 +22,7 @@ def write_comparison(
     summaries: Sequence[Mapping[str, Any] | None],
     banner: str = "",
 ) -> None:
-    """Write the page of the differences between studies, next to differences.csv.
+    """Write the page of the differences between studies, next to differences.csv and the folder figures.
 
     Parameters
     ----------
@@ -36,6 +38,9 @@ def write_comparison(
     page = environment.get_template("compared.html.jinja").render(
         studies=list(zip(studies, summaries, strict=True)),
         parts={name: [row for row in rows if row["other_study"] == name] for name in studies[1:]},
+        figure=drawing(Path(out).parent / "figures", NAME, f"Difference of each result from {studies[0]}", READING),
+        name=NAME,
+        reading=READING,
         banner=banner,
         style=(HERE / "page.css").read_text(encoding="utf-8"),
     )

@@ -238,7 +238,7 @@
   }
 
   function heading(title) {
-    return make("h4", title);
+    return make("h3", title);
   }
 
   // links to a response: #r=<model>:<prompt id>

@@ -6,9 +6,12 @@ text of a data set) is stored once.
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,8 @@ from falserefusal.report.present import harmless, marked
 HERE = Path(__file__).parent
 LIMIT = 2_000_000  # bytes of the compressed data; as base64 on the page they take 4/3 of it
 MOST, MOST_CHARACTERS = 40_000, 30_000_000  # responses, and characters of responses, that are read at most
+QUOTED, LEAST = 25, 8  # characters that a response may not share with a text; shorter texts than LEAST are words
+LEFT_OUT = "[quote of the text left out]"
 CELL = ("model", "task", "persona", "verdict")  # the sample has about as many responses of each
 
 
@@ -85,7 +90,7 @@ def explorer_data(
         If a prompt does not end with its text.
     """
     chosen, total = sample(files, labellers[0], seed)
-    rows, verdicts = _rows(files, chosen, layouts), _verdicts(files, chosen)
+    rows, verdicts = _rows(files, chosen, layouts, shared), _verdicts(files, chosen)
     packed = _packed(rows, verdicts, labellers, shared)
     while len(packed) > limit and len(rows) > 1:
         most = int(len(rows) * min(0.98, 0.98 * limit / len(packed)))
@@ -145,8 +150,11 @@ def sample(files: Files, labeller: str, seed: int) -> tuple[pd.DataFrame, int]:
     return found[["model", "prompt_id", "turn"]].assign(place=np.arange(len(found))), total
 
 
-def _rows(files: Files, chosen: pd.DataFrame, layouts: Mapping[str, str]) -> pd.DataFrame:
-    """Add the response and the parts of the prompt to each chosen response; sort them by model and design."""
+def _rows(files: Files, chosen: pd.DataFrame, layouts: Mapping[str, str], shared: Collection[str]) -> pd.DataFrame:
+    """Add the response and the parts of the prompt to each chosen response; sort them by model and design.
+
+    Responses do not quote texts of tasks that are not in `shared`.
+    """
     asked = rows_of_prompts(files.design, chosen["prompt_id"].unique(), ["task", "row_id", "persona", "template"])
     parts = []
     for task, path in files.prompts.items():
@@ -161,6 +169,12 @@ def _rows(files: Files, chosen: pd.DataFrame, layouts: Mapping[str, str]) -> pd.
             own.merge(rows_of_prompts(path, own["prompt_id"], ["response"])).merge(prompts).sort_values("asked")
         )
     rows = pd.concat(found, ignore_index=True)
+    hide = ~rows["task"].isin(shared)
+    quoted = zip(rows.loc[hide, "response"], rows.loc[hide, "body"], strict=True)
+    layout = rows.loc[hide, "task"].map(layouts)
+    rows.loc[hide, "response"] = [
+        without_quotes(response, fields_of(body, own)) for (response, body), own in zip(quoted, layout, strict=True)
+    ]
     shown = ["response", "system", "question", "body"]
     return rows.assign(**{name: [harmless(text) for text in rows[name]] for name in shown})
 
@@ -188,6 +202,29 @@ def _with_parts(prompts: pd.DataFrame, texts: str | Path, layout: str) -> pd.Dat
         parts.append(("\n\n".join(before), turn.removesuffix(body[row_id]), body[row_id]))
     split = pd.DataFrame(parts, columns=["system", "question", "body"], index=prompts.index)
     return prompts.drop(columns="messages").join(split)
+
+
+def fields_of(body: str, layout: str) -> list[str]:
+    """The texts (or premise and hypothesis) that a layout such as "\\n\\nText: {text}" puts into a prompt."""
+    found = re.fullmatch(re.sub(r"\\{\w+\\}", "(.*)", re.escape(layout)), body, re.DOTALL)
+    return list(found.groups()) if found else [body]
+
+
+def without_quotes(response: str, texts: Sequence[str]) -> str:
+    """Return a response without its quotes of any of the texts: QUOTED characters in a row, or a shorter text whole."""
+    for text in texts:
+        size = min(QUOTED, len(text.strip()))
+        if size < LEAST:
+            continue
+        text = text.strip()
+        parts = {text[i : i + size] for i in range(len(text) - size + 1)}
+        quoted = bytearray(len(response))
+        for i in range(len(response) - size + 1):
+            if response[i : i + size] in parts:
+                quoted[i : i + size] = b"\x01" * size
+        runs = groupby(zip(response, quoted, strict=True), key=itemgetter(1))
+        response = "".join(LEFT_OUT if hide else "".join(letter for letter, _ in run) for hide, run in runs)
+    return response
 
 
 def _packed(rows: pd.DataFrame, verdicts: pd.DataFrame, labellers: Sequence[str], shared: Collection[str]) -> bytes:
@@ -281,13 +318,13 @@ def explorer_section(path: str | Path | None) -> dict[str, Any] | None:
 
 
 def without_texts(samples: Mapping[str, pd.DataFrame], section: Mapping[str, Any] | None) -> Mapping[str, pd.DataFrame]:
-    """Replace the prompts of responses (columns task, prompt_id, prompt) whose texts may not be passed on."""
+    """Leave texts that may not be passed on out of samples (columns task, prompt_id, prompt, response)."""
     withheld = section["withheld"] if section else []
-    return {
-        name: frame.assign(
-            prompt=frame["prompt"].mask(
-                frame["task"].isin(withheld), "[prompt " + frame["prompt_id"] + ": its text may not be passed on]"
-            )
-        )
-        for name, frame in samples.items()
-    }
+    return {name: _hidden(frame, frame["task"].isin(withheld)) for name, frame in samples.items()}
+
+
+def _hidden(frame: pd.DataFrame, hide: pd.Series) -> pd.DataFrame:
+    own = zip(frame["response"], frame["prompt"], hide, strict=True)
+    responses = [without_quotes(str(text), [str(prompt)]) if hidden else text for text, prompt, hidden in own]
+    said = "[prompt " + frame["prompt_id"] + ": its text may not be passed on]"
+    return frame.assign(prompt=frame["prompt"].mask(hide, said), response=responses)

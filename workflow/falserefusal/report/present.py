@@ -13,6 +13,7 @@ from falserefusal.report.notes import Note
 P_VALUES = ("p", "p_holm", "p_family", "mcnemar_p")
 # characters that no page may hold, and those that reverse the order of the text after them; models write both
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+FORMULA = re.compile("'*[=+\\-@\t\r]")  # how a cell begins that a spreadsheet runs, as in explorer.js
 MAX_ROWS = 1000  # longer tables are cut on the page; the file has all rows
 
 
@@ -110,3 +111,11 @@ def marked(text: str, evidence: str) -> list[tuple[str, bool]]:
 def harmless(text: str) -> str:
     """Replace each character that no page may hold by a replacement character."""
     return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def safe_cell(value: object) -> object:
+    """Return a cell of a CSV file so that no program runs it: texts are harmless and do not begin as a formula."""
+    if not isinstance(value, str):
+        return value
+    text = harmless(value)
+    return f"'{text}" if FORMULA.match(text) else text
