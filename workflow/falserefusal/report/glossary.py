@@ -7,6 +7,10 @@ something else in one table are explained in the note of that table.
 COLUMNS = {
     "model": "the language model; “mean”: unweighted mean over models; *: all models together",
     "persona": "the sociodemographic persona that the prompt names; *: any persona",
+    "attribute": "a property of personas, such as gender, of which each persona has a level",
+    "attributes": "one attribute, or several that are crossed",
+    "levels": "a level of the attribute, or a combination of levels",
+    "expected": "rate that is expected without the effect of the row",
     "task": "the classification task of the prompt; *: all tasks",
     "template": "the wording of the prompt",
     "format": "how strictly the prompt asks for an option: unforced, semi-forced or forced",
