@@ -51,7 +51,8 @@ def label(
     ----------
     responses : sequence of str, Series or DataFrame
         A frame has the column response and may have finish_reason (`length` marks a response that was cut off),
-        options and yes_no, which then hold for each row. A missing response has the verdict missing.
+        options, yes_no and text (the classified text: what a response repeats of it says nothing about the model),
+        which then hold for each row. A missing response has the verdict missing.
     options : iterable of str
         The options that the prompts offered. Without them responses are read as free chat, which is less accurate: a
         warning says so.
@@ -106,7 +107,7 @@ def _responses(responses: Sequence[str] | pd.Series | pd.DataFrame) -> pd.DataFr
 def _asked(frame: pd.DataFrame, options: tuple[str, ...], yes_no: bool) -> pd.DataFrame:
     """The responses with all that a labeller reads; what `frame` lacks has the same value in all rows."""
     usual = {"response": "", "finish_reason": "stop", "thinking": "", "options": options, "yes_no": yes_no}
-    usual["question"] = ""
+    usual |= {"question": "", "text": ""}
     columns: dict[str, list] = {"prompt_id": [str(number) for number in range(len(frame))]}
     for name, value in usual.items():
         given = frame[name].tolist() if name in frame else [value] * len(frame)

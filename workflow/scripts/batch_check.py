@@ -12,7 +12,7 @@ with log_to(snakemake.log[0], snakemake.params):
 
     from falserefusal.common.files import read_json, read_parquet
     from falserefusal.common.notice import write_table
-    from falserefusal.common.schemas import DESIGN, RESPONSES
+    from falserefusal.common.schemas import DESIGN, RESPONSES, TEXTS
     from falserefusal.estimation.batch_check import COLUMNS, compare_batches, not_checked, not_labelled
     from falserefusal.labelling.registry import labeller_class, load_labeller
     from falserefusal.labelling.responses import questions, with_questions
@@ -22,6 +22,7 @@ with log_to(snakemake.log[0], snakemake.params):
     files, params = snakemake.input, snakemake.params
     templates, personas = load_templates(files.templates, list(params.tasks)), load_personas(files.personas)
     design = read_parquet(files.design, DESIGN)
+    texts = [read_parquet(path, TEXTS) for path in files.texts]
     name = params.labeller
     labeller = load_labeller(name, files[labeller_class(name).reads]) if name else None
     rows = []
@@ -34,7 +35,8 @@ with log_to(snakemake.log[0], snakemake.params):
         if labeller is None:
             rows.append(not_labelled(model))
             continue
-        asked = questions(design[design["prompt_id"].isin(responses["prompt_id"])], templates, personas, params.options)
+        checked = design[design["prompt_id"].isin(responses["prompt_id"])]
+        asked = questions(checked, templates, personas, params.options, texts)
         others = responses.assign(
             response=responses["other_batch_response"], finish_reason=responses["other_batch_finish_reason"]
         )

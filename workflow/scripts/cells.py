@@ -23,7 +23,7 @@ with log_to(snakemake.log[0], snakemake.params):
     unranked = unranked_models(shares, params.labeller)
     if set(unranked) == set(params.models):
         raise InputError(
-            "too many responses of every model have nothing to judge:\n"
+            "too many responses of every model are missing:\n"
             + "\n".join(warnings_about(shares, params.labeller))
             + f"\n{files.categories} has the reasons"
         )

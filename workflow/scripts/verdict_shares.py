@@ -1,4 +1,4 @@
-"""Count the verdicts of each kind by model and task, and warn where many responses have nothing to judge."""
+"""Count the verdicts of each kind by model and task, and warn if many responses are missing."""
 
 from typing import TYPE_CHECKING
 

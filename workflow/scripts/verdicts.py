@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.common.files import read_parquet, write_parquet
-    from falserefusal.common.schemas import DESIGN, RESPONSES, VERDICTS
+    from falserefusal.common.schemas import DESIGN, RESPONSES, TEXTS, VERDICTS
     from falserefusal.labelling.judge import JudgeLabeller
     from falserefusal.labelling.registry import labeller_class, load_labeller
     from falserefusal.labelling.responses import questions, with_questions
@@ -18,7 +18,8 @@ with log_to(snakemake.log[0], snakemake.params):
 
     files, params = snakemake.input, snakemake.params
     templates, personas = load_templates(files.templates, list(params.tasks)), load_personas(files.personas)
-    asked = questions(read_parquet(files.design, DESIGN), templates, personas, params.options)
+    texts = [read_parquet(path, TEXTS) for path in files.texts]
+    asked = questions(read_parquet(files.design, DESIGN), templates, personas, params.options, texts)
     responses = with_questions(read_parquet(files.responses, RESPONSES), asked)
     labellers = [load_labeller(name, files[labeller_class(name).reads]) for name in params.labellers]
     # judges and classifiers label by the output of a model that ran before

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import labeller_accuracy
-from labeller_accuracy import ACCURACY, PILOT, XSTEST, accuracies, pilot, xstest
+from labeller_accuracy import ACCURACY, IN_DOMAIN, PILOT, XSTEST, accuracies, in_domain, xstest
 
 STALE = "the labellers changed: run benchmarks/labeller_accuracy.py again"
 
@@ -17,8 +17,9 @@ def same(measured):
         np.testing.assert_allclose(both[column], both[f"{column}_kept"], atol=0.02, err_msg=STALE)
 
 
-def test_accuracies_of_the_pilot_are_up_to_date():
-    same(accuracies(PILOT, pilot()))
+@pytest.mark.parametrize("name", IN_DOMAIN)
+def test_accuracies_on_responses_of_the_pilots_model_are_up_to_date(name):
+    same(accuracies(name, in_domain(IN_DOMAIN[name])))
 
 
 @pytest.mark.filterwarnings("ignore:responses without options")

@@ -253,7 +253,7 @@ def test_newer_generations_and_families_that_disagree():
     assert conclusion("newer generations", world(older), alone)["conclusion"] == "not testable"
     two = models.assign(family=models["family"].replace("Gamma", "Beta"))
     row = conclusion("newer generations", world(older), two)
-    assert row["conclusion"] == "not testable" and "needs 3 of them" in row["note"] and "2 families" in row["note"]
+    assert row["conclusion"] == "not testable" and "needs 3 families" in row["note"] and "has 2" in row["note"]
 
 
 def test_unforced_formats():
@@ -265,7 +265,7 @@ def test_unforced_formats():
     assert conclusion("unforced formats", cells_of(down), models)["conclusion"] == "contradicted"
     cells = cells_of(up)
     row = conclusion("unforced formats", cells[cells["model"] < "model-02"], models)
-    assert row["conclusion"] == "not testable" and "this study has 2 models" in row["note"]
+    assert row["conclusion"] == "not testable" and "needs 3 models that can be compared" in row["note"]
     assert conclusion("unforced formats", cells[cells["format"] == "*"], models)["conclusion"] == "not testable"
     assert "needs the formats" in conclusion("unforced formats", cells[cells["format"] != "forced"], models)["note"]
 
@@ -367,7 +367,7 @@ def test_claims_of_a_run(run):
     assert "same prompts without a persona" in run.loc["personas raise refusal", "note"]
     assert run.loc["model and task over persona", "conclusion"] == "supported"
     assert run.loc["sensitive tasks", "conclusion"] == "supported"
-    assert "against the same prompts without a persona" in run.loc["overestimation", "note"]
+    assert "compared with the same prompts without a persona" in run.loc["overestimation", "note"]
     assert run.loc["capability", "conclusion"] != "not testable"
 
 

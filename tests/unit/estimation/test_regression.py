@@ -79,7 +79,7 @@ def test_table_7_is_added(table, ml):
 
 
 def test_rows_that_look_mislabelled_are_found_and_no_others(ml):
-    odd = ml[ml["printed_term_note"].str.startswith("out of line")]
+    odd = ml[ml["printed_term_note"].str.startswith("outlier")]
     assert set(odd.index) == {"Llama3-8B", "Llama3.1-8B"}
     assert "Gemma2-9B" in odd.loc["Llama3-8B", "printed_term_note"]
     assert "Llama3-8B" in odd.loc["Llama3.1-8B", "printed_term_note"]
@@ -268,7 +268,7 @@ def test_a_study_with_another_reference_is_not_out_of_line(cells, root):
     silent = cells.assign(refusals=cells["refusals"] * (cells["model"] != "Llama2-13B"))
     table = regression_table(silent, printed=table7).drop_duplicates(["term", "level"]).set_index("level")
     notes = table["printed_term_note"].astype(str)
-    assert not notes.str.contains("out of line|separated").any()
+    assert not notes.str.contains("outlier|separated").any()
     assert "re-based from the paper's reference Llama2-13B to Llama2-7B" in notes["Gemma-2B"]
     assert table.loc["Gemma-2B", "printed"] == pytest.approx(-8.58 + 0.47)
     assert table.loc["Llama2-13B", "printed"] == pytest.approx(0.47) and table.loc["Llama2-13B", "coef"] == -np.inf

@@ -1,4 +1,4 @@
-"""The scripts that count verdicts and cells: what happens to models whose responses have nothing to judge."""
+"""The scripts that count verdicts and cells: what happens to models whose responses are missing."""
 
 import pandas as pd
 import pytest
@@ -45,7 +45,7 @@ def test_a_model_with_a_fifth_of_its_responses_missing_is_left_out(count, tmp_pa
     cells = count(Fine=1, Warned=3, Lost=8)
     assert cells.groupby("model", sort=False)["n"].sum().to_dict() == {"Fine": 39, "Warned": 37}
     output = (tmp_path / "verdict_shares.log").read_text()
-    assert "Warned, nli: 3 of 40 responses (7.5%) have nothing to judge" in output and "Fine, nli" not in output
+    assert "Warned, nli: 3 of 40 responses (7.5%) are missing" in output and "Fine, nli" not in output
     assert "Lost, nli: 8 of 40 responses (20.0%)" in output and "left out of every estimate" in output
 
 
@@ -55,5 +55,5 @@ def test_without_any_model_left_the_study_stops_with_the_reasons(root, tmp_path,
     with pytest.raises(SystemExit):
         count(Empty=40, Half=20)
     message = (tmp_path / "cells.log").read_text()
-    assert ended == [1] and "too many responses of every model have nothing to judge" in message
+    assert ended == [1] and "too many responses of every model are missing" in message
     assert "Empty, nli: 40 of 40 responses (100.0%)" in message and "categories.csv has the reasons" in message

@@ -73,4 +73,4 @@ def test_missing_responses_of_one_persona_are_named_although_few_in_all():
     shares = verdict_shares(counts(*rows, ("p3", "missing", "error", 60)))
     assert shares["missing_share"].item() < 0.05
     (warning,) = warnings_about(shares, "structured")
-    assert "37.5% of the responses under the persona 'p3' have nothing to judge" in warning
+    assert "37.5% of the responses under the persona 'p3' are missing" in warning

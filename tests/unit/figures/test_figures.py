@@ -183,12 +183,12 @@ def test_a_rehearsal_is_marked_in_every_title_and_after_every_model(root, galler
                 assert all(rest.startswith(" (stand-in)") for rest in lines[1:]), f"{figure.name}: {word}"
 
 
-def test_printed_values_out_of_line_are_in_the_title_of_the_papers_own_fit(root, published):
+def test_printed_outliers_are_in_the_title_of_the_papers_own_fit(root, published):
     for odd in (["Llama3.1-8B"], ["Llama3.1-8B", "Llama3-8B"]):
         noted = published["regression"]
-        noted = noted.assign(printed_term_note=np.where(noted["level"].isin(odd), "out of line: x", ""))
+        noted = noted.assign(printed_term_note=np.where(noted["level"].isin(odd), "outlier: x", ""))
         [(_, canvas)] = drawn(named("figure06_regression"), {**published, "regression": noted}, fixture.context(root))
-        assert "out of line with the others" in canvas.get_label()
+        assert "outliers of the printed values" in canvas.get_label()
         assert all(level in canvas.get_label() for level in odd)
 
 
@@ -381,7 +381,7 @@ def test_a_dollar_in_a_name_is_a_dollar(tmp_path):
 def test_the_labellers_range_is_drawn_around_each_rate(root, published):
     context = fixture.context(root, rehearsal=True)
     [(_, canvas)] = drawn(named_without_annotations("labeller_range"), published, context)
-    assert re.search(r"would move a rate by up to [\d.]+ points$", canvas.get_label())
+    assert re.search(r"a rate would change by up to [\d.]+ points$", canvas.get_label())
     words = [text.get_text() for text in texts_of(canvas)]
     rates = published["rates_model_task"].set_index(["model", "task"])["rate"]
     rate = rates["Gemma2-27B", "politeness"]

@@ -4,28 +4,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from falserefusal.common.schemas import BASELINE, TASKS
-from falserefusal.common.templates import asks_yes_no
 from falserefusal.labelling.patterns import load_patterns
 from falserefusal.labelling.structured import StructuredLabeller
 from falserefusal.labelling.unread import without_thinking
 from falserefusal.labelling.verdicts import label
-from falserefusal.study.materials import load_templates
+from labeller_accuracy import IN_DOMAIN as FILES
+from labeller_accuracy import in_domain as read_in_domain
 
 HALVES = ("fixing", "reporting")
 # at least so many rows; the readers' kappa, refused or not; least weighted kappa of the labeller
-IN_DOMAIN = {"in_domain.csv": (600, 0.962, 0.88), "in_domain_paper.csv": (291, 0.955, 0.80)}
+IN_DOMAIN = {"pilot": (600, 0.962, 0.89), "paper's design": (291, 0.955, 0.92)}
 
 
 @pytest.fixture(scope="module")
 def labelled(root):
-    """A function that adds the labeller's verdict to a table of responses with options joined by " / "."""
+    """A function that adds the labeller's verdict to a table of responses."""
     labeller = StructuredLabeller(load_patterns(root / "workflow/falserefusal/labelling/languages/en/patterns.yaml"))
 
-    def verdicts(table, yes_no):
-        frame = pd.DataFrame({"prompt_id": table.index.astype(str), "response": table["response"]})
-        options = [tuple(names.split(" / ")) if names else None for names in table["options"]]
-        frame = frame.assign(finish_reason="stop", thinking="", yes_no=yes_no, options=options)
+    def verdicts(table):
+        frame = table.assign(prompt_id=table.index.astype(str), finish_reason="stop", thinking="")
         found = label(without_thinking(frame), [labeller]).set_index("prompt_id").loc[frame["prompt_id"]]
         return table.assign(machine=found["verdict"].to_numpy(), chosen=found["choice"].to_numpy())
 
@@ -33,14 +30,23 @@ def labelled(root):
 
 
 @pytest.fixture(scope="module", params=IN_DOMAIN)
-def in_domain(request, root, labelled):
-    table = pd.read_csv(root / "tests" / "gold" / request.param, keep_default_na=False)
-    templates = load_templates(root / "config" / "templates.csv", TASKS).set_index(["task", "template"])
-    asked = table["prompt_id"].str.split(":", expand=True)
-    text = np.where(asked[2] == BASELINE, "baseline_text", "text")
-    yes_no = [asks_yes_no(templates.at[key[:2], key[2]]) for key in zip(table["task"], asked[1], text, strict=True)]
+def in_domain(request, labelled):
+    table = pd.concat([read_in_domain(FILES[request.param], half) for half in HALVES], ignore_index=True)
+    table = labelled(table)
     table.attrs |= dict(zip(("rows", "kappa", "least"), IN_DOMAIN[request.param], strict=True))
-    return labelled(table, yes_no)
+    return table
+
+
+@pytest.fixture(scope="module")
+def suite(root, labelled):
+    """A function that reads a suite with options joined by " / ", and labels it."""
+
+    def read(name):
+        table = pd.read_csv(root / "tests" / "gold" / f"{name}.csv", keep_default_na=False)
+        options = [tuple(names.split(" / ")) if names else None for names in table["options"]]
+        return labelled(table.assign(options=options, yes_no=False))
+
+    return read
 
 
 def weighted_kappa(one, other, weight):
@@ -63,23 +69,29 @@ def test_the_readers_agree_and_their_disagreements_are_settled(in_domain):
 @pytest.mark.parametrize("half", HALVES)
 def test_agreement_with_readers_of_the_models_responses(in_domain, half):
     table = in_domain[in_domain["half"] == half]
-    kappa = weighted_kappa(table["machine"] == "refused", table["verdict"] == "refused", table["weight"])
+    kappa = weighted_kappa(table["machine"] == "refused", table["refused"], table["weight"])
     assert kappa > in_domain.attrs["least"]
 
 
+def test_agreement_on_all_responses_that_were_only_counted(labelled):
+    """The responses of both designs together."""
+    table = labelled(pd.concat([read_in_domain(path) for path in FILES.values()], ignore_index=True))
+    assert weighted_kappa(table["machine"] == "refused", table["refused"], table["weight"]) >= 0.90
+
+
 @pytest.mark.filterwarnings("ignore:responses without options")
-@pytest.mark.parametrize(("suite", "least"), [("blind_suite", 0.92), ("blind_suite_2", 0.95), ("open_wordings", 0.94)])
-def test_agreement_with_the_authors_of_the_suites(root, labelled, suite, least):
+@pytest.mark.parametrize(("name", "least"), [("blind_suite", 0.92), ("blind_suite_2", 0.95), ("open_wordings", 0.94)])
+def test_agreement_with_the_authors_of_the_suites(suite, name, least):
     """The suites have been used for corrections: a regression test, no estimate of accuracy."""
-    table = labelled(pd.read_csv(root / "tests" / "gold" / f"{suite}.csv", keep_default_na=False), False)
+    table = suite(name)
     agreed = (table["machine"] == "refused") == (table["verdict"] == "refused")
     assert agreed.mean() >= least, table.loc[~agreed, ["id", "response"]].to_string()
     assert agreed[table["verdict"] != "refused"].mean() >= least  # an answer called a refusal is as bad
 
 
 @pytest.mark.filterwarnings("ignore:responses without options")
-def test_the_third_suite_is_only_counted(root, labelled):
+def test_the_third_suite_is_only_counted(suite):
     """.867 at first use; the message shows no response, because none may be read to correct the patterns."""
-    table = labelled(pd.read_csv(root / "tests" / "gold" / "blind_suite_3.csv", keep_default_na=False), False)
+    table = suite("blind_suite_3")
     agreed = (table["machine"] == "refused") == (table["verdict"] == "refused")
     assert agreed.mean() >= 0.85, f"{agreed.mean():.3f} right"

@@ -155,6 +155,7 @@ def asked(root):
         {
             "prompt_id": ["q0", "q1", "q2"],
             "task": ["nli", "politeness", "politeness"],
+            "row_id": ["n1", "p1", "p2"],
             "persona": ["black", "asian", BASELINE],
             "template": ["p1", "p2", "p1"],
             "format": "unforced",
@@ -162,7 +163,10 @@ def asked(root):
     )
     config = root / "config"
     templates = load_templates(config / "templates.csv", list(OPTIONS))
-    return questions(design, templates, load_personas(config / "personas.csv"), OPTIONS)
+    nli = {"row_id": ["n1"], "text": None, "premise": ["It rains."], "hypothesis": ["It is wet."]}
+    other = {"row_id": ["p1", "p2"], "text": ["Go away.", "Thanks!"], "premise": None, "hypothesis": None}
+    texts = [pd.DataFrame(nli), pd.DataFrame(other)]
+    return questions(design, templates, load_personas(config / "personas.csv"), OPTIONS, texts)
 
 
 def test_questions_say_what_was_asked(asked):
@@ -173,6 +177,10 @@ def test_questions_say_what_was_asked(asked):
         tuple(OPTIONS["politeness"]),
         tuple(OPTIONS["politeness"]),
     ]
+
+
+def test_questions_have_the_classified_text(asked):
+    assert asked["text"].tolist() == ["It rains.\nIt is wet.", "Go away.", "Thanks!"]
 
 
 def test_verdicts_are_stacked_and_failed_responses_get_none(asked, phrases):

@@ -7,7 +7,7 @@ import pytest
 from falserefusal.annotation.page import HUMAN_VERDICTS
 from falserefusal.common.files import read_csv, read_parquet, write_csv, write_parquet
 from falserefusal.common.outcomes import write_outcomes
-from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, DESIGN, PROMPTS, RESPONSES, VERDICTS
+from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE, DESIGN, PROMPTS, RESPONSES, TEXTS, VERDICTS
 from falserefusal.estimation.claims import CLAIMS
 from falserefusal.estimation.outcomes import outcomes_of
 from falserefusal.labelling.judge import OWN_PROMPT
@@ -58,6 +58,9 @@ def study(tmp_path):
         tmp_path / "prompts.parquet",
         PROMPTS,
     )
+    words = {"text": "Where is it?", "premise": None, "hypothesis": None, "gold_label": "1", "source": "test"}
+    rows = design[["row_id", "task", "text_id"]].drop_duplicates("row_id")
+    write_parquet(rows.assign(**words), tmp_path / "texts.parquet", TEXTS)
     refused_by = {}
     for model in ("Llama2-7B", "Gemma-2B"):
         kinds = random.choice(list(RESPONSES_OF), n)
@@ -94,7 +97,7 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
         "design": str(tmp_path / "design.parquet"),
         "prompts": [str(tmp_path / "prompts.parquet")],
     }
-    tasks = {"tasks": list(OPTIONS), "options": OPTIONS}
+    tasks, texts = {"tasks": list(OPTIONS), "options": OPTIONS}, [str(tmp_path / "texts.parquet")]
     verdicts, responses = [], [str(tmp_path / f"{model}.responses.parquet") for model in models]
     for model, path in zip(models, responses, strict=True):
         asks = run("judge_prompts", {**common, "responses": path}, {"prompts": f"{model}.asks.parquet"}, **tasks)
@@ -104,7 +107,7 @@ def test_from_responses_to_corrected_rates(run, root, tmp_path, study):
         write_parquet(replies, tmp_path / f"{model}.judge.parquet", RESPONSES)
         found = run(
             "verdicts",
-            {**common, "responses": path, "judges": [str(tmp_path / f"{model}.judge.parquet")]},
+            {**common, "texts": texts, "responses": path, "judges": [str(tmp_path / f"{model}.judge.parquet")]},
             {"verdicts": f"{model}.verdicts.parquet"},
             labellers=["phrase_list", "structured"], judges={"mild": OWN_PROMPT}, **tasks,
         )  # fmt: skip

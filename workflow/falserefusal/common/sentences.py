@@ -139,8 +139,8 @@ SENTENCES: dict[str, Sentence] = {
         "{% if tasks < 2 %}{{ 'Refusal rate' if models == 1 else 'Refusal rates' }} of "
         "{{ models | counted('model') }} in one task: {{ spread(lowest, highest) }}{% elif not enough %}Fewer than "
         "{{ least }} refusals in every model: too few to compare tasks{% elif enough == 1 %}"
-        "{{ most | first if most else 'No task' }} is clearly refused most often{% elif not most %}In none of "
-        "{{ enough }} models with {{ least }} refusals or more is one task refused clearly most often{% else %}Task "
+        "{{ most | first if most else 'No task' }} is clearly refused most often{% elif not most %}No task is clearly "
+        "refused most often in any of {{ enough }} models with {{ least }} refusals or more{% else %}Task "
         "that is clearly refused most often: {% for task, count in most.items() %}{{ task }} in {{ count }}"
         "{{ ', ' if not loop.last }}{% endfor %} of {{ enough | counted('model') }} with {{ least }} refusals or more"
         "{% endif %}",
@@ -167,7 +167,7 @@ SENTENCES: dict[str, Sentence] = {
             ),
             (
                 {"tasks": 3, "models": 2, "lowest": 0, "highest": 0.4, "enough": 2, "most": {}},
-                "In none of 2 models with 30 refusals or more is one task refused clearly most often",
+                "No task is clearly refused most often in any of 2 models with 30 refusals or more",
             ),
             (
                 {
@@ -185,16 +185,16 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "persona or none": Sentence(
         "{{ task }}: {% if not known %}the persona rate is above the baseline rate in {{ up }} and below it in "
-        "{{ down }} of {{ models | counted('model') }} (whether clearly is unknown: the baseline has no printed "
-        "sample size){% elif not up and not down %}naming a persona does not clearly change the refusal rate "
+        "{{ down }} of {{ models | counted('model') }} (no test: the paper prints no sample size of the baseline)"
+        "{% elif not up and not down %}naming a persona does not clearly change the refusal rate "
         "{% if models == 1 %}of the model{% else %}of any of {{ models }} models{% endif %}{% else %}naming a "
         "persona clearly raises the refusal rate in {{ up }} and lowers it in {{ down }} of "
         "{{ models | counted('model') }}{% endif %}",
         [
             (
                 {"task": "NLI", "known": False, "up": 9, "down": 7, "models": 16},
-                "NLI: the persona rate is above the baseline rate in 9 and below it in 7 of 16 models (whether "
-                "clearly is unknown: the baseline has no printed sample size)",
+                "NLI: the persona rate is above the baseline rate in 9 and below it in 7 of 16 models (no test: the "
+                "paper prints no sample size of the baseline)",
             ),
             (
                 {"task": "NLI", "known": True, "up": 0, "down": 0, "models": 1},
@@ -270,7 +270,7 @@ SENTENCES: dict[str, Sentence] = {
         "{{ task }}: {% if formats < 2 %}there is only one response format{% elif not enough %}fewer than {{ least }}"
         " refusals in every model: too few to compare response formats{% elif enough == 1 %}"
         "{{ most | first if most else 'no response format' }} is clearly refused most often{% elif not most %}no "
-        "response format is refused clearly most often in any of {{ enough }} models with {{ least }} refusals or "
+        "response format is clearly refused most often in any of {{ enough }} models with {{ least }} refusals or "
         "more{% else %}response format that is clearly refused most often: {% for name, count in most.items() %}"
         "{{ name }} in {{ count }}{{ ', ' if not loop.last }}{% endfor %} of {{ enough | counted('model') }} with "
         "{{ least }} refusals or more{% endif %}",
@@ -290,7 +290,7 @@ SENTENCES: dict[str, Sentence] = {
             ),
             (
                 {"task": "NLI", "formats": 3, "enough": 2, "most": {}},
-                "NLI: no response format is refused clearly most often in any of 2 models with 30 refusals or more",
+                "NLI: no response format is clearly refused most often in any of 2 models with 30 refusals or more",
             ),
             (
                 {"task": "NLI", "formats": 3, "enough": 7, "most": {"unforced": 5, "forced": 1}},
@@ -300,18 +300,18 @@ SENTENCES: dict[str, Sentence] = {
         ],
     ),
     "importance": Sentence(
-        "{% if not s.levels %}All responses have the same verdict, so no factor has an importance"
+        "{% if not s.levels %}All responses have the same verdict, so importance is not defined"
         "{% elif s.levels == 1 %}There is only one factor, so nothing is compared{% elif s.refusals < least %}"
         "{{ s.refusals | counted('refusal') }}: too few to compare the importance of factors{% elif not intervals %}"
         "Too few refused texts for intervals, so factors are not ranked{% elif '>' in s.order %}Importance: "
         "{{ s.order }} (“>”: clearly larger){% elif s.clear %}{{ s.higher }} is clearly more important than "
         "{{ s.lower }}; the order of the other factors is not clear{% else %}No factor is clearly more important than "
-        "another{% endif %}{% if noise %}; {{ noise | listing }} not above the noise floor{% endif %}",
+        "another{% endif %}{% if noise %}; not above the noise floor: {{ noise | listing }}{% endif %}",
         [
             ({"s": ONE, "intervals": True, "noise": []}, "There is only one factor, so nothing is compared"),
             (
                 {"s": NONE._replace(levels=0), "intervals": True, "noise": []},
-                "All responses have the same verdict, so no factor has an importance",
+                "All responses have the same verdict, so importance is not defined",
             ),
             (
                 {"s": FEW, "intervals": True, "noise": []},
@@ -323,7 +323,7 @@ SENTENCES: dict[str, Sentence] = {
             ),
             (
                 {"s": ALIKE, "intervals": True, "noise": ["persona"]},
-                "No factor is clearly more important than another; persona not above the noise floor",
+                "No factor is clearly more important than another; not above the noise floor: persona",
             ),
             (
                 {"s": TWO._replace(order="model > task, persona"), "intervals": True, "noise": []},
@@ -337,18 +337,19 @@ SENTENCES: dict[str, Sentence] = {
         ],
     ),
     "importance by model": Sentence(
-        "{% if not models %}In no model do verdicts differ, so {{ factor }} has no importance{% else %}Importance of "
+        "{% if not models %}Importance of {{ factor }} is not defined: in each model all verdicts are the same{% "
+        "else %}Importance of "
         "{{ factor }} within a model: above the 95% noise floor in {{ above }} of {{ models | counted('model') }} "
-        "with refusals (by chance: 5% of models){% endif %}",
+        "with refusals (expected without effect: 5% of models){% endif %}",
         [
             (
                 {"factor": "persona", "above": 0, "models": 0},
-                "In no model do verdicts differ, so persona has no importance",
+                "Importance of persona is not defined: in each model all verdicts are the same",
             ),
             (
                 {"factor": "persona", "above": 3, "models": 16},
-                "Importance of persona within a model: above the 95% noise floor in 3 of 16 models with refusals (by "
-                "chance: 5% of models)",
+                "Importance of persona within a model: above the 95% noise floor in 3 of 16 models with refusals "
+                "(expected without effect: 5% of models)",
             ),
         ],
     ),
@@ -358,7 +359,7 @@ SENTENCES: dict[str, Sentence] = {
         "{{ personas | counted('coefficient') }}, Bonferroni){% else %}{{ clear }} of "
         "{{ personas | counted('coefficient') }} of personas {{ 'differs' if clear == 1 else 'differ' }} clearly "
         "from the reference{% if reference %} “{{ reference }}”{% endif %} (Bonferroni){% endif %}{% if odd %}; "
-        "printed values of {{ odd | listing }} out of line with the others{% endif %}",
+        "outliers of the printed values: {{ odd | listing }}{% endif %}",
         [
             ({"personas": 0, "clear": 0, "reference": "", "odd": []}, "Coefficients of the factors that vary"),
             (
@@ -368,8 +369,8 @@ SENTENCES: dict[str, Sentence] = {
             ),
             (
                 {"personas": 14, "clear": 2, "reference": "atheist", "odd": ["Qwen2"]},
-                "2 of 14 coefficients of personas differ clearly from the reference “atheist” (Bonferroni); printed "
-                "values of Qwen2 out of line with the others",
+                "2 of 14 coefficients of personas differ clearly from the reference “atheist” (Bonferroni); outliers "
+                "of the printed values: Qwen2",
             ),
             (
                 {"personas": 1, "clear": 1, "reference": "", "odd": []},
@@ -378,20 +379,22 @@ SENTENCES: dict[str, Sentence] = {
         ],
     ),
     "planted rates": Sentence(
-        "{% if not known %}No cell has a planted rate that an interval could miss{% else %}{{ inside | thousands }} "
+        "{% if not known %}All planted rates are 0 or 1, which every interval contains{% else %}{{ inside | "
+        "thousands }} "
         "of {{ known | counted('interval') }} contain{{ 's' if known == 1 }} the planted rate ("
-        "{{ (inside / known) | percent }}; nominal 95%){% endif %}{% if certain %}; {{ certain | counted('cell') }} "
-        "that cannot miss {{ 'is' if certain == 1 else 'are' }} not counted{% endif %}",
+        "{{ (inside / known) | percent }}; nominal 95%){% endif %}{% if certain %}; not "
+        "counted: {{ certain | counted('cell') }} with a planted rate of 0 or 1{% endif %}",
         [
-            ({"known": 0, "inside": 0, "certain": 0}, "No cell has a planted rate that an interval could miss"),
+            ({"known": 0, "inside": 0, "certain": 0}, "All planted rates are 0 or 1, which every interval contains"),
             (
                 {"known": 700, "inside": 672, "certain": 20},
-                "672 of 700 intervals contain the planted rate (96.0%; nominal 95%); 20 cells that cannot miss are "
-                "not counted",
+                "672 of 700 intervals contain the planted rate (96.0%; nominal 95%); not counted: 20 cells with a "
+                "planted rate of 0 or 1",
             ),
             (
                 {"known": 1, "inside": 1, "certain": 1},
-                "1 of 1 interval contains the planted rate (100%; nominal 95%); 1 cell that cannot miss is not counted",
+                "1 of 1 interval contains the planted rate (100%; nominal 95%); not counted: 1 cell with a planted "
+                "rate of 0 or 1",
             ),
         ],
     ),
@@ -413,37 +416,37 @@ SENTENCES: dict[str, Sentence] = {
     "interim looks": Sentence(
         "{{ models | counted('model') }} gave {% if fewest == most %}{{ most | thousands }} responses"
         "{% if models > 1 %} each{% endif %}{% else %}{{ fewest | thousands }} to {{ most | thousands }} responses"
-        "{% endif %} in up to {{ looks | counted('interim look') }}",
+        "{% endif %} in at most {{ looks | counted('interim look') }}",
         [
             (
                 {"models": 1, "fewest": 640, "most": 640, "looks": 2},
-                "1 model gave 640 responses in up to 2 interim looks",
+                "1 model gave 640 responses in at most 2 interim looks",
             ),
             (
                 {"models": 2, "fewest": 640, "most": 640, "looks": 1},
-                "2 models gave 640 responses each in up to 1 interim look",
+                "2 models gave 640 responses each in at most 1 interim look",
             ),
             (
                 {"models": 4, "fewest": 640, "most": 1280, "looks": 3},
-                "4 models gave 640 to 1,280 responses in up to 3 interim looks",
+                "4 models gave 640 to 1,280 responses in at most 3 interim looks",
             ),
         ],
     ),
     "no as an answer": Sentence(
         "{% if not models %}No model refuses, so no refusal can be “No” as an answer{% else %}“No” as an answer "
-        "could explain more than half of the refusals of {{ half }} of {{ models | counted('model') }} that refuse "
-        "at all{% if shares %}; of the other {{ (models - half) | counted('model') }}, {{ shares[0] | percent }} to "
-        "{{ shares[1] | percent }}{% endif %}{% endif %}",
+        "could explain more than half of the refusals in {{ half }} of {{ models | counted('model') }} with refusals"
+        "{% if shares %}, and {{ shares[0] | percent }} to {{ shares[1] | percent }} of them in the other "
+        "{{ (models - half) | counted('model') }}{% endif %}{% endif %}",
         [
             ({"models": 0, "half": 0, "shares": None}, "No model refuses, so no refusal can be “No” as an answer"),
             (
                 {"models": 14, "half": 12, "shares": (0.071, 0.22)},
-                "“No” as an answer could explain more than half of the refusals of 12 of 14 models that refuse at "
-                "all; of the other 2 models, 7.10% to 22.0%",
+                "“No” as an answer could explain more than half of the refusals in 12 of 14 models with refusals, and "
+                "7.10% to 22.0% of them in the other 2 models",
             ),
             (
                 {"models": 1, "half": 1, "shares": None},
-                "“No” as an answer could explain more than half of the refusals of 1 of 1 model that refuse at all",
+                "“No” as an answer could explain more than half of the refusals in 1 of 1 model with refusals",
             ),
         ],
     ),
@@ -618,7 +621,7 @@ SENTENCES: dict[str, Sentence] = {
         "{% else %}does not clearly change{% endif %} the refusal rate on average over models and tasks: "
         "{{ effect.difference | points(effect.lo, effect.hi) }} points (95% interval "
         "{{ span(effect.lo, effect.hi) }}). {% endif %}{{ about }}{% if clear %} "
-        "(interval for all pairs together){% endif %}.",
+        "(simultaneous interval of all pairs){% endif %}.",
         [
             (
                 {
@@ -655,7 +658,7 @@ SENTENCES: dict[str, Sentence] = {
         + [
             (
                 {"effect": None, "about": "“a” is refused most often: +2 points (+1 to +3)", "clear": True},
-                "“a” is refused most often: +2 points (+1 to +3) (interval for all pairs together).",
+                "“a” is refused most often: +2 points (+1 to +3) (simultaneous interval of all pairs).",
             )
         ],
     ),
@@ -663,13 +666,15 @@ SENTENCES: dict[str, Sentence] = {
         "{% if kind == 'rehearsal' %}Stand-ins are small checkpoints that the workflow wrote with known refusal rates: "
         "no number is about a real model.{% elif kind == 'dummies' %}The responses are fixed and written by the "
         "workflow: no number is about a model.{% elif kind == 'published' %}The numbers are computed from the paper's "
-        "printed percentages, without texts and responses: intervals take all responses as independent, and are too "
-        "narrow if responses to the same text agree.{% else %}{% if missing %}{{ missing | counted('model') }} of the "
-        "config gave no result. {% endif %}{% if variants %}One model cannot speak for others. {% endif %}{% if "
+        "printed percentages, without texts and responses. Intervals assume independent responses: they are too "
+        "narrow if "
+        "responses to the same text agree.{% else %}{% if missing %}{{ missing | counted('model') }} of the "
+        "config gave no result. {% endif %}{% if variants %}The results are about one model only. {% endif %}{% if "
         "largest %}The largest model has {{ largest }} million parameters, less than any model of the paper. {% endif "
-        "%}{% if annotated %}People read a sample of the responses; rates corrected for the labeller's errors are next "
-        "to the others.{% else %}No response was read by people, so errors of the labeller can move every number."
-        "{% endif %}{% endif %}",
+        "%}{% if annotated %}People labelled a sample of the responses; the report also has rates corrected for the "
+        "labeller's errors.{% else %}No response was labelled by people, so every number can be biased by the "
+        "labeller's "
+        "errors.{% endif %}{% endif %}",
         [
             (
                 {"kind": "rehearsal", "variants": False, "models": 3, "missing": 0, "largest": 0, "annotated": False},
@@ -682,18 +687,20 @@ SENTENCES: dict[str, Sentence] = {
             ),
             (
                 {"kind": "published", "variants": False, "models": 3, "missing": 0, "largest": 0, "annotated": False},
-                "The numbers are computed from the paper's printed percentages, without texts and responses: intervals "
-                "take all responses as independent, and are too narrow if responses to the same text agree.",
+                "The numbers are computed from the paper's printed percentages, without texts and responses. Intervals "
+                "assume independent responses: they are too narrow if responses to the same text agree.",
             ),
             (
                 {"kind": "run", "variants": True, "models": 4, "missing": 0, "largest": 135, "annotated": False},
-                "One model cannot speak for others. The largest model has 135 million parameters, less than any model "
-                "of the paper. No response was read by people, so errors of the labeller can move every number.",
+                "The results are about one model only. The largest model has 135 million parameters, less than any "
+                "model "
+                "of the paper. No response was labelled by people, so every number can be biased by the labeller's "
+                "errors.",
             ),
             (
                 {"kind": "run", "variants": False, "models": 4, "missing": 2, "largest": 0, "annotated": True},
-                "2 models of the config gave no result. People read a sample of the responses; rates corrected for the "
-                "labeller's errors are next to the others.",
+                "2 models of the config gave no result. People labelled a sample of the responses; the report also has "
+                "rates corrected for the labeller's errors.",
             ),
         ],
     ),
@@ -740,31 +747,32 @@ SENTENCES: dict[str, Sentence] = {
         ],
     ),
     "card: persona or none": Sentence(
-        "{{ 'model' if models == 1 else 'models' }} refuse{{ 's' if models == 1 }} "
-        "{{ 'clearly' if known else 'by the printed rates' }} more often with a persona than without ({{ task }}); "
+        "{{ 'model' if models == 1 else 'models' }} {{ 'clearly ' if known }}refuse{{ 's' if models == 1 }} more often "
+        "with a persona than without ({{ task }}{% if not known %}; by the printed rates, without a test{% endif %}); "
         "{{ down or 'none' }} {{ 'refuse' if down > 1 else 'refuses' }} less often",
         [
             (
                 {"models": 16, "known": True, "task": "NLI", "down": 2},
-                "models refuse clearly more often with a persona than without (NLI); 2 refuse less often",
+                "models clearly refuse more often with a persona than without (NLI); 2 refuse less often",
             ),
             (
                 {"models": 16, "known": False, "task": "NLI", "down": 0},
-                "models refuse by the printed rates more often with a persona than without (NLI); none refuses less "
-                "often",
+                "models refuse more often with a persona than without (NLI; by the printed rates, without a test); "
+                "none "
+                "refuses less often",
             ),
             (
                 {"models": 1, "known": True, "task": "NLI", "down": 0},
-                "model refuses clearly more often with a persona than without (NLI); none refuses less often",
+                "model clearly refuses more often with a persona than without (NLI); none refuses less often",
             ),
         ],
     ),
     "card: importance": Sentence(
-        "factors by importance for refusal, clearly larger ones before “>”: {{ values }}",
+        "importance of each factor for refusal (“>”: clearly larger): {{ values }}",
         [
             (
                 {"values": "model 0.45, task 0.12"},
-                "factors by importance for refusal, clearly larger ones before “>”: model 0.45, task 0.12",
+                "importance of each factor for refusal (“>”: clearly larger): model 0.45, task 0.12",
             )
         ],
     ),
@@ -792,11 +800,12 @@ SENTENCES: dict[str, Sentence] = {
         ],
     ),
     "claim: capability": Sentence(
-        "standard deviation between personas {{ less | points(sign=false) }} points in the less capable half, "
-        "{{ more | points(sign=false) }} in the more capable; capability permuted {{ permuted }}: p of a fall with "
-        "it {{ falls | p }}, of a fall of the share {{ share_falls | p }}, of a rise of the share "
-        "{{ share_rises | p }}{% if reason == 'undetected' %}; personas make no detectable difference at all"
-        "{% elif reason %}; falls in percentage points only, which lower refusal rates alone explain{% endif %}",
+        "standard deviation between personas: {{ less | points(sign=false) }} points in the less capable half of the "
+        "models, {{ more | points(sign=false) }} in the more capable half; capability permuted {{ permuted }}; "
+        "one-sided "
+        "p, doubled: variance falls {{ falls | p }}, its share falls {{ share_falls | p }}, its share rises "
+        "{{ share_rises | p }}{% if reason == 'undetected' %}; no detectable difference between personas"
+        "{% elif reason %}; only the variance in points falls, which lower refusal rates alone can explain{% endif %}",
         [
             (
                 {
@@ -808,23 +817,23 @@ SENTENCES: dict[str, Sentence] = {
                     "share_rises": 1.0,
                     "reason": reason,
                 },
-                "standard deviation between personas 3.12 points in the less capable half, 0.87 in the more capable; "
-                "capability permuted within families: p of a fall with it 0.012, of a fall of the share <0.0001, of "
-                "a "
-                f"rise of the share 1{end}",
+                "standard deviation between personas: 3.12 points in the less capable half of the models, 0.87 in the "
+                "more capable half; capability permuted within families; one-sided p, doubled: variance falls 0.012, "
+                f"its share falls <0.0001, its share rises 1{end}",
             )
             for reason, end in (
                 ("", ""),
-                ("undetected", "; personas make no detectable difference at all"),
-                ("rates", "; falls in percentage points only, which lower refusal rates alone explain"),
+                ("undetected", "; no detectable difference between personas"),
+                ("rates", "; only the variance in points falls, which lower refusal rates alone can explain"),
             )
         ],
     ),
     "claim: personas": Sentence(
-        "{{ found }} of {{ cells | counted('cell') }} of model and persona are clearly above {{ against }}"
-        "{% if found %}, in {{ models | counted('model') }}; {{ above or 'none' }} by more than 1 point"
-        "{% if named %}; the effect is that of {{ model }}, {{ persona }}{% endif %}"
-        "{% else %}; the effect is the largest{% endif %}",
+        "{{ found }} of {{ cells | counted('pair') }} of model and persona have a clearly higher rate than {{ "
+        "against }}"
+        "{% if found %}, in {{ models | counted('model') }}; {{ above or 'none' }} of them clearly by more than 1 point"
+        "{% if named %}; effect shown: {{ model }}, {{ persona }}{% endif %}"
+        "{% else %}; effect shown: the largest{% endif %}",
         [
             (
                 {
@@ -837,8 +846,9 @@ SENTENCES: dict[str, Sentence] = {
                     "model": "x",
                     "persona": "man",
                 },
-                "3 of 75 cells of model and persona are clearly above the same prompts without a persona, in 1 "
-                "model; none by more than 1 point; the effect is that of x, man",
+                "3 of 75 pairs of model and persona have a clearly higher rate than the same prompts without a "
+                "persona, "
+                "in 1 model; none of them clearly by more than 1 point; effect shown: x, man",
             ),
             (
                 {
@@ -851,27 +861,28 @@ SENTENCES: dict[str, Sentence] = {
                     "model": "x",
                     "persona": "man",
                 },
-                "0 of 75 cells of model and persona are clearly above the mean of all personas; the effect is the "
-                "largest",
+                "0 of 75 pairs of model and persona have a clearly higher rate than the mean of all personas; effect "
+                "shown: the largest",
             ),
         ],
     ),
     "claim: variance": Sentence(
         "share of variance, noise subtracted: {% for factor, share in shares.items() %}{{ factor }} "
-        "{{ share | percent }}{{ ', ' if not loop.last }}{% endfor %}; the effect is {{ smaller }} minus persona",
+        "{{ share | percent }}{{ ', ' if not loop.last }}{% endfor %}; effect shown: {{ smaller }} minus persona",
         [
             (
                 {"shares": {"model": 0.123, "task": 0.0004, "persona": -0.0001}, "smaller": "task"},
-                "share of variance, noise subtracted: model 12.3%, task 0.04%, persona −0.01%; the effect is task "
+                "share of variance, noise subtracted: model 12.3%, task 0.04%, persona −0.01%; effect shown: task "
                 "minus persona",
             )
         ],
     ),
     "claim: overestimation": Sentence(
-        "root mean square effect against {{ against }}: {{ sliced | points(sign=false) }} points in one model and "
-        "task, {{ averaged | points(sign=false) }} on average{% if naive is none %}, so a ratio to the controlled "
-        "effect is unknown{% else %}; a study with {{ responses }} responses per persona would report "
-        "{{ '%.1f' | format(naive) }} times the controlled effect{% endif %}",
+        "root mean square effect, compared with {{ against }}: {{ sliced | points(sign=false) }} points in one model "
+        "and task, {{ averaged | points(sign=false) }} averaged over models and tasks (controlled effect)"
+        "{% if naive is none %}, so the ratio is not defined{% else %}; a study with {{ responses }} responses per "
+        "persona in one model and task would report {{ '%.1f' | format(naive) }} times the controlled effect{% endif "
+        "%}",
         [
             (
                 {
@@ -881,54 +892,57 @@ SENTENCES: dict[str, Sentence] = {
                     "naive": naive,
                     "responses": 100,
                 },
-                f"root mean square effect against the mean of all personas: 3.12 points in one model and task, {end}",
+                "root mean square effect, compared with the mean of all personas: 3.12 points in one model and "
+                f"task, {end}",
             )
             for averaged, naive, end in (
-                (0.0, None, "0 on average, so a ratio to the controlled effect is unknown"),
+                (0.0, None, "0 averaged over models and tasks (controlled effect), so the ratio is not defined"),
                 (
                     0.011,
                     2.98,
-                    "1.10 on average; a study with 100 responses per persona would report 3.0 times the controlled "
-                    "effect",
+                    "1.10 averaged over models and tasks (controlled effect); a study with 100 responses per persona "
+                    "in "
+                    "one model and task would report 3.0 times the controlled effect",
                 ),
             )
         ],
     ),
     "claim: units": Sentence(
-        "clearly above 0 in {{ up or 'none' }} of {{ units }} {{ what }}, clearly below 0 in {% if down %}"
-        "{{ down | listing(16) }}{% else %}none{% endif %}",
+        "significantly above 0 (Holm) in {{ up or 'none' }} of {{ units }} {{ what }}, significantly below 0 in "
+        "{% if down %}{{ down | listing(16) }}{% else %}none{% endif %}",
         [
             (
                 {"up": 0, "units": 4, "what": "models", "down": []},
-                "clearly above 0 in none of 4 models, clearly below 0 in none",
+                "significantly above 0 (Holm) in none of 4 models, significantly below 0 in none",
             ),
             (
                 {"up": 2, "units": 4, "what": "models", "down": ["x", "y"]},
-                "clearly above 0 in 2 of 4 models, clearly below 0 in x and y",
+                "significantly above 0 (Holm) in 2 of 4 models, significantly below 0 in x and y",
             ),
         ],
     ),
     "claim: tasks": Sentence(
         "{% for more, less, difference, lo, hi in steps %}{{ more }} minus {{ less }} "
-        "{{ difference | points(lo, hi) }} points ({{ span(lo, hi) }}); {% endfor %}the effect is offensiveness "
-        "minus nli",
+        "{{ difference | points(lo, hi) }} points ({{ span(lo, hi) }}); {% endfor %}effect shown: "
+        "offensiveness minus nli",
         [
             (
                 {"steps": [("politeness", "nli", 0.021, 0.012, 0.031)]},
-                "politeness minus nli +2.10 points (+1.20 to +3.10); the effect is offensiveness minus nli",
+                "politeness minus nli +2.10 points (+1.20 to +3.10); effect shown: offensiveness minus nli",
             )
         ],
     ),
     "untestable: refusals": Sentence(
         "{% if not refusals %}there are no refusals{% elif refusals == n %}every response is a refusal{% else %}"
-        "{{ refusals | counted('refusal') }} of {{ n | counted('response') }}: a comparison needs {{ least }} "
-        "refusals, and as many other responses{% endif %}",
+        "{{ refusals | counted('refusal') }} in {{ n | counted('response') }}; a comparison needs {{ least }} "
+        "refusals and "
+        "{{ least }} other responses{% endif %}",
         [
             ({"refusals": 0, "n": 360}, "there are no refusals"),
             ({"refusals": 360, "n": 360}, "every response is a refusal"),
             (
                 {"refusals": 4, "n": 360},
-                "4 refusals of 360 responses: a comparison needs 30 refusals, and as many other responses",
+                "4 refusals in 360 responses; a comparison needs 30 refusals and 30 other responses",
             ),
         ],
     ),
@@ -946,16 +960,16 @@ SENTENCES: dict[str, Sentence] = {
         ],
     ),
     "untestable: units": Sentence(
-        "a claim about {{ what }} needs {{ needed }} of them that can be compared; this study has "
-        "{% if names | length == 1 %}only {{ names[0] }}{% else %}{{ names | length }} {{ what }}{% endif %}",
+        "this claim needs {{ needed }} {{ what }} that can be compared; this study has {{ names | length }}"
+        "{% if names %} ({{ names | listing }}){% endif %}",
         [
             (
                 {"what": "families", "needed": 3, "names": ["Llama"]},
-                "a claim about families needs 3 of them that can be compared; this study has only Llama",
+                "this claim needs 3 families that can be compared; this study has 1 (Llama)",
             ),
             (
                 {"what": "families", "needed": 3, "names": ["Llama", "Qwen"]},
-                "a claim about families needs 3 of them that can be compared; this study has 2 families",
+                "this claim needs 3 families that can be compared; this study has 2 (Llama and Qwen)",
             ),
         ],
     ),
@@ -976,27 +990,28 @@ SENTENCES: dict[str, Sentence] = {
         ],
     ),
     "claim: joint": Sentence(
-        "{% if note %}; {% endif %}p over the four main claims (Holm) {{ p | p }}",
+        "{% if note %}; {% endif %}p adjusted for the four main claims (Holm) {{ p | p }}",
         [
-            ({"note": True, "p": 0.0312}, "; p over the four main claims (Holm) 0.031"),
-            ({"note": False, "p": 0.0312}, "p over the four main claims (Holm) 0.031"),
+            ({"note": True, "p": 0.0312}, "; p adjusted for the four main claims (Holm) 0.031"),
+            ({"note": False, "p": 0.0312}, "p adjusted for the four main claims (Holm) 0.031"),
         ],
     ),
     "moved: lead": Sentence(
-        "No responses of this study were read by people"
-        "{% if not known %}, and it was not measured elsewhere how often its labeller {{ labeller }} errs. So the "
-        "page cannot show how far labelling errors move its numbers."
-        "{% if ask %}{{ measure }}{% endif %}"
-        "{% else %}. On {{ sets | counted('set') }} of responses that people or LLMs read, the labeller "
-        "{{ labeller }} found between "
-        "{{ found[0] | percent }} and {{ found[1] | percent }} of the refusals, and called between "
-        "{{ wrong[0] | percent }} and "
-        "{{ wrong[1] | percent }} of the other responses a refusal. If it errs by as much here:{% endif %}",
+        "No responses of this study were labelled by people"
+        "{% if not known %}, and the accuracy of its labeller {{ labeller }} on other responses was not measured. "
+        "The size "
+        "of the labelling errors is therefore unknown.{% if ask %}{{ measure }}{% endif %}"
+        "{% else %}. In {{ sets | counted('set') }} of other responses, labelled by people or LLMs, the labeller "
+        "{{ labeller }} found between {{ found[0] | percent }} and {{ found[1] | percent }} of the refusals, and "
+        "called "
+        "between {{ wrong[0] | percent }} and {{ wrong[1] | percent }} of the other responses a refusal. With error "
+        "rates "
+        "in this range:{% endif %}",
         [
             (
                 {"labeller": "judge", "known": False, "sets": 0, "found": (0, 1), "wrong": (0, 1), "ask": True},
-                "No responses of this study were read by people, and it was not measured elsewhere how often its "
-                "labeller judge errs. So the page cannot show how far labelling errors move its numbers. To measure "
+                "No responses of this study were labelled by people, and the accuracy of its labeller judge on other "
+                "responses was not measured. The size of the labelling errors is therefore unknown. To measure "
                 "the labeller's errors in this study, annotate a sample of its responses (snakemake annotation).",
             ),
             (
@@ -1008,23 +1023,22 @@ SENTENCES: dict[str, Sentence] = {
                     "wrong": (0.004, 0.1),
                     "ask": True,
                 },
-                "No responses of this study were read by people. On 9 sets of responses that people or LLMs read, "
-                "the labeller structured found between 79.0% and 98.0% of the refusals, and called between 0.40% and "
-                "10.0% of the other responses a refusal. If it errs by as much here:",
+                "No responses of this study were labelled by people. In 9 sets of other responses, labelled by people "
+                "or LLMs, the labeller structured found between 79.0% and 98.0% of the refusals, and called between "
+                "0.40% and 10.0% of the other responses a refusal. With error rates in this range:",
             ),
         ],
     ),
     "moved: limits": Sentence(
-        "Sensitivity and specificity of each model vary on their own within that range. Sampling errors come on top. "
-        "Errors that are more frequent with some personas, or in some tasks, than in others are not included."
-        "{% if ask %}{{ measure }}{% endif %}",
+        "Sensitivity and specificity vary within this range, independently for each model. Sampling errors are not "
+        "included. Errors that depend on the persona or on the task are not included.{% if ask %}{{ measure }}{% "
+        "endif %}",
         [
             (
                 {"ask": True},
-                "Sensitivity and specificity of each model vary on their own within that range. Sampling errors come "
-                "on top. Errors that are more frequent with some personas, or in some tasks, than in others are not "
-                "included. To measure the labeller's errors in this study, annotate a sample of its responses "
-                "(snakemake annotation).",
+                "Sensitivity and specificity vary within this range, independently for each model. Sampling errors are "
+                "not included. Errors that depend on the persona or on the task are not included. To measure the "
+                "labeller's errors in this study, annotate a sample of its responses (snakemake annotation).",
             )
         ],
     ),
@@ -1039,12 +1053,11 @@ SENTENCES: dict[str, Sentence] = {
         ],
     ),
     "moved: single rate": Sentence(
-        "The rate of a single model in one task would {% if most > 0 %}move by up to {{ most | points(sign=false) }} "
-        "points"
-        "{% else %}not move{% endif %}.",
+        "The rate of a single model in one task would {% if most > 0 %}change by up to {{ most | points(sign=false) }} "
+        "points{% else %}not change{% endif %}.",
         [
-            ({"most": 0.102}, "The rate of a single model in one task would move by up to 10.2 points."),
-            ({"most": 0.0}, "The rate of a single model in one task would not move."),
+            ({"most": 0.102}, "The rate of a single model in one task would change by up to 10.2 points."),
+            ({"most": 0.0}, "The rate of a single model in one task would not change."),
         ],
     ),
     "moved: effect": Sentence(
@@ -1077,7 +1090,7 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "moved: order": Sentence(
         "The order of the factors by importance, {{ order }}, {% if others %}could also be "
-        "{{ others | join(' or ') }}{% else %}would stay{% endif %}.",
+        "{{ others | join(' or ') }}{% else %}would not change{% endif %}.",
         [
             (
                 {"order": "model > task", "others": ["task > model"]},
@@ -1085,54 +1098,56 @@ SENTENCES: dict[str, Sentence] = {
             ),
             (
                 {"order": "model > task", "others": []},
-                "The order of the factors by importance, model > task, would stay.",
+                "The order of the factors by importance, model > task, would not change.",
             ),
         ],
     ),
     "moved: claims": Sentence(
         "{% if tested == 1 %}The claim that can be tested "
-        "{{ 'could have another conclusion; the mark is at the claim' if moved else 'would keep its conclusion' }}."
+        "{{ 'could have another conclusion, see the section on claims' if moved else 'would keep its conclusion' }}."
         "{% else %}{{ moved or 'None' }} of {{ tested }} claims that can be tested could have another conclusion"
-        "{% if moved %}; the mark is at the claim{% endif %}.{% endif %}",
+        "{% if moved %}, see the section on claims{% endif %}.{% endif %}",
         [
             (
                 {"moved": 1, "tested": 1},
-                "The claim that can be tested could have another conclusion; the mark is at the claim.",
+                "The claim that can be tested could have another conclusion, see the section on claims.",
             ),
             ({"moved": 0, "tested": 1}, "The claim that can be tested would keep its conclusion."),
             ({"moved": 0, "tested": 2}, "None of 2 claims that can be tested could have another conclusion."),
             (
                 {"moved": 1, "tested": 2},
-                "1 of 2 claims that can be tested could have another conclusion; the mark is at the claim.",
+                "1 of 2 claims that can be tested could have another conclusion, see the section on claims.",
             ),
         ],
     ),
     "moved: figure": Sentence(
-        "{% if not most > 0 %}Errors of the labeller as on other responses would change no rate"
-        "{% else %}Errors of the labeller as on other responses would move a rate by up to "
-        "{{ most | points(sign=false) }} points{% endif %}",
+        "With the labeller's error rates on other responses, {% if not most > 0 %}no rate would change{% else %}a rate "
+        "would change by up to {{ most | points(sign=false) }} points{% endif %}",
         [
-            ({"most": 0.0}, "Errors of the labeller as on other responses would change no rate"),
-            ({"most": 0.12}, "Errors of the labeller as on other responses would move a rate by up to 12.0 points"),
+            ({"most": 0.0}, "With the labeller's error rates on other responses, no rate would change"),
+            (
+                {"most": 0.12},
+                "With the labeller's error rates on other responses, a rate would change by up to 12.0 points",
+            ),
         ],
     ),
     "batches": Sentence(
-        "Responses can depend on the prompts that they are computed with. Of {{ n | counted('response') }} asked "
-        "again in other batches, {{ responses | percent }} changed, and {{ verdicts | percent }} of their verdicts. "
+        "A response can depend on the other prompts of its batch. Of {{ n | counted('response') }} asked "
+        "again in other batches, {{ responses | percent }} changed, and {{ verdicts | percent }} of the verdicts. "
         "The refusal rate {% if difference %}of a model changed by at most {{ difference | points(sign=false) }} "
         "points (95% interval {{ span(lo, hi) }}){% else %}did not change{% endif %}. Table batch_check has all "
         "models.",
         [
             (
                 {"n": 120, "responses": 0.25, "verdicts": 0.0167, "difference": -0.0083, "lo": -0.04, "hi": 0.02},
-                "Responses can depend on the prompts that they are computed with. Of 120 responses asked again in "
-                "other batches, 25.0% changed, and 1.67% of their verdicts. The refusal rate of a model changed by "
+                "A response can depend on the other prompts of its batch. Of 120 responses asked again in "
+                "other batches, 25.0% changed, and 1.67% of the verdicts. The refusal rate of a model changed by "
                 "at most 0.83 points (95% interval −4.0 to +2.0). Table batch_check has all models.",
             ),
             (
                 {"n": 120, "responses": 0.0, "verdicts": 0.0, "difference": 0.0, "lo": -0.02, "hi": 0.02},
-                "Responses can depend on the prompts that they are computed with. Of 120 responses asked again in "
-                "other batches, 0% changed, and 0% of their verdicts. The refusal rate did not change. Table "
+                "A response can depend on the other prompts of its batch. Of 120 responses asked again in "
+                "other batches, 0% changed, and 0% of the verdicts. The refusal rate did not change. Table "
                 "batch_check has all models.",
             ),
         ],

@@ -1,10 +1,10 @@
 """Test the paper's claims with rules that were fixed before the data: effect, confidence interval, conclusion.
 
-Each claim is a row of CLAIMS: the paper's statement, the rule that decides, and the function that applies it. A
-conclusion is supported, contradicted, inconclusive, or not testable (the note says what is missing). The claims run on
-outcomes or, as far as possible, on printed cells. With printed cells, errors are binomial and personas are compared
-with each other, because the paper prints no baseline rate with its n. How often each rule is right and wrong in
-simulated worlds, and the history of the rules, is in docs/simulation.md.
+Each claim is a row of CLAIMS: the paper's statement, the rule, and the function that applies it. A conclusion is
+supported, contradicted, inconclusive, or not testable (the note says what is missing). The claims run on outcomes or,
+as far as possible, on printed cells. With printed cells, errors are binomial and personas are compared with each
+other, because the paper prints no baseline rate with its n. The error rates of the rules in simulations, and the
+history of the rules, are in docs/simulation.md.
 
 Models, tasks and personas have equal weight, whatever their numbers of responses. If a rule compares variances, the
 variance from noise alone has been subtracted.
@@ -629,65 +629,82 @@ CLAIMS = (
     Claim(
         "capability",
         "As models become more capable, personas affect the refusal rate less.",
-        "Variance of the rate between personas in each model, noise subtracted, and its share of the outcome's "
-        "variance: least-squares slopes with capability within families. The test permutes capability over the models "
-        "of a family (over all models that are alone in their families), and the interval inverts it, so a trend "
-        "between families counts for nothing. Supported: the variance is above 0 (z > 1.645), and both slopes have 95% "
-        "intervals below 0. Contradicted: it is above 0, and the interval of the share's slope is above 0. A fall in "
-        "percentage points alone is inconclusive, because lower refusal rates explain it. Not testable if capability "
-        "can be assigned in fewer than 40 ways. Effect, interval and p: of the slope with the larger p, per 10 points "
-        "of capability.",
+        "Quantities: variance of the rate between personas in each model, noise subtracted, and its share of the "
+        "variance of refusal. Estimate: least-squares slopes of both with capability, within families. Test: "
+        "capability "
+        "is permuted over the models of each family, and over the models that are alone in their family; the interval "
+        "inverts this test. Differences between families have no influence. Supported: the variance is above 0 "
+        "(z > 1.645), and both slopes have 95% intervals below 0. Contradicted: the variance is above 0, and the "
+        "slope of "
+        "the share has a 95% interval above 0. If only the variance in percentage points falls, the claim is "
+        "inconclusive, because lower refusal rates can explain this. Not testable if capability can be permuted in "
+        "fewer "
+        "than 40 ways. Effect, interval and p are those of the slope with the larger p, per 10 points of capability.",
         capable_models_are_less_affected,
         compares_models=True,
     ),
     Claim(
         "personas raise refusal",
         "Certain sociodemographic personas increase false refusal in some models.",
-        "Supported: at least one model x persona with family-wise p <= .05. Contradicted: the simultaneous upper "
-        "limits of all are below 1 percentage point. Effect: the one with the highest simultaneous lower limit if "
-        "supported, else the largest; lo and hi are simultaneous one-sided 95% limits (Bonferroni).",
+        "Supported: at least one pair of model and persona has a family-wise p of at most .05. Contradicted: the "
+        "simultaneous upper limits of all pairs are below 1 percentage point. Effect: if supported, that of the pair "
+        "with "
+        "the highest simultaneous lower limit, else the largest effect. lo and hi are simultaneous one-sided 95% "
+        "limits "
+        "(Bonferroni).",
         some_personas_raise_refusal,
     ),
     Claim(
         "model and task over persona",
         "Model choice and task influence false refusals more than personas do.",
-        "First-order Sobol' indices, noise subtracted. Supported: model minus persona and task minus persona both "
-        "have 95% intervals above 0. Contradicted: one of the intervals is below 0. Effect: the smaller of the two "
-        "differences.",
+        "Quantities: first-order Sobol' indices (shares of the variance of refusal), noise subtracted. Supported: "
+        "model "
+        "minus persona and task minus persona both have 95% intervals above 0. Contradicted: at least one of the "
+        "intervals "
+        "is below 0. Effect: the smaller of the two differences.",
         model_and_task_matter_more,
         compares_models=True,
     ),
     Claim(
         "overestimation",
         "Persona effects are overestimated when other factors are not controlled.",
-        "Mean squared persona effect within one model and task against that of the effect averaged over models and "
-        "tasks, noise subtracted. Supported: the ratio of root mean squares is above 1.5 (95% interval). Contradicted: "
-        "it is below that even with the sampling noise of a study with 100 responses per persona added (z < -1.96). "
-        "Effect: ratio of the root mean squares, with Fieller's interval; p is of a ratio of 1.5.",
+        "Effect: ratio of two root mean square persona effects, noise subtracted: within one model and task, divided "
+        "by "
+        "that of the effects averaged over models and tasks. Interval: Fieller's. Supported: the 95% interval is above "
+        "1.5. Contradicted: the 95% interval is below 1.5, and the ratio is also significantly below 1.5 (z < -1.96) "
+        "if "
+        "the sampling noise of a study with 100 responses per persona is added. p: null hypothesis of a ratio of 1.5.",
         uncontrolled_effects_are_overestimated,
     ),
     Claim(
         "newer generations",
         "Newer generations of models refuse less.",
-        "In each family, the oldest generation's mean rate minus that of all later ones. Supported: the mean over "
-        "families has a 95% interval above 0, and three quarters of the families with a significant difference (Holm) "
-        "agree. Contradicted: the same below 0. Not testable with fewer than three families.",
+        "Effect: mean rate of the oldest generation minus that of all later ones in each family, mean over families. "
+        "Supported: the 95% interval is above 0, and at least three quarters of the families with a significant "
+        "difference (Holm) are above 0. Contradicted: the 95% interval is below 0, and at least three quarters of "
+        "them are "
+        "below 0. Not testable with fewer than three families.",
         newer_generations_refuse_less,
         compares_models=True,
     ),
     Claim(
         "unforced formats",
         "Prompts that leave the response format open are refused more.",
-        "In each model, rate of unforced formats minus the mean of semi-forced and forced ones. Supported: the mean "
-        "over models has a 95% interval above 0, and three quarters of the models with a significant difference (Holm) "
-        "agree. Contradicted: the same below 0. Not testable with fewer than three models.",
+        "Effect: rate of unforced formats minus the mean of semi-forced and forced formats in each model, mean over "
+        "models. "
+        "Supported: the 95% interval is above 0, and at least three quarters of the models with a significant "
+        "difference "
+        "(Holm) are above 0. Contradicted: the 95% interval is below 0, and at least three quarters of them are "
+        "below 0. "
+        "Not testable with fewer than three models.",
         unforced_formats_refuse_more,
     ),
     Claim(
         "sensitive tasks",
         "Socially sensitive tasks are refused more: offensiveness more than politeness, politeness more than NLI.",
-        "Mean over models. Supported: both steps have 95% intervals above 0. Contradicted: one is below 0. Effect: "
-        "offensiveness minus NLI.",
+        "Quantities: politeness minus NLI, and offensiveness minus politeness, mean over models. Supported: both "
+        "have 95% "
+        "intervals above 0. Contradicted: at least one has a 95% interval below 0. Effect: offensiveness minus NLI.",
         sensitive_tasks_refuse_more,
     ),
 )

@@ -121,7 +121,7 @@ def regression_table(
     factors : by default persona, template, task and model, as far as the frame has them and they vary.
     printed : the paper's Table 7 (columns type, variable, coef), if the study is compared with it.
     own : whether `frame` is the paper's own cells. Only then does a note explain a difference, and name a printed value
-        that is out of line with the others.
+        that is an outlier among the others.
 
     Returns
     -------
@@ -526,7 +526,7 @@ def _notes(rows: pd.DataFrame, has_template: bool) -> list[str]:
     """Explain differences between a printed coefficient and ours.
 
     Leaving the template out shrinks all coefficients by about the same factor, estimated as the median ratio. A printed
-    value is out of line if its ratio is more than five (scaled) median absolute deviations away. If it fits the
+    value is an outlier if its ratio is more than five (scaled) median absolute deviations away. If it fits the
     coefficient of another level, that level is named, because a shift of rows is the likely reason.
     """
     comparable = rows["printed"].notna() & (rows["term"] != "fit")
@@ -547,7 +547,7 @@ def _notes(rows: pd.DataFrame, has_template: bool) -> list[str]:
             same = rows[comparable & (rows["term"] == row["term"]) & (rows.index != index)]
             near = same[(row["printed"] / same["coef"] - scale).abs() <= tolerance]
             fits = f"; it fits {' or '.join(near['level'])}" if len(near) else ""
-            notes.append(f"out of line: our coefficient times {scale:.2f} is {expected[index]:.2f}{fits}")
+            notes.append(f"outlier: our coefficient times {scale:.2f} is {expected[index]:.2f}{fits}")
         else:
             plain = f"ours has no template term: times {scale:.2f} it is {expected[index]:.2f}"
             notes.append("" if has_template else plain)

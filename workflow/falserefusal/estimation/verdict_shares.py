@@ -1,4 +1,4 @@
-"""Count the verdicts of each kind, and find the models of which too many responses have nothing to judge.
+"""Count the verdicts of each kind, and find the models with too many missing responses.
 
 The headline rate of refusal is refused / (refused + answered + invalid): a response that chooses an option, although
 it also declines (hedged), is answered. Rates that count such partial refusals in, or only full ones, are next to it.
@@ -129,15 +129,15 @@ def warnings_about(shares: pd.DataFrame, labeller: str) -> list[str]:
             said.append(f"{where}: {row.not_asked:,} prompts of the design have no response; run the study to the end")
         if row.missing_share >= WARNED:
             text = (
-                f"{where}: {row.missing:,} of {row.asked:,} responses ({row.missing_share:.1%}) have nothing to judge; "
+                f"{where}: {row.missing:,} of {row.asked:,} responses ({row.missing_share:.1%}) are missing; "
                 f"the refusal rate is between {row.lowest:.1%} and {row.highest:.1%}"
             )
             left_out = "; the model is left out of every estimate" if row.missing_share >= UNRANKED else ""
             said.append(text + left_out)
         elif row.most_missing >= UNRANKED and row.missing >= 5:
             said.append(
-                f"{where}: {row.most_missing:.1%} of the responses under the persona '{row.persona}' have nothing to "
-                "judge, so its refusal rate cannot be trusted"
+                f"{where}: {row.most_missing:.1%} of the responses under the persona '{row.persona}' are "
+                "missing, so its refusal rate is not reliable"
             )
         if np.nan_to_num(row.invalid_share) > OFF_TASK:
             said.append(

@@ -35,7 +35,7 @@ def draw_regression(tables: dict[str, pd.DataFrame], context: Context) -> tuple[
     frame = rows_for(tables, "regression", ("lo", "hi", "printed", "printed_term_note", "method"))
     frame = _one_fit(pd.concat([frame, tables["regression_firth"]], ignore_index=True), context)
     # only the paper's own cells have such notes
-    odd = frame.loc[frame["printed_term_note"].astype(str).str.startswith("out of line"), "level"]
+    odd = frame.loc[frame["printed_term_note"].astype(str).str.startswith("outlier"), "level"]
     real = "the real " if context.model_suffix else ""  # printed values are about the models themselves
     odd = [f"{real}{level}" if level in context.models else level for level in odd]
     message = say("coefficients", odd=odd, **clear_coefficients(frame, context))

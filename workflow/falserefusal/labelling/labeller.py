@@ -78,7 +78,8 @@ class Labeller(ABC):
         ----------
         responses : DataFrame
             Columns prompt_id, response, finish_reason, options (tuple of str; empty or None: free chat) and yes_no
-            (bool), as `responses.with_questions` returns them; each response has a letter or a digit.
+            (bool), as `responses.with_questions` returns them; each response has a letter or a digit. text (the
+            classified text) is optional.
 
         Returns
         -------

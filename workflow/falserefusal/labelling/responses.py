@@ -1,5 +1,7 @@
 """Join responses with the questions they respond to: all that a labeller sees. The model is not among it."""
 
+from collections.abc import Iterable, Iterator
+
 import pandas as pd
 
 from falserefusal.common.errors import InputError
@@ -9,7 +11,11 @@ from falserefusal.labelling.unread import without_thinking
 
 
 def questions(
-    design: pd.DataFrame, templates: pd.DataFrame, personas: pd.DataFrame, options: dict[str, list[str]]
+    design: pd.DataFrame,
+    templates: pd.DataFrame,
+    personas: pd.DataFrame,
+    options: dict[str, list[str]],
+    texts: Iterable[pd.DataFrame] = (),
 ) -> pd.DataFrame:
     """Describe the question of each prompt of `design`.
 
@@ -19,23 +25,25 @@ def questions(
         As DESIGN, TEMPLATES and PERSONAS declare them.
     options : dict
         For each task its options, in the order of the template's {label1}, {label2}, ...
+    texts : iterable of DataFrame
+        The classified texts, as TEXTS declares them; only labellers that read text need them.
 
     Returns
     -------
     DataFrame
         prompt_id, task, persona, surface (the persona's words in the prompt; "" for the baseline), template, format,
-        yes_no (bool: whether it is a yes/no question), options (tuple of str) and question (the filled
-        text of the template).
+        yes_no (bool: whether it is a yes/no question), options (tuple of str), question (the filled
+        text of the template) and text (the classified text; of NLI premise and hypothesis, in two lines).
 
     Raises
     ------
     InputError
         A task has no options, or a template or persona is unknown.
     """
-    frame = design[["prompt_id", "task", "persona", "template", "format"]].reset_index(drop=True)
+    frame = design[["prompt_id", "task", "row_id", "persona", "template", "format"]].reset_index(drop=True)
     surfaces = {**dict(zip(personas["persona"], personas["surface"], strict=True)), BASELINE: ""}
-    texts = templates.set_index(["task", "template"])
-    with_persona, baseline = texts["text"].to_dict(), texts["baseline_text"].to_dict()
+    wordings = templates.set_index(["task", "template"])
+    with_persona, baseline = wordings["text"].to_dict(), wordings["baseline_text"].to_dict()
     _known(frame["task"], options, "task", "the config gives no options for it")
     _known(frame["persona"], surfaces, "persona", "it is not in the personas file")
     keys = list(zip(frame["task"], frame["template"], strict=True))
@@ -50,7 +58,13 @@ def questions(
     frame["yes_no"] = [yes_no[one] for one in asked]
     frame["options"] = frame["task"].map({task: tuple(words) for task, words in options.items()})
     frame["question"] = [filled[one] for one in asked]
+    frame["text"] = frame.pop("row_id").map({row: text for one in texts for row, text in _texts(one)}).fillna("")
     return frame
+
+
+def _texts(texts: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    parts = texts[["text", "premise", "hypothesis"]].fillna("").itertuples(index=False)
+    return zip(texts["row_id"], ("\n".join(filter(None, row)) for row in parts), strict=True)
 
 
 def _filled(template: str, surface: str, options: list[str]) -> str:

@@ -1,20 +1,18 @@
-"""Reduce a response to what the model itself says: no markup, thinking, control tokens, quotations and echoes.
+"""Reduce a response to what the model itself says: no markup, thinking, control tokens, quotations and repetitions.
 
 Every step replaces characters one for one, so that a position in the cleaned, lower-case text is the same position in
 the response.
 """
 
 import re
-import unicodedata
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-_SINGLE = "'‘’‚‛`´′ʼ＇"
-_DOUBLE = '"“”„‟«»″＂'
-_DASHES = "‐‑‒–—―−"
+from falserefusal.labelling.plain import plain
+
 _MARKUP = "*_#>|[](){}<=~\\$^\u200b\u200c\u200d\u2060\ufeff\u00ad"
-_TABLE = str.maketrans({**dict.fromkeys(_SINGLE, "'"), **dict.fromkeys(_DOUBLE, '"'), **dict.fromkeys(_DASHES, "-")})
 _UNMARK = str.maketrans({**dict.fromkeys(_MARKUP, " "), '"': " "})
 
 _QUOTED = re.compile(r"\"[^\"\n]{1,600}\"|(?<!\w)'[^\n]{1,600}?'(?!\w)")
@@ -63,9 +61,20 @@ class Spoken:
         return self.response[start:end].strip()
 
 
-def spoken(response: str, not_said: dict[str, re.Pattern]) -> Spoken:
-    """Clean one response; `not_said` are the patterns of that name in the file of patterns."""
-    text = _one_for_one(response)
+def spoken(response: str, not_said: dict[str, re.Pattern], repeats: Iterable[tuple[int, int]] = ()) -> Spoken:
+    """Clean one response.
+
+    Parameters
+    ----------
+    response : str
+    not_said : dict
+        The patterns of that name in the file of patterns.
+    repeats : iterable of pairs of int
+        Spans that repeat the classified text, as `repeated` returns them.
+    """
+    text = plain(response)
+    for start, end in repeats:
+        text = text[:start] + _spaces(text[start:end]) + text[end:]
     if "<think" in text or "</think" in text or "<|channel|>" in text:
         for name in ("thinking", "thinking_close", "thinking_open"):
             text = _blank(not_said[name], text)
@@ -82,15 +91,6 @@ def spoken(response: str, not_said: dict[str, re.Pattern]) -> Spoken:
     return Spoken(response, text.translate(_UNMARK))
 
 
-def _one_for_one(response: str) -> str:
-    """Lower case, straight quotes, plain hyphens and compatibility forms, each character replaced by just one."""
-    text = response.translate(_TABLE)
-    if not text.isascii():
-        text = "".join(c if len(n := unicodedata.normalize("NFKC", c)) != 1 else n for c in text)
-        return "".join(c if len(low := c.lower()) != 1 else low for c in text)
-    return text.lower()
-
-
 def _first_turn(text: str, turn_end: re.Pattern) -> str:
     """Blank what follows the end of the first turn in which something is said."""
     for match in turn_end.finditer(text):
@@ -101,7 +101,11 @@ def _first_turn(text: str, turn_end: re.Pattern) -> str:
 
 
 def _blank(pattern: re.Pattern, text: str) -> str:
-    return pattern.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+    return pattern.sub(lambda match: _spaces(match[0]), text)
+
+
+def _spaces(text: str) -> str:
+    return re.sub(r"[^\n]", " ", text)
 
 
 def _blank_if_long(match: re.Match, not_said: dict[str, re.Pattern]) -> str:

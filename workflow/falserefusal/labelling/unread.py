@@ -1,6 +1,6 @@
 """Verdicts that are the same for every labeller: on responses that are blocked, absent, without words or degenerate.
 
-No labeller decides on these. A response with nothing to judge is missing, and never counts as not refused.
+No labeller decides on these. A response without a text to label is missing, and is in no rate.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ DEQUANTIZED = (
     "those of the published model."
 )
 NOT_GREEDY = (
-    "{}: asked without a temperature, which the server does not take. Responses are sampled with the server's default "
-    "and not greedy, so another run can give others."
+    "{}: asked without a temperature, because the server does not accept one. Responses are sampled with the server's "
+    "default temperature and are not greedy, so another run can give other responses."
 )
 ONE_CHECKPOINT = (
     "All rows are one checkpoint under different system prompts. Differences between them are effects of the system "
@@ -29,8 +29,8 @@ GATE_LIMITS = {  # by key of `models_asked`
         "other texts. A model that was trained with BOS may respond differently without it."
     ),
     "header_added": (
-        "the chat template ends a prompt without the header of the reply. It was added as the template writes it in a "
-        "conversation."
+        "the chat template ends a prompt without the header of the reply. The header that the template writes in a "
+        "conversation was added."
     ),
 }
 

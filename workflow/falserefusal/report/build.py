@@ -210,7 +210,7 @@ def _glossary(tables: dict[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
 
 
 def _verdict_warnings(shares: pd.DataFrame | None, study: Study) -> list[str]:
-    """Sentences about models with many responses that have nothing to judge, or that do not do the task."""
+    """Sentences about models with many missing responses, or that do not do the task."""
     if shares is None or shares.empty:
         return []
     name = suffixed(study.models, study.model_suffix)

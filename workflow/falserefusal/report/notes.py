@@ -46,8 +46,8 @@ NOTES = {
     "rates_baseline": Note(
         "Refusal rate with and without a persona",
         "persona_rate: rate of prompts with a persona; baseline_rate: rate of prompts without one; difference: persona "
-        f"minus baseline, in percentage points. {INTERVALS} baseline_lo, baseline_hi, d_lo and d_hi: intervals of the "
-        "baseline rate and of the difference, empty if the number of baseline responses is not known.",
+        f"minus baseline, in percentage points. {INTERVALS} baseline_lo, baseline_hi, d_lo and d_hi: limits of the "
+        "baseline rate and of the difference, empty if the number of baseline responses is unknown.",
         ("baseline_rate", "baseline_lo", "baseline_hi", "persona_rate", "lo", "hi"),
         ("difference", "d_lo", "d_hi"),
     ),
@@ -60,28 +60,31 @@ NOTES = {
     ),
     "separations": Note(
         "Which levels differ clearly",
-        "Every sentence that compares personas, tasks, models or response formats reads this table. One row for each "
-        "factor in a scope (empty model or task: mean over all; in rows of personas the model can be a group of "
-        "models). pairs: pairs of levels; clear: pairs with a clear difference: its interval, which holds for all "
-        "pairs of the scopes together in 95% of studies (personas: 97.5%), excludes 0. highest, lowest: level clearly"
-        " above (below) all others. higher, lower, difference, lo, hi: a clear pair; the largest difference, without "
-        "names, if no pair is clear. order: levels from high to low, “>” where all before are clearly above all "
-        "after. With fewer than 30 refusals nothing is ranked.",
+        "All sentences that compare personas, tasks, models or response formats use this table. It has one row for "
+        "each "
+        "factor and scope. An empty model or task means the mean over all models or tasks; for personas, model can "
+        "be a "
+        "group of models. pairs: number of pairs of levels. clear: number of pairs that differ clearly: their "
+        "simultaneous interval (95% for all pairs that one sentence counts, 97.5% for personas) excludes 0. highest, "
+        "lowest: level that is clearly above (below) every other level. higher, lower, difference, lo, hi: a pair that "
+        "differs clearly; if there is none, the largest difference, without names. order: levels from high to low; "
+        "“>”: all levels before it are clearly above all levels after it. With fewer than 30 refusals nothing is "
+        "ranked.",
         points=("difference", "lo", "hi"),
     ),
     "corrected_rates": Note(
         "Refusal rates corrected for labelling error",
-        "rate: share of responses that the labeller calls a refusal. corrected: the rate after replacing the share of "
-        "refusals in each stratum by the share that people found in it; lo and hi are its 95% confidence interval. "
-        "*: summed over. Group “any persona”: all prompts with a persona, as in the other tables of rates. "
+        "rate: share of responses that the labeller calls a refusal. corrected: the rate if the share of refusals in "
+        "each stratum is replaced by the share that people found in it; lo and hi are its 95% confidence interval. "
+        "*: all levels pooled. Group “any persona”: all prompts with a persona, as in the other tables of rates. "
         "Model “mean”: unweighted mean over models. annotated: number of responses that people annotated; unannotated: "
         "share of responses in strata without an annotation.",
         (*RATE, "corrected", "unannotated"),
     ),
     "corrected_personas": Note(
         "Refusal rates by persona corrected for labelling error",
-        "All responses of a persona together, over models and tasks (not the mean of their rates): the rate by the "
-        "labeller, and the rate corrected by annotation with its 95% confidence interval.",
+        "All responses of a persona, pooled over models and tasks (not the mean of their rates): the rate by the "
+        "labeller, and the rate corrected by annotation, with its 95% confidence interval.",
         (*RATE, "corrected", "unannotated"),
     ),
     "corrected_differences": Note(
@@ -94,56 +97,61 @@ NOTES = {
         "Effects of single personas corrected for labelling error",
         "Rate with a persona minus the rate without one, in percentage points, for the first labeller. difference: by "
         "the labeller; corrected: divided by sensitivity + specificity - 1 of its model, with its 95% confidence "
-        "interval. The labeller is taken to err alike with and without a persona, which specificity_tests tests. "
-        "Persona *: any persona. Model “mean”: mean over models.",
+        "interval. Assumption: the labeller has the same sensitivity and specificity with and without a persona "
+        "(specificity_tests tests the specificity). Persona *: any persona. Model “mean”: mean over models.",
         points=("difference", "corrected", "lo", "hi"),
     ),
     "corrected_importance": Note(
         "Importance of factors corrected for labelling error",
-        "From rates that are corrected by the labeller's sensitivity and specificity for each model; equal weight of "
-        "models, tasks and personas. uncorrected and estimate: index before and after this correction; corrected: "
-        "without its noise, with 95% confidence interval. floor_mean and floor_q95: index of a factor without effect.",
+        "Indices of rates that are corrected by the labeller's sensitivity and specificity for each model, with equal "
+        "weight of models, tasks and personas. uncorrected and estimate: index before and after this correction. "
+        "corrected: estimate minus noise, with 95% confidence interval. floor_mean and floor_q95: index of a factor "
+        "without effect.",
     ),
     "corrected_claims": Note(
         "Claims from rates corrected for labelling error",
-        "uncorrected: conclusion from the labeller's verdicts; conclusion: from corrected rates, with the uncertainty "
-        "of sensitivity and specificity. other: share of draws of sensitivity and specificity, as the annotations "
-        "leave them possible, with another conclusion; sensitive: more than 5% of them.",
+        "uncorrected: conclusion from the labeller's verdicts. conclusion: conclusion from corrected rates, with the "
+        "uncertainty of sensitivity and specificity. other: share of posterior samples of sensitivity and specificity "
+        "with another conclusion. sensitive: this share is above 5%.",
         ("other",),
     ),
     "labeller_validation": Note(
         "Labellers compared with the annotations of people",
         "Each labeller, over all models (*) and by model, weighted to represent all responses. sensitivity: share of "
         "the refusals that it finds; specificity: share of the other responses that it does not call refusals; kappa: "
-        "Cohen's, of labeller and people. _lo and _hi: 95% confidence interval. missing: share of the responses "
-        "without a verdict of this labeller, such as replies of a judge that cannot be read; they are in no measure. "
-        "The table labeller_accuracy has the measures by task and group.",
+        "Cohen's kappa of labeller and people. _lo and _hi: 95% confidence interval. missing: share of the responses "
+        "without a verdict of this labeller, for example if the reply of a judge cannot be parsed; these are not "
+        "included. The table labeller_accuracy has the measures by task and group.",
         ("missing", *(f"{name}{end}" for name in ("sensitivity", "specificity") for end in ("", "_lo", "_hi"))),
     ),
     "labeller_range": Note(
         "Results under the labeller's errors on other responses",
-        "How far each result moves if the labeller errs as it did on other responses. Sensitivity and specificity of "
-        "each model vary over the range of the first two rows, each model on its own; config/labelling/accuracy.csv "
-        "has the sets behind it. lowest and highest: of the estimate, sampling errors left out; a rate and its "
-        "difference are proportions. other: conclusions (orders) that occur within the range; share: of random "
-        "combinations with another one than conclusion; overturned: any combination has another one.",
+        "Range of each result under the sensitivity and specificity that the labeller had on other responses. They "
+        "vary "
+        "over the range in the first two rows, independently for each model; config/labelling/accuracy.csv has the "
+        "sets. "
+        "lowest and highest: range of the estimate, without sampling errors; rates and differences are proportions. "
+        "other: conclusions (or orders of factors) that occur within the range. share: share of random combinations "
+        "with "
+        "another conclusion. overturned: whether any combination has another conclusion.",
         ("share",),
     ),
     "labeller_accuracy": Note(
         "Sensitivity, specificity and kappa of each labeller",
-        "Against the annotations of people, weighted to represent all responses, as proportions. *: summed over.",
+        "Compared with the annotations of people, weighted to represent all responses, as proportions. *: all levels "
+        "pooled.",
         ("unannotated",),
     ),
     "annotator_agreement": Note(
         "Agreement of annotators",
-        "Cohen's kappa of each pair and Krippendorff's alpha of all, with intervals; without a disagreement there is "
-        "none.",
+        "Cohen's kappa of each pair and Krippendorff's alpha of all annotators, with intervals. If nobody disagrees, "
+        "there is no interval.",
     ),
     "specificity_tests": Note(
         "Does a labeller wrongly report more refusals with a persona than without?",
         "wrong_refusals: share of the responses that are not refusals but are counted as one, for each group of "
         "personas; wrong_refusals_baseline: the same without a persona. p: Fisher's exact test on effective numbers of "
-        "responses; p_holm: corrected over the groups (Holm).",
+        "responses; p_holm: adjusted for the number of groups (Holm).",
         ("wrong_refusals", "wrong_refusals_baseline"),
     ),
     "labeller_headline": Note(
@@ -164,13 +172,15 @@ NOTES = {
     "no_answers": Note(
         "How much of each rate could be “No” as an answer",
         "The paper's list counts a response that starts with “No,” or “No.” as a refusal, but most templates ask a "
-        "yes/no question. In each format, only phrasing 2 is not a yes/no question. The excess of the other templates "
-        "over it is attributed to “No” as an answer. It follows from the coefficients of the paper's Table 7, weighted "
-        "by the prompts of Table 6 and shifted to each printed rate of Figures 4, 10 and 11. could_be_no: this excess "
-        "as a share of all responses; share_of_refusals: as a share of the rate; rate_without: the rate without it. "
-        "Assumptions: the coefficients, fitted to all tasks and models at once, hold for each; no refusal of phrasing "
-        "2 is a “No”; yes/no templates are not refused more often for another reason. at_most_sure has no assumption: "
-        "it attributes all refusals of yes/no templates to “No”. Task *: unweighted mean over tasks.",
+        "yes/no question. In each format, only phrasing 2 is not a yes/no question. The difference between the other "
+        "templates and phrasing 2 is attributed to “No” as an answer. It is computed from the coefficients of the "
+        "paper's Table 7, weighted by the prompts of Table 6, with the intercept of each printed rate of Figures 4, 10 "
+        "and 11. could_be_no: this difference as a share of all responses; share_of_refusals: as a share of the "
+        "refusals; rate_without: the rate without it. Assumptions: the coefficients, which were fitted to all tasks "
+        "and "
+        "models together, hold for each task and model; no refusal of phrasing 2 is a “No”; yes/no templates are not "
+        "refused more often for another reason. at_most_sure needs no assumption: it attributes all refusals of yes/no "
+        "templates to “No”. Task *: unweighted mean over tasks.",
         ("rate", "could_be_no", "share_of_refusals", "rate_without", "at_most_sure"),
     ),
     "rates_model_persona": Note(
@@ -198,7 +208,7 @@ NOTES = {
     "importance": Note(
         "Importance of each factor",
         "index: the Wasserstein index as the paper defines it, which is the mean over levels of the distance between "
-        "the rate of the level and the overall rate, divided by twice the variance; 0: the factor has no effect, 1: it "
+        "the rate of the level and the overall rate, divided by twice the variance. 0: the factor has no effect; 1: it "
         "determines every verdict. floor_mean and floor_q95: mean and 95% quantile of the index when the levels of the "
         "factor are permuted (noise floor); corrected: the index minus that noise. sobol: first-order share of the "
         "variance. scope: the whole study, one task or one model. With too few refusals (below 40 refused texts "
@@ -216,9 +226,9 @@ NOTES = {
         "Main effects of model, task, persona, and of the template if the data have it. The reference level of a "
         "factor has no row. A level without refusals has no finite maximum-likelihood coefficient. The row fit holds "
         "McFadden's R².",
-        printed="The reference levels are the paper's, Llama2-13B, NLI, atheist and p1, as far as they have refusals "
-        "and other responses. printed: Table 7 of the paper, re-based to the reference levels of this fit. The last "
-        "rows hold printed terms that cannot be refitted.",
+        printed="The reference levels are the paper's (Llama2-13B, NLI, atheist, p1) if they have refusals and other "
+        "responses. printed: Table 7 of the paper, converted to the reference levels of this fit. The last rows are "
+        "printed terms that cannot be fitted here.",
     ),
     "regression_firth": Note(
         "Logistic regression, penalised",
@@ -240,30 +250,34 @@ NOTES = {
     "effects_persona": Note(
         "Effect of each persona in each model",
         "difference: rate with the persona minus rate of the same prompts without one (baseline_rate), with equal "
-        "weight for each task, by least squares on prompts with standard errors clustered by text; lo_family, "
-        "hi_family: its lower (upper) limits that hold for all rows together in 95% (Bonferroni); ratio: of the two "
-        "rates. p: two-sided, of this row's interval; p_family: of an increase, adjusted for all rows: larger of two "
-        "p-values, with the null hypotheses that the persona changes no response (permutation within prompts) and that "
-        "its mean effect is zero (the interval). raises: p_family is at most .05. mcnemar_p: from direct pairs only, "
-        f"not adjusted; its null hypothesis is that the persona changes no response. {INTERVALS}",
+        "weight for each task, by least squares on prompts with standard errors clustered by text. lo_family, "
+        "hi_family: simultaneous one-sided 95% limits for all rows (Bonferroni). ratio: the rate divided by the "
+        "baseline "
+        "rate. p: two-sided p-value of the interval. p_family: p-value of an increase, adjusted for all rows. It is "
+        "the "
+        "larger of two p-values, with the null hypotheses that the persona changes no response (permutation within "
+        "prompts) and that its mean effect is zero (interval). raises: p_family is at most .05. mcnemar_p: from direct "
+        f"pairs only, not adjusted; its null hypothesis is that the persona changes no response. {INTERVALS}",
         ("rate", "baseline_rate"),
         ("difference", "lo", "hi", "lo_family", "hi_family"),
     ),
     "effects_shrunken": Note(
         "Effect of each persona in each model, shrunken",
-        "difference: the raw effect, as in the table of effects. shrunken: its estimate from the effects of all models "
-        "and personas: an effect is what the personas of a model have in common, plus what the persona does to all "
-        "models, plus its own part. How much these vary is estimated on the probit scale, so models that rarely refuse "
-        "have small effects. shrinkage: weight of the cell's own estimate, 1 for the raw effect. lo and hi: 95% "
-        "interval of the shrunken effect. It contains the true effect in 95% of cells on average, but less often for "
-        "the largest effects: for a claim about one cell use the raw effect. No test uses this table.",
+        "difference: the raw effect, as in effects_persona. shrunken: partially pooled estimate, from a random-effects "
+        "model with an effect of the model, an effect of the persona and a rest. The variances are estimated on the "
+        "probit scale, so models that rarely refuse have small effects. shrinkage: weight of the cell's own estimate "
+        "(1: "
+        "the raw effect). lo and hi: 95% interval of the shrunken effect. It contains the true effect in 95% of "
+        "cells on "
+        "average, but less often for the largest effects. For a statement about one cell, use the raw effect. No test "
+        "uses this table.",
         (),
         ("difference", "shrunken", "lo", "hi"),
     ),
     "effects_mean": Note(
         "Effect of each persona over models",
-        "difference: rate with the persona minus rate of the same prompts without one. Model mean: average over models "
-        "and tasks with equal weights. Persona *: all prompts with a persona; the last rows give it for each model. "
+        "difference: rate with the persona minus rate of the same prompts without one. Model “mean”: mean over models "
+        "and tasks with equal weights. Persona *: all prompts with a persona; the last rows have it for each model. "
         f"{INTERVALS}",
         ("rate", "baseline_rate"),
         ("difference", "lo", "hi"),
@@ -271,16 +285,18 @@ NOTES = {
     "effects_between": Note(
         "Differences between personas",
         "difference: rate with the persona minus rate with the reference persona (reference_rate) on the same prompts, "
-        "within each model and over models (mean); ratio: of the two rates. p: for this pair alone. "
+        "within each model and averaged over models (mean); ratio: the first rate divided by the second. p: not "
+        "adjusted "
+        "for the number of pairs. "
         f"{INTERVALS}",
         ("rate", "reference_rate"),
         ("difference", "lo", "hi"),
     ),
     "rates_shrunken": Note(
         "Shrunken refusal rate by task, model and persona",
-        "shrunken: the rate shrunken towards those of the other personas of the same task and model (beta-binomial, "
-        "full Bayes), more for cells with fewer responses; with its 95% credible interval. For display only: no test "
-        "uses it.",
+        "shrunken: the rate, shrunken towards the rates of the other personas of the same task and model "
+        "(fully Bayesian beta-binomial model), with its 95% credible interval. Cells with fewer responses are shrunken "
+        "more. For display only: no test uses it.",
         (*RATE, "shrunken"),
     ),
     "rates_attribute": Note(
@@ -302,7 +318,7 @@ NOTES = {
     ),
     "within_prompts": Note(
         "Samples of the same prompt",
-        "How much refusals vary between independent samples of the same prompt, with or without a persona. disagree: "
+        "Variance of refusal between independent samples of the same prompt, with or without a persona. disagree: "
         "share of prompts of which some samples are refusals and some are not; within_variance: mean variance of "
         "refusal (0 or 1) between the samples of a prompt; between_variance: variance of the probability of refusal "
         "between prompts; within_share: the part of the variance that is within prompts.",
@@ -311,8 +327,9 @@ NOTES = {
     "sequential": Note(
         "When each model stopped",
         "looks and responses: interim looks and responses of each model; full: responses of the whole design; saved: "
-        "share of the design that was not needed. quantity, level and half_width: the interval furthest from its "
-        "target when the model stopped, in the unit of the quantity (a rate is a proportion); met: whether all targets "
+        "share of the design that was not needed. quantity, level and half_width: the widest interval, relative to its "
+        "target, when the model stopped, in the unit of the quantity (a rate is a proportion); met: whether all "
+        "targets "
         "were reached.",
         ("saved",),
     ),
@@ -320,7 +337,8 @@ NOTES = {
         "Verdicts by model and task",
         "asked: prompts that were asked (not_asked: there is no response). refused: the response declines, or the "
         "provider blocked it (blocked). answered: it chooses an option, even if it also declines (partial). invalid: "
-        "it does neither. missing: there is nothing to judge. The headline's rate = refused / (refused + answered + "
+        "it does neither. missing: there is no text to label. rate (the main results) = refused / (refused + "
+        "answered + "
         "invalid); rate_full counts only full refusals, rate_with_partial also the partial ones; rate_of_decided = "
         "refused / (refused + answered); rate_without_blocked: without the responses that the provider blocked; "
         "rate_matched: responses that start with a phrase of the paper's list, which is the paper's own count and "
@@ -332,7 +350,7 @@ NOTES = {
     ),
     "verdict_categories": Note(
         "Categories of the verdicts",
-        "Number of prompts of the design by the category of their verdict. not_asked: there is no response.",
+        "Number of prompts of the design by category of the verdict. not_asked: there is no response.",
     ),
     "printed_check": Note(
         "The paper's tables and figures compared with each other",
@@ -347,18 +365,22 @@ NOTES = {
     "reproduction": Note(
         "Which of the paper's numbers and claims this study reproduces",
         "Only estimates of the same quantity are compared: models, personas, tasks with their texts, and templates are "
-        "the paper's; printed coefficients are re-based to this study's reference levels. tolerance: the sampling "
-        "errors of this study (study_error) and of the paper (paper_error, from its printed n), as the root of the sum "
-        "of their squares, plus rounding and, where it is known, the labeller's errors. reproduced: the difference is "
-        "within the tolerance. not testable: the reason says why. values: how many printed values a row stands for. In "
-        "the unit given (a rate is a proportion here). The rule was fixed before the numbers "
-        "(docs/methods/comparison.md).",
+        "the paper's; printed coefficients are converted to this study's reference levels. tolerance: root of the "
+        "sum of "
+        "squares of the sampling errors of this study (study_error) and of the paper (paper_error, from its printed "
+        "n), "
+        "plus rounding and, where it is known, the labeller's error. reproduced: the difference is within the "
+        "tolerance. "
+        "not testable: see reason. values: number of printed values in the row. Numbers are in the given unit (rates "
+        "are "
+        "proportions). The rule was fixed before the numbers were seen (docs/methods/comparison.md).",
     ),
     "interim_looks": Note(
         "Interim looks",
         "At each interim look: estimate and interval of every quantity with a target, and the number of responses "
-        "so far (calls). lo and hi are calibrated for stopping by the rule; always_lo and always_hi are valid for any "
-        "reason to stop.",
+        "so far (calls). lo and hi are calibrated for stopping by the rule; always_lo and always_hi (confidence "
+        "sequence) "
+        "are valid for any reason to stop.",
     ),
     "labeller_rates": Note(
         "Refusal rate under each labeller",
@@ -367,8 +389,8 @@ NOTES = {
     ),
     "batch_check": Note(
         "Dependence of responses on their batch",
-        "Some prompts were asked again in other batches, if a response can depend on the prompts that it is computed "
-        "with (not in full float32). The second responses are used for nothing else. prompts: number of prompts with "
+        "Some prompts were asked again in other batches, if a response can depend on the other prompts of its batch "
+        "(not in full float32). The second responses are not used elsewhere. prompts: number of prompts with "
         "both responses; responses_changed and verdicts_changed: share of them with another text, and with another "
         "verdict (refusal, category or chosen option) by the headline's labeller; rate and other_rate: refusal rate of "
         "the first and of the second responses; difference: other_rate minus rate, in percentage points, with the 95% "
@@ -389,11 +411,11 @@ LIMITS = {
         "sizes (each of the 720 percentages fits exactly one count). No model was run.",
         "The printed cells carry no text identifiers. Intervals here treat the responses of a cell as independent "
         "(binomial). But the paper asked about each text ten times, and asked all models about the same texts, so "
-        "responses are clustered by text. The printed numbers do not allow to correct for this: true intervals are "
-        "wider if responses to the same text agree.",
+        "responses are clustered by text. The printed numbers are not sufficient to correct for this: the correct "
+        "intervals are wider if responses to the same text agree.",
         "The sample size of the baseline rates of Figure 1 is not printed. The rates were measured in the figure's "
-        "vector drawing (± 0.01 points). So neither they nor the differences from them have an interval.",
-        "The nine templates cannot be separated in the printed cells, only their three response formats.",
+        "vector drawing (± 0.01 points). These rates, and differences from them, therefore have no interval.",
+        "The printed cells do not distinguish the nine templates, only their three response formats.",
     ],
     "run": [
         "A refusal is a response that the first labeller of the config calls a refusal. The section on labellers shows "
@@ -407,7 +429,7 @@ LIMITS = {
     ],
     "rehearsal": [
         "The models of this study are small stand-in checkpoints with planted refusal rates, written by the workflow. "
-        "They have nothing in common with real models but the names: no number on this page is about a real model.",
+        "They have only the names of real models: no number on this page is about a real model.",
         "A rehearsal shows whether the workflow recovers the planted rates, and how precisely.",
         "Intervals are clustered by text, because the responses to one text are not independent.",
     ],
@@ -415,7 +437,7 @@ LIMITS = {
 
 # the line below the title
 KINDS = {
-    "published": "The paper re-derived from its own printed cells, with the intervals that it does not print.",
+    "published": "The paper's results, recomputed from its printed numbers, with confidence intervals.",
     "run": "A study of real models: texts, prompts, responses, verdicts, estimates.",
     "imported": "Responses that were made elsewhere, labelled and analysed here.",
     "rehearsal": "The whole workflow on stand-in checkpoints with planted rates: a test of the workflow.",

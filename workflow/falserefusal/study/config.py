@@ -269,17 +269,17 @@ class Materials(Part):
     templates: DataFile = "config/templates.csv"
     """The templates file."""
     refusal_phrases: DataFile | None = None
-    """The phrases of the labeller phrase_list, one a line; null is the list that comes with the study's language."""
+    """The phrases of the labeller phrase_list, one per line; null is the list of the study's language."""
     patterns: DataFile | None = None
-    """The patterns of the labeller structured; null is the file that comes with the study's language."""
+    """The patterns of the labeller structured; null is the file of the study's language."""
 
 
 class Checkpoints(Part):
     """Where the models come from."""
 
     kind: Literal["hub", "standins"]
-    """hub: as each row of the models file says. standins: small checkpoints that the workflow writes itself, with
-    planted refusal rates; they say nothing about the model whose name they carry."""
+    """hub: the source in each row of the models file. standins: small checkpoints that the workflow writes, with
+    planted refusal rates; results are not about the models whose names they have."""
     plant: Literal["published", "null"] = "published"
     """For stand-ins. published: the paper's printed rates. "null" (in quotes): the same rates without any persona
     effect."""
@@ -366,27 +366,30 @@ class FileSource(Part):
 
     kind: Literal["file"]
     path: DataFile
-    """The file. Its name says how it is read: .parquet; .xlsx (the first sheet); .jsonl, .ndjson or .json (an object a
-    line, or a list of objects); anything else is delimited text. All may be compressed (.csv.gz)."""
+    """The file. The end of its name decides the format: .parquet; .xlsx (the first sheet); .jsonl, .ndjson or .json
+    (one object per line, or a list of objects); anything else is delimited text. All may be compressed
+    (.csv.gz)."""
     sha256: Checksum | None = None
     """Checksum of the file, 64 hexadecimal digits."""
     columns: Columns
     """Which column of the file holds what."""
     encoding: Encoding = "utf-8"
-    """Encoding of delimited text and JSON, such as cp1252, latin-1 or gbk; a byte order mark in the file wins."""
+    """Encoding of delimited text and JSON, such as cp1252, latin-1 or gbk. If the file has a byte order mark, that
+    decides."""
     separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """Character between fields; null is a comma for .csv and a tab for anything else."""
     quoting: Literal["minimal", "none"] | None = None
-    """none: quotes are ordinary characters. null is none where the separator is a tab, else minimal."""
+    """none: quotes are ordinary characters; minimal: quotes enclose a field. null is none if the separator is a tab,
+    else minimal."""
     where: dict[DataWord, DataWord] = Field({})
     """Keep only the rows with these values, such as {language: en}."""
     round_gold_labels: Flag = False
-    """Round gold labels that are means of ratings to whole numbers, halves up, before gold_label_map."""
+    """Round gold labels to whole numbers (halves up) before gold_label_map, for gold labels that are mean ratings."""
     gold_label_map: dict[DataWord, DataWord] = Field({})
-    """The file's gold labels, each with the one to use for it."""
+    """Replacements of gold labels: gold label in the file, then the gold label to use."""
     scale: tuple[DataWord, ...] | None = None
-    """The gold labels there are, in order; a row with another is left out and reported. null is the paper's scale for
-    its three tasks, and any label for others."""
+    """The valid gold labels, in order. A row with another gold label is left out and reported. null is the paper's
+    scale for its three tasks, and any gold label for other tasks."""
     max_lost: Share = MAX_LOST
     """Largest share of the rows that may be unusable; a file of 20 rows or more that loses more is an error."""
     may_be_shared: Flag = False
@@ -402,39 +405,40 @@ class Task(Part):
     source: Source
     """Where the texts come from."""
     rows_per_gold_label: Count = 1000
-    """Rows sampled for each gold label; all rows of a gold label that has fewer."""
+    """Rows sampled for each gold label. If a gold label has fewer rows, all of them are used."""
     options: Annotated[tuple[Words, ...], Field(min_length=2), AfterValidator(distinct("option"))]
-    """The class words that a prompt offers, in the order in which the templates name them. In a response, the labeller
-    `structured` reads ordinary words and single signs ("A", "no", "2") only where an answer is given."""
+    """The class words that a prompt offers, in the order in which the templates name them. If options are ordinary
+    words or single characters ("A", "no", "2"), the labeller `structured` reads them only where an answer is
+    expected."""
     layout: Line = "\n\nText: {text}"
-    """How the text follows the question; {text}, or {premise} and {hypothesis}, stand for it."""
+    """What follows the question. {text}, or {premise} and {hypothesis}, are replaced by the text."""
 
 
 class Sequential(Part):
-    """Interim looks: ask in parts, and stop asking a model once its targets are met."""
+    """Interim looks: prompts are asked in parts, and a model is not asked further once its targets are met."""
 
     first: Count
     """Texts (nested) or blocks (blocked) of each task before the first look."""
     growth: Number
-    """What each later look adds, as a share of what has been asked so far."""
+    """Number of texts or blocks that each later look adds, as a share of those asked so far."""
 
 
 class Design(Part):
     """Which prompts are asked: the Monte Carlo design."""
 
     kind: Literal["nested", "blocked"] = "nested"
-    """nested is the paper's: draws_per_row draws of template and persona for every text. blocked asks each sampled text
-    and template without a persona and with three personas: the better one for a new study unless templates are its
-    subject (docs/simulation.md)."""
+    """nested is the paper's design: each text gets draws_per_row random pairs of template and persona. blocked asks
+    each sampled text and template without a persona and with three personas. It is more precise for a new study,
+    unless the study is about templates (docs/simulation.md)."""
     draws_per_row: Count = 10
-    """Nested. Draws of template and persona for each text."""
+    """Nested. Number of random pairs of template and persona for each text."""
     replacement: Flag = False
-    """Nested. Whether a text may draw the same template and persona twice. At inference.temperature 0 both draws have
-    the same response, above 0 independent ones."""
+    """Nested. Whether a text may get the same template and persona twice. At inference.temperature 0 both have the same
+    response, above 0 independent responses."""
     balance: Literal["independent", "balanced"] = "independent"
-    """Nested. independent draws, or balanced so that personas and templates come equally often."""
+    """Nested. independent: pairs are sampled independently. balanced: personas and templates are equally frequent."""
     baseline: Flag = True
-    """Nested. Also ask each text and template that was drawn once without a persona."""
+    """Nested. Also ask each sampled text and template once without a persona."""
     blocks_per_task: Count | None = None
     """Blocked. Size of the design in blocks."""
     calls_per_task: Count | None = None
@@ -456,29 +460,30 @@ class Prompts(Part):
     article: Literal["printed", "grammatical"] = "printed"
     """printed keeps "a" before every persona, as the paper's tables do; grammatical writes "an asian"."""
     system: SystemPrompt | None = None
-    """A system prompt before every question, word for word, braces included; null sends none. A system prompt of the
-    models file takes its place for that model. What a template has as system_text follows either."""
+    """The system prompt of every question, word for word, braces included; null sends none. A system prompt in the
+    models file replaces it for that model. The system_text of a template is appended to either."""
 
 
 class Inference(Part):
-    """How responses are generated. Every decoding option is set here; a checkpoint's own defaults decide none."""
+    """How responses are generated. Every decoding option is set here; a checkpoint's own defaults are not used."""
 
     backend: Literal["transformers", "vllm"] = "transformers"
-    """How checkpoints on this machine are asked. vllm needs an environment of its own; docs/backends.md says
-    when it is faster. Models behind a server are not asked this way (see servers)."""
+    """The program that generates responses of checkpoints on this machine. vllm needs an environment of its own;
+    docs/backends.md says when it is faster. For models behind a server see servers."""
     shards: Shards = None
-    """Jobs that a model's prompts are split over: a number, or one for each model by name. null takes as many as
-    planning.hours_per_shard makes of the cost estimate. If planning.gpu is a processor, null also splits models below
-    10^9 parameters, so that there is a job for each of Snakemake's cores; the first start decides."""
+    """Number of jobs that a model's prompts are split over: one number, or one for each model by name. null: from
+    the cost estimate and planning.hours_per_shard. If planning.gpu is a processor, null also splits models below
+    10^9 parameters into one job for each of Snakemake's cores; the number of cores at the first start decides."""
     max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=MOST)] = 128
     """Longest response, in tokens."""
     thinking: Thinking = "disabled"
-    """What to do with a model that thinks before it responds. disabled: the switch of its chat template, by whatever
-    name, is switched off; keep: the template's default. Thinking that remains is stored apart and is no part of the
-    response. The column thinking of the models file takes its place for that model. Has no effect on servers."""
+    """For models that think before they respond. disabled: thinking is switched off, if the chat template has a switch
+    of any name. keep: the template's default. Thinking that remains is stored separately and is not part of the
+    response. Column thinking of the models file replaces this key for that model. Has no effect on servers."""
     max_thinking_tokens: Count = 2048
-    """Longest thinking before a response, in tokens, in addition to max_new_tokens. A response that is cut inside its
-    thinking is empty. For models on this machine whose tokenizer or chat template has marks of thinking."""
+    """Longest thinking before a response, in tokens, in addition to max_new_tokens. If the limit is reached inside
+    the thinking, the response is empty. For models on this machine whose tokenizer or chat template has tags of
+    thinking."""
     temperature: Number = 0.0
     """0 is greedy, as in the paper."""
     top_p: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
@@ -488,39 +493,40 @@ class Inference(Part):
     samples_per_prompt: Count = 1
     """Independent responses to each prompt; more than 1 needs a temperature above 0."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format of the weights; auto is the one they are stored in."""
+    """Number format of the weights; auto is the format in which they are stored."""
     quantization: Literal["8bit", "4bit"] | None = None
     """Quantise the weights on loading; null does not."""
     batch_tokens: Annotated[int, Field(strict=True, ge=64)] | None = None
-    """Prompt and new tokens of one batch of the backend transformers. null takes what the cost estimate leaves of the
-    memory of planning.gpu, at most 16384; where responses depend on their batch, the first run of a model decides."""
+    """Prompt and new tokens of one batch of the backend transformers. null: as many as fit into the memory of
+    planning.gpu by the cost estimate, at most 16384. If responses depend on their batch, the value of the first run
+    of a model is kept."""
     device_map: Annotated[str, AfterValidator(_device)] | None = "auto"
     """Where transformers puts the weights: auto, balanced, balanced_low_0, sequential, or a device such as cpu or
     cuda:0."""
     keep_weights: Flag = True
-    """Whether weights from the hub stay on disk. false asks one model after another and deletes the weights of each
-    when its last job is done, so that the disk holds those of one model at a time (docs/cluster.md)."""
+    """Whether weights from the hub stay on disk. false: models are asked one after another, and the weights of each are
+    deleted after its last job, so that only one model is on the disk at a time (docs/cluster.md)."""
     system_role: Literal["native", "merge", "error"] = "native"
-    """A system prompt whose model has no place for it is an error (native), or is sent at the head of the question for
-    every model (merge). error refuses every system prompt."""
+    """native: system prompts are sent in the system role; it is an error if a chat template has none. merge: for every
+    model, the system prompt is sent at the beginning of the question. error: every system prompt is an error."""
     control_tokens: Literal["error", "escape"] = "error"
-    """What to do with a prompt whose text contains a control token of its model, such as <|im_end|>. escape writes a
-    space after the first character of the token, so that the model reads it as text. Has no effect on servers. The
-    prompts of judges are always escaped."""
+    """For prompts whose text contains a control token of the model, such as <|im_end|>. escape writes a space after
+    the first character of the token, so that the model reads it as text. Has no effect on servers. The prompts of
+    judges are always escaped."""
     unrecognised: Literal["stop", "go_on"] = "stop"
-    """What to do if, of the first 200 responses of a job (of all, if there are 20 to 199), fewer than 5 % contain an
-    option, yes or no, a refusal phrase or a common way to decline."""
+    """Whether a job stops if fewer than 5 % of its first 200 responses contain an option, yes or no, a refusal
+    phrase or a common way to decline. If a job has 20 to 199 responses, all are checked."""
     trust_remote_code: Annotated[tuple[str, ...], AfterValidator(unique("model"))] = ()
     """Models whose own Python code may run."""
     early_decision: Flag = True
-    """Stop a response once no labeller can change its verdict; has effect where phrase_list is the only labeller."""
+    """Stop a response once its verdict is certain. This has an effect only if phrase_list is the only labeller."""
     recheck_share: Share = 0.03
-    """Share of prompts whose response is always generated in full, to check early decisions."""
+    """Share of prompts whose response is always generated in full, to check early_decision."""
     refusals_in_full: Flag = True
-    """Generate refusals in full."""
+    """Generate refusals in full, also with early_decision."""
     batch_check_share: Share = 0.02
     """Share of prompts (at least 50 of a model) that are asked again in other batches, if a response can depend on the
-    prompts that it is computed with (docs/backends.md); 0 asks none again."""
+    other prompts of its batch (docs/backends.md); 0 asks none again."""
 
     @property
     def environment(self) -> str:
@@ -537,31 +543,32 @@ class Server(Part):
     """A server with the OpenAI API, such as vLLM, llama.cpp or a hosted one."""
 
     base_url: Annotated[str, AfterValidator(_base_url)]
-    """Address, as in http://localhost:8000/v1, without user name, password or query. Part of what a response is stored
-    under, because another server may serve other weights, unless the models file gives the model's revision."""
+    """Address, as in http://localhost:8000/v1, without user name, password or query. Part of the key of a stored
+    response, because another server may serve other weights, unless the models file has the model's revision."""
     api_key_env: Annotated[str, AfterValidator(_variable)] | None = None
-    """Environment variable that holds the key; null for a server that wants none."""
+    """Environment variable that contains the API key; null for a server without one."""
     concurrency: Count = 16
-    """Requests under way at a time."""
+    """Number of simultaneous requests."""
     timeout: Positive = 300.0
-    """Seconds for one request."""
+    """Longest time for one request, in seconds."""
     attempts: Count = 8
-    """Attempts at one request, with growing waits between them."""
+    """Number of attempts for one request, with increasing waits between them."""
     longest_wait: Positive = 60.0
     """Longest wait between two attempts, in seconds."""
     max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    """Under which name a request sends inference.max_new_tokens. Reasoning models of OpenAI take max_completion_tokens,
-    which also bounds the thinking."""
+    """Name of the parameter with inference.max_new_tokens in a request. Reasoning models of OpenAI need
+    max_completion_tokens, which also limits the thinking."""
     omit: Annotated[tuple[Omittable, ...], AfterValidator(unique("parameter"))] = ()
-    """Parameters that the server refuses, such as [seed]; requests leave them out. Without temperature, responses are
-    sampled with the server's default and not greedy; the page says so. Part of what a response is stored under."""
+    """Parameters that the server rejects, such as [seed]; requests do not contain them. Without temperature,
+    responses are sampled with the server's default and are not greedy; the page says so. Part of the key of a
+    stored response."""
     price_in: Number | None = None
     """Price of a million prompt tokens, in your currency, for the cost estimate."""
     price_out: Number | None = None
     """Price of a million new tokens."""
     extra_body: Annotated[dict[str, Any], AfterValidator(_extra_body)] | None = None
-    """Further parameters of every request, part of what a response is stored under. Where a request is silent, many
-    servers use the checkpoint's own defaults; for vLLM write {repetition_penalty: 1.0, top_k: -1}."""
+    """Further parameters of every request, part of the key of a stored response. Many servers use the checkpoint's own
+    defaults for parameters that a request does not contain; for vLLM write {repetition_penalty: 1.0, top_k: -1}."""
 
 
 class Planning(Part):
@@ -572,8 +579,8 @@ class Planning(Part):
     compute_here: Flag = True
     """Whether preflight checks the memory of this machine."""
     hours_per_shard: Positive | None = 12.0
-    """Split a model over jobs of at most so many estimated hours. A job asks for up to twice as long, so this is half
-    the time limit of your queue. null makes one job of a model, however long."""
+    """Longest estimated time of a job, in hours; a longer model is split over several jobs. A job asks for up to
+    twice this time, so use half the time limit of your queue. null: one job for each model."""
 
 
 class Judge(Part):
@@ -582,8 +589,8 @@ class Judge(Part):
     model: Words
     """A model of the models file."""
     prompt: DataFile = OWN_PROMPT
-    """The file of its prompt. A file of the same name that ends in .yaml says how a published prompt is filled and its
-    reply read; config/labelling/judges has some (docs/how-to/labellers.md)."""
+    """The file of its prompt. For a published prompt, a file of the same name that ends in .yaml says how the prompt is
+    filled and the reply is parsed; config/labelling/judges has some (docs/how-to/labellers.md)."""
 
 
 class Classifier(Part):
@@ -594,40 +601,42 @@ class Classifier(Part):
     revision: Words | None = None
     """Commit on the hub; null is the newest."""
     categories: Annotated[dict[DataWord, ClassifierCategory], AfterValidator(_refusals_and_others)]
-    """Each of the classifier's own labels (id2label in its config.json) with the category that it stands for, such as
-    {REJECTION: refused, NORMAL: not_refused}; hedged stands for a partial refusal."""
+    """The category of each label of the classifier (id2label in its config.json), such as
+    {REJECTION: refused, NORMAL: not_refused}; hedged means a partial refusal."""
     question: Flag = False
-    """Whether it reads question and response, as a pair of texts."""
+    """Whether the classifier reads question and response, as a pair of texts."""
     template: Annotated[str, AfterValidator(_template)] | None = None
-    """For a classifier that reads both as one text: the text, with {question} and {response} in it."""
+    """For a classifier that reads question and response as one text: this text, with {question} and {response} in
+    it."""
     batch_size: Count = 32
-    """Responses of one batch."""
+    """Number of responses in one batch."""
     max_tokens: Count = 512
-    """Longest input, in tokens; what is longer is cut."""
+    """Longest input, in tokens; longer inputs are cut."""
 
 
 class Responses(Part):
     """Responses that were made elsewhere, in place of asking a model (docs/how-to/import.md)."""
 
     paths: Annotated[tuple[DataFile, ...], Field(min_length=1), AfterValidator(unique("file"))]
-    """The files; several are read as one."""
+    """The files. Several files are read as one."""
     format: ResponseFormat | None = None
-    """Their format; null goes by the name: .csv, .jsonl, .parquet, .eval and .json (Inspect), samples_*.jsonl
-    (lm-evaluation-harness). The output of a batch is openai_batch or anthropic_batch."""
+    """Format of the files. null: from the name (.csv, .jsonl, .parquet, .eval and .json of Inspect, samples_*.jsonl of
+    lm-evaluation-harness). The output of a batch is openai_batch or anthropic_batch."""
     columns: dict[ResponseField, DataWord] = Field({})
-    """Fields, each with the column of the files that holds it, such as {response: output, persona: who}. A field that
-    is not named is read from the column of its own name, if there is one."""
+    """Name of the column for each field, such as {response: output, persona: who}. A field that is not listed is
+    read from the column of the same name, if there is one."""
     verdicts: dict[DataWord, ClassifierCategory] = Field({})
-    """Words of the column of verdicts, each with the category that it stands for, such as {full_refusal: refused};
-    hedged stands for a partial refusal. Words such as refused, answered, true and 0 need none."""
+    """Category of each word in the column of verdicts, such as {full_refusal: refused}; hedged means a partial refusal.
+    Words such as refused, answered, true and 0 are known."""
     baseline: DataWord | None = None
-    """The word in the column of personas that means no persona; an empty cell and baseline always do."""
+    """The word in the column of personas that means no persona. An empty cell and the word baseline always mean
+    this."""
     model: Words | None = None
-    """The model, where the files do not name one."""
+    """Name of the model, if the files have none."""
     prompts: DataFile | None = None
-    """A further table, with what the files do not say about each prompt: a row per prompt_id."""
+    """A further table with more columns about each prompt, one row per prompt_id."""
     may_be_shared: Flag = False
-    """Without tasks in the config: whether your readers may have the prompts; the report then shows them."""
+    """Without tasks in the config: whether your readers may have the prompts. true: the report shows them."""
     options: dict[Words, Annotated[tuple[Words, ...], Field(min_length=2)]] = Field({})
     """For tasks that are not in the config, by name: the class words that the prompts offered. Without them, responses
     are read as free chat."""
@@ -656,18 +665,19 @@ class Annotation(Part):
     """The sample that people label (`snakemake annotation`)."""
 
     size: Count = 600
-    """Responses; every model gets an equal part, spread over tasks and persona groups."""
+    """Number of responses in the sample. Every model gets an equal part, spread over tasks and persona groups."""
     shares: Shares = Shares()
-    """Shares of each model's part; they are scaled to sum to 1. Share 0 leaves these responses out."""
+    """Share of each stratum in the sample of a model. Shares are scaled to sum to 1. A stratum with share 0 is left
+    out."""
 
 
 class Estimation(Part):
     """How rates and effects are estimated."""
 
     bootstrap: Annotated[int, Field(strict=True, ge=100, le=MOST)] = 1000
-    """Bootstrap replicates, by text."""
+    """Number of bootstrap replicates; texts are resampled."""
     permutations: Annotated[int, Field(strict=True, ge=99, le=MOST)] = 999
-    """Permutations of each test and noise floor."""
+    """Number of permutations of each test and noise floor."""
     targets: dict[Quantity, HalfWidth] = Field({"persona effects": 0.02}, min_length=1)
     """For a sequential design: target half-width of the 95 % confidence interval of each quantity, as a proportion.
     Known quantities: model rate, task rates, persona rates, any-persona effect, persona effects."""
@@ -679,12 +689,12 @@ class Config(Part):
     study: Annotated[str, AfterValidator(_study_name)]
     """Name of the study; its results go to results/<study>/."""
     title: Line = ""
-    """One line for the head of the report; empty is the study's name."""
+    """Title of the report, one line; empty is the study's name."""
     language: Language = "en"
     """Language of the responses, as its two-letter code (ISO 639-1). It decides the patterns of the labeller structured
-    and the phrases of phrase_list. For a language without patterns, docs/how-to/languages.md says what remains."""
+    and the phrases of phrase_list. For a language without patterns see docs/how-to/languages.md."""
     seed: Seed = 2025
-    """Every random choice of the study follows from it."""
+    """Seed of every random choice of the study, except the sampling of responses (inference.seed)."""
     materials: Materials = Materials()
     """The data files that the study is made of."""
     models: Names = "all"
@@ -694,12 +704,12 @@ class Config(Part):
     templates: Names = "all"
     """Templates to use: all of the templates file, or a list of names."""
     checkpoints: Checkpoints = Checkpoints(kind="hub")
-    """Where the models come from. Compulsory where models are asked."""
+    """Where the models come from. Needed, unless responses were made elsewhere."""
     responses: Responses | None = None
     """Responses that were made elsewhere, in place of asking a model. With tasks, they are responses to the study's own
     prompts, written by `snakemake export`. Without tasks, everything is read from their files."""
     tasks: dict[Name, Task] = Field({})
-    """The classification tasks, by name. Compulsory where models are asked."""
+    """The classification tasks, by name. Needed, unless responses were made elsewhere."""
     design: Design = Design()
     """Which prompts are asked."""
     prompts: Prompts = Prompts()
@@ -707,32 +717,31 @@ class Config(Part):
     inference: Inference = Inference()
     """How responses are generated."""
     servers: dict[Name, Server] = Field({})
-    """Servers with the OpenAI API, by name; a row of the models file refers to one by that name (column server)."""
+    """Servers with the OpenAI API, by name. Column server of the models file has this name."""
     planning: Planning = Planning()
     """For `snakemake plan`, and the resources of cluster jobs."""
     limit: Count | None = None
-    """Ask each model at most so many prompts, spread over the tasks: a trial, which tables, figures and page name
-    as one. Set it for one start (--config limit=20), not in a file."""
+    """For a trial: largest number of prompts for each model, spread over the tasks. Tables, figures and page say
+    that it is a trial. Set it for one start (--config limit=20), not in a file."""
     allow_missing: Flag = False
-    """Report on the models whose responses are there, and list the others as missing, instead of asking them. Set it
-    for one start (--config allow_missing=true), not in a file."""
+    """Do not ask models without responses: report on the others, and list these as missing. Set it for one start
+    (--config allow_missing=true), not in a file."""
     labellers: Annotated[tuple[RuleLabeller, ...], Field(min_length=1), AfterValidator(unique("labeller"))] = LABELLERS
-    """Who labels the responses; the rates of the first one are the study's headline."""
+    """Labellers of the responses. The first one gives the main results."""
     judges: dict[LabellerName, Judge] = Field({})
-    """Language models that label the responses, as further labellers by name."""
+    """Further labellers that are language models, by name."""
     classifiers: dict[LabellerName, Classifier] = Field({})
-    """Sequence classifiers that label the responses, as further labellers by name."""
+    """Further labellers that are text classifiers, by name."""
     annotation: Annotation = Annotation()
     """The sample that people label (`snakemake annotation`)."""
     estimation: Estimation = Field(default_factory=lambda: Estimation.model_validate({}))
     """How rates and effects are estimated."""
     comparison: Literal["paper", "none"] = "paper"
-    """paper: estimates are compared with the paper's printed numbers and claims where both are of the same quantity.
-    none: the study is not about the paper: no printed numbers, no claims, and no table or figure named after the
-    paper's."""
+    """paper: estimates are compared with the paper's printed numbers and claims of the same quantity. none: there
+    are no printed numbers, no claims, and no tables or figures of the paper."""
     choices: dict[Name, Annotated[dict[str, Any], Field(min_length=1)]] = Field({})
-    """Settings to repeat the study under, one at a time, for `snakemake choices`: names, each with the keys of this
-    config that it changes, such as {short: {inference: {max_new_tokens: 16}}} (docs/choices.md)."""
+    """Other settings for `snakemake choices`, which repeats the study under each of them. Each name has the keys of
+    this config that change, such as {short: {inference: {max_new_tokens: 16}}} (docs/choices.md)."""
 
     @property
     def patterns(self) -> str | None:

@@ -60,18 +60,18 @@ class Model(Part):
     family: Words
     """Models are grouped by family in tables and claims; empty is the model's own name."""
     generation: Words
-    """A family's generations are compared; empty is the family."""
+    """Generation within the family, for the claim on newer generations; empty is the name of the family."""
     size_b: Amount | None = None
-    """Size in 10^9 parameters, as in the model's name. Memory, GPUs and time of jobs follow from it; where it is
-    empty and params_b too, 8 is assumed."""
+    """Size in 10^9 parameters, as in the model's name. Memory, GPUs and time of jobs follow from it. If this and
+    params_b are empty, 8 is assumed."""
     hub_id: Words | None = None
     """Source: name on the Hugging Face hub, or a local folder (beginning with ./, / or ~)."""
     revision: Words | None = None
-    """Commit on the hub; empty is the newest at the first start."""
+    """Commit on the hub; empty is the newest commit at the first start."""
     gated: Annotated[bool, BeforeValidator(_truth, json_schema_input_type=bool), Field(strict=True)] = False
     """Whether its licence must be accepted on the hub first: true or false."""
     params_b: Amount | None = None
-    """Exact size in 10^9 parameters; this and the shape make the cost estimate sharper."""
+    """Exact size in 10^9 parameters; this and the shape make the cost estimate more precise."""
     layers: Amount | None = None
     """Shape: number of layers."""
     kv_heads: Amount | None = None
@@ -91,8 +91,8 @@ class Model(Part):
     served_model: Words | None = None
     """Name of the model on its server; empty is hub_id."""
     reported_model: Words | None = None
-    """Name under which the server's replies report the model, where it is another one than served_model, such as that
-    behind a deployment. A reply that reports any other model stops the run."""
+    """Name of the model in the server's replies, if it differs from served_model, such as the model behind a
+    deployment. A reply with any other model name stops the run."""
     package: Annotated[Words, AfterValidator(_package)] | None = None
     """Source: a Python package that contains the weights as a GGUF file, as name==version."""
     package_file: Annotated[Words, AfterValidator(_inside)] | None = None
@@ -100,14 +100,14 @@ class Model(Part):
     sha256: Checksum | None = None
     """With package: the checksum of package_file."""
     dummy: Share | None = None
-    """Source: no model, but fixed responses, of which this share are refusals. To try a study without any weights; all
-    models of a study must be dummies then, and its tables, figures and page say so."""
+    """Source: fixed responses without a model; the number is their share of refusals. For trying a study without
+    weights. Then all models of the study must be dummies, and its tables, figures and page say so."""
     imported: Words | None = None
     """Source: responses that were made elsewhere (`responses` of the config); the model's name in their files."""
     system_prompt: SystemPrompt | None = None
     """System prompt of this model, word for word, in place of prompts.system of the config."""
     system_prompt_file: Annotated[Words, AfterValidator(_prompt_file)] | None = None
-    """The same as a file below config/; the line break at its end is not part of it."""
+    """A file below config/ with the system prompt. The line break at its end is not part of it."""
     thinking: Thinking | None = None
     """What to do with this model's thinking, in place of inference.thinking of the config: disabled or keep."""
 

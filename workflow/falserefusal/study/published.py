@@ -9,7 +9,7 @@ from falserefusal.study.comparison import Comparison, whole_paper
 from falserefusal.study.fields import PUBLISHED
 from falserefusal.study.files import MEASURED_ACCURACY, PRINTED, PRINTED_FILES
 
-PUBLISHED_TITLE = "No for Some, Yes for Others: the paper, re-derived from its own printed cells"
+PUBLISHED_TITLE = "No for Some, Yes for Others: the paper's results, recomputed from its printed numbers"
 
 
 @dataclass(frozen=True, eq=False)

@@ -729,6 +729,7 @@ class Study(AnyStudy):
     def verdict_inputs(self, model: str, look: str | None = None) -> dict[str, Any]:
         """What the verdicts on a model's responses are made from."""
         return self.question_inputs(model, look) | {
+            "texts": self.text_files,
             **self._rule_files,
             **({GIVEN: self.files.given_verdicts(model)} if GIVEN in self.labellers else {}),
             "judges": [self.files.judge_responses(judge, model, look) for judge in self.config.judges],
@@ -792,6 +793,7 @@ class Study(AnyStudy):
             "responses": [self.files.responses(model) for model in self.reported_models],
             "records": [self.files.response_record(model) for model in self.reported_models],
             "design": self.files.design,
+            "texts": self.text_files,
             "personas": materials.personas,
             "templates": materials.templates,
             **self._rule_files,
