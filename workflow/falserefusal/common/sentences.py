@@ -91,15 +91,20 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "attributes differ": Sentence(
         "{% if refusals < least %}{{ refusals | counted('refusal') }}: too few to compare the levels of attributes"
-        "{% else %}{% for attribute, s in found %}{{ attribute }}: {% if not s.clear %}no level is refused clearly "
-        "more often than another{% else %}{{ s.higher }} is refused more often than {{ s.lower }} "
-        "({{ s.difference | points(s.lo, s.hi) }} points, interval {{ span(s.lo, s.hi) }}"
-        "{{ '; ' ~ s.clear ~ ' of ' ~ s.pairs ~ ' pairs differ clearly' if s.levels > 2 }})"
+        "{% elif not found | map('last') | sum('clear') %}Attributes {{ found | map('first') | list | listing }}: no "
+        "level is refused clearly more often than another{% else %}{% for attribute, s in found %}{{ attribute }}: "
+        "{% if not s.clear %}no level is refused clearly more often than another{% else %}{{ s.higher }} "
+        "is refused more often than {{ s.lower }} ({{ s.difference | points(s.lo, s.hi) }} points, interval "
+        "{{ span(s.lo, s.hi) }}{{ '; ' ~ s.clear ~ ' of ' ~ s.pairs ~ ' pairs differ clearly' if s.levels > 2 }})"
         "{% endif %}{{ '; ' if not loop.last }}{% endfor %}{% endif %}",
         [
             (
                 {"found": [("race", FEW), ("gender", FEW)], "refusals": 4},
                 "4 refusals: too few to compare the levels of attributes",
+            ),
+            (
+                {"found": [("race", ALIKE), ("gender", ALIKE)], "refusals": 754},
+                "Attributes race and gender: no level is refused clearly more often than another",
             ),
             (
                 {"found": [("race", PAIR), ("gender", ALIKE)], "refusals": 754},

@@ -54,7 +54,7 @@ def draw_interactions(tables: dict[str, pd.DataFrame], context: Context) -> tupl
         frame,
     )
     _panels(page, frame.assign(lo=np.nan, hi=np.nan), "interaction (points)")
-    keys = [key(INK, line=False, label="rate"), key(GREY, hollow=True, line=False, label="sum of main effects")]
+    keys = [key(INK, line=False, label="rate"), key(GREY, hollow=True, line=False, label="mean plus main effects")]
     page.figure.legend(handles=keys, **below(page, 2))
     return page.figure, frame
 
