@@ -77,7 +77,7 @@ def _panels(page: Page, frame: pd.DataFrame, effect: str) -> None:
     rows, shade = _rows(frame), of_attributes(frame["attribute"])
     names = {str(k): name for k, name in enumerate(frame["level"])}
     y = pd.Series([rows.at[name] for name in names])
-    left, gap = 0.4 + 0.058 * max(map(len, names.values())), 0.75
+    left, gap = 0.4 + 0.058 * max(map(len, [*names.values(), *shade])), 0.75
     width = (page.width - left - gap - 0.6) / 2
     points = 100 * frame.drop(columns=["attribute", "level"])
     rates, effects = ["rate", "lo", "hi", "expected"], ["effect", "effect_lo", "effect_hi"]

@@ -267,8 +267,7 @@ def _attributes(tables: dict[str, pd.DataFrame], study: Study) -> list[str]:
     found = [say("attributes differ", **attributes_of(tables))]
     if len(tables["effects_attribute"]):
         found.append(say("attributes interact", **interactions_of(tables)))
-    name = suffixed(study.models, study.model_suffix)
-    return [study.say(name(line)) for line in found]
+    return [study.say(line) for line in found]
 
 
 def _moved(tables: dict[str, pd.DataFrame], study: Study) -> dict | None:

@@ -315,7 +315,9 @@ def load_personas(path: str | Path, keep: Sequence[str] | None = None) -> "pd.Da
     from falserefusal.common.schemas import PERSONAS
 
     frame = read_csv(path).rename(columns=str.strip)
-    personas = validate(_filled(frame[[name for name in frame if name in PERSONA_COLUMNS]]), PERSONAS, path)
+    if {"persona", "surface"} <= set(frame):  # without them, the other columns show what is wrong with the file
+        frame = frame[[name for name in frame if name in PERSONA_COLUMNS]]
+    personas = validate(_filled(frame), PERSONAS, path)
     _check_words(personas, ["persona", "group", "printed", "surface"], path)
     if pair := look_alike(personas["surface"]):
         raise InputError(f"{path}: the surfaces '{pair[0]}' and '{pair[1]}' look alike; two personas must differ")
