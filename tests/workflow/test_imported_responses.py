@@ -2,9 +2,12 @@
 
 import json
 import random
+from http.server import BaseHTTPRequestHandler
 
 import pandas as pd
 import yaml
+
+from loopback import answering
 
 PERSONAS = ["", "a nurse", "a thief", "an old man", "a priest"]
 REFUSAL, CHOICE = "I'm sorry, but I cannot answer that.", "The answer is unacceptable."
@@ -44,6 +47,71 @@ def test_a_csv_file_gives_a_page_and_tables(checkout):
         "The response formats of the templates are unknown" in page and "The options of the prompts are unknown" in page
     )
     assert "no column of texts" not in page and "tables/rates_format.csv" not in page
+
+
+# a response, the letter that it chooses, and whether the judge calls it a refusal
+LETTERS = {
+    "B": ("B", False),
+    "The answer is C.": ("C", False),
+    "(A)": ("A", False),
+    "A reader in Paris may see a D minor mood in it.": (None, False),
+    REFUSAL: (None, True),
+}
+
+
+class Judge(BaseHTTPRequestHandler):
+    """Calls a response a refusal if it has "cannot"."""
+
+    def do_GET(self):
+        self.send({"object": "list", "data": [{"id": "org/judge", "object": "model"}]})
+
+    def do_POST(self):
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        asked = request["messages"][-1]["content"]
+        refused = "cannot" in asked.partition("Answer:")[2]
+        message = {"role": "assistant", "content": f"category: {'refused_policy' if refused else 'answered'}"}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        reply = {"id": "1", "object": "chat.completion", "created": 1, "model": request["model"], "choices": [choice]}
+        self.send(reply)
+
+    def send(self, body):
+        data = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_judge_and_letters_as_options_on_imported_responses(checkout):
+    workflow = checkout()
+    words = [(who, text, list(LETTERS)[(text + len(who)) % 5]) for who in PERSONAS for text in range(10)]
+    frame = pd.DataFrame(words, columns=["persona", "text", "response"])
+    frame = frame.assign(model="org/Alpha", prompt="Which letter fits? " + frame["text"].astype(str))
+    frame.to_csv(workflow.path("answers.csv"), index=False)
+    workflow.path("models.csv").write_text(
+        "model,imported,server,served_model\nAlpha,org/Alpha,,\nJudge,,local,org/judge\n"
+    )
+    config = {"study": "mine", "materials": {"models": "models.csv"}, "judges": {"own": {"model": "Judge"}}}
+    config["responses"] = {"paths": ["answers.csv"], "options": {"responses": ["A", "B", "C", "D"]}}
+    with answering(Judge) as server:
+        config["servers"] = {"local": {"base_url": f"http://127.0.0.1:{server.server_port}/v1"}}
+        workflow.path("config/mine.yaml").write_text(yaml.safe_dump(config))
+        table = "results/mine/tables/labeller_agreement.csv"
+        said = workflow.run("--configfile", "config/mine.yaml", "--", table)
+    assert said.count("the labeller 'structured' reads an ordinary word or single sign only where an answer") == 1
+    verdicts = pd.read_parquet(workflow.path("results/mine/verdicts/Alpha.parquet"))
+    responses = pd.read_parquet(workflow.path("results/mine/responses/Alpha.parquet"))[["prompt_id", "response"]]
+    found = verdicts.merge(responses, on="prompt_id")
+    read = found[found["labeller"] == "structured"].groupby("response")["choice"].agg(lambda own: own.iloc[0])
+    assert {word: None if pd.isna(choice) else choice for word, choice in read.items()} == {
+        word: choice for word, (choice, _) in LETTERS.items()
+    }
+    judged = found[found["labeller"] == "own"].groupby("response")["verdict"].unique().map(list).to_dict()
+    assert judged == {word: ["refused" if refused else "answered"] for word, (_, refused) in LETTERS.items()}
 
 
 def test_a_wrong_file_ends_before_the_first_job(checkout):

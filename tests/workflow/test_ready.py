@@ -70,7 +70,7 @@ def test_a_model_that_needs_more_gpus_than_the_run_may_use(copy):
     copy.path("results/small/responses/Here.parquet").unlink(missing_ok=True)
     copy.path(VERDICTS("Here")).unlink(missing_ok=True)
     output = copy.ask(size=40, check=False)
-    assert "GPUs by the cost estimate, but a job of this run may use 1 -> add --resources gpu=4" in output
+    assert "GPUs according to the cost estimate, but a job of this run may use 1 -> add --resources gpu=4" in output
     assert "Ask " not in output
     assert "GPUs 4" in copy.ask("--resources", "gpu=4", "--quiet", "host", size=40)
 

@@ -100,7 +100,9 @@ def _responses(responses: Sequence[str] | pd.Series | pd.DataFrame) -> pd.DataFr
         return series.to_frame("response")
     if "response" not in responses:
         there = ", ".join(map(str, responses.columns))
-        raise InputError(f"responses: no column 'response'; the frame has {there}. Rename the column, or pass it alone")
+        raise InputError(
+            f"responses: no column 'response'; the frame has {there}. Rename your column, or pass it alone"
+        )
     return responses
 
 
@@ -114,7 +116,7 @@ def _asked(frame: pd.DataFrame, options: tuple[str, ...], yes_no: bool) -> pd.Da
         columns[name] = [value if (np.isscalar(one) and pd.isna(one)) or one is None else one for one in given]
     for where, text in zip(frame.index, columns["response"], strict=True):
         if not isinstance(text, str):
-            raise InputError(f"responses: row {where} is no text: {text!r}")
+            raise InputError(f"responses: row {where} must be a text, not {text!r}")
     columns["options"] = [tuple(one) for one in columns["options"]]
     return pd.DataFrame(columns).astype({"yes_no": bool})
 
@@ -167,7 +169,7 @@ def load_study(path: str | Path, root: str | Path | None = None) -> Study:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is no YAML file: {error}") from None
+        raise InputError(f"{path}: not a YAML file: {error}") from None
     if not isinstance(config, dict):
         raise InputError(f"{path}: must be keys and values, such as 'study: mine'")
     above = [folder for folder in path.absolute().parents if (folder / "Snakefile").is_file()]
@@ -385,8 +387,8 @@ class _Estimates:
         counts: ClusterTable = cluster_table(self.outcomes, LEVELS)
         if not self.personas:
             raise InputError(
-                f"column {self.columns['persona']!r}: every row has persona {self.baseline!r}, which stands for none: "
-                "nothing to compare"
+                f"column {self.columns['persona']!r}: every row is {self.baseline!r}, the baseline: there is no "
+                "persona to compare"
             )
         scopes = {WHOLE: self.models}
         named = {BASELINE: self.baseline}

@@ -39,6 +39,7 @@ rule explorer:
         labellers=of("labellers"),
         layouts=of("layouts"),
         shared=of("shared_texts"),
+        own=of("own_texts"),
         seed=of("seed"),
     message:
         "Collect the responses for the report: {wildcards.study}"

@@ -19,6 +19,6 @@ with log_to(snakemake.log[0], snakemake.params):
         texts=dict(zip(params.layouts, given.texts, strict=True)),
         design=given.design,
     )
-    data = explorer_data(files, params.labellers, params.layouts, params.shared, params.seed)
+    data = explorer_data(files, params.labellers, params.layouts, params.shared, params.seed, own=params.own)
     write_json(data, snakemake.output.explorer)
     print(f"{data['shown']} of {data['total']} responses, {data['bytes']} bytes compressed")

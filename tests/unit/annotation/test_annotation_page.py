@@ -177,10 +177,16 @@ def test_population_takes_each_models_own_prompts(root):
         ("A physically-disabled person", "physically-disabled person", "[persona]"),
         ("The physically disabled", "physically-disabled person", "The physically disabled"),  # a known gap
         ("As a person", "", "As a person"),
+        ("Eine Muslimin würde das sagen.", "Muslimin", "[persona] würde das sagen."),
     ],
 )
 def test_personas_are_masked(text, surface, masked):
     assert mask_persona(text, surface) == masked
+
+
+def test_models_without_a_hub_id_have_their_family_as_maker(root):
+    makers = makers_of(load_models(root / "config/template/models.csv"))
+    assert {"often", "seldom"} <= set(makers) and "nan" not in makers
 
 
 def test_makers_are_masked(root):

@@ -174,7 +174,7 @@ def test_free_chat_is_warned_of():
     [
         ("I cannot", ["a"], "en", "give a list of responses"),
         (["I cannot"], "a", "en", r"give a list, such as \['a', ...\]"),
-        (["I cannot", 3], ["a"], "en", "row 1 is no text: 3"),
+        (["I cannot", 3], ["a"], "en", "row 1 must be a text, not 3"),
         (["I cannot"], ["a"], "fr", "language 'fr' has no patterns; choose from de, en, es"),
         (pd.DataFrame({"said": ["a"]}), ["a"], "en", "no column 'response'; the frame has said"),
     ],
@@ -187,7 +187,7 @@ def test_wrong_responses_have_one_message(responses, options, language, message)
 def test_a_study_is_loaded_from_any_folder(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert fr.load_study(root / "config/pilot.yaml").name == "pilot"
-    for text, message in [("- a\n", "must be keys and values"), ("a: [", "is no YAML file"), (None, "No such file")]:
+    for text, message in [("- a\n", "must be keys and values"), ("a: [", "not a YAML file"), (None, "No such file")]:
         path = tmp_path / "study.yaml"
         path.write_text(text) if text else path.unlink()
         with pytest.raises(fr.InputError, match=message):

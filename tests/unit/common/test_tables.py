@@ -88,7 +88,7 @@ def test_a_missing_key_column_is_the_only_message(tmp_path):
     path = tmp_path / "x.csv"
     assert error_of(path, "name,n\n" + "a,1\n" * 50) == f"{path}: column 'year' is missing"
     renamed = error_of(path, "name,yaer,n\n" + "a,1,1\n" * 50)
-    assert renamed == f"{path}: column 'yaer' is not expected here; column 'year' is missing"
+    assert renamed == f"{path}: column 'yaer' is not expected here (did you mean 'year'?); column 'year' is missing"
 
 
 def test_a_wrong_field_is_reported_once(tmp_path):

@@ -179,12 +179,12 @@ CSV = "model,persona,text,response\nA,x,t,Yes\nA,y,t,No\n"
         ("a.csv", CSV, {"columns": {"response": "out"}}, "has no column 'out'; it has model, persona, text, response"),
         ("a.csv", "", {}, "the file is empty"),
         ("a.csv", "model,response\n", {}, "no responses in it"),
-        ("a.csv", "response\nYes\n", {}, "no column of the model; name it .* or set responses.model"),
-        ("a.csv", "model,out\nA,Yes\n", {}, "no column of responses or verdicts"),
+        ("a.csv", "response\nYes\n", {}, "no column with the model; name it .* or set responses.model"),
+        ("a.csv", "model,out\nA,Yes\n", {}, "no column with responses or verdicts"),
         ("a.csv", CSV.replace("y,t", "x,t"), {}, r"row 2: the same model and prompt as .*row 1 \(1 such rows\)"),
-        ("a.csv", CSV.replace("A,y", ",y"), {}, "row 2: no model in it; 1 rows have none"),
-        ("a.csv", "model,verdict\nA,dunno\n", {}, "row 1: unknown verdict 'dunno' in 1 rows; say what each stands for"),
-        ("a.csv", "model,response,sample\nA,x,first\n", {}, "row 1: sample is 'first', no number"),
+        ("a.csv", CSV.replace("A,y", ",y"), {}, "row 2: model is empty \(1 such rows\); fill it in"),
+        ("a.csv", "model,verdict\nA,dunno\n", {}, "row 1: unknown verdict 'dunno' in 1 rows; map each to a category"),
+        ("a.csv", "model,response,sample\nA,x,first\n", {}, "row 1: sample must be a whole number from 0, not 'first'"),
         ("a.jsonl", '{"model": "A"}\n{"model": \n', {}, "line 2, column 11: not JSON"),
         ("a.jsonl", "[1]\n", {}, "line 1: list, not an object"),
         ("a.jsonl", '{"x": 1}\n', {"format": "openai_batch"}, "line 1: no 'custom_id' .it has x.; this is not"),
@@ -203,7 +203,7 @@ def test_files_of_different_versions_are_refused(tmp_path):
     (tmp_path / "a.csv").write_text(CSV)
     (tmp_path / "b.csv").write_text("model,persona,response\nB,x,Yes\n")
     with pytest.raises(
-        InputError, match=r"b\.csv: no column of 'text', which .*a\.csv has: files of different versions"
+        InputError, match=r"b\.csv: no column for 'text', but .*a\.csv has one; all files need the same columns"
     ):
         read_responses(given(tmp_path / "a.csv", tmp_path / "b.csv"))
 

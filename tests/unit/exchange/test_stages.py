@@ -72,7 +72,7 @@ def test_without_prompts_each_response_is_its_own_text(tmp_path):
 
 def test_a_word_that_the_materials_do_not_have_is_an_error(tmp_path):
     known = {"personas": {"a priest": "priest"}}
-    with pytest.raises(InputError, match=r"row 2: unknown persona 'a nurse' \(4 rows\); .* knows a priest"):
+    with pytest.raises(InputError, match=r"row 2: unknown persona 'a nurse' \(4 rows\); .* has a priest"):
         named(read(tmp_path), known)
     with pytest.raises(InputError, match=r"row 5: unknown model 'B' \(1 rows\)"):
         named(read(tmp_path), {"models": {"org/A": "A"}})
@@ -114,6 +114,19 @@ def test_exported_prompts_come_back(study, tmp_path):
     assert responses["M"]["prompt_id"].tolist() == ["c", "b", "a"] and verdicts == {}
 
 
+def test_each_model_gets_its_own_prompts_where_models_share_none(study, tmp_path):
+    prompts, design = study
+    rows = rows_of(prompts, design.assign(model=["M", "N", "M"]))
+    models = {name: {"name": name, "system_prompt": None} for name in ("M", "N")}
+    assert write_export(rows, tmp_path, "s", models, {"max_tokens": 9, "temperature": 0.0, "top_p": 1.0}) == []
+    wanted = {name: [row["id"] for row in rows if row["model"] == name] for name in models}
+    for pattern in ("inspect/{}.jsonl", "lm_eval/{}/prompts.jsonl"):
+        files = {name: (tmp_path / pattern.format(name)).read_text().splitlines() for name in models}
+        assert {name: [json.loads(line)["id"] for line in lines] for name, lines in files.items()} == wanted
+    assert "task: s_N\n" in (tmp_path / "lm_eval/N/s_N.yaml").read_text()
+    assert not (tmp_path / "inspect.jsonl").exists() and not (tmp_path / "lm_eval/s.yaml").exists()
+
+
 def test_a_system_prompt_of_a_model_is_in_its_batch_only(study, tmp_path):
     rows = rows_of(*study)
     models = {"M": {"name": "m", "system_prompt": "Be kind."}, "N": {"name": "n", "system_prompt": None}}
@@ -130,7 +143,7 @@ def test_a_prompt_that_changed_or_is_unknown_is_an_error_with_count_and_example(
     changed = prompts.assign(messages=[*prompts["messages"][:2], [{"role": "user", "content": "Another?"}]])
     with pytest.raises(InputError, match=r"row 3: prompt 'c' has changed since its export \(1 of 3 responses\)"):
         responses_to(changed, design, answers(ids))
-    with pytest.raises(InputError, match="row 1: prompt_id 'zz' is of no prompt of the study, as are 1 of 2"):
+    with pytest.raises(InputError, match=r"row 1: no prompt of the study has prompt_id 'zz' \(1 of 2"):
         responses_to(prompts, design, answers(["zz", ids[0]]))
     with pytest.raises(InputError, match="the prompt is for N, but M responded"):
         responses_to(prompts, design.assign(model="N"), answers(ids))

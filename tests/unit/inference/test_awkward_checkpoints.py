@@ -110,7 +110,7 @@ def test_a_level_of_thinking_that_the_template_only_prints_is_left_alone():
 def test_each_prompt_is_seen_to_end_with_thinking_switched_off():
     end = "{% if not enable_thinking and 'now' not in messages[0].content %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
     found = chat(with_end(end))
-    with pytest.raises(InputError, match=r"prompt b: the chat template does not end it with '<think>"):
+    with pytest.raises(InputError, match=r"prompt b: the chat template ends other prompts with '<think>"):
         found.render([[{"role": "user", "content": text}] for text in ("then", "now")], ["a", "b"])
 
 
@@ -265,7 +265,7 @@ def test_markup_that_is_a_token_stays_in_the_response(ask):
 
 @pytest.mark.parametrize("words", ["Sure,", "The label is:", "\n\nAnswer: "])
 def test_a_template_that_begins_the_response_is_refused(words):
-    with pytest.raises(InputError, match="the chat template begins the response itself, with"):
+    with pytest.raises(InputError, match="the chat template starts the response with"):
         chat(with_end(f"{{{{ {words!r} }}}}"))
 
 

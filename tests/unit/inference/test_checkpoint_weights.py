@@ -45,7 +45,7 @@ def edit_config(folder, **values):
 
 def test_a_config_with_fewer_layers_than_the_weights_is_an_error(folder):
     edit_config(folder, num_hidden_layers=1)
-    with pytest.raises(InputError, match=r"have no place in the model of its config.*model.layers.1"):
+    with pytest.raises(InputError, match=r"are not part of the model in its config.*model.layers.1"):
         load(folder)
 
 
@@ -127,7 +127,7 @@ def test_without_peft_an_adapter_is_refused_with_the_remedy(folder, tmp_path, al
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *args: None if name == "peft" else found(name, *args))
     place = write_adapter(tmp_path / "adapter" if alone else folder, base=str(folder))
-    with pytest.raises(InputError, match=r"which the package peft loads: install it .*merge_and_unload"):
+    with pytest.raises(InputError, match=r"which needs the package peft: install it .*merge_and_unload"):
         checkpoint.locate(model_of(place))
 
 
@@ -177,7 +177,7 @@ class TestWithPeft:
             ({"target": "k_proj"}, "have another shape"),
             ({"target": "no_proj"}, "adapter does not load.*no_proj"),
             ({"layers": 1}, "are missing"),
-            ({"layers": 3}, "have no place in the model"),
+            ({"layers": 3}, "are not part of the model"),
         ],
     )
     def test_an_adapter_that_does_not_fit_is_an_error(self, folder, tmp_path, change, message):

@@ -72,7 +72,7 @@ def cases(tmp_path_factory):
             ),
             "dummy": (
                 settings(backend="dummy") | {"dummy": 0.5, "options": [["polite", "impolite"]]},
-                [{"dummy": 0.4}, {"options": [["polite", "rude"]]}, {"model": "another"}],
+                [{"dummy": 0.4}, {"options": [["polite", "rude"]]}, {"model": "another"}, {"language": "de"}],
                 [{"threads": 2}],
             ),
             "openai": (

@@ -185,7 +185,7 @@ def test_out_of_memory_while_decoding_starts_the_rows_in_flight_again(models):
 
 def test_a_prompt_that_never_fits_is_an_error_with_advice(models):
     broken = Failing(models["llama"], torch.OutOfMemoryError(), limit=3)
-    with pytest.raises(InputError, match=r"a single prompt of \d+ tokens does not fit the memory"):
+    with pytest.raises(InputError, match=r"a single prompt of \d+ tokens does not fit into the memory"):
         run(broken, prompts(5), [0])
 
 
@@ -234,7 +234,7 @@ def test_logits_far_from_a_shared_prefix_tell_how_positions_are_counted(models, 
 
 def test_a_model_without_a_plain_cache_is_sent_to_a_server(models):
     mamba = transformers.MambaForCausalLM(transformers.MambaConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1))
-    with pytest.raises(InputError, match=r"MambaForCausalLM has .* layers.*backend: openai"):
+    with pytest.raises(InputError, match=r"MambaForCausalLM has .* layers.*backend: vllm"):
         Decoder(mamba, [0], decoding_with(), 600)
     lfm = transformers.Lfm2Config(
         vocab_size=9, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, layer_types=["conv", "full_attention"]

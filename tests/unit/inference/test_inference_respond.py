@@ -435,7 +435,7 @@ def test_weights_that_the_memory_does_not_hold_are_told(model, tmp_path, monkeyp
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
     monkeypatch.setattr(checkpoint, "load_model", load)
-    with pytest.raises(InputError, match="tiny: the weights and a few prompts do not fit the memory"):
+    with pytest.raises(InputError, match="tiny: the weights and a few prompts do not fit into the memory"):
         respond(model, DECODING, prompts(2), tmp_path, progress=False)
 
 

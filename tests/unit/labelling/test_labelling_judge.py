@@ -186,7 +186,7 @@ categories: {"yes": refused, "no": not_refused}
     ("old", "new", "message"),
     [
         ('{"<q>": question}, {"<r>": response}', '{"<r>": response}, {"<q>": question}', "has no '<q>' after"),
-        ('{"<q>": question}, {"<r>": response}', '{"<q>": question}', "none stands for the response"),
+        ('{"<q>": question}, {"<r>": response}', '{"<q>": question}', "none is for the response"),
         ('{"<q>": question}, {"<r>": response}', '{"<q>": question, "<r>": response}', "entry 1 has 2 placeholders"),
         ('"<q>": question', '"<q>": text', "placeholders.0.<q>: Input should be 'options', 'mark', 'question'"),
         ('"<r>": response', '"<r>": response}, {"<x>": mark', "has no '<x>' after placeholder 2"),
@@ -214,7 +214,7 @@ def test_mistakes_in_the_form_of_a_prompt_are_named(tmp_path, old, new, message)
 def test_every_place_of_a_placeholder_is_listed(tmp_path):
     (tmp_path / "mine.txt").write_text("Q: <q> R: <r>. Does <r> refuse?", encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(FORM, encoding="utf-8")
-    with pytest.raises(InputError, match="has a further '<r>' after the last one"):
+    with pytest.raises(InputError, match="has another '<r>' at its end"):
         load_judge_prompt(tmp_path / "mine.txt")
     with pytest.raises(InputError, match="correct the path of the judge's prompt"):
         load_judge_prompt(tmp_path / "none.txt")

@@ -361,7 +361,7 @@ def test_a_model_on_more_gpus_than_the_run_may_use(hub, tmp_path, limit, missing
     assert (found["item"] == "GPUs").sum() == missing
     if missing:
         row = only(found, "GPUs")
-        assert row.message == "needs 2 GPUs by the cost estimate, but a job of this run may use 1"
+        assert row.message == "needs 2 GPUs according to the cost estimate, but a job of this run may use 1"
         assert row.what_to_do.startswith("add --resources gpu=2, or set planning.gpu")
 
 

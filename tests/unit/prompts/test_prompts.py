@@ -130,6 +130,28 @@ def test_articles(personas, templates, persona, article, template, begins):
     assert turn["content"].startswith(begins)
 
 
+@pytest.mark.parametrize(
+    ("article", "text", "begins"),
+    [
+        ("eine", "Würde {article} {persona} es {label1} oder {label2} nennen?", "Würde eine Frau es"),
+        ("eine", "{Article} {persona} nennt es {label1} oder {label2}.", "Eine Frau nennt"),
+        ("", "Nennt {article} {persona} es {label1} oder {label2}?", "Nennt Frau es"),
+        ("l'", "Est-ce que {article} {persona} dit {label1} ou {label2}?", "Est-ce que l'Frau dit"),
+        ("una", "A {persona} says {label1} or {label2}.", "A Frau says"),
+    ],
+)
+def test_a_template_has_the_article_of_the_persona(personas, templates, article, text, begins):
+    own = personas[personas["persona"] == "woman"].assign(surface="Frau", article=article)
+    (turn,) = ask(own, changed(templates, text=text), "politeness", "woman")
+    assert turn["content"].startswith(begins)
+
+
+def test_the_article_replaces_a_where_the_study_says_so(personas, templates):
+    own = personas[personas["persona"] == "woman"].assign(surface="people from Rome", article="")
+    (turn,) = ask(own, templates, "politeness", "woman", "p1", article="grammatical")
+    assert turn["content"].startswith("Given a text, would people from Rome classify")
+
+
 def test_baseline_prompts_name_nobody(personas, templates):
     (turn,) = ask(personas, templates, "offensiveness", BASELINE, "p4")
     asked = "Given a text, classify it as offensive or not offensive. Only answer with the label."

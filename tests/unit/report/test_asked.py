@@ -1,8 +1,9 @@
 """The page's description of the models that were asked, and the refusal that it quotes."""
 
 import pandas as pd
+import pytest
 
-from falserefusal.report.asked import DEQUANTIZED, ONE_CHECKPOINT, limits_of, models_asked, one_refusal
+from falserefusal.report.asked import DEQUANTIZED, ONE_CHECKPOINT, language_limits, limits_of, models_asked, one_refusal
 
 SOURCE = {"file": "some.Q4_1.gguf", "package": "some-model", "version": "1.0", "sha256": "ab" * 32}
 PROVENANCE = {
@@ -33,6 +34,16 @@ def test_limitations_follow_from_the_models():
     assert "135 million parameters. It does not represent the paper's models" in limits_of([package], False)[0]
     assert limits_of([package], False)[1] == DEQUANTIZED
     assert limits_of([hub], False) == []
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("de", "German (language: de). Its patterns"), ("fr", "fr (language: fr). The workflow")],
+)
+def test_a_language_with_fewer_tested_words_is_a_limitation(language, words):
+    (line,) = language_limits({"config": {"language": language}})
+    assert words in line
+    assert language_limits({"config": {"language": "en"}}) == language_limits(None) == []
 
 
 def test_what_is_odd_about_a_chat_template_is_a_limitation():

@@ -82,7 +82,7 @@ def test_a_bad_input_is_refused_with_its_place(place, small, monkeypatch, row):
 def test_a_key_that_a_config_file_has_twice_is_named(tmp_path):
     twice = tmp_path / "twice.yaml"
     twice.write_text("study: a\ninference: {seed: 1}\ntasks:\n  nli: {}\n  nli: {}\n")
-    with pytest.raises(InputError, match=r"twice\.yaml: line 5: 'nli' is in line 4 too; keep one of them"):
+    with pytest.raises(InputError, match=r"twice\.yaml: line 5: 'nli' is also in line 4; keep one"):
         check_keys([tmp_path / "absent.yaml", twice])
     twice.write_text("a: {b: 1, c: [{b: 1}, {b: 2}]}\nb: 3\n")
     check_keys([twice])
@@ -117,7 +117,7 @@ def test_results_that_may_not_be_written_are_named(root, small, monkeypatch, fol
             (place / parent).chmod(0o777)
         (place / folder).chmod(0o555)
         monkeypatch.chdir(place)
-        with bound_by_permissions(), pytest.raises(InputError, match=rf"{folder or '.'}: may not be written"):
+        with bound_by_permissions(), pytest.raises(InputError, match=rf"{folder or '.'}: you may not write to this"):
             Study.load(small())
 
 
@@ -128,7 +128,7 @@ def test_a_file_in_place_of_a_folder_of_results_is_named(place, small, monkeypat
     path.parent.mkdir(exist_ok=True)
     path.write_text("")
     try:
-        with pytest.raises(InputError, match=f"{name}: is a file, where results need a folder"):
+        with pytest.raises(InputError, match=f"{name}: is a file, but results need a folder"):
             Study.load(small())
     finally:
         shutil.rmtree(place / "results") if (place / "results").is_dir() else path.unlink()

@@ -169,7 +169,7 @@ def test_a_template_may_add_to_the_system_prompt(tmp_path, root):
 def test_phrases_are_lower_case_lines(tmp_path):
     path = tmp_path / "phrases.txt"
     path.write_text("i cannot\nI can't\n")
-    with pytest.raises(InputError, match=r"line 2 is \"I can't\"; write lower case"):
+    with pytest.raises(InputError, match=r"line 2 is \"I can't\"; write phrases in lower case"):
         load_phrases(path)
     with pytest.raises(InputError, match="no such file"):
         load_phrases(tmp_path / "none.txt")

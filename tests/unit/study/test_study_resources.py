@@ -75,7 +75,7 @@ def test_a_job_that_was_given_fewer_gpus_than_it_asked_for_is_an_error():
     require_gpus("m", 2, 2)
     require_gpus("m", 0, 1)
     with pytest.raises(
-        InputError, match=r"m: needs 2 GPUs by the cost estimate, but .* may use 1: add --resources gpu=2"
+        InputError, match=r"m: needs 2 GPUs according to the cost estimate, but .* may use 1: add --resources gpu=2"
     ):
         require_gpus("m", 2, 1)
 

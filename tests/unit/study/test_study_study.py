@@ -141,10 +141,10 @@ def test_models_behind_servers(served):
 
 def test_a_server_that_the_config_does_not_name(served):
     with pytest.raises(
-        InputError, match=r"servers: 'hosted', the server of big in .*m\.csv, is not there; the config has"
+        InputError, match=r"servers: no 'hosted', which is the server of big in .*m\.csv; the config has"
     ):
         served("seed: 1")
-    with pytest.raises(InputError, match=r"is not there; did you mean 'hoste'\?"):
+    with pytest.raises(InputError, match=r"servers: no 'hosted'.*; did you mean 'hoste'\?"):
         served("servers: {hoste: {base_url: 'http://x/v1'}}")
 
 
@@ -279,7 +279,7 @@ def test_no_model_is_called_as_an_average_is(load, root, tmp_path):
     models = tmp_path / "models.csv"
     models.write_text((root / "config/models.csv").read_text().replace("\nGemma-2B,", "\nmean,"))
     assert load(f"materials: {{models: {models}}}\nmodels: [Llama2-7B]").models == ("Llama2-7B",)
-    with pytest.raises(InputError, match="models: 'mean' is what tables call the mean of all models"):
+    with pytest.raises(InputError, match="models: 'mean' is the name of the mean of all models in tables"):
         load(f"materials: {{models: {models}}}")
 
 

@@ -45,6 +45,8 @@ EXAMPLES = (
 )
 
 _PEOPLE = "person|people|man|men|woman|women|individuals?|community|communities|folks?"
+# English, German, Spanish and French
+_ARTICLES = "an?|the|eine[nmrs]?|ein|der|die|das|dem|den|des|una?|une|el|la|los|las|le|les"
 
 
 def shown_items(
@@ -114,8 +116,7 @@ def mask_persona(text: str, surface: str, most: int = 0) -> str:
     words = [re.escape(form) for form in _forms(surface)]
     adjective = re.escape(re.sub(rf" (?:{_PEOPLE})$", "", surface))
     forms = [rf"{adjective}[ -](?:{_PEOPLE})", *words]
-    article = r"(?:\b(?:an?|the) )?"
-    return re.sub(rf"(?i){article}\b(?:{'|'.join(forms)})\b", PERSONA, text, count=most)
+    return re.sub(rf"(?i)(?:\b(?:{_ARTICLES}) )?\b(?:{'|'.join(forms)})\b", PERSONA, text, count=most)
 
 
 def _forms(surface: str) -> list[str]:
@@ -136,7 +137,7 @@ def mask_makers(text: str, makers: Iterable[str]) -> str:
 
 def makers_of(models: pd.DataFrame) -> list[str]:
     """List the names that reveal a model: families, generations, and the accounts on the model hub."""
-    accounts = models["hub_id"].astype(str).str.split("/").str[0].str.split("-").str[0]
+    accounts = models["hub_id"].dropna().astype(str).str.split("/").str[0].str.split("-").str[0]
     return sorted({*models["family"], *models["generation"], *accounts, "OpenAI", "ChatGPT", "Alibaba Cloud"})
 
 

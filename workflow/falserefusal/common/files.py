@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import difflib
 import json
 import os
 import re
@@ -26,6 +27,7 @@ __all__ += ["write_csv", "write_json", "write_parquet", "write_text"]
 
 FLOAT_FORMAT = "%.6g"
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet runs
+UNIQUE = ("field_uniqueness", "multiple_fields_uniqueness")  # pandera's names of checks
 READ = "made from"  # key of the metadata of a Parquet file
 
 
@@ -67,19 +69,40 @@ def validate(frame: pd.DataFrame, schema: pa.DataFrameSchema, source: str | Path
     try:
         return schema.validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as error:
-        raise InputError(f"{source}: {_first_failures(error.failure_cases, source)}") from None
+        cases = error.failure_cases
+        absent = [name for name in schema.columns if name not in frame]
+        if cases["check"].isin(UNIQUE).all() and (twice := _repeated(frame, schema, source)):
+            raise InputError(f"{source}: {twice}") from None
+        raise InputError(f"{source}: {_first_failures(cases, source, absent)}") from None
 
 
-def _first_failures(cases: pd.DataFrame, source: str | Path, most: int = 5) -> str:
+def _repeated(frame: pd.DataFrame, schema: pa.DataFrameSchema, source: str | Path) -> str:
+    """The first row that has the same key as an earlier one."""
+    keys = [[name] for name, column in schema.columns.items() if column.unique] + [list(schema.unique or [])]
+    for key in filter(None, keys):
+        values = frame[key].astype(str)
+        if (again := values.duplicated()).any():
+            row = int(again.to_numpy().argmax())
+            first = int((values == values.iloc[row]).all(axis=1).to_numpy().argmax())
+            words = " and ".join(f"{name} '{value}'" for name, value in values.iloc[row].items())
+            return (
+                f"line {line_of(source, row)} has the {words}, as line {line_of(source, first)} has; change one of them"
+            )
+    return ""
+
+
+def _first_failures(cases: pd.DataFrame, source: str | Path, absent: list[str], most: int = 5) -> str:
     columns = cases["check"].isin(["column_in_dataframe", "column_in_schema"])
     # a wrong header makes every row fail: report only the header
     cases = cases[columns] if columns.any() else _one_of_each_field(cases)
+    joined = cases["check"].eq("column_in_schema") & cases["failure_case"].astype(str).str.contains("[;\t]")
+    cases = cases[joined] if joined.any() else cases
     lines = []
     for case in cases.head(most).itertuples():
         if case.check == "column_in_dataframe":
             lines.append(f"column '{case.failure_case}' is missing")
         elif case.check == "column_in_schema":
-            lines.append(f"column '{case.failure_case}' is not expected here")
+            lines.append(f"column '{case.failure_case}' is not expected here{_advice(str(case.failure_case), absent)}")
         else:
             where = f"line {line_of(source, int(case.index))}, " if pd.notna(case.index) else ""
             empty = pd.isna(case.failure_case)
@@ -90,9 +113,18 @@ def _first_failures(cases: pd.DataFrame, source: str | Path, most: int = 5) -> s
     return "; ".join(lines)
 
 
+def _advice(column: str, absent: list[str]) -> str:
+    """What to do about a column that a file should not have; `absent`: the columns that it lacks."""
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if separator in column:
+            return f"; its fields are separated by {name}: save it with commas"
+    near = difflib.get_close_matches(column, absent, n=1)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
 def _in_words(check: str, column: str) -> str:
     """What is wrong with a value, by the check that failed; checks of schemas.py that users meet say it themselves."""
-    if check in ("field_uniqueness", "multiple_fields_uniqueness"):
+    if check in UNIQUE:
         return "is in another row too"
     if check.startswith(("dtype", "coerce_dtype")):
         return f"is not {'a number' if 'int' in check or 'float' in check else 'text'}"
@@ -139,6 +171,12 @@ def read_csv(path: str | Path, schema: pa.DataFrameSchema | None = None, **optio
         raise InputError(f"{path}: the file is empty; its first line must name the columns") from None
     except pd.errors.ParserError as error:
         why = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
+        if found := re.fullmatch(r"Expected (\d+) fields in line (\d+), saw (\d+)", why):
+            header, line, fields = found.groups()
+            raise InputError(
+                f"{path}: line {line} has {fields} fields, the header {header}; remove the extra comma, or put a field "
+                "that has a comma into double quotes"
+            ) from None
         raise InputError(f"{path}: not a readable CSV file ({why})") from None
     if not isinstance(frame.index, pd.RangeIndex):  # pandas took the extra field for row names and shifted the columns
         raise InputError(f"{path}: line {line_of(path, 0)} has more fields than the header; remove the extra comma")

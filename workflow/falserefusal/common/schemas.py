@@ -42,13 +42,15 @@ PERSONAS = pa.DataFrameSchema(
         "group": _words(),
         "printed": _words(),
         "surface": _words(),
-        "article": _text(checks=_one_of(("a", "an"))),
+        "article": _text(),
     },
     strict=True,
     name="personas",
 )
 
-_NO_PERSONA = pa.Check.str_matches(r"(?s)^(?!.*\{persona\})", error="has {persona}, but is for prompts without one")
+_NO_PERSONA = pa.Check.str_matches(
+    r"(?s)^(?!.*\{(?:persona|[Aa]rticle)\})", error="has {persona} or its {article}, but is for prompts without one"
+)
 TEMPLATES = pa.DataFrameSchema(
     {
         "task": _words(),

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from falserefusal.common.errors import InputError
 from falserefusal.common.files import write_text
+from falserefusal.common.schemas import ALL
 from falserefusal.common.templates import system_turn
 from falserefusal.exchange.stages import export_id
 
@@ -40,7 +40,8 @@ def write_export(rows: Sequence[Row], folder: Path, study: str, models: Mapping[
     rows
         As `rows_of` returns them.
     folder
-        Where to; prompts.jsonl, inspect.jsonl, openai_batch/<model>.jsonl and lm_eval/ are written.
+        Where to; prompts.jsonl, inspect.jsonl, openai_batch/<model>.jsonl and lm_eval/ are written. If each model has
+        prompts of its own, inspect/<model>.jsonl and lm_eval/<model>/ are.
     models
         For each model the name that a server knows it by (name), and its own system prompt or None (system_prompt).
     decoding
@@ -52,16 +53,22 @@ def write_export(rows: Sequence[Row], folder: Path, study: str, models: Mapping[
     """
     left_out = []
     _write(folder / "prompts.jsonl", ({key: row[key] for key in ("id", "messages", *DESCRIBED)} for row in rows))
+    asked = {model: [row for row in rows if row["model"] in (ALL, model)] for model in models}
+    own = any(row["model"] != ALL for row in rows)  # each model has prompts of its own
     # Inspect's json_dataset (0.3.285): input, id and metadata are fields of a Sample.
-    _write(folder / "inspect.jsonl", map(_sample, rows))
+    for name, part in ({f"inspect/{model}": asked[model] for model in models} if own else {"inspect": rows}).items():
+        _write(folder / f"{name}.jsonl", map(_sample, part))
     for model, about in models.items():
-        requests = [_request(row, about, decoding) for row in rows if row["model"] in ("*", model)]
+        requests = [_request(row, about, decoding) for row in asked[model]]
         parts = range(0, len(requests), MOST_REQUESTS)
         for number, start in enumerate(parts, start=1):
             name = f"{model}.jsonl" if len(parts) == 1 else f"{model}-{number}-of-{len(parts)}.jsonl"
             _write(folder / "openai_batch" / name, iter(requests[start : start + MOST_REQUESTS]))
     if any(len(row["messages"]) > 1 for row in rows) or any(about["system_prompt"] for about in models.values()):
         left_out.append("lm_eval: a task has no system prompt for each prompt; leave system prompts out of the study")
+    elif own:
+        for model, part in asked.items():
+            _lm_eval(part, folder / "lm_eval" / model, f"{study}_{model}", decoding)
     else:
         _lm_eval(rows, folder / "lm_eval", study, decoding)
     return left_out
@@ -83,15 +90,13 @@ def _request(row: Row, about: Row, decoding: Row) -> Row:
     return {"custom_id": row["id"], "method": "POST", "url": "/v1/chat/completions", "body": body}
 
 
-def _lm_eval(rows: Sequence[Row], folder: Path, study: str, decoding: Row) -> None:
+def _lm_eval(rows: Sequence[Row], folder: Path, name: str, decoding: Row) -> None:
     """A task of lm-evaluation-harness (0.4.13) without a metric: its samples files are what is wanted."""
-    if len({row["model"] for row in rows}) > 1:
-        raise InputError("lm_eval: each model has prompts of its own; set design.share_prompts: true to export a task")
     _write(folder / "prompts.jsonl", ({"id": row["id"], "prompt": row["messages"][0]["content"]} for row in rows))
     greedy = not decoding["temperature"]
     settings = {"until": [], "max_gen_toks": decoding["max_tokens"], "do_sample": not greedy}
     task = {
-        "task": study,
+        "task": name,
         "dataset_path": "json",
         "dataset_kwargs": {"data_files": {"test": "prompts.jsonl"}},
         "test_split": "test",
@@ -101,7 +106,7 @@ def _lm_eval(rows: Sequence[Row], folder: Path, study: str, decoding: Row) -> No
         "generation_kwargs": settings | ({} if greedy else {"temperature": decoding["temperature"]}),
         "metric_list": [{"metric": "bypass"}],
     }
-    write_text(yaml.safe_dump(task, sort_keys=False), folder / f"{study}.yaml")
+    write_text(yaml.safe_dump(task, sort_keys=False), folder / f"{name}.yaml")
 
 
 def _write(path: Path, rows: Iterator[Row]) -> None:

@@ -59,7 +59,7 @@ def _renamed(words: pd.Series, where: pd.Series, kind: str, known: Mapping[str, 
         some = ", ".join(list(known)[:20])
         raise InputError(
             f"{where[found.isna()].iloc[0]}: unknown {kind} {names} ({len(unknown)} rows); the study's {kind}s file "
-            f"knows {some}; add it there, or correct the file of responses"
+            f"has {some}; add it there, or correct the file of responses"
         )
     return found
 
@@ -109,9 +109,8 @@ def _personas(words: Iterable[str]) -> pd.DataFrame:
     for one in different:
         if one in (ANY_PERSONA, ALL):
             raise InputError(f"persona '{one}' is a word that the workflow uses itself; rename it in the file")
-    articles = ["an" if one[0].lower() in "aeiou" else "a" for one in different]
     same = dict.fromkeys(("persona", "printed", "surface"), different)
-    return pd.DataFrame({**same, "group": "imported", "article": articles})[
+    return pd.DataFrame({**same, "group": "imported", "article": ""})[
         ["persona", "group", "printed", "surface", "article"]
     ]
 

@@ -172,16 +172,16 @@ def responses_to(
                 "again"
             )
         raise InputError(
-            f"{lost['where'].iloc[0]}: prompt_id {lost['prompt_id'].iloc[0]!r} is of no prompt of the study, as are "
-            f"{len(lost)} of {len(frame)}; map prompt_id to the column of the ids that `snakemake export` wrote"
+            f"{lost['where'].iloc[0]}: no prompt of the study has prompt_id {lost['prompt_id'].iloc[0]!r} ({len(lost)} "
+            f"of {len(frame)} responses); map prompt_id to the column of the ids that `snakemake export` wrote"
         )
     whose = found.map(design.set_index("prompt_id")["model"])
     other = ~whose.isin([ALL]) & (whose != frame["model"])
     if other.any():
         where, model = frame.loc[other, ["where", "model"]].iloc[0]
         raise InputError(
-            f"{where}: the prompt is for {whose[other].iloc[0]}, but {model} responded ({other.sum()} such rows); "
-            "design.share_prompts: true asks all models the same"
+            f"{where}: the prompt is for {whose[other].iloc[0]}, but {model} responded ({other.sum()} such rows); give "
+            "each model the exported file of its name, or set design.share_prompts: true and export again"
         )
     return _by_model(frame.assign(prompt_id=found))
 

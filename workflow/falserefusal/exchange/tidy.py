@@ -45,9 +45,9 @@ def read_responses(given: Mapping[str, Any], root: Path = Path()) -> pd.DataFram
         frame["model"] = frame["model"].fillna(given["model"]) if "model" in frame else given["model"]
     shown = f"responses.columns: {', '.join(given['paths'])}"
     if "model" not in frame:
-        raise InputError(f"{shown}: no column of the model; name it ({{model: ...}}), or set responses.model")
+        raise InputError(f"{shown}: no column with the model; name it ({{model: ...}}), or set responses.model")
     if not {"response", "verdict"} & set(frame):
-        raise InputError(f"{shown}: no column of responses or verdicts; name it, such as {{response: output}}")
+        raise InputError(f"{shown}: no column with responses or verdicts; name it, such as {{response: output}}")
     _filled(frame, "model")
     frame = _in_our_words(frame, given)
     _once(frame)
@@ -72,8 +72,8 @@ def _same_fields(parts: list[pd.DataFrame], paths: list[str]) -> None:
         if odd := sorted(set(part) ^ set(parts[0])):
             here, there = (path, paths[0]) if odd[0] in part else (paths[0], path)
             raise InputError(
-                f"{there}: no column of '{odd[0]}', which {here} has: files of different versions; import them as two "
-                "studies, or add the column"
+                f"{there}: no column for '{odd[0]}', but {here} has one; all files need the same columns: add the "
+                "column, or import the files as two studies"
             )
 
 
@@ -83,7 +83,7 @@ def _with_prompts(frame: pd.DataFrame, given: Mapping[str, Any], root: Path) -> 
     table = _fields(read_file(root / path), given["columns"], path, all_here=False).drop(columns="where")
     for name, one in ((path, table), (given["paths"][0], frame)):
         if "prompt_id" not in one:
-            raise InputError(f"{name}: no column of prompt_id, which joins responses and responses.prompts")
+            raise InputError(f"{name}: no column prompt_id, which responses.prompts needs; add or map it")
     twice = table["prompt_id"].duplicated()
     if twice.any():
         raise InputError(f"{path}: prompt_id {table['prompt_id'][twice].iloc[0]!r} is in two rows; keep one of them")
@@ -101,7 +101,7 @@ def _with_prompts(frame: pd.DataFrame, given: Mapping[str, Any], root: Path) -> 
 def _filled(frame: pd.DataFrame, field: str) -> None:
     empty = frame[field].isna() | (frame[field].astype(str).str.strip() == "")
     if empty.any():
-        raise InputError(f"{frame['where'][empty].iloc[0]}: no {field} in it; {empty.sum()} rows have none")
+        raise InputError(f"{frame['where'][empty].iloc[0]}: {field} is empty ({empty.sum()} such rows); fill it in")
 
 
 def _in_our_words(frame: pd.DataFrame, given: Mapping[str, Any]) -> pd.DataFrame:
@@ -136,8 +136,8 @@ def _verdicts(frame: pd.DataFrame, own: Mapping[str, str]) -> pd.Series:
         unknown = words[found.isna()]
         some = ", ".join(map(repr, unknown.drop_duplicates().head(5)))
         raise InputError(
-            f"{frame['where'][found.isna()].iloc[0]}: unknown verdict {some} in {len(unknown)} rows; say what each "
-            f"stands for, as responses: {{verdicts: {{{unknown.iloc[0]}: refused}}}}"
+            f"{frame['where'][found.isna()].iloc[0]}: unknown verdict {some} in {len(unknown)} rows; map each to a "
+            f"category, such as responses: {{verdicts: {{{unknown.iloc[0]}: refused}}}}"
         )
     return found
 
@@ -146,7 +146,8 @@ def _samples(frame: pd.DataFrame) -> pd.Series:
     numbers = pd.to_numeric(frame["sample"], errors="coerce")
     wrong = numbers.isna() | (numbers % 1 != 0) | (numbers < 0)
     if wrong.any():
-        raise InputError(f"{frame['where'][wrong].iloc[0]}: sample is {frame['sample'][wrong].iloc[0]!r}, no number")
+        where, value = frame.loc[wrong, ["where", "sample"]].iloc[0]
+        raise InputError(f"{where}: sample must be a whole number from 0, not {value!r}")
     return numbers.astype("int64")
 
 

@@ -106,8 +106,8 @@ class Chat:
                     )
             if not text.endswith(self.reply.begun):
                 raise InputError(
-                    f"prompt {name}: the chat template does not end it with {self.reply.begun!r}, as it ends others; "
-                    "change the text, or leave the model out"
+                    f"prompt {name}: the chat template ends other prompts with {self.reply.begun!r}, but not "
+                    "this one; change the text, or leave the model out"
                 )
         return [text + self.header for text in rendered]
 
@@ -148,7 +148,7 @@ class Chat:
         for row, text, kept, name in zip(ids, rendered, decoded(self.tokenizer, ids), names, strict=True):
             if missing := lost(text, kept):
                 raise InputError(
-                    f"prompt {name}: this model's tokenizer loses characters of it ({' '.join(missing[:5])}); change "
+                    f"prompt {name}: this model's tokenizer drops these characters: {' '.join(missing[:5])}; change "
                     "the text, or leave the model out"
                 )
             if self.control and sum(map(self.control_ids.__contains__, row)) > len(self.control.findall(text)):
@@ -243,7 +243,7 @@ def _plain(tokenizer, setting: dict) -> str:
     if plain.count(USER) != 1:
         raise InputError(f"the chat template writes the user's text {plain.count(USER)} times instead of once")
     if not plain.partition(USER)[2].strip():
-        raise InputError("the chat template writes nothing after the user's text: the model could not see the turn end")
+        raise InputError("the chat template adds nothing after the user's text, so the model does not see it end")
     return plain
 
 
@@ -280,8 +280,8 @@ def _reply_head(tokenizer, tail: str, setting: dict) -> tuple[str, str]:
     begun = BRACKETED.sub("", prompt.removeprefix(conversation)).strip()
     if prompt.startswith(conversation) and any(map(str.isalnum, begun)):
         raise InputError(
-            f"the chat template begins the response itself, with {begun!r}: what the model would have written is not "
-            "known; remove these words from the chat template"
+            f"the chat template starts the response with {begun!r}, so the model does not choose its first words; "
+            "remove these words from the chat template"
         )
     return tail, ""
 

@@ -115,8 +115,8 @@ def with_base(model: dict, folder: Path, revision: str) -> tuple[Path, str, Adap
         raise InputError(f"{who} without {lacking}; add that file, or remove {files[0]} to ask the base model alone")
     if importlib.util.find_spec("peft") is None:
         raise InputError(
-            f"{who}, which the package peft loads: install it (pip install peft), or save the merged model "
-            "(merge_and_unload) to a folder of its own and name that"
+            f"{who}, which needs the package peft: install it (pip install peft), or save the merged model "
+            "(merge_and_unload) to a new folder and use that as hub_id"
         )
     adapter, base = Adapter(folder, revision), base_of(folder)
     if base is not None:
@@ -124,7 +124,7 @@ def with_base(model: dict, folder: Path, revision: str) -> tuple[Path, str, Adap
         row = {"model": model["model"], "hub_id": str(base), "revision": config.get("revision")}
         _, folder, revision = find(row)
         if (folder / ADAPTER_CONFIG).exists():
-            raise InputError(f"{who} of {base}, which is an adapter, too: merge that one into its base model first")
+            raise InputError(f"{who}, and its base {base} is an adapter, too: merge {base} into its base first")
     return folder, revision, adapter
 
 
@@ -423,13 +423,13 @@ def _check_loaded(name: str, folder: Path, found: dict) -> None:
     random = sorted(found["missing_keys"]) + sorted(key for key, *_ in found["mismatched_keys"])
     if random:
         raise InputError(
-            f"{name}: {len(random)} weight(s) are missing in {folder} or have another shape than its config says: "
-            f"{_some(random)}; download it again"
+            f"{name}: {len(random)} weight(s) are missing in {folder} or have another shape than in its config.json: "
+            f"{_some(random)}; download the folder again"
         )
     if unread := sorted(found["unexpected_keys"]):
         raise InputError(
-            f"{name}: {len(unread)} weight(s) in {folder} have no place in the model of its config, which may have too "
-            f"few layers: {_some(unread)}; correct the config, or download the folder again"
+            f"{name}: {len(unread)} weight(s) in {folder} are not part of the model in its config.json, which may have "
+            f"too few layers: {_some(unread)}; correct config.json, or download the folder again"
         )
 
 

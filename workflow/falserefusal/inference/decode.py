@@ -79,7 +79,7 @@ class Decoder:
         if other or getattr(model, "_is_stateful", False):
             raise InputError(
                 f"{type(model).__name__} has {', '.join(other) or 'stateful'} layers, which do not use a plain "
-                "key-value cache: run it on a server such as vLLM and set inference.backend: openai"
+                "key-value cache: set inference.backend: vllm, or run the model on a server (docs/how-to/servers.md)"
             )
         self.layers = config.num_hidden_layers
         self.sliding = getattr(config, "sliding_window", None) or float("inf")
@@ -139,7 +139,7 @@ class Decoder:
     def _back_off(self, longest: int) -> None:
         if self.budget <= longest:
             raise InputError(
-                f"a single prompt of {longest} tokens does not fit the memory that the model leaves; "
+                f"a single prompt of {longest} tokens does not fit into the memory next to the weights; "
                 "use a smaller dtype, quantization, or a device with more memory"
             )
         self.budget //= 2

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 
 from falserefusal.inference.chat import place_system
@@ -9,8 +10,13 @@ from falserefusal.inference.decoding import Decoding
 from falserefusal.inference.engine import register
 from falserefusal.inference.store import NO_BATCH, Response
 
-REFUSAL = "I'm sorry, but I can't help with that."
-OTHER = "This is a fixed response."  # to a prompt that offers no options
+# The refusal, and the response to a prompt that offers no options, by the language of the study
+ENGLISH = ("I'm sorry, but I can't help with that.", "This is a fixed response.")
+FIXED = {
+    "en": ENGLISH,
+    "de": ("Es tut mir leid, aber dabei kann ich nicht helfen.", "Das ist eine feste Antwort."),
+    "es": ("Lo siento, pero no puedo ayudar con eso.", "Esta es una respuesta fija."),
+}
 
 
 @register("dummy")
@@ -20,7 +26,8 @@ class DummyEngine:
     Parameters
     ----------
     model : dict
-        `model` (its name), `dummy` (share of refusals) and `options` (lists of options, one for each task).
+        `model` (its name), `dummy` (share of refusals) and `options` (lists of options, one for each task). Optional:
+        `language` of the study, and `refusal` in place of the English one where FIXED does not have the language.
     decoding : Decoding
         Not used: the responses are fixed.
     """
@@ -32,6 +39,8 @@ class DummyEngine:
     def __init__(self, model: dict, decoding: Decoding):
         self.version: dict[str, str] = {}
         self.options = model["options"]
+        unknown = (model.get("refusal", ENGLISH[0]), ENGLISH[1])
+        self.refusal, self.other = FIXED.get(model.get("language", "en"), unknown)
         self.share = float(model["dummy"])
         self.policy = model["system_role"]
         self.identity = {
@@ -39,6 +48,7 @@ class DummyEngine:
             "revision": None,
             "refusals": self.share,
             "options": self.options,
+            "refusal": self.refusal,
         }
 
     def render(self, conversations: list[list[dict]], names: list[str]) -> list[str]:
@@ -75,7 +85,13 @@ class DummyEngine:
     def _response(self, prompt: str) -> str:
         chance = int.from_bytes(hashlib.sha256(f"{self.identity['name']} {prompt}".encode()).digest()[:8])
         if chance < self.share * 2**64:
-            return REFUSAL
+            return self.refusal
         question = json.loads(prompt)[-1]["content"]
-        offered = [own for own in self.options if all(option in question for option in own)]
-        return str(offered[0][chance % len(offered[0])]) if offered else OTHER
+        offered = [own for own in self.options if all(_names(question, option) for option in own)]
+        longest = max(offered, key=lambda own: sum(map(len, own)), default=[self.other])  # letters occur everywhere
+        return str(longest[chance % len(longest)])
+
+
+def _names(question: str, option: str) -> bool:
+    """Whether an option occurs as a whole word."""
+    return re.search(rf"(?<!\w){re.escape(option)}(?!\w)", question) is not None

@@ -64,7 +64,7 @@ def convert(file: Path, folder: Path) -> dict:
     if contents.scaled and rope.get("rope_type", "default") == "default":
         raise InputError(
             f"{file.name} scales its positions (RoPE scaling), which transformers does not read from GGUF: "
-            "the responses would not be this model's; choose another model"
+            "the responses would be wrong; choose another model"
         )
     notes = [_precision(contents.stored), *_split_as_declared(tokenizer, contents.split)]
     model.save_pretrained(folder)

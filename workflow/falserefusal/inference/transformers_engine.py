@@ -85,7 +85,7 @@ class TransformersEngine(CheckpointEngine):
             if not out_of_memory(error):
                 raise
             raise InputError(
-                f"{self.identity['name']}: the weights and a few prompts do not fit the memory; "
+                f"{self.identity['name']}: the weights and a few prompts do not fit into the memory; "
                 "use a smaller dtype, quantization, or a device with more memory"
             ) from error
         return decoder
@@ -163,9 +163,9 @@ class TransformersEngine(CheckpointEngine):
         limit = self.tolerance
         if not apart <= limit or (not self.repeats_batches and not same):
             raise InputError(
-                f"{self.identity['name']}: self-test failed: a prompt alone and the same prompt in a padded batch, "
-                f"with its beginning computed once for several, differ (logits by {apart:.2g} of their range, "
-                f"{limit} allowed; greedy responses {'agree' if same else 'differ'})"
+                f"{self.identity['name']}: self-test failed: the model computes different results for a prompt alone "
+                f"and in a batch (logits differ by {apart:.2g} of their range, {limit} allowed; greedy responses "
+                f"{'agree' if same else 'differ'}); try inference.backend: vllm, or a server"
             )
         return {"greedy_responses_agree": same, "logit_difference": float(f"{apart:.3g}"), "tolerance": limit}
 

@@ -67,8 +67,8 @@ class VllmEngine(CheckpointEngine):
             )
         if self.checkpoint.adapter:
             raise InputError(
-                f"model {model['model']}: vLLM is not given the adapter in {self.checkpoint.adapter.folder}; save the "
-                "merged model (merge_and_unload) to a folder of its own, or set inference.backend: transformers"
+                f"model {model['model']}: vllm does not load adapters, as in {self.checkpoint.adapter.folder}; "
+                "save the merged model (merge_and_unload) to a new folder, or set inference.backend: transformers"
             )
         self.batch_invariant = os.environ.get(BATCH_INVARIANT) != "0" and compute_capability() >= BATCH_INVARIANT_FROM
         self.depends_on_batch = self.depends_on_batch and not self.batch_invariant
@@ -125,8 +125,7 @@ class VllmEngine(CheckpointEngine):
         except (ImportError, OSError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             raise InputError(
-                f"{self.identity['name']}: vLLM does not load it ({reason}); with inference.backend: transformers it "
-                "may run"
+                f"{self.identity['name']}: vLLM cannot load this model ({reason}); try inference.backend: transformers"
             ) from error
         config = engine.vllm_config
         self.about["device"] = {"name": current_platform.get_device_name(), "threads": torch.get_num_threads()}

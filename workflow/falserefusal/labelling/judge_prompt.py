@@ -133,21 +133,21 @@ def _with_form(text: str, path: str, file: Path) -> JudgePrompt:
     texts, fields, rest = [], [], text
     for number, entry in enumerate(form.placeholders, 1):
         if len(entry) > 1:
-            raise InputError(f"{file}: placeholders: entry {number} has {len(entry)} placeholders; write one an entry")
+            raise InputError(f"{file}: placeholders: entry {number} has {len(entry)} placeholders; write one per entry")
         ((placeholder, field),) = entry.items()
         before, found, rest = rest.partition(placeholder)
         if not found:
             raise InputError(
                 f"{file}: placeholders: {path} has no {placeholder!r} after placeholder {number - 1}; list the "
-                "placeholders as the text has them, in its order"
+                "placeholders in the order of the text"
             )
         texts.append(before)
         fields.append(field)
     again = [placeholder for entry in form.placeholders for placeholder in entry if placeholder in rest]
     if again:
-        raise InputError(f"{file}: placeholders: {path} has a further {again[0]!r} after the last one; list it, too")
+        raise InputError(f"{file}: placeholders: {path} has another {again[0]!r} at its end; add it to the list")
     if "response" not in fields:
-        raise InputError(f"{file}: placeholders: none stands for the response; add one")
+        raise InputError(f"{file}: placeholders: none is for the response; add one")
     categories = {word.lower(): category for word, category in form.categories.items()}
     return JudgePrompt(
         (*texts, rest), tuple(fields), _pattern(form, file), categories, form.system, form.max_new_tokens

@@ -6,7 +6,7 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
-from falserefusal.common.templates import PLACEHOLDER, asks_yes_no
+from falserefusal.common.templates import PLACEHOLDER, asks_yes_no, with_article
 from falserefusal.labelling.unread import without_thinking
 
 
@@ -42,6 +42,7 @@ def questions(
     """
     frame = design[["prompt_id", "task", "row_id", "persona", "template", "format"]].reset_index(drop=True)
     surfaces = {**dict(zip(personas["persona"], personas["surface"], strict=True)), BASELINE: ""}
+    articles = {**dict(zip(personas["persona"], personas["article"], strict=True)), BASELINE: ""}
     wordings = templates.set_index(["task", "template"])
     with_persona, baseline = wordings["text"].to_dict(), wordings["baseline_text"].to_dict()
     _known(frame["task"], options, "task", "the config gives no options for it")
@@ -53,7 +54,8 @@ def questions(
     different = {one: (baseline if one[1] == BASELINE else with_persona)[one[0]] for one in dict.fromkeys(asked)}
     yes_no = {one: asks_yes_no(text) for one, text in different.items()}
     filled = {
-        (key, persona): _filled(text, surfaces[persona], options[key[0]]) for (key, persona), text in different.items()
+        (key, persona): _filled(with_article(text, articles[persona]), surfaces[persona], options[key[0]])
+        for (key, persona), text in different.items()
     }
     frame["yes_no"] = [yes_no[one] for one in asked]
     frame["options"] = frame["task"].map({task: tuple(words) for task, words in options.items()})

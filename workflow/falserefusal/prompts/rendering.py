@@ -15,9 +15,7 @@ import pandas as pd
 
 from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
-from falserefusal.common.templates import PLACEHOLDER, system_turn
-
-_ARTICLE = re.compile(r"\b([Aa]) (?=\{persona\})")
+from falserefusal.common.templates import PLACEHOLDER, system_turn, with_article
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,7 @@ class Wording:
     ----------
     options : the words for {label1}, {label2}, ... in the templates.
     layout : what follows the question, with {text}, or {premise} and {hypothesis}.
-    article : "printed" keeps the templates' "a" before every persona; "grammatical" writes "an" where the persona
-        needs it.
+    article : "printed" keeps the templates' "a" before every persona; "grammatical" writes the persona's article there.
     system : the study's system prompt, sent word for word. None: there is none.
     """
 
@@ -148,8 +145,8 @@ def _questions(personas: pd.DataFrame, templates: pd.DataFrame, wording: Wording
     for row in templates.itertuples():
         where = f"template '{row.template}' of task '{row.task}'"
         for persona in personas.itertuples():
-            n = "n" if wording.article == "grammatical" and persona.article == "an" else ""
-            system, text = (_ARTICLE.sub(rf"\g<1>{n} ", part) for part in (row.system_text, row.text))
+            parts = (row.system_text, row.text)
+            system, text = (with_article(part, persona.article, wording.article == "grammatical") for part in parts)
             known = words | {"persona": persona.surface}
             must = known if "{persona}" not in system or "{persona}" in text else words
             questions[row.template, persona.persona] = _Question(

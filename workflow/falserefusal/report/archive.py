@@ -102,7 +102,7 @@ def redraw(archive: str | Path, folder: str | Path) -> list[str]:
                 names = [name for name in packed.namelist() if name.startswith("tables/")]
                 packed.extractall(unpacked, [*names, FIGURES])
         except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(f"{archive}: is no archive of a study ({error}); make one: snakemake archive") from None
+            raise InputError(f"{archive}: not an archive of a study ({error}); make one: snakemake archive") from None
         about = json.loads(Path(unpacked, FIGURES).read_text(encoding="utf-8"))
         tables = {Path(name).stem: read_table(Path(unpacked, name)) for name in names}
     given: dict[str, Any] = {
@@ -116,7 +116,7 @@ def redraw(archive: str | Path, folder: str | Path) -> list[str]:
 def _check(packed: zipfile.ZipFile, archive: str | Path) -> None:
     for digest, name in _sums(packed.read(SUMS).decode()):
         if hashlib.sha256(packed.read(name)).hexdigest() != digest:
-            raise InputError(f"{archive}: {name} is not the file that was archived; get the archive again")
+            raise InputError(f"{archive}: {name} has another checksum than in {SUMS}; get the archive again")
 
 
 def _sums(text: str) -> Iterator[tuple[str, str]]:

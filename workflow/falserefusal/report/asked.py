@@ -22,6 +22,12 @@ ONE_CHECKPOINT = (
     "All rows are one checkpoint under different system prompts. Differences between them are effects of the system "
     "prompt on this checkpoint; they do not compare models, families or generations."
 )
+LANGUAGES = {"de": "German", "es": "Spanish"}  # with words for labellers, which were tested less than the English ones
+LANGUAGE = (
+    "The language of the responses is {} (language: {}). {} Let people annotate a sample before you report rates."
+)
+TESTED = "Its patterns and phrases were tested only on invented responses."
+OWN_WORDS = "The workflow has no patterns and no phrases for it: labellers use the study's own, or are models."
 
 GATE_LIMITS = {  # by key of `models_asked`
     "lacks_bos": (
@@ -88,6 +94,14 @@ def limits_of(models: list[dict], variants: bool) -> list[str]:
     if sampled := [model["model"] for model in models if model["omitted"]]:
         lines.append(NOT_GREEDY.format(", ".join(sampled)))
     return lines
+
+
+def language_limits(provenance: Mapping | None) -> list[str]:
+    """Return which language the responses have, and how well its labellers were tested; nothing for English."""
+    code = (provenance or {}).get("config", {}).get("language", "en")
+    if code == "en":
+        return []
+    return [LANGUAGE.format(LANGUAGES.get(code, code), code, TESTED if code in LANGUAGES else OWN_WORDS)]
 
 
 def batch_limits(tables: Mapping[str, pd.DataFrame]) -> list[str]:

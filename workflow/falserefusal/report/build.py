@@ -15,7 +15,7 @@ from falserefusal.common.sentences import say
 from falserefusal.common.verdicts import MISSING
 from falserefusal.estimation.verdict_shares import warnings_about
 from falserefusal.figures.said import attributes_of, importance_of, interactions_of
-from falserefusal.report.asked import batch_limits, limits_of, models_asked, one_refusal
+from falserefusal.report.asked import batch_limits, language_limits, limits_of, models_asked, one_refusal
 from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corrections
 from falserefusal.report.drawings import drawing
 from falserefusal.report.explorer import without_texts
@@ -125,7 +125,7 @@ def build_report(
         **top,
         **_reuse(study, provenance or {}),
         verdict_warnings=_verdict_warnings(tables.get("verdict_shares"), study),
-        limits=[*limits_of(models, study.variants), *study.absent, *LIMITS[study.kind], *batch_limits(tables)],
+        limits=_limits(study, models, tables, provenance),
         models=models,
         refusal=one_refusal(samples.get("refusals"), study.model_suffix),
         figures=[_figure(row, Path(figure_dir), study) for row in figures.itertuples() if row.rows > 0],
@@ -143,6 +143,12 @@ def build_report(
     )
     write_text(harmless(page), out)
     write_summary(Path(out).with_name("summary.json"), study, KINDS[study.kind], top["cards"])
+
+
+def _limits(study: Study, models: list[dict], tables: dict[str, pd.DataFrame], provenance: Mapping | None) -> list[str]:
+    """The limitations of the study, those of its own first."""
+    own = [*language_limits(provenance), *limits_of(models, study.variants), *study.absent]
+    return [*own, *LIMITS[study.kind], *batch_limits(tables)]
 
 
 def _template(name: str) -> jinja2.Template:

@@ -55,6 +55,7 @@ def explorer_data(
     shared: Collection[str],
     seed: int,
     limit: int = LIMIT,
+    own: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return the responses of a study, or a random sample of them, as data of the page.
 
@@ -69,13 +70,14 @@ def explorer_data(
     shared : tasks whose texts may be passed on; of the others, only the ids of texts are stored.
     seed : seed of the sample.
     limit : largest size of the compressed data in bytes.
+    own : tasks of `shared` whose texts are from a file of the user's, which the page says.
 
     Returns
     -------
     dict
         data (JSON compressed by zlib, in base64), bytes (its compressed size), shown and total (numbers of responses),
         most (responses of a cell at most; None if all are shown), headline (the labeller whose verdict makes the
-        cells), withheld (tasks without texts) and seed.
+        cells), withheld (tasks without texts), own and seed.
 
     Raises
     ------
@@ -97,6 +99,7 @@ def explorer_data(
         "most": int(rows["turn"].max()) if 0 < len(rows) < total else None,
         "headline": labellers[0],
         "withheld": [task for task in files.texts if task not in shared],
+        "own": list(own),
         "seed": seed,
     }
 

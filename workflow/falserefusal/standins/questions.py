@@ -15,11 +15,10 @@ import pandera.pandas as pa
 from falserefusal.common.errors import InputError
 from falserefusal.common.files import read_csv
 from falserefusal.common.schemas import BASELINE
-from falserefusal.common.templates import asks_yes_no
+from falserefusal.common.templates import asks_yes_no, with_article
 from falserefusal.standins.rates import UNLISTED
 
 _PLACE = re.compile(r"\{(\w+)\}")
-_ARTICLE = re.compile(r"\b([Aa]) (?=\{persona\})")
 CELL = ["task", "persona", "template"]
 WORDINGS = pa.DataFrameSchema(
     {
@@ -79,8 +78,8 @@ def questions(templates: pd.DataFrame, personas: pd.DataFrame, options: dict[str
 
 def question(text: str, persona, options: list[str], article: str) -> str:
     """Fill in a template's question about a persona, with the study's setting of `article`."""
-    n = "n" if article == "grammatical" and persona.article == "an" else ""
-    return fill(_ARTICLE.sub(rf"\1{n} ", text), option_words(options) | {"persona": persona.surface})
+    words = option_words(options) | {"persona": persona.surface}
+    return fill(with_article(text, persona.article, article == "grammatical"), words)
 
 
 def option_words(options: list[str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from falserefusal.labelling.patterns import read_grammar
 from falserefusal.labelling.structured import StructuredLabeller
 from falserefusal.study.config import AVERAGES, Config
 from falserefusal.study.files import STORE
-from falserefusal.study.materials import Model, load_phrases, load_templates, read_models
+from falserefusal.study.materials import Model, load_personas, load_phrases, load_templates, read_models
 from falserefusal.study.problems import hint
 from falserefusal.study.workload import Texts, asked_of_one_model, most_texts
 
@@ -57,8 +57,8 @@ def warn_of_language(config: Config, headline: str) -> None:
 def check_materials(config: Config, rows: Mapping[str, Model], root: Path, sized: bool = True) -> None:
     """Raise InputError for every mistake that some job would trip over.
 
-    Materials are read as the jobs read them; the questions of every template are filled, and the design is sized. No
-    file of texts is read but the embedded ones.
+    Materials are read as the jobs read them; the questions of every template are filled, and the design is sized. Of
+    files of texts, the embedded ones are read, and small ones of the user.
 
     Parameters
     ----------
@@ -76,6 +76,8 @@ def check_materials(config: Config, rows: Mapping[str, Model], root: Path, sized
         *_trusted(config, root),
         *_texts(config, root),
         *_standins(config, root),
+        *_articles(config, root),
+        *_limit(config, root),
         *dict.fromkeys(_results(config, root)),
     ]
     if found:
@@ -108,7 +110,7 @@ def check_keys(paths: Iterable[str | Path]) -> None:
                     line = key.start_mark.line + 1
                     if key.value in seen and isinstance(key, yaml.ScalarNode):
                         first = seen[key.value]
-                        raise InputError(f"{path}: line {line}: '{key.value}' is in line {first} too; keep one of them")
+                        raise InputError(f"{path}: line {line}: '{key.value}' is also in line {first}; keep one")
                     seen[str(key.value)] = line
                     nodes.append(value)
 
@@ -130,9 +132,9 @@ def _results(config: Config, root: Path) -> Iterator[str]:
             place = place.parent
         shown = place.relative_to(root)
         if not place.is_dir():
-            yield f"{shown}: is a file, where results need a folder; move it away"
+            yield f"{shown}: is a file, but results need a folder of this name; move or rename the file"
         elif not os.access(place, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-            yield f"{shown}: may not be written; correct the permissions of this folder, or work in a copy of your own"
+            yield f"{shown}: you may not write to this folder; correct its permissions, or work in your own copy"
 
 
 def _dummies(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
@@ -143,7 +145,7 @@ def _dummies(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
     asked = {name: row.is_dummy for name, row in rows.items() if name not in judges}
     if len(set(asked.values())) > 1:
         dummies = ", ".join(name for name, dummy in asked.items() if dummy)
-        yield f"models: {dummies}: dummies and models cannot be in one study; name either under 'models'"
+        yield f"models: {dummies}: a study has either dummies or real models; list only one kind under 'models'"
     for name in judges:
         if name in rows and rows[name].is_dummy:
             yield f"judges: the model {name} is a dummy, which cannot judge; name a model with hub_id or server"
@@ -153,7 +155,7 @@ def _names(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
     judges = {judge.model for judge in config.judges.values()}
     for name in rows:
         if name in AVERAGES and name not in judges:
-            yield f"models: '{name}' is what tables call {AVERAGES[name]}; name the model otherwise"
+            yield f"models: '{name}' is the name of {AVERAGES[name]} in tables; give the model another name"
     shards = config.inference.shards
     for name in shards if isinstance(shards, dict) else ():
         if name not in rows:
@@ -173,7 +175,7 @@ def _servers(config: Config, rows: Mapping[str, Model]) -> Iterator[str]:
     for name, row in rows.items():
         if row.server and row.server not in config.servers:
             known = hint(row.server, config.servers) if config.servers else "the config has no servers yet"
-            yield f"servers: '{row.server}', the server of {name} in {config.materials.models}, is not there; {known}"
+            yield f"servers: no '{row.server}', which is the server of {name} in {config.materials.models}; {known}"
     yield from _served_twice(config, rows)
 
 
@@ -226,16 +228,51 @@ def _texts(config: Config, root: Path) -> Iterator[str]:
             check_readable(root / Path(path).expanduser(), f"tasks.{task}.source.path: {path}")
 
 
+def _limit(config: Config, root: Path) -> Iterator[str]:
+    """A trial needs at least one prompt with a persona of each task, and those that are compared with it."""
+    from falserefusal.design.blocked import group_size
+
+    if config.limit is None:
+        return
+    named = config.personas
+    personas = len(load_personas(root / config.materials.personas, None if isinstance(named, str) else named))
+    together = group_size(personas) if config.design.kind == "blocked" else 1
+    least = len(config.tasks) * (together + config.design.has_baseline)
+    if config.limit < least:
+        tasks = f"{len(config.tasks)} task{'s' if len(config.tasks) > 1 else ''}"
+        yield f"limit: {config.limit} prompts are too few for {tasks}; write {least} or more"
+
+
+def _articles(config: Config, root: Path) -> Iterator[str]:
+    """Without a column `article`, a persona has "a" or "an", which only English has."""
+    from falserefusal.common.files import read_csv
+
+    if config.language == "en" or "article" in read_csv(root / config.materials.personas):
+        return
+    templates = load_templates(root / config.materials.templates, list(config.tasks), _wanted(config))
+    places = templates[["text", "system_text"]].apply(lambda column: column.str.contains(r"\{[Aa]rticle\}")).any(axis=1)
+    if places.any():
+        first = templates["template"][places].iloc[0]
+        yield (
+            f"{config.materials.personas}: column 'article' is missing, but template '{first}' of "
+            f"{config.materials.templates} has {{article}}; add the column (empty for a persona without an article)"
+        )
+
+
 def _standins(config: Config, root: Path) -> Iterator[str]:
     """A stand-in looks for the persona in the question, and its planted rates are known without system_text only."""
     if config.checkpoints.kind != "standins":
         return
     path = config.materials.templates
-    wanted = None if isinstance(config.templates, str) else config.templates
-    templates = load_templates(root / path, list(config.tasks), wanted)
+    templates = load_templates(root / path, list(config.tasks), _wanted(config))
     adds = templates[(templates["system_text"] + templates["baseline_system_text"]) != ""]
     if len(adds):
         yield (
             f"checkpoints.kind: stand-ins read the persona in the question, but template '{adds['template'].iloc[0]}' "
             f"of {path} has a system_text; leave it out, or ask models from the hub"
         )
+
+
+def _wanted(config: Config) -> tuple[str, ...] | None:
+    """The templates that the config names; None for all."""
+    return None if isinstance(config.templates, str) else config.templates

@@ -89,6 +89,12 @@ def _flag(value: object) -> object:
     return value == "true" if value in ("true", "false") else value
 
 
+def _language(value: str) -> str:
+    if not re.fullmatch("[a-z]{2,3}", value):
+        raise ValueError(f"'{value}' is not a code of a language in two small letters (ISO 639-1), such as de or fr")
+    return value
+
+
 def _labeller_name(value: str) -> str:
     if value in labeller_names():
         raise ValueError(f"'{value}' is the name of a labeller that comes with the workflow; choose another")
@@ -252,7 +258,7 @@ DataWord = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str |
 Encoding = Annotated[str, AfterValidator(_encoding)]
 DataFile = Annotated[Words, AfterValidator(_path)]
 Address = Annotated[str, AfterValidator(_url)]
-Language = Annotated[str, BeforeValidator(refuse_yaml_word), Field(pattern="^[a-z]{2,3}$")]
+Language = Annotated[str, BeforeValidator(refuse_yaml_word), AfterValidator(_language)]
 LabellerName = Annotated[str, AfterValidator(_labeller_name)]
 Quantity = Literal["model rate", "task rates", "persona rates", "any-persona effect", "persona effects"]
 Omittable = Literal["seed", "top_p", "temperature", "stream_options"]
@@ -392,8 +398,9 @@ class FileSource(Part):
     scale for its three tasks, and any gold label for other tasks."""
     max_lost: Share = MAX_LOST
     """Largest share of the rows that may be unusable; a file of 20 rows or more that loses more is an error."""
-    may_be_shared: Flag = False
-    """Whether your readers may have the texts: the report then shows them with the responses, else only their ids."""
+    may_be_shared: Flag = True
+    """Whether your readers may have the texts: the report shows them with the responses. false, for texts that may not
+    be passed on, shows their ids alone. An archive (`snakemake archive`) has no text in either case."""
 
 
 Source = Annotated[EmbeddedSource | XnliSource | PopquornSource | FileSource, Field(discriminator="kind")]
@@ -458,7 +465,8 @@ class Prompts(Part):
     """How a prompt is written."""
 
     article: Literal["printed", "grammatical"] = "printed"
-    """printed keeps "a" before every persona, as the paper's tables do; grammatical writes "an asian"."""
+    """printed keeps "a" before every persona, as the paper's tables do; grammatical writes the persona's article there
+    ("an asian"). {article} in a template is the persona's article in both cases."""
     system: SystemPrompt | None = None
     """The system prompt of every question, word for word, braces included; null sends none. A system prompt in the
     models file replaces it for that model. The system_text of a template is appended to either."""
@@ -809,7 +817,7 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield f"classifiers: '{both[0]}' is the name of a judge, too; choose another"
     for name, classifier in config.classifiers.items():
         if classifier.question and classifier.template:
-            yield f"classifiers.{name}: question and template exclude each other; leave out one of them"
+            yield f"classifiers.{name}: question and template cannot both be set; leave one of them out"
     yield from _language_problems(config)
     yield from _choice_problems(config)
     yield from _response_problems(config)
@@ -838,7 +846,7 @@ def _language_problems(config: Config) -> Iterator[str]:
     """A labeller that the study names, but cannot use in its language, or no labeller at all."""
     known = ", ".join(languages())
     if config.language != "en" and config.checkpoints.kind == "standins":
-        yield "language: stand-ins respond in English; ask real models (checkpoints: {kind: hub}), or leave it out"
+        yield "language: stand-ins respond in English; set checkpoints: {kind: hub}, or leave language out"
     if config.without_data and "labellers" in config.model_fields_set:
         name = config.without_data[0]
         key = {"structured": "patterns", "phrase_list": "refusal_phrases"}[name]
@@ -858,11 +866,11 @@ def _choice_problems(config: Config) -> Iterator[str]:
     if not config.choices:
         return
     if config.design.sequential is not None:
-        yield "choices: interim looks would ask other prompts under each choice; leave out choices or design.sequential"
+        yield "choices: not possible with design.sequential, because each choice would ask other prompts; leave one out"
     if not config.inference.keep_weights:
         yield "choices: the weights are needed for every choice; set inference.keep_weights to true"
     if config.allow_missing:
-        yield "choices: a model without responses cannot be compared; leave out choices or allow_missing"
+        yield "choices: not possible with allow_missing, because all models are compared; leave one of the two out"
 
 
 def _response_problems(config: Config) -> Iterator[str]:
@@ -872,13 +880,13 @@ def _response_problems(config: Config) -> Iterator[str]:
             yield f"labellers: '{GIVEN}' stands for verdicts in files of responses; name the files under responses"
         return
     if config.choices:
-        yield "choices: responses from elsewhere cannot be made again under other settings; leave choices out"
+        yield "choices: not possible with imported responses, because no model is asked again; leave choices out"
     if config.design.sequential is not None:
-        yield "design.sequential: responses from elsewhere are all there already; leave it out"
+        yield "design.sequential: not possible with imported responses, because no model is asked; leave it out"
     if config.checkpoints.kind == "standins":
-        yield "checkpoints: responses from elsewhere need no stand-ins; leave checkpoints out"
+        yield "checkpoints: imported responses need no stand-ins; leave checkpoints out"
     if config.tasks and config.responses.options:
-        yield "responses.options: the config has tasks, which name the options; leave it out"
+        yield "responses.options: the options are already under tasks; leave responses.options out"
 
 
 def _design_problems(config: Config) -> Iterator[str]:
@@ -886,7 +894,7 @@ def _design_problems(config: Config) -> Iterator[str]:
     if design.kind == "blocked" and (design.blocks_per_task is None) == (design.calls_per_task is None):
         yield "design: kind blocked needs either blocks_per_task or calls_per_task"
     if design.kind == "nested" and design.balance == "balanced" and design.replacement:
-        yield "design.balance: balanced draws need replacement: false"
+        yield "design.balance: balanced draws need design.replacement: false; change one of them"
     if design.sequential is None:
         return
     if not config.inference.keep_weights:

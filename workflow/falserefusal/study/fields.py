@@ -15,7 +15,7 @@ from falserefusal.study.problems import refuse_yaml_word
 PUBLISHED = "published"  # the name of the study that the paper's own printed numbers make
 LONGEST_NAME = 80  # characters: a name becomes part of several file names
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a model, a task, a server: part of a file's name
-PROMPT_PLACEHOLDER = re.compile(r"\{(persona|text|premise|hypothesis|label\d+)\}")
+PROMPT_PLACEHOLDER = re.compile(r"\{(persona|[Aa]rticle|text|premise|hypothesis|label\d+)\}")
 
 
 def check_name(value: str) -> str:

@@ -244,7 +244,9 @@ def _rows(file: Path, path: str | Path, known: Sequence[str]) -> Iterator[tuple[
     header = [name.strip() for name in next(reader, [])]
     for name in header:
         if name not in known:
-            raise InputError(f"{path}: unknown column '{name}'; {hint(name, known)}")
+            joined = ";" in name or "\t" in name
+            advice = "its fields are not separated by commas: save it with commas" if joined else hint(name, known)
+            raise InputError(f"{path}: unknown column '{name}'; {advice}")
     if "model" not in header:
         raise InputError(f"{path}: column 'model' is missing")
     before = reader.line_num
@@ -308,8 +310,8 @@ def are_variants(models: "pd.DataFrame") -> bool:
 def load_personas(path: str | Path, keep: Sequence[str] | None = None) -> "pd.DataFrame":
     """Personas in file order: persona (id), group, printed (the paper's Table 2), surface (as in a prompt), article.
 
-    A file may leave out group (one for all), printed (the surface) and article (a or an, by the first letter). Its
-    further columns are attributes, which `attributes.load_attributes` reads.
+    A file may leave out group (one for all), printed (the surface) and article (a or an, by the first letter). The
+    article is any word, or empty. Further columns are attributes, which `attributes.load_attributes` reads.
     """
     from falserefusal.common.files import read_csv, validate
     from falserefusal.common.schemas import PERSONAS
@@ -319,6 +321,7 @@ def load_personas(path: str | Path, keep: Sequence[str] | None = None) -> "pd.Da
         frame = frame[[name for name in frame if name in PERSONA_COLUMNS]]
     personas = validate(_filled(frame), PERSONAS, path)
     _check_words(personas, ["persona", "group", "printed", "surface"], path)
+    _check_words(personas, ["article"], path, may_be_empty=True)
     if pair := look_alike(personas["surface"]):
         raise InputError(f"{path}: the surfaces '{pair[0]}' and '{pair[1]}' look alike; two personas must differ")
     return _keep(personas, "persona", keep, path)
@@ -326,12 +329,14 @@ def load_personas(path: str | Path, keep: Sequence[str] | None = None) -> "pd.Da
 
 def _filled(personas: "pd.DataFrame") -> "pd.DataFrame":
     """The personas with the columns that a file may leave out: persona and surface are enough."""
-    if "surface" not in personas:
-        return personas
-    surface = personas["surface"].astype(str)
+    import pandas as pd
+
+    # an absent or empty surface is reported, not what follows from it
+    surface = personas["surface"].fillna("-").astype(str) if "surface" in personas else pd.Series("-", personas.index)
     article = surface.str.match("(?i)[aeiou]").map({True: "an", False: "a"}).astype(str)
     usual = {"group": "all personas", "printed": surface, "article": article}
-    return personas.assign(**{name: value for name, value in usual.items() if name not in personas})
+    personas = personas.assign(**{name: value for name, value in usual.items() if name not in personas})
+    return personas.assign(article=personas["article"].astype(object).fillna("").astype(str).str.strip())
 
 
 def load_templates(path: str | Path, tasks: Sequence[str], keep: Sequence[str] | None = None) -> "pd.DataFrame":
@@ -371,28 +376,29 @@ def load_phrases(path: str | Path) -> list[str]:
         unreadable = f"{path}: not a readable UTF-8 file; save it as plain text in UTF-8"
         raise InputError(file_problem(error, path) or unreadable) from None
     if not phrases:
-        raise InputError(f"{path}: no phrases: every response would count as not refused; write one a line")
+        raise InputError(f"{path}: the file has no refusal phrases; write one phrase per line")
     for number, phrase in enumerate(phrases, start=1):
         if phrase in phrases[: number - 1]:
             raise InputError(f"{path}: line {number} repeats the phrase {phrase!r}; remove it")
         if len(phrase.strip()) == 1 or not phrase.isprintable():
-            raise InputError(f"{path}: line {number} is {phrase!r}; write a phrase that begins refusals only")
+            raise InputError(f"{path}: line {number} is {phrase!r}; write a phrase that only refusals begin with")
         if not phrase.strip() or phrase != phrase.lower().lstrip():
             raise InputError(
-                f"{path}: line {number} is {phrase!r}; write lower case, no empty line and no leading blanks, "
-                "because responses are put in lower case and stripped before they are compared"
+                f"{path}: line {number} is {phrase!r}; write phrases in lower case, without empty lines or leading "
+                "blanks, because responses are converted to lower case and stripped before the comparison"
             )
     return phrases
 
 
-def _check_words(frame: "pd.DataFrame", columns: Sequence[str], path: str | Path) -> None:
+def _check_words(frame: "pd.DataFrame", columns: Sequence[str], path: str | Path, may_be_empty: bool = False) -> None:
     """InputError for a cell that is blank or has control characters."""
     from falserefusal.common.files import line_of
 
     for column in columns:
         for row, value in enumerate(frame[column]):
             try:
-                visible(value)
+                if value or not may_be_empty:
+                    visible(value)
             except ValueError as error:
                 raise InputError(f"{path}: line {line_of(path, row)}, column '{column}' {error}") from None
             if "\n" in value and not column.endswith("text"):

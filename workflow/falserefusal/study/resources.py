@@ -244,8 +244,8 @@ def find_gpu(gpus: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
 def too_few_gpus(planned: int, allowed: int) -> str:
     """What to say of a job that is planned on more GPUs than this run may use."""
     return (
-        f"needs {planned} GPUs by the cost estimate, but a job of this run may use {allowed}: add --resources "
-        f"gpu={planned}, or set planning.gpu to the GPU that is here"
+        f"needs {planned} GPUs according to the cost estimate, but a job of this run may use {allowed}: add "
+        f"--resources gpu={planned}, or set planning.gpu to the GPU of this machine"
     )
 
 

@@ -475,7 +475,14 @@ class Study(AnyStudy):
             kept |= {"backend": "openai", "server": server | names}
         if row.is_dummy and not standin:
             kept |= {"backend": "dummy", "dummy": row.dummy, "options": list(self.options.values())}
+            kept |= {"language": self.language, "refusal": self._first_phrase}
         return {key: value for key, value in {**kept, "hub_id": row.weights}.items() if value is not None}
+
+    @property
+    def _first_phrase(self) -> str | None:
+        """How a dummy refuses in a language without patterns: with a phrase of the study's own list."""
+        own = self.config.refusal_phrases if self.config.patterns is None else None
+        return load_phrases(self.root / own)[0] if own else None
 
     def checkpoint(self, model: str) -> dict[str, str]:
         """The input of a job that a model is loaded from: a stand-in's folder, or the record of fetched weights."""
@@ -660,10 +667,10 @@ class Study(AnyStudy):
     def response_inputs(self, model: str) -> dict[str, Any]:
         """What a model's responses are made from."""
         row = self.rows[model]
-        if not (self.standins or row.is_dummy or row.weights or row.server):
+        if not (self.standins or row.weights or row.server or row.is_dummy):
             raise InputError(
-                f"{self.config.materials.models}: {model} cannot be asked, because its responses come from elsewhere; "
-                "name their files under responses in the config (docs/how-to/import.md)"
+                f"{self.config.materials.models}: {model} has no hub_id or server, so it cannot be asked; list the "
+                "files with its responses under responses in the config (docs/how-to/import.md)"
             )
         inputs = {"prompts": self.prompt_files, "design": self.files.design} | self.checkpoint(model)
         return inputs | ({"phrases": self.config.refusal_phrases} if self.early_decision else {})
@@ -774,6 +781,11 @@ class Study(AnyStudy):
     def shared_texts(self) -> list[str]:
         """The tasks whose texts may be passed on with the page."""
         return [name for name, task in self.config.tasks.items() if task.source.may_be_shared]
+
+    @property
+    def own_texts(self) -> list[str]:
+        """The tasks on the page whose texts are from a file of the user's, whose licence only the user knows."""
+        return [name for name in self.shared_texts if self.config.tasks[name].source.kind == "file"]
 
     @property
     def layouts(self) -> dict[str, str]:
@@ -935,7 +947,7 @@ def matched(config: Config, root: Path) -> Config:
     found = found_in_files(config, root)
     lost = [] if config.models == "all" else [name for name in config.models if name not in found["models"]]
     if lost:
-        raise InputError(f"models: the files of responses have none of {', '.join(lost)}; leave it out of models")
+        raise InputError(f"models: no response is of {', '.join(lost)}; leave it out of models, or add its responses")
     named = config.model_copy(update={"labellers": labellers_of(config, tuple(found["fields"]))})
     return named.model_copy(update={"models": tuple(found["models"])}) if config.models == "all" else named
 

@@ -22,6 +22,7 @@ GOLD_LABEL_ROWS = {
 # hypothesis 52.1), POPQUORN's 3,718 e-mails and its 13,036 offensiveness rows.
 TEXT_CHARACTERS = {"nli": 159.0, "politeness": 198.0, "offensiveness": 169.0}
 OTHER_TEXT_CHARACTERS = 200.0  # of any other task
+SMALL_FILE = 2_000_000  # bytes of a file of texts that is read before the first job, to find its mistakes
 
 
 class Texts(NamedTuple):
@@ -62,8 +63,17 @@ def texts_of(task: str, settings: Task, seed: int, root: Path) -> Texts:
 
 
 def most_texts(task: str, settings: Task, seed: int, root: Path) -> float:
-    """The most texts a task can have; infinite where only its file can say, which is not read for this."""
-    if settings.source.kind == "file" or (settings.source.kind != "embedded" and settings.source.path is not None):
+    """The most texts a task can have; infinite where only a large file or a published one can say, which is not read.
+
+    Raises
+    ------
+    InputError
+        where a small file of the user's cannot be read as its source says.
+    """
+    if settings.source.kind == "file":
+        small = (root / Path(settings.source.path).expanduser()).stat().st_size <= SMALL_FILE
+        return float(texts_of(task, settings, seed, root).rows) if small else inf
+    if settings.source.kind != "embedded" and settings.source.path is not None:
         return inf
     try:
         rows: float = texts_of(task, settings, seed, root).rows
@@ -93,12 +103,14 @@ def asked_of_one_model(config: Config, texts: Mapping[str, Texts], root: Path) -
         if own[task].empty:
             raise InputError(f"templates: none of {', '.join(config.templates)} is for task '{task}'")
     common = config.prompts
-    around = {
-        task: question_characters(
-            personas, own[task], Wording(settings.options, settings.layout, common.article, common.system)
-        )
-        for task, settings in config.tasks.items()
-    }
+    around = {}
+    for task, settings in config.tasks.items():
+        wording = Wording(settings.options, settings.layout, common.article, common.system)
+        try:
+            around[task] = question_characters(personas, own[task], wording)
+        except InputError as error:
+            message = str(error).removeprefix("prompts: ")
+            raise InputError(f"{config.materials.templates}: {message}") from None
     rows = {task: texts[task].rows for task in tasks}
     numbers = {task: len(own[task]) for task in tasks}
     samples = config.inference.independent_samples
