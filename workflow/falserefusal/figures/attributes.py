@@ -91,6 +91,7 @@ def _panels(page: Page, frame: pd.DataFrame, effect: str) -> None:
             whiskers(ax, y, points["expected"], none, none, Dot(GREY, hollow=True, size=4.5))
         for name, colour in shade.items():
             own = (frame["attribute"] == name).to_numpy()
-            whiskers(ax, y[own], *(points.loc[own, column] for column in of_panel[:3]), Dot(colour))
+            estimate, lo, hi = (points.loc[own, column] for column in of_panel[:3])
+            whiskers(ax, y[own], estimate, lo, hi, Dot(colour))
         write = signed_points if k else percent
         texts_right_of(ax, y, [write(value) for value in frame[of_panel[0]]])
