@@ -17,7 +17,7 @@ THREE_LINES = """
 import falserefusal as fr
 
 result = fr.analyse(frame)
-print(result.effects[["persona", "difference", "lo", "hi"]])
+print(result.effects[["model", "persona", "difference", "lo", "hi"]])
 """
 FRAME = """
 import pandas as pd
@@ -51,7 +51,8 @@ def test_every_file_of_the_package_is_in_the_wheel(root, wheel):
 
 
 def test_the_base_names_what_the_api_imports(root):
-    code = "import falserefusal as fr, sys; fr.label(['a'], ['a']); fr.load_study('../config/pilot.yaml')\n" + FRAME
+    code = "import falserefusal as fr, sys; fr.label(['a'], ['a', 'b'])\n"
+    code += "fr.load_study('../config/pilot.yaml')\n" + FRAME
     code += THREE_LINES + "print('\\n'.join(sys.modules))"
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=root / "workflow", check=True

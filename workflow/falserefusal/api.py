@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.common.numbers import listing
 from falserefusal.common.schemas import BASELINE
 from falserefusal.common.sentences import say
 from falserefusal.estimation.effects import (
@@ -33,8 +32,10 @@ if TYPE_CHECKING:
     from falserefusal.labelling.structured import StructuredLabeller
     from falserefusal.study.study import Study
 
+OTHERS = ("baseline", "permutations", "bootstrap", "seed")
 LEVELS = ["model", "task", "persona", "format"]
 NO_CELLS = pd.DataFrame()  # counts of a study without outcomes; here all rates come from outcomes
+LABELLED = ["verdict", "category", "choice", "evidence"]
 SCREEN = ["informative", "tested", "p_family", "raises"]
 
 
@@ -70,7 +71,8 @@ def label(
     Raises
     ------
     InputError
-        A response is not text, a frame has no column response, or the language has no patterns.
+        A response is not text, a frame has no column response, options are not two or more different words, or the
+        language has no patterns.
 
     Examples
     --------
@@ -86,10 +88,15 @@ def label(
 
     if isinstance(options, str):
         raise InputError(f"options: give a list, such as [{options!r}, ...], not one text")
-    frame = _responses(responses)
-    asked = _asked(frame, tuple(options), yes_no)
-    verdicts = verdicts_of(without_thinking(asked), [_labeller(language)])
-    return verdicts[["verdict", "category", "choice", "evidence"]].set_index(frame.index)
+    frame, options = _responses(responses), tuple(options)
+    if options and len({str(one).strip().lower() for one in options}) < max(2, len(options)):
+        raise InputError(f"options: {list(options)} must be two or more different words")
+    labeller = _labeller(language)
+    if frame.empty:
+        return pd.DataFrame(columns=LABELLED, index=frame.index, dtype=object)
+    asked = _asked(frame, options, yes_no)
+    verdicts = verdicts_of(without_thinking(asked), [labeller])
+    return verdicts[LABELLED].set_index(frame.index)
 
 
 def _responses(responses: Sequence[str] | pd.Series | pd.DataFrame) -> pd.DataFrame:
@@ -199,7 +206,7 @@ def analyse(
     task, template : str, optional
         Names of further columns. Without them there is one task, or one template.
     baseline : str or None
-        The persona of rows without one. None: all rows have a persona.
+        The persona of rows without one; at least one row must have it. None: all rows have a persona.
     permutations, bootstrap : int
         Permutations of the screen and of noise floors, and bootstrap replicates of the intervals of importance.
     seed : int
@@ -213,7 +220,8 @@ def analyse(
     Raises
     ------
     InputError
-        A column is absent or has missing values, refused is neither bool nor 0 or 1, or two rows are one prompt.
+        A column is absent or has missing values, refused is neither bool nor 0 or 1, no row has the persona
+        `baseline`, or two rows are one prompt.
 
     Examples
     --------
@@ -226,14 +234,14 @@ def analyse(
     """
     unknown = [name for name in columns if name not in DEFAULT]
     if unknown:
-        raise TypeError(f"analyse: no argument {unknown[0]!r}; there are {', '.join(DEFAULT)}, baseline, permutations")
+        raise TypeError(f"analyse: no argument {unknown[0]!r}; there are {', '.join([*DEFAULT, *OTHERS])}")
     named = Columns(**{**DEFAULT, **columns})  # type: ignore[typeddict-item]
     outcomes = outcomes_of_rows(frame, named, baseline, seed)
     options = {"permutations": permutations, "bootstrap": bootstrap, "seed": seed}
     return _Estimates(outcomes, named, baseline, options).analysis()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Analysis:
     """The results of `analyse`.
 
@@ -255,6 +263,11 @@ class Analysis:
     models: list[str] = field(repr=False)
     personas: list[str] = field(repr=False)
     tasks: list[str] = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"{self.summary()}\nTables: {', '.join(self.tables)}" + "".join(
+            f"\nNo {name}: {reason}" for name, reason in self.notes.items()
+        )
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table by name; InputError with the reason if it is absent."""
@@ -313,7 +326,7 @@ class Analysis:
         All responses: naming a persona does not clearly change the refusal rate of the model.
         0 of 2 persona effects raise a refusal rate (test with 5% family-wise error rate).
         """
-        return "\n".join(f"{sentence}." for sentence in _sentences(self))
+        return "\n".join(f"{sentence}." for sentence in dict.fromkeys(_sentences(self)))
 
     def plots(self) -> dict[str, Figure]:
         """Draw all figures that the tables allow, by name."""
@@ -449,14 +462,10 @@ class _Estimates:
         if self.baseline is None:
             return "baseline=None: no row is without a persona"
         counts = self.outcomes.groupby(["model", "task"], observed=True)["persona"].agg(lambda p: (p == BASELINE).sum())
-        name = self.columns["persona"]
-        if not counts.any():
-            there = f"no row has {name} {self.baseline!r} (there is {listing(self.personas)})"
-            return f"{there}: name the rows without a persona by baseline=..."
         if not counts.all():
             model, task = counts.index[int((counts == 0).to_numpy().argmax())]
             where = model if len(self.tasks) == 1 else f"{model} in {task}"
-            return f"{where} has no row with {name} {self.baseline!r}"
+            return f"{where} has no row with {self.columns['persona']} {self.baseline!r}"
         return None
 
     def _no_pairs(self) -> str | None:

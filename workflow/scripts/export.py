@@ -14,6 +14,7 @@ with log_to(snakemake.log[0], snakemake.params):
     import pandas as pd
 
     from falserefusal.common.files import read_parquet
+    from falserefusal.common.logs import tell
     from falserefusal.common.schemas import DESIGN, PROMPTS
     from falserefusal.exchange.export import rows_of, write_export
 
@@ -22,4 +23,4 @@ with log_to(snakemake.log[0], snakemake.params):
     rows = rows_of(prompts, read_parquet(files.design, DESIGN))
     for reason in write_export(rows, folder, params.study, params.models, params.decoding):
         logging.getLogger("falserefusal").warning(f"not exported: {reason}")
-    print(f"{len(rows)} prompts in {folder}")
+    tell(f"{len(rows)} prompts in {folder}")

@@ -103,11 +103,36 @@ def test_what_the_frame_lacks_is_absent_with_the_reason():
     }
     with pytest.raises(fr.InputError, match="between: there is only one persona, nurse"):
         _ = found.between
-    without = fr.analyse(frame, baseline="none", **FEW).notes
-    assert without["effects"].startswith("no row has persona 'none' (there is no persona and nurse): name the rows")
+    with pytest.raises(
+        fr.InputError, match=r"no row has persona 'none' .there is 'no persona' and 'nurse'.: name the rows"
+    ):
+        fr.analyse(frame, baseline="none", **FEW)
     assert set(fr.analyse(frame, text=None, **FEW).notes) == {"between", "mean_effects", "importance", "screen"}
     lone = frame[(frame["text"] < "text 5") == (frame["persona"] == "nurse")]
     assert fr.analyse(lone, **FEW).notes["screen"] == "no text has responses both with and without a persona"
+
+
+def test_a_result_prints_as_its_sentences_and_what_is_absent():
+    found = fr.analyse(simulated(models=("a",), personas=("nurse",)), **FEW)
+    lines = repr(found).splitlines()
+    assert lines[: len(found.summary().splitlines())] == found.summary().splitlines()
+    assert "No between: there is only one persona, nurse" in lines
+    assert any(line.startswith("Tables: rates, ") for line in lines)
+
+
+def test_a_sentence_is_not_said_twice():
+    summary = fr.analyse(simulated().assign(refused=False), **FEW).summary().splitlines()
+    assert len(summary) == len(set(summary))
+
+
+def test_no_responses_have_no_verdicts():
+    assert list(fr.label([], options=["a", "b"])) == ["verdict", "category", "choice", "evidence"]
+
+
+@pytest.mark.parametrize("options", [["polite"], ["polite", "Polite "]])
+def test_options_are_different_words(options):
+    with pytest.raises(fr.InputError, match="must be two or more different words"):
+        fr.label(["polite"], options=options)
 
 
 def test_a_model_without_baseline_is_named():
@@ -174,9 +199,9 @@ def test_free_chat_is_warned_of():
     [
         ("I cannot", ["a"], "en", "give a list of responses"),
         (["I cannot"], "a", "en", r"give a list, such as \['a', ...\]"),
-        (["I cannot", 3], ["a"], "en", "row 1 must be a text, not 3"),
-        (["I cannot"], ["a"], "fr", "language 'fr' has no patterns; choose from de, en, es"),
-        (pd.DataFrame({"said": ["a"]}), ["a"], "en", "no column 'response'; the frame has said"),
+        (["I cannot", 3], ["a", "b"], "en", "row 1 must be a text, not 3"),
+        (["I cannot"], ["a", "b"], "fr", "language 'fr' has no patterns; choose from de, en, es"),
+        (pd.DataFrame({"said": ["a"]}), ["a", "b"], "en", "no column 'response'; the frame has said"),
     ],
 )
 def test_wrong_responses_have_one_message(responses, options, language, message):

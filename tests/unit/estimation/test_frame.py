@@ -35,7 +35,7 @@ def test_without_texts_each_row_is_its_own():
 
 def test_draws_of_a_text_are_in_random_order_and_the_same_for_all_models():
     grid = [(f"t{t}", m, f"p{p}") for m in "ab" for t in range(50) for p in range(6)]
-    frame = outcomes(pd.DataFrame(grid, columns=["text", "model", "persona"]).assign(refused=0))
+    frame = outcomes(pd.DataFrame(grid, columns=["text", "model", "persona"]).assign(refused=0), baseline=None)
     draws = frame.pivot(index=["model", "text_id"], columns="persona", values="draw")
     assert (draws.loc["a"].to_numpy() == draws.loc["b"].to_numpy()).all()
     assert (np.sort(draws.to_numpy(), axis=1) == np.arange(6)).all()
@@ -63,8 +63,18 @@ def test_refusals_may_be_bool_or_numbers(refused):
         ({}, {"task": "model"}, "column 'model' cannot be model and task at once"),
         ({"refused": [0, 2, 1, 0]}, {}, "column 'refused': row 1 is '2'; write True or 1 for a refusal"),
         ({"refused": ["yes", "no"] * 2}, {}, "column 'refused': row 0 is 'yes'"),
-        ({"refused": [0, np.nan, 1, 0]}, {}, "column 'refused': 1 of 4 values are missing, first in row 1; fill them"),
-        ({"persona": ["nurse", None] * 2}, {}, "column 'persona': 2 of 4 values are missing"),
+        ({"refused": ["refused", "answered"] * 2}, {}, "row 1 is 'answered', a text: compare it, as in frame|row 0 is"),
+        ({"persona": ["nurse", "poet"] * 2}, {}, "no row has persona 'no persona' .there is 'nurse' and 'poet'.: name"),
+        (
+            {"refused": [0, np.nan, 1, 0]},
+            {},
+            "column 'refused': 1 of 4 values are missing, first in row 1; drop these rows",
+        ),
+        (
+            {"persona": ["nurse", None] * 2},
+            {},
+            "column 'persona': 2 of 4 values are missing, .* no persona, write 'no persona'",
+        ),
         (
             {"text": "s"},
             {},

@@ -11,7 +11,8 @@ from falserefusal.common.errors import InputError
 from falserefusal.exchange.fields import FORMATS
 from falserefusal.exchange.formats.format import READERS, format_of
 from falserefusal.exchange.tidy import read_responses
-from falserefusal.study.config import Responses
+from falserefusal.study.config import Config, Responses
+from falserefusal.study.imported import with_files
 
 
 def given(*paths, **keys):
@@ -100,7 +101,7 @@ def test_the_output_of_an_openai_batch(tmp_path):
     frame = read_responses(given(path, format="openai_batch", model="gpt-x"))
     assert frame["response"].tolist() == ["Yes.", "", "I can't help with that."]
     assert frame["finish_reason"].tolist() == ["stop", "error", "stop"]
-    assert frame["model"].tolist() == ["gpt-x-2025-01-01", "gpt-x", "gpt-x-2025-01-01"]
+    assert frame["model"].tolist() == ["gpt-x-2025-01-01"] * 3  # also of the request that failed
 
 
 def test_an_openai_batch_of_the_responses_api(tmp_path):
@@ -170,6 +171,83 @@ def test_a_log_of_inspect_is_read_by_its_own_reader(tmp_path, monkeypatch):
         read_responses(given(tmp_path / "run.eval"))
 
 
+def test_a_table_with_semicolons_and_another_encoding(tmp_path):
+    table = pd.DataFrame({"model": ["A"], "response": ["Schön, ja; nein"]})
+    for name, keys in (("bom", {"encoding": "utf-8-sig"}), ("old", {"encoding": "cp1252"})):
+        path = tmp_path / f"{name}.csv"
+        table.to_csv(path, index=False, sep=";", encoding=keys["encoding"])
+        own = {} if name == "bom" else keys
+        assert read_responses(given(path, separator=";", **own))["response"].tolist() == ["Schön, ja; nein"]
+    table.to_csv(tmp_path / "a.tsv", index=False, sep="\t")
+    assert read_responses(given(tmp_path / "a.tsv"))["model"].tolist() == ["A"]
+
+
+def test_a_list_of_objects_in_a_json_file(tmp_path):
+    (tmp_path / "a.json").write_text('\n [{"model": "A", "response": "x", "meta": {"who": "nurse"}}]')
+    frame = read_responses(given(tmp_path / "a.json", columns={"persona": "meta.who"}))
+    assert frame["persona"].tolist() == ["nurse"]
+
+
+def test_a_pattern_stands_for_the_files_that_match_it(tmp_path):
+    for model in ("B", "A"):
+        lines(tmp_path / model / "samples_t.jsonl", sample(0, "Yes."))
+    config = {"study": "mine", "responses": {"paths": ["*/samples_*.jsonl"]}}
+    found = with_files(Config.model_validate(config), tmp_path).responses
+    assert found.paths == ("A/samples_t.jsonl", "B/samples_t.jsonl")
+    for path, says in (
+        ("*.csv", r"no file matches \*\.csv"),
+        ("A", "A is a folder; name its files"),
+        ("b.csv", "no such"),
+    ):
+        with pytest.raises(InputError, match=says):
+            with_files(Config.model_validate({"study": "mine", "responses": {"paths": [path]}}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.eval", "no zip", "a.eval: no log of Inspect, or one that was cut off .not a zip archive.; copy it again"),
+        (
+            "a.json",
+            '{"results": {}}',
+            "a.json: no log of Inspect .it has results.; of lm-evaluation-harness, import samp",
+        ),
+        ("a.json", '{"eval": {', "a.json: not readable as JSON .*: copy it again"),
+        ("a.json", '{"eval": {}}', "no log that inspect_ai can read .bad."),
+    ],
+)
+def test_what_is_no_log_of_inspect(tmp_path, monkeypatch, name, content, says):
+    def fail(path):
+        raise ValueError("bad\nmore")
+
+    module = types.ModuleType("inspect_ai.log")
+    module.read_eval_log = fail
+    monkeypatch.setitem(sys.modules, "inspect_ai", types.ModuleType("inspect_ai"))
+    monkeypatch.setitem(sys.modules, "inspect_ai.log", module)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=says):
+        read_responses(given(tmp_path / name))
+
+
+def test_a_file_that_looks_like_another_format_says_so(tmp_path):
+    path = lines(tmp_path / "log.jsonl", sample(0, "Yes."))
+    with pytest.raises(InputError, match="add `format: lm_eval` to responses"):
+        read_responses(given(path, model="A"))
+    path = lines(tmp_path / "out.jsonl", chat("a", "Yes."))
+    with pytest.raises(InputError, match="add `format: openai_batch` to responses"):
+        read_responses(given(path))
+    path = lines(tmp_path / "out.jsonl", claude("a", type="errored", error={}))
+    with pytest.raises(InputError, match="add `format: anthropic_batch` to responses"):
+        read_responses(given(path))
+
+
+def test_a_byte_of_another_encoding_is_named_with_its_line(tmp_path):
+    for name in ("a.csv", "a.jsonl"):
+        (tmp_path / name).write_bytes("model,response\nA,schön\n".encode("cp1252"))
+        with pytest.raises(InputError, match=r"line 2 has the byte 0xf6, .* to responses, such as `encoding: cp1252`"):
+            read_responses(given(tmp_path / name))
+
+
 CSV = "model,persona,text,response\nA,x,t,Yes\nA,y,t,No\n"
 
 
@@ -189,7 +267,14 @@ CSV = "model,persona,text,response\nA,x,t,Yes\nA,y,t,No\n"
         ("a.jsonl", "[1]\n", {}, "line 1: list, not an object"),
         ("a.jsonl", '{"x": 1}\n', {"format": "openai_batch"}, "line 1: no 'custom_id' .it has x.; this is not"),
         ("a.parquet", "no parquet", {}, "not a readable Parquet file"),
-        ("a.txt", "x", {}, "does not say its format; write one of anthropic_batch, csv"),
+        ("a.txt", "x", {}, "does not say its format; write format: csv, or another of anthropic_batch, csv"),
+        ("a.csv", CSV.replace(",", ";"), {}, r"line 1 has no ',' .* but ';'; add `separator: \";\"` to responses"),
+        ("a.csv", CSV.replace("No", "No, never"), {}, "line 3 has 5 fields, the header 4; remove the extra comma"),
+        ("a.csv", CSV, {"baseline": "none"}, "responses.baseline: no row has the persona 'none'; there are 'x', 'y'"),
+        ("a.csv", "model,response\nA,x\n", {"baseline": "none"}, "'none' is a word of the column of personas"),
+        ("a.csv", "model,text,response\nA,t,\nA,u, \n", {}, "all 2 responses are empty; name the column that has them"),
+        ("a.csv", "model,text,verdict\nA,t,\nA,u,\n", {}, "all 2 verdicts are empty; name the column that has them"),
+        ("a.xlsx", "PK", {}, "workbooks are not read; save it as CSV UTF-8"),
     ],
 )
 def test_a_wrong_file_is_one_clear_message(tmp_path, name, content, keys, says):

@@ -9,7 +9,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.files import validate
 from falserefusal.common.schemas import DESIGN, PERSONAS, PROMPTS, RESPONSES, TEMPLATES, TEXTS
 from falserefusal.exchange.export import rows_of, write_export
-from falserefusal.exchange.levels import ALL_PROMPTS, facts, named, names_of, write_materials
+from falserefusal.exchange.levels import ALL_PROMPTS, check_texts, facts, named, names_of, write_materials
 from falserefusal.exchange.stages import export_id, responses_to, stages_of
 from falserefusal.exchange.tidy import read_responses
 from falserefusal.study.config import Responses
@@ -22,6 +22,25 @@ org/A,a nurse,"As {persona}, is it rude?",one,2,Never,1
 org/A,a nurse,Judge this,two,1,No,0
 B,a nurse,Judge this,one,1,"I cannot say",1
 """
+
+
+def test_a_dated_version_of_a_model_is_the_model_that_was_asked(tmp_path):
+    text = "model,text,response\ngpt-x-2025-01-01,a,x\ngpt-x-2025-01-01,b,x\n"
+    known = {"models": {"gpt-x": "GPT", "claude-x": "Claude"}}
+    assert named(read(tmp_path, text + "claude-x-20250101,a,x\n"), known)["model"].tolist() == ["GPT", "GPT", "Claude"]
+    with pytest.raises(
+        InputError, match=r"unknown model 'gpt-x-2025-01-01', 'gpt-x-2025-02-02' .* write it there as imp"
+    ):
+        named(read(tmp_path, text + "gpt-x-2025-02-02,a,x\n"), known)
+
+
+def test_a_response_without_a_text_is_an_error(tmp_path):
+    raw = read(tmp_path, "model,text,response\nA,a,x\nA,,x\n")
+    with pytest.raises(InputError, match=r"row 2: no text in it \(1 of 2 rows\)"):
+        check_texts(raw)
+    check_texts(raw.assign(text_id=["1", "2"]))
+    with pytest.raises(InputError, match=r"all 2 responses are to one text \(column text_id\)"):
+        check_texts(raw.assign(text_id="1"))
 
 
 def read(tmp_path, text=TABLE, **keys):

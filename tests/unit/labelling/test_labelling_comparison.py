@@ -56,6 +56,14 @@ def test_pairs_of_labellers_are_counted_by_model_and_over_all(verdicts):
     assert table.loc[("phrase_list", "structured", ALL), counts].tolist() == [6, 1, 1, 1, 3]
 
 
+def test_a_model_whose_responses_are_all_missing_is_no_pair(written):
+    silent = verdicts_of([None, None], [None, None], [None, None])
+    table = agreement_of_labellers(written({"A": silent, "B": verdicts_of([True], [True], [False])}))
+    assert "A" not in set(table["model"]) and len(table) == 6  # three pairs, in B and in all
+    assert categories_of_labellers(written({"A": silent})).empty
+    assert agreement_of_labellers(written({"A": silent})).empty
+
+
 def test_categories_are_crossed(verdicts):
     table = categories_of_labellers(verdicts)
     mine = table[(table["one"] == "phrase_list") & (table["other"] == "structured") & (table["model"] == "A")]

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import difflib
+import io
 import json
 import os
 import re
@@ -145,7 +146,7 @@ def line_of(path: str | Path, row: int) -> int:
     Blank lines are not rows, and a quoted field may span several lines. For other files the answer is `row` + 2.
     """
     if Path(path).suffix == ".csv" and Path(path).is_file():
-        with Path(path).open(newline="", encoding="utf-8") as file:
+        with Path(path).open(newline="", encoding="utf-8", errors="replace") as file:
             reader = csv.reader(file)
             rows, before = -1, 0  # the header is row -1
             for fields in reader:
@@ -157,13 +158,21 @@ def line_of(path: str | Path, row: int) -> int:
     return row + 2
 
 
-def read_csv(path: str | Path, schema: pa.DataFrameSchema | None = None, **options: Any) -> pd.DataFrame:
-    """Read a CSV file; only an empty field counts as missing, so a level called 'None' or 'NA' stays a word."""
+def read_csv(
+    path: str | Path, schema: pa.DataFrameSchema | None = None, text: str | None = None, **options: Any
+) -> pd.DataFrame:
+    """Read a CSV file; only an empty field counts as missing, so a level called 'None' or 'NA' stays a word.
+
+    `text`: its content, if that has been read already.
+    """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file")
+    sign = "comma" if (separator := options.get("sep", ",")) == "," else repr(separator)
     try:
-        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], comment=None, **options)
+        frame = pd.read_csv(
+            path if text is None else io.StringIO(text), keep_default_na=False, na_values=[""], comment=None, **options
+        )
     except (OSError, UnicodeDecodeError) as error:
         unreadable = f"{path}: not a readable UTF-8 file; save it as CSV in UTF-8"
         raise InputError(file_problem(error, path) or unreadable) from None
@@ -174,12 +183,12 @@ def read_csv(path: str | Path, schema: pa.DataFrameSchema | None = None, **optio
         if found := re.fullmatch(r"Expected (\d+) fields in line (\d+), saw (\d+)", why):
             header, line, fields = found.groups()
             raise InputError(
-                f"{path}: line {line} has {fields} fields, the header {header}; remove the extra comma, or put a field "
-                "that has a comma into double quotes"
+                f"{path}: line {line} has {fields} fields, the header {header}; remove the extra {sign}, or put a "
+                f"field that has a {sign} into double quotes"
             ) from None
         raise InputError(f"{path}: not a readable CSV file ({why})") from None
     if not isinstance(frame.index, pd.RangeIndex):  # pandas took the extra field for row names and shifted the columns
-        raise InputError(f"{path}: line {line_of(path, 0)} has more fields than the header; remove the extra comma")
+        raise InputError(f"{path}: line {line_of(path, 0)} has more fields than the header; remove the extra {sign}")
     texts = frame.columns[[not is_numeric_dtype(dtype) for dtype in frame.dtypes]]
     frame = frame.assign(**{name: frame[name].map(_plain, na_action="ignore") for name in texts})
     return validate(frame, schema, path) if schema is not None else frame

@@ -456,11 +456,11 @@ SENTENCES: dict[str, Sentence] = {
         ],
     ),
     "labellers differ": Sentence(
-        "{% if labellers < 2 %}There is only one labeller{% elif not gap %}All labellers give the same {{ what }}"
+        "{% if labellers < 2 %}There is only one labeller{% elif not gap %}Labellers do not differ in {{ what }}"
         "{% else %}Labellers differ by up to {{ gap }}{{ ' ' ~ unit if unit }} in {{ what }}{% endif %}",
         [
             ({"labellers": 1, "gap": "", "what": "rates", "unit": "points"}, "There is only one labeller"),
-            ({"labellers": 2, "gap": "", "what": "rates", "unit": "points"}, "All labellers give the same rates"),
+            ({"labellers": 2, "gap": "", "what": "rates", "unit": "points"}, "Labellers do not differ in rates"),
             (
                 {"labellers": 2, "gap": "12.3", "what": "rates", "unit": "points"},
                 "Labellers differ by up to 12.3 points in rates",

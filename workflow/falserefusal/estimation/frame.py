@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from falserefusal.common.errors import InputError
+from falserefusal.common.numbers import listing
 from falserefusal.common.schemas import ALL, ANY_PERSONA, BASELINE
 
 OPTIONAL = ("text", "model", "task", "template")
@@ -59,8 +60,8 @@ def outcomes_of_rows(frame: pd.DataFrame, columns: Columns, baseline: str | None
     """
     _check_columns(frame, columns)
     names: Mapping[str, str] = {key: name for key, name in columns.items() if name is not None}  # type: ignore[misc]
-    for name in names.values():
-        _check_known(frame[name], name)
+    for key, name in names.items():
+        _check_known(frame[name], key, name, baseline)
     factors = {key: frame[name] for key, name in names.items() if key != "refused"}
     levels = {key: _levels(values) for key, values in factors.items()}
     if baseline is not None:
@@ -136,13 +137,16 @@ def _check_columns(frame: pd.DataFrame, columns: Columns) -> None:
         raise InputError("the frame has no rows")
 
 
-def _check_known(values: pd.Series, name: str) -> None:
+def _check_known(values: pd.Series, key: str, name: str, baseline: str | None) -> None:
     missing = values.isna().to_numpy()
     if missing.any():
         first = values.index[int(missing.argmax())]
+        advice = {"refused": "drop these rows, or label their responses first (fr.label)"}
+        if baseline is not None:
+            advice["persona"] = f"where there was no persona, write {baseline!r}"
         raise InputError(
-            f"column {name!r}: {missing.sum()} of {len(values)} values are missing, first in row {first}; fill them, "
-            "or drop the rows"
+            f"column {name!r}: {missing.sum()} of {len(values)} values are missing, first in row {first}; "
+            f"{advice.get(key, 'fill them, or drop the rows')}"
         )
 
 
@@ -160,7 +164,10 @@ def _with_baseline(persona: pd.Categorical, baseline: str, name: str) -> pd.Cate
     if baseline != BASELINE and BASELINE in persona.categories:
         raise InputError(f"column {name!r}: {BASELINE!r} is a persona; write baseline={BASELINE!r}, or rename it")
     if baseline not in persona.categories:
-        return persona
+        raise InputError(
+            f"no row has {name} {baseline!r} (there is {listing(list(map(repr, persona.categories[:10])))}): name the "
+            "rows without a persona by baseline=..., or write baseline=None if there are none"
+        )
     persona = persona.rename_categories({baseline: BASELINE})
     return persona.reorder_categories([*(c for c in persona.categories if c != BASELINE), BASELINE])
 
@@ -181,10 +188,12 @@ def _check_repeated(frame: pd.DataFrame, levels: Mapping[str, pd.Categorical], n
         return
     place = int(repeated.argmax())
     first = int((codes == codes.iloc[place]).all(axis=1).to_numpy().argmax())
+    same = frame.index[first] == frame.index[place]  # as after pd.concat
+    where = f"rows number {first} and {place}" if same else f"rows {frame.index[first]} and {frame.index[place]}"
     values = ", ".join(f"{names[key]} {_short(str(frame[names[key]].iloc[place]))}" for key in given)
     raise InputError(
-        f"rows {frame.index[first]} and {frame.index[place]} are the same prompt ({values}), and {repeated.sum()} rows "
-        "repeat an earlier one: keep one response to each prompt, or name the column that differs by template=..."
+        f"{where} are the same prompt ({values}), and {repeated.sum()} rows repeat an earlier one: keep one response "
+        "to each prompt, or name the column that differs by template=... or task=..."
     )
 
 
@@ -198,8 +207,10 @@ def _refusal(values: pd.Series, name: str) -> np.ndarray:
     known = values.isin([0, 1]) if numeric else values.map(lambda value: isinstance(value, bool | np.bool_))
     if not known.all():
         wrong = int((~known.astype(bool)).to_numpy().argmax())
+        words = isinstance(values.iloc[wrong], str)
+        text = f", a text: compare it, as in frame[{name!r}] == 'refused'" if words else ""
         raise InputError(
-            f"column {name!r}: row {values.index[wrong]} is {str(values.iloc[wrong])!r}; write True or 1 for a refusal "
-            "and False or 0 for any other response"
+            f"column {name!r}: row {values.index[wrong]} is {_short(str(values.iloc[wrong]))}{text}; write True or 1 "
+            "for a refusal and False or 0 for any other response"
         )
     return values.astype(bool).to_numpy()

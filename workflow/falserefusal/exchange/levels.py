@@ -14,6 +14,7 @@ from falserefusal.common.templates import PLACEHOLDER
 
 ALL_PROMPTS = "all prompts"  # the persona of responses that have none
 ONE_TASK, ONE_TEMPLATE = "responses", "one"
+DATE = re.compile(r"-(\d{4}-\d\d-\d\d|20\d{6})$")  # of a version of a model
 SHORT = 40  # characters of a template's name
 
 
@@ -39,7 +40,9 @@ def named(frame: pd.DataFrame, materials: Mapping[str, Mapping[str, str]]) -> pd
     tasks = frame["task"] if "task" in frame else pd.Series(ONE_TASK, index=frame.index)
     templates = frame["template"] if "template" in frame else pd.Series(ONE_TEMPLATE, index=frame.index)
     found = {
-        "model": _renamed(frame["model"], frame["where"], "model", materials.get("models") or names_of(frame["model"])),
+        "model": _renamed(
+            frame["model"], frame["where"], "model", _model_names(frame["model"], materials.get("models"))
+        ),
         "task": tasks.map(names_of(tasks)),
         "persona": personas,
         "template": templates.map(template_names(templates)),
@@ -51,15 +54,32 @@ def named(frame: pd.DataFrame, materials: Mapping[str, Mapping[str, str]]) -> pd
     return frame.assign(**found)
 
 
+def _model_names(words: pd.Series, known: Mapping[str, str] | None) -> Mapping[str, str]:
+    """The study's names of models by the words of the files.
+
+    A provider responds as a dated version of the model that was asked (gpt-x-2025-01-01): it stands for that model,
+    unless the files have several versions of it.
+    """
+    if not known:
+        return names_of(words)
+    others = [word for word in words.drop_duplicates() if word not in known]
+    asked = [DATE.sub("", word) for word in others]
+    dated = {
+        word: known[one] for word, one in zip(others, asked, strict=True) if one in known and asked.count(one) == 1
+    }
+    return {**known, **dated}
+
+
 def _renamed(words: pd.Series, where: pd.Series, kind: str, known: Mapping[str, str]) -> pd.Series:
     found = words.map(known)
     if found.isna().any():
         unknown = words[found.isna()]
         names = ", ".join(map(repr, unknown.drop_duplicates().head(5)))
         some = ", ".join(list(known)[:20])
+        advice = "write it there as imported, in the row of its model" if kind == "model" else "add it there"
         raise InputError(
             f"{where[found.isna()].iloc[0]}: unknown {kind} {names} ({len(unknown)} rows); the study's {kind}s file "
-            f"has {some}; add it there, or correct the file of responses"
+            f"has {some}; {advice}, or correct the file of responses"
         )
     return found
 
@@ -81,6 +101,24 @@ def template_names(words: pd.Series) -> dict[str, str]:
     different = words.drop_duplicates().tolist()
     short = all(one and len(one) <= SHORT and "\n" not in one and one != ALL for one in different)
     return {one: one if short else f"t{number}" for number, one in enumerate(different, start=1)}
+
+
+def check_texts(raw: pd.DataFrame) -> None:
+    """Raise InputError if a row has no text although the files have a column of texts, or if all have the same."""
+    field = next((field for field in ("text_id", "text") if field in raw), None)
+    if field is None:
+        return
+    empty = raw[field].map(str).str.strip() == ""
+    if empty.any():
+        raise InputError(
+            f"{raw['where'][empty].iloc[0]}: no {field} in it ({empty.sum()} of {len(raw)} rows); fill it, or remove "
+            "these rows"
+        )
+    if raw[field].nunique() < 2:
+        raise InputError(
+            f"{raw['where'].iloc[0]}: all {len(raw)} responses are to one text (column {field}); intervals need at "
+            "least two, better dozens"
+        )
 
 
 def write_materials(raw: pd.DataFrame, frame: pd.DataFrame, folder: Path) -> dict[str, str]:

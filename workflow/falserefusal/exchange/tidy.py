@@ -10,6 +10,7 @@ from falserefusal.common.errors import InputError
 from falserefusal.common.schemas import BASELINE
 from falserefusal.exchange.fields import FIELDS, REASONS, VERDICT_WORDS
 from falserefusal.exchange.formats import read_file
+from falserefusal.exchange.formats.format import Written
 
 ALONE = ("model", "task", "persona", "template", "sample", "verdict", "finish_reason")  # they name no prompt
 
@@ -35,33 +36,50 @@ def read_responses(given: Mapping[str, Any], root: Path = Path()) -> pd.DataFram
     InputError
         For whatever a file lacks, or has twice or in the wrong words; one line for the first mistake.
     """
-    columns, kind, alone = given["columns"], given["format"], given["prompts"] is None
-    parts = [_fields(read_file(root / path, kind), columns, path, all_here=alone) for path in given["paths"]]
+    columns, alone, written = given["columns"], given["prompts"] is None, Written(given["encoding"], given["separator"])
+    frames = [read_file(root / path, given["format"], written) for path in given["paths"]]
+    hint = "" if given["format"] else _looks_like(frames[0])
+    parts = [_fields(one, columns, path, alone, hint) for one, path in zip(frames, given["paths"], strict=True)]
     _same_fields(parts, given["paths"])
     frame = pd.concat(parts, ignore_index=True)
     if not alone:
-        frame = _with_prompts(frame, given, root)
+        frame = _with_prompts(frame, given, root, hint)
     if given["model"]:
         frame["model"] = frame["model"].fillna(given["model"]) if "model" in frame else given["model"]
     shown = f"responses.columns: {', '.join(given['paths'])}"
     if "model" not in frame:
-        raise InputError(f"{shown}: no column with the model; name it ({{model: ...}}), or set responses.model")
+        raise InputError(f"{shown}: no column with the model; name it ({{model: ...}}), or set responses.model{hint}")
     if not {"response", "verdict"} & set(frame):
-        raise InputError(f"{shown}: no column with responses or verdicts; name it, such as {{response: output}}")
-    _filled(frame, "model")
+        there = ", ".join(map(str, frames[0]))
+        raise InputError(
+            f"{shown}: no column with responses or verdicts; name it, such as {{response: output}}; there are {there}"
+            f"{hint}"
+        )
+    _filled(frame, "model", ", or set responses.model, the model of such rows")
     frame = _in_our_words(frame, given)
     _once(frame)
+    _something(frame, shown)
     return frame
 
 
-def _fields(frame: pd.DataFrame, columns: Mapping[str, str], path: str, all_here: bool) -> pd.DataFrame:
+def _looks_like(frame: pd.DataFrame) -> str:
+    """Advice for a file whose columns are those of another format than its name says; else nothing."""
+    columns = set(map(str, frame))
+    marks = {"lm_eval": {"resps", "doc_id"}, "openai_batch": {"custom_id", "response.status_code"}}
+    marks["anthropic_batch"] = {"custom_id", "result.type"}
+    found = [name for name, needed in marks.items() if needed <= columns]
+    return f". It looks like the format {found[0]}: add `format: {found[0]}` to responses" if found else ""
+
+
+def _fields(frame: pd.DataFrame, columns: Mapping[str, str], path: str, all_here: bool, hint: str = "") -> pd.DataFrame:
     """The fields of one file; `all_here`: whether it must have every column that the config names."""
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
         raise InputError(f"{path}: two columns are called '{repeated[0]}'; rename one")
     for field, column in columns.items():
         if column not in frame and all_here:
-            raise InputError(f"responses.columns.{field}: {path} has no column '{column}'; it has {', '.join(frame)}")
+            there = ", ".join(frame)
+            raise InputError(f"responses.columns.{field}: {path} has no column '{column}'; it has {there}{hint}")
     found = {field: frame[column] for field in FIELDS if (column := columns.get(field, field)) in frame}
     return pd.DataFrame(found).assign(where=[f"{path}: row {number}" for number in range(1, len(frame) + 1)])
 
@@ -77,13 +95,15 @@ def _same_fields(parts: list[pd.DataFrame], paths: list[str]) -> None:
             )
 
 
-def _with_prompts(frame: pd.DataFrame, given: Mapping[str, Any], root: Path) -> pd.DataFrame:
+def _with_prompts(frame: pd.DataFrame, given: Mapping[str, Any], root: Path, hint: str) -> pd.DataFrame:
     """Add what the further table says about each prompt."""
-    path = given["prompts"]
-    table = _fields(read_file(root / path), given["columns"], path, all_here=False).drop(columns="where")
+    path, written = given["prompts"], Written(given["encoding"], given["separator"])
+    table = _fields(read_file(root / path, written=written), given["columns"], path, all_here=False).drop(
+        columns="where"
+    )
     for name, one in ((path, table), (given["paths"][0], frame)):
         if "prompt_id" not in one:
-            raise InputError(f"{name}: no column prompt_id, which responses.prompts needs; add or map it")
+            raise InputError(f"{name}: no column prompt_id, which responses.prompts needs; add or map it{hint}")
     twice = table["prompt_id"].duplicated()
     if twice.any():
         raise InputError(f"{path}: prompt_id {table['prompt_id'][twice].iloc[0]!r} is in two rows; keep one of them")
@@ -98,16 +118,18 @@ def _with_prompts(frame: pd.DataFrame, given: Mapping[str, Any], root: Path) -> 
     return frame.merge(table[own], on="prompt_id", how="left")
 
 
-def _filled(frame: pd.DataFrame, field: str) -> None:
+def _filled(frame: pd.DataFrame, field: str, advice: str) -> None:
     empty = frame[field].isna() | (frame[field].astype(str).str.strip() == "")
     if empty.any():
-        raise InputError(f"{frame['where'][empty].iloc[0]}: {field} is empty ({empty.sum()} such rows); fill it in")
+        where = frame["where"][empty].iloc[0]
+        raise InputError(f"{where}: {field} is empty ({empty.sum()} such rows); fill it in{advice}")
 
 
 def _in_our_words(frame: pd.DataFrame, given: Mapping[str, Any]) -> pd.DataFrame:
     """Text for every field, and our own words for verdicts, personas, reasons and samples."""
     plain = [field for field in FIELDS if field in frame and field not in ("prompt", "sample")]
     frame = frame.assign(**{field: frame[field].map(_text) for field in plain})
+    _check_baseline(frame, given["baseline"])
     if "persona" in frame:
         none = frame["persona"].str.strip().isin(["", BASELINE, given["baseline"] or ""])
         frame["persona"] = frame["persona"].str.strip().mask(none, BASELINE)
@@ -120,6 +142,18 @@ def _in_our_words(frame: pd.DataFrame, given: Mapping[str, Any]) -> pd.DataFrame
     reasons = frame["finish_reason"] if "finish_reason" in frame else pd.Series("stop", index=frame.index)
     frame["finish_reason"] = [REASONS.get(word.lower(), "stop") for word in reasons]
     return frame
+
+
+def _check_baseline(frame: pd.DataFrame, baseline: str | None) -> None:
+    """Raise InputError if the config names a word for no persona that no row has."""
+    if not baseline:
+        return
+    if "persona" not in frame:
+        raise InputError(f"responses.baseline: '{baseline}' is a word of the column of personas, which the files lack")
+    words = frame["persona"].str.strip()
+    if not (words == baseline).any():
+        some = ", ".join(map(repr, words.drop_duplicates().head(10)))
+        raise InputError(f"responses.baseline: no row has the persona '{baseline}'; there are {some}")
 
 
 def _text(value: object) -> str:
@@ -137,7 +171,8 @@ def _verdicts(frame: pd.DataFrame, own: Mapping[str, str]) -> pd.Series:
         some = ", ".join(map(repr, unknown.drop_duplicates().head(5)))
         raise InputError(
             f"{frame['where'][found.isna()].iloc[0]}: unknown verdict {some} in {len(unknown)} rows; map each to a "
-            f"category, such as responses: {{verdicts: {{{unknown.iloc[0]}: refused}}}}"
+            "category (refused, answered, hedged), such as responses: "
+            f"{{verdicts: {{{unknown.iloc[0]}: answered}}}}"
         )
     return found
 
@@ -161,6 +196,15 @@ def _turns(prompt: Any, where: str) -> list[dict[str, str]]:
         raise InputError(
             f"{where}: prompt is neither text nor a list of turns such as [{{'role': 'user', 'content': '...'}}]"
         ) from None
+
+
+def _something(frame: pd.DataFrame, shown: str) -> None:
+    """Raise InputError if no row has a verdict, or a response that can be labelled."""
+    given = frame["verdict"] != "no_verdict" if "verdict" in frame else False
+    blocked = frame["finish_reason"] == "content_filter"
+    if not (given | blocked | (frame.get("response", pd.Series("", index=frame.index)).str.strip() != "")).any():
+        what = "verdicts" if "response" not in frame else "responses"
+        raise InputError(f"{shown}: all {len(frame)} {what} are empty; name the column that has them")
 
 
 def _once(frame: pd.DataFrame) -> None:

@@ -146,6 +146,8 @@ def labellers_of(path: str | Path) -> list[str]:
 def _pairs(path: str | Path, column: str) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """For each pair of labellers: how often (n) their valid verdicts on a response are of_one and of_other."""
     names = labellers_of(path)
+    if len(names) < 2:
+        return  # no verdict is valid, such as where every response is missing
     wide = ", ".join(f"any_value({column}) FILTER (labeller = $name{k}) AS v{k}" for k in range(len(names)))
     values = [f"v{k}" for k in range(len(names))]
     patterns = query(

@@ -41,7 +41,8 @@ def read_summary(path: str | Path) -> dict[str, Any] | None:
 
 def summary_text(summary: Mapping[str, Any]) -> str:
     """Format the findings of a study for a terminal, a line each; those of single tasks are left to the page."""
-    lines = [f"{summary['name']}: {summary['banner'] or summary['title'] or summary['kind_line']}"]
+    title = "" if summary["title"] == summary["name"] else summary["title"]
+    lines = [f"{summary['name']}: {summary['banner'] or title or summary['kind_line']}"]
     lines += [f"  {finding(card)}" for card in summary["findings"] if not card["by_task"]]
     return "\n".join(lines)
 

@@ -626,10 +626,15 @@ class Responses(Part):
     """Responses that were made elsewhere, in place of asking a model (docs/how-to/import.md)."""
 
     paths: Annotated[tuple[DataFile, ...], Field(min_length=1), AfterValidator(unique("file"))]
-    """The files. Several files are read as one."""
+    """The files. Several files are read as one. A name with * stands for all files that match it."""
     format: ResponseFormat | None = None
-    """Format of the files. null: from the name (.csv, .jsonl, .parquet, .eval and .json of Inspect, samples_*.jsonl of
-    lm-evaluation-harness). The output of a batch is openai_batch or anthropic_batch."""
+    """Format of the files. null: from the name (.csv and .tsv, .jsonl, .parquet, .eval and .json of Inspect,
+    samples_*.jsonl of lm-evaluation-harness; a .json with a list of objects is read like .jsonl). The output of a batch
+    is openai_batch or anthropic_batch."""
+    encoding: Encoding = "utf-8"
+    """Encoding of CSV and JSON, such as cp1252 or latin-1. A byte order mark in the file has priority."""
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """Character between the fields of a CSV file, such as ";". null: a tab for .tsv, a comma for all others."""
     columns: dict[ResponseField, DataWord] = Field({})
     """Name of the column for each field, such as {response: output, persona: who}. A field that is not listed is
     read from the column of the same name, if there is one."""

@@ -1,5 +1,6 @@
 """A study of responses that were made elsewhere: what follows from their files in place of a config's tasks."""
 
+import glob
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,33 @@ class Imported:
         yield "The responses were not made by this workflow: how they were sampled and cut is not known here."
 
 
+def with_files(config: Config, root: Path) -> Config:
+    """The config with the names of the files of responses in place of patterns such as out/*/samples_*.jsonl.
+
+    Raises
+    ------
+    InputError
+        A file is absent or is a folder, or a pattern matches none.
+    """
+    given = config.responses
+    if given is None:
+        return config
+    paths: list[str] = []
+    for path in given.paths:
+        if "*" in path:
+            paths += (found := sorted(glob.glob(path, root_dir=root, recursive=True)))  # noqa: PTH207 (absolute patterns)
+            if not found:
+                raise InputError(f"responses.paths: no file matches {path}")
+        else:
+            paths.append(path)
+    for path in (*paths, *filter(None, [given.prompts])):
+        if (root / path).is_dir():
+            raise InputError(f"responses: {path} is a folder; name its files, such as {path.rstrip('/')}/*.jsonl")
+        if not (root / path).is_file():
+            raise InputError(f"responses: no such file {path}")
+    return config.model_copy(update={"responses": given.model_copy(update={"paths": tuple(dict.fromkeys(paths))})})
+
+
 def imported(config: Config, root: Path) -> tuple[Config, Imported]:
     """The config with what follows from the files of responses: materials, tasks, labellers.
 
@@ -137,7 +165,15 @@ def names_in_files(config: Config, root: Path, own: Sequence[str]) -> dict[str, 
     if "models" in own:
         rows = read_models(files.models, root)
         known["models"] = {
-            word: name for name, row in rows.items() for word in (name, row.hub_id, row.imported) if word
+            word: name
+            for name, row in rows.items()
+            for word in (
+                name,
+                row.hub_id,
+                (row.hub_id or "").replace("/", "__"),
+                row.imported,
+            )  # as a folder's name, too
+            if word
         }
     if "personas" in own:
         table = load_personas(root / files.personas)
@@ -162,9 +198,6 @@ def found_in_files(config: Config, root: Path) -> dict[str, Any]:
     """What the files of responses hold, from the last start if nothing changed."""
     given, folder = config.responses, Path(Files(config.study).imported)
     assert given is not None
-    for path in (*given.paths, *filter(None, [given.prompts])):
-        if not (root / path).is_file():
-            raise InputError(f"responses: no such file {path}")
     own = [str(getattr(config.materials, kind)) for kind in own_materials(config)]
     read = [*given.paths, *filter(None, [given.prompts]), *own]
     code = {str(path.relative_to(HERE)): identified(path) for path in sorted(HERE.rglob("*.py"))}
@@ -183,13 +216,14 @@ def found_in_files(config: Config, root: Path) -> dict[str, Any]:
 
 def _read(config: Config, given: Responses, root: Path, folder: Path, key: Mapping[str, Any]) -> dict[str, Any]:
     from falserefusal.common.files import write_json  # reads pandas, which Snakemake's start can do without
-    from falserefusal.exchange.levels import facts, named, write_materials
+    from falserefusal.exchange.levels import check_texts, facts, named, write_materials
     from falserefusal.exchange.tidy import read_responses
 
     raw = read_responses(given.model_dump(), root)
     names = names_in_files(config, root, own_materials(config))
     frame = named(raw, {"models": names["models"]} if config.tasks else names)
     if not config.tasks:
+        check_texts(raw)
         write_materials(raw, frame, folder)
     elif "prompt_id" not in raw:
         raise InputError(

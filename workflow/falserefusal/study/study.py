@@ -25,7 +25,15 @@ from falserefusal.study.files import (
     classifier_record,
     text_record,
 )
-from falserefusal.study.imported import MATERIALS, Imported, found_in_files, imported, labellers_of, names_in_files
+from falserefusal.study.imported import (
+    MATERIALS,
+    Imported,
+    found_in_files,
+    imported,
+    labellers_of,
+    names_in_files,
+    with_files,
+)
 from falserefusal.study.materials import Model, choose, load_personas, load_phrases, load_templates, read_models
 from falserefusal.study.problems import hint
 from falserefusal.study.published import PublishedStudy
@@ -96,6 +104,7 @@ class Study(AnyStudy):
         root = Path(root)
         try:
             typed, found = read_config(dict(config)), None
+            typed = with_files(typed, root)
             if typed.responses and not typed.tasks:
                 typed, found = imported(typed, root)
             elif typed.responses:

@@ -1,17 +1,19 @@
 """The .eval and .json logs of Inspect, read by inspect_ai's own reader."""
 
+import json
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.exchange.formats.format import flat, response_format
+from falserefusal.exchange.formats.format import Written, flat, response_format
 
 
 # Written for inspect_ai 0.3.285 (read_eval_log; log.eval.model, log.samples with id, epoch, input, metadata, output).
 @response_format("inspect", endings=(".eval", ".json"))
-def inspect(path: Path) -> pd.DataFrame:
+def inspect(path: Path, written: Written) -> pd.DataFrame:
     """A row for each sample and epoch; columns of a sample's metadata are `metadata.<name>`, its id is `id`."""
     try:
         from inspect_ai.log import read_eval_log
@@ -22,7 +24,8 @@ def inspect(path: Path) -> pd.DataFrame:
     try:
         log = read_eval_log(str(path))
     except Exception as error:  # zip, JSON, schema: the reader has no class of its own for them
-        raise InputError(f"{path}: inspect_ai cannot read it ({str(error).splitlines()[0]})") from None
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: {_why(path) or f'no log that inspect_ai can read ({first})'}") from None
     if log.status != "success":
         raise InputError(f"{path}: the run ended with status '{log.status}'; finish it (inspect eval-retry) and import")
     rows = []
@@ -32,6 +35,23 @@ def inspect(path: Path) -> pd.DataFrame:
         one |= {"finish_reason": "error" if sample.error else sample.output.stop_reason}
         rows.append(one | flat(sample.metadata or {}, "metadata"))
     return pd.DataFrame(rows)
+
+
+def _why(path: Path) -> str | None:
+    """Why a file is no log, if that can be seen without inspect_ai."""
+    if path.suffix != ".json":
+        cut = "no log of Inspect, or one that was cut off (not a zip archive); copy it again"
+        return None if is_zipfile(path) else cut
+    try:
+        keys = list(json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        return f"not readable as JSON ({error}); if it is a log of Inspect, it was cut off: copy it again"
+    if "eval" in keys:
+        return None
+    return (
+        f"no log of Inspect (it has {', '.join(map(str, keys[:5]))}); of lm-evaluation-harness, import "
+        "samples_*.jsonl, and save other data as JSONL or as a list of objects"
+    )
 
 
 def _prompt(given: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from falserefusal.common.errors import InputError
-from falserefusal.exchange.formats.format import flat, json_lines, need, one_version, response_format
+from falserefusal.exchange.formats.format import Written, flat, json_lines, need, one_version, response_format
 
 WHAT = "a samples file of lm-evaluation-harness"
 FILE = re.compile(r"samples_(?P<task>.+)_\d{4}-\d\d-\d\dT[\d.-]+\.jsonl")
@@ -16,7 +16,7 @@ FILE = re.compile(r"samples_(?P<task>.+)_\d{4}-\d\d-\d\dT[\d.-]+\.jsonl")
 # Written for version 0.4.13 (EvaluationTracker.save_results_samples; keys as in lm_eval/evaluator.py).
 # Since 0.4.3, arguments is {"gen_args_0": {"arg_0": prompt, "arg_1": settings}}; before, it was [[prompt, settings]].
 @response_format("lm_eval")
-def lm_eval(path: Path) -> pd.DataFrame:
+def lm_eval(path: Path, written: Written) -> pd.DataFrame:
     """A row for each response of each document; columns of the document are `doc.<name>`, its number is `doc_id`.
 
     The model is the folder's name, as the harness writes it (org__name). Of several filters, the first is read, because
@@ -27,7 +27,7 @@ def lm_eval(path: Path) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     versions: dict[str, str] = {}
     first_filter = None
-    for number, row in json_lines(path):
+    for number, row in json_lines(path, written):
         responses = need(row, "resps", path, number, WHAT)
         arguments = need(row, "arguments", path, number, WHAT)
         version = "before 0.4.3" if isinstance(arguments, list) else "0.4.3 or later"

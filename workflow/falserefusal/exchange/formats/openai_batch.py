@@ -5,18 +5,19 @@ from typing import Any
 
 import pandas as pd
 
-from falserefusal.exchange.formats.format import json_lines, need, response_format
+from falserefusal.exchange.formats.format import Written, json_lines, need, one_model, response_format
 
+COLUMNS = ["prompt_id", "model", "response", "finish_reason", "sample"]
 WHAT = "the output of an OpenAI batch"
 
 
 # Written for the object BatchRequestOutput of OpenAI's OpenAPI specification 2.3.0: custom_id, response (status_code,
 # body) and error; a request that expired has response null.
 @response_format("openai_batch")
-def openai_batch(path: Path) -> pd.DataFrame:
+def openai_batch(path: Path, written: Written) -> pd.DataFrame:
     """A row for each choice; prompt_id is the custom_id. A request that failed is a response with the reason error."""
     rows: list[dict[str, Any]] = []
-    for number, row in json_lines(path):
+    for number, row in json_lines(path, written):
         prompt_id = str(need(row, "custom_id", path, number, WHAT))
         reply = need(row, "response", path, number, WHAT) or {}
         body = reply.get("body") or {}
@@ -24,7 +25,7 @@ def openai_batch(path: Path) -> pd.DataFrame:
         for sample, (text, reason) in enumerate(found or [("", "error")]):
             one = {"prompt_id": prompt_id, "model": body.get("model"), "response": text, "finish_reason": reason}
             rows.append(one | {"sample": sample})
-    return pd.DataFrame(rows)
+    return one_model(pd.DataFrame(rows, columns=COLUMNS))
 
 
 def _choices(body: dict[str, Any]) -> list[tuple[str, str]]:
