@@ -28,6 +28,8 @@ from falserefusal.design.monte_carlo import make_design
 from falserefusal.statistics.multiplicity import holm
 from falserefusal.study.config import Design
 from simulation import experiments
+from simulation.crossed import CROSSED
+from simulation.crossed import crossed as crossed_of
 from simulation.experiments import Setting
 from simulation.label_error import LABELLERS
 from simulation.label_error import label_error as label_error_of
@@ -169,6 +171,10 @@ def choose(share: float, cores: int, seed: int) -> dict:
             for design in ("blocked", "nested"):
                 yield {"shrinkage": shrinkage_of(setting(world, design, 2000, 24, 6))}
 
+    def crossed():
+        for where in CROSSED:
+            yield {"crossed": crossed_of(setting(*where, 300, 9))}
+
     def schemes():
         for correlation in CORRELATIONS:
             yield {"schemes": schemes_of(setting("moderate", BLOCKED, 2000, 30, 7), correlation)}
@@ -177,6 +183,7 @@ def choose(share: float, cores: int, seed: int) -> dict:
         "label_error": label_error,
         "said": said,
         "shrinkage": shrinkage,
+        "crossed": crossed,
         "schemes": schemes,
         "coverage": coverage,
         "screen": screen,

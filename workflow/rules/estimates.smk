@@ -19,6 +19,7 @@ rule rates:
         labeller=of("headline"),
         models=of("reported_models"),
         personas=of("personas"),
+        attributes=of("attributes"),
         comparison=of("comparison.plain"),
         notice=of("notice"),
     message:
@@ -222,6 +223,32 @@ rule effects:
         "Estimate persona effects: {wildcards.study}"
     script:
         "../scripts/effects.py"
+
+
+# Only for a study whose personas cross attributes.
+rule attributes:
+    input:
+        unpack(of("materials")),
+        outcomes=FILES.outcomes,
+        code=library("attributes.py"),
+    output:
+        **tables(*files.ATTRIBUTES),
+    log:
+        FILES.log("attributes"),
+    benchmark:
+        FILES.benchmark("attributes")
+    wildcard_constraints:
+        study=any_of([STUDY.name]),
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labeller=of("headline"),
+        personas=of("personas"),
+        notice=of("notice"),
+    message:
+        "Estimate the effects of attributes: {wildcards.study}"
+    script:
+        "../scripts/attributes.py"
 
 
 rule within_prompts:

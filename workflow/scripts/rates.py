@@ -13,6 +13,7 @@ with log_to(snakemake.log[0], snakemake.params):
     from falserefusal.estimation import rates
     from falserefusal.estimation.outcomes import read_cells, read_outcomes, reported
     from falserefusal.estimation.separations import separations
+    from falserefusal.study.attributes import load_attributes
     from falserefusal.study.comparison import Comparison
     from falserefusal.study.materials import load_models, load_personas
 
@@ -21,6 +22,9 @@ with log_to(snakemake.log[0], snakemake.params):
     outcomes = read_outcomes(snakemake.input.get("outcomes"), snakemake.params.labeller)
     models = load_models(snakemake.input.models, keep=reported(snakemake.params.models, cells))
     personas = load_personas(snakemake.input.personas, keep=snakemake.params.personas)
+    attributes = None
+    if snakemake.params.get("attributes"):
+        attributes = load_attributes(snakemake.input.personas, keep=snakemake.params.personas)
     printed_baseline = snakemake.input.get("baseline")
     if printed_baseline:  # the paper prints these rates without counts, so no cell has them
         printed_baseline = read_csv(printed_baseline).assign(task="offensiveness")
@@ -39,7 +43,7 @@ with log_to(snakemake.log[0], snakemake.params):
         "rates_task_model_persona": rates.rates_task_model_persona(cells, outcomes),
         "rates_format": rates.rates_format(cells, outcomes),
         "rates_baseline": rates.rates_baseline(cells, outcomes, printed=printed_baseline),
-        "separations": separations(cells, outcomes, scopes),
+        "separations": separations(cells, outcomes, scopes, attributes),
     }
     for name, table in tables.items():
         write_table(table, snakemake.output[name], notice)

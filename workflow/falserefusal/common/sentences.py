@@ -89,6 +89,57 @@ SENTENCES: dict[str, Sentence] = {
             ),
         ],
     ),
+    "attributes differ": Sentence(
+        "{% if refusals < least %}{{ refusals | counted('refusal') }}: too few to compare the levels of attributes"
+        "{% elif not found | map('last') | sum('clear') %}Attributes {{ found | map('first') | list | listing }}: no "
+        "level is refused clearly more often than another{% else %}{% for attribute, s in found %}{{ attribute }}: "
+        "{% if not s.clear %}no level is refused clearly more often than another{% else %}{{ s.higher }} "
+        "is refused more often than {{ s.lower }} ({{ s.difference | points(s.lo, s.hi) }} points, interval "
+        "{{ span(s.lo, s.hi) }}{{ '; ' ~ s.clear ~ ' of ' ~ s.pairs ~ ' pairs differ clearly' if s.levels > 2 }})"
+        "{% endif %}{{ '; ' if not loop.last }}{% endfor %}{% endif %}",
+        [
+            (
+                {"found": [("race", FEW), ("gender", FEW)], "refusals": 4},
+                "4 refusals: too few to compare the levels of attributes",
+            ),
+            (
+                {"found": [("race", ALIKE), ("gender", ALIKE)], "refusals": 754},
+                "Attributes race and gender: no level is refused clearly more often than another",
+            ),
+            (
+                {"found": [("race", PAIR), ("gender", ALIKE)], "refusals": 754},
+                "race: “a” is refused more often than “b” (+8.2 points, interval +0.3 to +16.1; 3 of 105 pairs differ "
+                "clearly); gender: no level is refused clearly more often than another",
+            ),
+            (
+                {"found": [("race", TWO), ("gender", TWO)], "refusals": 754},
+                "race: “a” is refused more often than “b” (+8.2 points, interval +0.3 to +16.1); gender: “a” is "
+                "refused more often than “b” (+8.2 points, interval +0.3 to +16.1)",
+            ),
+        ],
+    ),
+    "attributes interact": Sentence(
+        "{% if refusals < least %}{{ refusals | counted('refusal') }}: too few to tell whether effects of attributes "
+        "add up{% else %}The refusal rate departs clearly from the sum of main effects in {{ clear or 'none' }} of "
+        "{{ effects }} combinations of levels: largest {{ 'of these departures' if clear else 'departure' }} "
+        "{{ difference | points(lo, hi) }} points (95% interval {{ span(lo, hi) }}){% endif %}",
+        [
+            (
+                {"refusals": 4, "effects": 4, "clear": 0, "difference": 0.01, "lo": -0.02, "hi": 0.04},
+                "4 refusals: too few to tell whether effects of attributes add up",
+            ),
+            (
+                {"refusals": 754, "effects": 20, "clear": 4, "difference": -0.041, "lo": -0.062, "hi": -0.02},
+                "The refusal rate departs clearly from the sum of main effects in 4 of 20 combinations of levels: "
+                "largest of these departures −4.1 points (95% interval −6.2 to −2.0)",
+            ),
+            (
+                {"refusals": 754, "effects": 4, "clear": 0, "difference": 0.011, "lo": -0.012, "hi": 0.034},
+                "The refusal rate departs clearly from the sum of main effects in none of 4 combinations of levels: "
+                "largest departure +1.1 points (95% interval −1.2 to +3.4)",
+            ),
+        ],
+    ),
     "tasks by model": Sentence(
         "{% if tasks < 2 %}{{ 'Refusal rate' if models == 1 else 'Refusal rates' }} of "
         "{{ models | counted('model') }} in one task: {{ spread(lowest, highest) }}{% elif not enough %}Fewer than "

@@ -14,6 +14,7 @@ from scipy import stats
 
 from falserefusal.common.schemas import BASELINE
 from falserefusal.common.separation import Separation
+from falserefusal.estimation.attributes import tables_by_level
 from falserefusal.estimation.rates import Outcomes, cell_rates
 from falserefusal.statistics.clusters import correlation, degrees_of_freedom
 from falserefusal.statistics.intervals import mover, wilson_rare
@@ -37,7 +38,10 @@ COMPARED = (
 
 
 def separations(
-    cells: pd.DataFrame, outcomes: Outcomes | None = None, scopes: Mapping[str, Sequence[str]] | None = None
+    cells: pd.DataFrame,
+    outcomes: Outcomes | None = None,
+    scopes: Mapping[str, Sequence[str]] | None = None,
+    attributes: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Compare all pairs of levels of persona, task, model and format, each in the scopes of COMPARED.
 
@@ -45,6 +49,8 @@ def separations(
     ----------
     cells, outcomes : as for `estimation.rates`.
     scopes : models of further scopes for personas, as `model_scopes` returns them.
+    attributes : column persona, and a column with the levels of each attribute that personas cross. The levels of each
+        are compared in the whole study; their limits hold for all attributes together.
 
     Returns
     -------
@@ -60,7 +66,23 @@ def separations(
     groups = {name: models for name, models in (scopes or {}).items() if name != WHOLE}
     frame, moves = rates["persona"]
     named = [({"model": name}, frame[frame["model"].isin(list(models))]) for name, models in groups.items()]
-    return pd.DataFrame(rows + _family("persona", named, moves))
+    rows += _family("persona", named, moves)
+    if attributes is not None and outcomes is not None:
+        rows += _attributes(outcomes, attributes)
+    return pd.DataFrame(rows)
+
+
+def _attributes(outcomes: Outcomes, attributes: pd.DataFrame) -> list[dict]:
+    """One row for each attribute, with limits that hold for the pairs of levels of all attributes together."""
+    sizes = attributes.drop(columns="persona").nunique()
+    pairs = int((sizes * (sizes - 1) // 2).sum())
+    rows = []
+    for name, table in tables_by_level(outcomes, attributes):
+        frame, moves = cell_rates(table.cells, ["model", "task", "level"], table)
+        found = _separated("level", frame, moves, 1 - ALPHA_OF_PERSONAS / pairs)
+        method = METHOD.format(f"{100 * (1 - ALPHA_OF_PERSONAS):g}", pairs)
+        rows.append({"factor": name, "model": "", "task": ""} | found._asdict() | {"method": method})
+    return rows
 
 
 def _cells(cells: pd.DataFrame, factor: str, outcomes: Outcomes | None) -> tuple[pd.DataFrame, np.ndarray | None]:

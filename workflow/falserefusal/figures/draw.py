@@ -13,6 +13,7 @@ from falserefusal.common.files import atomic, write_text
 from falserefusal.common.notice import write_table
 from falserefusal.common.numbers import listing
 from falserefusal.figures import (
+    attributes,
     claims,
     comparison,
     importance,
@@ -30,7 +31,10 @@ from falserefusal.figures.style import MESSAGE, VALUES, Page, fit_for_paper, sty
 
 MODULES = {
     module.__name__.rsplit(".", 1)[-1]: module
-    for module in (claims, comparison, importance, labelling, levels, models, personas, regression, sequential)
+    for module in (
+        *(attributes, claims, comparison, importance, labelling),
+        *(levels, models, personas, regression, sequential),
+    )
 }
 
 

@@ -51,6 +51,8 @@ class FigureSet:
     shrunken : whether the study has shrunken persona effects
     about_paper : whether the study is about the paper; if not, no figure is named after one of the paper's
     printed : the quantities of the paper that the study is compared with; only their figures have a counterpart
+    left_out : tables that the study could have, and does not
+    crossed : whether the study's personas cross attributes
     """
 
     kind: str
@@ -62,6 +64,7 @@ class FigureSet:
     about_paper: bool = True
     printed: tuple[str, ...] = tuple(quantities.QUANTITIES)
     left_out: tuple[str, ...] = ()
+    crossed: bool = False
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -78,7 +81,7 @@ class FigureSet:
         found = [PLANTED_RATES] if self.kind == "rehearsal" else []
         found += [TABLE1._replace(tables=(*TABLE1.tables, "corrected_rates")) if self.annotated else TABLE1]
         found += [_baseline(task, self.about_paper) for task in tasks if task == "offensiveness"]
-        found += [PERSONA_MEAN, PERSONA_BY_MODEL]
+        found += [PERSONA_MEAN, *([ATTRIBUTES, INTERACTIONS] if self.crossed else []), PERSONA_BY_MODEL]
         found += [_format(task, self.about_paper) for task in tasks if task == "offensiveness"]
         found += [IMPORTANCE, IMPORTANCE_BY_MODEL, REGRESSION]
         found += [_cells(task, self.about_paper) for task in tasks]
@@ -177,6 +180,18 @@ PERSONA_BY_MODEL = Figure(
     "Refusal rate by model and persona, mean over the tasks.",
     "Figure 3",
     quantity=quantities.PERSONA_BY_MODEL,
+)
+ATTRIBUTES = Figure(
+    "attributes",
+    "attributes.draw_attributes",
+    ("rates_attribute", "effects_attribute", "separations"),
+    "Refusal rate and main effect of each level of each attribute, mean over models and tasks.",
+)
+INTERACTIONS = Figure(
+    "attribute_interactions",
+    "attributes.draw_interactions",
+    ("effects_attribute", "rates_attribute", "separations"),
+    "Refusal rate of each combination of levels, and how far it is from the sum of its main effects.",
 )
 IMPORTANCE = Figure(
     "figure05_importance",

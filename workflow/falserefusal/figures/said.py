@@ -9,6 +9,7 @@ from falserefusal.common.separation import MIN_REFUSALS, Separation
 from falserefusal.figures.context import Context
 from falserefusal.statistics.separation import from_limits, together
 
+ALPHA = 0.05
 NAMES = ("highest", "lowest", "higher", "lower")  # columns of separations with levels
 
 
@@ -33,6 +34,23 @@ def highest_levels(rows: pd.DataFrame, name: Callable[[str], str] = str) -> dict
     enough = rows[rows["refusals"] >= MIN_REFUSALS]
     most = enough.loc[enough["highest"] != "", "highest"].map(name).value_counts().to_dict()
     return {"enough": len(enough), "most": most}
+
+
+def attributes_of(tables: dict[str, pd.DataFrame]) -> dict:
+    """Return each attribute that the personas cross, with what may be said about its levels."""
+    names = dict.fromkeys(tables["rates_attribute"]["attribute"])
+    found = [(name, separation(scopes(tables, name), "“{}”".format)) for name in names]
+    return {"found": found, "refusals": found[0][1].refusals}
+
+
+def interactions_of(tables: dict[str, pd.DataFrame]) -> dict:
+    """Count the interactions, averaged over models, that are clearly not 0; return the largest of these, or of all."""
+    table, refusals = tables["effects_attribute"], attributes_of(tables)["refusals"]
+    own = table[(table["model"] == "mean") & (table["kind"] == "interaction")]
+    clear = own[own["p_holm"] <= ALPHA]
+    candidates = clear if len(clear) else own
+    largest = candidates.loc[candidates["difference"].abs().idxmax(), ["difference", "lo", "hi"]]
+    return {"effects": len(own), "clear": len(clear), "refusals": refusals, **largest.astype(float).to_dict()}
 
 
 def changes(frame: pd.DataFrame) -> tuple[int, int]:

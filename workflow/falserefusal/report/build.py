@@ -14,7 +14,7 @@ from falserefusal.common.notice import COLUMN, suffixed, system_prompts_for_mode
 from falserefusal.common.sentences import say
 from falserefusal.common.verdicts import MISSING
 from falserefusal.estimation.verdict_shares import warnings_about
-from falserefusal.figures.said import importance_of
+from falserefusal.figures.said import attributes_of, importance_of, interactions_of
 from falserefusal.report.asked import batch_limits, language_limits, limits_of, models_asked, one_refusal
 from falserefusal.report.corrections import CORRECTED_IN, uncorrected, with_corrections
 from falserefusal.report.drawings import drawing
@@ -37,7 +37,16 @@ MAX_CSV = 150_000  # characters of a table's file that the page contains; larger
 SYMBOLS = {"supported": "✓", "contradicted": "✗", "inconclusive": "?", "not": "–"}  # by the first word of a conclusion
 MAX_DISAGREEMENTS = 300
 # tables with their own section
-PLACED = ("claims", "planted_rates", "interim_looks", "labeller_rates", "labeller_validation", "verdict_shares")
+ATTRIBUTES = ("rates_attribute", "effects_attribute")
+PLACED = (
+    *ATTRIBUTES,
+    "claims",
+    "planted_rates",
+    "interim_looks",
+    "labeller_rates",
+    "labeller_validation",
+    "verdict_shares",
+)
 FACTOR_WORDS = ("model", "model x task", "all models")  # cells that name a factor or a scope
 
 
@@ -127,6 +136,7 @@ def build_report(
         uncorrected=uncorrected(tables),
         claims=_claims(tables, study) if "claims" in tables else [],
         moved=_moved(tables, study),
+        attributes=_attributes(tables, study),
         statements=_statements(tables.get("statements")),
         text_problems=_text_problems(provenance or {}),
         disagreements=_disagreements(samples.get("disagreements"), study),
@@ -256,6 +266,16 @@ def _csv(frame: pd.DataFrame, banner: str) -> str:
     words = noted.select_dtypes(exclude=["number", "bool"]).map(safe_cell)
     text = noted.assign(**words).to_csv(index=False, float_format="%.6g")
     return "" if len(text) > MAX_CSV else "data:text/csv;charset=utf-8," + quote(text, safe=";/?:@&=+$,!*'()")
+
+
+def _attributes(tables: dict[str, pd.DataFrame], study: Study) -> list[str]:
+    """Return what is found about the attributes that personas cross; nothing for a study without them."""
+    if not set(ATTRIBUTES) <= set(tables):
+        return []
+    found = [say("attributes differ", **attributes_of(tables))]
+    if len(tables["effects_attribute"]):
+        found.append(say("attributes interact", **interactions_of(tables)))
+    return [study.say(line) for line in found]
 
 
 def _moved(tables: dict[str, pd.DataFrame], study: Study) -> dict | None:

@@ -23,11 +23,12 @@ UNCORRECTED = {
         "rates_model_persona",
         "rates_task_model_persona",
         "rates_shrunken",
+        "rates_attribute",
         "rates_format",
     ),
     "They are computed from single verdicts, paired or modelled by text. The correction applies to rates and does not "
     "change single verdicts. Their values under each labeller are in labeller_headline and labeller_claims": (
-        *("effects_shrunken", "effects_between", "sensitivity"),
+        *("effects_shrunken", "effects_between", "effects_attribute", "sensitivity"),
         *("regression", "regression_firth", "interactions", "deviance", "interim_looks", "sequential"),
     ),
 }

@@ -7,6 +7,10 @@ means something else in one table is explained in the note of that table.
 COLUMNS = {
     "model": "the language model; “mean”: unweighted mean over models; *: responses of all models pooled",
     "persona": "the sociodemographic persona that the prompt names; *: all prompts with a persona",
+    "attribute": "a property of personas, such as gender, of which each persona has a level",
+    "attributes": "one attribute, or several that are crossed",
+    "levels": "a level of the attribute, or a combination of levels",
+    "expected": "rate that is expected without the effect of the row",
     "task": "the classification task of the prompt; *: all tasks",
     "template": "the wording of the prompt",
     "format": "how strictly the prompt asks for an option: unforced, semi-forced or forced",

@@ -299,6 +299,23 @@ NOTES = {
         "more. For display only: no test uses it.",
         (*RATE, "shrunken"),
     ),
+    "rates_attribute": Note(
+        "Refusal rate by level of each attribute",
+        "The personas cross attributes. Rate over all personas with a level: unweighted mean over models and tasks "
+        f"(model “mean”), and over tasks for each model; n and refusals are sums. {INTERVALS}",
+        RATE,
+    ),
+    "effects_attribute": Note(
+        "Main effects and interactions of attributes",
+        "Rates by least squares on prompts, unweighted mean over models and tasks (model “mean”), and over tasks for "
+        "each model; n and refusals are sums. A rate is expected plus difference. Main effect: expected is the mean "
+        "over the levels of the attribute. Interaction: expected is the rate that mean and main effects add up to, so "
+        "the difference is 0 if effects are additive. There are interactions of each two attributes, averaged over the "
+        "others, and of all. p_holm: over the different effects of the same model and kind (Holm). Standard errors are "
+        f"clustered by text. {INTERVALS}",
+        ("rate", "expected"),
+        ("difference", "lo", "hi"),
+    ),
     "within_prompts": Note(
         "Samples of the same prompt",
         "Variance of refusal between independent samples of the same prompt, with or without a persona. disagree: "

@@ -78,6 +78,11 @@ class AnyStudy(ABC):
         """The personas in prompts; None: all of the personas file."""
 
     @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes that its personas cross; none for a study whose personas have no attributes."""
+        return ()
+
+    @property
     @abstractmethod
     def tasks(self) -> tuple[str, ...]:
         """The classification tasks."""
@@ -174,7 +179,16 @@ class AnyStudy(ABC):
         shrunken = "effects_shrunken" in table_names(self)
         about, printed = self.comparison.wanted, self.comparison.quantities
         return FigureSet(
-            self.kind, self.tasks, self.sequential, several, annotated, shrunken, about, printed, self.left_out
+            self.kind,
+            self.tasks,
+            self.sequential,
+            several,
+            annotated,
+            shrunken,
+            about,
+            printed,
+            self.left_out,
+            bool(self.attributes),
         )
 
     @property

@@ -58,6 +58,7 @@ RATES = (
     "separations",
 )
 EFFECTS = ("effects_persona", "effects_shrunken", "effects_mean", "effects_between", "rates_shrunken")
+ATTRIBUTES = ("rates_attribute", "effects_attribute")
 FEWEST_SHRUNKEN = 3  # models from which effects_shrunken is more than effects_persona
 REGRESSION = ("regression", "regression_firth", "interactions", "deviance")
 VERDICT_TABLES = ("verdict_shares", "verdict_categories")
@@ -363,6 +364,8 @@ def table_names(study: "AnyStudy") -> list[str]:
     if study.baseline:
         few = len(study.models or ()) < FEWEST_SHRUNKEN
         names += [name for name in EFFECTS if name != "effects_shrunken" or not few]
+    if study.attributes:
+        names += ATTRIBUTES
     if study.several_samples:
         names.append("within_prompts")
     if study.sequential:

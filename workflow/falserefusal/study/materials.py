@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from falserefusal.common.errors import InputError, file_problem
 from falserefusal.common.hub import is_folder
 from falserefusal.study import files
+from falserefusal.study.attributes import PERSONA_COLUMNS
 from falserefusal.study.fields import Checksum, Name, SystemPrompt, Thinking, Words, look_alike, system_prompt, visible
 from falserefusal.study.problems import Part, findings, hint
 
@@ -310,12 +311,15 @@ def load_personas(path: str | Path, keep: Sequence[str] | None = None) -> "pd.Da
     """Personas in file order: persona (id), group, printed (the paper's Table 2), surface (as in a prompt), article.
 
     A file may leave out group (one for all), printed (the surface) and article (a or an, by the first letter). The
-    article is any word, or empty.
+    article is any word, or empty. Further columns are attributes, which `attributes.load_attributes` reads.
     """
     from falserefusal.common.files import read_csv, validate
     from falserefusal.common.schemas import PERSONAS
 
-    personas = validate(_filled(read_csv(path)), PERSONAS, path)
+    frame = read_csv(path).rename(columns=str.strip)
+    if {"persona", "surface"} <= set(frame):  # without them, the other columns show what is wrong with the file
+        frame = frame[[name for name in frame if name in PERSONA_COLUMNS]]
+    personas = validate(_filled(frame), PERSONAS, path)
     _check_words(personas, ["persona", "group", "printed", "surface"], path)
     _check_words(personas, ["article"], path, may_be_empty=True)
     if pair := look_alike(personas["surface"]):

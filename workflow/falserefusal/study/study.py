@@ -12,6 +12,7 @@ from falserefusal.common.hub import all_content_of, is_folder
 from falserefusal.common.notice import BANNER, DUMMY_BANNER, DUMMY_SUFFIX, LIMITED, MODEL_SUFFIX
 from falserefusal.labelling.given import GIVEN
 from falserefusal.labelling.judge_prompt import form_of, load_judge_prompt
+from falserefusal.study.attributes import attribute_names, load_attributes
 from falserefusal.study.base import AnyStudy
 from falserefusal.study.checks import check_materials, check_patterns, check_readable, warn_of_language
 from falserefusal.study.choices import under_choice
@@ -112,6 +113,7 @@ class Study(AnyStudy):
             study = cls(typed, *_models(typed, root), root, cores, known, imported=found)
             if check:
                 _ = study.personas, study.templates
+                study.check_attributes()
                 check_materials(typed, study.rows, root, sized=found is None)
                 check_patterns(typed, root)
                 warn_of_language(typed, study.headline)
@@ -314,6 +316,16 @@ class Study(AnyStudy):
         """The personas in prompts, in the order of their file."""
         file = self.config.materials.personas
         return choose("personas", self.config.personas, load_personas(self.root / file)["persona"].tolist(), file)
+
+    @cached_property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes that its personas cross; none for a study whose personas have no attributes."""
+        return attribute_names(self.root / self.config.materials.personas)
+
+    def check_attributes(self) -> None:
+        """Raise InputError for a mistake in the attributes of its personas."""
+        if self.attributes:
+            load_attributes(self.root / self.config.materials.personas, self.personas)
 
     @cached_property
     def templates(self) -> tuple[str, ...]:
