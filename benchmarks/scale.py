@@ -28,7 +28,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from falserefusal.common.files import read_csv, write_csv, write_parquet  # noqa: E402
-from falserefusal.common.schemas import DESIGN, PROMPTS, RESPONSES, TASKS, VERDICTS  # noqa: E402
+from falserefusal.common.schemas import DESIGN, PROMPTS, RESPONSES, TASKS, TEXTS, VERDICTS  # noqa: E402
 from falserefusal.design.monte_carlo import make_design  # noqa: E402
 from falserefusal.study.comparison import whole_paper  # noqa: E402
 from falserefusal.study.config import Design  # noqa: E402
@@ -91,6 +91,8 @@ def write_study(folder: Path, grow: str, times: int) -> dict:
     for name in ROWS:
         asked = pd.DataFrame({"prompt_id": design.loc[design["task"] == name, "prompt_id"]})
         write_parquet(asked.assign(messages=[turns] * len(asked)), folder / f"prompts/{name}.parquet", PROMPTS)
+        words = {"text": "word " * 30, "premise": None, "hypothesis": None, "gold_label": "1", "source": "synthetic"}
+        write_parquet(texts[name].assign(task=name, **words), folder / f"texts/{name}.parquet", TEXTS)
 
     printed = read_csv(ROOT / "config/published/table1_refusal_pct.csv").set_index("model")
     for number, model in enumerate(models["model"]):
@@ -129,6 +131,7 @@ def jobs(folder: Path, names: dict) -> dict[str, dict]:
             "input": {
                 "responses": responses[0],
                 "design": design,
+                "texts": [f"{folder}/texts/{name}.parquet" for name in ROWS],
                 "personas": f"{folder}/personas.csv",
                 "templates": "config/templates.csv",
                 "phrases": "workflow/falserefusal/labelling/languages/en/refusal_phrases.txt",

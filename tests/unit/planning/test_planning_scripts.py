@@ -62,6 +62,7 @@ def plan_of(study, tmp_path, **params):
         "recheck_share": study["inference"]["recheck_share"],
         "from_hub": [],
         "keep_weights": True,
+        "whole": True,
     }
     return run(
         "plan",
