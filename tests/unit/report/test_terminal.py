@@ -59,6 +59,17 @@ def test_jobs_of_a_rule_are_one_line_and_targets_none(run):
     assert run.lines == ["2/4  Sample the texts: nli, politeness (0 s)", "3/4  Count refusals: small (0 s)"]
 
 
+def test_a_line_has_the_time_of_the_longest_job_and_not_that_between_jobs(run, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("falserefusal.report.terminal.time.monotonic", lambda: now[0])
+    for number, (start, end) in enumerate([(0, 3), (400, 407)], 1):
+        now[0] = start
+        run.start(number, "texts", f"Sample the texts: {number}")
+        now[0] = end
+        run.finish(number)
+    assert run.lines == ["2/4  Sample the texts: 1, 2 (7 s)"]
+
+
 def test_what_snakemake_says_about_itself_is_not_shown(run):
     for text in ("Select jobs to execute...", "Using shell: /bin/bash", "Complete log(s): x"):
         run.send(None, text)

@@ -43,6 +43,7 @@ class Job:
     ----------
     title : the message of its rule; empty for a rule without one, which only names targets
     shown : when its progress was last printed, in seconds of time.monotonic
+    taken : seconds from its start to its end; 0 while it runs
     """
 
     rule: str
@@ -50,6 +51,7 @@ class Job:
     logs: list[str]
     start: float
     shown: float
+    taken: float = 0.0
 
 
 def replace_output(settings: Any) -> Terminal | None:
@@ -149,6 +151,7 @@ class Terminal(logging.Handler):
         job = self.jobs.pop(number, None)
         if job is None:
             return
+        job.taken = time.monotonic() - job.start
         self.finished[job.rule] += 1
         self.waiting.setdefault(job.rule, []).append(job)
         if self.finished[job.rule] >= self.expected.get(job.rule, 1) or ": " not in job.title:
@@ -213,16 +216,15 @@ class Terminal(logging.Handler):
         self.stream.flush()
 
     def _report(self, jobs: list[Job]) -> None:
-        """One line about the finished jobs of a rule."""
+        """One line about the finished jobs of a rule, with the time of the longest."""
         titles = [job.title.split(" (GPUs")[0] for job in jobs if job.title]
         if not titles:
             return
         what, found, _ = titles[0].partition(": ")
         about = list(dict.fromkeys(title.removeprefix(f"{what}: ") for title in titles))
         line = titles[0] if len(titles) == 1 or not found else f"{what}: {_some(about)}"
-        taken = time.monotonic() - min(job.start for job in jobs)
         width = len(str(self.total))
-        self.write(f"{self.done:{width}}/{self.total}  {line} ({duration(taken)})")
+        self.write(f"{self.done:{width}}/{self.total}  {line} ({duration(max(job.taken for job in jobs))})")
 
     def _warn(self, job: Job) -> None:
         """Show the warnings in a job's log, each once."""
