@@ -15,7 +15,17 @@ from falserefusal.common.errors import InputError, file_problem
 from falserefusal.common.hub import is_folder
 from falserefusal.study import files
 from falserefusal.study.attributes import PERSONA_COLUMNS
-from falserefusal.study.fields import Checksum, Name, SystemPrompt, Thinking, Words, look_alike, system_prompt, visible
+from falserefusal.study.fields import (
+    Checksum,
+    Name,
+    SystemPrompt,
+    Thinking,
+    Words,
+    look_alike,
+    normalised,
+    system_prompt,
+    visible,
+)
 from falserefusal.study.problems import Part, findings, hint
 
 if TYPE_CHECKING:
@@ -323,7 +333,16 @@ def load_personas(path: str | Path, keep: Sequence[str] | None = None) -> "pd.Da
     _check_words(personas, ["persona", "group", "printed", "surface"], path)
     _check_words(personas, ["article"], path, may_be_empty=True)
     if pair := look_alike(personas["surface"]):
-        raise InputError(f"{path}: the surfaces '{pair[0]}' and '{pair[1]}' look alike; two personas must differ")
+        key = normalised(pair[0])
+        same = [
+            name
+            for name, surface in zip(personas["persona"], personas["surface"], strict=True)
+            if normalised(surface) == key
+        ]
+        raise InputError(
+            f"{path}: the surfaces '{pair[0]}' and '{pair[1]}' look alike (personas '{same[0]}' and '{same[1]}'); "
+            "change one surface, or remove one of the two rows"
+        )
     return _keep(personas, "persona", keep, path)
 
 
