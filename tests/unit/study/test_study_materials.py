@@ -188,3 +188,13 @@ def test_surfaces_that_look_alike_are_reported_with_their_personas(tmp_path):
     file.write_text("persona,surface\nnurse,nurse\npoet,poet\ncarer,Nurse\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"look alike \(personas 'nurse' and 'carer'\); change one"):
         load_personas(file)
+
+
+@pytest.mark.parametrize(
+    ("surface", "article"),
+    [("elder", "an"), ("child", "a"), ("80-year-old", "an"), ("18-year-old", "an"), ("110-year-old", "a")],
+)
+def test_the_article_of_an_age_follows_how_its_number_is_said(tmp_path, surface, article):
+    file = tmp_path / "personas.csv"
+    file.write_text(f"persona,surface\np,{surface}\n", encoding="utf-8")
+    assert load_personas(file)["article"].tolist() == [article]

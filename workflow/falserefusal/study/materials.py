@@ -320,8 +320,9 @@ def are_variants(models: "pd.DataFrame") -> bool:
 def load_personas(path: str | Path, keep: Sequence[str] | None = None) -> "pd.DataFrame":
     """Personas in file order: persona (id), group, printed (the paper's Table 2), surface (as in a prompt), article.
 
-    A file may leave out group (one for all), printed (the surface) and article (a or an, by the first letter). The
-    article is any word, or empty. Further columns are attributes, which `attributes.load_attributes` reads.
+    A file may leave out group (one for all), printed (the surface) and article (a or an, by the first letter or
+    number). The article is any word, or empty. Further columns are attributes, which `attributes.load_attributes`
+    reads.
     """
     from falserefusal.common.files import read_csv, validate
     from falserefusal.common.schemas import PERSONAS
@@ -352,7 +353,7 @@ def _filled(personas: "pd.DataFrame") -> "pd.DataFrame":
 
     # an absent or empty surface is reported, not what follows from it
     surface = personas["surface"].fillna("-").astype(str) if "surface" in personas else pd.Series("-", personas.index)
-    article = surface.str.match("(?i)[aeiou]").map({True: "an", False: "a"}).astype(str)
+    article = surface.str.match(r"(?i)[aeiou]|8|1[18](?!\d)").map({True: "an", False: "a"}).astype(str)
     usual = {"group": "all personas", "printed": surface, "article": article}
     personas = personas.assign(**{name: value for name, value in usual.items() if name not in personas})
     return personas.assign(article=personas["article"].astype(object).fillna("").astype(str).str.strip())
