@@ -3,7 +3,15 @@
 import pytest
 
 from falserefusal.common.errors import InputError
-from falserefusal.study.materials import are_variants, choose, load_models, load_phrases, load_templates, read_models
+from falserefusal.study.materials import (
+    are_variants,
+    choose,
+    load_models,
+    load_personas,
+    load_phrases,
+    load_templates,
+    read_models,
+)
 
 SHA = "ab" * 32
 
@@ -173,3 +181,20 @@ def test_phrases_are_lower_case_lines(tmp_path):
         load_phrases(path)
     with pytest.raises(InputError, match="no such file"):
         load_phrases(tmp_path / "none.txt")
+
+
+def test_surfaces_that_look_alike_are_reported_with_their_personas(tmp_path):
+    file = tmp_path / "personas.csv"
+    file.write_text("persona,surface\nnurse,nurse\npoet,poet\ncarer,Nurse\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"look alike \(personas 'nurse' and 'carer'\); change one"):
+        load_personas(file)
+
+
+@pytest.mark.parametrize(
+    ("surface", "article"),
+    [("elder", "an"), ("child", "a"), ("80-year-old", "an"), ("18-year-old", "an"), ("110-year-old", "a")],
+)
+def test_the_article_of_an_age_follows_how_its_number_is_said(tmp_path, surface, article):
+    file = tmp_path / "personas.csv"
+    file.write_text(f"persona,surface\np,{surface}\n", encoding="utf-8")
+    assert load_personas(file)["article"].tolist() == [article]

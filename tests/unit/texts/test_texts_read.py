@@ -304,7 +304,7 @@ def test_a_file_without_proper_header_is_an_error(csv_path, content):
 def test_no_usable_row_is_an_error_that_says_why(csv_path):
     with pytest.raises(InputError, match=r"1 of 1 rows cannot be used.*gold label is not one of .* \(row 1, '9'\)"):
         read_file(csv_path, "id,text,label\n1,a,9\n")
-    with pytest.raises(InputError, match="the file has no rows"):
+    with pytest.raises(InputError, match="the file has no rows below the header; add texts"):
         read_file(csv_path, "id,text,label\n")
 
 

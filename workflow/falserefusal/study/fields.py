@@ -64,9 +64,9 @@ def distinct(what: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
 
     def check(values: tuple[str, ...]) -> tuple[str, ...]:
         if pair := look_alike(values):
-            twice = pair[0] == pair[1]
-            said = f"'{pair[0]}' is listed twice" if twice else f"'{pair[0]}' and '{pair[1]}' look alike"
-            raise ValueError(f"{what} {said}")
+            if pair[0] == pair[1]:
+                raise ValueError(f"{what} '{pair[0]}' is listed twice; remove one of the two")
+            raise ValueError(f"{what} '{pair[0]}' and '{pair[1]}' look alike; change or remove one of them")
         return values
 
     return check

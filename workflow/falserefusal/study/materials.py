@@ -15,7 +15,17 @@ from falserefusal.common.errors import InputError, file_problem
 from falserefusal.common.hub import is_folder
 from falserefusal.study import files
 from falserefusal.study.attributes import PERSONA_COLUMNS
-from falserefusal.study.fields import Checksum, Name, SystemPrompt, Thinking, Words, look_alike, system_prompt, visible
+from falserefusal.study.fields import (
+    Checksum,
+    Name,
+    SystemPrompt,
+    Thinking,
+    Words,
+    look_alike,
+    normalised,
+    system_prompt,
+    visible,
+)
 from falserefusal.study.problems import Part, findings, hint
 
 if TYPE_CHECKING:
@@ -310,8 +320,9 @@ def are_variants(models: "pd.DataFrame") -> bool:
 def load_personas(path: str | Path, keep: Sequence[str] | None = None) -> "pd.DataFrame":
     """Personas in file order: persona (id), group, printed (the paper's Table 2), surface (as in a prompt), article.
 
-    A file may leave out group (one for all), printed (the surface) and article (a or an, by the first letter). The
-    article is any word, or empty. Further columns are attributes, which `attributes.load_attributes` reads.
+    A file may leave out group (one for all), printed (the surface) and article (a or an, by the first letter or
+    number). The article is any word, or empty. Further columns are attributes, which `attributes.load_attributes`
+    reads.
     """
     from falserefusal.common.files import read_csv, validate
     from falserefusal.common.schemas import PERSONAS
@@ -323,7 +334,16 @@ def load_personas(path: str | Path, keep: Sequence[str] | None = None) -> "pd.Da
     _check_words(personas, ["persona", "group", "printed", "surface"], path)
     _check_words(personas, ["article"], path, may_be_empty=True)
     if pair := look_alike(personas["surface"]):
-        raise InputError(f"{path}: the surfaces '{pair[0]}' and '{pair[1]}' look alike; two personas must differ")
+        key = normalised(pair[0])
+        same = [
+            name
+            for name, surface in zip(personas["persona"], personas["surface"], strict=True)
+            if normalised(surface) == key
+        ]
+        raise InputError(
+            f"{path}: the surfaces '{pair[0]}' and '{pair[1]}' look alike (personas '{same[0]}' and '{same[1]}'); "
+            "change one surface, or remove one of the two rows"
+        )
     return _keep(personas, "persona", keep, path)
 
 
@@ -333,7 +353,7 @@ def _filled(personas: "pd.DataFrame") -> "pd.DataFrame":
 
     # an absent or empty surface is reported, not what follows from it
     surface = personas["surface"].fillna("-").astype(str) if "surface" in personas else pd.Series("-", personas.index)
-    article = surface.str.match("(?i)[aeiou]").map({True: "an", False: "a"}).astype(str)
+    article = surface.str.match(r"(?i)[aeiou]|8|1[18](?!\d)").map({True: "an", False: "a"}).astype(str)
     usual = {"group": "all personas", "printed": surface, "article": article}
     personas = personas.assign(**{name: value for name, value in usual.items() if name not in personas})
     return personas.assign(article=personas["article"].astype(object).fillna("").astype(str).str.strip())

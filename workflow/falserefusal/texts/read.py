@@ -80,7 +80,7 @@ def _check_losses(rows: int, none_left: bool, spec: Source, problems: list[Probl
     if not none_left and (rows < LEAST_ROWS or lost <= spec.max_lost * rows):
         return
     if not rows:
-        raise InputError(f"{path}: the file has no rows")
+        raise InputError(f"{path}: the file has no rows below the header; add texts, or correct the path of the source")
     dropped = [problem for problem in problems if problem.action == DROPPED]
     [((column, reason), count)] = Counter((p.column, p.problem) for p in dropped).most_common(1)
     first = next(p for p in dropped if (p.column, p.problem) == (column, reason))
