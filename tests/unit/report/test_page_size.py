@@ -38,7 +38,7 @@ def test_the_page_of_a_rehearsal_is_smaller_than_eight_megabytes(root, tmp_path)
     figures = FigureSet("rehearsal", several_labellers=True, shrunken=True, annotated=True).figures()
     index = draw_figures(figures, tables, context, tmp_path)
     stored = {"data": base64.b64encode(bytes(LIMIT)).decode(), "bytes": LIMIT, "shown": 30_000, "total": 49_152}
-    stored |= {"most": 9, "headline": "phrase_list", "withheld": [], "seed": 1}
+    stored |= {"most": 9, "headline": "phrase_list", "withheld": [], "own": [], "seed": 1}
     write_json(stored, tmp_path / "explorer.json")
     explorer = explorer_section(tmp_path / "explorer.json")
     study = Study("large", "rehearsal", "", BANNER, MODEL_SUFFIX, list(context.models), explorer=explorer)
