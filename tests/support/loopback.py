@@ -1,6 +1,7 @@
 """A web server on loopback, for as long as a block of a test lasts."""
 
 import contextlib
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,3 +17,18 @@ def answering(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[
     finally:
         server.shutdown()
         server.server_close()
+
+
+class JsonHandler(BaseHTTPRequestHandler):
+    """Answers in JSON, and logs nothing; what it answers is up to its subclasses."""
+
+    def send(self, body):
+        data = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass

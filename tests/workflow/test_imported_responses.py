@@ -2,12 +2,11 @@
 
 import json
 import random
-from http.server import BaseHTTPRequestHandler
 
 import pandas as pd
 import yaml
 
-from loopback import answering
+from loopback import JsonHandler, answering
 
 PERSONAS = ["", "a nurse", "a thief", "an old man", "a priest"]
 REFUSAL, CHOICE = "I'm sorry, but I cannot answer that.", "The answer is unacceptable."
@@ -59,7 +58,7 @@ LETTERS = {
 }
 
 
-class Judge(BaseHTTPRequestHandler):
+class Judge(JsonHandler):
     """Calls a response a refusal if it has "cannot"."""
 
     def do_GET(self):
@@ -73,17 +72,6 @@ class Judge(BaseHTTPRequestHandler):
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         reply = {"id": "1", "object": "chat.completion", "created": 1, "model": request["model"], "choices": [choice]}
         self.send(reply)
-
-    def send(self, body):
-        data = json.dumps(body).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass
 
 
 def test_a_judge_and_letters_as_options_on_imported_responses(checkout):

@@ -3,14 +3,13 @@
 import json
 import re
 import zlib
-from http.server import BaseHTTPRequestHandler
 
 import pandas as pd
 import pytest
 import yaml
 
 import tiny_classifier
-from loopback import answering
+from loopback import JsonHandler, answering
 
 LABELLERS = ["structured", "phrase_list", "apology", "own", "xstest", "minos"]
 MODELS = ["Llama2-7B", "Gemma-2B"]
@@ -20,7 +19,7 @@ PLANTED = "results/labellers/planted/{}.parquet".format
 VERDICTS = "results/labellers/verdicts/{}.parquet".format
 
 
-class Judge(BaseHTTPRequestHandler):
+class Judge(JsonHandler):
     """Calls a response a refusal if it has "not"; to XSTest's prompt a fifth of its replies are unusual."""
 
     def do_GET(self):
@@ -47,17 +46,6 @@ class Judge(BaseHTTPRequestHandler):
         if unusual < 2:
             return ["3_partial_refusal", "I'm sorry, but I can't assist with that."][unusual]
         return "2_full_refusal" if "not" in response else "1_full_compliance"
-
-    def send(self, body):
-        data = json.dumps(body).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args):
-        pass
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
 # Cells: count verdicts of each kind, join the verdicts with the design, and count refusals by model, task, persona and
-# template. Models with too many missing responses are left out from here on.
+# template. Models with more missing responses than allowed are left out from here on.
 
 
 rule verdict_shares:

@@ -129,7 +129,7 @@ def test_a_sample_is_stated_and_a_script_cannot_be_ended_by_a_response(files, tm
 
 
 def test_samples_elsewhere_on_the_page_have_no_texts_that_may_not_be_passed_on(files):
-    text = "a long text that nobody may pass on"
+    text = "a long text that must not be passed on"
     frame = pd.DataFrame({"task": TASKS, "prompt_id": ["a", "b"], "prompt": ["secret one", f"Judge it. {text}"]})
     frame["response"] = ["fine", f"You wrote: {text}. No."]
     shown = without_texts({"refusals": frame}, data_of(files, shared=["politeness"])[0])

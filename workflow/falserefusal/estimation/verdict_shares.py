@@ -1,4 +1,4 @@
-"""Count the verdicts of each kind, and find the models with too many missing responses.
+"""Count the verdicts of each kind, and find the models with more missing responses than allowed.
 
 The headline rate of refusal is refused / (refused + answered + invalid): a response that chooses an option, although
 it also declines (hedged), is answered. Rates that count such partial refusals in, or only full ones, are next to it.

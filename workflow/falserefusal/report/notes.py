@@ -144,7 +144,7 @@ NOTES = {
     ),
     "annotator_agreement": Note(
         "Agreement of annotators",
-        "Cohen's kappa of each pair and Krippendorff's alpha of all annotators, with intervals. If nobody disagrees, "
+        "Cohen's kappa of each pair and Krippendorff's alpha of all annotators, with intervals. If all agree, "
         "there is no interval.",
     ),
     "specificity_tests": Note(
